@@ -1,0 +1,213 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Factors: the independent dimensions of an operator's loop nest, and what each one touches.
+
+An operator is described once, by its factors, as GSPMD and Shardy do.  CONV_2D, for one, has
+``batch``, ``rows`` and ``columns`` (windows), ``out_channels`` and ``in_channels`` (a reduction).
+Give every factor an interval and everything else follows: the box of each result, the box of each
+operand (its receptive field, weights and bias included), the padding that is missing at a border,
+and the multiply-accumulates.
+"""
+
+from __future__ import annotations
+
+import enum
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from tflsplit.ir import Node
+from tflsplit.ops.region import Box, Interval
+
+
+class DimMap(Protocol):
+    """How an interval of a factor maps to an interval of one operand dimension."""
+
+    def need(self, start: int, stop: int) -> Interval:
+        """The interval that ``[start, stop)`` (not empty) reads, not clipped to the operand."""
+
+
+@dataclass(frozen=True)
+class Scaled:
+    """Each step of the factor is ``scale`` elements: ``[start * scale, stop * scale)``."""
+
+    scale: int = 1
+
+    def need(self, start: int, stop: int) -> Interval:
+        return start * self.scale, stop * self.scale
+
+
+SAME_INDEX = Scaled(1)
+
+
+@dataclass(frozen=True)
+class Divided:
+    """``divisor`` steps of the factor share an element (a depthwise channel multiplier)."""
+
+    divisor: int
+
+    def need(self, start: int, stop: int) -> Interval:
+        return start // self.divisor, -(-stop // self.divisor)
+
+
+@dataclass(frozen=True)
+class Window:
+    """A sliding window; what it reaches outside ``[0, extent)`` of the operand is padding."""
+
+    kernel: int
+    stride: int
+    dilation: int = 1
+    pad_before: int = 0
+
+    def need(self, start: int, stop: int) -> Interval:
+        first = start * self.stride - self.pad_before
+        last = (stop - 1) * self.stride - self.pad_before
+        return first, last + (self.kernel - 1) * self.dilation + 1
+
+
+@dataclass(frozen=True)
+class Shifted:
+    """The operand begins ``offset`` steps into the factor (CONCATENATION, PAD, SLICE).
+
+    What lies outside the operand is not read.
+    """
+
+    offset: int
+
+    def need(self, start: int, stop: int) -> Interval:
+        return start - self.offset, stop - self.offset
+
+
+@dataclass(frozen=True)
+class Strided:
+    """Step i reads element ``begin + i * stride`` (STRIDED_SLICE); ``stride`` > 0."""
+
+    begin: int
+    stride: int
+
+    def need(self, start: int, stop: int) -> Interval:
+        return self.begin + start * self.stride, self.begin + (stop - 1) * self.stride + 1
+
+
+@dataclass(frozen=True)
+class Fixed:
+    """Always the same interval: a broadcast dimension ``(0, 1)``, a table read whole."""
+
+    interval: Interval
+
+    def need(self, start: int, stop: int) -> Interval:
+        return self.interval
+
+
+class Kind(enum.Enum):
+    """What may be done with a factor.
+
+    PARALLEL: any split of it gives independent pieces of the results.
+    REDUCTION: a split of it gives partial sums of whole results (exact in int32).
+    """
+
+    PARALLEL = "parallel"
+    REDUCTION = "reduction"
+
+
+@dataclass(frozen=True)
+class Factor:
+    """One dimension of an operator's loop nest.
+
+    size: number of steps.
+    operands: for every operand that it touches, by index: the dimension and how it maps.
+    results: for every result, by index: the dimension and how many elements a step makes.
+    Factors that may not be split at all are simply not listed: an operand or result dimension
+    that no factor mentions is always whole.
+    """
+
+    name: str
+    size: int
+    operands: Mapping[int, tuple[int, DimMap]] = field(default_factory=dict)
+    results: Mapping[int, tuple[int, int]] = field(default_factory=dict)
+    kind: Kind = Kind.PARALLEL
+
+
+@dataclass(frozen=True)
+class Piece:
+    """One rank's piece of a node: what it makes and what it reads.
+
+    results: box of each output, in the coordinates of the whole tensor.
+    operands: box of each input, clipped to the tensor (None where the optional input is absent).
+    pads: for each input and dimension, how many steps of the window lie ``(before, after)`` the
+        tensor and are to be read as padding.
+    macs: multiply-accumulates of the piece.
+    """
+
+    results: tuple[Box, ...]
+    operands: tuple[Box | None, ...]
+    pads: tuple[tuple[tuple[int, int], ...], ...]
+    macs: int
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether the piece makes nothing."""
+        return all(box.is_empty for box in self.results)
+
+
+def piece_of(
+    node: Node,
+    factors: Sequence[Factor],
+    intervals: Mapping[str, Interval],
+    macs_per_step: int = 0,
+) -> Piece:
+    """The piece of ``node`` in which every factor runs over its interval (whole if not given).
+
+    macs_per_step: multiply-accumulates of one step of the whole loop nest.
+    """
+    spans = {factor.name: intervals.get(factor.name, (0, factor.size)) for factor in factors}
+    empty = any(stop <= start for start, stop in spans.values())
+    results = tuple(
+        Box.empty(len(value.shape)) if empty else _result_box(index, value.shape, factors, spans)
+        for index, value in enumerate(node.outputs)
+    )
+    operands: list[Box | None] = []
+    pads: list[tuple[tuple[int, int], ...]] = []
+    for index, value in enumerate(node.inputs):
+        if value is None:
+            operands.append(None)
+            pads.append(())
+        elif empty:
+            operands.append(Box.empty(len(value.shape)))
+            pads.append(((0, 0),) * len(value.shape))
+        else:
+            box, missing = _operand_box(index, value.shape, factors, spans)
+            operands.append(box)
+            pads.append(missing)
+    steps = math.prod(max(0, stop - start) for start, stop in spans.values())
+    return Piece(results, tuple(operands), tuple(pads), macs_per_step * steps)
+
+
+def _result_box(
+    index: int, shape: Sequence[int], factors: Sequence[Factor], spans: Mapping[str, Interval]
+) -> Box:
+    box = Box.whole(shape)
+    for factor in factors:
+        if index in factor.results:
+            dim, scale = factor.results[index]
+            start, stop = spans[factor.name]
+            box = box.with_dim(dim, (start * scale, stop * scale))
+    return box
+
+
+def _operand_box(
+    index: int, shape: Sequence[int], factors: Sequence[Factor], spans: Mapping[str, Interval]
+) -> tuple[Box, tuple[tuple[int, int], ...]]:
+    box = Box.whole(shape)
+    pads = [(0, 0)] * len(shape)
+    for factor in factors:
+        if index not in factor.operands:
+            continue
+        dim, dim_map = factor.operands[index]
+        start, stop = dim_map.need(*spans[factor.name])
+        clipped = max(0, start), min(shape[dim], stop)
+        if clipped[1] <= clipped[0]:
+            return Box.empty(len(shape)), ((0, 0),) * len(shape)
+        pads[dim] = clipped[0] - start, stop - clipped[1]
+        box = box.with_dim(dim, clipped)
+    return box, tuple(pads)

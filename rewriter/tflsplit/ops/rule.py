@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The sharding rule of an operator: its factors, and how a piece is written as local operators."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import TypeVar
+
+from tflsplit.errors import UnsupportedOpError
+from tflsplit.ir import Attrs, Graph, Node, Value
+from tflsplit.ops.factors import Factor, Piece, piece_of
+from tflsplit.ops.region import Box, Interval
+
+
+class OpRule(ABC):
+    """What the partitioner needs to know of an operator; one subclass per family.
+
+    A rule is stateless: one instance serves every node of its operators.
+    """
+
+    @abstractmethod
+    def factors(self, node: Node) -> tuple[Factor, ...]:
+        """The factors that may be split; empty for a node that must run whole."""
+
+    def macs_per_step(self, node: Node) -> int:
+        """Multiply-accumulates of one step of all factors together."""
+        return 0
+
+    def piece(self, node: Node, intervals: Mapping[str, Interval]) -> Piece:
+        """The piece of ``node`` in which the named factors run over the given intervals."""
+        return piece_of(node, self.factors(node), intervals, self.macs_per_step(node))
+
+    def localize(
+        self,
+        node: Node,
+        piece: Piece,
+        inputs: Sequence[Value | None],
+        outputs: Sequence[Value],
+    ) -> list[Node]:
+        """Local operators that compute ``outputs`` (the piece's boxes) from ``inputs``.
+
+        inputs: the piece's operand boxes as local values, constants already cut; None where the
+            piece reads nothing of that operand or the operand is absent.
+        Returns nodes in execution order; temporaries between them are fresh values whose names
+        begin with the name of the output.  The default clones the node: right for every operator
+        that works the same on any box.
+        """
+        return [clone(node, inputs, outputs)]
+
+    def partial(
+        self, node: Node, piece: Piece, inputs: Sequence[Value | None], output: Value
+    ) -> list[Node]:
+        """Local operators for a piece of a *reduction* factor: ``output`` is an int32 partial sum.
+
+        inputs: as for ``localize``; the bias (if the node has one) is given but must not be added:
+            it is added once, where the sums are requantized.
+        """
+        raise UnsupportedOpError(f"{node.op} {node.name!r} has no reduction that could be split")
+
+    def requantize(self, node: Node, piece: Piece, sums: Value, output: Value) -> list[Node]:
+        """Local operators that turn complete int32 ``sums`` into ``output``, bias included.
+
+        piece: a piece of the *parallel* factors whose result box both values hold.
+        """
+        raise UnsupportedOpError(f"{node.op} {node.name!r} has no reduction that could be split")
+
+
+def clone(
+    node: Node, inputs: Sequence[Value | None], outputs: Sequence[Value], attrs: Attrs | None = None
+) -> Node:
+    """``node`` on other values, with other attributes if given."""
+    return replace(
+        node,
+        inputs=tuple(inputs),
+        outputs=tuple(outputs),
+        attrs=node.attrs if attrs is None else attrs,
+        name=outputs[0].name if outputs else node.name,
+    )
+
+
+def cut_constant(value: Value, box: Box) -> Value:
+    """The part ``box`` of a constant, its per-channel quantization cut along; whole: itself."""
+    assert value.data is not None
+    if box == Box.whole(value.shape):
+        return value
+    quantization = value.quantization
+    if quantization is not None:
+        axis = quantization.axis
+        if quantization.per_channel:
+            quantization = quantization.cut(axis, *box.intervals[axis])
+    return Value(
+        name=value.name,
+        shape=box.shape,
+        dtype=value.dtype,
+        quantization=quantization,
+        data=value.data[box.slices],
+    )
+
+
+def local_value(value: Value, box: Box, name: str | None = None) -> Value:
+    """A fresh computed value that holds ``box`` of ``value``."""
+    return Value(
+        name=value.name if name is None else name,
+        shape=box.shape,
+        dtype=value.dtype,
+        quantization=value.quantization,
+    )
+
+
+_RULES: dict[str, OpRule] = {}
+_R = TypeVar("_R", bound=type[OpRule])
+
+
+def rule_for(*ops: str) -> Callable[[_R], _R]:
+    """Class decorator: register the rule for these operators."""
+
+    def register(rule: _R) -> _R:
+        instance = rule()
+        for op in ops:
+            _RULES[op] = instance
+        return rule
+
+    return register
+
+
+class WholeRule(OpRule):
+    """An operator of which nothing is known: it runs whole."""
+
+    def factors(self, node: Node) -> tuple[Factor, ...]:
+        return ()
+
+
+_WHOLE = WholeRule()
+
+
+def rule_of(node: Node) -> OpRule:
+    """The rule of a node's operator; one that keeps it whole where there is none."""
+    return _RULES.get(node.op, _WHOLE)
+
+
+def known_ops() -> tuple[str, ...]:
+    """Operators that have a rule of their own, sorted."""
+    return tuple(sorted(_RULES))
+
+
+def graph_macs(graph: Graph) -> int:
+    """Multiply-accumulates of a whole graph."""
+    return sum(rule_of(node).piece(node, {}).macs for node in graph.nodes)

@@ -40,14 +40,14 @@ class Attrs(Mapping[str, AttrValue]):
     def __repr__(self) -> str:
         return f"Attrs({', '.join(f'{k}={v!r}' for k, v in self._items.items())})"
 
-    def int(self, key: str, default: int = 0) -> int:
+    def integer(self, key: str, default: int = 0) -> int:
         """The option as an integer; ``default`` where it is not stored."""
         value = self._items.get(key, default)
         if not isinstance(value, (bool, int)):
             raise TypeError(f"attribute {key} is {value!r}, not an integer")
         return int(value)
 
-    def ints(self, key: str) -> tuple[int, ...]:
+    def integers(self, key: str) -> tuple[int, ...]:
         """The option as a tuple of integers; empty where it is not stored."""
         value = self._items.get(key, ())
         if not isinstance(value, tuple):

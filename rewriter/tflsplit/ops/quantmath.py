@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: Apache-2.0
+"""TFLM's integer quantization arithmetic, to the bit.
+
+Sources (TFLM): ``kernels/internal/quantization_util.cc`` (QuantizeMultiplier),
+``kernels/kernel_util.cc`` (PopulateConvolutionQuantizationParams,
+GetQuantizedConvolutionMultipler, CalculateActivationRangeQuantized),
+``micro/kernels/fully_connected_common.cc``, ``kernels/internal/common.h``
+(MultiplyByQuantizedMultiplier, the double-rounding one) and gemmlowp's fixedpoint.h.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tflsplit.errors import ModelError
+from tflsplit.ir import Activation, DType, Quantization
+
+Int32Array = NDArray[np.int32]
+
+
+def quantize_multiplier(real: float) -> tuple[int, int]:
+    """``real`` (a double, not negative) as ``(multiplier, shift)``: multiplier * 2**(shift - 31)."""
+    if real == 0.0:
+        return 0, 0
+    fraction, shift = math.frexp(real)
+    multiplier = math.floor(fraction * (1 << 31) + 0.5)  # std::round of a positive number
+    if multiplier == 1 << 31:
+        multiplier, shift = multiplier // 2, shift + 1
+    return (0, 0) if shift < -31 else (multiplier, shift)
+
+
+def _split(reals: Sequence[float]) -> tuple[Int32Array, Int32Array]:
+    pairs = [quantize_multiplier(real) for real in reals]
+    multipliers = np.array([multiplier for multiplier, _ in pairs], np.int32)
+    return multipliers, np.array([shift for _, shift in pairs], np.int32)
+
+
+def convolution_multipliers(
+    input_scale: float, weight_scales: Sequence[float], output_scale: float, channels: int
+) -> tuple[Int32Array, Int32Array]:
+    """``(multiplier, shift)``, int32[channels] each, of CONV_2D, DEPTHWISE and TRANSPOSE_CONV.
+
+    weight_scales: one for all channels, or one each.
+    """
+    scales = list(weight_scales) if len(weight_scales) > 1 else [weight_scales[0]] * channels
+    return _split([input_scale * scale / output_scale for scale in scales])
+
+
+def fully_connected_multipliers(
+    input_scale: float, weight_scales: Sequence[float], output_scale: float, channels: int
+) -> tuple[Int32Array, Int32Array]:
+    """``(multiplier, shift)``, int32[channels] each, of FULLY_CONNECTED.
+
+    With one scale TFLM multiplies input and weight scale in *float32*; per channel in double.
+    """
+    if len(weight_scales) > 1:
+        return convolution_multipliers(input_scale, weight_scales, output_scale, channels)
+    product = float(np.float32(input_scale) * np.float32(weight_scales[0]))
+    return _split([product / output_scale] * channels)
+
+
+def activation_range(
+    activation: int, quantization: Quantization | None, dtype: DType
+) -> tuple[int, int]:
+    """Smallest and largest stored value that a fused activation lets through, both inclusive.
+
+    Raises ModelError for types that are not quantized integers.
+    """
+    if dtype not in (DType.INT8, DType.UINT8, DType.INT16):
+        raise ModelError(f"a fused activation on {dtype.value} has no quantized range")
+    info = np.iinfo(dtype.numpy)
+    low, high = int(info.min), int(info.max)
+    if activation == Activation.RELU:
+        return max(low, _quantize(0.0, quantization)), high
+    if activation == Activation.RELU6:
+        return max(low, _quantize(0.0, quantization)), min(high, _quantize(6.0, quantization))
+    if activation == Activation.RELU_N1_TO_1:
+        return max(low, _quantize(-1.0, quantization)), min(high, _quantize(1.0, quantization))
+    return low, high
+
+
+def _quantize(real: float, quantization: Quantization | None) -> int:
+    if quantization is None or not quantization.scales:
+        raise ModelError("a fused activation needs the scale of the output")
+    quotient = float(np.float32(real) / np.float32(quantization.scale))
+    return quantization.zero_point + int(math.copysign(math.floor(abs(quotient) + 0.5), quotient))
+
+
+def multiply_by_quantized_multiplier(
+    values: NDArray[Any], multiplier: NDArray[Any] | int, shift: NDArray[Any] | int
+) -> Int32Array:
+    """``values`` (int32) times ``multiplier * 2**(shift - 31)``, rounded twice as gemmlowp does.
+
+    multiplier, shift: broadcast against ``values``; result int32 of the broadcast shape.
+    """
+    x = np.asarray(values).astype(np.int64)
+    factor = np.asarray(multiplier).astype(np.int64)
+    exponent = np.asarray(shift).astype(np.int64)
+    x = (x << np.maximum(exponent, 0)).astype(np.int32).astype(np.int64)  # wraps as in C++
+    product = x * factor
+    product = product + np.where(product >= 0, 1 << 30, 1 - (1 << 30))
+    high = np.where(product >= 0, product >> 31, -((-product) >> 31))  # C++ division truncates
+    return _rounding_divide_by_pot(high, np.maximum(-exponent, 0))
+
+
+def _rounding_divide_by_pot(values: NDArray[Any], exponent: NDArray[Any]) -> Int32Array:
+    mask = (np.int64(1) << exponent) - 1
+    threshold = (mask >> 1) + (values < 0)
+    rounded = (values >> exponent) + ((values & mask) > threshold)
+    return np.asarray(rounded, np.int32)

@@ -1,0 +1,329 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``partition(graph, plan)``: one graph per device.
+
+Before (one device)                 After (ranks 0 and 1, split by rows)
+
+    x                               x[0:5]                    x[3:8]
+    |                               |                         |
+    CONV_2D                         CONV_2D (pads 1,0)        CONV_2D (pads 0,1)
+    |                               y[0:4]                    y[4:8]
+    y                               SEND y[3:4] -> 1          SEND y[4:5] -> 0
+    |                               RECV y[0:5]               RECV y[3:8]
+    CONV_2D                         CONV_2D (pads 1,0)        CONV_2D (pads 0,1)
+    |                               |                         |
+    z                               z[0:4]                    z[4:8]
+
+Everything is derived from the plan's layouts and its schedule; nothing here knows an operator by
+name.  A rank posts every SEND of a node before it waits in that node's RECV, and takes nodes in
+the model's own order: this is why the result cannot deadlock (``check.py`` proves it anew).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from tflsplit.errors import InternalError
+from tflsplit.ir import DType, Graph, Node, Value
+from tflsplit.ops import Box, Piece, cut_constant, local_value, rule_of
+from tflsplit.ops.custom import recv, send
+from tflsplit.plan.layout import Layouts, NodeShards, lay_out
+from tflsplit.plan.spec import Plan
+from tflsplit.plan.transfers import Assembly, Schedule, Transfer, schedule
+from tflsplit.wire.custom_ops import RecvPiece
+
+
+@dataclass(frozen=True)
+class Shard:
+    """What a computed tensor of a device graph is: ``box`` of the model's ``tensor``.
+
+    owned: the rank's own share, produced here (or sent by the host), not an assembled copy.
+    """
+
+    tensor: str
+    box: Box
+    owned: bool
+
+
+@dataclass(frozen=True)
+class DeviceGraph:
+    """One device's part of the model.
+
+    shards: by the name of the local tensor; temporaries are not listed.
+    steps: by the name of the local node, the model's node that it works for.
+    """
+
+    rank: int
+    graph: Graph
+    shards: dict[str, Shard]
+    steps: dict[str, str]
+    macs: int
+
+
+def partition(graph: Graph, plan: Plan) -> tuple[DeviceGraph, ...]:
+    """The device graphs of ``graph`` under ``plan``, by rank.
+
+    Raises PlanError if the plan does not fit the graph.  Pure: neither argument is changed, and
+    equal arguments give equal results.
+    """
+    layouts = lay_out(graph, plan)
+    movements = schedule(layouts)
+    labels = tensor_labels(graph)
+    return tuple(
+        _Device(rank, graph, layouts, labels).build(movements) for rank in range(plan.world_size)
+    )
+
+
+def tensor_labels(graph: Graph) -> dict[Value, str]:
+    """A name for every computed tensor: the model's own, made unique where it repeats."""
+    labels: dict[Value, str] = {}
+    taken: set[str] = set()
+    for value in graph.values():
+        if value.is_constant:
+            continue
+        label, count = value.name or "tensor", 1
+        while label in taken:
+            count += 1
+            label = f"{value.name or 'tensor'}#{count}"
+        taken.add(label)
+        labels[value] = label
+    return labels
+
+
+@dataclass
+class _Device:
+    """Builds one rank's graph, node by node."""
+
+    rank: int
+    whole: Graph
+    layouts: Layouts
+    labels: dict[Value, str]
+    nodes: list[Node] = field(default_factory=list)
+    held: dict[Value, list[tuple[Box, Value]]] = field(default_factory=dict)
+    pending: list[Value] = field(default_factory=list)
+    shards: dict[str, Shard] = field(default_factory=dict)
+    steps: dict[str, str] = field(default_factory=dict)
+    constants: dict[tuple[Value, Box], Value] = field(default_factory=dict)
+    names: dict[str, int] = field(default_factory=dict)
+    macs: int = 0
+
+    def build(self, movements: Schedule) -> DeviceGraph:
+        inputs = tuple(
+            self._hold(value, box)
+            for value in self.whole.inputs
+            if not (box := self.layouts.owned[value][self.rank]).is_empty
+        )
+        for position, shards in enumerate(self.layouts.nodes):
+            first = len(self.nodes)
+            self._send(movements.sends.get(position, ()))
+            for assembly in self._mine(movements.assemblies.get(position, ())):
+                self._receive(assembly)
+            self._compute(shards, movements, position)
+            self.steps.update({node.name: shards.node.name for node in self.nodes[first:]})
+        self._wait()
+        outputs = [
+            next(local for held, local in self.held[value] if held == box)
+            for value in self.whole.outputs
+            if value in self.layouts.owned and not (box := self._returned(value)).is_empty
+        ]
+        name = f"{self.whole.name or 'main'}/rank{self.rank}"
+        graph = Graph(name, inputs, tuple(outputs), self.nodes)
+        return DeviceGraph(self.rank, graph, self.shards, self.steps, self.macs)
+
+    def _returned(self, value: Value) -> Box:
+        """The part of a model output that this rank gives back: a replicated one only once."""
+        box = self.layouts.owned[value][self.rank]
+        for earlier in self.layouts.owned[value][: self.rank]:
+            if earlier == box:
+                return Box.empty(len(box.intervals))
+        return box
+
+    def _mine(self, assemblies: Sequence[Assembly]) -> list[Assembly]:
+        return [assembly for assembly in assemblies if assembly.rank == self.rank]
+
+    def _name(self, base: str) -> str:
+        count = self.names[base] = self.names.get(base, 0) + 1
+        return base if count == 1 else f"{base}#{count}"
+
+    def _add(self, nodes: Sequence[Node]) -> None:
+        """Append nodes, with names of nodes and of their results unique in this graph."""
+        for node in nodes:
+            node.name = self._name(node.name or node.op)
+            self.nodes.append(node)
+
+    def _hold(self, value: Value, box: Box, suffix: str = "") -> Value:
+        """A fresh local tensor for ``box`` of ``value``; a suffix marks an assembled copy."""
+        label = self.labels[value]
+        local = local_value(value, box, self._tensor_name(label + suffix))
+        self.held.setdefault(value, []).append((box, local))
+        self.shards[local.name] = Shard(label, box, owned=not suffix)
+        return local
+
+    def _tensor_name(self, base: str) -> str:
+        return self._name("tensor:" + base).removeprefix("tensor:")
+
+    def _read(self, value: Value, box: Box) -> Value:
+        """A local tensor that holds exactly ``box`` of ``value``, sliced out if need be."""
+        containers = [held for held in self.held.get(value, ()) if held[0].contains(box)]
+        if not containers:
+            raise InternalError(f"rank {self.rank} lacks {box} of {value!r}")
+        held, local = min(containers, key=lambda item: item[0].size)
+        if held == box:
+            return local
+        piece = self._hold(value, box, "/slice")
+        self._slice(local, box.relative_to(held.origin), piece)
+        return piece
+
+    def _slice(self, whole: Value, box: Box, part: Value) -> None:
+        begin = _int32_constant(part.name + "/begin", box.origin)
+        size = _int32_constant(part.name + "/size", box.shape)
+        self._add([Node("SLICE", (whole, begin, size), (part,), name=part.name)])
+
+    def _constant(self, value: Value, box: Box) -> Value:
+        key = value, box
+        if key not in self.constants:
+            cut = cut_constant(value, box)
+            self.constants[key] = cut
+        return self.constants[key]
+
+    def _inputs(self, node: Node, piece: Piece) -> list[Value | None]:
+        inputs: list[Value | None] = []
+        for value, box in zip(node.inputs, piece.operands, strict=True):
+            if value is None or box is None or box.is_empty:
+                inputs.append(None)
+            elif value.is_constant:
+                inputs.append(self._constant(value, box))
+            else:
+                inputs.append(self._read(value, box))
+        return inputs
+
+    def _compute(self, shards: NodeShards, movements: Schedule, position: int) -> None:
+        piece = shards.pieces[self.rank]
+        if shards.is_reduction:
+            self._reduce(shards, piece, movements, position)
+        elif not piece.is_empty:
+            inputs = self._inputs(shards.node, piece)
+            outputs = [
+                self._hold(value, box)
+                for value, box in zip(shards.node.outputs, piece.results, strict=True)
+            ]
+            self._add(rule_of(shards.node).localize(shards.node, piece, inputs, outputs))
+            self.macs += piece.macs
+
+    def _reduce(
+        self, shards: NodeShards, piece: Piece, movements: Schedule, position: int
+    ) -> None:
+        """Partial sums, reduce_scatter, requantize.
+
+            x[:, 0:8] -- PARTIAL --> sums of all channels -- SEND sums[8:16] -> 1
+                                          |
+                          RECV sums[0:8] + rank 1's -- REQUANTIZE --> y[0:8]
+        """
+        node, label = shards.node, self.labels[shards.node.output]
+        partial: Value | None = None
+        if not piece.is_empty:
+            partial = self._sums(label + "/partial", piece.results[0])
+            inputs = self._inputs(node, piece)
+            self._add(rule_of(node).partial(node, piece, inputs, partial))
+            self.macs += piece.macs
+            for transfer in movements.partial_sends.get(position, ()):
+                if transfer.source == self.rank:
+                    self._post(transfer, partial, piece.results[0], label + "/sums")
+        for assembly in self._mine(movements.sums.get(position, ())):
+            sums = self._complete(assembly, partial, piece.results[0], label)
+            output = self._hold(node.output, assembly.box)
+            kept = shards.scattered[self.rank]
+            self._add(rule_of(node).requantize(node, kept, sums, output))
+
+    def _sums(self, name: str, box: Box) -> Value:
+        return Value(self._tensor_name(name), box.shape, DType.INT32)
+
+    def _complete(
+        self, assembly: Assembly, partial: Value | None, box: Box, label: str
+    ) -> Value:
+        if not assembly.pieces and partial is not None and assembly.box == box:
+            return partial
+        sums = self._sums(label + "/sums", assembly.box)
+        if not assembly.pieces and partial is not None:
+            self._slice(partial, assembly.box.relative_to(box.origin), sums)
+            return sums
+        self._recv(assembly, sums, label + "/sums", partial, box, add=True)
+        return sums
+
+    def _send(self, transfers: Sequence[Transfer]) -> None:
+        for transfer in transfers:
+            if transfer.source == self.rank:
+                box, local = self._own(transfer.value)
+                self._post(transfer, local, box, self.labels[transfer.value])
+
+    def _own(self, value: Value) -> tuple[Box, Value]:
+        return self.held[value][0]
+
+    def _post(self, transfer: Transfer, local: Value, held: Box, tensor: str) -> None:
+        node = send(
+            local,
+            channel=transfer.channel,
+            to=transfer.to,
+            tensor=tensor,
+            box=transfer.box,
+            origin=held.origin,
+            name=f"{tensor}/send{transfer.channel}",
+        )
+        self._add([node])
+        if local not in self.pending:
+            self.pending.append(local)
+
+    def _receive(self, assembly: Assembly) -> None:
+        value = assembly.value
+        box, local = self._own(value) if not assembly.local.is_empty else (assembly.local, None)
+        output = self._hold(value, assembly.box, "/gathered")
+        self._recv(assembly, output, self.labels[value], local, box)
+
+    def _recv(
+        self,
+        assembly: Assembly,
+        output: Value,
+        tensor: str,
+        local: Value | None,
+        held: Box,
+        add: bool = False,
+    ) -> None:
+        use_local = local is not None and not assembly.local.is_empty
+        node = recv(
+            output=output,
+            tensor=tensor,
+            origin=assembly.box.origin,
+            local=local if use_local else None,
+            local_box=assembly.local if use_local else None,
+            local_origin=held.origin if use_local else (),
+            pieces=[RecvPiece(*piece) for piece in assembly.pieces],
+            pending=[value for value in self.pending if not (use_local and value is local)],
+            add=add,
+            name=output.name,
+        )
+        self.pending.clear()
+        self._add([node])
+
+    def _wait(self) -> None:
+        """Keep what was sent last alive until it has left."""
+        if not self.pending:
+            return
+        node = recv(
+            output=None,
+            tensor="",
+            origin=(),
+            local=None,
+            local_box=None,
+            local_origin=(),
+            pieces=[],
+            pending=self.pending,
+            name="wait",
+        )
+        self._add([node])
+
+
+def _int32_constant(name: str, numbers: Sequence[int]) -> Value:
+    data = np.asarray(numbers, np.int32)
+    return Value(name, data.shape, DType.INT32, data=data)

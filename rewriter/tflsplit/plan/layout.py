@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a plan means for every tensor: who makes which box, and who reads which box."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from tflsplit.errors import PlanError
+from tflsplit.ir import Graph, Node, Value
+from tflsplit.ops import Box, Kind, Piece, rule_of
+from tflsplit.plan.spec import NodeSplit, Plan, Way
+
+
+@dataclass(frozen=True)
+class NodeShards:
+    """One node over all ranks.
+
+    pieces: what each rank computes; of a reduction, the partial sums.
+    scattered: only of a reduction: the piece of the requantized result that each rank keeps.
+    """
+
+    node: Node
+    split: NodeSplit
+    pieces: tuple[Piece, ...]
+    scattered: tuple[Piece, ...] = ()
+
+    @property
+    def is_reduction(self) -> bool:
+        """Whether the pieces are partial sums."""
+        return bool(self.scattered)
+
+    def kept(self, rank: int) -> tuple[Box, ...]:
+        """The boxes of the node's outputs that a rank holds once the node has run."""
+        return (self.scattered or self.pieces)[rank].results
+
+
+@dataclass(frozen=True)
+class Layouts:
+    """Everything that follows from a plan before a byte is moved.
+
+    nodes: in execution order.
+    owned: for each computed tensor, the box that each rank holds; either the boxes partition
+        the tensor, or every rank holds all of it (replicated), or (model inputs) they overlap.
+    reads: for each tensor and rank, (node position, box) for every piece that reads it.
+    """
+
+    world_size: int
+    nodes: tuple[NodeShards, ...]
+    owned: dict[Value, tuple[Box, ...]] = field(default_factory=dict)
+    reads: dict[Value, tuple[list[Read], ...]] = field(default_factory=dict)
+
+
+Read = tuple[int, Box]
+
+
+def shard_node(node: Node, split: NodeSplit, world_size: int) -> NodeShards:
+    """The pieces of one node; PlanError if the split names a factor that the node has not."""
+    rule = rule_of(node)
+    ranks = range(world_size)
+    if split.way is Way.REPLICATED:
+        return NodeShards(node, split, (rule.piece(node, {}),) * world_size)
+    if split.way is Way.WHOLE:
+        whole, nothing = rule.piece(node, {}), empty_piece(node)
+        return NodeShards(
+            node, split, tuple(whole if rank == split.rank else nothing for rank in ranks)
+        )
+    factor = next((f for f in rule.factors(node) if f.name == split.factor), None)
+    if factor is None:
+        raise PlanError(
+            f"{node.op} {node.name!r} cannot be split by {split.factor!r}; it can be by: "
+            f"{', '.join(f.name for f in rule.factors(node)) or 'nothing (it runs whole)'}"
+        )
+    check_bounds(split.bounds, factor.size, world_size, node.name)
+    pieces = tuple(rule.piece(node, split.interval(rank)) for rank in ranks)
+    if factor.kind is Kind.PARALLEL:
+        return NodeShards(node, split, pieces)
+    scattered = tuple(rule.piece(node, split.scatter_interval(rank)) for rank in ranks)
+    return NodeShards(node, split, pieces, scattered)
+
+
+def check_bounds(bounds: Sequence[int], size: int, world_size: int, name: str) -> None:
+    """PlanError unless ``bounds`` cut ``[0, size)`` into ``world_size`` ascending pieces."""
+    if (
+        len(bounds) != world_size + 1
+        or bounds[0] != 0
+        or bounds[-1] != size
+        or any(a > b for a, b in zip(bounds, bounds[1:], strict=False))
+    ):
+        raise PlanError(
+            f"the bounds {list(bounds)} of {name!r} do not cut 0..{size} into {world_size} pieces"
+        )
+
+
+def empty_piece(node: Node) -> Piece:
+    """The piece of a rank that has no part in a node."""
+    return Piece(
+        results=tuple(_nothing(value) for value in node.outputs),
+        operands=tuple(None if value is None else _nothing(value) for value in node.inputs),
+        pads=tuple(() if v is None else ((0, 0),) * len(v.shape) for v in node.inputs),
+        macs=0,
+    )
+
+
+def _nothing(value: Value) -> Box:
+    # A scalar has no empty box; a shape of one empty dimension marks it.
+    return Box.empty(max(1, len(value.shape)))
+
+
+def lay_out(graph: Graph, plan: Plan) -> Layouts:
+    """Pieces of every node and layouts of every tensor; PlanError if the plan does not fit."""
+    splits = plan.by_node()
+    missing = [node.name for node in graph.nodes if node.name not in splits]
+    if missing:
+        raise PlanError(f"the plan says nothing of {missing[0]!r}; is it for another model?")
+    nodes = tuple(shard_node(node, splits[node.name], plan.world_size) for node in graph.nodes)
+    layouts = Layouts(plan.world_size, nodes)
+    for position, shards in enumerate(nodes):
+        _note_reads(layouts, position, shards)
+        for index, value in enumerate(shards.node.outputs):
+            layouts.owned[value] = tuple(
+                shards.kept(rank)[index] for rank in range(plan.world_size)
+            )
+    for value in graph.inputs:
+        layouts.owned[value] = tuple(
+            _input_box(value, layouts.reads.get(value, ((),) * plan.world_size)[rank])
+            for rank in range(plan.world_size)
+        )
+    return layouts
+
+
+def _note_reads(layouts: Layouts, position: int, shards: NodeShards) -> None:
+    for rank, piece in enumerate(shards.pieces):
+        for value, box in zip(shards.node.inputs, piece.operands, strict=True):
+            if value is None or value.is_constant or box is None or box.is_empty:
+                continue
+            if value not in layouts.reads:
+                layouts.reads[value] = tuple([] for _ in range(layouts.world_size))
+            layouts.reads[value][rank].append((position, box))
+
+
+def _input_box(value: Value, reads: Iterable[Read]) -> Box:
+    """The part of a model input that the host sends to a rank: around all that it reads."""
+    box = _nothing(value)
+    for _, needed in reads:
+        box = box.hull(needed)
+    return box

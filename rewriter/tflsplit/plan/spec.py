@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The frozen plan: how every node of a model is divided over the ranks."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from tflsplit.errors import PlanError
+from tflsplit.ops.region import Interval
+
+
+class Way(enum.Enum):
+    """How a node is divided; the value is what users type and what plan.json stores."""
+
+    ROWS = "rows"
+    COLUMNS = "columns"
+    OUT_CHANNELS = "out_channels"
+    CHANNELS = "channels"
+    IN_CHANNELS = "in_channels"
+    BATCH = "batch"
+    OTHER = "other"
+    REPLICATED = "replicated"
+    WHOLE = "whole"
+
+
+@dataclass(frozen=True)
+class NodeSplit:
+    """The way one node is divided.
+
+    node: the node's name.
+    factor: the factor whose steps are divided ("" for REPLICATED and WHOLE).
+    bounds: ``world_size + 1`` ascending steps of that factor; rank r gets
+        ``[bounds[r], bounds[r + 1])``, possibly nothing.
+    scatter_factor, scatter_bounds: only for a reduction factor: how the summed result lies over
+        the ranks afterwards.
+    rank: only for WHOLE: the device that runs it.
+    """
+
+    node: str
+    way: Way
+    factor: str = ""
+    bounds: tuple[int, ...] = ()
+    scatter_factor: str = ""
+    scatter_bounds: tuple[int, ...] = ()
+    rank: int = 0
+
+    def interval(self, rank: int) -> Mapping[str, Interval]:
+        """The factor interval of a rank, as ``OpRule.piece`` takes it."""
+        if not self.factor:
+            return {}
+        return {self.factor: (self.bounds[rank], self.bounds[rank + 1])}
+
+    def scatter_interval(self, rank: int) -> Mapping[str, Interval]:
+        """The interval of the scattered result of a reduction."""
+        return {self.scatter_factor: (self.scatter_bounds[rank], self.scatter_bounds[rank + 1])}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The decision for one model on ``world_size`` devices.
+
+    splits: one per node, in execution order.
+    shares: what each rank can do, as a fraction of the whole (sums to 1).
+    stock_kernels: SEND and RECV are the only custom operators.
+    """
+
+    world_size: int
+    splits: tuple[NodeSplit, ...]
+    shares: tuple[float, ...]
+    stock_kernels: bool = False
+    reasons: Mapping[str, str] = field(default_factory=dict)
+
+    def by_node(self) -> dict[str, NodeSplit]:
+        """The splits by node name."""
+        return {split.node: split for split in self.splits}
+
+
+def even_shares(world_size: int) -> tuple[float, ...]:
+    """The same share for every device."""
+    return (1.0 / world_size,) * world_size
+
+
+def parse_shares(text: str, world_size: int) -> tuple[float, ...]:
+    """``"2,1,1"`` as fractions of the whole; PlanError if it does not fit ``world_size``."""
+    try:
+        numbers = [float(part) for part in text.split(",")]
+    except ValueError:
+        raise PlanError(f"--shares {text!r} is not a comma-separated list of numbers") from None
+    if len(numbers) != world_size:
+        raise PlanError(f"--shares {text!r} names {len(numbers)} devices, not {world_size}")
+    if any(not 0 <= number < 1e9 for number in numbers) or sum(numbers) <= 0:
+        raise PlanError(f"--shares {text!r}: shares must be 0 or more, and not all 0")
+    return tuple(number / sum(numbers) for number in numbers)
+
+
+def proportional_bounds(size: int, shares: Sequence[float]) -> tuple[int, ...]:
+    """``[0, size)`` cut in proportion to ``shares``, each cut rounded to the nearest step.
+
+    Cuts are rounded from the cumulative share, so that maps of 56 and 28 rows are cut at (nearly)
+    the same places and neighbouring layers exchange thin halos only.
+    """
+    cuts = [0]
+    total = 0.0
+    for share in shares[:-1]:
+        total += share
+        cuts.append(max(cuts[-1], min(size, int(size * total + 0.5))))
+    return (*cuts, size)

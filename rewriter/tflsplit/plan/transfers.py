@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Resharding: the only place where bytes move.
+
+Every change of layout is the same computation.  Rank r needs box B of a tensor whose shards
+S_0 ... S_{n-1} lie on the ranks; what it lacks is B ∩ S_k from each other rank k:
+
+    all_gather        rows -> all rows            each rank gets every other shard
+    halo exchange     rows -> rows + neighbours'  each rank gets thin boxes of two shards
+    broadcast, gather whole on one rank -> many / many -> whole on one rank
+    reduce_scatter    partial sums -> channels    each rank gets its box of every partial
+
+so the bytes are the fewest that the two layouts allow.  Equal boxes of one shard that several
+ranks need make one SEND with several destinations.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from tflsplit.ir import Value
+from tflsplit.ops import Box
+from tflsplit.plan.layout import Layouts, NodeShards, Read
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """One SEND: ``box`` of ``value``, from ``source`` to each of ``to``.
+
+    position: the node before which it is posted (after which, for partial sums).
+    """
+
+    channel: int
+    position: int
+    value: Value
+    source: int
+    to: tuple[int, ...]
+    box: Box
+    itemsize: int
+
+    @property
+    def payload_bytes(self) -> int:
+        """Bytes that one destination receives."""
+        return self.box.size * self.itemsize
+
+
+@dataclass(frozen=True)
+class Assembly:
+    """One RECV on one rank: ``box`` of ``value`` put together before the node at ``position``.
+
+    local: what the rank holds of it itself (empty if nothing).
+    pieces: (channel, source, box) for the rest.
+    """
+
+    position: int
+    value: Value
+    rank: int
+    box: Box
+    local: Box
+    pieces: tuple[tuple[int, int, Box], ...]
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """All movements of a plan, by the position of the node that they belong to.
+
+    ``sends`` and ``assemblies`` stand before their node; ``partial_sends`` and ``sums`` between a
+    reduction's partial sums and its requantization.
+    """
+
+    sends: dict[int, list[Transfer]] = field(default_factory=lambda: defaultdict(list))
+    assemblies: dict[int, list[Assembly]] = field(default_factory=lambda: defaultdict(list))
+    partial_sends: dict[int, list[Transfer]] = field(default_factory=lambda: defaultdict(list))
+    sums: dict[int, list[Assembly]] = field(default_factory=lambda: defaultdict(list))
+
+    def transfers(self) -> Iterator[Transfer]:
+        """Every transfer, in no particular order."""
+        for group in (self.sends, self.partial_sends):
+            for transfers in group.values():
+                yield from transfers
+
+
+def gather_groups(reads: list[Read], owned: Box) -> list[Read]:
+    """(first position, box) of the boxes that a rank must assemble, given what it holds.
+
+    Reads of the same or overlapping boxes share one assembly when their hull holds nothing that
+    neither of them asked for; a read inside the rank's own shard needs none.
+    """
+    groups: list[Read] = []
+    for position, box in reads:
+        if owned.contains(box):
+            continue
+        for index, (first, other) in enumerate(groups):
+            hull = other.hull(box)
+            if hull.size <= other.size + box.size - other.intersect(box).size:
+                groups[index] = first, hull
+                break
+        else:
+            groups.append((position, box))
+    return groups
+
+
+def schedule(layouts: Layouts) -> Schedule:
+    """Every SEND and RECV that the layouts call for.
+
+    Channels are numbered in the order of the nodes that need the data, so that on every link
+    the order of sending is the order of receiving.
+    """
+    result = Schedule()
+    wanted: dict[int, list[tuple[Value, int, Box]]] = defaultdict(list)
+    for value, by_rank in layouts.reads.items():
+        for rank, reads in enumerate(by_rank):
+            for position, box in gather_groups(reads, layouts.owned[value][rank]):
+                wanted[position].append((value, rank, box))
+    channels = iter(range(1 << 30))
+    for position, shards in enumerate(layouts.nodes):
+        for value in dict.fromkeys(value for value, _, _ in wanted[position]):
+            needs = {rank: box for v, rank, box in wanted[position] if v is value}
+            _exchange(result, layouts, position, value, needs, channels)
+        if shards.is_reduction:
+            _reduce_scatter(result, layouts, position, shards, channels)
+    return result
+
+
+def _exchange(
+    result: Schedule,
+    layouts: Layouts,
+    position: int,
+    value: Value,
+    needs: dict[int, Box],
+    channels: Iterator[int],
+) -> None:
+    owned = layouts.owned[value]
+    destinations: dict[tuple[int, Box], list[int]] = defaultdict(list)
+    for rank, need in needs.items():
+        for source, shard in enumerate(owned):
+            part = shard.intersect(need)
+            if source != rank and not part.is_empty:
+                destinations[source, part].append(rank)
+    pieces: dict[int, list[tuple[int, int, Box]]] = defaultdict(list)
+    for (source, part), to in sorted(destinations.items(), key=lambda item: item[0][0]):
+        channel = next(channels)
+        result.sends[position].append(
+            Transfer(channel, position, value, source, tuple(to), part, value.dtype.itemsize)
+        )
+        for rank in to:
+            pieces[rank].append((channel, source, part))
+    for rank, need in needs.items():
+        local = owned[rank].intersect(need)
+        result.assemblies[position].append(
+            Assembly(position, value, rank, need, local, tuple(pieces[rank]))
+        )
+
+
+def _reduce_scatter(
+    result: Schedule,
+    layouts: Layouts,
+    position: int,
+    shards: NodeShards,
+    channels: Iterator[int],
+) -> None:
+    value = shards.node.output
+    adders = [rank for rank, piece in enumerate(shards.pieces) if not piece.is_empty]
+    for rank, kept in enumerate(layouts.owned[value]):
+        if kept.is_empty:
+            continue
+        pieces = []
+        for source in adders:
+            if source == rank:
+                continue
+            channel = next(channels)
+            result.partial_sends[position].append(
+                Transfer(channel, position, value, source, (rank,), kept, 4)
+            )
+            pieces.append((channel, source, kept))
+        local = kept if rank in adders else kept.intersect(Box.empty(len(kept.intervals)))
+        result.sums[position].append(
+            Assembly(position, value, rank, kept, local, tuple(pieces))
+        )

@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The options of tflsplit's custom operators as they are stored: keys, types, ranges, version.
+
+Options are one FlexBuffer map per operator.  Its values are integers, vectors of integers and, for
+the name of a tensor, a string: nothing nested, so that firmware reads them with a few dozen lines
+and a viewer shows them on one line each.  ``docs/custom_ops.md`` is the contract; its tables are
+tested against ``SCHEMAS``.
+
+``encode`` and ``decode`` check one option at a time.  What options mean together, and together
+with the shapes of the operands, is checked by ``tflsplit.ops.custom``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from tflsplit.errors import InternalError, ModelError
+from tflsplit.ir import Attrs, AttrValue, Node
+
+VERSION = 1
+"""Stored as ``v`` in every option map; raised when a reader of the old ones could misread it."""
+
+SEND = "TFLSPLIT_SEND"
+RECV = "TFLSPLIT_RECV"
+CONV_2D = "TFLSPLIT_CONV_2D"
+DEPTHWISE_CONV_2D = "TFLSPLIT_DEPTHWISE_CONV_2D"
+PARTIAL_CONV_2D = "TFLSPLIT_PARTIAL_CONV_2D"
+PARTIAL_FULLY_CONNECTED = "TFLSPLIT_PARTIAL_FULLY_CONNECTED"
+REQUANTIZE = "TFLSPLIT_REQUANTIZE"
+
+_INT32_MAX = 2**31 - 1
+
+
+@dataclass(frozen=True)
+class Integer:
+    """An integer in ``[minimum, maximum]``."""
+
+    minimum: int = 0
+    maximum: int = _INT32_MAX
+
+    def problem(self, value: object) -> str | None:
+        """What is wrong with a stored value; None if nothing is."""
+        if type(value) is not int:
+            return f"is {value!r}, not an integer"
+        if not self.minimum <= value <= self.maximum:
+            return f"is {value}, not within {self.minimum}..{self.maximum}"
+        return None
+
+
+@dataclass(frozen=True)
+class Integers:
+    """A vector of integers in ``[minimum, maximum]``, ``count`` of them if that is given."""
+
+    minimum: int = 0
+    maximum: int = _INT32_MAX
+    count: int | None = None
+
+    def problem(self, value: object) -> str | None:
+        """What is wrong with a stored value; None if nothing is."""
+        if not isinstance(value, tuple):
+            return f"is {value!r}, not a vector of integers"
+        if self.count is not None and len(value) != self.count:
+            return f"has {len(value)} elements, not {self.count}"
+        element = Integer(self.minimum, self.maximum)
+        problems = (element.problem(item) for item in value)
+        return next((f"has an element that {text}" for text in problems if text), None)
+
+
+@dataclass(frozen=True)
+class Text:
+    """A string."""
+
+    def problem(self, value: object) -> str | None:
+        """What is wrong with a stored value; None if nothing is."""
+        return None if isinstance(value, str) else f"is {value!r}, not a string"
+
+
+Field = Integer | Integers | Text
+
+_RANK = 255
+_WINDOW: dict[str, Field] = {
+    "stride": Integers(minimum=1, maximum=_INT32_MAX, count=2),
+    "dilation": Integers(minimum=1, maximum=_INT32_MAX, count=2),
+    "pads": Integers(count=4),
+}
+_ACTIVATION: dict[str, Field] = {"activation": Integers(minimum=-128, maximum=127, count=2)}
+
+SCHEMAS: Mapping[str, Mapping[str, Field]] = {
+    SEND: {
+        "channel": Integer(),
+        "to": Integers(maximum=_RANK),
+        "tensor": Text(),
+        "box": Integers(),
+        "origin": Integers(),
+    },
+    RECV: {
+        "tensor": Text(),
+        "origin": Integers(),
+        "local": Integers(),
+        "local_origin": Integers(),
+        "channels": Integers(),
+        "from": Integers(maximum=_RANK),
+        "boxes": Integers(),
+        "sum": Integer(maximum=1),
+    },
+    CONV_2D: {**_WINDOW, **_ACTIVATION},
+    DEPTHWISE_CONV_2D: {**_WINDOW, **_ACTIVATION},
+    PARTIAL_CONV_2D: _WINDOW,
+    PARTIAL_FULLY_CONNECTED: {},
+    REQUANTIZE: _ACTIVATION,
+}
+"""Every custom operator's options, beside ``v``."""
+
+
+def is_ours(node: Node) -> bool:
+    """Whether ``node`` is one of the operators that this module describes."""
+    return node.is_custom and node.op in SCHEMAS
+
+
+def encode(op: str, options: Mapping[str, AttrValue]) -> Attrs:
+    """The attributes of a node of operator ``op``; InternalError for options it cannot have."""
+    attrs = Attrs({**options, "v": VERSION})
+    problem = _problem(op, attrs)
+    if problem:
+        raise InternalError(f"{op}: {problem}")
+    return attrs
+
+
+def decode(node: Node) -> dict[str, AttrValue]:
+    """The options of ``node`` without ``v``, each of the type and range that ``SCHEMAS`` says.
+
+    Raises ModelError if an option is missing, unknown or out of range, or if the options have a
+    version that this program does not read.
+    """
+    problem = _problem(node.op, node.attrs)
+    if problem:
+        raise ModelError(f"{node.op} {node.name!r}: {problem}; write the device graphs again")
+    return {key: value for key, value in node.attrs.items() if key != "v"}
+
+
+def _problem(op: str, attrs: Attrs) -> str | None:
+    schema = SCHEMAS.get(op)
+    if schema is None:
+        return "no custom operator of this name is known"
+    if "v" not in attrs:
+        return "its options have no version (key 'v')"
+    if type(attrs["v"]) is not int or attrs["v"] != VERSION:
+        return f"its options are of version {attrs['v']!r}, this program reads {VERSION}"
+    missing = [key for key in schema if key not in attrs]
+    unknown = [key for key in attrs if key not in schema and key != "v"]
+    if missing or unknown:
+        return f"option {missing[0]!r} is missing" if missing else f"unknown option {unknown[0]!r}"
+    problems = ((key, field.problem(attrs[key])) for key, field in schema.items())
+    return next((f"option {key!r} {text}" for key, text in problems if text), None)

@@ -1,0 +1,175 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The options of tflsplit's custom operators, typed: boxes instead of flat bounds.
+
+``docs/custom_ops.md`` says what each operator means, ``tflsplit.wire.custom_ops`` how its options
+are stored.  Every ``of`` reads a node that may come from a file: ModelError if it is malformed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import cast
+
+from tflsplit.errors import ModelError
+from tflsplit.ir import Attrs, AttrValue, Node
+from tflsplit.ops.region import Box
+from tflsplit.wire import custom_ops as wire
+
+Pair = tuple[int, int]
+Pads = tuple[int, int, int, int]
+_Ints = tuple[int, ...]
+
+INT8_RANGE: Pair = (-128, 127)
+
+
+@dataclass(frozen=True)
+class WindowOptions:
+    """Options of the convolutions.
+
+    stride, dilation: (rows, columns).
+    pads: rows and columns of padding (top, bottom, left, right), each read as the zero point of x.
+    """
+
+    stride: Pair = (1, 1)
+    dilation: Pair = (1, 1)
+    pads: Pads = (0, 0, 0, 0)
+
+    @classmethod
+    def of(cls, node: Node) -> WindowOptions:
+        """The options of a node; ModelError if they are malformed."""
+        options = wire.decode(node)
+        return cls(
+            cast(Pair, options["stride"]),
+            cast(Pair, options["dilation"]),
+            cast(Pads, options["pads"]),
+        )
+
+    def output_extent(self, input_shape: _Ints, kernel: Pair) -> Pair:
+        """Rows and columns of the result of an NHWC input; not positive if the window is larger."""
+        padded = (
+            input_shape[1] + self.pads[0] + self.pads[1],
+            input_shape[2] + self.pads[2] + self.pads[3],
+        )
+        rows, columns = (
+            (padded[i] - (kernel[i] - 1) * self.dilation[i] - 1) // self.stride[i] + 1
+            for i in range(2)
+        )
+        return rows, columns
+
+    def attrs(self, op: str, activation: Pair | None = None) -> Attrs:
+        """As attributes of ``op``."""
+        options: dict[str, AttrValue] = {
+            "stride": self.stride,
+            "dilation": self.dilation,
+            "pads": self.pads,
+        }
+        if activation is not None:
+            options["activation"] = activation
+        return wire.encode(op, options)
+
+
+def activation_of(node: Node) -> Pair:
+    """Smallest and largest value of the result, both inclusive; ModelError if malformed."""
+    low, high = cast(Pair, wire.decode(node)["activation"])
+    if low > high:
+        raise ModelError(f"{node.op} {node.name!r}: activation {low}..{high} lets nothing through")
+    return low, high
+
+
+@dataclass(frozen=True)
+class SendOptions:
+    """Options of SEND: elements ``box`` of the whole tensor ``tensor`` go to the ranks ``to``.
+
+    channel: names the transfer; one SEND per channel in a plan.
+    origin: coordinates in the whole tensor of element 0 of the operand.
+    """
+
+    channel: int
+    to: tuple[int, ...]
+    tensor: str
+    box: Box
+    origin: tuple[int, ...]
+
+    @classmethod
+    def of(cls, node: Node) -> SendOptions:
+        """The options of a node; ModelError if they are malformed."""
+        options = wire.decode(node)
+        origin = cast(_Ints, options["origin"])
+        box = _box(node, "box", cast(_Ints, options["box"]), len(origin))
+        to = cast(_Ints, options["to"])
+        if not to or len(set(to)) != len(to):
+            raise _malformed(node, "'to' must name one or more different ranks")
+        return cls(cast(int, options["channel"]), to, cast(str, options["tensor"]), box, origin)
+
+
+@dataclass(frozen=True)
+class RecvPiece:
+    """One box of the whole tensor that arrives from rank ``source`` on ``channel``."""
+
+    channel: int
+    source: int
+    box: Box
+
+
+@dataclass(frozen=True)
+class RecvOptions:
+    """Options of RECV.
+
+    origin: coordinates in the whole tensor of element 0 of the result.
+    local: what is copied from operand 0, None if operand 0 is no local shard.
+    local_origin: coordinates in the whole tensor of element 0 of the local shard.
+    add: whether the pieces are added to what is there instead of replacing it.
+    """
+
+    tensor: str
+    origin: tuple[int, ...]
+    local: Box | None
+    local_origin: tuple[int, ...]
+    pieces: tuple[RecvPiece, ...]
+    add: bool
+
+    @classmethod
+    def of(cls, node: Node) -> RecvOptions:
+        """The options of a node; ModelError if they are malformed."""
+        options = wire.decode(node)
+        origin = cast(_Ints, options["origin"])
+        ndim = len(origin)
+        flat = cast(_Ints, options["local"])
+        local = _box(node, "local", flat, ndim) if flat else None
+        local_origin = cast(_Ints, options["local_origin"])
+        if len(local_origin) != (ndim if local else 0):
+            raise _malformed(node, "'local_origin' does not go with 'local' and 'origin'")
+        pieces = _pieces(
+            node,
+            ndim,
+            cast(_Ints, options["channels"]),
+            cast(_Ints, options["from"]),
+            cast(_Ints, options["boxes"]),
+        )
+        add = options["sum"] == 1
+        return cls(cast(str, options["tensor"]), origin, local, local_origin, pieces, add)
+
+
+def _malformed(node: Node, what: str) -> ModelError:
+    return ModelError(f"{node.op} {node.name!r}: {what}; write the device graphs again")
+
+
+def _box(node: Node, key: str, flat: _Ints, ndim: int) -> Box:
+    if len(flat) != 2 * ndim:
+        raise _malformed(node, f"{key!r} has {len(flat)} bounds for {ndim} dimensions")
+    box = Box.from_flat(flat)
+    if box.is_empty:
+        raise _malformed(node, f"{key!r} is {box}, which is empty")
+    return box
+
+
+def _pieces(
+    node: Node, ndim: int, channels: _Ints, sources: _Ints, boxes: _Ints
+) -> tuple[RecvPiece, ...]:
+    if len(sources) != len(channels) or len(boxes) != 2 * ndim * len(channels):
+        raise _malformed(node, "'channels', 'from' and 'boxes' do not describe the same pieces")
+    step = 2 * ndim
+    return tuple(
+        RecvPiece(channel, source, _box(node, "boxes", boxes[i * step : (i + 1) * step], ndim))
+        for i, (channel, source) in enumerate(zip(channels, sources, strict=True))
+    )

@@ -1,0 +1,298 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The default policy: rows while maps are large, channels afterwards.
+
+Rows of a large map cost thin halos only, but put a layer's whole weights on every device;
+channels cut the weights but move whole maps.  So layers get rows in the order of their map size,
+until the weights that this repeats on every device have used up ``weights_limit``; the rest is
+split by channels, each layer in the cheapest of the ways that channels allow.  An operator
+without weights of its own follows its operands.
+
+This is a heuristic with one knob; whatever it decides, partitioning stays exact.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from tflsplit.errors import PlanError
+from tflsplit.ir import Graph, Node, Value
+from tflsplit.ops import Box, Factor, Kind, Scaled, rule_of
+from tflsplit.plan.layout import NodeShards, shard_node
+from tflsplit.plan.spec import NodeSplit, Plan, Way, even_shares, proportional_bounds
+
+_WAY_OF_FACTOR = {
+    "rows": Way.ROWS,
+    "columns": Way.COLUMNS,
+    "out_channels": Way.OUT_CHANNELS,
+    "groups": Way.OUT_CHANNELS,
+    "channels": Way.CHANNELS,
+    "in_channels": Way.IN_CHANNELS,
+    "batch": Way.BATCH,
+}
+_SPATIAL = (Way.ROWS, Way.COLUMNS)
+_CHANNEL_WAYS = (Way.OUT_CHANNELS, Way.CHANNELS, Way.IN_CHANNELS)
+_WITHOUT_SUMS = (Way.OUT_CHANNELS, Way.CHANNELS)
+
+RUN_WAYS: dict[str, tuple[Way, ...]] = {
+    "rows": (Way.ROWS, Way.COLUMNS),
+    "out_channels": _WITHOUT_SUMS,
+    "channels": _CHANNEL_WAYS,
+    "in_channels": (Way.IN_CHANNELS,),
+}
+"""What ``--split NAME`` asks of every weighted layer that can do it; others do what they can."""
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What the user asks of the split.
+
+    split: "auto" or a key of RUN_WAYS.
+    layers: a way for single layers, by node name.
+    shares: what each rank can do; fractions of the whole.
+    weights_limit: largest fraction of the model's weights on one device that rows may cause.
+    """
+
+    world_size: int
+    split: str = "auto"
+    layers: Mapping[str, Way] = field(default_factory=dict)
+    shares: tuple[float, ...] = ()
+    stock_kernels: bool = False
+    weights_limit: float | None = None
+
+
+def choose_plan(graph: Graph, wishes: Wishes) -> Plan:
+    """The plan that the policy makes of ``wishes``; PlanError where one cannot be met."""
+    shares = wishes.shares or even_shares(wishes.world_size)
+    chooser = _Chooser(graph, wishes, shares)
+    splits = tuple(chooser.choose(node) for node in graph.nodes)
+    return Plan(wishes.world_size, splits, shares, wishes.stock_kernels, dict(chooser.reasons))
+
+
+def way_of(factor: Factor) -> Way:
+    """The name under which users know a factor."""
+    return _WAY_OF_FACTOR.get(factor.name, Way.OTHER)
+
+
+def is_weighted(node: Node) -> bool:
+    """Whether a node multiplies its input with constants of its own (CONV_2D, ...)."""
+    rule = rule_of(node)
+    has_matrix = any(v.is_constant and len(v.shape) >= 2 for v in node.operands)
+    return has_matrix and rule.macs_per_step(node) > 0
+
+
+def weight_bytes(node: Node) -> int:
+    """Bytes of a node's constants."""
+    return sum(value.size_bytes for value in node.operands if value.is_constant)
+
+
+@dataclass
+class _Chooser:
+    """Goes through a graph in execution order, knowing how every earlier tensor lies."""
+
+    graph: Graph
+    wishes: Wishes
+    shares: tuple[float, ...]
+    owned: dict[Value, tuple[Box, ...]] = field(default_factory=dict)
+    reasons: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        unknown = set(self.wishes.layers) - {node.name for node in self.graph.nodes}
+        if unknown:
+            raise PlanError(f"the model has no layer {sorted(unknown)[0]!r}; `inspect` lists them")
+        self.by_rows = self._row_layers()
+
+    @property
+    def world_size(self) -> int:
+        return self.wishes.world_size
+
+    def choose(self, node: Node) -> NodeSplit:
+        split, reason = self._decide(node)
+        shards = shard_node(node, split, self.world_size)
+        for index, value in enumerate(node.outputs):
+            self.owned[value] = tuple(shards.kept(rank)[index] for rank in range(self.world_size))
+        self.reasons[node.name] = reason
+        return split
+
+    def _decide(self, node: Node) -> tuple[NodeSplit, str]:
+        if node.name in self.wishes.layers:
+            return self._forced(node, self.wishes.layers[node.name]), "forced for this layer"
+        if self.world_size == 1:
+            return NodeSplit(node.name, Way.WHOLE), "there is one device"
+        if is_weighted(node):
+            ways, reason = self._weighted_ways(node)
+            found = self._cheapest(node, self._candidates(node, ways))
+            if found is None:
+                found = self._cheapest(
+                    node, self._candidates(node, (*_SPATIAL, *self._channel_ways()))
+                )
+                reason += "; this layer cannot be split so, and takes the cheapest other way"
+            if found is not None:
+                return found, reason
+        return self._follow(node)
+
+    def _channel_ways(self) -> tuple[Way, ...]:
+        return _WITHOUT_SUMS if self.wishes.stock_kernels else _CHANNEL_WAYS
+
+    def _weighted_ways(self, node: Node) -> tuple[tuple[Way, ...], str]:
+        if self.wishes.split != "auto":
+            if self.wishes.split == "in_channels" and self.wishes.stock_kernels:
+                raise PlanError(
+                    "stock kernels cannot return the int32 partial sums that splitting by "
+                    "in_channels needs; leave out --stock-kernels or choose another --split"
+                )
+            ways = RUN_WAYS[self.wishes.split]
+            if self.wishes.stock_kernels:
+                ways = tuple(way for way in ways if way is not Way.IN_CHANNELS)
+            return ways, f"--split {self.wishes.split}"
+        if node.name in self.by_rows:
+            rows_or_columns = tuple(w for w in _SPATIAL if self._enough(node, w))[:1]
+            return rows_or_columns, "large map: halos move less than channels would"
+        return self._channel_ways(), "weights are cut; the cheapest of the channel ways"
+
+    def _enough(self, node: Node, way: Way) -> bool:
+        """Whether every device that takes part gets at least one step."""
+        active = sum(share > 0 for share in self.shares)
+        return any(
+            way_of(factor) is way and factor.size >= active
+            for factor in rule_of(node).factors(node)
+        )
+
+    def _row_layers(self) -> frozenset[str]:
+        weighted = [node for node in self.graph.nodes if is_weighted(node)]
+        total = sum(map(weight_bytes, weighted))
+        largest = max(self.shares)
+        limit = self.wishes.weights_limit
+        budget = (max(0.24, 1.25 * largest) if limit is None else limit) * total
+        chosen: set[str] = set()
+        repeated = 0
+        for node in sorted(weighted, key=_map_size, reverse=True):
+            if not any(self._enough(node, way) for way in _SPATIAL):
+                continue
+            if repeated + weight_bytes(node) + largest * (total - repeated) > budget:
+                break
+            repeated += weight_bytes(node)
+            chosen.add(node.name)
+        return frozenset(chosen)
+
+    def _candidates(self, node: Node, ways: Sequence[Way]) -> Iterator[NodeSplit]:
+        for factor in rule_of(node).factors(node):
+            if way_of(factor) in ways and factor.size > 1:
+                yield from self._splits(node, factor)
+
+    def _splits(self, node: Node, factor: Factor) -> Iterator[NodeSplit]:
+        """The factor cut as the operands lie, where they fit; else in proportion to the shares."""
+        bounds = self._aligned_bounds(node, factor)
+        if bounds is None:
+            bounds = proportional_bounds(factor.size, self.shares)
+        if factor.kind is Kind.PARALLEL:
+            yield NodeSplit(node.name, way_of(factor), factor.name, bounds)
+            return
+        for kept in rule_of(node).factors(node):
+            if way_of(kept) is Way.OUT_CHANNELS and kept.kind is Kind.PARALLEL:
+                scatter = proportional_bounds(kept.size, self.shares)
+                yield NodeSplit(
+                    node.name, way_of(factor), factor.name, bounds, kept.name, scatter
+                )
+
+    def _aligned_bounds(self, node: Node, factor: Factor) -> tuple[int, ...] | None:
+        """Bounds that read only what each rank already holds, from the largest operand."""
+        operands = sorted(factor.operands.items(), key=lambda o: -node.input(o[0]).size)
+        for index, (dim, dim_map) in operands:
+            owned = self.owned.get(node.input(index))
+            if owned is None or not isinstance(dim_map, Scaled):
+                continue
+            cuts = _cuts_along(owned, node.input(index).shape, dim)
+            if cuts is not None and all(cut % dim_map.scale == 0 for cut in cuts):
+                bounds = tuple(cut // dim_map.scale for cut in cuts)
+                return bounds if bounds[-1] == factor.size else None
+        return None
+
+    def _cheapest(self, node: Node, splits: Iterable[NodeSplit]) -> NodeSplit | None:
+        ranked = [(self._cost(node, split), order, split) for order, split in enumerate(splits)]
+        return min(ranked)[2] if ranked else None
+
+    def _cost(self, node: Node, split: NodeSplit) -> tuple[int, int]:
+        """Bytes that the split moves, then how much the busiest rank has to make."""
+        shards = shard_node(node, split, self.world_size)
+        moved = sum(self._missing_bytes(shards, rank) for rank in range(self.world_size))
+        if shards.is_reduction:
+            adders = sum(not piece.is_empty for piece in shards.pieces)
+            kept = sum(piece.results[0].size for piece in shards.scattered)
+            moved += 4 * kept * max(0, adders - 1)
+        busiest = max(sum(box.size for box in shards.kept(r)) for r in range(self.world_size))
+        return moved, busiest
+
+    def _missing_bytes(self, shards: NodeShards, rank: int) -> int:
+        missing = 0
+        for value, box in zip(shards.node.inputs, shards.pieces[rank].operands, strict=True):
+            if value is None or box is None or value not in self.owned:
+                continue
+            held = self.owned[value][rank].intersect(box)
+            missing += (box.size - (0 if held.is_empty else held.size)) * value.dtype.itemsize
+        return missing
+
+    def _follow(self, node: Node) -> tuple[NodeSplit, str]:
+        inputs = [value for value in node.operands if value in self.owned]
+        if inputs and all(_is_replicated(self.owned[v], v.shape) for v in inputs):
+            return NodeSplit(node.name, Way.REPLICATED), "its inputs are everywhere"
+        parallel = [f for f in rule_of(node).factors(node) if f.kind is Kind.PARALLEL]
+        splits = [s for f in parallel if f.size > 1 for s in self._splits(node, f)]
+        if not inputs:  # fed by the host alone, which can send any part to anyone
+            splits.sort(key=lambda s: (s.way is not Way.ROWS, -s.bounds[-1]))
+            if splits:
+                return splits[0], "the host sends each device its part"
+        home = NodeSplit(node.name, Way.WHOLE, rank=self._largest_holder(inputs))
+        found = self._cheapest(node, [*splits, home])
+        assert found is not None
+        return found, "follows its inputs" if found is not home else "cannot be split more cheaply"
+
+    def _largest_holder(self, inputs: Sequence[Value]) -> int:
+        held = [
+            sum(0 if self.owned[v][rank].is_empty else self.owned[v][rank].size for v in inputs)
+            for rank in range(self.world_size)
+        ]
+        return held.index(max(held)) if inputs else 0
+
+    def _forced(self, node: Node, way: Way) -> NodeSplit:
+        if way is Way.REPLICATED:
+            return NodeSplit(node.name, way)
+        if way is Way.WHOLE:
+            inputs = [value for value in node.operands if value in self.owned]
+            return NodeSplit(node.name, way, rank=self._largest_holder(inputs))
+        if way is Way.IN_CHANNELS and self.wishes.stock_kernels:
+            raise PlanError(f"{node.name!r}: stock kernels cannot return int32 partial sums")
+        found = self._cheapest(node, self._candidates(node, (way,)))
+        if found is None:
+            possible = {way_of(f).value for f in rule_of(node).factors(node) if f.size > 1}
+            raise PlanError(
+                f"{node.op} {node.name!r} cannot be split by {way.value}; it can be by: "
+                f"{', '.join(sorted(possible | {Way.REPLICATED.value, Way.WHOLE.value}))}"
+            )
+        return found
+
+
+def _map_size(node: Node) -> int:
+    """Rows times columns of a node's output map (1 for what has no map)."""
+    shape = node.outputs[0].shape
+    return shape[1] * shape[2] if len(shape) == 4 else 1
+
+
+def _is_replicated(owned: Sequence[Box], shape: Sequence[int]) -> bool:
+    return all(box == Box.whole(shape) for box in owned)
+
+
+def _cuts_along(
+    owned: Sequence[Box], shape: Sequence[int], dim: int
+) -> tuple[int, ...] | None:
+    """The cuts if the boxes divide the tensor along ``dim`` alone, in rank order; else None."""
+    cuts = [0]
+    for box in owned:
+        if box.is_empty:
+            cuts.append(cuts[-1])
+            continue
+        start, stop = box.intervals[dim]
+        if start != cuts[-1] or box.with_dim(dim, (0, shape[dim])) != Box.whole(shape):
+            return None
+        cuts.append(stop)
+    return tuple(cuts) if cuts[-1] == shape[dim] else None

@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One simulated device: runs its steps, and says when it has to wait."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+
+from tflsplit.ir import Graph, Value
+from tflsplit.ops import Box
+from tflsplit.runtime.engines import Array
+from tflsplit.runtime.steps import KernelStep, RecvStep, SendStep, Step
+
+
+class Transport(Protocol):
+    """What carries boxes between devices."""
+
+    def post(self, channel: int, to: Sequence[int], data: Array) -> None:
+        """Start sending an array; returns at once."""
+
+    def take(self, channel: int, source: int) -> bytes | None:
+        """The bytes of a box that has arrived, or None if it has not yet."""
+
+
+@dataclass
+class Device:
+    """One rank between two inferences.
+
+    sent_bytes, received_bytes: payload of the boxes of the last inference; a box that goes to
+        three ranks is sent three times.
+    values: the tensors of the last inference, for whoever wants to look at them.
+    """
+
+    rank: int
+    graph: Graph
+    steps: Sequence[Step]
+    transport: Transport
+    sent_bytes: int = 0
+    received_bytes: int = 0
+    values: dict[Value, Array] = field(default_factory=dict)
+
+    def infer(self, inputs: Sequence[Array]) -> Iterator[None]:
+        """Run one inference; yields whenever a box that it needs has not arrived."""
+        self.sent_bytes = self.received_bytes = 0
+        self.values = {v: v.data for v in self.graph.constants() if v.data is not None}
+        self.values.update(zip(self.graph.inputs, inputs, strict=True))
+        for step in self.steps:
+            if isinstance(step, KernelStep):
+                results = step.run([self.values[value] for value in step.inputs])
+                self.values.update(zip(step.outputs, results, strict=True))
+            elif isinstance(step, SendStep):
+                self._send(step)
+            elif step.output is not None:
+                yield from self._receive(step, step.output)
+
+    @property
+    def outputs(self) -> list[Array]:
+        """The device's outputs of the last inference."""
+        return [self.values[value] for value in self.graph.outputs]
+
+    def _send(self, step: SendStep) -> None:
+        box = step.options.box.relative_to(step.options.origin)
+        data = np.ascontiguousarray(self.values[step.node.input(0)][box.slices])
+        self.sent_bytes += data.nbytes * len(step.options.to)
+        self.transport.post(step.options.channel, step.options.to, data)
+
+    def _receive(self, step: RecvStep, output: Value) -> Iterator[None]:
+        options = step.options
+        result = np.zeros(output.shape, output.dtype.numpy)
+        if options.local is not None:
+            local = options.local.relative_to(options.local_origin)
+            target = options.local.relative_to(options.origin)
+            result[target.slices] = self.values[step.node.input(0)][local.slices]
+        for piece in options.pieces:
+            while (payload := self.transport.take(piece.channel, piece.source)) is None:
+                yield
+            self.received_bytes += len(payload)
+            self._place(result, piece.box.relative_to(options.origin), payload, options.add)
+        self.values[output] = result
+
+    @staticmethod
+    def _place(result: Array, box: Box, payload: bytes, add: bool) -> None:
+        part = np.frombuffer(payload, result.dtype).reshape(box.shape)
+        if add:
+            result[box.slices] += part
+        else:
+            result[box.slices] = part

@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: Apache-2.0
+"""All devices of a set in this process, taking turns."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from tflsplit.errors import InternalError
+from tflsplit.ir import Graph, Value
+from tflsplit.partition import DeviceGraph
+from tflsplit.runtime.device import Device
+from tflsplit.runtime.engines import Array, Engine
+from tflsplit.runtime.steps import compile_graph
+
+
+@dataclass
+class Mailboxes:
+    """Boxes under way between devices of one process."""
+
+    waiting: dict[tuple[int, int], bytes] = field(default_factory=dict)
+
+    def port(self, rank: int) -> _Port:
+        """One rank's access."""
+        return _Port(self, rank)
+
+
+@dataclass
+class _Port:
+    boxes: Mailboxes
+    rank: int
+
+    def post(self, channel: int, to: Sequence[int], data: Array) -> None:
+        for rank in to:
+            self.boxes.waiting[channel, rank] = data.tobytes()
+
+    def take(self, channel: int, source: int) -> bytes | None:
+        return self.boxes.waiting.pop((channel, self.rank), None)
+
+
+class LocalCluster:
+    """Runs a set of device graphs on one engine, in one process."""
+
+    def __init__(
+        self,
+        devices: Sequence[DeviceGraph],
+        engine: Engine,
+        keep: Sequence[Collection[Value]] | None = None,
+    ) -> None:
+        """Compile every device graph; EngineError if the engine refuses a part of one.
+
+        keep: for each rank, tensors to be found in its ``values`` after each inference.
+        """
+        mailboxes = Mailboxes()
+        self.parts = tuple(devices)
+        self.devices = [
+            Device(
+                part.rank,
+                part.graph,
+                compile_graph(part.graph, engine, keep[part.rank] if keep else ()),
+                mailboxes.port(part.rank),
+            )
+            for part in devices
+        ]
+
+    def infer(self, inputs: dict[str, Array]) -> None:
+        """One inference; results are in the devices.
+
+        inputs: whole model inputs by tensor name, each device is given its part.
+        """
+        running = {
+            device.rank: device.infer(scatter(part, inputs))
+            for device, part in zip(self.devices, self.parts, strict=True)
+        }
+        while running:
+            before = self._progress()
+            for rank in list(running):
+                if next(running[rank], "done") == "done":
+                    del running[rank]
+            if running and self._progress() == before:
+                raise InternalError(f"ranks {sorted(running)} wait for each other")
+
+    def _progress(self) -> int:
+        return sum(device.sent_bytes + device.received_bytes for device in self.devices)
+
+
+def scatter(part: DeviceGraph, inputs: dict[str, Array]) -> list[Array]:
+    """What the host sends one device: its box of each model input that it reads."""
+    arrays = []
+    for value in part.graph.inputs:
+        shard = part.shards[value.name]
+        arrays.append(np.ascontiguousarray(inputs[shard.tensor][shard.box.slices]))
+    return arrays
+
+
+def assemble(
+    whole: Graph, labels: dict[Value, str], parts: Sequence[DeviceGraph], outputs: Sequence[Sequence[Array]]
+) -> list[Array]:
+    """The model's outputs from what each rank returned."""
+    results = {
+        labels[value]: np.zeros(value.shape, value.dtype.numpy)
+        for value in whole.outputs
+        if not value.is_constant
+    }
+    for part, arrays in zip(parts, outputs, strict=True):
+        for value, array in zip(part.graph.outputs, arrays, strict=True):
+            shard = part.shards[value.name]
+            results[shard.tensor][shard.box.slices] = array
+    return [
+        results[labels[value]] if value.data is None else value.data for value in whole.outputs
+    ]

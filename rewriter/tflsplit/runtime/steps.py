@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A device graph as steps that this host can run: kernels between sends and receives.
+
+    SEND  RECV  CONV_2D  TFLSPLIT_CONV_2D  ADD  SEND  PARTIAL_CONV_2D  RECV ...
+    send  recv  '------ one segment on the engine ------'  send  numpy  recv ...
+
+Stock operators, and ours by their stock expansion, run on the engine, in stretches as long as
+possible; partial sums and their requantization, which have no cheap stock form, run on our NumPy
+reference semantics (they are exact integer arithmetic, and tested against the stock form).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+
+from tflsplit.ir import Graph, Node, Value
+from tflsplit.ops.custom_options import RecvOptions, SendOptions
+from tflsplit.ops.expansion import stock_expansion
+from tflsplit.ops.semantics import run_node
+from tflsplit.runtime.engines import Array, Engine, Program
+from tflsplit.wire import custom_ops as wire
+
+
+@dataclass(frozen=True)
+class SendStep:
+    """Post a box of a tensor."""
+
+    node: Node
+    options: SendOptions
+
+
+@dataclass(frozen=True)
+class RecvStep:
+    """Assemble a tensor; ``output`` is None for a pure wait."""
+
+    node: Node
+    options: RecvOptions
+    output: Value | None
+
+
+@dataclass(frozen=True)
+class KernelStep:
+    """Run something: ``outputs = run(inputs)``."""
+
+    inputs: tuple[Value, ...]
+    outputs: tuple[Value, ...]
+    run: Callable[[Sequence[Array]], list[Array]]
+
+
+Step = SendStep | RecvStep | KernelStep
+
+_NUMPY_OPS = (wire.PARTIAL_CONV_2D, wire.PARTIAL_FULLY_CONNECTED, wire.REQUANTIZE)
+
+
+def compile_graph(graph: Graph, engine: Engine, keep: Collection[Value] = ()) -> list[Step]:
+    """The steps of a device graph, or of an unsplit one.
+
+    keep: tensors that must be available afterwards, beside the graph's outputs.
+    Raises EngineError if the engine refuses a stretch.
+    """
+    steps: list[Step] = []
+    stretch: list[Node] = []
+    last_use = {v: at for at, node in enumerate(graph.nodes) for v in node.operands}
+    last_use.update(dict.fromkeys((*graph.outputs, *keep), len(graph.nodes)))
+
+    def flush(position: int) -> None:
+        if stretch:
+            made = [value for node in stretch for value in node.outputs]
+            wanted = {value for value in made if last_use.get(value, -1) >= position}
+            steps.append(_segment(stretch, wanted, engine))
+            stretch.clear()
+
+    for position, node in enumerate(graph.nodes):
+        if not node.is_custom:
+            stretch.append(node)
+        elif node.op in (wire.CONV_2D, wire.DEPTHWISE_CONV_2D):
+            stretch.extend(stock_expansion(node))
+        else:
+            flush(position)
+            steps.append(_own_step(node, engine))
+    flush(len(graph.nodes))
+    return steps
+
+
+def _own_step(node: Node, engine: Engine) -> Step:
+    if node.op == wire.SEND:
+        return SendStep(node, SendOptions.of(node))
+    if node.op == wire.RECV:
+        return RecvStep(node, RecvOptions.of(node), node.outputs[0] if node.outputs else None)
+    if node.op in _NUMPY_OPS:
+        computed = tuple(value for value in node.operands if not value.is_constant)
+        return KernelStep(computed, node.outputs, lambda arrays: [run_node(node, arrays)])
+    return _segment([node], set(node.outputs), engine)  # a foreign custom op: the engine decides
+
+
+def _segment(nodes: Sequence[Node], wanted: Collection[Value], engine: Engine) -> KernelStep:
+    made = {value for node in nodes for value in node.outputs}
+    inputs = tuple(
+        dict.fromkeys(
+            value
+            for node in nodes
+            for value in node.operands
+            if value not in made and not value.is_constant and not value.is_variable
+        )
+    )
+    outputs = tuple(value for node in nodes for value in node.outputs if value in wanted)
+    program: Program = engine(Graph("segment", inputs, outputs, list(nodes)))
+    return KernelStep(inputs, outputs, program.run)

@@ -1,1 +1,49 @@
 # SPDX-License-Identifier: Apache-2.0
+"""Operators: factors, sharding rules and local pieces; one module per family.
+
+Importing this package registers the rules of all families.
+"""
+
+from tflsplit.ops import (
+    conv,
+    depthwise,
+    elementwise,
+    fully_connected,
+    pooling,
+    reduce,
+    reshape,
+    softmax,
+)
+from tflsplit.ops.factors import Factor, Kind, Piece
+from tflsplit.ops.region import Box, Interval, is_partition
+from tflsplit.ops.rule import (
+    OpRule,
+    cut_constant,
+    graph_macs,
+    known_ops,
+    local_value,
+    rule_of,
+)
+
+__all__ = [
+    "Box",
+    "Factor",
+    "Interval",
+    "Kind",
+    "OpRule",
+    "Piece",
+    "conv",
+    "cut_constant",
+    "depthwise",
+    "elementwise",
+    "fully_connected",
+    "graph_macs",
+    "is_partition",
+    "known_ops",
+    "local_value",
+    "pooling",
+    "reduce",
+    "reshape",
+    "rule_of",
+    "softmax",
+]

@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from tflsplit.errors import InternalError
 from tflsplit.ir import Node
 from tflsplit.ops.region import Box, Interval
 
@@ -154,12 +155,16 @@ def piece_of(
     node: Node,
     factors: Sequence[Factor],
     intervals: Mapping[str, Interval],
-    macs_per_step: int = 0,
+    macs: int = 0,
 ) -> Piece:
     """The piece of ``node`` in which every factor runs over its interval (whole if not given).
 
-    macs_per_step: multiply-accumulates of one step of the whole loop nest.
+    macs: multiply-accumulates of the whole node, alike in every step of its loop nest.
+    Raises InternalError for an interval of a factor that the node has not.
     """
+    unknown = intervals.keys() - {factor.name for factor in factors}
+    if unknown:
+        raise InternalError(f"{node!r} has no factor {', '.join(sorted(unknown))}")
     spans = {factor.name: intervals.get(factor.name, (0, factor.size)) for factor in factors}
     empty = any(stop <= start for start, stop in spans.values())
     results = tuple(
@@ -180,7 +185,8 @@ def piece_of(
             operands.append(box)
             pads.append(missing)
     steps = math.prod(max(0, stop - start) for start, stop in spans.values())
-    return Piece(results, tuple(operands), tuple(pads), macs_per_step * steps)
+    every = math.prod(factor.size for factor in factors)
+    return Piece(results, tuple(operands), tuple(pads), macs * steps // max(1, every))
 
 
 def _result_box(

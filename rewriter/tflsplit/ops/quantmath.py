@@ -22,9 +22,11 @@ from tflsplit.ir import Activation, DType, Quantization
 
 Int32Array = NDArray[np.int32]
 
+_RANGES = {DType.INT8: (-128, 127), DType.UINT8: (0, 255), DType.INT16: (-32768, 32767)}
+
 
 def quantize_multiplier(real: float) -> tuple[int, int]:
-    """``real`` (a double, not negative) as ``(multiplier, shift)``: multiplier * 2**(shift - 31)."""
+    """``real`` (not negative) as ``(multiplier, shift)``: multiplier * 2**(shift - 31)."""
     if real == 0.0:
         return 0, 0
     fraction, shift = math.frexp(real)
@@ -71,10 +73,9 @@ def activation_range(
 
     Raises ModelError for types that are not quantized integers.
     """
-    if dtype not in (DType.INT8, DType.UINT8, DType.INT16):
+    if dtype not in _RANGES:
         raise ModelError(f"a fused activation on {dtype.value} has no quantized range")
-    info = np.iinfo(dtype.numpy)
-    low, high = int(info.min), int(info.max)
+    low, high = _RANGES[dtype]
     if activation == Activation.RELU:
         return max(low, _quantize(0.0, quantization)), high
     if activation == Activation.RELU6:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TypeVar
 
 from tflsplit.errors import UnsupportedOpError
-from tflsplit.ir import Attrs, Graph, Node, Value
+from tflsplit.ir import Attrs, Graph, Node, Quantization, Value
 from tflsplit.ops.factors import Factor, Piece, piece_of
 from tflsplit.ops.region import Box, Interval
 
@@ -18,19 +18,31 @@ class OpRule(ABC):
     """What the partitioner needs to know of an operator; one subclass per family.
 
     A rule is stateless: one instance serves every node of its operators.
+
+    knows_per_channel: whether the operator's kernel reads per-channel scales.  Those that do not
+        take the first scale of a tensor for all of it, so a tensor with several must stay whole.
     """
 
-    @abstractmethod
+    knows_per_channel = False
+
     def factors(self, node: Node) -> tuple[Factor, ...]:
         """The factors that may be split; empty for a node that must run whole."""
+        return self.find_factors(node) if can_be_cut(node, self.knows_per_channel) else ()
 
-    def macs_per_step(self, node: Node) -> int:
-        """Multiply-accumulates of one step of all factors together."""
+    @abstractmethod
+    def find_factors(self, node: Node) -> tuple[Factor, ...]:
+        """``factors`` of a node whose tensors can be cut at all; for subclasses to define."""
+
+    def macs(self, node: Node) -> int:
+        """Multiply-accumulates of the whole node; 0 where the operator is not made of them."""
         return 0
 
     def piece(self, node: Node, intervals: Mapping[str, Interval]) -> Piece:
-        """The piece of ``node`` in which the named factors run over the given intervals."""
-        return piece_of(node, self.factors(node), intervals, self.macs_per_step(node))
+        """The piece of ``node`` in which the named factors run over the given intervals.
+
+        Raises InternalError if the node has no factor of such a name.
+        """
+        return piece_of(node, self.factors(node), intervals, self.macs(node))
 
     def localize(
         self,
@@ -80,21 +92,38 @@ def clone(
     )
 
 
+def can_be_cut(node: Node, knows_per_channel: bool) -> bool:
+    """Whether every tensor of a node can be cut: whole bytes, no state, scales that stay right."""
+    return all(
+        value.dtype.itemsize > 0
+        and not value.is_variable
+        and (knows_per_channel or value.quantization is None or not value.quantization.per_channel)
+        for value in (*node.operands, *node.outputs)
+    )
+
+
+def cut_quantization(value: Value, box: Box) -> Quantization | None:
+    """The quantization of ``box`` of ``value``: per-channel scales are cut with their channels."""
+    quantization = value.quantization
+    if quantization is None or not quantization.per_channel:
+        return quantization
+    # TFLM runs models whose one-dimensional bias names the weights' axis 3 as its own.
+    dim = 0 if len(value.shape) == 1 else quantization.axis
+    if dim >= len(value.shape) or value.shape[dim] != len(quantization.scales):
+        return quantization
+    return quantization.cut(quantization.axis, *box.intervals[dim])
+
+
 def cut_constant(value: Value, box: Box) -> Value:
     """The part ``box`` of a constant, its per-channel quantization cut along; whole: itself."""
     assert value.data is not None
     if box == Box.whole(value.shape):
         return value
-    quantization = value.quantization
-    if quantization is not None:
-        axis = quantization.axis
-        if quantization.per_channel:
-            quantization = quantization.cut(axis, *box.intervals[axis])
     return Value(
         name=value.name,
         shape=box.shape,
         dtype=value.dtype,
-        quantization=quantization,
+        quantization=cut_quantization(value, box),
         data=value.data[box.slices],
     )
 
@@ -105,7 +134,7 @@ def local_value(value: Value, box: Box, name: str | None = None) -> Value:
         name=value.name if name is None else name,
         shape=box.shape,
         dtype=value.dtype,
-        quantization=value.quantization,
+        quantization=cut_quantization(value, box),
     )
 
 
@@ -128,7 +157,7 @@ def rule_for(*ops: str) -> Callable[[_R], _R]:
 class WholeRule(OpRule):
     """An operator of which nothing is known: it runs whole."""
 
-    def factors(self, node: Node) -> tuple[Factor, ...]:
+    def find_factors(self, node: Node) -> tuple[Factor, ...]:
         return ()
 
 

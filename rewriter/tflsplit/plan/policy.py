@@ -78,7 +78,7 @@ def is_weighted(node: Node) -> bool:
     """Whether a node multiplies its input with constants of its own (CONV_2D, ...)."""
     rule = rule_of(node)
     has_matrix = any(v.is_constant and len(v.shape) >= 2 for v in node.operands)
-    return has_matrix and rule.macs_per_step(node) > 0
+    return has_matrix and rule.macs(node) > 0
 
 
 def weight_bytes(node: Node) -> int:

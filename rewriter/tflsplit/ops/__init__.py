@@ -5,14 +5,20 @@ Importing this package registers the rules of all families.
 """
 
 from tflsplit.ops import (
+    concat,
     conv,
     depthwise,
     elementwise,
     fully_connected,
+    pad,
     pooling,
+    rearrange,
     reduce,
     reshape,
+    resize,
+    slices,
     softmax,
+    transpose_conv,
 )
 from tflsplit.ops.factors import Factor, Kind, Piece
 from tflsplit.ops.region import Box, Interval, is_partition
@@ -32,6 +38,7 @@ __all__ = [
     "Kind",
     "OpRule",
     "Piece",
+    "concat",
     "conv",
     "cut_constant",
     "depthwise",
@@ -41,9 +48,14 @@ __all__ = [
     "is_partition",
     "known_ops",
     "local_value",
+    "pad",
     "pooling",
+    "rearrange",
     "reduce",
     "reshape",
+    "resize",
     "rule_of",
+    "slices",
     "softmax",
+    "transpose_conv",
 ]

@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Options of custom operators as FlexBuffer maps.
+
+A map's keys become attributes.  Nested maps become ``Attrs``, vectors of any kind tuples, blobs
+bytes.  Encoding is deterministic: keys sorted, the smallest widths; tuples of integers (and empty
+ones) become typed integer vectors, tuples of floats typed float vectors, other tuples untyped
+vectors.
+
+Reading never trusts the bytes: sizes, depth and the number of elements are bounded, since offsets
+of a damaged map may lead in circles.
+"""
+
+from __future__ import annotations
+
+import struct
+from array import array
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from flatbuffers import flexbuffers
+
+from tflsplit.errors import InternalError
+from tflsplit.ir import Attrs, AttrValue
+
+_MAX_DEPTH = 8
+# Finding a key's end copies the rest of the map; this bounds the bytes copied that way.
+_MAX_KEY_WORK_BYTES = 1 << 30
+# What the flexbuffers package raises on bytes that are no FlexBuffer.
+_DAMAGE = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    struct.error,
+)
+
+
+def encode_map(options: Mapping[str, AttrValue]) -> bytes:
+    """The FlexBuffer of a map; InternalError for a value that FlexBuffers cannot hold."""
+    builder = flexbuffers.Builder()
+    _add(builder, options)
+    return bytes(builder.Finish())
+
+
+def decode_map(data: bytes) -> Attrs | None:
+    """The map in ``data``; None if there is none, or if it holds what is no attribute (null)."""
+    try:
+        value = _Reader(len(data)).value(flexbuffers.GetRoot(data), 0)
+    except _DAMAGE:
+        return None
+    return value if isinstance(value, Attrs) else None
+
+
+def _add(builder: flexbuffers.Builder, value: Any) -> None:
+    if isinstance(value, Mapping):
+        with builder.Map():
+            for key in sorted(value):
+                builder.Key(key)
+                _add(builder, value[key])
+    elif isinstance(value, (bytes, bytearray)):
+        builder.Blob(bytes(value))
+    elif isinstance(value, (bool, int, float, str)):
+        builder.Add(value)
+    elif isinstance(value, (tuple, list)):
+        _add_vector(builder, value)
+    else:
+        raise InternalError(f"custom options cannot hold {value!r}")
+
+
+def _add_vector(builder: flexbuffers.Builder, values: Sequence[Any]) -> None:
+    if not values:
+        builder.TypedVectorFromElements(array("b"))
+        return
+    if all(type(value) is int for value in values):
+        builder.TypedVectorFromElements(values, flexbuffers.Type.INT)
+        return
+    if all(type(value) is float for value in values):
+        builder.TypedVectorFromElements(values, flexbuffers.Type.FLOAT)
+        return
+    with builder.Vector():
+        for value in values:
+            _add(builder, value)
+
+
+class _Reader:
+    def __init__(self, size: int) -> None:
+        # Every element takes at least a byte, so a sound map cannot have more of them.
+        self._elements_left = size
+        self._key_cost = size
+        self._key_work_left = _MAX_KEY_WORK_BYTES
+
+    def value(self, ref: flexbuffers.Ref, depth: int) -> Any:
+        if depth > _MAX_DEPTH:
+            raise ValueError("nested too deeply")
+        if ref.IsBool:
+            return ref.AsBool
+        if ref.IsInt:
+            return ref.AsInt
+        if ref.IsFloat:
+            return ref.AsFloat
+        if ref.IsKey or ref.IsString:
+            return self._counted(ref.AsString)
+        if ref.IsBlob:
+            return self._counted(bytes(ref.AsBlob))
+        return self._container(ref, depth)
+
+    def _container(self, ref: flexbuffers.Ref, depth: int) -> Any:
+        if ref.IsMap:
+            keys = self._items(ref.AsMap.Keys)
+            values = self._items(ref.AsMap.Values)
+            pairs = zip(keys, values, strict=True)
+            return Attrs({self._key(key): self.value(item, depth + 1) for key, item in pairs})
+        return tuple(self.value(item, depth + 1) for item in self._items(_vector(ref)))
+
+    def _key(self, ref: flexbuffers.Ref) -> str:
+        self._key_work_left -= self._key_cost
+        if self._key_work_left < 0:
+            raise ValueError("too many keys")
+        return str(ref.AsKey)
+
+    def _items(self, vector: Any) -> list[Any]:
+        self._spend(len(vector))
+        return [vector[index] for index in range(len(vector))]
+
+    def _counted(self, text: Any) -> Any:
+        self._spend(len(text))
+        return text
+
+    def _spend(self, elements: int) -> None:
+        self._elements_left -= elements
+        if self._elements_left < 0:
+            raise ValueError("more elements than bytes")
+
+
+def _vector(ref: flexbuffers.Ref) -> Any:
+    if ref.IsVector:
+        return ref.AsVector
+    if ref.IsTypedVector:
+        return ref.AsTypedVector
+    if ref.IsFixedTypedVector:
+        return ref.AsFixedTypedVector
+    raise ValueError("no plain value")

@@ -1,0 +1,378 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "split_core/communicator.h"
+
+#include <cstring>
+
+namespace split_core {
+namespace {
+
+constexpr size_t kFaultBytes = 4;  // code, rank, reporter, reserved; the channel is in the header
+constexpr int16_t kForgetDeadEpochAfter = 1024;
+
+int16_t epochs_after(uint16_t later, uint16_t earlier) {
+  return static_cast<int16_t>(static_cast<uint16_t>(later - earlier));
+}
+
+uint8_t lowest_rank(uint64_t ranks) {
+  uint8_t rank = 0;
+  while ((ranks & 1u) == 0) {
+    ranks >>= 1;
+    ++rank;
+  }
+  return rank;
+}
+
+}  // namespace
+
+// ---- Inferences ----
+
+void Communicator::begin_epoch(uint16_t epoch) {
+  epoch_ = epoch;
+  begun_ = true;
+  error_ = Error{};
+  for (uint8_t i = 0; i < config_.send_slots; ++i) sends_[i].remaining = 0;
+  for (uint8_t i = 0; i < config_.recv_slots; ++i) recvs_[i].active = false;
+  // Those who are ahead of us wait already; their grants stay.
+  for (uint8_t i = 0; i < config_.grant_slots; ++i) {
+    if (epochs_after(grants_[i].epoch, epoch) < 0) grants_[i].ranks = 0;
+  }
+  // Long before the numbers wrap around to it.
+  if (epochs_after(epoch, dead_epoch_) > kForgetDeadEpochAfter) has_dead_epoch_ = false;
+  if (has_dead_epoch_ && epochs_after(epoch, dead_epoch_) <= 0) has_dead_epoch_ = false;
+}
+
+void Communicator::abort(const Error& error) {
+  if (error_.ok()) error_ = error;
+  begun_ = false;
+  has_dead_epoch_ = true;
+  dead_epoch_ = epoch_;
+  for (uint8_t i = 0; i < config_.send_slots; ++i) sends_[i].remaining = 0;
+  for (uint8_t i = 0; i < config_.recv_slots; ++i) recvs_[i].active = false;
+}
+
+void Communicator::fail(ErrorCode code, uint8_t rank, uint8_t link, uint16_t channel) {
+  Error error;
+  error.code = code;
+  error.rank = rank;
+  error.link = link;
+  error.channel = channel;
+  error.reporter = config_.rank;
+  if (!fault_due_) fault_ = error;
+  fault_due_ = true;
+  fault_epoch_ = epoch_;
+  if (begun_) abort(error);
+}
+
+void Communicator::fail_with_timeout() {
+  for (uint8_t i = 0; i < config_.recv_slots; ++i) {
+    const RecvSlot& recv = recvs_[i];
+    if (!recv.active) continue;
+    return fail(ErrorCode::kTimeout, recv.source, router_.link_to(recv.source), recv.channel);
+  }
+  for (uint8_t i = 0; i < config_.send_slots; ++i) {
+    if (sends_[i].remaining == 0) continue;
+    const uint8_t rank = lowest_rank(sends_[i].remaining);
+    return fail(ErrorCode::kTimeout, rank, router_.link_to(rank), sends_[i].channel);
+  }
+}
+
+bool Communicator::is_dead(const FrameHeader& header) const {
+  const bool counts = header.type == FrameType::kData || header.type == FrameType::kGrant;
+  return counts && has_dead_epoch_ && epochs_after(header.epoch, dead_epoch_) <= 0;
+}
+
+bool Communicator::is_stale(uint16_t epoch) const {
+  return !begun_ || epochs_after(epoch, epoch_) < 0;
+}
+
+void Communicator::on_link_error(uint8_t link, ErrorCode code) {
+  // Before the first inference nothing can be lost, and afterwards a peer that was reset matters
+  // even to a rank that is done: others may still wait for it.
+  if (begun_) fail(code, config_.links[link].peer_rank, link, kNoChannel);
+}
+
+// ---- Posting ----
+
+bool Communicator::destinations_ok(uint64_t destinations) const {
+  return destinations != 0 && (destinations & ~router_.others()) == 0;
+}
+
+Error Communicator::argument_error(ErrorCode code, uint16_t channel) const {
+  Error error;
+  error.code = code;
+  error.rank = config_.rank;
+  error.channel = channel;
+  return error;
+}
+
+Error Communicator::post_send(uint16_t channel, uint64_t destinations, const StridedBox& box) {
+  if (!error_.ok()) return error_;
+  if (!begun_ || !destinations_ok(destinations) || box.base == nullptr) {
+    return argument_error(ErrorCode::kBadArgument, channel);
+  }
+  if (box.size_bytes() == 0) return Error{};
+  for (uint8_t i = 0; i < config_.send_slots; ++i) {
+    SendSlot& send = sends_[i];
+    if (send.remaining != 0) continue;
+    send = SendSlot{};
+    send.box = box;
+    send.remaining = destinations;
+    send.total_bytes = box.size_bytes();
+    send.channel = channel;
+    send.order = order_++;
+    uint8_t culprit = kNoRank;
+    const ErrorCode code = claim_early_grants(&send, &culprit);
+    if (code != ErrorCode::kOk) fail(code, culprit, router_.link_to(culprit), channel);
+    return error_;
+  }
+  return argument_error(ErrorCode::kSendSlotsFull, channel);
+}
+
+// Grants that came before the SEND was posted. A rank that an earlier SEND on this channel has not
+// served yet has no grant here: its grant went to that one.
+ErrorCode Communicator::claim_early_grants(SendSlot* send, uint8_t* culprit) {
+  for (uint8_t i = 0; i < config_.grant_slots; ++i) {
+    EarlyGrant& grant = grants_[i];
+    const uint64_t ready = grant.ranks & send->remaining;
+    if (ready == 0 || grant.channel != send->channel || grant.epoch != epoch_) continue;
+    *culprit = lowest_rank(ready);
+    if (grant.total_bytes != send->total_bytes) return ErrorCode::kSizeMismatch;
+    grant.ranks &= ~ready;
+    if (send->granted == 0) send->first_grant_us = now_us_;
+    send->granted |= ready;
+  }
+  return ErrorCode::kOk;
+}
+
+bool Communicator::send_released(uint16_t channel) const {
+  for (uint8_t i = 0; i < config_.send_slots; ++i) {
+    if (sends_[i].remaining != 0 && sends_[i].channel == channel) return false;
+  }
+  return true;
+}
+
+bool Communicator::all_sends_released() const {
+  for (uint8_t i = 0; i < config_.send_slots; ++i) {
+    if (sends_[i].remaining != 0) return false;
+  }
+  return true;
+}
+
+Error Communicator::begin_recv(uint16_t channel, uint8_t source, const StridedBox& box) {
+  if (!error_.ok()) return error_;
+  if (!begun_ || source >= config_.node_count || source == config_.rank || box.base == nullptr) {
+    return argument_error(ErrorCode::kBadArgument, channel);
+  }
+  RecvSlot* free_slot = nullptr;
+  for (uint8_t i = 0; i < config_.recv_slots; ++i) {
+    RecvSlot& recv = recvs_[i];
+    if (!recv.active) {
+      free_slot = &recv;
+    } else if (recv.channel == channel && recv.source == source) {
+      return argument_error(ErrorCode::kBadArgument, channel);
+    }
+  }
+  if (box.size_bytes() == 0) return Error{};
+  if (free_slot == nullptr) return argument_error(ErrorCode::kRecvSlotsFull, channel);
+  *free_slot = RecvSlot{};
+  free_slot->box = box;
+  free_slot->total_bytes = box.size_bytes();
+  free_slot->channel = channel;
+  free_slot->source = source;
+  free_slot->active = true;
+  return Error{};
+}
+
+bool Communicator::recvs_complete() const {
+  for (uint8_t i = 0; i < config_.recv_slots; ++i) {
+    if (recvs_[i].active) return false;
+  }
+  return true;
+}
+
+// ---- Arrivals ----
+
+void Communicator::on_local_frame(uint8_t link, const FrameHeader& header, ConstBytes payload) {
+  if (header.type == FrameType::kData) on_data(link, header, payload);
+  if (header.type == FrameType::kGrant) on_grant(link, header);
+  if (header.type == FrameType::kFault) on_fault(link, header, payload);
+  if (header.type == FrameType::kDatagram && datagrams_ != nullptr) {
+    datagrams_->on_datagram(header.source, header.channel, payload);
+  }
+}
+
+void Communicator::on_data(uint8_t link, const FrameHeader& header, ConstBytes payload) {
+  if (is_stale(header.epoch)) return;
+  for (uint8_t i = 0; i < config_.recv_slots; ++i) {
+    RecvSlot& recv = recvs_[i];
+    if (!recv.active || recv.channel != header.channel || recv.source != header.source) continue;
+    if (header.epoch != epoch_ || !recv.grant_sent) break;
+    const uint32_t left = recv.total_bytes - recv.received;
+    if (header.offset != recv.received || payload.empty() || payload.size() > left) {
+      return fail(ErrorCode::kBadOffset, header.source, link, header.channel);
+    }
+    write_box(recv.box, recv.received, payload.data(), header.length);
+    recv.received += header.length;
+    recv.active = recv.received < recv.total_bytes;
+    return;
+  }
+  fail(ErrorCode::kUnexpectedData, header.source, link, header.channel);
+}
+
+// The oldest SEND on `channel` that `rank` has not granted yet.
+SendSlot* Communicator::find_send(uint16_t channel, uint8_t rank) {
+  SendSlot* found = nullptr;
+  for (uint8_t i = 0; i < config_.send_slots; ++i) {
+    SendSlot& send = sends_[i];
+    const bool waits = (send.remaining & ~send.granted & rank_bit(rank)) != 0;
+    if (!waits || send.channel != channel) continue;
+    if (found == nullptr || static_cast<int8_t>(send.order - found->order) < 0) found = &send;
+  }
+  return found;
+}
+
+void Communicator::on_grant(uint8_t link, const FrameHeader& header) {
+  if (begun_ && epochs_after(header.epoch, epoch_) < 0) return;
+  SendSlot* const send =
+      begun_ && header.epoch == epoch_ ? find_send(header.channel, header.source) : nullptr;
+  if (send == nullptr) return keep_grant(header);
+  if (header.offset != send->total_bytes) {
+    return fail(ErrorCode::kSizeMismatch, header.source, link, header.channel);
+  }
+  if (send->granted == 0) send->first_grant_us = now_us_;
+  send->granted |= rank_bit(header.source);
+}
+
+void Communicator::keep_grant(const FrameHeader& header) {
+  EarlyGrant* place = nullptr;
+  for (uint8_t i = 0; i < config_.grant_slots; ++i) {
+    EarlyGrant& grant = grants_[i];
+    const bool same = grant.channel == header.channel && grant.epoch == header.epoch &&
+                      grant.total_bytes == header.offset;
+    if (grant.ranks == 0 || same) place = &grant;
+    if (grant.ranks != 0 && same) break;
+  }
+  if (place == nullptr) {
+    return fail(ErrorCode::kGrantSlotsFull, config_.rank, kNoLink, header.channel);
+  }
+  place->ranks |= rank_bit(header.source);
+  place->total_bytes = header.offset;
+  place->channel = header.channel;
+  place->epoch = header.epoch;
+}
+
+void Communicator::on_fault(uint8_t link, const FrameHeader& header, ConstBytes payload) {
+  if (payload.size() != kFaultBytes || !begun_) return;
+  if (epochs_after(epoch_, header.epoch) > 0) return;  // of an inference that is over
+  Error error;
+  error.code = static_cast<ErrorCode>(payload[0]);
+  error.rank = payload[1];
+  error.reporter = payload[2];
+  error.channel = header.channel;
+  error.link = link;
+  if (error.ok()) return;
+  abort(error);
+}
+
+// ---- Sending ----
+
+FrameHeader Communicator::header_for(FrameType type, uint64_t destinations,
+                                     uint16_t channel) const {
+  FrameHeader header;
+  header.type = type;
+  header.source = config_.rank;
+  header.channel = channel;
+  header.destinations = destinations;
+  header.epoch = epoch_;
+  return header;
+}
+
+bool Communicator::send_datagram(uint64_t destinations, uint16_t channel, ConstBytes payload) {
+  if (!destinations_ok(destinations) || payload.size() > max_payload_bytes(config_.mtu_bytes)) {
+    return false;
+  }
+  uint8_t* const to = router_.claim(destinations);
+  if (to == nullptr) return false;
+  if (!payload.empty()) std::memcpy(to, payload.data(), payload.size());
+  FrameHeader header = header_for(FrameType::kDatagram, destinations, channel);
+  header.length = static_cast<uint16_t>(payload.size());
+  router_.send(header);
+  return true;
+}
+
+void Communicator::pump(uint32_t now_us) {
+  now_us_ = now_us;
+  if (!pump_fault() || !begun_) return;
+  for (uint8_t i = 0; i < config_.recv_slots; ++i) {
+    if (recvs_[i].active && !recvs_[i].grant_sent && !pump_grant(&recvs_[i])) return;
+  }
+  // One frame from each send in turn, so that a long message does not hold up the short ones.
+  for (uint8_t idle = 0; idle < config_.send_slots;) {
+    SendSlot& send = sends_[next_send_];
+    next_send_ = static_cast<uint8_t>((next_send_ + 1) % config_.send_slots);
+    idle = pump_send(&send, now_us) ? uint8_t{0} : static_cast<uint8_t>(idle + 1);
+  }
+}
+
+bool Communicator::pump_fault() {
+  if (!fault_due_) return true;
+  uint8_t* const to = router_.claim(router_.others());
+  if (to == nullptr) return false;
+  to[0] = static_cast<uint8_t>(fault_.code);
+  to[1] = fault_.rank;
+  to[2] = fault_.reporter;
+  to[3] = 0;
+  FrameHeader header = header_for(FrameType::kFault, router_.others(), fault_.channel);
+  header.epoch = fault_epoch_;
+  header.length = kFaultBytes;
+  router_.send(header);
+  fault_due_ = false;
+  return true;
+}
+
+bool Communicator::pump_grant(RecvSlot* recv) {
+  const uint64_t destination = rank_bit(recv->source);
+  if (router_.claim(destination) == nullptr) return false;
+  FrameHeader header = header_for(FrameType::kGrant, destination, recv->channel);
+  header.offset = recv->total_bytes;
+  router_.send(header);
+  recv->grant_sent = true;
+  return true;
+}
+
+// A multicast waits for all of its receivers, so that it crosses each wire once; but not for ever:
+// one of them may be waiting for what another can only send after it got this message.
+bool Communicator::start_batch(SendSlot* send, uint32_t now_us) {
+  const uint64_t ready = send->remaining & send->granted;
+  if (ready == 0) return false;
+  const bool held = ready != send->remaining &&
+                    now_us - send->first_grant_us < config_.timing.multicast_hold_us;
+  if (held) return false;
+  send->batch = ready;
+  send->offset = 0;
+  return true;
+}
+
+bool Communicator::pump_send(SendSlot* send, uint32_t now_us) {
+  if (send->remaining == 0) return false;
+  if (send->batch == 0 && !start_batch(send, now_us)) return false;
+  uint8_t* const to = router_.claim(send->batch);
+  if (to == nullptr) return false;
+  const uint32_t most = static_cast<uint32_t>(max_payload_bytes(config_.mtu_bytes));
+  const uint32_t left = send->total_bytes - send->offset;
+  const uint32_t count = left < most ? left : most;
+  read_box(send->box, send->offset, to, count);
+  FrameHeader header = header_for(FrameType::kData, send->batch, send->channel);
+  header.offset = send->offset;
+  header.length = static_cast<uint16_t>(count);
+  router_.send(header);
+  send->offset += count;
+  if (send->offset < send->total_bytes) return true;
+  send->remaining &= ~send->batch;
+  send->granted &= ~send->batch;
+  send->batch = 0;
+  send->first_grant_us = now_us;
+  return true;
+}
+
+}  // namespace split_core

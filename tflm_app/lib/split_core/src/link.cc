@@ -1,0 +1,495 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "split_core/link.h"
+
+#include <cstring>
+
+#include "split_core/endian.h"
+
+namespace split_core {
+namespace {
+
+constexpr size_t kHelloBytes = 32;
+constexpr size_t kRefuseBytes = 1;
+constexpr uint32_t kRefusedHelloFactor = 8;  // how much rarer a refused node knocks
+constexpr uint8_t kPollsBeforeSilent = 3;
+
+bool elapsed(uint32_t now_us, uint32_t since_us, uint32_t interval_us) {
+  return now_us - since_us >= interval_us;  // right across the wrap of the clock
+}
+
+}  // namespace
+
+// Payload of HELLO and WELCOME.
+struct Link::Hello {
+  uint32_t boot = 0;
+  uint32_t echo_boot = 0;
+  uint16_t session = 0;
+  uint16_t echo_session = 0;
+  uint16_t mtu_bytes = 0;
+  uint8_t world_size = 0;
+  uint8_t node_count = 0;
+  uint8_t fingerprint[kFingerprintBytes] = {};
+
+  void store(uint8_t* to) const {
+    store_le<uint32_t>(to, boot);
+    store_le<uint32_t>(to + 4, echo_boot);
+    store_le<uint16_t>(to + 8, session);
+    store_le<uint16_t>(to + 10, echo_session);
+    store_le<uint16_t>(to + 12, mtu_bytes);
+    to[14] = world_size;
+    to[15] = node_count;
+    std::memcpy(to + 16, fingerprint, kFingerprintBytes);
+  }
+  bool load(ConstBytes from) {
+    if (from.size() != kHelloBytes) return false;
+    boot = load_le<uint32_t>(from.data());
+    echo_boot = load_le<uint32_t>(from.data() + 4);
+    session = load_le<uint16_t>(from.data() + 8);
+    echo_session = load_le<uint16_t>(from.data() + 10);
+    mtu_bytes = load_le<uint16_t>(from.data() + 12);
+    world_size = from[14];
+    node_count = from[15];
+    std::memcpy(fingerprint, from.data() + 16, kFingerprintBytes);
+    return true;
+  }
+};
+
+Link::Link(const NodeConfig& config, uint8_t index, ByteStream& stream, FramePool& pool,
+           LinkListener& listener, uint8_t* queue)
+    : config_(config),
+      index_(index),
+      stream_(stream),
+      pool_(pool),
+      listener_(listener),
+      decoder_(MutableBytes(pool.landing(index), config.mtu_bytes)),
+      queue_(queue),
+      poll_interval_us_(config.timing.poll_interval_us) {
+  for (uint8_t link = 0; link < config.link_count; ++link) {
+    feeds_ring_ = feeds_ring_ || config.links[link].ring_next == index;
+  }
+}
+
+// ---- Receiving ----
+
+void Link::receive(uint32_t now_us) {
+  uint8_t chunk[64];
+  size_t budget = (size_t{config_.rx_slots} + 1) * max_encoded_bytes(config_.mtu_bytes);
+  while (budget > 0) {
+    const size_t count = stream_.read(MutableBytes(chunk, sizeof(chunk)));
+    if (count == 0) return;
+    counters_.bytes_received += static_cast<uint32_t>(count);
+    for (size_t i = 0; i < count; ++i) {
+      if (decoder_.push(chunk[i]) != FrameDecoder::Event::kFrame) continue;
+      handle_frame(now_us);
+      decoder_.set_buffer(pool_.landing(index_));  // the old one may have been kept
+    }
+    budget -= count < budget ? count : budget;
+  }
+}
+
+void Link::handle_frame(uint32_t now_us) {
+  const uint8_t* const bytes = pool_.landing(index_);
+  FrameHeader header;
+  const HeaderError error = load_header(bytes, decoder_.frame_bytes(), &header);
+  if (error != HeaderError::kNone) {
+    ++counters_.bad_headers;
+    if (error == HeaderError::kVersion) handle_stranger(header);
+    return;
+  }
+  polls_unanswered_ = 0;
+  const ConstBytes payload(bytes + kHeaderBytes, header.length);
+  if (header.type == FrameType::kHello) return handle_hello(header, payload, now_us);
+  if (header.type == FrameType::kWelcome) return handle_welcome(header, payload, now_us);
+  if (header.type == FrameType::kRefuse) return handle_refuse(header, payload);
+  if (state_ == LinkState::kOpen) handle_ack(header, now_us);
+  if (is_sequenced(header.type)) return handle_sequenced(header, payload);
+  if (header.type == FrameType::kNak && state_ == LinkState::kOpen) go_back();
+  if (header.type == FrameType::kStatus) handle_status(header);
+  if (header.type == FrameType::kPoll && rx_open_) {
+    status_due_ = true;
+    status_number_ = header.sequence;
+  }
+}
+
+void Link::handle_stranger(const FrameHeader& header) {
+  if (header.type == FrameType::kHello) {
+    claimed_rank_ = header.source;
+    refuse_due_ = true;
+    refuse_reason_ = ErrorCode::kVersionMismatch;
+  } else if (header.type != FrameType::kRefuse) {
+    return;
+  }
+  close_session(LinkState::kRefused, ErrorCode::kVersionMismatch);
+}
+
+ErrorCode Link::check_identity(const FrameHeader& header, const Hello& hello) const {
+  if (std::memcmp(hello.fingerprint, config_.fingerprint, kFingerprintBytes) != 0) {
+    return ErrorCode::kFingerprintMismatch;
+  }
+  if (hello.world_size != config_.world_size || hello.node_count != config_.node_count) {
+    return ErrorCode::kWorldSizeMismatch;
+  }
+  if (header.source != link_config().peer_rank) return ErrorCode::kRankMismatch;
+  if (hello.mtu_bytes != config_.mtu_bytes) return ErrorCode::kMtuMismatch;
+  return ErrorCode::kOk;
+}
+
+void Link::handle_hello(const FrameHeader& header, ConstBytes payload, uint32_t now_us) {
+  Hello hello;
+  if (!hello.load(payload)) {
+    ++counters_.bad_headers;
+    return;
+  }
+  claimed_rank_ = header.source;
+  const ErrorCode error = check_identity(header, hello);
+  if (error != ErrorCode::kOk) {
+    refuse_due_ = true;
+    refuse_reason_ = error;
+    rx_open_ = false;
+    return close_session(LinkState::kRefused, error);
+  }
+  const bool known = rx_open_ || state_ == LinkState::kOpen;
+  const bool rebooted = known && hello.boot != peer_boot_;
+  if (!rx_open_ || rebooted || hello.session != peer_session_) {
+    rx_open_ = true;
+    peer_boot_ = hello.boot;
+    peer_session_ = hello.session;
+    expected_ = told_ack_ = told_credit_end_ = 0;
+    nak_due_ = nak_sent_ = false;
+    status_due_ = false;
+  }
+  welcome_due_ = true;
+  if (rebooted) close_session(LinkState::kLost, ErrorCode::kPeerReset);
+  // The peer is there: what is queued from now on may wait for its WELCOME.
+  if (state_ != LinkState::kOpen) {
+    if (state_ != LinkState::kConnecting) hello_due_ = true;
+    state_ = LinkState::kConnecting;
+    error_ = ErrorCode::kOk;
+    quiet_since_us_ = now_us;
+  }
+}
+
+void Link::handle_welcome(const FrameHeader& header, ConstBytes payload, uint32_t now_us) {
+  Hello hello;
+  if (!hello.load(payload)) {
+    ++counters_.bad_headers;
+    return;
+  }
+  const bool ours = hello.echo_boot == config_.boot_nonce && hello.echo_session == session_ &&
+                    check_identity(header, hello) == ErrorCode::kOk;
+  if (ours && state_ != LinkState::kOpen) open_session(header, now_us);
+}
+
+void Link::handle_refuse(const FrameHeader& header, ConstBytes payload) {
+  if (payload.size() != kRefuseBytes) {
+    ++counters_.bad_headers;
+    return;
+  }
+  claimed_rank_ = header.source;
+  const auto reason = static_cast<ErrorCode>(payload[0]);
+  const bool sane = reason >= ErrorCode::kVersionMismatch && reason <= ErrorCode::kMtuMismatch;
+  close_session(LinkState::kRefused, sane ? reason : ErrorCode::kFingerprintMismatch);
+}
+
+void Link::handle_sequenced(const FrameHeader& header, ConstBytes payload) {
+  if (!rx_open_) return;
+  const uint8_t ahead = static_cast<uint8_t>(header.sequence - expected_);
+  if (ahead >= 128) {  // behind: our ACK was lost, or the peer went back too far
+    ++counters_.duplicates;
+    ack_due_ = true;
+    return;
+  }
+  if (ahead > 0) {
+    ++counters_.gaps;
+    nak_due_ = nak_due_ || !nak_sent_;
+    nak_sent_ = true;
+    return;
+  }
+  if (!listener_.on_frame(index_, header, payload)) {
+    ++counters_.over_credit;
+    return;
+  }
+  ++counters_.frames_received;
+  ++expected_;
+  nak_due_ = nak_sent_ = false;
+}
+
+void Link::handle_ack(const FrameHeader& header, uint32_t now_us) {
+  const uint8_t count = static_cast<uint8_t>(header.ack - acked_);
+  if (count > unacknowledged() || header.credit > kMaxRxSlots) {
+    ++counters_.bad_acks;
+    return;
+  }
+  const uint8_t credit_end = static_cast<uint8_t>(header.ack + header.credit);
+  const bool more_credit = static_cast<int8_t>(credit_end - credit_end_) > 0;
+  if (more_credit) credit_end_ = credit_end;
+  if (count == 0 && !more_credit) return;
+  for (uint8_t i = 0; i < count; ++i) release_slot(window_[acked_++ % kWindow]);
+  // The peer may acknowledge, late, what we are about to send again.
+  if (static_cast<int8_t>(resend_ - acked_) < 0) resend_ = acked_;
+  heard_progress(now_us);
+}
+
+void Link::handle_status(const FrameHeader& header) {
+  if (state_ != LinkState::kOpen || !poll_open_ || header.sequence != poll_number_) return;
+  poll_open_ = false;
+  // What was sent before the poll and is not acknowledged by its answer did not arrive.
+  if (poll_is_exact_ && static_cast<int8_t>(poll_next_ - acked_) > 0) go_back();
+}
+
+// ---- Session ----
+
+void Link::open_session(const FrameHeader& header, uint32_t now_us) {
+  state_ = LinkState::kOpen;
+  error_ = ErrorCode::kOk;
+  acked_ = next_ = resend_ = 0;
+  credit_end_ = header.credit <= kMaxRxSlots ? header.credit : 0;
+  ++counters_.sessions;
+  heard_progress(now_us);
+}
+
+void Link::close_session(LinkState state, ErrorCode code) {
+  const bool news = state_ != state || error_ != code;
+  drop_frames();
+  ++session_;
+  state_ = state;
+  error_ = code;
+  hello_due_ = hello_due_ || state == LinkState::kLost;
+  poll_open_ = poll_due_ = false;
+  polls_unanswered_ = 0;
+  if (news) listener_.on_link_error(index_, code);
+}
+
+void Link::drop_frames() {
+  if (data_in_encoder_) {
+    encoder_.cancel();
+    data_in_encoder_ = false;
+    pool_.release(encoder_slot_);
+  }
+  while (acked_ != next_) {
+    ++counters_.dropped;
+    release_slot(window_[acked_++ % kWindow]);
+  }
+  for (uint8_t i = 0; i < queued_; ++i) {
+    ++counters_.dropped;
+    release_slot(queue_[i]);
+  }
+  queued_ = 0;
+  resend_ = next_;
+}
+
+void Link::release_slot(uint8_t slot_id) {
+  if (pool_[slot_id].origin == kNoLink) --own_frames_;
+  pool_.release(slot_id);
+}
+
+void Link::heard_progress(uint32_t now_us) {
+  quiet_since_us_ = now_us;
+  poll_interval_us_ = config_.timing.poll_interval_us;
+}
+
+void Link::go_back() {
+  resend_ = acked_;
+  poll_is_exact_ = false;
+}
+
+void Link::enqueue(uint8_t slot_id) {
+  if (!accepts_frames()) {
+    ++counters_.dropped;
+    return;
+  }
+  pool_.add_reference(slot_id);
+  if (pool_[slot_id].origin == kNoLink) ++own_frames_;
+  queue_[queued_++] = slot_id;
+}
+
+// ---- Sending ----
+
+void Link::transmit(uint32_t now_us) {
+  if (!started_) quiet_since_us_ = written_us_ = now_us;
+  started_ = true;
+  update_timers(now_us);
+  do {
+    write_frame(now_us);
+  } while (encoder_.done() && start_next_frame(now_us));
+}
+
+void Link::write_frame(uint32_t now_us) {
+  const size_t sent = encoder_.write_to(stream_);
+  counters_.bytes_sent += static_cast<uint32_t>(sent);
+  if (sent > 0 || encoder_.done()) written_us_ = now_us;
+  if (!data_in_encoder_) return;
+  // Only sequenced frames push the next poll away: a stream of our own ACKs must not hide that
+  // our last frame was lost.
+  if (sent > 0) quiet_since_us_ = now_us;
+  if (!encoder_.done()) return;
+  data_in_encoder_ = false;
+  pool_.release(encoder_slot_);
+}
+
+bool Link::start_next_frame(uint32_t now_us) {
+  if (start_control_frame(now_us)) return true;
+  if (state_ == LinkState::kOpen && start_sequenced_frame()) return true;
+  if (!rx_open_) return false;
+  // Nothing left to carry the news in its header.
+  const uint8_t credit_end = static_cast<uint8_t>(expected_ + pool_.free_rx(index_));
+  if (!ack_due_ && told_ack_ == expected_ && told_credit_end_ == credit_end) return false;
+  send_hop_frame(FrameType::kAck, 0, ConstBytes());
+  return true;
+}
+
+bool Link::start_control_frame(uint32_t now_us) {
+  if (refuse_due_) {
+    refuse_due_ = false;
+    send_refuse();
+  } else if (welcome_due_) {
+    welcome_due_ = false;
+    send_hello(FrameType::kWelcome);
+  } else if (hello_due_ && state_ != LinkState::kOpen) {
+    hello_due_ = false;
+    hello_sent_us_ = now_us;
+    send_hello(FrameType::kHello);
+  } else if (status_due_) {
+    status_due_ = false;
+    send_hop_frame(FrameType::kStatus, status_number_, ConstBytes());
+  } else if (nak_due_) {
+    nak_due_ = false;
+    send_hop_frame(FrameType::kNak, 0, ConstBytes());
+  } else if (poll_due_) {
+    poll_due_ = false;
+    send_hop_frame(FrameType::kPoll, poll_number_, ConstBytes());
+  } else {
+    return false;
+  }
+  return true;
+}
+
+bool Link::start_sequenced_frame() {
+  if (resend_ != next_) {
+    ++counters_.frames_resent;
+    send_slot(window_[resend_ % kWindow], resend_);
+    ++resend_;
+    return true;
+  }
+  if (send_first_eligible()) {
+    was_stalled_ = false;
+    return true;
+  }
+  if (queued_ > 0 && !was_stalled_) ++counters_.stalls;
+  was_stalled_ = queued_ > 0;
+  return false;
+}
+
+// A frame that enters a ring leaves one slot of the next node free; one that is already on the
+// ring may take the last. This keeps a hole in every ring, so that its frames can always move
+// (docs/wire_format.md, "Why the ring cannot lock up"). Frames on the ring overtake those that
+// want to enter; the order within each flow stays.
+bool Link::needs_two_credits(uint8_t slot_id) const {
+  if (!feeds_ring_) return false;
+  const uint8_t origin = pool_[slot_id].origin;
+  return origin == kNoLink || config_.links[origin].ring_next != index_;
+}
+
+bool Link::send_first_eligible() {
+  for (uint8_t i = 0; i < queued_; ++i) {
+    const uint8_t slot_id = queue_[i];
+    if (usable_credit() < (needs_two_credits(slot_id) ? 2 : 1)) continue;
+    --queued_;
+    std::memmove(queue_ + i, queue_ + i + 1, static_cast<size_t>(queued_ - i));
+    window_[next_ % kWindow] = slot_id;
+    ++counters_.frames_sent;
+    send_slot(slot_id, next_++);
+    resend_ = next_;
+    return true;
+  }
+  return false;
+}
+
+void Link::send_slot(uint8_t slot_id, uint8_t sequence) {
+  const FrameSlot& slot = pool_[slot_id];
+  FrameHeader header;
+  load_header(slot.bytes, slot.frame_bytes, &header);
+  header.sequence = sequence;
+  header.destinations &= link_config().destinations;
+  pool_.add_reference(slot_id);  // an ACK may come before the last byte of a repetition has left
+  data_in_encoder_ = true;
+  encoder_slot_ = slot_id;
+  encoder_.start(stamp(header), ConstBytes(slot.bytes + kHeaderBytes, header.length));
+}
+
+FrameHeader Link::stamp(FrameHeader header) {
+  if (!rx_open_) return header;
+  header.ack = told_ack_ = expected_;
+  header.credit = pool_.free_rx(index_);
+  told_credit_end_ = static_cast<uint8_t>(expected_ + header.credit);
+  ack_due_ = false;
+  return header;
+}
+
+void Link::send_hop_frame(FrameType type, uint8_t sequence, ConstBytes payload) {
+  FrameHeader header;
+  header.type = type;
+  header.sequence = sequence;
+  header.source = config_.rank;
+  encoder_.start(stamp(header), payload);
+}
+
+void Link::send_hello(FrameType type) {
+  Hello hello;
+  hello.boot = config_.boot_nonce;
+  hello.session = session_;
+  hello.mtu_bytes = config_.mtu_bytes;
+  hello.world_size = config_.world_size;
+  hello.node_count = config_.node_count;
+  std::memcpy(hello.fingerprint, config_.fingerprint, kFingerprintBytes);
+  if (type == FrameType::kWelcome) {
+    hello.echo_boot = peer_boot_;
+    hello.echo_session = peer_session_;
+  }
+  hello.store(control_payload_);
+  send_hop_frame(type, 0, ConstBytes(control_payload_, kHelloBytes));
+}
+
+void Link::send_refuse() {
+  control_payload_[0] = static_cast<uint8_t>(refuse_reason_);
+  send_hop_frame(FrameType::kRefuse, 0, ConstBytes(control_payload_, kRefuseBytes));
+}
+
+bool Link::waits_for_peer() const { return unacknowledged() > 0 || queued_ > 0; }
+
+void Link::update_timers(uint32_t now_us) {
+  const Timing& timing = config_.timing;
+  if (state_ == LinkState::kOpen) {
+    // A stream that takes no byte, as one with hardware flow control to a dead board.
+    const bool stuck = !encoder_.done() && elapsed(now_us, written_us_, timing.peer_timeout_us);
+    if (stuck) return close_session(LinkState::kLost, ErrorCode::kPeerSilent);
+    return update_poll_timer(now_us);
+  }
+  const uint32_t factor = state_ == LinkState::kRefused ? kRefusedHelloFactor : 1;
+  if (elapsed(now_us, hello_sent_us_, timing.hello_interval_us * factor)) hello_due_ = true;
+  const bool silent = elapsed(now_us, quiet_since_us_, timing.peer_timeout_us);
+  if (state_ == LinkState::kConnecting && silent) {
+    close_session(LinkState::kLost, ErrorCode::kPeerSilent);
+  }
+}
+
+void Link::update_poll_timer(uint32_t now_us) {
+  const Timing& timing = config_.timing;
+  if (!waits_for_peer() || !elapsed(now_us, quiet_since_us_, poll_interval_us_)) return;
+  if (polls_unanswered_ >= kPollsBeforeSilent &&
+      elapsed(now_us, silent_since_us_, timing.peer_timeout_us)) {
+    return close_session(LinkState::kLost, ErrorCode::kPeerSilent);
+  }
+  if (polls_unanswered_ == 0) silent_since_us_ = now_us;
+  if (polls_unanswered_ < kPollsBeforeSilent) ++polls_unanswered_;
+  ++counters_.polls;
+  ++poll_number_;
+  poll_due_ = poll_open_ = poll_is_exact_ = true;
+  poll_next_ = next_;
+  quiet_since_us_ = now_us;
+  poll_interval_us_ = poll_interval_us_ * 2 < timing.poll_interval_max_us
+                          ? poll_interval_us_ * 2
+                          : timing.poll_interval_max_us;
+}
+
+}  // namespace split_core

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+// What an application may ask of its board. Every folder of tflm_app/ports implements this header
+// and owns the program's entry point; the application defines split_app_main().
+#ifndef SPLIT_PORT_PORT_H_
+#define SPLIT_PORT_PORT_H_
+
+#include <cstddef>
+#include <cstdint>
+
+#include "split_core/byte_stream.h"
+
+// The application. Its result is the program's exit status where there is one (emulator, host).
+int split_app_main();
+
+namespace split_port {
+
+// Links to the neighbours come first: 0 to the previous rank, 1 to the next one, further ones for
+// a star. The last one leads to the host computer if this device is the gateway; a port may share
+// it with the console (docs/adding_a_board.md).
+inline constexpr size_t kPreviousLink = 0;
+inline constexpr size_t kNextLink = 1;
+size_t link_count();
+size_t host_link();
+// The stream of a link, index < link_count(); ready to use when split_app_main() starts.
+split_core::ByteStream& link(size_t index);
+
+// What went through a link since start-up. Lost bytes arrived and found no room.
+struct LinkCounters {
+  uint64_t received_bytes = 0;
+  uint64_t sent_bytes = 0;
+  uint32_t lost_bytes = 0;
+};
+LinkCounters link_counters(size_t index);
+
+// Microseconds; idle() sleeps until a link has news, at most a few milliseconds.
+split_core::Clock& clock();
+
+// A counter for measuring: monotonic, 64 bit, ticks_per_second() is constant.
+uint64_t ticks();
+uint32_t ticks_per_second();
+
+// Writes text for people. May block for as long as the console takes.
+void console_write(const char* text, size_t size);
+void console_write(const char* text);
+
+// Start-up arguments "key=value", where the board has any (emulator, host). Copies the value and
+// a final zero; returns false, and leaves `to` alone, if there is no such key or it does not fit.
+bool argument(const char* key, char* to, size_t capacity);
+// The same as a decimal number, or `otherwise`.
+int32_t argument_or(const char* key, int32_t otherwise);
+
+// Ends the program with an exit status; a board without one stays here for ever.
+[[noreturn]] void stop(int status);
+
+}  // namespace split_port
+
+#endif  // SPLIT_PORT_PORT_H_

@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: Apache-2.0
+// The parts of port.h that are the same on every board.
+#include <cstring>
+
+#include "split_port/arguments.h"
+#include "split_port/port.h"
+
+namespace split_port {
+
+void console_write(const char* text) { console_write(text, std::strlen(text)); }
+
+int32_t argument_or(const char* key, int32_t otherwise) {
+  char text[16];
+  int32_t value;
+  return argument(key, text, sizeof text) && parse_decimal(text, &value) ? value : otherwise;
+}
+
+}  // namespace split_port

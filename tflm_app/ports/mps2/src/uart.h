@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+// The CMSDK APB UART (Arm DDI0479, 4.3) as a byte stream, by interrupts.
+#ifndef SPLIT_PORT_MPS2_UART_H_
+#define SPLIT_PORT_MPS2_UART_H_
+
+#include "board.h"
+#include "split_core/byte_stream.h"
+#include "split_port/port.h"
+#include "split_port/ring_buffer.h"
+
+// Bytes that may arrive while the owner is inside a kernel; see ByteStream in split_core.
+#ifndef SPLIT_PORT_RX_BYTES
+#define SPLIT_PORT_RX_BYTES 8192
+#endif
+#ifndef SPLIT_PORT_TX_BYTES
+#define SPLIT_PORT_TX_BYTES 2048
+#endif
+
+namespace split_port::mps2 {
+
+// The console is the same kind of UART, written to without interrupts and never read.
+void begin_console(uint32_t base);
+void write_console(uint32_t base, uint8_t byte);
+
+class Uart final : public split_core::ByteStream {
+ public:
+  void begin(const UartPlace& place);
+
+  size_t read(split_core::MutableBytes to) override;
+  size_t write(split_core::ConstBytes from) override;
+
+  // True when every byte that write() took has left.
+  bool sent_all() const { return tx_.empty() && !tx_full(); }
+
+  // Called by the interrupt handler.
+  void on_receive();
+  void on_transmit();
+
+  LinkCounters counters() const;
+
+ private:
+  bool tx_full() const;
+  bool rx_full() const;
+  void drain_receiver();
+  void fill_transmitter();
+
+  uint32_t base_ = 0;
+  bool receiver_paused_ = false;
+  RingBuffer<SPLIT_PORT_RX_BYTES> rx_;
+  RingBuffer<SPLIT_PORT_TX_BYTES> tx_;
+  uint64_t received_bytes_ = 0;
+  uint64_t sent_bytes_ = 0;
+};
+
+}  // namespace split_port::mps2
+
+#endif  // SPLIT_PORT_MPS2_UART_H_

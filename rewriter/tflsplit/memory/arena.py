@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How large TFLM's tensor arena gets for a graph, predicted (docs/arena.md).
+
+The head is planned as TFLM plans it and does not depend on the target; the tail is replayed from
+TFLM's structs with the target's sizes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from tflsplit.errors import UserError
+from tflsplit.ir import Graph, Node, Value
+from tflsplit.memory.abi import ABIS, CORTEX_M, Abi, align_up
+from tflsplit.memory.buffers import ALIGNMENT_BYTES, ArenaPlan
+from tflsplit.memory.demand import Demand, Kernels, node_demand
+from tflsplit.memory.greedy import greedy_plan
+from tflsplit.memory.lifetimes import planned_buffers
+from tflsplit.memory.setup import planning_bytes, prepare_bytes
+from tflsplit.memory.tail import replay_tail
+
+KERNEL_FLAVOURS: tuple[Kernels, ...] = ("reference", "cmsis_nn")
+
+
+@dataclass(frozen=True)
+class ArenaEstimate:
+    """The arena of one graph on one target, in bytes.
+
+    head_bytes: planned activations and scratch buffers.
+    tail_bytes: persistent structs, tables and variables.
+    total_bytes: their sum, what ``MicroInterpreter::arena_used_bytes`` returns.
+    required_bytes: the smallest arena with which AllocateTensors succeeds, a multiple of 16; more
+        than the total where planning needs more room than running.
+    parts: the tail by purpose (they add up to it), ``head_scratch`` of the head apart.
+    exact: whether every operator's kernel is known to the byte.
+    margin_bytes: how much of the total stands for operators whose kernel is unknown.
+    notes: what makes it inexact, one line a kind of operator.
+    plan: where everything in the head lies.
+    """
+
+    abi: str
+    kernels: str
+    head_bytes: int
+    tail_bytes: int
+    required_bytes: int
+    parts: Mapping[str, int]
+    exact: bool
+    margin_bytes: int
+    notes: tuple[str, ...]
+    plan: ArenaPlan = field(repr=False)
+
+    @property
+    def total_bytes(self) -> int:
+        """Head and tail."""
+        return self.head_bytes + self.tail_bytes
+
+
+def predict_arena(
+    graph: Graph,
+    abi: Abi | str = CORTEX_M,
+    kernels: Kernels = "reference",
+    *,
+    recording: bool = False,
+    order: Sequence[Value] | None = None,
+) -> ArenaEstimate:
+    """The arena that TFLM takes for ``graph``.
+
+    abi: the target's struct layout, or its name in ``abi.ABIS``.
+    kernels: TFLM's own kernels, or those that call CMSIS-NN (cores with DSP extension).
+    recording: with the recording allocator of TFLM's Python interpreter, a little larger.
+    order: the tensors as the file lists them, with those that no node uses; by default those of
+        the graph, as ``tflsplit.tflite.write_model`` writes them.
+    Raises UserError for an unknown ABI or kernel flavour.
+    """
+    target = _abi(abi)
+    if kernels not in KERNEL_FLAVOURS:
+        raise UserError(f"unknown kernels {kernels!r}; known are {', '.join(KERNEL_FLAVOURS)}")
+    tensors = tuple(graph.values()) if order is None else tuple(order)
+    demands = [node_demand(node, target, kernels) for node in graph.nodes]
+    plan = _plan_head(graph, demands, tensors)
+    tail = replay_tail(graph, demands, len(tensors), target, recording=recording)
+    scratch_count = sum(len(demand.prepared.scratch) for demand in demands)
+    planning = planning_bytes(len(tensors), len(plan.offsets), scratch_count, target)
+    setting_up = max(planning, prepare_bytes(graph, demands, target))
+    required = max(
+        plan.head_bytes + tail.size_bytes,
+        setting_up + align_up(tail.planned_at_bytes, ALIGNMENT_BYTES),
+    )
+    return ArenaEstimate(
+        abi=target.name,
+        kernels=kernels,
+        head_bytes=plan.head_bytes,
+        tail_bytes=tail.size_bytes,
+        required_bytes=align_up(required, ALIGNMENT_BYTES),
+        parts=MappingProxyType({**tail.parts, "head_scratch": _scratch_peak(demands)}),
+        exact=not any(demand.note for demand in demands),
+        margin_bytes=sum(demand.margin_bytes for demand in demands),
+        notes=tuple(dict.fromkeys(demand.note for demand in demands if demand.note)),
+        plan=plan,
+    )
+
+
+def _abi(abi: Abi | str) -> Abi:
+    if isinstance(abi, Abi):
+        return abi
+    if abi not in ABIS:
+        raise UserError(f"unknown ABI {abi!r}; known are {', '.join(ABIS)}")
+    return ABIS[abi]
+
+
+def _plan_head(graph: Graph, demands: Sequence[Demand], tensors: Iterable[Value]) -> ArenaPlan:
+    scratch: dict[Node, Sequence[int]] = {
+        node: demand.prepared.scratch for node, demand in zip(graph.nodes, demands, strict=True)
+    }
+    return greedy_plan(planned_buffers(graph, scratch, tensors))
+
+
+def _scratch_peak(demands: Iterable[Demand]) -> int:
+    """The most scratch that one node has."""
+    return max((sum(demand.prepared.scratch) for demand in demands), default=0)

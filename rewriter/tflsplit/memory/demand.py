@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What one node asks of the arena, whatever kind of operator it is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from tflsplit.ir import Node
+from tflsplit.memory import cmsis_nn, custom, kernels, structs
+from tflsplit.memory.abi import Abi, Layout, struct_layout
+from tflsplit.memory.kernels import Prepared
+
+Kernels = Literal["reference", "cmsis_nn"]
+
+# Room for an operator that nothing is known of: more than any kernel of TFLM takes without tables.
+UNKNOWN_OP_BYTES = 1024
+
+
+@dataclass(frozen=True)
+class Demand:
+    """One node's share of the arena.
+
+    options: parsed by the interpreter, None where the parser keeps nothing.
+    op_data_bytes: allocated by ``init``, 0 for none.
+    prepared: allocated by Prepare.
+    margin_bytes: how much of this is a guess; 0 where the kernel's source is known.
+    note: what the guess is about, empty without one.
+    """
+
+    options: Layout | None = None
+    op_data_bytes: int = 0
+    prepared: Prepared = Prepared()
+    margin_bytes: int = 0
+    note: str = ""
+
+
+def node_demand(node: Node, abi: Abi, flavour: Kernels) -> Demand:
+    """What ``node`` keeps in the arena of a target with ``abi``, run by kernels of a flavour."""
+    if node.is_custom:
+        return _custom_demand(node, abi, flavour)
+    if node.op not in structs.KNOWN:
+        return _unknown_demand(node)
+    optimized = flavour == "cmsis_nn"
+    data = structs.OP_DATA.get(node.op)
+    prepare = kernels.PREPARE.get(node.op)
+    if optimized:
+        data = cmsis_nn.OP_DATA.get(node.op, data)
+        prepare = cmsis_nn.PREPARE.get(node.op, prepare)
+    options = structs.OPTIONS.get(node.op)
+    note = ""
+    if optimized and not cmsis_nn.supports(node):
+        note = f"{node.op}: the scratch of CMSIS-NN's int4 kernels is not modelled"
+    return Demand(
+        options=struct_layout(options, abi) if options else None,
+        op_data_bytes=struct_layout(data, abi).size_bytes if data else 0,
+        prepared=prepare(node, abi) if prepare else Prepared(),
+        note=note,
+    )
+
+
+def _custom_demand(node: Node, abi: Abi, flavour: Kernels) -> Demand:
+    data = custom.OP_DATA.get(node.op)
+    if data is None:
+        return _unknown_demand(node)
+    prepare = custom.CMSIS_NN_PREPARE.get(node.op) if flavour == "cmsis_nn" else None
+    return Demand(
+        op_data_bytes=struct_layout(data, abi).size_bytes,
+        prepared=prepare(node, abi) if prepare else Prepared(),
+        note=f"{node.op}: counted with the firmware's budget, not with its compiled structs",
+    )
+
+
+def _unknown_demand(node: Node) -> Demand:
+    return Demand(
+        prepared=Prepared(persistent=(UNKNOWN_OP_BYTES,)),
+        margin_bytes=UNKNOWN_OP_BYTES,
+        note=f"{node.op}: unknown kernel, counted with {UNKNOWN_OP_BYTES} bytes and no scratch",
+    )

@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""When every activation is live, as TFLM's AllocationInfoBuilder sees it.
+
+Source: ``micro/micro_allocation_info.cc`` of TFLM at commit 90b983c.  Time 0 is before the first
+node and node ``i`` runs at time ``i + 1``::
+
+    graph inputs      [0, last reader]        the input of no node: [0, 0]
+    results           [producer, last reader] read by nobody: [producer, producer]
+    graph outputs     [producer, end]         a graph input among them: [0, end]
+    scratch buffers   [node, node]
+    constants, variables, empty tensors: not in the head
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from tflsplit.ir import Graph, Node, Value
+from tflsplit.memory.abi import align_up
+from tflsplit.memory.buffers import ALIGNMENT_BYTES, Buffer
+from tflsplit.memory.kernels import tensor_bytes
+
+Span = tuple[int, int]
+
+
+def lifetimes(graph: Graph) -> dict[Value, Span]:
+    """First and last time step of every value that lives in the head, both included."""
+    spans: dict[Value, Span] = {value: (0, 0) for value in graph.inputs}
+    for time, node in enumerate(graph.nodes, 1):
+        for value in (*node.operands, *node.outputs):
+            first, _ = spans.get(value, (time, time))
+            spans[value] = (first, time)
+    end = len(graph.nodes)
+    for value in graph.outputs:
+        spans[value] = (spans.get(value, (end, end))[0], end)
+    return {value: span for value, span in spans.items() if in_head(value)}
+
+
+def in_head(value: Value) -> bool:
+    """Whether TFLM plans room for the value in the head."""
+    return not value.is_constant and not value.is_variable and tensor_bytes(value) > 0
+
+
+def planned_buffers(
+    graph: Graph, scratch: Mapping[Node, Sequence[int]], order: Iterable[Value]
+) -> list[Buffer]:
+    """Everything that wants a place in the head, in the order in which TFLM lists it.
+
+    scratch: the scratch buffers in bytes that each node asks for; nodes may be missing.
+    order: the graph's tensors as the file lists them (ties between equal sizes depend on it).
+    """
+    spans = lifetimes(graph)
+    buffers = [
+        Buffer(align_up(tensor_bytes(value), ALIGNMENT_BYTES), *spans[value], value, value.name)
+        for value in order
+        if value in spans
+    ]
+    for time, node in enumerate(graph.nodes, 1):
+        buffers += [
+            Buffer(align_up(size, ALIGNMENT_BYTES), time, time, None, f"scratch {i} of {node.name}")
+            for i, size in enumerate(scratch.get(node, ()))
+        ]
+    return buffers
+
+
+def live_bytes_over_time(graph: Graph) -> list[int]:
+    """The sum of live activations while each node runs, without alignment, gaps and scratch.
+
+    One number per node; a graph without nodes has none.
+    """
+    changes = [0] * (len(graph.nodes) + 2)
+    for value, (first, last) in lifetimes(graph).items():
+        changes[first] += tensor_bytes(value)
+        changes[last + 1] -= tensor_bytes(value)
+    totals = []
+    live = changes[0]
+    for change in changes[1:-1]:
+        live += change
+        totals.append(live)
+    return totals
+
+
+def peak_live_bytes(graph: Graph) -> int:
+    """The largest of ``live_bytes_over_time``: no planner can do with a smaller head."""
+    return max(live_bytes_over_time(graph), default=0)

@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A checker of arena plans that shares no code with the planners.
+
+It walks through time: at each step it takes what is live, sorts it by address and looks at
+neighbours, where a planner reasons about gaps.
+"""
+
+from __future__ import annotations
+
+from tflsplit.ir import Graph, Value
+from tflsplit.memory.buffers import ALIGNMENT_BYTES, ArenaPlan, Buffer
+
+
+def overlap_violations(plan: ArenaPlan, head_bytes: int | None = None) -> list[str]:
+    """Every way in which ``plan`` is wrong; empty if it is sound.
+
+    Buffers that are live together may not share a byte, each starts on a 16-byte boundary at or
+    above 0, and none reaches beyond ``head_bytes`` if that is given.
+    """
+    problems = []
+    for buffer, start in plan.offsets.items():
+        if start < 0 or start % ALIGNMENT_BYTES:
+            problems.append(f"{buffer.label} starts at {start}, not on a 16-byte boundary")
+        if head_bytes is not None and start + buffer.size_bytes > head_bytes:
+            problems.append(f"{buffer.label} ends at {start + buffer.size_bytes}, after the head")
+    return problems + _collisions(plan)
+
+
+def _collisions(plan: ArenaPlan) -> list[str]:
+    found: dict[tuple[Buffer, Buffer], str] = {}
+    for time in sorted({buffer.first for buffer in plan.offsets}):
+        # Two buffers are live together only if one of them is when the other begins.
+        live = sorted(
+            ((at, buffer) for buffer, at in plan.offsets.items() if _is_live(buffer, time)),
+            key=lambda pair: pair[0],
+        )
+        for i, (at, buffer) in enumerate(live):
+            for other_at, other in live[i + 1 :]:
+                if other_at >= at + buffer.size_bytes:
+                    break
+                if other.size_bytes and buffer.size_bytes:
+                    found.setdefault((buffer, other), _describe(buffer, at, other, other_at, time))
+    return list(found.values())
+
+
+def _is_live(buffer: Buffer, time: int) -> bool:
+    return buffer.first <= time <= buffer.last
+
+
+def _describe(buffer: Buffer, at: int, other: Buffer, other_at: int, time: int) -> str:
+    return (
+        f"{buffer.label} [{at}, {at + buffer.size_bytes}) and "
+        f"{other.label} [{other_at}, {other_at + other.size_bytes}) share bytes at step {time}"
+    )
+
+
+def missing_values(graph: Graph, plan: ArenaPlan) -> list[str]:
+    """Computed values of the graph that the plan gives no place, or too small a one."""
+    placed = {buffer.value: buffer for buffer in plan.offsets if buffer.value is not None}
+    problems = []
+    for value in graph.values():
+        if value.is_constant or value.is_variable or value.size_bytes == 0:
+            continue
+        buffer = placed.get(value)
+        if buffer is None:
+            problems.append(f"{value!r} has no place")
+        elif buffer.size_bytes < value.size_bytes:
+            problems.append(f"{value!r} has {buffer.size_bytes} of {value.size_bytes} bytes")
+    return problems
+
+
+def unread_contents(graph: Graph, plan: ArenaPlan) -> list[str]:
+    """Buffers whose span leaves out a node that reads or writes their value."""
+    spans = {buffer.value: buffer for buffer in plan.offsets if buffer.value is not None}
+    return [
+        f"{value!r} is used by {node!r} at step {time}, outside its span"
+        for time, node in enumerate(graph.nodes, 1)
+        for value in (*node.operands, *node.outputs)
+        if _leaves_out(spans.get(value), time)
+    ] + _outputs_too_short(graph, spans)
+
+
+def _leaves_out(buffer: Buffer | None, time: int) -> bool:
+    return buffer is not None and not _is_live(buffer, time)
+
+
+def _outputs_too_short(graph: Graph, spans: dict[Value, Buffer]) -> list[str]:
+    return [
+        f"output {value!r} may be overwritten before the graph ends"
+        for value in graph.outputs
+        if _leaves_out(spans.get(value), len(graph.nodes))
+    ]

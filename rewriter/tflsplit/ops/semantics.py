@@ -99,10 +99,13 @@ def requantize(
     zero_point: int,
     activation: tuple[int, int],
 ) -> Int8Array:
-    """int8 of complete sums [..., C]: per-channel bias added, scaled as TFLM does, clamped."""
+    """int8 of complete sums [..., C]: per-channel bias added, scaled as TFLM does, clamped.
+
+    Additions are modulo 2**32, as in TFLM's kernels.
+    """
     total = sums if bias is None else sums + bias
-    scaled = multiply_by_quantized_multiplier(total, multiplier, shift).astype(np.int64)
-    return np.clip(scaled + zero_point, *activation).astype(np.int8)
+    scaled = multiply_by_quantized_multiplier(total, multiplier, shift)
+    return np.clip(scaled + np.int32(zero_point), *activation).astype(np.int8)
 
 
 def _padded(x: Int8Array, zero_point: int, pads: Sequence[int]) -> Int32Array:

@@ -78,7 +78,8 @@ class Text:
 
 Field = Integer | Integers | Text
 
-_RANK = 255
+_MAX_RANK = 254  # 255 is "no rank" on the links
+_MAX_CHANNEL = 65534  # 65535 is "no channel"
 _WINDOW: dict[str, Field] = {
     "stride": Integers(minimum=1, maximum=_INT32_MAX, count=2),
     "dilation": Integers(minimum=1, maximum=_INT32_MAX, count=2),
@@ -88,8 +89,8 @@ _ACTIVATION: dict[str, Field] = {"activation": Integers(minimum=-128, maximum=12
 
 SCHEMAS: Mapping[str, Mapping[str, Field]] = {
     SEND: {
-        "channel": Integer(),
-        "to": Integers(maximum=_RANK),
+        "channel": Integer(maximum=_MAX_CHANNEL),
+        "to": Integers(maximum=_MAX_RANK),
         "tensor": Text(),
         "box": Integers(),
         "origin": Integers(),
@@ -99,8 +100,8 @@ SCHEMAS: Mapping[str, Mapping[str, Field]] = {
         "origin": Integers(),
         "local": Integers(),
         "local_origin": Integers(),
-        "channels": Integers(),
-        "from": Integers(maximum=_RANK),
+        "channels": Integers(maximum=_MAX_CHANNEL),
+        "from": Integers(maximum=_MAX_RANK),
         "boxes": Integers(),
         "sum": Integer(maximum=1),
     },

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+// int8 kernels of tflsplit's custom compute operators (docs/custom_ops.md).
+//
+// No heap, no state, no exceptions. Parameters must have passed their check_...(); data pointers
+// need no alignment beyond their type's. x and y must not overlap. `scratch` is aligned to 16 bytes
+// and has at least ..._get_scratch_bytes() bytes; it may be null if that is 0, and holds nothing
+// between calls. Results are the same bits with and without CMSIS-NN (TFLSPLIT_CMSIS_NN defined:
+// its version 7 or later must be in the include path).
+#ifndef SPLIT_KERNELS_KERNELS_H_
+#define SPLIT_KERNELS_KERNELS_H_
+
+#include "split_kernels/params.h"
+
+namespace split_kernels {
+
+// TFLSPLIT_CONV_2D
+size_t conv_2d_get_scratch_bytes(const WindowParams& window, bool has_bias);
+void conv_2d(const WindowParams& window, const Requantization& requantization, const int8_t* x,
+             const int8_t* weights, void* scratch, int8_t* y);
+
+// TFLSPLIT_DEPTHWISE_CONV_2D
+size_t depthwise_conv_2d_get_scratch_bytes(const WindowParams& window, bool has_bias);
+void depthwise_conv_2d(const WindowParams& window, const Requantization& requantization,
+                       const int8_t* x, const int8_t* weights, void* scratch, int8_t* y);
+
+// TFLSPLIT_PARTIAL_CONV_2D: y is int32 sums. Not grouped.
+size_t partial_conv_2d_get_scratch_bytes(const WindowParams& window);
+void partial_conv_2d(const WindowParams& window, const int8_t* x, const int8_t* weights,
+                     void* scratch, int32_t* y);
+
+// TFLSPLIT_PARTIAL_FULLY_CONNECTED: y is int32 sums [batches, out_channels].
+void partial_fully_connected(const FullyConnectedParams& params, const int8_t* x,
+                             const int8_t* weights, int32_t* y);
+
+// TFLSPLIT_REQUANTIZE: sums and y are [positions, channels]; they may begin at the same address.
+void requantize(const Requantization& requantization, int32_t positions, int32_t channels,
+                const int32_t* sums, int8_t* y);
+
+}  // namespace split_kernels
+
+#endif  // SPLIT_KERNELS_KERNELS_H_

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the kernels are told of an operator. Everything is fixed before the first inference: check
+// once with check() (in Prepare), then run blind.
+#ifndef SPLIT_KERNELS_PARAMS_H_
+#define SPLIT_KERNELS_PARAMS_H_
+
+#include <cstddef>
+#include <cstdint>
+
+namespace split_kernels {
+
+// Shapes and window of a convolution. Tensors are dense and row major:
+//   x        int8  [batches, in_rows, in_columns, in_channels]
+//   weights  int8  [out_channels, kernel_rows, kernel_columns, kernel_channels]
+//                  (depthwise: [1, kernel_rows, kernel_columns, out_channels])
+//   y              [batches, out_rows, out_columns, out_channels]
+// What the window reaches outside x is padding and adds nothing. Weights have zero point 0.
+struct WindowParams {
+  int32_t batches = 1;
+  int32_t in_rows = 0;
+  int32_t in_columns = 0;
+  int32_t in_channels = 0;
+  int32_t kernel_rows = 1;
+  int32_t kernel_columns = 1;
+  // Input channels of one filter: in_channels, or a divisor of it if the convolution is grouped.
+  // Not used by depthwise convolutions.
+  int32_t kernel_channels = 0;
+  int32_t out_rows = 0;
+  int32_t out_columns = 0;
+  int32_t out_channels = 0;
+  int32_t stride_rows = 1;
+  int32_t stride_columns = 1;
+  int32_t dilation_rows = 1;
+  int32_t dilation_columns = 1;
+  int32_t pad_top = 0;
+  int32_t pad_bottom = 0;
+  int32_t pad_left = 0;
+  int32_t pad_right = 0;
+  int32_t x_zero_point = 0;  // -128..127
+};
+
+// A fully connected operator: x [batches, in_channels], weights [out_channels, in_channels].
+struct FullyConnectedParams {
+  int32_t batches = 1;
+  int32_t in_channels = 0;
+  int32_t out_channels = 0;
+  int32_t x_zero_point = 0;  // -128..127
+};
+
+// How int32 sums become int8: per channel c
+//   y = clamp(MultiplyByQuantizedMultiplier(sum + bias[c], multiplier[c], shift[c]) + y_zero_point)
+// with TFLM's two roundings; additions are modulo 2^32. Every array has one element a channel.
+struct Requantization {
+  const int32_t* bias = nullptr;        // may be null: no bias
+  const int32_t* multiplier = nullptr;  // 0..2^31-1
+  const int32_t* shift = nullptr;       // -31..30; positive shifts left
+  int32_t y_zero_point = 0;             // -128..127
+  int32_t activation_min = -128;
+  int32_t activation_max = 127;
+};
+
+// Each returns null for parameters that the kernels take, else what is wrong with them, in words
+// that name the field. Sizes are limited to 2^31 - 1 elements a tensor.
+const char* check_convolution(const WindowParams& window);
+const char* check_depthwise(const WindowParams& window);
+const char* check_fully_connected(const FullyConnectedParams& params);
+const char* check_requantization(const Requantization& requantization, int32_t channels);
+
+}  // namespace split_kernels
+
+#endif  // SPLIT_KERNELS_PARAMS_H_

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "split_kernels/params.h"
+
+namespace split_kernels {
+namespace {
+
+constexpr int64_t kMaxElements = INT32_MAX;
+
+// Whether a product of positive numbers stays within an int32 index.
+bool indexable(int64_t a, int64_t b, int64_t c, int64_t d) {
+  if (a > kMaxElements / b || a * b > kMaxElements / c) return false;
+  return a * b * c <= kMaxElements / d;
+}
+
+int64_t extent_of(int64_t in, int64_t before, int64_t after, int64_t kernel, int64_t dilation,
+                  int64_t stride) {
+  const int64_t room = in + before + after - (kernel - 1) * dilation - 1;
+  return room < 0 ? 0 : room / stride + 1;
+}
+
+const char* check_window(const WindowParams& p) {
+  if (p.batches < 1 || p.in_rows < 1 || p.in_columns < 1 || p.in_channels < 1) {
+    return "x: an extent is not positive";
+  }
+  if (p.kernel_rows < 1 || p.kernel_columns < 1 || p.out_channels < 1) {
+    return "weights: an extent is not positive";
+  }
+  if (p.stride_rows < 1 || p.stride_columns < 1) return "stride: not positive";
+  if (p.dilation_rows < 1 || p.dilation_columns < 1) return "dilation: not positive";
+  if (p.pad_top < 0 || p.pad_bottom < 0 || p.pad_left < 0 || p.pad_right < 0) {
+    return "pads: negative";
+  }
+  if (p.x_zero_point < -128 || p.x_zero_point > 127) return "x: zero point outside -128..127";
+  if (extent_of(p.in_rows, p.pad_top, p.pad_bottom, p.kernel_rows, p.dilation_rows,
+                p.stride_rows) != p.out_rows ||
+      p.out_rows < 1) {
+    return "y: rows do not follow from x, weights, stride, dilation and pads";
+  }
+  if (extent_of(p.in_columns, p.pad_left, p.pad_right, p.kernel_columns, p.dilation_columns,
+                p.stride_columns) != p.out_columns ||
+      p.out_columns < 1) {
+    return "y: columns do not follow from x, weights, stride, dilation and pads";
+  }
+  if (!indexable(p.batches, int64_t{p.in_rows} + p.pad_top + p.pad_bottom,
+                 int64_t{p.in_columns} + p.pad_left + p.pad_right, p.in_channels) ||
+      !indexable(p.batches, p.out_rows, p.out_columns, p.out_channels)) {
+    return "x or y: too large";
+  }
+  return nullptr;
+}
+
+}  // namespace
+
+const char* check_convolution(const WindowParams& p) {
+  if (const char* problem = check_window(p)) return problem;
+  if (p.kernel_channels < 1 || p.in_channels % p.kernel_channels != 0) {
+    return "weights: their input channels do not divide those of x";
+  }
+  if (p.out_channels % (p.in_channels / p.kernel_channels) != 0) {
+    return "weights: their output channels cannot be divided by the number of groups";
+  }
+  if (!indexable(p.out_channels, p.kernel_rows, p.kernel_columns, p.kernel_channels)) {
+    return "weights: too large";
+  }
+  return nullptr;
+}
+
+const char* check_depthwise(const WindowParams& p) {
+  if (const char* problem = check_window(p)) return problem;
+  if (p.out_channels % p.in_channels != 0) {
+    return "weights: their channels are no multiple of those of x";
+  }
+  if (!indexable(1, p.kernel_rows, p.kernel_columns, p.out_channels)) {
+    return "weights: too large";
+  }
+  return nullptr;
+}
+
+const char* check_fully_connected(const FullyConnectedParams& p) {
+  if (p.batches < 1 || p.in_channels < 1) return "x: an extent is not positive";
+  if (p.out_channels < 1) return "weights: an extent is not positive";
+  if (p.x_zero_point < -128 || p.x_zero_point > 127) return "x: zero point outside -128..127";
+  if (!indexable(1, 1, p.in_channels, p.out_channels) ||
+      !indexable(1, 1, p.batches, p.in_channels) || !indexable(1, 1, p.batches, p.out_channels)) {
+    return "x, weights or y: too large";
+  }
+  return nullptr;
+}
+
+const char* check_requantization(const Requantization& q, int32_t channels) {
+  if (q.multiplier == nullptr || q.shift == nullptr) return "multiplier and shift must be there";
+  for (int32_t channel = 0; channel < channels; ++channel) {
+    if (q.multiplier[channel] < 0) return "multiplier: negative";
+    if (q.shift[channel] < -31 || q.shift[channel] > 30) return "shift: outside -31..30";
+  }
+  if (q.y_zero_point < -128 || q.y_zero_point > 127) return "y: zero point outside -128..127";
+  if (q.activation_min < -128 || q.activation_max > 127 || q.activation_min > q.activation_max) {
+    return "activation: no range within -128..127";
+  }
+  return nullptr;
+}
+
+}  // namespace split_kernels

@@ -24,15 +24,20 @@ Array = NDArray[Any]
 Int8Array = NDArray[np.int8]
 
 
-def compute(node: Node, arrays: Sequence[Array | None]) -> Array:
-    """The result of one of our compute operators (not SEND or RECV) on these operands.
+def run_node(node: Node, computed: Sequence[Array]) -> Array:
+    """The result of one of our compute operators (not SEND or RECV).
 
-    arrays: one per operand of ``node``, of its dtype and shape; None where the operand is absent.
+    computed: the operands that are no constants, in their order, of their dtypes and shapes.
     Raises ModelError if the options are malformed, InternalError for another operator.
     """
     function = _COMPUTE.get(node.op)
     if function is None:
         raise InternalError(f"{node!r} is none of tflsplit's compute operators")
+    given = iter(computed)
+    arrays = [
+        None if value is None else value.data if value.data is not None else next(given)
+        for value in node.inputs
+    ]
     return function(node, arrays)
 
 

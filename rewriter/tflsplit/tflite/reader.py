@@ -60,6 +60,11 @@ def read_model(source: str | os.PathLike[str] | bytes, name: str = "") -> Graph:
         raise ModelError(f"{name}: {error}") from None
 
 
+def load(path: str | os.PathLike[str]) -> Graph:
+    """``read_model`` of a file, by path."""
+    return read_model(path)
+
+
 def _file_bytes(path: Path) -> bytes:
     try:
         size = path.stat().st_size

@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which of the models that can be read can also be split.
+
+The reader takes whatever it can represent, so that ``inspect`` can say what a float model is.
+Splitting needs more: every layer with weights computes in integers, and TFLM has every operator.
+"""
+
+from __future__ import annotations
+
+from tflsplit.errors import ModelError, UnsupportedOpError
+from tflsplit.ir import DType, Graph, Node, Value
+from tflsplit.tflite.operators import OWN_PREFIX
+from tflsplit.tflite.reader import SUBGRAPHS
+
+# Where a layer's activations and weights stand among its inputs.
+_LAYERS = {
+    "CONV_2D": (0, 1),
+    "DEPTHWISE_CONV_2D": (0, 1),
+    "FULLY_CONNECTED": (0, 1),
+    "TRANSPOSE_CONV": (2, 1),
+}
+
+# TFLM: tensorflow/lite/micro/micro_mutable_op_resolver.h, as far as its Python wheel registers
+# them (python/tflite_micro/python_ops_resolver.cc).
+_BUILTINS = """
+    ABS ADD ADD_N ARG_MAX ARG_MIN ASSIGN_VARIABLE AVERAGE_POOL_2D BATCH_MATMUL BATCH_TO_SPACE_ND
+    BROADCAST_ARGS BROADCAST_TO CALL_ONCE CAST CEIL CONCATENATION CONV_2D COS CUMSUM
+    DEPTHWISE_CONV_2D DEPTH_TO_SPACE DEQUANTIZE DIV DYNAMIC_UPDATE_SLICE ELU EMBEDDING_LOOKUP EQUAL
+    EXP EXPAND_DIMS FILL FLOOR FLOOR_DIV FLOOR_MOD FULLY_CONNECTED GATHER GATHER_ND GREATER
+    GREATER_EQUAL HARD_SWISH IF L2_NORMALIZATION L2_POOL_2D LEAKY_RELU LESS LESS_EQUAL LOG
+    LOGICAL_AND LOGICAL_NOT LOGICAL_OR LOGISTIC LOG_SOFTMAX MAXIMUM MAX_POOL_2D MEAN MINIMUM
+    MIRROR_PAD MUL NEG NOT_EQUAL PACK PAD PADV2 PRELU QUANTIZE READ_VARIABLE REDUCE_ALL REDUCE_MAX
+    REDUCE_MIN RELU RELU6 RESHAPE RESIZE_BILINEAR RESIZE_NEAREST_NEIGHBOR REVERSE_V2 ROUND RSQRT
+    SELECT_V2 SHAPE SIN SLICE SOFTMAX SPACE_TO_BATCH_ND SPACE_TO_DEPTH SPLIT SPLIT_V SQRT SQUARE
+    SQUARED_DIFFERENCE SQUEEZE STRIDED_SLICE SUB SUM SVDF TANH TRANSPOSE TRANSPOSE_CONV
+    UNIDIRECTIONAL_SEQUENCE_LSTM UNPACK VAR_HANDLE WHILE ZEROS_LIKE
+"""
+_CUSTOM = """
+    CIRCULAR_BUFFER TFLite_Detection_PostProcess SignalDelay SignalEnergy SignalFftAutoScale
+    SignalFilterBank SignalFilterBankLog SignalFilterBankSpectralSubtraction
+    SignalFilterBankSquareRoot SignalFramer SignalIrfft SignalOverlapAdd SignalPCAN SignalRfft
+    SignalStacker SignalWindow
+"""
+TFLM_BUILTINS = frozenset(_BUILTINS.split())
+TFLM_CUSTOM = frozenset(_CUSTOM.split())
+
+_FLOATS = (DType.FLOAT32, DType.FLOAT16, DType.FLOAT64, DType.BFLOAT16)
+_CONVERT = (
+    "convert the model with full-integer quantization: optimizations=[tf.lite.Optimize.DEFAULT], "
+    "a representative_dataset, and "
+    "target_spec.supported_ops=[tf.lite.OpsSet.TFLITE_BUILTINS_INT8]"
+)
+
+
+def check_quantized(graph: Graph) -> None:
+    """Passes a model that can be split; the others raise ModelError with the way out.
+
+    A model passes if it is one graph of operators that TFLM has, and every CONV_2D,
+    DEPTHWISE_CONV_2D, FULLY_CONNECTED and TRANSPOSE_CONV has int8 weights and int8 or int16
+    activations with a scale each.  Floats or uint8 at its borders, behind QUANTIZE and DEQUANTIZE,
+    are fine.  UnsupportedOpError (a ModelError) names an operator that TFLM does not have.
+    """
+    if graph.file_extra.get(SUBGRAPHS):
+        raise ModelError(
+            "the model holds several graphs (control flow, or several signatures), and only one "
+            "can be split; convert a single function without loops and conditions"
+        )
+    for node in graph.nodes:
+        _check_known(node)
+    layers = [node for node in graph.nodes if node.op in _LAYERS and not node.is_custom]
+    for node in layers:
+        _check_layer(node, *_LAYERS[node.op])
+    outputs = [value for node in graph.nodes for value in node.outputs]
+    if not layers and outputs and all(value.dtype in _FLOATS for value in outputs):
+        raise ModelError(f"the model computes in floats only; {_CONVERT}")
+
+
+def _check_known(node: Node) -> None:
+    if node.op.startswith(OWN_PREFIX) and node.is_custom:
+        raise UnsupportedOpError(
+            f"operator {node.name} is {node.op}: this is a device graph that tflsplit wrote; "
+            "split the model that it came from"
+        )
+    if node.op not in (TFLM_CUSTOM if node.is_custom else TFLM_BUILTINS):
+        kind = "custom operator" if node.is_custom else "operator"
+        raise UnsupportedOpError(
+            f"TFLM has no kernel for the {kind} {node.op} (node {node.name}); replace that layer, "
+            "or convert with target_spec.supported_ops=[tf.lite.OpsSet.TFLITE_BUILTINS_INT8]"
+        )
+
+
+def _check_layer(node: Node, activations: int, weights: int) -> None:
+    what = f"{node.op} {node.name}"
+    operands = [
+        node.inputs[index] if index < len(node.inputs) else None for index in (activations, weights)
+    ]
+    if None in operands or len(node.outputs) != 1:
+        raise ModelError(
+            f"{what} has {len(node.operands)} inputs and {len(node.outputs)} outputs; "
+            "the file is damaged: download or convert it again"
+        )
+    x, w = node.input(activations), node.input(weights)
+    for value in (x, w, node.output):
+        _check_type(what, value, w, x)
+    for value in (x, node.output):
+        _check_scale(what, value, per_tensor=True)
+    _check_scale(what, w, per_tensor=False)
+
+
+def _check_type(what: str, value: Value, weights: Value, activations: Value) -> None:
+    if DType.UINT8 in (value.dtype, weights.dtype):
+        raise ModelError(
+            f"{what} is quantized to uint8, the scheme of TensorFlow 1; {_CONVERT} (TensorFlow 2)"
+        )
+    if value.dtype in _FLOATS:
+        hybrid = weights.dtype is DType.INT8 and activations.dtype in _FLOATS
+        kind = "computes in floats from int8 weights (dynamic range)" if hybrid else "is float"
+        raise ModelError(f"{what} {kind}; {_CONVERT}")
+    allowed = (DType.INT8,) if value is weights else (DType.INT8, DType.INT16)
+    if value.dtype not in allowed:
+        raise ModelError(f"{what} has {value!r}, which is neither int8 nor int16x8; {_CONVERT}")
+
+
+def _check_scale(what: str, value: Value, per_tensor: bool) -> None:
+    scales = value.quantization.scales if value.quantization else ()
+    if not scales:
+        raise ModelError(f"{what}: {value!r} has no quantization scale; {_CONVERT}")
+    if per_tensor and len(scales) > 1:
+        raise ModelError(f"{what}: {value!r} has a scale per channel, which only weights may have")

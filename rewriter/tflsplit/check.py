@@ -7,8 +7,8 @@ themselves (as a device would) and shows that
 1. every SEND has exactly one RECV on each destination, of the same tensor, box and dtype, and
    every piece of a RECV has its SEND;
 2. every RECV fills its whole result, each element once (or, for sums, adds whole boxes);
-3. the shards of every tensor together hold each of its elements exactly once (or all of it on
-   every device);
+3. every element of every tensor is computed by some device (halos may be recomputed by several),
+   and every element of the model's outputs is given back by exactly one;
 4. what a SEND reads stays alive until a later RECV has seen it leave;
 5. the schedule ends: with no buffering at all, where a transfer happens only when the sender has
    posted it and the receiver stands in its RECV.
@@ -22,9 +22,9 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from tflsplit.ir import Graph, Node, Value, check_graph
-from tflsplit.ops.custom import RecvOptions, RecvPiece, SendOptions
-from tflsplit.ops.region import Box, is_partition
-from tflsplit.partition import DeviceGraph
+from tflsplit.ops.custom_options import RecvOptions, RecvPiece, SendOptions
+from tflsplit.ops.region import Box, covers, is_partition
+from tflsplit.partition import DeviceGraph, tensor_labels
 from tflsplit.wire.custom_ops import RECV, SEND
 
 
@@ -115,32 +115,41 @@ def _fill_problems(rank: int, node: Node, recv: RecvOptions) -> list[str]:
 
 
 def check_coverage(whole: Graph, devices: Sequence[DeviceGraph]) -> list[str]:
-    """Point 3: every computed tensor of the model is produced, each element exactly once."""
-    owned: dict[str, list[Box]] = defaultdict(list)
-    shapes: dict[str, tuple[int, ...]] = {}
+    """Point 3: every element is computed somewhere, and given back to the host exactly once."""
+    made: dict[str, list[Box]] = defaultdict(list)
+    returned: dict[str, list[Box]] = defaultdict(list)
     for device in devices:
         for shard in device.shards.values():
             if shard.owned:
-                owned[shard.tensor].append(shard.box)
+                made[shard.tensor].append(shard.box)
+        for value in device.graph.outputs:
+            returned[device.shards[value.name].tensor].append(device.shards[value.name].box)
+    labels = tensor_labels(whole)
     problems = []
-    for node in whole.nodes:
-        for value in node.outputs:
-            shapes[value.name] = value.shape
-    for tensor, boxes in owned.items():
-        shape = shapes.get(tensor)
-        if shape is None:  # a model input, of which the host sends any box to any rank, or a #2
-            continue
-        replicated = len(boxes) == len(devices) and set(boxes) == {Box.whole(shape)}
-        if not replicated and not is_partition(boxes, shape):
-            problems.append(f"the shards of {tensor!r} do not hold each element exactly once")
-    problems += [f"{name!r} is computed by no device" for name in shapes if name not in owned]
+    for value in (value for node in whole.nodes for value in node.outputs):
+        label = labels[value]
+        if not covers(made[label], value.shape):
+            problems.append(f"no device computes all of {label!r}; they make {_list(made[label])}")
+        if value in whole.outputs and not is_partition(returned[label], value.shape):
+            problems.append(f"{label!r} is not given back once: {_list(returned[label])}")
     return problems
 
 
+def _list(boxes: Sequence[Box]) -> str:
+    return ", ".join(map(str, boxes)) or "nothing"
+
+
 def check_labels(devices: Sequence[DeviceGraph]) -> list[str]:
-    """What SEND and RECV say of their local tensors is what these are."""
+    """What is said of local tensors, by the table of shards and by SEND and RECV, is true."""
     problems = []
     for device in devices:
+        for value in device.graph.values():
+            shard = device.shards.get(value.name)
+            if shard is not None and not value.is_constant and shard.box.shape != value.shape:
+                problems.append(
+                    f"rank {device.rank}: {value.name!r} has shape {list(value.shape)}, but is "
+                    f"said to be {shard.box} of {shard.tensor!r}"
+                )
         for node in device.graph.nodes:
             if node.op == SEND:
                 x, options = node.input(0), SendOptions.of(node)

@@ -29,10 +29,12 @@ from tflsplit.errors import InternalError
 from tflsplit.ir import DType, Graph, Node, Value
 from tflsplit.ops import Box, Piece, cut_constant, local_value, rule_of
 from tflsplit.ops.custom import recv, send
+from tflsplit.ops.custom_options import RecvPiece
+from tflsplit.ops.expansion import stock_expansion
 from tflsplit.plan.layout import Layouts, NodeShards, lay_out
 from tflsplit.plan.spec import Plan
 from tflsplit.plan.transfers import Assembly, Schedule, Transfer, schedule
-from tflsplit.wire.custom_ops import RecvPiece
+from tflsplit.wire.custom_ops import CONV_2D, DEPTHWISE_CONV_2D
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,8 @@ def partition(graph: Graph, plan: Plan) -> tuple[DeviceGraph, ...]:
     movements = schedule(layouts)
     labels = tensor_labels(graph)
     return tuple(
-        _Device(rank, graph, layouts, labels).build(movements) for rank in range(plan.world_size)
+        _Device(rank, graph, layouts, labels, plan.stock_kernels).build(movements)
+        for rank in range(plan.world_size)
     )
 
 
@@ -100,6 +103,7 @@ class _Device:
     whole: Graph
     layouts: Layouts
     labels: dict[Value, str]
+    stock_kernels: bool
     nodes: list[Node] = field(default_factory=list)
     held: dict[Value, list[tuple[Box, Value]]] = field(default_factory=dict)
     pending: list[Value] = field(default_factory=list)
@@ -124,7 +128,7 @@ class _Device:
             self.steps.update({node.name: shards.node.name for node in self.nodes[first:]})
         self._wait()
         outputs = [
-            next(local for held, local in self.held[value] if held == box)
+            self._read(value, box)
             for value in self.whole.outputs
             if value in self.layouts.owned and not (box := self._returned(value)).is_empty
         ]
@@ -148,7 +152,9 @@ class _Device:
         return base if count == 1 else f"{base}#{count}"
 
     def _add(self, nodes: Sequence[Node]) -> None:
-        """Append nodes, with names of nodes and of their results unique in this graph."""
+        """Append nodes, in stock form if that is wanted, their names unique in this graph."""
+        if self.stock_kernels:
+            nodes = [stock for node in nodes for stock in _in_stock_form(node)]
         for node in nodes:
             node.name = self._name(node.name or node.op)
             self.nodes.append(node)
@@ -234,7 +240,7 @@ class _Device:
         for assembly in self._mine(movements.sums.get(position, ())):
             sums = self._complete(assembly, partial, piece.results[0], label)
             output = self._hold(node.output, assembly.box)
-            kept = shards.scattered[self.rank]
+            kept = shards.shares[self.rank]
             self._add(rule_of(node).requantize(node, kept, sums, output))
 
     def _sums(self, name: str, box: Box) -> Value:
@@ -322,6 +328,10 @@ class _Device:
             name="wait",
         )
         self._add([node])
+
+
+def _in_stock_form(node: Node) -> list[Node]:
+    return stock_expansion(node) if node.op in (CONV_2D, DEPTHWISE_CONV_2D) else [node]
 
 
 def _int32_constant(name: str, numbers: Sequence[int]) -> Value:

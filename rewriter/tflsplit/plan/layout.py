@@ -17,22 +17,27 @@ class NodeShards:
     """One node over all ranks.
 
     pieces: what each rank computes; of a reduction, the partial sums.
-    scattered: only of a reduction: the piece of the requantized result that each rank keeps.
+    shares: what each rank answers for: the pieces without recomputed halos; of a reduction, the
+        part of the requantized result that it keeps.
     """
 
     node: Node
     split: NodeSplit
     pieces: tuple[Piece, ...]
-    scattered: tuple[Piece, ...] = ()
+    shares: tuple[Piece, ...]
 
     @property
     def is_reduction(self) -> bool:
         """Whether the pieces are partial sums."""
-        return bool(self.scattered)
+        return bool(self.split.scatter_factor)
 
-    def kept(self, rank: int) -> tuple[Box, ...]:
-        """The boxes of the node's outputs that a rank holds once the node has run."""
-        return (self.scattered or self.pieces)[rank].results
+    def owned(self, rank: int) -> tuple[Box, ...]:
+        """The boxes of the node's outputs that a rank answers for."""
+        return self.shares[rank].results
+
+    def held(self, rank: int) -> tuple[Box, ...]:
+        """The boxes of the node's outputs that a rank has once the node has run."""
+        return (self.shares if self.is_reduction else self.pieces)[rank].results
 
 
 @dataclass(frozen=True)
@@ -40,14 +45,16 @@ class Layouts:
     """Everything that follows from a plan before a byte is moved.
 
     nodes: in execution order.
-    owned: for each computed tensor, the box that each rank holds; either the boxes partition
+    owned: for each computed tensor, the box that each rank answers for; either the boxes partition
         the tensor, or every rank holds all of it (replicated), or (model inputs) they overlap.
+    held: the box that each rank has without asking others: ``owned``, and recomputed halos.
     reads: for each tensor and rank, (node position, box) for every piece that reads it.
     """
 
     world_size: int
     nodes: tuple[NodeShards, ...]
     owned: dict[Value, tuple[Box, ...]] = field(default_factory=dict)
+    held: dict[Value, tuple[Box, ...]] = field(default_factory=dict)
     reads: dict[Value, tuple[list[Read], ...]] = field(default_factory=dict)
 
 
@@ -59,12 +66,12 @@ def shard_node(node: Node, split: NodeSplit, world_size: int) -> NodeShards:
     rule = rule_of(node)
     ranks = range(world_size)
     if split.way is Way.REPLICATED:
-        return NodeShards(node, split, (rule.piece(node, {}),) * world_size)
+        pieces = (rule.piece(node, {}),) * world_size
+        return NodeShards(node, split, pieces, pieces)
     if split.way is Way.WHOLE:
         whole, nothing = rule.piece(node, {}), empty_piece(node)
-        return NodeShards(
-            node, split, tuple(whole if rank == split.rank else nothing for rank in ranks)
-        )
+        pieces = tuple(whole if rank == split.rank else nothing for rank in ranks)
+        return NodeShards(node, split, pieces, pieces)
     factor = next((f for f in rule.factors(node) if f.name == split.factor), None)
     if factor is None:
         raise PlanError(
@@ -72,11 +79,14 @@ def shard_node(node: Node, split: NodeSplit, world_size: int) -> NodeShards:
             f"{', '.join(f.name for f in rule.factors(node)) or 'nothing (it runs whole)'}"
         )
     check_bounds(split.bounds, factor.size, world_size, node.name)
-    pieces = tuple(rule.piece(node, split.interval(rank)) for rank in ranks)
-    if factor.kind is Kind.PARALLEL:
-        return NodeShards(node, split, pieces)
-    scattered = tuple(rule.piece(node, split.scatter_interval(rank)) for rank in ranks)
-    return NodeShards(node, split, pieces, scattered)
+    shares = tuple(rule.piece(node, split.share(rank)) for rank in ranks)
+    if factor.kind is Kind.REDUCTION:
+        kept = tuple(rule.piece(node, split.scatter_interval(rank)) for rank in ranks)
+        return NodeShards(node, split, shares, kept)
+    if not split.extents:
+        return NodeShards(node, split, shares, shares)
+    pieces = tuple(rule.piece(node, split.computed(rank)) for rank in ranks)
+    return NodeShards(node, split, pieces, shares)
 
 
 def check_bounds(bounds: Sequence[int], size: int, world_size: int, name: str) -> None:
@@ -118,11 +128,11 @@ def lay_out(graph: Graph, plan: Plan) -> Layouts:
     for position, shards in enumerate(nodes):
         _note_reads(layouts, position, shards)
         for index, value in enumerate(shards.node.outputs):
-            layouts.owned[value] = tuple(
-                shards.kept(rank)[index] for rank in range(plan.world_size)
-            )
+            ranks = range(plan.world_size)
+            layouts.owned[value] = tuple(shards.owned(rank)[index] for rank in ranks)
+            layouts.held[value] = tuple(shards.held(rank)[index] for rank in ranks)
     for value in graph.inputs:
-        layouts.owned[value] = tuple(
+        layouts.owned[value] = layouts.held[value] = tuple(
             _input_box(value, layouts.reads.get(value, ((),) * plan.world_size)[rank])
             for rank in range(plan.world_size)
         )

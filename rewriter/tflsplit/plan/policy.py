@@ -17,7 +17,9 @@ from dataclasses import dataclass, field
 
 from tflsplit.errors import PlanError
 from tflsplit.ir import Graph, Node, Value
-from tflsplit.ops import Box, Factor, Kind, Scaled, rule_of
+from tflsplit.ops import Box, Factor, Kind, rule_of
+from tflsplit.ops.factors import Scaled
+from tflsplit.plan.halos import recompute_halos
 from tflsplit.plan.layout import NodeShards, shard_node
 from tflsplit.plan.spec import NodeSplit, Plan, Way, even_shares, proportional_bounds
 
@@ -66,7 +68,8 @@ def choose_plan(graph: Graph, wishes: Wishes) -> Plan:
     shares = wishes.shares or even_shares(wishes.world_size)
     chooser = _Chooser(graph, wishes, shares)
     splits = tuple(chooser.choose(node) for node in graph.nodes)
-    return Plan(wishes.world_size, splits, shares, wishes.stock_kernels, dict(chooser.reasons))
+    plan = Plan(wishes.world_size, splits, shares, wishes.stock_kernels, dict(chooser.reasons))
+    return recompute_halos(graph, plan)
 
 
 def way_of(factor: Factor) -> Way:
@@ -110,7 +113,7 @@ class _Chooser:
         split, reason = self._decide(node)
         shards = shard_node(node, split, self.world_size)
         for index, value in enumerate(node.outputs):
-            self.owned[value] = tuple(shards.kept(rank)[index] for rank in range(self.world_size))
+            self.owned[value] = tuple(shards.owned(rank)[index] for rank in range(self.world_size))
         self.reasons[node.name] = reason
         return split
 
@@ -192,7 +195,12 @@ class _Chooser:
             if way_of(kept) is Way.OUT_CHANNELS and kept.kind is Kind.PARALLEL:
                 scatter = proportional_bounds(kept.size, self.shares)
                 yield NodeSplit(
-                    node.name, way_of(factor), factor.name, bounds, kept.name, scatter
+                    node.name,
+                    way_of(factor),
+                    factor.name,
+                    bounds,
+                    scatter_factor=kept.name,
+                    scatter_bounds=scatter,
                 )
 
     def _aligned_bounds(self, node: Node, factor: Factor) -> tuple[int, ...] | None:
@@ -218,9 +226,9 @@ class _Chooser:
         moved = sum(self._missing_bytes(shards, rank) for rank in range(self.world_size))
         if shards.is_reduction:
             adders = sum(not piece.is_empty for piece in shards.pieces)
-            kept = sum(piece.results[0].size for piece in shards.scattered)
+            kept = sum(piece.results[0].size for piece in shards.shares)
             moved += 4 * kept * max(0, adders - 1)
-        busiest = max(sum(box.size for box in shards.kept(r)) for r in range(self.world_size))
+        busiest = max(sum(box.size for box in shards.owned(r)) for r in range(self.world_size))
         return moved, busiest
 
     def _missing_bytes(self, shards: NodeShards, rank: int) -> int:
@@ -242,24 +250,25 @@ class _Chooser:
             splits.sort(key=lambda s: (s.way is not Way.ROWS, -s.bounds[-1]))
             if splits:
                 return splits[0], "the host sends each device its part"
-        home = NodeSplit(node.name, Way.WHOLE, rank=self._largest_holder(inputs))
+        home = NodeSplit(node.name, Way.WHOLE, rank=self._home(inputs))
         found = self._cheapest(node, [*splits, home])
         assert found is not None
         return found, "follows its inputs" if found is not home else "cannot be split more cheaply"
 
-    def _largest_holder(self, inputs: Sequence[Value]) -> int:
+    def _home(self, inputs: Sequence[Value]) -> int:
+        """The rank that holds more than half of some values; rank 0 if none does."""
         held = [
             sum(0 if self.owned[v][rank].is_empty else self.owned[v][rank].size for v in inputs)
             for rank in range(self.world_size)
         ]
-        return held.index(max(held)) if inputs else 0
+        return next((rank for rank, size in enumerate(held) if 2 * size > sum(held)), 0)
 
     def _forced(self, node: Node, way: Way) -> NodeSplit:
         if way is Way.REPLICATED:
             return NodeSplit(node.name, way)
         if way is Way.WHOLE:
             inputs = [value for value in node.operands if value in self.owned]
-            return NodeSplit(node.name, way, rank=self._largest_holder(inputs))
+            return NodeSplit(node.name, way, rank=self._home(inputs))
         if way is Way.IN_CHANNELS and self.wishes.stock_kernels:
             raise PlanError(f"{node.name!r}: stock kernels cannot return int32 partial sums")
         found = self._cheapest(node, self._candidates(node, (way,)))

@@ -33,6 +33,8 @@ class NodeSplit:
     factor: the factor whose steps are divided ("" for REPLICATED and WHOLE).
     bounds: ``world_size + 1`` ascending steps of that factor; rank r gets
         ``[bounds[r], bounds[r + 1])``, possibly nothing.
+    extents: where ranks compute more than their share (halos that are cheaper to recompute than
+        to receive): the interval of each rank, around that of ``bounds``; () where they do not.
     scatter_factor, scatter_bounds: only for a reduction factor: how the summed result lies over
         the ranks afterwards.
     rank: only for WHOLE: the device that runs it.
@@ -42,15 +44,20 @@ class NodeSplit:
     way: Way
     factor: str = ""
     bounds: tuple[int, ...] = ()
+    extents: tuple[Interval, ...] = ()
     scatter_factor: str = ""
     scatter_bounds: tuple[int, ...] = ()
     rank: int = 0
 
-    def interval(self, rank: int) -> Mapping[str, Interval]:
-        """The factor interval of a rank, as ``OpRule.piece`` takes it."""
+    def share(self, rank: int) -> Mapping[str, Interval]:
+        """The factor interval that a rank answers for, as ``OpRule.piece`` takes it."""
         if not self.factor:
             return {}
         return {self.factor: (self.bounds[rank], self.bounds[rank + 1])}
+
+    def computed(self, rank: int) -> Mapping[str, Interval]:
+        """The factor interval that a rank computes: its share, and halos that it recomputes."""
+        return {self.factor: self.extents[rank]} if self.extents else self.share(rank)
 
     def scatter_interval(self, rank: int) -> Mapping[str, Interval]:
         """The interval of the scattered result of a reduction."""

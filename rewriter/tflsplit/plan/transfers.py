@@ -81,15 +81,15 @@ class Schedule:
                 yield from transfers
 
 
-def gather_groups(reads: list[Read], owned: Box) -> list[Read]:
+def gather_groups(reads: list[Read], held: Box) -> list[Read]:
     """(first position, box) of the boxes that a rank must assemble, given what it holds.
 
     Reads of the same or overlapping boxes share one assembly when their hull holds nothing that
-    neither of them asked for; a read inside the rank's own shard needs none.
+    neither of them asked for; a read inside what the rank holds anyway needs none.
     """
     groups: list[Read] = []
     for position, box in reads:
-        if owned.contains(box):
+        if held.contains(box):
             continue
         for index, (first, other) in enumerate(groups):
             hull = other.hull(box)
@@ -111,7 +111,7 @@ def schedule(layouts: Layouts) -> Schedule:
     wanted: dict[int, list[tuple[Value, int, Box]]] = defaultdict(list)
     for value, by_rank in layouts.reads.items():
         for rank, reads in enumerate(by_rank):
-            for position, box in gather_groups(reads, layouts.owned[value][rank]):
+            for position, box in gather_groups(reads, layouts.held[value][rank]):
                 wanted[position].append((value, rank, box))
     channels = iter(range(1 << 30))
     for position, shards in enumerate(layouts.nodes):

@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Writing and reading the output folder, all of it or none of it."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tflsplit.bundle import plan_json
+from tflsplit.bundle.plan_json import Json
+from tflsplit.errors import PlanError
+from tflsplit.ir import Graph
+from tflsplit.memory.arena import ArenaEstimate, ArenaMeasurement
+from tflsplit.partition import DeviceGraph
+from tflsplit.plan.spec import Plan
+from tflsplit.tflite import read_model, write_model
+
+METADATA = "tflsplit"
+PLAN = "plan.json"
+MODEL = "model.tflite"
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """An output folder, read back.
+
+    document: plan.json.
+    model: the unsplit model, as it was given.
+    devices: by rank.
+    """
+
+    folder: Path
+    document: Json
+    model: Graph
+    devices: tuple[DeviceGraph, ...]
+
+
+def write_bundle(
+    folder: Path,
+    model: bytes,
+    model_name: str,
+    whole: Graph,
+    plan: Plan,
+    devices: Sequence[DeviceGraph],
+    arenas: Sequence[tuple[ArenaEstimate, ArenaMeasurement | None]],
+    force: bool = False,
+) -> Json:
+    """Write everything to a new folder beside ``folder``, then put it in its place.
+
+    model: the unsplit model's file.
+    whole: the graph that was split (the model after its passes).
+    force: replace ``folder`` whatever it holds; without it, only an earlier output is replaced.
+    Returns the document of plan.json.  Raises PlanError if ``folder`` may not be replaced; after
+    any error it is what it was.
+    """
+    _refuse_to_replace(folder, force)
+    sha256 = hashlib.sha256(model).hexdigest()
+    plain = [write_model(device.graph) for device in devices]
+    identity = {
+        "model_name": model_name,
+        "model_sha256": sha256,
+        "fingerprint": plan_json.fingerprint(sha256, plan, plain),
+    }
+    document = plan_json.plan_document(whole, plan, devices, arenas, identity)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    fresh = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    try:
+        fresh.chmod(0o755)
+        (fresh / MODEL).write_bytes(model)
+        for device in devices:
+            marked = _marked(device.graph, device.rank, plan.world_size, identity["fingerprint"])
+            (fresh / f"node{device.rank}.tflite").write_bytes(write_model(marked))
+        (fresh / PLAN).write_text(plan_json.dump(document), encoding="utf-8")
+        _replace(folder, fresh)
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+    return document
+
+
+def _refuse_to_replace(folder: Path, force: bool) -> None:
+    if not folder.exists() or force:
+        return
+    if not folder.is_dir():
+        raise PlanError(f"{folder} is a file; name a folder with -o")
+    if any(folder.iterdir()) and not (folder / PLAN).is_file():
+        raise PlanError(
+            f"{folder} holds other things than an earlier output; name another folder with -o, "
+            "or replace it with --force"
+        )
+
+
+def _replace(folder: Path, fresh: Path) -> None:
+    """Rename ``fresh`` to ``folder``; an earlier one is set aside first, back if that fails."""
+    if not folder.exists():
+        fresh.rename(folder)
+        return
+    aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.old.", dir=folder.parent)) / "was"
+    folder.rename(aside)
+    try:
+        fresh.rename(folder)
+    except OSError:
+        aside.rename(folder)
+        raise
+    finally:
+        shutil.rmtree(aside.parent, ignore_errors=True)
+
+
+def _marked(graph: Graph, rank: int, world_size: int, fingerprint: str) -> Graph:
+    """The graph with the metadata by which a device knows its plan."""
+    mark = f"{plan_json.FORMAT} {plan_json.VERSION} {fingerprint} {rank}/{world_size}"
+    return Graph(
+        graph.name,
+        graph.inputs,
+        graph.outputs,
+        graph.nodes,
+        {**graph.metadata, METADATA: mark.encode()},
+        graph.file_extra,
+    )
+
+
+def read_bundle(folder: Path) -> Bundle:
+    """An output folder; PlanError or ModelError if something is missing or does not belong."""
+    path = folder / PLAN
+    if not path.is_file():
+        raise PlanError(f"{folder} holds no {PLAN}; name a folder that `tflsplit rewrite` wrote")
+    document = plan_json.parse(path.read_text(encoding="utf-8"), str(path))
+    try:
+        return _read(folder, document)
+    except (KeyError, TypeError, ValueError) as error:
+        raise PlanError(
+            f"{path} is damaged ({type(error).__name__}: {error}); write it again with `rewrite`"
+        ) from None
+
+
+def _read(folder: Path, document: Json) -> Bundle:
+    model = _file(folder / document["model_file"])
+    if hashlib.sha256(model).hexdigest() != document["model_sha256"]:
+        raise PlanError(f"{folder / MODEL} is not the model that {PLAN} was made for")
+    devices = []
+    for entry in document["devices"]:
+        path = folder / entry["file"]
+        graph = read_model(_file(path))
+        _check_mark(graph, path, document, entry["rank"])
+        shards = plan_json.read_shards(entry)
+        for value in (*graph.inputs, *graph.outputs):
+            if value.name not in shards:
+                raise PlanError(f"{path}: {PLAN} does not know its tensor {value.name!r}")
+        devices.append(DeviceGraph(entry["rank"], graph, shards, entry["steps"], entry["macs"]))
+    return Bundle(folder, document, read_model(model), tuple(devices))
+
+
+def _check_mark(graph: Graph, path: Path, document: Json, rank: int) -> None:
+    mark = graph.metadata.get(METADATA, b"").rstrip(b"\0").decode(errors="replace")
+    wanted = (
+        f"{plan_json.FORMAT} {plan_json.VERSION} {document['fingerprint']} "
+        f"{rank}/{document['world_size']}"
+    )
+    if mark != wanted:
+        raise PlanError(
+            f"{path} belongs to another plan or rank ({mark or 'it has no mark'}, not {wanted}); "
+            "files of different outputs cannot be mixed"
+        )
+
+
+def _file(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise PlanError(f"{path}: {os.strerror(error.errno or 0)}") from None

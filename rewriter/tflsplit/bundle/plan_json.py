@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``plan.json``: what was decided and what it comes to.  docs/plan_json.md is the contract."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tflsplit import __version__
+from tflsplit.errors import PlanError
+from tflsplit.ir import Graph, Value
+from tflsplit.memory.arena import ArenaEstimate, ArenaMeasurement
+from tflsplit.memory.lifetimes import peak_live_bytes
+from tflsplit.ops import Box, rule_of
+from tflsplit.ops.custom_options import RecvOptions, SendOptions
+from tflsplit.partition import DeviceGraph, Shard, tensor_labels
+from tflsplit.plan.spec import NodeSplit, Plan
+from tflsplit.wire import custom_ops as wire
+
+FORMAT = "tflsplit-plan"
+VERSION = 1
+
+Json = dict[str, Any]
+
+
+def fingerprint(model_sha256: str, plan: Plan, graphs: Sequence[bytes]) -> str:
+    """32 hex digits that change with the model, the plan or any device graph."""
+    digest = hashlib.sha256(f"{FORMAT} {VERSION} {model_sha256} {plan.world_size}".encode())
+    for graph in graphs:
+        digest.update(hashlib.sha256(graph).digest())
+    return digest.hexdigest()[:32]
+
+
+def plan_document(
+    whole: Graph,
+    plan: Plan,
+    devices: Sequence[DeviceGraph],
+    arenas: Sequence[tuple[ArenaEstimate, ArenaMeasurement | None]],
+    identity: Mapping[str, str],
+) -> Json:
+    """The whole document.
+
+    arenas: per rank, the arena on the 32-bit target and, where it could be measured, this host's.
+    identity: ``model_name``, ``model_sha256`` and ``fingerprint``.
+    """
+    return {
+        "format": FORMAT,
+        "version": VERSION,
+        "tflsplit_version": __version__,
+        "model_name": identity["model_name"],
+        "model_file": "model.tflite",
+        "model_sha256": identity["model_sha256"],
+        "fingerprint": identity["fingerprint"],
+        "world_size": plan.world_size,
+        "shares": list(plan.shares),
+        "stock_kernels": plan.stock_kernels,
+        "inputs": [_tensor(whole, value) for value in whole.inputs],
+        "outputs": [_tensor(whole, value) for value in whole.outputs],
+        "devices": [
+            _device(device, *arena) for device, arena in zip(devices, arenas, strict=True)
+        ],
+        "layers": [
+            _layer(whole, node_index, split, plan) for node_index, split in enumerate(plan.splits)
+        ],
+    }
+
+
+def _tensor(whole: Graph, value: Value) -> Json:
+    return {
+        "tensor": tensor_labels(whole).get(value, value.name),
+        "shape": list(value.shape),
+        "dtype": value.dtype.value.lower(),
+    }
+
+
+def _device(
+    device: DeviceGraph, arena: ArenaEstimate, host: ArenaMeasurement | None
+) -> Json:
+    sent, received = traffic_bytes(device.graph)
+    graph = device.graph
+    return {
+        "rank": device.rank,
+        "file": f"node{device.rank}.tflite",
+        "arena_bytes": arena.total_bytes,
+        "arena_head_bytes": arena.head_bytes,
+        "arena_tail_bytes": arena.tail_bytes,
+        "arena_exact": arena.exact,
+        "host_arena_bytes": None if host is None else host.total_bytes,
+        "host_arena_head_bytes": None if host is None else host.head_bytes,
+        "host_arena_tail_bytes": None if host is None else host.tail_bytes,
+        "peak_live_bytes": peak_live_bytes(graph),
+        "weights_bytes": constant_bytes(graph),
+        "sent_bytes": sent,
+        "received_bytes": received,
+        "macs": device.macs,
+        "nodes": len(graph.nodes),
+        "inputs": [_shard(value, device.shards[value.name]) for value in graph.inputs],
+        "outputs": [_shard(value, device.shards[value.name]) for value in graph.outputs],
+        "tensors": {name: _shard_entry(shard) for name, shard in device.shards.items()},
+        "steps": device.steps,
+    }
+
+
+def constant_bytes(graph: Graph) -> int:
+    """Bytes of all constants of a graph, shared ones once: what its weights take in flash."""
+    arrays = {id(value.data): value.size_bytes for value in graph.constants()}
+    return sum(arrays.values())
+
+
+def traffic_bytes(graph: Graph) -> tuple[int, int]:
+    """(sent, received) payload of one inference; a box for three ranks is sent three times."""
+    sent = received = 0
+    for node in graph.nodes:
+        if node.op == wire.SEND:
+            options = SendOptions.of(node)
+            sent += options.box.size * node.input(0).dtype.itemsize * len(options.to)
+        elif node.op == wire.RECV and node.outputs:
+            pieces = RecvOptions.of(node).pieces
+            received += sum(p.box.size for p in pieces) * node.output.dtype.itemsize
+    return sent, received
+
+
+def _shard(value: Value, shard: Shard) -> Json:
+    return {"name": value.name, "tensor": shard.tensor, "box": list(shard.box.flat())}
+
+
+def _shard_entry(shard: Shard) -> list[Any]:
+    return [shard.tensor, list(shard.box.flat()), shard.owned]
+
+
+def _layer(whole: Graph, index: int, split: NodeSplit, plan: Plan) -> Json:
+    node = whole.nodes[index]
+    layer: Json = {
+        "node": node.name,
+        "op": node.op,
+        "way": split.way.value,
+        "macs": rule_of(node).piece(node, {}).macs,
+        "weights_bytes": sum(v.size_bytes for v in node.operands if v.is_constant),
+        "output_shape": list(node.outputs[0].shape) if node.outputs else [],
+        "reason": plan.reasons.get(node.name, ""),
+    }
+    if split.factor:
+        layer["factor"], layer["bounds"] = split.factor, list(split.bounds)
+    if split.scatter_factor:
+        layer["scatter_factor"] = split.scatter_factor
+        layer["scatter_bounds"] = list(split.scatter_bounds)
+    if not split.factor and split.way.value == "whole":
+        layer["rank"] = split.rank
+    return layer
+
+
+def dump(document: Json) -> str:
+    """The document as text: one line per layer and per tensor, so that people can read diffs."""
+    return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
+
+
+def parse(text: str, source: str) -> Json:
+    """The document of a plan.json; PlanError if it is none, or of another version."""
+    try:
+        document = json.loads(text)
+    except ValueError as error:
+        raise PlanError(f"{source} is not JSON ({error}); write it again with `rewrite`") from None
+    if not isinstance(document, dict) or document.get("format") != FORMAT:
+        raise PlanError(f"{source} is not a plan.json of tflsplit")
+    if document.get("version") != VERSION:
+        raise PlanError(
+            f"{source} is of version {document.get('version')}, this program reads {VERSION}; "
+            "write it again with `rewrite`"
+        )
+    return document
+
+
+def read_shards(device: Json) -> dict[str, Shard]:
+    """The ``tensors`` of a device entry."""
+    return {
+        name: Shard(tensor, Box.from_flat(box), owned)
+        for name, (tensor, box, owned) in device["tensors"].items()
+    }

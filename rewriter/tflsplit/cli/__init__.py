@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command line: ``tflsplit rewrite | run | verify | inspect``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+
+from tflsplit import __version__
+from tflsplit.cli import inspect, rewrite, run, verify
+from tflsplit.errors import UserError
+
+COMMANDS = (rewrite, run, verify, inspect)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The parser of all commands."""
+    top = argparse.ArgumentParser(
+        prog="tflsplit",
+        description="Split one int8 .tflite network over several microcontrollers, bit for bit.",
+        epilog="Start with:  tflsplit rewrite model.tflite -n 4  &&  tflsplit verify build/model",
+    )
+    top.add_argument("--version", action="version", version=f"tflsplit {__version__}")
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for module in COMMANDS:
+        command = module.add_parser(commands)
+        command.add_argument(
+            "--json", action="store_true", help="print the result as JSON, and nothing else"
+        )
+        command.set_defaults(main=module.main)
+    return top
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command; returns the exit code: 0, 1 where a verification fails, 2 for bad input."""
+    arguments = parser().parse_args(argv)
+    try:
+        code: int = arguments.main(arguments)
+    except UserError as error:
+        if arguments.json:
+            print(json.dumps({"error": str(error), "kind": type(error).__name__}))
+        print(f"tflsplit: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:  # `tflsplit inspect … | head`
+        sys.stderr.close()
+        return 141
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the commands share: tables, numbers, progress."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+STDOUT = Console(highlight=False, soft_wrap=False)
+STDERR = Console(stderr=True, highlight=False)
+
+
+def print_json(document: Any) -> None:
+    """The result of a command for other programs."""
+    print(json.dumps(document, indent=1, ensure_ascii=False))
+
+
+def kib(size_bytes: float | None) -> str:
+    """Bytes as people size memory: ``61.2 KiB``; ``–`` where unknown."""
+    if size_bytes is None:
+        return "–"
+    if size_bytes < 1024:
+        return f"{size_bytes:.0f} B"
+    if size_bytes < 1024 * 1024:
+        return f"{size_bytes / 1024:.1f} KiB"
+    return f"{size_bytes / 1024 / 1024:.2f} MiB"
+
+
+def millions(count: float) -> str:
+    """Multiply-accumulates in millions."""
+    return f"{count / 1e6:.2f} M"
+
+
+def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print a table; columns whose name begins with ``<`` are left-aligned text."""
+    result = Table(title=title, title_justify="left", header_style="bold")
+    for column in columns:
+        left = column.startswith("<")
+        result.add_column(
+            column.removeprefix("<"), justify="left" if left else "right", overflow="fold"
+        )
+    for row in rows:
+        result.add_row(*row)
+    STDOUT.print(result)
+
+
+class Stage:
+    """A line that says what is being done, for whatever takes a while."""
+
+    def __init__(self, status: Any) -> None:
+        self._status = status
+
+    def __call__(self, text: str) -> None:
+        """Say what comes next."""
+        self._status.update(f"{text} …")
+
+
+@contextmanager
+def progress(text: str) -> Iterator[Stage]:
+    """A spinner on the terminal (nothing in a pipe) while the body runs."""
+    with STDERR.status(f"{text} …") as status:
+        yield Stage(status)

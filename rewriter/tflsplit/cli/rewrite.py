@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``tflsplit rewrite MODEL -n N``."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from tflsplit.bundle.plan_json import Json
+from tflsplit.cli.console import STDOUT, kib, millions, print_json, progress, table
+from tflsplit.errors import PlanError
+from tflsplit.plan.policy import RUN_WAYS, Wishes
+from tflsplit.plan.spec import Way, parse_shares
+from tflsplit.rewrite import MAX_WORLD_SIZE, rewrite
+
+_LAYER_WAYS = [way.value for way in Way if way is not Way.OTHER]
+
+
+def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
+    """The command's options."""
+    command = commands.add_parser(
+        "rewrite",
+        help="split a model: one graph per device, and plan.json",
+        description="Split an int8 .tflite model inside its layers over N devices.",
+    )
+    command.add_argument("model", type=Path, help="an int8 .tflite file")
+    command.add_argument(
+        "-n", "--devices", type=int, required=True, metavar="N", help=f"1 to {MAX_WORLD_SIZE}"
+    )
+    command.add_argument(
+        "-o", "--output", type=Path, metavar="DIR", help="output folder (build/<model name>)"
+    )
+    command.add_argument(
+        "--split",
+        choices=["auto", *RUN_WAYS],
+        default="auto",
+        help="how weighted layers are split; a layer that cannot be split so takes the cheapest "
+        "other way (auto: rows while maps are large, channels afterwards)",
+    )
+    command.add_argument(
+        "--layer",
+        action="append",
+        default=[],
+        metavar="NAME=WAY",
+        help=f"force one layer's way (repeatable): {', '.join(_LAYER_WAYS)}",
+    )
+    command.add_argument(
+        "--shares", metavar="2,1,…", help="work of each device, in proportion (equal)"
+    )
+    command.add_argument(
+        "--weights-limit",
+        type=float,
+        metavar="F",
+        help="rows repeat weights on every device, up to this fraction of the model's weights "
+        "(0.24, or 1.25 times the largest share)",
+    )
+    command.add_argument(
+        "--stock-kernels",
+        action="store_true",
+        help="TFLSPLIT_SEND and TFLSPLIT_RECV are the only custom operators",
+    )
+    command.add_argument("--force", action="store_true", help="replace DIR whatever it holds")
+    return command
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """Run the command."""
+    wishes = Wishes(
+        world_size=arguments.devices,
+        split=arguments.split,
+        layers=dict(_layer(text) for text in arguments.layer),
+        shares=parse_shares(arguments.shares, arguments.devices) if arguments.shares else (),
+        stock_kernels=arguments.stock_kernels,
+        weights_limit=_fraction(arguments.weights_limit),
+    )
+    folder = arguments.output or Path("build") / arguments.model.stem
+    with progress("reading") as stage:
+        document = rewrite(arguments.model, folder, wishes, arguments.force, stage)
+    if arguments.json:
+        print_json(document)
+    else:
+        _print(document, folder)
+    return 0
+
+
+def _layer(text: str) -> tuple[str, Way]:
+    name, separator, way = text.rpartition("=")
+    if not separator or way not in _LAYER_WAYS:
+        raise PlanError(f"--layer {text!r} is not NAME=WAY with WAY one of {', '.join(_LAYER_WAYS)}")
+    return name, Way(way)
+
+
+def _fraction(number: float | None) -> float | None:
+    if number is not None and not 0 <= number <= 1:
+        raise PlanError(f"--weights-limit {number} is not between 0 and 1")
+    return number
+
+
+def _print(document: Json, folder: Path) -> None:
+    columns = ["rank", "<file", "arena", "(head", "tail)", "weights", "sent", "received", "MACs"]
+    rows = [
+        [
+            str(device["rank"]),
+            device["file"],
+            kib(device["arena_bytes"]) + ("" if device["arena_exact"] else " ~"),
+            kib(device["arena_head_bytes"]),
+            kib(device["arena_tail_bytes"]),
+            kib(device["weights_bytes"]),
+            kib(device["sent_bytes"]),
+            kib(device["received_bytes"]),
+            millions(device["macs"]),
+        ]
+        for device in document["devices"]
+    ]
+    table(f"{document['model_name']} on {document['world_size']} devices", columns, rows)
+    moved = sum(device["sent_bytes"] for device in document["devices"])
+    STDOUT.print(
+        f"{kib(moved)} move between the devices per inference. "
+        "Arena: TFLM's, on a 32-bit microcontroller with reference kernels."
+    )
+    STDOUT.print(f"wrote {folder}; next: tflsplit verify {folder}", soft_wrap=True)

@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``tflsplit verify DIR``."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+from tflsplit.bundle import read_bundle
+from tflsplit.cli.console import STDOUT, print_json, progress
+from tflsplit.errors import UserError
+from tflsplit.runtime.engines import engine
+from tflsplit.verify import Verdict, verify_bundle
+from tflsplit.verify.inputs import EDGES
+
+
+def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
+    """The command's options."""
+    command = commands.add_parser(
+        "verify",
+        help="compare the devices with the unsplit model, bit for bit",
+        description="Run the devices and the unsplit model on the same kernels and compare every "
+        "tensor, exactly. Exit code 1 if anything differs.",
+    )
+    command.add_argument("folder", type=Path, metavar="DIR", help="what `rewrite` wrote")
+    command.add_argument(
+        "--runs", type=int, default=20, metavar="K", help="seeded inputs, beside the edge cases (20)"
+    )
+    command.add_argument("--seed", type=int, default=0, metavar="S", help="(0)")
+    command.add_argument(
+        "--engine",
+        choices=["tflm", "litert"],
+        help="kernels to compare on (tflm: the oracle; litert where TFLM's wheel does not exist)",
+    )
+    return command
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """Run the command."""
+    if arguments.runs < 0 or arguments.seed < 0:
+        raise UserError("--runs and --seed must be 0 or more")
+    engine_name, make = engine(arguments.engine)
+    with progress("reading") as stage:
+        bundle = read_bundle(arguments.folder)
+        total = arguments.runs + len(EDGES)
+        count = iter(range(1, total + 1))
+        verdict = verify_bundle(
+            bundle,
+            engine_name,
+            make,
+            arguments.runs,
+            arguments.seed,
+            lambda case: stage(f"input {next(count)} of {total}: {case.name}"),
+        )
+    if arguments.json:
+        print_json(_document(verdict, bundle.document["fingerprint"]))
+    else:
+        _print(verdict, bundle.document["world_size"])
+    return 0 if verdict.passed else 1
+
+
+def _document(verdict: Verdict, fingerprint: str) -> dict[str, Any]:
+    document = dataclasses.asdict(verdict)
+    return {"passed": verdict.passed, "fingerprint": fingerprint, **document}
+
+
+def _print(verdict: Verdict, world_size: int) -> None:
+    for problem in verdict.problems:
+        STDOUT.print(f"FAILED: {problem}", soft_wrap=True, markup=False)
+    if verdict.mismatch is not None:
+        STDOUT.print(f"FAILED: {verdict.mismatch}", soft_wrap=True, markup=False)
+    if verdict.passed:
+        STDOUT.print(
+            f"the same bits: {world_size} devices and the unsplit model on {verdict.engine}, "
+            f"{verdict.cases} inputs, {verdict.tensors} tensors each, "
+            f"{verdict.elements:,} elements compared",
+            soft_wrap=True,
+        )

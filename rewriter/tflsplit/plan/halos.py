@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Halos: receive them, or recompute them where that is cheaper.
+
+A 3x3 convolution over rows needs a row or two of its neighbours.  Where its input was made by a
+1x1 expansion, that halo is six times wider than the expansion's own input:
+
+    received                                     recomputed
+    x 16 ch -- 1x1 --> e 96 ch -- halo --> 3x3   x 16 ch -- halo --> 1x1 (more rows) --> 3x3
+
+Moving the exchange before the expansion sends a sixth of the bytes, and saves the copy that
+assembling ``e`` would need, for the few multiplications of the extra rows.  The pass goes
+backwards, so that a chain of such layers passes its halo up as far as that pays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from tflsplit.ir import Graph, Value
+from tflsplit.ops import Box, Kind, rule_of
+from tflsplit.ops.region import Interval
+from tflsplit.plan.layout import NodeShards, Read, shard_node
+from tflsplit.plan.spec import Plan
+
+MACS_PER_BYTE = 200
+"""Multiply-accumulates that take as long as one byte on the wire.
+
+A Cortex-M7 at 600 MHz and 4 cycles per MAC makes 240 in the 1.6 µs that a byte takes at 6 Mbaud
+(the default cluster); slower links favour recomputing even more.
+"""
+
+
+def recompute_halos(graph: Graph, plan: Plan) -> Plan:
+    """The plan with extents wherever recomputing a halo is cheaper than receiving it."""
+    splits = plan.by_node()
+    reads: dict[Value, list[list[Read]]] = {}
+    sources = set(graph.inputs)
+    owners: dict[Value, NodeShards] = {}
+    plain = [shard_node(node, splits[node.name], plan.world_size) for node in graph.nodes]
+    for shards in plain:
+        owners.update(dict.fromkeys(shards.node.outputs, shards))
+    result = []
+    for shards in reversed(plain):
+        chosen = _extended(shards, reads, owners, sources, plan.world_size) or shards
+        result.append(chosen.split)
+        for rank, piece in enumerate(chosen.pieces):
+            for value, box in zip(chosen.node.inputs, piece.operands, strict=True):
+                if value is not None and box is not None and not value.is_constant:
+                    reads.setdefault(value, [[] for _ in range(plan.world_size)])[rank].append(
+                        (0, box)
+                    )
+    return replace(plan, splits=tuple(reversed(result)))
+
+
+def _extended(
+    shards: NodeShards,
+    reads: dict[Value, list[list[Read]]],
+    owners: dict[Value, NodeShards],
+    sources: set[Value],
+    world_size: int,
+) -> NodeShards | None:
+    """The node computing all that its readers need of it, if that pays; else None."""
+    node, split = shards.node, shards.split
+    if not split.factor or len(node.outputs) != 1 or node.output not in reads:
+        return None
+    factor = next(f for f in rule_of(node).factors(node) if f.name == split.factor)
+    if factor.kind is not Kind.PARALLEL or 0 not in factor.results:
+        return None
+    dim, scale = factor.results[0]
+    extents: list[Interval] = []
+    for rank in range(world_size):
+        start, stop = split.bounds[rank], split.bounds[rank + 1]
+        hull = _hull(box for _, box in reads[node.output][rank])
+        if stop > start and hull is not None:
+            low, high = hull.intervals[dim]
+            start, stop = min(start, low // scale), max(stop, -(-high // scale))
+        extents.append((start, stop))
+    if all(extent == split.share(rank)[split.factor] for rank, extent in enumerate(extents)):
+        return None
+    wider = shard_node(node, replace(split, extents=tuple(extents)), world_size)
+    if not _fills(wider, reads[node.output]):
+        return None
+    saved = _missing(shards, reads[node.output]) - _upstream(wider, owners, sources)
+    saved += _upstream(shards, owners, sources)
+    more_macs = sum(p.macs for p in wider.pieces) - sum(p.macs for p in shards.pieces)
+    return wider if saved > 0 and more_macs <= MACS_PER_BYTE * saved else None
+
+
+def _hull(boxes: Iterable[Box]) -> Box | None:
+    result: Box | None = None
+    for box in boxes:
+        if not box.is_empty:
+            result = box if result is None else result.hull(box)
+    return result
+
+
+def _fills(shards: NodeShards, reads: list[list[Read]]) -> bool:
+    """Whether no rank needs more of the output than it now computes."""
+    return all(
+        shards.pieces[rank].results[0].contains(box)
+        for rank, boxes in enumerate(reads)
+        if not shards.pieces[rank].is_empty
+        for _, box in boxes
+    )
+
+
+def _missing(shards: NodeShards, reads: list[list[Read]]) -> int:
+    """Bytes of the node's output that ranks would have to receive."""
+    return shards.node.output.dtype.itemsize * sum(
+        hull.size - _common(hull, shards.held(rank)[0])
+        for rank, boxes in enumerate(reads)
+        if not shards.pieces[rank].is_empty
+        and (hull := _hull(box for _, box in boxes)) is not None
+    )
+
+
+def _upstream(
+    shards: NodeShards, owners: dict[Value, NodeShards], sources: set[Value]
+) -> int:
+    """Bytes of the node's inputs that ranks would have to receive (from the host: none)."""
+    total = 0
+    for rank, piece in enumerate(shards.pieces):
+        for value, box in zip(shards.node.inputs, piece.operands, strict=True):
+            if value is None or box is None or box.is_empty or value.is_constant:
+                continue
+            if value not in sources and value in owners:
+                index = owners[value].node.outputs.index(value)
+                owned = owners[value].owned(rank)[index]
+                total += (box.size - _common(box, owned)) * value.dtype.itemsize
+    return total
+
+
+def _common(a: Box, b: Box) -> int:
+    common = a.intersect(b)
+    return 0 if common.is_empty else common.size

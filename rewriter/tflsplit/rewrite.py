@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a model's bytes to an output folder: what ``tflsplit rewrite`` does, as functions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from tflsplit.bundle import write_bundle
+from tflsplit.bundle.plan_json import Json
+from tflsplit.check import check_devices
+from tflsplit.errors import InternalError, PlanError
+from tflsplit.ir import Graph
+from tflsplit.memory.arena import ArenaEstimate, ArenaMeasurement, predict_arena
+from tflsplit.memory.twin import measure_arena
+from tflsplit.partition import DeviceGraph, partition
+from tflsplit.passes.fold_constants import fold_constants
+from tflsplit.plan.policy import Wishes, choose_plan
+from tflsplit.plan.spec import Plan
+from tflsplit.tflite import read_model
+from tflsplit.tflite.support import check_quantized
+
+MAX_WORLD_SIZE = 64
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Split:
+    """A model divided over devices.
+
+    whole: the graph that was split: the model after its passes.
+    """
+
+    whole: Graph
+    plan: Plan
+    devices: tuple[DeviceGraph, ...]
+
+
+def split_model(model: Graph, wishes: Wishes) -> Split:
+    """Divide a model as wished.
+
+    Raises ModelError if the model is of a kind that cannot be split, PlanError if a wish cannot be
+    met, InternalError if the checker refuses the result (a bug).
+    """
+    if not 1 <= wishes.world_size <= MAX_WORLD_SIZE:
+        raise PlanError(f"the number of devices must be 1 to {MAX_WORLD_SIZE}")
+    check_quantized(model)
+    whole = fold_constants(model)
+    plan = choose_plan(whole, wishes)
+    devices = partition(whole, plan)
+    problems = check_devices(whole, devices)
+    if problems:
+        raise InternalError("the checker refuses the result: " + "; ".join(problems[:5]))
+    return Split(whole, plan, devices)
+
+
+def rewrite(
+    model_path: Path,
+    folder: Path,
+    wishes: Wishes,
+    force: bool = False,
+    progress: Progress = lambda stage: None,
+) -> Json:
+    """Rewrite the model at ``model_path`` into ``folder``; returns the document of plan.json.
+
+    Raises as ``split_model`` and ``write_bundle`` do; nothing is written unless all went well.
+    """
+    try:
+        model = model_path.read_bytes()
+    except OSError as error:
+        raise PlanError(f"{model_path}: {error.strerror}") from None
+    progress("reading")
+    graph = read_model(model, name=model_path.name)
+    progress("splitting")
+    split = split_model(graph, wishes)
+    progress("measuring the arenas")
+    arenas = [measured_arena(device.graph) for device in split.devices]
+    progress("writing")
+    return write_bundle(
+        folder, model, model_path.stem, split.whole, split.plan, split.devices, arenas, force
+    )
+
+
+def measured_arena(graph: Graph) -> tuple[ArenaEstimate, ArenaMeasurement | None]:
+    """The arena on the 32-bit target, and this host's as TFLM itself measures it (if it is here)."""
+    return predict_arena(graph), measure_arena(graph)

@@ -1,0 +1,205 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Split against unsplit on the same engine: equality, never a tolerance.
+
+Every tensor is compared, not just the outputs, in the model's own order and on every device: the
+shard that a device owns and the copies that it assembled.  So the first difference that is
+reported is where things went wrong, not where they became visible.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from tflsplit.bundle import Bundle
+from tflsplit.check import check_devices
+from tflsplit.ir import Graph, Node, Value
+from tflsplit.partition import DeviceGraph, Shard, tensor_labels
+from tflsplit.passes.fold_constants import fold_constants
+from tflsplit.runtime.engines import Array, Engine
+from tflsplit.runtime.local import LocalCluster, assemble
+from tflsplit.runtime.steps import KernelStep, compile_graph
+from tflsplit.verify.inputs import Case, make_cases
+
+
+@dataclass(frozen=True)
+class Mismatch:
+    """The first element that differs.
+
+    index: coordinates in the model's whole tensor.
+    differing: how many elements of this device's part of the tensor differ.
+    """
+
+    case: str
+    tensor: str
+    layer: str
+    op: str
+    rank: int
+    local_tensor: str
+    index: tuple[int, ...]
+    expected: float
+    got: float
+    differing: int
+    size: int
+
+    def __str__(self) -> str:
+        return (
+            f"tensor {self.tensor!r} of {self.op} {self.layer!r} differs on rank {self.rank} "
+            f"(its {self.local_tensor!r}) at {list(self.index)}: {self.got:g} instead of "
+            f"{self.expected:g}; {self.differing} of {self.size} elements differ; input: {self.case}"
+        )
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The result of a verification.
+
+    problems: what the static checker found.
+    cases: inputs that were compared, up to and with the first mismatch.
+    elements: how many elements were compared in all.
+    """
+
+    engine: str
+    problems: tuple[str, ...]
+    cases: int
+    tensors: int
+    elements: int
+    mismatch: Mismatch | None
+
+    @property
+    def passed(self) -> bool:
+        """Whether all was equal and the graphs belong together."""
+        return self.mismatch is None and not self.problems
+
+
+def verify_bundle(
+    bundle: Bundle,
+    engine_name: str,
+    engine: Engine,
+    runs: int,
+    seed: int,
+    progress: Callable[[Case], None] = lambda case: None,
+) -> Verdict:
+    """Verify an output folder; see ``verify_devices``."""
+    whole = fold_constants(bundle.model)
+    cases = make_cases(whole, runs, seed)
+    return verify_devices(whole, bundle.devices, engine_name, engine, cases, progress)
+
+
+def verify_devices(
+    whole: Graph,
+    devices: Sequence[DeviceGraph],
+    engine_name: str,
+    engine: Engine,
+    cases: Iterable[Case],
+    progress: Callable[[Case], None] = lambda case: None,
+) -> Verdict:
+    """Compare device graphs with the model ``whole`` on every case, until one differs.
+
+    Raises EngineError if the engine refuses a graph, InternalError if the devices wait for each
+    other (which the static checker would have said before).
+    """
+    problems = tuple(check_devices(whole, devices))
+    if problems:
+        return Verdict(engine_name, problems, 0, 0, 0, None)
+    reference = _Reference(whole, engine)
+    watched = [_watched(device) for device in devices]
+    cluster = LocalCluster(devices, engine, [[v for v, _ in pairs] for pairs in watched])
+    order = _comparison_order(reference, watched)
+    done = elements = 0
+    for case in cases:
+        progress(case)
+        expected = reference.run(case.inputs)
+        cluster.infer(case.inputs)
+        done += 1
+        for rank, local, shard in order:
+            want = expected[shard.tensor][shard.box.slices]
+            got = cluster.devices[rank].values[local]
+            elements += got.size
+            if not np.array_equal(want, got, equal_nan=got.dtype.kind == "f"):
+                node = reference.producer(shard.tensor)
+                found = _mismatch(case, node, rank, local, shard, want, got)
+                return Verdict(engine_name, (), done, len(order), elements, found)
+        assembled = assemble(
+            whole, reference.labels, devices, [device.outputs for device in cluster.devices]
+        )
+        _assert_outputs(reference, expected, assembled)
+    return Verdict(engine_name, (), done, len(order), elements, None)
+
+
+class _Reference:
+    """The unsplit model, with every tensor visible."""
+
+    def __init__(self, whole: Graph, engine: Engine) -> None:
+        self.whole = whole
+        self.labels = tensor_labels(whole)
+        self._producers = {
+            self.labels[value]: node for node in whole.nodes for value in node.outputs
+        }
+        self._steps = compile_graph(whole, engine, keep=list(self.labels))
+
+    def producer(self, tensor: str) -> Node | None:
+        return self._producers.get(tensor)
+
+    def position(self, tensor: str) -> int:
+        """Where a tensor stands in the model's order; model inputs come first."""
+        node = self._producers.get(tensor)
+        return -1 if node is None else self.whole.nodes.index(node)
+
+    def run(self, inputs: dict[str, Array]) -> dict[str, Array]:
+        values: dict[Value, Array] = {v: inputs[self.labels[v]] for v in self.whole.inputs}
+        for step in self._steps:
+            assert isinstance(step, KernelStep)
+            results = step.run([values[value] for value in step.inputs])
+            values.update(zip(step.outputs, results, strict=True))
+        return {self.labels[value]: array for value, array in values.items()}
+
+
+def _watched(device: DeviceGraph) -> list[tuple[Value, Shard]]:
+    return [
+        (value, device.shards[value.name])
+        for value in device.graph.values()
+        if not value.is_constant and value.name in device.shards
+    ]
+
+
+def _comparison_order(
+    reference: _Reference, watched: Sequence[Sequence[tuple[Value, Shard]]]
+) -> list[tuple[int, Value, Shard]]:
+    """Every watched tensor in the model's order; what a device owns before what it gathered."""
+    order = [
+        (rank, value, shard) for rank, pairs in enumerate(watched) for value, shard in pairs
+    ]
+    positions = {shard.tensor: reference.position(shard.tensor) for _, _, shard in order}
+    return sorted(order, key=lambda item: (positions[item[2].tensor], not item[2].owned))
+
+
+def _mismatch(
+    case: Case, node: Node | None, rank: int, local: Value, shard: Shard, want: Array, got: Array
+) -> Mismatch:
+    different = want != got
+    first = np.unravel_index(int(np.argmax(different)), different.shape)
+    return Mismatch(
+        case=case.name,
+        tensor=shard.tensor,
+        layer=node.name if node else shard.tensor,
+        op=node.op if node else "input",
+        rank=rank,
+        local_tensor=local.name,
+        index=tuple(int(i) + o for i, o in zip(first, shard.box.origin, strict=True)),
+        expected=float(want[first]),
+        got=float(got[first]),
+        differing=int(different.sum()),
+        size=int(got.size),
+    )
+
+
+def _assert_outputs(
+    reference: _Reference, expected: dict[str, Array], assembled: Sequence[Array]
+) -> None:
+    """The assembled outputs are made of shards that were just compared: a bug if they differ."""
+    for value, array in zip(reference.whole.outputs, assembled, strict=True):
+        want = value.data if value.data is not None else expected[reference.labels[value]]
+        assert np.array_equal(want, array, equal_nan=array.dtype.kind == "f"), value

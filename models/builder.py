@@ -70,7 +70,7 @@ class Tensor:
 class BuilderBase:
     """Names, random numbers, calibration images and the making of values and nodes."""
 
-    def __init__(self, name: str, seed: int, images: int = 4) -> None:
+    def __init__(self, name: str, seed: int, images: int = 16) -> None:
         self.name = name
         self.images = images
         self._seed = seed

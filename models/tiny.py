@@ -50,7 +50,7 @@ def resnet() -> Graph:
 
 def autoencoder() -> Graph:
     """FULLY_CONNECTED only: wide, narrow, wide."""
-    net = LayerBuilder("autoencoder", 4, images=8)
+    net = LayerBuilder("autoencoder", 4)
     x = net.input((160,))
     for units in (64, 64, 8, 64):
         x = net.dense(x, units, RELU)

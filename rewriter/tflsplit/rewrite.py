@@ -12,8 +12,8 @@ from tflsplit.bundle.plan_json import Json
 from tflsplit.check import check_devices
 from tflsplit.errors import InternalError, PlanError
 from tflsplit.ir import Graph
-from tflsplit.memory.arena import ArenaEstimate, ArenaMeasurement, predict_arena
-from tflsplit.memory.twin import measure_arena
+from tflsplit.memory.arena import ArenaEstimate, predict_arena
+from tflsplit.memory.twin import ArenaMeasurement, measure_arena
 from tflsplit.partition import DeviceGraph, partition
 from tflsplit.passes.fold_constants import fold_constants
 from tflsplit.plan.policy import Wishes, choose_plan

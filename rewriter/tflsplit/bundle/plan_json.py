@@ -11,7 +11,8 @@ from typing import Any
 from tflsplit import __version__
 from tflsplit.errors import PlanError
 from tflsplit.ir import Graph, Value
-from tflsplit.memory.arena import ArenaEstimate, ArenaMeasurement
+from tflsplit.memory.arena import ArenaEstimate
+from tflsplit.memory.twin import ArenaMeasurement
 from tflsplit.memory.lifetimes import peak_live_bytes
 from tflsplit.ops import Box, rule_of
 from tflsplit.ops.custom_options import RecvOptions, SendOptions

@@ -23,11 +23,11 @@ from tflsplit.ops.region import Interval
 from tflsplit.plan.layout import NodeShards, Read, shard_node
 from tflsplit.plan.spec import Plan
 
-MACS_PER_BYTE = 200
+MACS_PER_BYTE = 100
 """Multiply-accumulates that take as long as one byte on the wire.
 
-A Cortex-M7 at 600 MHz and 4 cycles per MAC makes 240 in the 1.6 µs that a byte takes at 6 Mbaud
-(the default cluster); slower links favour recomputing even more.
+A Cortex-M7 at 600 MHz and 4 cycles per MAC makes 240 in the 1.6 µs that a byte takes at 6 Mbaud,
+40 in what it takes on a 30 MHz SPI: this lies between.
 """
 
 

@@ -1,0 +1,3 @@
+import sys
+from tflsplit.cli import main
+sys.exit(main())

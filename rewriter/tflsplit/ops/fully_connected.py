@@ -92,10 +92,14 @@ def _inner_dims(node: Node) -> int | None:
     batch = math.prod(node.output.shape[:-1])
     if len(node.input(1).shape) != 2:
         return None
-    for dim in range(len(x.shape)):
-        if math.prod(x.shape[:dim]) == batch and math.prod(x.shape[dim:]) == inner:
-            return dim
-    return None
+    dims = [
+        dim
+        for dim in range(len(x.shape))
+        if math.prod(x.shape[:dim]) == batch and math.prod(x.shape[dim:]) == inner
+    ]
+    # Dimensions of extent 1 leave a choice: rather as many as the result has.
+    kept = len(node.output.shape) - 1
+    return kept if kept in dims else next(iter(dims), None)
 
 
 def _batch_factors(node: Node) -> tuple[Factor, ...]:

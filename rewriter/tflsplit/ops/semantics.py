@@ -110,7 +110,8 @@ def requantize(
     """
     total = sums if bias is None else sums + bias
     scaled = multiply_by_quantized_multiplier(total, multiplier, shift)
-    return np.clip(scaled + np.int32(zero_point), *activation).astype(np.int8)
+    clamped = np.clip(scaled + np.int32(zero_point), *activation)
+    return np.asarray(clamped, np.int8)
 
 
 def _padded(x: Int8Array, zero_point: int, pads: Sequence[int]) -> Int32Array:

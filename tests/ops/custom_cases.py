@@ -1,0 +1,208 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Random nodes of our compute operators with data for them, shared by several tests."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from tflsplit.ir import DType, Node, Quantization, Value
+from tflsplit.ops import custom
+from tflsplit.ops.custom_options import WindowOptions
+from tflsplit.ops.quantmath import convolution_multipliers
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Case:
+    """A node and one array for each of its computed operands."""
+
+    node: Node
+    arrays: tuple[Array, ...]
+
+
+def constant(name: str, data: Array, quantization: Quantization | None = None) -> Value:
+    """A constant value that holds ``data``."""
+    return Value(name, data.shape, DType.of(data.dtype), quantization, data)
+
+
+def float32s(values: Any) -> tuple[float, ...]:
+    """Floats that are exactly float32 values."""
+    return tuple(float(value) for value in np.asarray(values, np.float32).reshape(-1))
+
+
+def int8s(rng: np.random.Generator, shape: tuple[int, ...], kind: str, zero_point: int) -> Array:
+    """int8 data of one of ``DATA``."""
+    fills = {"min": -128, "max": 127, "zero_point": zero_point}
+    if kind in fills:
+        return np.full(shape, fills[kind], np.int8)
+    if kind == "extremes":
+        return rng.choice(np.array([-128, 127], np.int8), shape)
+    return rng.integers(-128, 128, shape, np.int8)
+
+
+DATA = st.sampled_from(["random", "random", "random", "extremes", "min", "max", "zero_point"])
+_PADS = st.sampled_from([0, 0, 1, 1, 2, 3])
+
+
+@st.composite
+def windows(draw: st.DrawFn) -> tuple[tuple[int, int, int], tuple[int, int], WindowOptions]:
+    """(batches, rows, columns) of x, (rows, columns) of the kernel, options that fit them."""
+    batches = draw(st.sampled_from([1, 1, 1, 2]))
+    spans = []
+    for _ in range(2):
+        kernel, dilation = draw(st.integers(1, 4)), draw(st.sampled_from([1, 1, 1, 2, 3]))
+        before, after = draw(_PADS), draw(_PADS)
+        least = max(1, (kernel - 1) * dilation + 1 - before - after)
+        extent = draw(st.integers(least, least + 5))
+        spans.append((extent, kernel, dilation, draw(st.integers(1, 3)), (before, after)))
+    rows, columns = spans
+    options = WindowOptions(
+        stride=(rows[3], columns[3]),
+        dilation=(rows[2], columns[2]),
+        pads=(*rows[4], *columns[4]),
+    )
+    return (batches, rows[0], columns[0]), (rows[1], columns[1]), options
+
+
+@st.composite
+def conv_2d_cases(draw: st.DrawFn) -> Case:
+    """TFLSPLIT_CONV_2D, grouped or not."""
+    (batches, rows, columns), kernel, options = draw(windows())
+    groups = draw(st.sampled_from([1, 1, 1, 2, 3]))
+    depth, per_group = draw(st.integers(1, 20)), draw(st.integers(1, 10))
+    x_shape = (batches, rows, columns, depth * groups)
+    weights_shape = (per_group * groups, *kernel, depth)
+    return draw(_finished(x_shape, weights_shape, 0, options))
+
+
+@st.composite
+def depthwise_cases(draw: st.DrawFn) -> Case:
+    """TFLSPLIT_DEPTHWISE_CONV_2D."""
+    (batches, rows, columns), kernel, options = draw(windows())
+    channels, multiplier = draw(st.integers(1, 20)), draw(st.sampled_from([1, 1, 1, 2, 3, 9]))
+    x_shape = (batches, rows, columns, channels)
+    return draw(_finished(x_shape, (1, *kernel, channels * multiplier), 3, options))
+
+
+@st.composite
+def _finished(
+    draw: st.DrawFn,
+    x_shape: tuple[int, ...],
+    weights_shape: tuple[int, ...],
+    axis: int,
+    options: WindowOptions,
+) -> Case:
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    channels = weights_shape[axis]
+    x = Value("x", x_shape, DType.INT8, Quantization((0.5,), (draw(st.integers(-128, 127)),)))
+    scales = float32s(rng.uniform(0.5, 2, channels if draw(st.booleans()) else 1))
+    # One product is up to 32640: from results of a few bits to saturation everywhere.
+    y_scale = float32s(2.0 ** draw(st.integers(-4, 14)))
+    weights = constant(
+        "weights",
+        int8s(rng, weights_shape, draw(DATA), 0),
+        Quantization(scales, (0,) * len(scales), axis),
+    )
+    # TFLM wants to see that the bias has the scale of the sums.
+    bias_quantization = Quantization(float32s(np.array(scales) * 0.5), (0,) * len(scales), 0)
+    bias = constant("bias", rng.integers(-50000, 50000, channels, np.int32), bias_quantization)
+    multiplier, shift = convolution_multipliers(0.5, scales, y_scale[0], channels)
+    extent = options.output_extent(x_shape, (weights_shape[1], weights_shape[2]))
+    y = Value(
+        "y",
+        (x_shape[0], *extent, channels),
+        DType.INT8,
+        Quantization(y_scale, (draw(st.integers(-128, 127)),)),
+    )
+    make = custom.conv_2d if axis == 0 else custom.depthwise_conv_2d
+    node = make(
+        x,
+        weights,
+        bias if draw(st.booleans()) else None,
+        constant("multiplier", multiplier),
+        constant("shift", shift),
+        y,
+        stride=options.stride,
+        dilation=options.dilation,
+        pads=options.pads,
+        activation=draw(activations()),
+    )
+    assert x.quantization is not None
+    return Case(node, (int8s(rng, x_shape, draw(DATA), x.quantization.zero_point),))
+
+
+@st.composite
+def activations(draw: st.DrawFn) -> tuple[int, int]:
+    """Bounds of a clamp: none, or any."""
+    low, high = sorted((draw(st.integers(-128, 127)), draw(st.integers(-128, 127))))
+    return draw(st.sampled_from([custom.INT8_RANGE, (low, high)]))
+
+
+@st.composite
+def partial_conv_2d_cases(draw: st.DrawFn) -> Case:
+    """TFLSPLIT_PARTIAL_CONV_2D."""
+    (batches, rows, columns), kernel, options = draw(windows())
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    depth, channels = draw(st.sampled_from([1, 3, 4, 8, 17, 70])), draw(st.integers(1, 9))
+    zero_point = draw(st.integers(-128, 127))
+    shape = (batches, rows, columns, depth)
+    x = Value("x", shape, DType.INT8, Quantization((0.5,), (zero_point,)))
+    weights = constant("weights", int8s(rng, (channels, *kernel, depth), draw(DATA), 0))
+    y = Value("y", (batches, *options.output_extent(shape, kernel), channels), DType.INT32)
+    node = custom.partial_conv_2d(
+        x, weights, y, stride=options.stride, dilation=options.dilation, pads=options.pads
+    )
+    return Case(node, (int8s(rng, shape, draw(DATA), zero_point),))
+
+
+@st.composite
+def partial_fully_connected_cases(draw: st.DrawFn) -> Case:
+    """TFLSPLIT_PARTIAL_FULLY_CONNECTED."""
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    lead = draw(st.sampled_from([(), (1,), (3,), (2, 3)]))
+    depth, channels = draw(st.sampled_from([1, 5, 16, 511, 600])), draw(st.integers(1, 9))
+    zero_point = draw(st.integers(-128, 127))
+    x = Value("x", (*lead, depth), DType.INT8, Quantization((0.5,), (zero_point,)))
+    weights = constant("weights", int8s(rng, (channels, depth), draw(DATA), 0))
+    y = Value("y", (*lead, channels), DType.INT32)
+    node = custom.partial_fully_connected(x, weights, y)
+    return Case(node, (int8s(rng, x.shape, draw(DATA), zero_point),))
+
+
+@st.composite
+def requantize_cases(draw: st.DrawFn, max_channels: int = 300) -> Case:
+    """TFLSPLIT_REQUANTIZE with sums from all of int32, many of them next to a rounding point."""
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    channels = draw(st.integers(1, max_channels))
+    positions = draw(st.integers(1, 4))
+    scales = float32s(2.0 ** rng.uniform(*draw(st.sampled_from([(-33, 8), (-12, -4), (0, 28)]))))
+    scales = float32s(np.array(scales[0]) * rng.uniform(0.5, 2, channels))
+    multiplier, shift = convolution_multipliers(1.0, scales, 1.0, channels)
+    sums = Value("sums", (positions, channels), DType.INT32)
+    bias = constant("bias", rng.integers(-(2**31), 2**31, channels, np.int64).astype(np.int32))
+    y = Value("y", sums.shape, DType.INT8, Quantization((1.0,), (draw(st.integers(-128, 127)),)))
+    node = custom.requantize(
+        sums,
+        bias if draw(st.booleans()) else None,
+        constant("multiplier", multiplier),
+        constant("shift", shift),
+        y,
+        activation=draw(activations()),
+    )
+    return Case(node, (_sums(rng, sums.shape, np.array(scales)),))
+
+
+def _sums(rng: np.random.Generator, shape: tuple[int, ...], scales: Array) -> Array:
+    """int32: anything, the ends of the range, and what scales to half an integer or nearly so."""
+    anything = rng.integers(-(2**31), 2**31, shape, np.int64)
+    ends = rng.choice(np.array([-(2**31), 1 - 2**31, -1, 0, 1, 2**31 - 1]), shape)
+    halves = np.rint((rng.integers(-140, 140, shape) + 0.5) / scales) + rng.integers(-1, 2, shape)
+    kind = rng.integers(0, 4, shape)
+    sums = np.where(kind == 0, anything, np.where(kind == 1, ends, halves))
+    return np.clip(sums, -(2**31), 2**31 - 1).astype(np.int32)

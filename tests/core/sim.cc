@@ -167,9 +167,9 @@ uint8_t Cluster::link_between(uint8_t from, uint8_t to) {
 
 Pipe& Cluster::wire_from(uint8_t rank, uint8_t link) { return *members_[rank]->out[link]; }
 
-void Cluster::reset(uint8_t rank) {
+void Cluster::reset(uint8_t rank, const LinkConfig* other_links) {
   Member& member = *members_[rank];
-  member.config.links = member.links.data();
+  member.config.links = other_links != nullptr ? other_links : member.links.data();
   member.config.boot_nonce = next_nonce_++;
   member.memory.assign(Node::required_bytes(member.config) / 8 + 1, 0xDEADBEEFDEADBEEFu);
   member.node = Node::create(member.memory.data(), Node::required_bytes(member.config),

@@ -151,7 +151,7 @@ class Cluster {
   uint8_t link_between(uint8_t from, uint8_t to);
 
   // Makes the node anew, as a reset does, with another boot nonce and its present config.
-  void reset(uint8_t rank);
+  void reset(uint8_t rank, const LinkConfig* other_links = nullptr);
   // A node that does not poll: off, or inside a kernel.
   void set_busy(uint8_t rank, bool busy) { members_[rank]->busy = busy; }
   void busy_for(uint8_t rank, uint32_t us);

@@ -169,6 +169,7 @@ bool Workload::start(uint8_t rank, const Op& op) {
 bool Workload::advance(uint8_t rank) {
   Program& program = programs_[rank];
   Communicator& communicator = cluster_.node(rank).communicator();
+  if (communicator.epoch() != epoch_) return false;  // was reset; it has lost its place
   while (!cluster_.is_busy(rank)) {
     if (program.waiting) {
       if (!communicator.recvs_complete()) return false;
@@ -186,6 +187,7 @@ bool Workload::advance(uint8_t rank) {
 
 bool Workload::run(uint16_t epoch, uint32_t timeout_us) {
   cluster_.begin_epoch(epoch);
+  epoch_ = epoch;
   for (Program& program : programs_) program = Program{program.ops, 0, false};
   for (Message& message : messages_) {
     for (Piece& piece : message.received) {
@@ -196,6 +198,7 @@ bool Workload::run(uint16_t epoch, uint32_t timeout_us) {
   const bool finished = cluster_.run_until(
       [this, &failed] {
         bool done = true;
+        failed = failed || (on_step && on_step());
         for (uint8_t rank = 0; rank < cluster_.size(); ++rank) {
           const Error& error = cluster_.node(rank).communicator().error();
           failed = failed || !error.ok();

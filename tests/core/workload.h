@@ -4,6 +4,8 @@
 #ifndef TESTS_CORE_WORKLOAD_H_
 #define TESTS_CORE_WORKLOAD_H_
 
+#include <functional>
+
 #include "sim.h"
 
 namespace sim {
@@ -45,6 +47,8 @@ class Workload {
   // Every rank sends `bytes` to all others.
   void add_all_gather(uint32_t bytes, Random& random);
 
+  // Called between two steps of run(); true ends the run (as failed).
+  std::function<bool()> on_step;
   // Runs all programs as inference `epoch`. False on a timeout or when a node reports an error.
   bool run(uint16_t epoch, uint32_t timeout_us);
   // Every byte of every box arrived, and no byte outside of the boxes changed.
@@ -64,6 +68,7 @@ class Workload {
   Cluster& cluster_;
   std::vector<Program> programs_;
   std::vector<Message> messages_;
+  uint16_t epoch_ = 0;
   bool early_write_ = false;
 };
 

@@ -122,8 +122,9 @@ class _Device:
         for position, shards in enumerate(self.layouts.nodes):
             first = len(self.nodes)
             self._send(movements.sends.get(position, ()))
-            for assembly in self._mine(movements.assemblies.get(position, ())):
-                self._receive(assembly)
+            mine = self._mine(movements.assemblies.get(position, ()))
+            for index, assembly in enumerate(mine):
+                self._receive(assembly, last=index == len(mine) - 1)
             self._compute(shards, movements, position)
             self.steps.update({node.name: shards.node.name for node in self.nodes[first:]})
         self._wait()
@@ -281,11 +282,11 @@ class _Device:
         if local not in self.pending:
             self.pending.append(local)
 
-    def _receive(self, assembly: Assembly) -> None:
+    def _receive(self, assembly: Assembly, last: bool) -> None:
         value = assembly.value
         box, local = self._own(value) if not assembly.local.is_empty else (assembly.local, None)
         output = self._hold(value, assembly.box, "/gathered")
-        self._recv(assembly, output, self.labels[value], local, box)
+        self._recv(assembly, output, self.labels[value], local, box, wait=last)
 
     def _recv(
         self,
@@ -295,8 +296,15 @@ class _Device:
         local: Value | None,
         held: Box,
         add: bool = False,
+        wait: bool = True,
     ) -> None:
+        """One RECV; it waits for pending SENDs if it is the last before its node.
+
+        An earlier one must not: two ranks that exchange two tensors before one node would each
+        wait in the first RECV for the other to reach the second.
+        """
         use_local = local is not None and not assembly.local.is_empty
+        pending = self.pending if wait else []
         node = recv(
             output=output,
             tensor=tensor,
@@ -305,11 +313,11 @@ class _Device:
             local_box=assembly.local if use_local else None,
             local_origin=held.origin if use_local else (),
             pieces=[RecvPiece(*piece) for piece in assembly.pieces],
-            pending=[value for value in self.pending if not (use_local and value is local)],
+            pending=[value for value in pending if not (use_local and value is local)],
             add=add,
             name=output.name,
         )
-        self.pending.clear()
+        pending.clear()
         self._add([node])
 
     def _wait(self) -> None:

@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: Apache-2.0
+// Runs split_kernels on cases from stdin, answers on stdout. Integers are int32, little endian.
+//
+//   case:    op, number of integers, the integers, number of arrays, then each: its size in bytes
+//            and its bytes (a bias of no bytes: no bias)
+//   answer:  size of the scratch memory asked for, size of y in bytes, y;
+//            or -1, size of a message, the message (the parameters were refused)
+//
+// Every array lives in memory of its own, of exactly its size, int8 ones at an odd address: run
+// under AddressSanitizer, nothing beside them can be touched unnoticed.
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+
+#include "split_kernels/kernels.h"
+
+namespace {
+
+using split_kernels::FullyConnectedParams;
+using split_kernels::Requantization;
+using split_kernels::WindowParams;
+
+enum Op : int32_t { kConv, kDepthwise, kPartialConv, kPartialFullyConnected, kRequantize };
+
+constexpr int kMaxIntegers = 32;
+constexpr int kWindowIntegers = 19;
+constexpr int kMaxArrays = 5;
+
+struct Array {
+  void* memory;
+  uint8_t* data;  // null if there are no bytes
+  int32_t size_bytes;
+  const int8_t* int8s() const { return reinterpret_cast<const int8_t*>(data); }
+  const int32_t* int32s() const { return reinterpret_cast<const int32_t*>(data); }
+};
+
+struct Case {
+  int32_t op;
+  int32_t integers[kMaxIntegers];
+  Array arrays[kMaxArrays];
+  int32_t array_count;
+};
+
+bool read_bytes(void* to, size_t size) { return std::fread(to, 1, size, stdin) == size; }
+
+bool read_integer(int32_t* to) { return read_bytes(to, sizeof(*to)); }
+
+void write_integer(int32_t value) { std::fwrite(&value, 1, sizeof(value), stdout); }
+
+Array make_array(int32_t size_bytes, bool odd) {
+  const size_t lead = odd ? 1 : 0;
+  Array array = {nullptr, nullptr, size_bytes};
+  if (size_bytes == 0) return array;
+  array.memory = std::malloc(static_cast<size_t>(size_bytes) + lead);
+  if (array.memory == nullptr) std::abort();
+  array.data = static_cast<uint8_t*>(array.memory) + lead;
+  std::memset(array.data, 0xA5, static_cast<size_t>(size_bytes));
+  return array;
+}
+
+bool read_case(Case* to) {
+  int32_t count = 0;
+  if (!read_integer(&to->op) || !read_integer(&count) || count > kMaxIntegers) return false;
+  if (!read_bytes(to->integers, sizeof(int32_t) * static_cast<size_t>(count))) return false;
+  if (!read_integer(&to->array_count) || to->array_count > kMaxArrays) return false;
+  for (int32_t i = 0; i < to->array_count; ++i) {
+    int32_t size_bytes = 0;
+    if (!read_integer(&size_bytes)) return false;
+    const bool int8 = i < 2 && to->op != kRequantize;
+    to->arrays[i] = make_array(size_bytes, int8);
+    if (size_bytes && !read_bytes(to->arrays[i].data, static_cast<size_t>(size_bytes))) return false;
+  }
+  return true;
+}
+
+WindowParams window_of(const int32_t* from) {
+  WindowParams window;
+  int32_t* const fields[] = {
+      &window.batches,       &window.in_rows,        &window.in_columns,
+      &window.in_channels,   &window.kernel_rows,    &window.kernel_columns,
+      &window.kernel_channels, &window.out_rows,     &window.out_columns,
+      &window.out_channels,  &window.stride_rows,    &window.stride_columns,
+      &window.dilation_rows, &window.dilation_columns, &window.pad_top,
+      &window.pad_bottom,    &window.pad_left,       &window.pad_right,
+      &window.x_zero_point,
+  };
+  static_assert(sizeof(fields) == kWindowIntegers * sizeof(fields[0]));
+  for (int i = 0; i < kWindowIntegers; ++i) *fields[i] = from[i];
+  return window;
+}
+
+Requantization requantization_of(const int32_t* from, const Array* arrays) {
+  Requantization requantization;
+  requantization.y_zero_point = from[0];
+  requantization.activation_min = from[1];
+  requantization.activation_max = from[2];
+  requantization.bias = arrays[0].int32s();
+  requantization.multiplier = arrays[1].int32s();
+  requantization.shift = arrays[2].int32s();
+  return requantization;
+}
+
+void refuse(const char* problem) {
+  write_integer(-1);
+  write_integer(static_cast<int32_t>(std::strlen(problem)));
+  std::fwrite(problem, 1, std::strlen(problem), stdout);
+}
+
+void answer(size_t scratch_bytes, const Array& y) {
+  write_integer(static_cast<int32_t>(scratch_bytes));
+  write_integer(y.size_bytes);
+  std::fwrite(y.data, 1, static_cast<size_t>(y.size_bytes), stdout);
+}
+
+// Runs `kernel(scratch, y)` with memory of exactly the asked sizes.
+template <typename Kernel>
+void run(size_t scratch_bytes, int32_t y_bytes, bool y_is_int8, Kernel kernel) {
+  const Array scratch = make_array(static_cast<int32_t>(scratch_bytes), false);
+  const Array y = make_array(y_bytes, y_is_int8);
+  kernel(scratch.data, y.data);
+  answer(scratch_bytes, y);
+  std::free(scratch.memory);
+  std::free(y.memory);
+}
+
+void run_convolution(const Case& c) {
+  const WindowParams window = window_of(c.integers);
+  const bool depthwise = c.op == kDepthwise;
+  const char* problem = depthwise ? check_depthwise(window) : check_convolution(window);
+  if (problem != nullptr) return refuse(problem);
+  const int32_t positions = window.batches * window.out_rows * window.out_columns;
+  const int8_t* const x = c.arrays[0].int8s();
+  const int8_t* const weights = c.arrays[1].int8s();
+  if (c.op == kPartialConv) {
+    run(partial_conv_2d_get_scratch_bytes(window), positions * window.out_channels * 4, false,
+        [&](void* scratch, void* y) {
+          partial_conv_2d(window, x, weights, scratch, static_cast<int32_t*>(y));
+        });
+    return;
+  }
+  const Requantization q = requantization_of(c.integers + kWindowIntegers, c.arrays + 2);
+  problem = check_requantization(q, window.out_channels);
+  if (problem != nullptr) return refuse(problem);
+  const bool has_bias = q.bias != nullptr;
+  run(depthwise ? depthwise_conv_2d_get_scratch_bytes(window, has_bias)
+                : conv_2d_get_scratch_bytes(window, has_bias),
+      positions * window.out_channels, true, [&](void* scratch, void* y) {
+        (depthwise ? split_kernels::depthwise_conv_2d : split_kernels::conv_2d)(
+            window, q, x, weights, scratch, static_cast<int8_t*>(y));
+      });
+}
+
+void run_fully_connected(const Case& c) {
+  FullyConnectedParams params;
+  params.batches = c.integers[0];
+  params.in_channels = c.integers[1];
+  params.out_channels = c.integers[2];
+  params.x_zero_point = c.integers[3];
+  const char* problem = check_fully_connected(params);
+  if (problem != nullptr) return refuse(problem);
+  run(0, params.batches * params.out_channels * 4, false, [&](void*, void* y) {
+    partial_fully_connected(params, c.arrays[0].int8s(), c.arrays[1].int8s(),
+                            static_cast<int32_t*>(y));
+  });
+}
+
+void run_requantize(const Case& c) {
+  const int32_t positions = c.integers[0], channels = c.integers[1];
+  const Requantization q = requantization_of(c.integers + 2, c.arrays + 1);
+  const char* problem = check_requantization(q, channels);
+  if (problem != nullptr) return refuse(problem);
+  run(0, positions * channels, true, [&](void*, void* y) {
+    requantize(q, positions, channels, c.arrays[0].int32s(), static_cast<int8_t*>(y));
+  });
+}
+
+}  // namespace
+
+int main() {
+  Case c;
+  while (read_case(&c)) {
+    switch (c.op) {
+      case kPartialFullyConnected:
+        run_fully_connected(c);
+        break;
+      case kRequantize:
+        run_requantize(c);
+        break;
+      default:
+        run_convolution(c);
+    }
+    std::fflush(stdout);
+    for (int32_t i = 0; i < c.array_count; ++i) std::free(c.arrays[i].memory);
+  }
+  return 0;
+}

@@ -1,0 +1,191 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Builds the kernels with a host compiler and runs nodes on them, in a process of their own.
+
+A process, not a library loaded here: AddressSanitizer wants to be there from the first
+allocation, and what it stops is then a report in a test and not the end of the test run.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO, Any, cast
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from tflsplit.ir import Node
+from tflsplit.ops.custom_options import WindowOptions, activation_of
+from tflsplit.wire import custom_ops as wire
+
+Array = NDArray[Any]
+
+ROOT = Path(__file__).resolve().parents[2]
+KERNELS = ROOT / "tflm_app" / "lib" / "split_kernels"
+SANITIZERS = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-g"]
+# What a kernel may not rely on stays switched off, and every warning is an error.
+FLAGS = ["-std=c++17", "-O1", "-fno-exceptions", "-fno-rtti"]
+WARNINGS = ["-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Werror"]
+
+_OPS = {
+    wire.CONV_2D: 0,
+    wire.DEPTHWISE_CONV_2D: 1,
+    wire.PARTIAL_CONV_2D: 2,
+    wire.PARTIAL_FULLY_CONNECTED: 3,
+    wire.REQUANTIZE: 4,
+}
+WINDOW_FIELDS = (
+    "batches", "in_rows", "in_columns", "in_channels", "kernel_rows", "kernel_columns",
+    "kernel_channels", "out_rows", "out_columns", "out_channels", "stride_rows", "stride_columns",
+    "dilation_rows", "dilation_columns", "pad_top", "pad_bottom", "pad_left", "pad_right",
+    "x_zero_point",
+)  # fmt: skip
+
+
+class RefusedError(Exception):
+    """A kernel's check found something wrong with the parameters; the message is the kernel's."""
+
+
+def compiler() -> str:
+    """A C++ compiler for this host; skips the test where there is none."""
+    found = os.environ.get("CXX") or shutil.which("g++") or shutil.which("clang++")
+    if not found:
+        pytest.skip("needs a C++17 compiler: install g++ (apt install g++), or set CXX")
+    return found
+
+
+def build(folder: Path, defines: Sequence[str] = (), includes: Sequence[Path] = ()) -> Path:
+    """The driver's executable, with the sanitizers."""
+    sources = [*sorted((KERNELS / "src").glob("*.cc")), ROOT / "tests" / "kernels" / "driver.cc"]
+    paths = [f"-I{KERNELS / 'include'}", *(f"-isystem{path}" for path in includes)]
+    output = folder / "kernel_driver"
+    command = [compiler(), *FLAGS, *WARNINGS, *SANITIZERS, *defines, *paths]
+    done = subprocess.run(
+        [*command, *map(str, sources), "-o", str(output)], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    return output
+
+
+class KernelProcess:
+    """The driver, running; one case after the other."""
+
+    def __init__(self, executable: Path) -> None:
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115 (closed by close)
+        self._process = subprocess.Popen(
+            [str(executable)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            env={**os.environ, "UBSAN_OPTIONS": "print_stacktrace=1"},
+        )
+
+    def close(self) -> None:
+        """End the process; fails if it did not end well (a leak, for one)."""
+        self._pipe("stdin").close()
+        code = self._process.wait(timeout=30)
+        self._pipe("stdout").close()
+        report = self._report()
+        self._errors.close()
+        assert code == 0, report
+
+    def run(self, node: Node, arrays: Sequence[Array]) -> Array:
+        """The kernels' result of one of our compute operators; see ``semantics.run_node``."""
+        op, integers, data = message_of(node, arrays)
+        y = self.exchange(op, integers, data)
+        return np.frombuffer(y, node.output.dtype.numpy).reshape(node.output.shape)
+
+    def exchange(self, op: int, integers: Sequence[int], arrays: Sequence[Array | None]) -> bytes:
+        """One case in the driver's own terms."""
+        stdin = self._pipe("stdin")
+        try:
+            stdin.write(encode_case(op, integers, arrays))
+            stdin.flush()
+            return decode_answer(self._pipe("stdout"))
+        except (BrokenPipeError, EOFError):
+            self._process.wait(timeout=30)
+            raise AssertionError(f"the kernels were stopped:\n{self._report()}") from None
+
+    def _pipe(self, name: str) -> IO[bytes]:
+        return cast(IO[bytes], getattr(self._process, name))
+
+    def _report(self) -> str:
+        self._errors.seek(0)
+        return self._errors.read().decode(errors="replace")
+
+
+def encode_case(op: int, integers: Sequence[int], arrays: Sequence[Array | None]) -> bytes:
+    """A case as the driver reads it (driver.cc)."""
+    parts = [np.array([op, len(integers), *integers, len(arrays)], "<i4").tobytes()]
+    for array in arrays:
+        data = b"" if array is None else np.ascontiguousarray(array).tobytes()
+        parts += [np.array([len(data)], "<i4").tobytes(), data]
+    return b"".join(parts)
+
+
+def decode_answer(stream: IO[bytes]) -> bytes:
+    """The bytes of y; RefusedError, or EOFError if the driver is gone."""
+    scratch_bytes, size = np.frombuffer(_exactly(stream, 8), "<i4").tolist()
+    data = _exactly(stream, size)
+    if scratch_bytes < 0:
+        raise RefusedError(data.decode())
+    return data
+
+
+def _exactly(stream: IO[bytes], size: int) -> bytes:
+    data = stream.read(size)
+    if len(data) != size:
+        raise EOFError
+    return data
+
+
+def message_of(
+    node: Node, arrays: Sequence[Array]
+) -> tuple[int, tuple[int, ...], tuple[Array | None, ...]]:
+    """Operator, integers and arrays of a case."""
+    computed = iter(arrays)
+    data = tuple(
+        None if value is None else value.data if value.data is not None else next(computed)
+        for value in node.inputs
+    )
+    op = _OPS[node.op]
+    if node.op == wire.REQUANTIZE:
+        channels = node.input(0).shape[-1]
+        return op, (node.input(0).size // channels, channels, *_finish(node)), data
+    if node.op == wire.PARTIAL_FULLY_CONNECTED:
+        x, weights = node.input(0), node.input(1)
+        return op, (x.size // x.shape[-1], *weights.shape[::-1], _zero_point(node)), data
+    if node.op == wire.PARTIAL_CONV_2D:
+        return op, window_integers(node), data
+    return op, (*window_integers(node), *_finish(node)), data
+
+
+def window_integers(node: Node) -> tuple[int, ...]:
+    """``WINDOW_FIELDS`` of a convolution."""
+    options = WindowOptions.of(node)
+    weights = node.input(1).shape
+    return (
+        *node.input(0).shape,
+        *weights[1:4],
+        *node.output.shape[1:],
+        *options.stride,
+        *options.dilation,
+        *options.pads,
+        _zero_point(node),
+    )
+
+
+def _zero_point(node: Node) -> int:
+    quantization = node.input(0).quantization
+    assert quantization is not None
+    return quantization.zero_point
+
+
+def _finish(node: Node) -> tuple[int, int, int]:
+    assert node.output.quantization is not None
+    return node.output.quantization.zero_point, *activation_of(node)

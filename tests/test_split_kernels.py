@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The C++ kernels give the bits of the NumPy semantics, under AddressSanitizer and UBSan."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+
+from tests.kernels.kernel_driver import WINDOW_FIELDS, KernelProcess, RefusedError, build
+from tests.ops.custom_cases import (
+    Case,
+    conv_2d_cases,
+    depthwise_cases,
+    partial_conv_2d_cases,
+    partial_fully_connected_cases,
+    requantize_cases,
+)
+from tflsplit.ops.semantics import run_node
+
+
+@pytest.fixture(scope="module")
+def executable(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build(tmp_path_factory.mktemp("kernels"))
+
+
+@pytest.fixture(scope="module")
+def kernels(executable: Path) -> Iterator[KernelProcess]:
+    process = KernelProcess(executable)
+    yield process
+    process.close()
+
+
+def assert_equal(kernels: KernelProcess, case: Case) -> None:
+    expected = run_node(case.node, case.arrays)
+    np.testing.assert_array_equal(kernels.run(case.node, case.arrays), expected, strict=True)
+
+
+@settings(max_examples=200)
+@given(case=conv_2d_cases())
+def test_conv_2d(kernels: KernelProcess, case: Case) -> None:
+    assert_equal(kernels, case)
+
+
+@settings(max_examples=200)
+@given(case=depthwise_cases())
+def test_depthwise_conv_2d(kernels: KernelProcess, case: Case) -> None:
+    assert_equal(kernels, case)
+
+
+@settings(max_examples=150)
+@given(case=partial_conv_2d_cases())
+def test_partial_conv_2d(kernels: KernelProcess, case: Case) -> None:
+    assert_equal(kernels, case)
+
+
+@settings(max_examples=50)
+@given(case=partial_fully_connected_cases())
+def test_partial_fully_connected(kernels: KernelProcess, case: Case) -> None:
+    assert_equal(kernels, case)
+
+
+@settings(max_examples=100)
+@given(case=requantize_cases())
+def test_requantize(kernels: KernelProcess, case: Case) -> None:
+    assert_equal(kernels, case)
+
+
+SOUND = {
+    **dict.fromkeys(WINDOW_FIELDS, 1),
+    **dict.fromkeys((f"pad_{side}" for side in ("top", "bottom", "left", "right")), 0),
+}
+
+
+@pytest.mark.parametrize(
+    ("op", "change", "message"),
+    [
+        (0, {"in_rows": 0}, "x: an extent"),
+        (0, {"kernel_columns": 0}, "weights: an extent"),
+        (0, {"stride_rows": 0}, "stride"),
+        (0, {"dilation_columns": -1}, "dilation"),
+        (0, {"pad_left": -1}, "pads"),
+        (0, {"x_zero_point": 128}, "x: zero point"),
+        (0, {"kernel_rows": 3}, "y: rows"),
+        (0, {"out_columns": 2}, "y: columns"),
+        (0, {"kernel_channels": 2}, "weights: their input channels"),
+        (0, {"in_channels": 2}, "weights: their output channels"),
+        (0, {"in_channels": 2**31 - 1, "batches": 2}, "x or y: too large"),
+        (0, {"out_channels": 2**30, "batches": 2}, "x or y: too large"),
+        (0, {"pad_right": 2**31 - 1, "out_columns": -(2**31)}, "y: columns"),
+        (1, {"in_channels": 2}, "weights: their channels are no multiple"),
+        (2, {"in_columns": 0}, "x: an extent"),
+    ],
+)
+def test_windows_that_make_no_sense_are_refused(
+    kernels: KernelProcess, op: int, change: dict[str, int], message: str
+) -> None:
+    int8, int32 = np.zeros(1, np.int8), np.zeros(1, np.int32)
+    arrays = (int8, int8) if op == 2 else (int8, int8, int32, int32, int32)
+    finish = () if op == 2 else (0, -128, 127)
+    kernels.exchange(op, (*SOUND.values(), *finish), arrays)
+    with pytest.raises(RefusedError, match=message):
+        kernels.exchange(op, (*{**SOUND, **change}.values(), *finish), arrays)
+
+
+@pytest.mark.parametrize(
+    ("multiplier", "shift", "finish", "message"),
+    [
+        (-1, 0, (0, -128, 127), "multiplier: negative"),
+        (1, 31, (0, -128, 127), "shift: outside"),
+        (1, -32, (0, -128, 127), "shift: outside"),
+        (1, 0, (128, -128, 127), "y: zero point"),
+        (1, 0, (0, 5, 4), "activation"),
+        (1, 0, (0, -129, 4), "activation"),
+    ],
+)
+def test_requantizations_that_make_no_sense_are_refused(
+    kernels: KernelProcess, multiplier: int, shift: int, finish: tuple[int, ...], message: str
+) -> None:
+    tables = [np.array([number], np.int32) for number in (0, 0, multiplier, shift)]
+    with pytest.raises(RefusedError, match=message):
+        kernels.exchange(4, (1, 1, *finish), tables)
+
+
+@pytest.mark.parametrize("integers", [(0, 1, 1, 0), (1, 0, 1, 0), (1, 1, 0, 0), (1, 1, 1, 200)])
+def test_fully_connected_that_makes_no_sense_is_refused(
+    kernels: KernelProcess, integers: tuple[int, ...]
+) -> None:
+    with pytest.raises(RefusedError):
+        kernels.exchange(3, integers, [np.zeros(1, np.int8)] * 2)
+
+
+def test_the_sanitizers_are_awake(executable: Path) -> None:
+    """x one byte shorter than its shape says: the driver must die, with a report."""
+    process = KernelProcess(executable)
+    shape = {**SOUND, "in_columns": 8, "out_columns": 8}
+    with pytest.raises(AssertionError, match="heap-buffer-overflow"):
+        process.exchange(2, tuple(shape.values()), [np.zeros(7, np.int8), np.zeros(1, np.int8)])

@@ -8,6 +8,7 @@
 #include <cstring>
 
 #include <poll.h>
+#include <sys/random.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -65,6 +66,12 @@ LinkCounters link_counters(size_t index) { return g_links[index].counters(); }
 split_core::Clock& clock() { return g_clock; }
 uint64_t ticks() { return monotonic_ns(); }
 uint32_t ticks_per_second() { return 1'000'000'000; }
+
+uint32_t boot_nonce() {
+  uint32_t nonce = 0;
+  if (getentropy(&nonce, sizeof nonce) != 0) nonce = static_cast<uint32_t>(monotonic_ns());
+  return nonce;
+}
 
 void console_write(const char* text, size_t size) {
   std::fwrite(text, 1, size, stdout);

@@ -33,7 +33,7 @@ uint32_t BoardClock::now_us() {
 void BoardClock::idle() {
   // Locked, so that an interrupt between the look at awake_ and the wait is not slept through.
   InterruptLock lock;
-  if (!awake_) wait_for_interrupt();
+  if (!awake_ && !has_work_()) wait_for_interrupt();
   awake_ = false;
 }
 

@@ -12,6 +12,9 @@ namespace split_port::mps2 {
 // least once per turn (every SysTick does). QEMU's DWT CYCCNT always reads 0.
 class BoardClock final : public split_core::Clock {
  public:
+  // `has_work` says whether bytes wait already: idle() then returns at once.
+  explicit BoardClock(bool (*has_work)()) : has_work_(has_work) {}
+
   void begin();
   uint32_t now_us() override;
   void idle() override;
@@ -21,6 +24,7 @@ class BoardClock final : public split_core::Clock {
   void wake() { awake_ = true; }
 
  private:
+  bool (*has_work_)();
   uint64_t ticks_ = 0;
   volatile bool awake_ = false;
 };

@@ -19,8 +19,16 @@ using namespace mps2;
 constexpr size_t kLinkCount = kUartCount - 1;
 constexpr uint32_t kFlushUs = 500'000;
 
-BoardClock g_clock;
 Uart g_links[kLinkCount];
+
+bool anything_received() {
+  for (const Uart& uart : g_links) {
+    if (uart.has_received()) return true;
+  }
+  return false;
+}
+
+BoardClock g_clock(anything_received);
 char g_command_line[256];
 
 const UartPlace& link_place(size_t index) { return kUarts[index + 1]; }
@@ -59,6 +67,14 @@ LinkCounters link_counters(size_t index) { return g_links[index].counters(); }
 split_core::Clock& clock() { return g_clock; }
 uint64_t ticks() { return g_clock.ticks(); }
 uint32_t ticks_per_second() { return kCounterHz; }
+
+uint32_t boot_nonce() {
+  // The boards have no random numbers. The emulator's clocks go on over a reset of the board, and
+  // nobody presses the button twice within the resolution of both.
+  uint32_t nonce = semihosting_time_s() * 2654435761u;
+  nonce ^= semihosting_clock_cs() * 2246822519u;
+  return nonce ^ static_cast<uint32_t>(g_clock.ticks());
+}
 
 void console_write(const char* text, size_t size) {
   for (size_t index = 0; index < size; ++index) {

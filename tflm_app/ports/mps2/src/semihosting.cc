@@ -5,6 +5,8 @@ namespace split_port::mps2 {
 namespace {
 
 constexpr uint32_t kSysWrite0 = 0x04;
+constexpr uint32_t kSysClock = 0x10;
+constexpr uint32_t kSysTime = 0x11;
 constexpr uint32_t kSysGetCommandLine = 0x15;
 constexpr uint32_t kSysExitExtended = 0x20;
 constexpr uint32_t kApplicationExit = 0x20026;
@@ -28,6 +30,10 @@ size_t semihosting_command_line(char* to, size_t capacity) {
 }
 
 void semihosting_write(const char* text) { call(kSysWrite0, text); }
+
+uint32_t semihosting_time_s() { return static_cast<uint32_t>(call(kSysTime, nullptr)); }
+
+uint32_t semihosting_clock_cs() { return static_cast<uint32_t>(call(kSysClock, nullptr)); }
 
 void semihosting_exit(int status) {
   const uint32_t block[2] = {kApplicationExit, static_cast<uint32_t>(status)};

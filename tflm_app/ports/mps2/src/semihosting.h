@@ -16,6 +16,10 @@ size_t semihosting_command_line(char* to, size_t capacity);
 // Writes to the emulator's own standard error: works before the UARTs do, and in a fault.
 void semihosting_write(const char* text);
 
+// Seconds of the host's calendar, and hundredths of a second of the emulator's own run time.
+uint32_t semihosting_time_s();
+uint32_t semihosting_clock_cs();
+
 // Ends the emulator; `status` becomes its exit status.
 [[noreturn]] void semihosting_exit(int status);
 

@@ -29,6 +29,7 @@ class Uart final : public split_core::ByteStream {
   size_t read(split_core::MutableBytes to) override;
   size_t write(split_core::ConstBytes from) override;
 
+  bool has_received() const { return !rx_.empty(); }
   // True when every byte that write() took has left.
   bool sent_all() const { return tx_.empty() && !tx_full(); }
 

@@ -39,6 +39,9 @@ split_core::Clock& clock();
 uint64_t ticks();
 uint32_t ticks_per_second();
 
+// Differs after every reset with near certainty; a link tells a restarted peer by it.
+uint32_t boot_nonce();
+
 // Writes text for people. May block for as long as the console takes.
 void console_write(const char* text, size_t size);
 void console_write(const char* text);

@@ -9,7 +9,7 @@ type that holds its values (AAPCS, ``-fshort-enums``), other compilers four byte
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 
 _ALIGNED_SIZES = {"?": 1, "b": 1, "h": 2, "i": 4, "f": 4, "d": 8, "q": 8}
 
@@ -20,14 +20,18 @@ class Abi:
 
     pointer_bytes: of pointers, ``size_t`` and ``intptr_t``.
     enum_bytes: of a C enum whose values fit in a byte.
+    compression: whether TFLM is built with USE_TFLM_COMPRESSION, which adds fields.
     """
 
     name: str
     pointer_bytes: int
     enum_bytes: int
+    compression: bool = False
 
     def bytes_of(self, code: str) -> int:
-        """The size of one field, which is its alignment too (see ``struct_size``)."""
+        """The size of one field, which is its alignment too (see ``struct_layout``)."""
+        if code in "cC":
+            return self.bytes_of("i" if code == "c" else "P") if self.compression else 0
         if code == "P":
             return self.pointer_bytes
         if code == "e":
@@ -37,7 +41,8 @@ class Abi:
 
 CORTEX_M = Abi("cortex_m", pointer_bytes=4, enum_bytes=1)
 ESP32 = Abi("esp32", pointer_bytes=4, enum_bytes=4)
-HOST_64 = Abi("host_64", pointer_bytes=8, enum_bytes=4)
+# The tflite-micro wheel: 64 bit, and with compression.
+HOST_64 = Abi("host_64", pointer_bytes=8, enum_bytes=4, compression=True)
 
 ABIS = {abi.name: abi for abi in (CORTEX_M, ESP32, HOST_64)}
 
@@ -50,13 +55,14 @@ class Layout:
     alignment_bytes: int
 
 
-@lru_cache(maxsize=None)
+@cache
 def struct_layout(fields: str, abi: Abi) -> Layout:
     """The layout of a C struct given its fields in order.
 
     fields: one character a field: ``P`` pointer or size_t, ``e`` enum, ``?`` bool, ``b`` 8 bit,
         ``h`` 16 bit, ``i`` 32 bit, ``q`` 64 bit, ``f`` float, ``d`` double; a struct inside stands
-        in braces (its padding at the end is not reused); spaces mean nothing.
+        in braces (its padding at the end is not reused); ``c`` and ``C`` are ``i`` and ``P`` that
+        only exist in builds with compression; spaces mean nothing.
     """
     members: list[list[Layout]] = [[]]
     for code in fields.replace(" ", ""):
@@ -67,7 +73,7 @@ def struct_layout(fields: str, abi: Abi) -> Layout:
             members[-1].append(inner)
         else:
             size = abi.bytes_of(code)
-            members[-1].append(Layout(size, size))
+            members[-1] += [Layout(size, size)] if size else []
     return _joined(members[0])
 
 

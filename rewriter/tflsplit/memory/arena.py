@@ -18,6 +18,8 @@ from tflsplit.memory.buffers import ALIGNMENT_BYTES, ArenaPlan
 from tflsplit.memory.demand import Demand, Kernels, node_demand
 from tflsplit.memory.greedy import greedy_plan
 from tflsplit.memory.lifetimes import planned_buffers
+from tflsplit.memory.offline import offline_offsets
+from tflsplit.memory.order import tensor_order
 from tflsplit.memory.setup import planning_bytes, prepare_bytes
 from tflsplit.memory.tail import replay_tail
 
@@ -71,13 +73,14 @@ def predict_arena(
     kernels: TFLM's own kernels, or those that call CMSIS-NN (cores with DSP extension).
     recording: with the recording allocator of TFLM's Python interpreter, a little larger.
     order: the tensors as the file lists them, with those that no node uses; by default those of
-        the graph, as ``tflsplit.tflite.write_model`` writes them.
-    Raises UserError for an unknown ABI or kernel flavour.
+        ``tflsplit.tflite.write_model``.
+    Offsets in ``OfflineMemoryAllocation`` metadata are honoured, as TFLM does.
+    Raises UserError for an unknown ABI or kernel flavour, ModelError for broken metadata.
     """
     target = _abi(abi)
     if kernels not in KERNEL_FLAVOURS:
         raise UserError(f"unknown kernels {kernels!r}; known are {', '.join(KERNEL_FLAVOURS)}")
-    tensors = tuple(graph.values()) if order is None else tuple(order)
+    tensors = tensor_order(graph) if order is None else tuple(order)
     demands = [node_demand(node, target, kernels) for node in graph.nodes]
     plan = _plan_head(graph, demands, tensors)
     tail = replay_tail(graph, demands, len(tensors), target, recording=recording)
@@ -110,11 +113,12 @@ def _abi(abi: Abi | str) -> Abi:
     return ABIS[abi]
 
 
-def _plan_head(graph: Graph, demands: Sequence[Demand], tensors: Iterable[Value]) -> ArenaPlan:
+def _plan_head(graph: Graph, demands: Sequence[Demand], tensors: Sequence[Value]) -> ArenaPlan:
     scratch: dict[Node, Sequence[int]] = {
         node: demand.prepared.scratch for node, demand in zip(graph.nodes, demands, strict=True)
     }
-    return greedy_plan(planned_buffers(graph, scratch, tensors))
+    fixed = offline_offsets(graph, tensors)
+    return greedy_plan(planned_buffers(graph, scratch, tensors, fixed))
 
 
 def _scratch_peak(demands: Iterable[Demand]) -> int:

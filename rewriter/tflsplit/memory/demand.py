@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from tflsplit.ir import Node
@@ -30,7 +30,7 @@ class Demand:
 
     options: Layout | None = None
     op_data_bytes: int = 0
-    prepared: Prepared = Prepared()
+    prepared: Prepared = field(default_factory=Prepared)
     margin_bytes: int = 0
     note: str = ""
 

@@ -9,6 +9,7 @@ node and node ``i`` runs at time ``i + 1``::
     graph outputs     [producer, end]         a graph input among them: [0, end]
     scratch buffers   [node, node]
     constants, variables, empty tensors: not in the head
+    other tensors of the file [-1, -1]        TFLM gives room to what no node mentions
 """
 
 from __future__ import annotations
@@ -22,10 +23,12 @@ from tflsplit.memory.kernels import tensor_bytes
 
 Span = tuple[int, int]
 
+_NEVER = (-1, -1)
+
 
 def lifetimes(graph: Graph) -> dict[Value, Span]:
     """First and last time step of every value that lives in the head, both included."""
-    spans: dict[Value, Span] = {value: (0, 0) for value in graph.inputs}
+    spans: dict[Value, Span] = dict.fromkeys(graph.inputs, (0, 0))
     for time, node in enumerate(graph.nodes, 1):
         for value in (*node.operands, *node.outputs):
             first, _ = spans.get(value, (time, time))
@@ -42,18 +45,28 @@ def in_head(value: Value) -> bool:
 
 
 def planned_buffers(
-    graph: Graph, scratch: Mapping[Node, Sequence[int]], order: Iterable[Value]
+    graph: Graph,
+    scratch: Mapping[Node, Sequence[int]],
+    order: Iterable[Value],
+    fixed: Mapping[Value, int],
 ) -> list[Buffer]:
     """Everything that wants a place in the head, in the order in which TFLM lists it.
 
     scratch: the scratch buffers in bytes that each node asks for; nodes may be missing.
     order: the graph's tensors as the file lists them (ties between equal sizes depend on it).
+    fixed: offsets that are planned already.
     """
     spans = lifetimes(graph)
     buffers = [
-        Buffer(align_up(tensor_bytes(value), ALIGNMENT_BYTES), *spans[value], value, value.name)
+        Buffer(
+            align_up(tensor_bytes(value), ALIGNMENT_BYTES),
+            *spans.get(value, _NEVER),
+            value=value,
+            label=value.name,
+            offset_bytes=fixed.get(value),
+        )
         for value in order
-        if value in spans
+        if in_head(value)
     ]
     for time, node in enumerate(graph.nodes, 1):
         buffers += [

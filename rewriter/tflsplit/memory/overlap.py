@@ -11,8 +11,17 @@ from tflsplit.ir import Graph, Value
 from tflsplit.memory.buffers import ALIGNMENT_BYTES, ArenaPlan, Buffer
 
 
+def plan_violations(graph: Graph, plan: ArenaPlan, head_bytes: int | None = None) -> list[str]:
+    """Every way in which ``plan`` would let ``graph`` read wrong data; empty if it is sound."""
+    return [
+        *missing_values(graph, plan),
+        *short_spans(graph, plan),
+        *overlap_violations(plan, head_bytes),
+    ]
+
+
 def overlap_violations(plan: ArenaPlan, head_bytes: int | None = None) -> list[str]:
-    """Every way in which ``plan`` is wrong; empty if it is sound.
+    """Every collision of buffers, by the spans that they claim.
 
     Buffers that are live together may not share a byte, each starts on a 16-byte boundary at or
     above 0, and none reaches beyond ``head_bytes`` if that is given.
@@ -69,24 +78,29 @@ def missing_values(graph: Graph, plan: ArenaPlan) -> list[str]:
     return problems
 
 
-def unread_contents(graph: Graph, plan: ArenaPlan) -> list[str]:
-    """Buffers whose span leaves out a node that reads or writes their value."""
+def short_spans(graph: Graph, plan: ArenaPlan) -> list[str]:
+    """Buffers whose span leaves out a node that reads or writes their value.
+
+    A graph input must be live from step 0, before the first node; an output until the last step.
+    """
     spans = {buffer.value: buffer for buffer in plan.offsets if buffer.value is not None}
     return [
         f"{value!r} is used by {node!r} at step {time}, outside its span"
         for time, node in enumerate(graph.nodes, 1)
         for value in (*node.operands, *node.outputs)
         if _leaves_out(spans.get(value), time)
-    ] + _outputs_too_short(graph, spans)
+    ] + _ends_too_short(graph, spans)
 
 
 def _leaves_out(buffer: Buffer | None, time: int) -> bool:
     return buffer is not None and not _is_live(buffer, time)
 
 
-def _outputs_too_short(graph: Graph, spans: dict[Value, Buffer]) -> list[str]:
+def _ends_too_short(graph: Graph, spans: dict[Value, Buffer]) -> list[str]:
+    ends = [(value, 0) for value in graph.inputs]
+    ends += [(value, len(graph.nodes)) for value in graph.outputs]
     return [
-        f"output {value!r} may be overwritten before the graph ends"
-        for value in graph.outputs
-        if _leaves_out(spans.get(value), len(graph.nodes))
+        f"{value!r} may be overwritten at step {time}, where it crosses the graph's border"
+        for value, time in ends
+        if _leaves_out(spans.get(value), time)
     ]

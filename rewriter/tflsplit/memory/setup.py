@@ -10,15 +10,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tflsplit.ir import Graph, Node
+from tflsplit.ir import Graph, Node, Value
 from tflsplit.memory import structs
 from tflsplit.memory.abi import Abi, align_up, struct_layout
 from tflsplit.memory.buffers import ALIGNMENT_BYTES
 from tflsplit.memory.demand import Demand
 from tflsplit.memory.tail import is_quantized, zero_point_bytes
 
-# Kernels that make TfLiteTensors of their operands twice before they give them back.
-_TWICE = frozenset({"CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV", "MEAN", "SUM"})
+# What kernels make TfLiteTensors of twice before they give any back: (operands, results).
+_REDUCTION: tuple[tuple[int, ...], tuple[int, ...]] = ((0, 1), ())
+_TWICE: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {
+    "CONV_2D": ((0, 1), (0,)),
+    "DEPTHWISE_CONV_2D": ((0, 1), (0,)),
+    "TRANSPOSE_CONV": ((1, 2), (0,)),
+    "MEAN": _REDUCTION,
+    "REDUCE_ALL": _REDUCTION,
+    "REDUCE_MAX": _REDUCTION,
+    "REDUCE_MIN": _REDUCTION,
+    "SUM": _REDUCTION,
+}
 
 
 def planning_bytes(tensor_count: int, buffer_count: int, scratch_count: int, abi: Abi) -> int:
@@ -46,10 +56,16 @@ def prepare_bytes(graph: Graph, demands: Sequence[Demand], abi: Abi) -> int:
 
 
 def _temporaries(node: Node, abi: Abi) -> int:
+    operands, results = _TWICE.get(node.op, ((), ()))
+    values = [*node.operands, *node.outputs]
+    values += [value for i in operands if (value := node.inputs[i]) is not None]
+    values += [node.outputs[i] for i in results]
+    return sum(_temporary(value, abi) for value in values)
+
+
+def _temporary(value: Value, abi: Abi) -> int:
     tensor = struct_layout(structs.TENSOR, abi).size_bytes
+    if not is_quantized(value):
+        return tensor
     quantization = struct_layout(structs.AFFINE_QUANTIZATION, abi).size_bytes
-    total = sum(
-        tensor + (quantization + zero_point_bytes(value) if is_quantized(value) else 0)
-        for value in (*node.operands, *node.outputs)
-    )
-    return total * (2 if node.op in _TWICE else 1)
+    return tensor + quantization + zero_point_bytes(value)

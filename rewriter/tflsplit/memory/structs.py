@@ -12,10 +12,10 @@ from __future__ import annotations
 # The runtime's own, core/c/common.h and micro/*.h.
 EVAL_TENSOR = "PPe"  # TfLiteEvalTensor, one per tensor of the graph
 NODE_AND_REGISTRATION = "{PPPPPPi}P"  # one per node
-TENSOR = "{eP}{fi}PPPee?"  # TfLiteTensor, one per input and output of the graph
+TENSOR = "{iP}{fi}PPPee?"  # TfLiteTensor, one per input and output of the graph
 AFFINE_QUANTIZATION = "PPi"  # TfLiteAffineQuantization of those that are quantized
 SCRATCH_HANDLE = "P"  # ScratchBufferHandle, one per scratch buffer
-SUBGRAPH_ALLOCATIONS = "PP"
+SUBGRAPH_ALLOCATIONS = "PPC"
 BUILTIN_DATA_ALLOCATOR = "PP"  # MicroBuiltinDataAllocator: vtable and one pointer
 GREEDY_PLANNER = "P ii PPPP ii P ?"  # GreedyMemoryPlanner
 _SINGLE_ARENA = "PP PPPPP P i"  # SingleArenaBufferAllocator: it has two bases
@@ -26,7 +26,7 @@ _RECORDED = "{PPP}"  # RecordedAllocation
 RECORDING_ALLOCATORS = (
     f"{_SINGLE_ARENA} PPPP",  # RecordingSingleArenaBufferAllocator
     GREEDY_PLANNER,
-    f"{_MICRO_ALLOCATOR} P" + _RECORDED * 7,  # RecordingMicroAllocator
+    f"{_MICRO_ALLOCATOR} P" + _RECORDED * 7 + "{CCC}",  # RecordingMicroAllocator
 )
 
 # What the planner needs while it plans, in place of the activations.
@@ -40,15 +40,15 @@ _PADDING = "{iiii}"  # TfLitePaddingValues
 CONV_PARAMS = "{b{hhhh}hhhh iiiii ii ff}"  # ConvParams
 _PAD_PARAMS = "{b iiiii b iiiii b}"  # PadParams
 _ARITHMETIC = "{b iii ii i iiii ii ff qq hh iiiii}"  # ArithmeticParams
-CONV_DATA = f"{_PADDING} iii ii PP ii i"  # OpDataConv
-FULLY_CONNECTED_DATA = "ii ii i iii i PP ?"  # OpDataFullyConnected
+CONV_DATA = f"{_PADDING} iii ii PP ii i cc"  # OpDataConv
+FULLY_CONNECTED_DATA = "ii ii i iii i PP ? cc"  # OpDataFullyConnected
 POOL_DATA = f"{_PADDING} ii ff"  # OpDataPooling
 SOFTMAX_DATA = "d iiiii i f PPPPP"  # SoftmaxParams
 BATCH_MATMUL_DATA = "PPP ???"  # OpDataBatchMatmul
 BATCH_MATMUL_QUANTIZATION = "iiiiiii"  # QuantizationOpDataBatchMatmul
 _REDUCE_DATA = "iiiii i f i f ii"  # OpDataReduce
 _COMPARISON_DATA = "iiiiiii?"  # ComparisonParams
-_ABS_DATA = "iiii ? ee"  # OpDataAbsRsqrt
+_ABS_DATA = "iiii ? ie"  # OpDataAbsRsqrt (TfLiteQuantizationType is declared as int)
 
 _POOL_OPTIONS = f"e iiii e {{{_PADDING}}}"
 
@@ -102,7 +102,7 @@ OP_DATA: dict[str, str] = {
     "ADD": "? ii ii iii ii iii ff",
     "AVERAGE_POOL_2D": POOL_DATA,
     "BATCH_MATMUL": BATCH_MATMUL_DATA,
-    "CONCATENATION": "iPPiif",
+    "CONCATENATION": "{iPPiif}" + "c" * 10,
     "CONV_2D": CONV_DATA,
     "DEPTHWISE_CONV_2D": CONV_DATA,
     "DEQUANTIZE": "{di}iii",
@@ -142,17 +142,59 @@ OP_DATA: dict[str, str] = {
     "SUM": _REDUCE_DATA,
     "SVDF": "iiiiiiiii",
     "TANH": "iiii",
-    "TRANSPOSE_CONV": f"{CONV_PARAMS} i i PP",
+    "TRANSPOSE_CONV": f"{CONV_PARAMS} i cc i PP",
 }
 
 # Kernels that keep nothing at all, or nothing but what PREPARE says.
 _LEAN = frozenset(
-    """
-    ADD_N ARG_MAX ARG_MIN BATCH_TO_SPACE_ND BROADCAST_ARGS BROADCAST_TO CAST CEIL COS CUMSUM
-    DEPTH_TO_SPACE DYNAMIC_UPDATE_SLICE EXP EXPAND_DIMS FILL FLOOR FLOOR_DIV FLOOR_MOD GATHER
-    GATHER_ND L2_POOL_2D LOG LOGICAL_AND LOGICAL_NOT LOGICAL_OR LOG_SOFTMAX MAXIMUM MINIMUM NEG
-    PACK RESHAPE RESIZE_BILINEAR RESIZE_NEAREST_NEIGHBOR REVERSE_V2 ROUND SHAPE SIN SLICE
-    SPACE_TO_DEPTH SPLIT SPLIT_V SQRT SQUARE SQUEEZE TRANSPOSE UNPACK ZEROS_LIKE
-    """.split()
+    {  # fmt: skip
+        "ADD_N",
+        "ARG_MAX",
+        "ARG_MIN",
+        "BATCH_TO_SPACE_ND",
+        "BROADCAST_ARGS",
+        "BROADCAST_TO",
+        "CAST",
+        "CEIL",
+        "COS",
+        "CUMSUM",
+        "DEPTH_TO_SPACE",
+        "DYNAMIC_UPDATE_SLICE",
+        "EXP",
+        "EXPAND_DIMS",
+        "FILL",
+        "FLOOR",
+        "FLOOR_DIV",
+        "FLOOR_MOD",
+        "GATHER",
+        "GATHER_ND",
+        "L2_POOL_2D",
+        "LOG",
+        "LOGICAL_AND",
+        "LOGICAL_NOT",
+        "LOGICAL_OR",
+        "LOG_SOFTMAX",
+        "MAXIMUM",
+        "MINIMUM",
+        "NEG",
+        "PACK",
+        "RESHAPE",
+        "RESIZE_BILINEAR",
+        "RESIZE_NEAREST_NEIGHBOR",
+        "REVERSE_V2",
+        "ROUND",
+        "SHAPE",
+        "SIN",
+        "SLICE",
+        "SPACE_TO_DEPTH",
+        "SPLIT",
+        "SPLIT_V",
+        "SQRT",
+        "SQUARE",
+        "SQUEEZE",
+        "TRANSPOSE",
+        "UNPACK",
+        "ZEROS_LIKE",
+    }
 )
 KNOWN = _LEAN | OP_DATA.keys()

@@ -132,7 +132,7 @@ def read_bundle(folder: Path) -> Bundle:
     document = plan_json.parse(path.read_text(encoding="utf-8"), str(path))
     try:
         return _read(folder, document)
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, IndexError, TypeError, ValueError) as error:
         raise PlanError(
             f"{path} is damaged ({type(error).__name__}: {error}); write it again with `rewrite`"
         ) from None
@@ -147,11 +147,12 @@ def _read(folder: Path, document: Json) -> Bundle:
         path = folder / entry["file"]
         graph = read_model(_file(path))
         _check_mark(graph, path, document, entry["rank"])
-        shards = plan_json.read_shards(entry)
+        shards = plan_json.read_shards(document, entry)
+        steps = plan_json.read_steps(document, entry, graph)
         for value in (*graph.inputs, *graph.outputs):
             if value.name not in shards:
                 raise PlanError(f"{path}: {PLAN} does not know its tensor {value.name!r}")
-        devices.append(DeviceGraph(entry["rank"], graph, shards, entry["steps"], entry["macs"]))
+        devices.append(DeviceGraph(entry["rank"], graph, shards, steps, entry["macs"]))
     return Bundle(folder, document, read_model(model), tuple(devices))
 
 

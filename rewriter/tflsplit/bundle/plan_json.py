@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from tflsplit import __version__
@@ -46,6 +46,7 @@ def plan_document(
     arenas: per rank, the arena on the 32-bit target and, where it could be measured, this host's.
     identity: ``model_name``, ``model_sha256`` and ``fingerprint``.
     """
+    labels = tensor_labels(whole)
     return {
         "format": FORMAT,
         "version": VERSION,
@@ -57,27 +58,38 @@ def plan_document(
         "world_size": plan.world_size,
         "shares": list(plan.shares),
         "stock_kernels": plan.stock_kernels,
-        "inputs": [_tensor(whole, value) for value in whole.inputs],
-        "outputs": [_tensor(whole, value) for value in whole.outputs],
-        "devices": [
-            _device(device, *arena) for device, arena in zip(devices, arenas, strict=True)
-        ],
+        "inputs": [_tensor(labels, value) for value in whole.inputs],
+        "outputs": [_tensor(labels, value) for value in whole.outputs],
         "layers": [
             _layer(whole, node_index, split, plan) for node_index, split in enumerate(plan.splits)
         ],
+        "devices": [
+            _device(device, *arena, numbers(labels.values()), numbers(n.name for n in whole.nodes))
+            for device, arena in zip(devices, arenas, strict=True)
+        ],
+        "tensors": list(labels.values()),
     }
 
 
-def _tensor(whole: Graph, value: Value) -> Json:
+def numbers(names: Iterable[str]) -> dict[str, int]:
+    """The place of each name in a list of names."""
+    return {name: index for index, name in enumerate(names)}
+
+
+def _tensor(labels: Mapping[Value, str], value: Value) -> Json:
     return {
-        "tensor": tensor_labels(whole).get(value, value.name),
+        "tensor": labels.get(value, value.name),
         "shape": list(value.shape),
         "dtype": value.dtype.value.lower(),
     }
 
 
 def _device(
-    device: DeviceGraph, arena: ArenaEstimate, host: ArenaMeasurement | None
+    device: DeviceGraph,
+    arena: ArenaEstimate,
+    host: ArenaMeasurement | None,
+    tensors: Mapping[str, int],
+    layers: Mapping[str, int],
 ) -> Json:
     sent, received = traffic_bytes(device.graph)
     graph = device.graph
@@ -99,8 +111,14 @@ def _device(
         "nodes": len(graph.nodes),
         "inputs": [_shard(value, device.shards[value.name]) for value in graph.inputs],
         "outputs": [_shard(value, device.shards[value.name]) for value in graph.outputs],
-        "tensors": {name: _shard_entry(shard) for name, shard in device.shards.items()},
-        "steps": device.steps,
+        "tensors": {
+            name: [tensors[shard.tensor], list(shard.box.flat()), shard.owned]
+            for name, shard in device.shards.items()
+        },
+        "steps": [
+            layers[device.steps[node.name]] if node.name in device.steps else -1
+            for node in graph.nodes
+        ],
     }
 
 
@@ -127,10 +145,6 @@ def _shard(value: Value, shard: Shard) -> Json:
     return {"name": value.name, "tensor": shard.tensor, "box": list(shard.box.flat())}
 
 
-def _shard_entry(shard: Shard) -> list[Any]:
-    return [shard.tensor, list(shard.box.flat()), shard.owned]
-
-
 def _layer(whole: Graph, index: int, split: NodeSplit, plan: Plan) -> Json:
     node = whole.nodes[index]
     layer: Json = {
@@ -144,6 +158,8 @@ def _layer(whole: Graph, index: int, split: NodeSplit, plan: Plan) -> Json:
     }
     if split.factor:
         layer["factor"], layer["bounds"] = split.factor, list(split.bounds)
+    if split.extents:
+        layer["extents"] = [list(extent) for extent in split.extents]
     if split.scatter_factor:
         layer["scatter_factor"] = split.scatter_factor
         layer["scatter_bounds"] = list(split.scatter_bounds)
@@ -154,7 +170,23 @@ def _layer(whole: Graph, index: int, split: NodeSplit, plan: Plan) -> Json:
 
 def dump(document: Json) -> str:
     """The document as text: one line per layer and per tensor, so that people can read diffs."""
-    return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
+    return _lines(document, depth=3) + "\n"
+
+
+def _lines(item: Any, depth: int, indent: int = 0) -> str:
+    """JSON with a line for each entry down to ``depth``, and what is deeper on one line."""
+    inner = "\n" + " " * (indent + 1)
+    if depth and isinstance(item, dict) and item:
+        entries = (
+            f"{json.dumps(key, ensure_ascii=False)}: {_lines(value, depth - 1, indent + 1)}"
+            for key, value in item.items()
+        )
+        return "{" + inner + ("," + inner).join(entries) + "\n" + " " * indent + "}"
+    if depth and isinstance(item, list) and any(isinstance(entry, dict) for entry in item):
+        # A list of records: the records count as the level, the list does not.
+        entries = (_lines(entry, depth - 1, indent + 1) for entry in item)
+        return "[" + inner + ("," + inner).join(entries) + "\n" + " " * indent + "]"
+    return json.dumps(item, ensure_ascii=False)
 
 
 def parse(text: str, source: str) -> Json:
@@ -173,9 +205,18 @@ def parse(text: str, source: str) -> Json:
     return document
 
 
-def read_shards(device: Json) -> dict[str, Shard]:
+def read_shards(document: Json, device: Json) -> dict[str, Shard]:
     """The ``tensors`` of a device entry."""
     return {
-        name: Shard(tensor, Box.from_flat(box), owned)
-        for name, (tensor, box, owned) in device["tensors"].items()
+        name: Shard(document["tensors"][index], Box.from_flat(box), owned)
+        for name, (index, box, owned) in device["tensors"].items()
+    }
+
+
+def read_steps(document: Json, device: Json, graph: Graph) -> dict[str, str]:
+    """The ``steps`` of a device entry: the model's node that each local node works for."""
+    return {
+        node.name: document["layers"][index]["node"]
+        for node, index in zip(graph.nodes, device["steps"], strict=True)
+        if index >= 0
     }

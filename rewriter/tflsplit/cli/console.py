@@ -4,14 +4,18 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from rich import box
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
-STDOUT = Console(highlight=False, soft_wrap=False)
+# A pipe has no width of its own: room for whole lines, so that other programs can cut them.
+STDOUT = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
 STDERR = Console(stderr=True, highlight=False)
 
 
@@ -37,16 +41,28 @@ def millions(count: float) -> str:
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print a table; columns whose name begins with ``<`` are left-aligned text."""
-    result = Table(title=title, title_justify="left", header_style="bold")
-    for column in columns:
+    """Print a table; columns whose name begins with ``<`` are left-aligned text, shortened."""
+    result = Table(
+        title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0)
+    )
+    for index, column in enumerate(columns):
         left = column.startswith("<")
         result.add_column(
-            column.removeprefix("<"), justify="left" if left else "right", overflow="fold"
+            column.removeprefix("<"),
+            justify="left" if left else "right",
+            no_wrap=True,
+            overflow="ellipsis",
+            min_width=0 if left else max(map(len, [column, *(row[index] for row in rows)])),
         )
     for row in rows:
-        result.add_row(*row)
+        result.add_row(*(escape(cell) for cell in row))
     STDOUT.print(result)
+
+
+def shortened(name: str, width: int = 40) -> str:
+    """A tensor's name as converters make them (``a;b;c/long/path``) to fit a column."""
+    first = name.split(";", 1)[0]
+    return first if len(first) <= width else "…" + first[1 - width :]
 
 
 class Stage:

@@ -8,7 +8,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from tflsplit.cli.console import STDOUT, kib, millions, print_json, progress, table
+from tflsplit.cli.console import STDOUT, kib, millions, print_json, progress, shortened, table
 from tflsplit.errors import ModelError
 from tflsplit.ir import Graph, Node, Value
 from tflsplit.memory.lifetimes import peak_live_bytes
@@ -96,17 +96,18 @@ def _layer(node: Node) -> dict[str, Any]:
 def _print(document: dict[str, Any], name: str) -> None:
     rows = [
         [
-            layer["node"],
+            str(index),
+            shortened(layer["node"]),
             layer["op"],
             "x".join(map(str, layer["output_shape"])),
             millions(layer["macs"]) if layer["macs"] else "–",
             kib(layer["weights_bytes"]) if layer["weights_bytes"] else "–",
             kib(layer["activation_bytes"]),
-            ", ".join(f"{way} {size}" for way, size in layer["ways"].items()) or "whole",
+            " ".join(f"{way}:{size}" for way, size in layer["ways"].items()) or "whole",
         ]
-        for layer in document["layers"]
+        for index, layer in enumerate(document["layers"])
     ]
-    columns = ["<node", "<op", "<output", "MACs", "weights", "in + out", "<can be split by"]
+    columns = ["layer", "<node", "<op", "output", "MACs", "weights", "in + out", "<can be split by"]
     table(name, columns, rows)
     operators = ", ".join(f"{count} {op}" for op, count in document["operators"].items())
     STDOUT.print(

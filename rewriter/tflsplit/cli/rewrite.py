@@ -42,7 +42,8 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         action="append",
         default=[],
         metavar="NAME=WAY",
-        help=f"force one layer's way (repeatable): {', '.join(_LAYER_WAYS)}",
+        help="force one layer's way (repeatable); NAME as `inspect` prints it, or its number: "
+        + ", ".join(_LAYER_WAYS),
     )
     command.add_argument(
         "--shares", metavar="2,1,…", help="work of each device, in proportion (equal)"
@@ -97,7 +98,7 @@ def _fraction(number: float | None) -> float | None:
 
 
 def _print(document: Json, folder: Path) -> None:
-    columns = ["rank", "<file", "arena", "(head", "tail)", "weights", "sent", "received", "MACs"]
+    columns = ["rank", "<file", "arena", "= head", "+ tail", "weights", "sent", "received", "MACs"]
     rows = [
         [
             str(device["rank"]),

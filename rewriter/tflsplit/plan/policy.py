@@ -50,7 +50,7 @@ class Wishes:
     """What the user asks of the split.
 
     split: "auto" or a key of RUN_WAYS.
-    layers: a way for single layers, by node name.
+    layers: a way for single layers, by node name or number in execution order.
     shares: what each rank can do; fractions of the whole.
     weights_limit: largest fraction of the model's weights on one device that rows may cause.
     """
@@ -100,14 +100,27 @@ class _Chooser:
     reasons: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        unknown = set(self.wishes.layers) - {node.name for node in self.graph.nodes}
-        if unknown:
-            raise PlanError(f"the model has no layer {sorted(unknown)[0]!r}; `inspect` lists them")
+        self.forced = {self._node_name(key): way for key, way in self.wishes.layers.items()}
         self.by_rows = self._row_layers()
 
     @property
     def world_size(self) -> int:
         return self.wishes.world_size
+
+    def _node_name(self, key: str) -> str:
+        """The node that a user means by its name, by the first part of it, or by its number."""
+        names = [node.name for node in self.graph.nodes]
+        if key in names:
+            return key
+        if key.isdecimal() and int(key) < len(names):
+            return names[int(key)]
+        matching = [name for name in names if name.split(";", 1)[0] == key]
+        if len(matching) != 1:
+            raise PlanError(
+                f"the model has {len(matching) or 'no'} layers called {key!r}; "
+                "`tflsplit inspect` lists them, and takes numbers too"
+            )
+        return matching[0]
 
     def choose(self, node: Node) -> NodeSplit:
         split, reason = self._decide(node)
@@ -118,8 +131,8 @@ class _Chooser:
         return split
 
     def _decide(self, node: Node) -> tuple[NodeSplit, str]:
-        if node.name in self.wishes.layers:
-            return self._forced(node, self.wishes.layers[node.name]), "forced for this layer"
+        if node.name in self.forced:
+            return self._forced(node, self.forced[node.name]), "forced for this layer"
         if self.world_size == 1:
             return NodeSplit(node.name, Way.WHOLE), "there is one device"
         if is_weighted(node):

@@ -48,7 +48,8 @@ def value_text(value: Value, name: str = "") -> str:
     shape = ",".join(map(str, value.shape))
     quantization = _quantization(value.quantization)
     variable = " variable" if value.is_variable else ""
-    return f"{name or _printable(value.name)}: {value.dtype.value.lower()}[{shape}]{quantization}{variable}"
+    kind = f"{value.dtype.value.lower()}[{shape}]"
+    return f"{name or _printable(value.name)}: {kind}{quantization}{variable}"
 
 
 def _lines(graph: Graph) -> Iterator[str]:

@@ -17,6 +17,7 @@ from array import array
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 from flatbuffers import flexbuffers
 
 from tflsplit.errors import InternalError
@@ -40,6 +41,7 @@ _DAMAGE = (
 
 def encode_map(options: Mapping[str, AttrValue]) -> bytes:
     """The FlexBuffer of a map; InternalError for a value that FlexBuffers cannot hold."""
+    _check_holdable(options)
     builder = flexbuffers.Builder()
     _add(builder, options)
     return bytes(builder.Finish())
@@ -54,35 +56,58 @@ def decode_map(data: bytes) -> Attrs | None:
     return value if isinstance(value, Attrs) else None
 
 
+def _check_holdable(value: Any) -> None:
+    # Beforehand, because the builder hides what is raised while one of its maps is open.
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            if not key.isascii() or "\0" in key:
+                raise InternalError(f"custom options cannot have the key {key!r}")
+            _check_holdable(item)
+    elif isinstance(value, (tuple, list)):
+        for item in value:
+            _check_holdable(item)
+    elif not isinstance(value, (bool, float, str, bytes)) and not _is_integer(value):
+        raise InternalError(f"custom options cannot hold {value!r}")
+
+
+def _is_integer(value: Any) -> bool:
+    return type(value) is int and -(2**63) <= value < 2**64
+
+
 def _add(builder: flexbuffers.Builder, value: Any) -> None:
     if isinstance(value, Mapping):
         with builder.Map():
             for key in sorted(value):
                 builder.Key(key)
                 _add(builder, value[key])
-    elif isinstance(value, (bytes, bytearray)):
-        builder.Blob(bytes(value))
-    elif isinstance(value, (bool, int, float, str)):
+    elif isinstance(value, bytes):
+        builder.Blob(value)
+    elif isinstance(value, float):
+        builder.Float(value, _float_bytes(value))
+    elif type(value) is int and value >= 2**63:
+        builder.UInt(value)
+    elif isinstance(value, (bool, int, str)):
         builder.Add(value)
-    elif isinstance(value, (tuple, list)):
-        _add_vector(builder, value)
     else:
-        raise InternalError(f"custom options cannot hold {value!r}")
+        _add_vector(builder, value)
 
 
 def _add_vector(builder: flexbuffers.Builder, values: Sequence[Any]) -> None:
     if not values:
+        # Of integers: the builder would make a vector of keys.
         builder.TypedVectorFromElements(array("b"))
         return
-    if all(type(value) is int for value in values):
-        builder.TypedVectorFromElements(values, flexbuffers.Type.INT)
-        return
-    if all(type(value) is float for value in values):
-        builder.TypedVectorFromElements(values, flexbuffers.Type.FLOAT)
-        return
-    with builder.Vector():
+    is_integers = all(type(value) is int and value < 2**63 for value in values)
+    is_floats = all(isinstance(value, float) for value in values)
+    with builder.TypedVector() if is_integers or is_floats else builder.Vector():
         for value in values:
             _add(builder, value)
+
+
+def _float_bytes(value: float) -> int:
+    # The builder's own choice fails on numbers that float32 would round to infinity.
+    with np.errstate(over="ignore"):
+        return 4 if float(np.float32(value)) == value else 8
 
 
 class _Reader:

@@ -57,7 +57,12 @@ def read_model(source: str | os.PathLike[str] | bytes, name: str = "") -> Graph:
         name = name or Path(source).name
         return _read(_file_bytes(Path(source)))
     except ModelError as error:
-        raise ModelError(f"{name}: {error}") from None
+        raise ModelError(_printable(f"{name}: {error}")) from None
+
+
+def _printable(message: str) -> str:
+    """The message on one line, without the control codes that a damaged name may contain."""
+    return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in message)
 
 
 def load(path: str | os.PathLike[str]) -> Graph:

@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from tflsplit.ir import Node, Padding, Value
 from tflsplit.ops.factors import SAME_INDEX, DimMap, Factor, Piece, Scaled
@@ -67,6 +67,15 @@ class TransposeConvRule(OpRule):
     def macs(self, node: Node) -> int:
         out_channels, rows, columns, _ = node.input(1).shape
         return node.input(2).size * rows * columns * out_channels
+
+    def piece(self, node: Node, intervals: Mapping[str, Interval]) -> Piece:
+        piece = super().piece(node, intervals)
+        box = piece.operands[2]
+        assert box is not None
+        # The kernel multiplies every element that it reads, so pieces that share some work more.
+        _, rows, columns, _ = node.input(1).shape
+        macs = box.size * rows * columns * piece.results[0].shape[3]
+        return replace(piece, macs=macs)
 
     def localize(
         self,

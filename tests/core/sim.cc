@@ -145,7 +145,8 @@ void Cluster::add_routes() {
         via = static_cast<uint8_t>(to > rank ? rank + 1 : rank - 1);
       } else {
         const uint8_t clockwise = static_cast<uint8_t>((to + count - rank) % count);
-        const bool forward = clockwise * 2 <= count;
+        // Opposite ranks are as far either way: half of them go each way.
+        const bool forward = clockwise * 2 < count || (clockwise * 2 == count && rank % 2 == 0);
         via = static_cast<uint8_t>((rank + (forward ? 1 : count - 1)) % count);
       }
       links[link_between(rank, via)].destinations |= rank_bit(to);

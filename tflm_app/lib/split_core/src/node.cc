@@ -147,9 +147,7 @@ Error Node::run_until_released(uint16_t channel, uint32_t timeout_us) {
 }
 
 Error Node::run_until_idle(uint32_t timeout_us) {
-  return run_until(
-      [this] { return communicator_.all_sends_released() && router_.all_acknowledged(); },
-      timeout_us);
+  return run_until([this] { return is_idle(); }, timeout_us);
 }
 
 }  // namespace split_core

@@ -30,11 +30,18 @@ class Node {
   // Moves bytes; call it as often as possible. Everything happens in here.
   void poll();
 
-  // The waits poll until done, and return the error that ended them. times in microseconds.
+  // The waits poll until done, and return the error that ended them; ok() if none did.
   Error run_until_ready(uint32_t timeout_us);     // every link is up
   Error run_until_complete(uint32_t timeout_us);  // every begun RECV has its bytes
   Error run_until_released(uint16_t channel, uint32_t timeout_us);  // the SEND's tensor is free
   Error run_until_idle(uint32_t timeout_us);  // all released and acknowledged by the neighbours
+
+  // All sends are released and everything is acknowledged by the neighbours.
+  bool is_idle() const {
+    return communicator_.all_sends_released() && router_.all_acknowledged();
+  }
+  // Ends the inference because a wait ran out of time; names what was waited for first.
+  void fail_with_timeout();
 
   // ok() when every link is up; else the first link that is not and why.
   Error link_error();
@@ -57,7 +64,6 @@ class Node {
   Node(const NodeConfig& config, const Parts& parts, Clock& clock, DatagramHandler* datagrams);
 
   static constexpr size_t aligned(size_t bytes) { return (bytes + 7) & ~size_t{7}; }
-  void fail_with_timeout();
   template <typename Condition>
   Error run_until(Condition condition, uint32_t timeout_us);
 

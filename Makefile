@@ -11,12 +11,19 @@ BIN := $(VENV)/bin
 # tests on both cores of a small machine; more help little, the longest test bounds them
 JOBS ?= 2
 PYTEST_ARGS ?=
+
+# what `make demo` splits: MobileNetV2 of this width and size, or MODEL=any_int8_model.tflite
+ALPHA ?= 1.0
+SIZE ?= 224
+MOBILENET := models/build/mobilenet_v2_$(ALPHA)_$(SIZE).tflite
+MODEL ?= $(MOBILENET)
 DEVICES ?= 8
 DEMO ?= build/demo
-# Keras with TensorFlow's converter; `make demo MODEL=your.tflite` takes any int8 model
-MODEL ?= models/build/mobilenet_v2_1.0_224.tflite
+# TensorFlow (Keras' network, ImageNet weights) is large, and what it requires must not decide the
+# versions of the rest, so it has an environment of its own; TENSORFLOW=no does without
+TENSORFLOW ?= yes
 
-.PHONY: help demo test lint format types layers tests setup clean
+.PHONY: help setup demo test lint format types layers tests clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -33,14 +40,25 @@ $(VENV)/.installed: pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[host,dev]'
 	@touch $@
 
-demo: $(VENV)/.installed $(MODEL)
+demo: $(MODEL) | $(VENV)/.installed
 	$(BIN)/tflsplit rewrite $(MODEL) -n $(DEVICES) -o $(DEMO) --force
 	$(BIN)/tflsplit verify $(DEMO) --runs 3
 
-# TensorFlow is large and its requirements are strict, so it gets an environment of its own;
-# where it cannot be installed, the script builds the seeded network without it and says so.
-models/build/mobilenet_v2_%.tflite: $(VENV)/.installed
-	@VENV_PYTHON=$(BIN)/python PYTHON=$(PYTHON) sh models/build_mobilenet_v2.sh $* $@
+# Without TensorFlow (not wanted, no wheel for this Python, no network) the same architecture comes
+# with seeded weights from models/mobilenet_v2.py, in seconds.
+$(MOBILENET): | $(VENV)/.installed
+	@{ test "$(TENSORFLOW)" = yes && $(MAKE) --no-print-directory .venv-tensorflow/.installed \
+	     && .venv-tensorflow/bin/python -m models.build_mobilenet_v2 \
+	          --alpha $(ALPHA) --size $(SIZE) -o $@; } \
+	  || { echo "building the seeded MobileNetV2, without TensorFlow" \
+	     && $(BIN)/python -m models build mobilenet_v2 --alpha $(ALPHA) --size $(SIZE) -o $@; }
+
+.venv-tensorflow/.installed: pyproject.toml
+	@echo "setting up .venv-tensorflow (once; some minutes on a slow line)"
+	@$(PYTHON) -m venv .venv-tensorflow
+	@.venv-tensorflow/bin/python -m pip install --quiet --disable-pip-version-check \
+	  --editable '.[tensorflow]'
+	@touch $@
 
 test: lint types layers tests
 

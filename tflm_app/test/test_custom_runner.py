@@ -23,7 +23,7 @@ class CustomTestRunner(TestRunnerBase):
 
     def setup(self):
         """Runs the program under QEMU if its board is one of QEMU's."""
-        self._text = ""
+        self._text, self._done = "", False
         env = f"env:{self.test_suite.env_name}"
         board = self.project_config.get(env, "board", None)
         if board is None:
@@ -52,10 +52,10 @@ class CustomTestRunner(TestRunnerBase):
             case = TestCase(name=name, status=STATUS[verdict], message=reason, stdout=line)
             self.test_suite.add_case(case)
         elif line == "DONE":
-            self.test_suite.on_finish()
+            self._done = True
 
     def stage_testing(self):
         """Runs the program; one that ends or hangs before DONE is an error."""
         super().stage_testing()
-        if not self.options.without_testing and not self.test_suite.is_finished():
+        if not self.options.without_testing and not self._done:
             raise RuntimeError("the test program ended before it printed DONE")

@@ -235,6 +235,7 @@ int split_app_main() {
   if (node == nullptr) fail("split_core refuses this configuration");
   check(node->run_until_ready(job.timeout_us));
   g_barrier.wait(job, *node);
+  print("READY all_gather: rank %lu\n", job.rank);
   const uint64_t begin_ticks = split_port::ticks();
   for (uint32_t round = 0; round < rounds; ++round) {
     gather(job, *node, round);

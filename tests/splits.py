@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Small networks, random plans for them, and the comparison of a split with the unsplit model."""
+
+from __future__ import annotations
+
+import importlib.util
+import itertools
+from collections.abc import Sequence
+from functools import cache
+
+import pytest
+from hypothesis import strategies as st
+
+from models.builder import NONE, RELU, Tensor
+from models.layers import LayerBuilder
+from models.tiny import NETWORKS
+from tflsplit.ir import Graph, Node
+from tflsplit.ops import Factor, Kind, rule_of
+from tflsplit.plan.policy import Wishes, way_of
+from tflsplit.plan.spec import NodeSplit, Plan, Way
+from tflsplit.rewrite import Split, split_model
+from tflsplit.runtime.engines import engine
+from tflsplit.verify import Verdict, make_cases, verify_devices
+
+needs_tflm = pytest.mark.skipif(
+    importlib.util.find_spec("tflite_micro") is None,
+    reason="needs TFLM's wheel (Linux on x86-64): pip install '.[host]'",
+)
+needs_litert = pytest.mark.skipif(
+    importlib.util.find_spec("ai_edge_litert") is None,
+    reason="needs LiteRT's wheel: pip install '.[host]'",
+)
+
+WAYS = ("auto", "rows", "out_channels", "channels", "in_channels")
+
+
+@cache
+def tiny(name: str) -> Graph:
+    """A network of models/tiny.py, built once; nothing may change it."""
+    return NETWORKS[name]()
+
+
+@cache
+def tiny_split(name: str, world_size: int, split: str = "auto", stock: bool = False) -> Split:
+    """A network of models/tiny.py, split by the default policy; nothing may change it."""
+    return split_model(tiny(name), Wishes(world_size, split, stock_kernels=stock))
+
+
+def compared(split: Split, runs: int = 2, engine_name: str = "tflm") -> Verdict:
+    """The split against the unsplit model, on edge inputs and ``runs`` seeded ones."""
+    make = engine(engine_name)[1]
+    cases = make_cases(split.whole, runs, seed=7)
+    return verify_devices(split.whole, split.devices, engine_name, make, cases)
+
+
+@st.composite
+def networks(draw: st.DrawFn) -> Graph:
+    """Two to five layers in the style of models/tiny.py: chains, residuals, concatenations."""
+    net = LayerBuilder("drawn", draw(st.integers(0, 99), label="seed"), images=2)
+    shape = draw(st.tuples(st.integers(3, 9), st.integers(2, 8), st.integers(1, 5)), label="input")
+    x = net.input(shape)
+    for _ in range(draw(st.integers(1, 4), label="layers")):
+        x = draw(st.sampled_from(_LAYERS))(draw, net, x)
+    if draw(st.booleans(), label="head"):
+        x = net.softmax(net.dense(net.mean(x), draw(st.integers(2, 7))))
+    return net.finish(x)
+
+
+def _conv(draw: st.DrawFn, net: LayerBuilder, x: Tensor) -> Tensor:
+    kernel = draw(st.sampled_from([(1, 1), (3, 3), (2, 3), (5, 1)]))
+    stride = draw(st.sampled_from([(1, 1), (2, 2), (1, 2)]))
+    return net.conv(x, draw(st.integers(1, 8)), kernel, stride)
+
+
+def _depthwise(draw: st.DrawFn, net: LayerBuilder, x: Tensor) -> Tensor:
+    dilation = draw(st.sampled_from([(1, 1), (2, 1)]))
+    return net.depthwise(x, dilation=dilation, multiplier=draw(st.integers(1, 2)))
+
+
+def _residual(draw: st.DrawFn, net: LayerBuilder, x: Tensor) -> Tensor:
+    inner = net.conv(x, draw(st.integers(2, 8)), (1, 1), activation=RELU)
+    inner = net.depthwise(inner) if draw(st.booleans()) else inner
+    return net.add(net.conv(inner, x.channels, activation=NONE), x)
+
+
+def _concat(draw: st.DrawFn, net: LayerBuilder, x: Tensor) -> Tensor:
+    return net.concat(x, net.conv(x, draw(st.integers(1, 6)), activation=RELU))
+
+
+def _gate(draw: st.DrawFn, net: LayerBuilder, x: Tensor) -> Tensor:
+    gate = net.conv(net.mean(x, keep_dims=True), x.channels, (1, 1), activation=NONE)
+    return net.multiply(x, net.logistic(gate))
+
+
+def _pool(draw: st.DrawFn, net: LayerBuilder, x: Tensor) -> Tensor:
+    pool = net.max_pool if draw(st.booleans()) else net.average_pool
+    return pool(x, (3, 2), draw(st.sampled_from([(1, 1), (2, 2)])), same=True)
+
+
+def _upsample(draw: st.DrawFn, net: LayerBuilder, x: Tensor) -> Tensor:
+    return net.upsample(x) if x.value.size < 512 else net.hard_swish(x)
+
+
+_LAYERS = (_conv, _conv, _depthwise, _residual, _concat, _gate, _pool, _upsample)
+
+
+@st.composite
+def plans(draw: st.DrawFn, graph: Graph, world_size: int, stock_kernels: bool = False) -> Plan:
+    """Any plan at all: every node in any way its rule allows, at any bounds, with any halos."""
+    splits = tuple(draw(_node_splits(node, world_size, stock_kernels)) for node in graph.nodes)
+    return Plan(world_size, splits, (1 / world_size,) * world_size, stock_kernels)
+
+
+@st.composite
+def _node_splits(draw: st.DrawFn, node: Node, world_size: int, stock: bool) -> NodeSplit:
+    factors = [f for f in rule_of(node).factors(node) if not (stock and f.kind is Kind.REDUCTION)]
+    factor = draw(st.sampled_from([None, None, *factors, *factors]), label=node.name)
+    if factor is None:
+        if draw(st.booleans()):
+            return NodeSplit(node.name, Way.REPLICATED)
+        return NodeSplit(node.name, Way.WHOLE, rank=draw(st.integers(0, world_size - 1)))
+    bounds = draw(_bounds(factor.size, world_size))
+    if factor.kind is Kind.REDUCTION:
+        kept = next(f for f in factors if way_of(f) is Way.OUT_CHANNELS)
+        scatter = draw(_bounds(kept.size, world_size))
+        return NodeSplit(
+            node.name,
+            way_of(factor),
+            factor.name,
+            bounds,
+            scatter_factor=kept.name,
+            scatter_bounds=scatter,
+        )
+    extents = draw(_extents(factor, bounds)) if draw(st.booleans()) else ()
+    return NodeSplit(node.name, way_of(factor), factor.name, bounds, extents)
+
+
+@st.composite
+def _bounds(draw: st.DrawFn, size: int, world_size: int) -> tuple[int, ...]:
+    """Where ``[0, size)`` is cut for exactly ``world_size`` ranks; some may get nothing."""
+    inner = draw(st.lists(st.integers(0, size), min_size=world_size - 1, max_size=world_size - 1))
+    return (0, *sorted(inner), size)
+
+
+@st.composite
+def _extents(draw: st.DrawFn, factor: Factor, bounds: Sequence[int]) -> tuple[tuple[int, int], ...]:
+    """Every share that is not empty, widened by up to two steps on either side."""
+    more = st.integers(0, 2)
+    return tuple(
+        (max(0, start - draw(more)), min(factor.size, stop + draw(more)))
+        if stop > start
+        else (start, stop)
+        for start, stop in itertools.pairwise(bounds)
+    )

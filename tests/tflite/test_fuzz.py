@@ -68,10 +68,7 @@ def mutate(data: bytes, rng: random.Random, structure: list[int]) -> bytes:
             word = position // 4 * 4
             mutant[word : word + 4] = mutant[source : source + 4]
         elif rng.random() < 0.2:
-            del mutant[rng.randrange(8, len(mutant)) :]
-            structure = [place for place in structure if place < len(mutant) - 4]
-            if not structure:
-                break
+            return bytes(mutant[: rng.randrange(8, len(mutant))])
     return bytes(mutant)
 
 

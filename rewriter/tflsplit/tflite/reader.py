@@ -9,12 +9,10 @@ or further signatures) are carried in ``file_extra["subgraphs"]``, as graphs of 
 
 from __future__ import annotations
 
-import io
 import os
-import zipfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,23 +21,24 @@ from tflsplit.errors import ModelError
 from tflsplit.ir import Attrs, AttrValue, Graph, Node, Value, check_graph
 from tflsplit.tflite import schema, validate
 from tflsplit.tflite.decode import Decoder, Record
+from tflsplit.tflite.extras import (
+    APPENDED_ZIP,
+    METADATA_BUFFERS,
+    REPEATED_METADATA,
+    SIGNATURES,
+    SUBGRAPH_PREFIX,
+    SUBGRAPHS,
+    UNUSED_TENSORS,
+    appended_zip,
+    read_signature,
+)
 from tflsplit.tflite.freeze import freeze, leftovers
 from tflsplit.tflite.operators import OpCode, pick, read_node
 from tflsplit.tflite.tensors import read_value
 
 MAX_FILE_BYTES = 2**31 - 1
 
-# Keys of Graph.file_extra, shared with the writer.
-SUBGRAPHS = "subgraphs"
-UNUSED_TENSORS = "unused_tensors"
-SIGNATURES = "signature_defs"
-METADATA_BUFFERS = "metadata_buffer"
-REPEATED_METADATA = "repeated_metadata"
-APPENDED_ZIP = "appended_zip"
-SUBGRAPH_PREFIX = "subgraph."
-
 _COMPRESSION = "COMPRESSION_METADATA"
-_END_OF_ZIP = b"PK\x05\x06"
 
 
 def read_model(source: str | os.PathLike[str] | bytes, name: str = "") -> Graph:
@@ -140,7 +139,7 @@ class _Reader:
         rest: dict[str, AttrValue] = {
             SUBGRAPHS: tuple(others),
             SIGNATURES: tuple(
-                _signature(record, tensors) for record in self._model.get("signature_defs", [])
+                read_signature(record, tensors) for record in self._model.get("signature_defs", [])
             ),
             METADATA_BUFFERS: tuple(
                 self._bytes(number) for number in freeze(self._model.get("metadata_buffer", ()))
@@ -148,7 +147,7 @@ class _Reader:
             REPEATED_METADATA: tuple(
                 item for index, item in enumerate(metadata) if first[item[0]] != index
             ),
-            APPENDED_ZIP: _appended_zip(self._decoder.data),
+            APPENDED_ZIP: appended_zip(self._decoder.data),
         }
         return {key: value for key, value in rest.items() if value}
 
@@ -246,29 +245,3 @@ def _fill_empty_constants(graph: Graph) -> None:
         is_source = value not in written and not value.is_constant and not value.is_variable
         if is_source and value.size == 0 and value.dtype.itemsize:
             value.data = np.zeros(value.shape, value.dtype.numpy)
-
-
-def _signature(record: Record, tensors: Sequence[Sequence[Value]]) -> Attrs:
-    subgraph = record["subgraph_index"]
-    if subgraph >= len(tensors):
-        raise ModelError(f"a signature names subgraph {subgraph}; {validate.DAMAGED}")
-    ends: dict[str, Any] = {
-        end: tuple(
-            (item.get("name", ""), *pick("signature", [item["tensor_index"]], tensors[subgraph]))
-            for item in record.get(end, [])
-        )
-        for end in ("inputs", "outputs")
-    }
-    key = record.get("signature_key", "")
-    return Attrs({"signature_key": key, "subgraph_index": subgraph, **ends})
-
-
-def _appended_zip(data: bytes) -> bytes:
-    """TFLite Metadata's associated files (labels), a zip archive behind the flatbuffer."""
-    if _END_OF_ZIP not in data[-(1 << 16) :]:
-        return b""
-    try:
-        entries = zipfile.ZipFile(io.BytesIO(data)).infolist()
-        return data[min(entry.header_offset for entry in entries) :]
-    except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError):
-        return b""

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from tflsplit.errors import ModelError, UnsupportedOpError
 from tflsplit.ir import DType, Graph, Node, Value
+from tflsplit.tflite.extras import SUBGRAPHS
 from tflsplit.tflite.operators import OWN_PREFIX
-from tflsplit.tflite.reader import SUBGRAPHS
 
 # Where a layer's activations and weights stand among its inputs.
 _LAYERS = {

@@ -17,8 +17,7 @@ from numpy.typing import NDArray
 from tflsplit.ir import Attrs, Graph, Value
 from tflsplit.tflite import schema
 from tflsplit.tflite.encode import encode
-from tflsplit.tflite.operators import INTERMEDIATES, OpCode, write_node
-from tflsplit.tflite.reader import (
+from tflsplit.tflite.extras import (
     APPENDED_ZIP,
     METADATA_BUFFERS,
     REPEATED_METADATA,
@@ -27,6 +26,7 @@ from tflsplit.tflite.reader import (
     SUBGRAPHS,
     UNUSED_TENSORS,
 )
+from tflsplit.tflite.operators import INTERMEDIATES, OpCode, write_node
 from tflsplit.tflite.tensors import INDEX, raw_bytes, write_value
 
 _OWN_KEYS = (

@@ -1,14 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0
 """Any plan, not just a good one, must give sound device graphs and the unsplit model's bits."""
 
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import pairwise
+
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.splits import compared, needs_tflm, networks, plans
+from models.layers import LayerBuilder
+from models.tiny import NETWORKS
+from tests.splits import WAYS, compared, needs_tflm, networks, plans, tiny, tiny_split
 from tflsplit.check import check_devices
+from tflsplit.errors import PlanError
+from tflsplit.ir import DType, Graph, Quantization, Value
+from tflsplit.ops import graph_macs, rule_of
 from tflsplit.partition import partition
 from tflsplit.plan.halos import recompute_halos
-from tflsplit.rewrite import Split
+from tflsplit.plan.policy import Wishes
+from tflsplit.plan.spec import Way
+from tflsplit.rewrite import Split, split_model
+from tflsplit.tflite import write_model
+from tflsplit.wire.custom_ops import RECV, SEND
 
 
 @needs_tflm
@@ -24,3 +38,187 @@ def test_any_plan_of_any_network_gives_the_same_bits(data: st.DataObject):
     assert check_devices(graph, devices) == []
     verdict = compared(Split(graph, plan, devices), runs=1)
     assert verdict.passed, verdict
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("split", WAYS)
+def test_partition_is_pure(name: str, split: str):
+    """Arguments are not changed, and equal ones give equal results."""
+    before, plan = tiny_split(name, 3, split), tiny_split(name, 3, split).plan
+    model, said = write_model(before.whole), repr(plan)
+    again = partition(before.whole, plan)
+    assert write_model(before.whole) == model
+    assert repr(plan) == said
+    for first, second in zip(before.devices, again, strict=True):
+        assert write_model(first.graph) == write_model(second.graph)
+        assert (first.shards, first.steps, first.macs) == (
+            second.shards,
+            second.steps,
+            second.macs,
+        )
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_the_names_of_the_model_are_kept(name: str):
+    split = tiny_split(name, 4)
+    tensors = {value.name for node in split.whole.nodes for value in node.outputs}
+    nodes = {node.name for node in split.whole.nodes}
+    weights = {v.name for v in split.whole.constants() if v.name.endswith(("/weights", "/bias"))}
+    assert weights
+    found: set[str] = set()
+    worked_for: set[str] = set()
+    for device in split.devices:
+        local = {value.name for value in device.graph.values()}
+        for tensor, shard in device.shards.items():
+            assert shard.tensor in tensors | {value.name for value in split.whole.inputs}
+            assert tensor == shard.tensor or not shard.owned
+            assert tensor in local
+        found |= {shard.tensor for shard in device.shards.values() if shard.owned} & local
+        assert set(device.steps) == {node.name for node in device.graph.nodes} - {"wait"}
+        worked_for |= set(device.steps.values())
+        weights -= {value.name for value in device.graph.constants()}
+    assert tensors <= found
+    assert worked_for == nodes
+    assert not weights
+
+
+def names_are_unique(graph: Graph) -> bool:
+    names = [value.name for value in graph.values() if not value.is_constant]
+    return len(set(names)) == len(names)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("split", WAYS)
+def test_computed_tensors_and_nodes_of_a_device_have_different_names(name: str, split: str):
+    for device in tiny_split(name, 4, split).devices:
+        assert names_are_unique(device.graph)
+        nodes = [node.name for node in device.graph.nodes]
+        assert len(set(nodes)) == len(nodes)
+
+
+def renamed(graph: Graph, name: str) -> Graph:
+    """A copy in which every computed tensor has the same name; nodes keep theirs."""
+    table = {v: replace(v, name=name) for v in graph.values() if not v.is_constant}
+    nodes = [
+        replace(
+            node,
+            inputs=tuple(None if v is None else table.get(v, v) for v in node.inputs),
+            outputs=tuple(table[v] for v in node.outputs),
+        )
+        for node in graph.nodes
+    ]
+    inputs, outputs = (tuple(table[v] for v in vs) for vs in (graph.inputs, graph.outputs))
+    return Graph(graph.name, inputs, outputs, nodes)
+
+
+@needs_tflm
+@pytest.mark.parametrize("name", ["temporal", "mobilenet"])
+def test_a_model_that_repeats_tensor_names(name: str):
+    for tensor in ("same", ""):
+        split = split_model(renamed(tiny(name), tensor), Wishes(3))
+        assert all(names_are_unique(device.graph) for device in split.devices)
+        assert compared(split).passed
+
+
+@needs_tflm
+@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("split", WAYS)
+def test_stock_kernels_leave_send_and_recv_as_the_only_custom_operators(name: str, split: str):
+    if split == "in_channels":
+        with pytest.raises(PlanError, match="stock kernels cannot return the int32 partial sums"):
+            tiny_split(name, 3, split, stock=True)
+        return
+    stock = tiny_split(name, 3, split, stock=True)
+    custom = {n.op for device in stock.devices for n in device.graph.nodes if n.is_custom}
+    assert custom <= {SEND, RECV}
+    assert compared(stock, runs=1).passed
+
+
+@needs_tflm
+@pytest.mark.parametrize("shares", [(0.5, 0.25, 0.25, 0.0), (0.0, 0.0, 1.0), (0.01, 0.99)])
+@pytest.mark.parametrize("name", NETWORKS)
+def test_unequal_shares(name: str, shares: tuple[float, ...]):
+    split = split_model(tiny(name), Wishes(len(shares), shares=shares))
+    assert compared(split, runs=1).passed
+    weighted = [s for s in split.plan.splits if s.factor in ("rows", "out_channels")]
+    assert weighted
+    for rank, share in enumerate(shares):
+        if share == 0:
+            assert all(s.bounds[rank] == s.bounds[rank + 1] for s in weighted)
+
+
+@needs_tflm
+@pytest.mark.parametrize("split", WAYS)
+@pytest.mark.parametrize("name", ["autoencoder", "ds_cnn", "temporal"])
+def test_more_devices_than_rows_or_channels(name: str, split: str):
+    many = tiny_split(name, 40, split)
+    assert compared(many, runs=0).passed
+    idle = [s for s in many.plan.splits if any(a == b for a, b in pairwise(s.bounds))]
+    assert idle, "every rank has something of every layer: more devices are needed here"
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_no_multiplication_is_lost_or_done_twice(name: str):
+    """Where no halo is recomputed and nothing replicated, the work adds up."""
+    for split in ("out_channels", "in_channels"):
+        found = tiny_split(name, 4, split)
+        copies = [s for s in found.plan.splits if s.extents or s.way is Way.REPLICATED]
+        repeated = sum(
+            3 * rule_of(node).macs(node)
+            for node in found.whole.nodes
+            for s in copies
+            if s.node == node.name and s.way is Way.REPLICATED
+        )
+        if not any(s.extents for s in copies):
+            total = sum(device.macs for device in found.devices)
+            assert total == graph_macs(found.whole) + repeated
+
+
+def test_the_arguments_must_fit_each_other():
+    plan = tiny_split("resnet", 2).plan
+    with pytest.raises(PlanError, match="is it for another model"):
+        partition(tiny("unet"), plan)
+
+
+def with_outputs(name: str, outputs: Callable[[Graph], tuple[Value, ...]]) -> Graph:
+    graph = tiny(name)
+    return Graph(graph.name, graph.inputs, outputs(graph), graph.nodes)
+
+
+@needs_tflm
+@pytest.mark.parametrize("world_size", [1, 3])
+@pytest.mark.parametrize(
+    "outputs",
+    [
+        pytest.param(lambda g: (g.nodes[2].output, *g.outputs), id="an inner tensor"),
+        pytest.param(lambda g: (*g.outputs, *g.outputs), id="one tensor twice"),
+        pytest.param(lambda g: (*g.outputs, *g.inputs), id="the input"),
+        pytest.param(lambda g: (g.nodes[0].input(1), *g.outputs), id="a constant"),
+        pytest.param(lambda g: (g.nodes[3].output,), id="not the last layer"),
+    ],
+)
+def test_unusual_outputs(world_size: int, outputs: Callable[[Graph], tuple[Value, ...]]):
+    for name in ("mobilenet", "unet"):
+        split = split_model(with_outputs(name, outputs), Wishes(world_size))
+        assert compared(split, runs=1).passed
+
+
+@needs_tflm
+@pytest.mark.parametrize("world_size", [1, 3])
+def test_an_output_that_is_an_input_of_which_not_all_is_read(world_size: int):
+    net = LayerBuilder("cropped", 1, images=2)
+    x = net.input((8, 8, 2))
+    y = net.max_pool(x, (3, 3), (3, 3))
+    z = net.conv(y, 4)
+    split = split_model(net.finish(z, x), Wishes(world_size))
+    assert compared(split, runs=1).passed
+    given_back = [v.shape for d in split.devices for v in d.graph.outputs if v in d.graph.inputs]
+    assert given_back == [(1, 8, 8, 2)]
+
+
+@needs_tflm
+def test_an_input_that_nothing_reads():
+    graph = tiny("ds_cnn")
+    unread = Value("unread", (1, 5), DType.INT8, Quantization((0.5,), (0,)))
+    more = Graph(graph.name, (unread, *graph.inputs), graph.outputs, graph.nodes)
+    assert compared(split_model(more, Wishes(3)), runs=1).passed

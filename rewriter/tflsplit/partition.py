@@ -130,7 +130,7 @@ class _Device:
         self._wait()
         outputs = [
             self._read(value, box)
-            for value in self.whole.outputs
+            for value in dict.fromkeys(self.whole.outputs)
             if value in self.layouts.owned and not (box := self._returned(value)).is_empty
         ]
         name = f"{self.whole.name or 'main'}/rank{self.rank}"
@@ -141,7 +141,7 @@ class _Device:
         """The part of a model output that this rank gives back: a replicated one only once."""
         box = self.layouts.owned[value][self.rank]
         for earlier in self.layouts.owned[value][: self.rank]:
-            if earlier == box:
+            if earlier.contains(box):
                 return Box.empty(len(box.intervals))
         return box
 
@@ -274,7 +274,7 @@ class _Device:
             channel=transfer.channel,
             to=transfer.to,
             tensor=tensor,
-            box=transfer.box,
+            boxes=transfer.boxes,
             origin=held.origin,
             name=f"{tensor}/send{transfer.channel}",
         )
@@ -313,7 +313,7 @@ class _Device:
             local_box=assembly.local if use_local else None,
             local_origin=held.origin if use_local else (),
             pieces=[RecvPiece(*piece) for piece in assembly.pieces],
-            pending=[value for value in pending if not (use_local and value is local)],
+            pending=pending,
             add=add,
             name=output.name,
         )

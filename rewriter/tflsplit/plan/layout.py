@@ -136,6 +136,11 @@ def lay_out(graph: Graph, plan: Plan) -> Layouts:
             _input_box(value, layouts.reads.get(value, ((),) * plan.world_size)[rank])
             for rank in range(plan.world_size)
         )
+        if value in graph.outputs:  # one rank gives it back whole, whatever the others read
+            layouts.owned[value] = layouts.held[value] = (
+                Box.whole(value.shape),
+                *layouts.owned[value][1:],
+            )
     return layouts
 
 

@@ -15,11 +15,13 @@ from tests.ops.custom_cases import (
     Case,
     conv_2d_cases,
     depthwise_cases,
+    every_pad_cases,
     partial_conv_2d_cases,
     partial_fully_connected_cases,
     requantize_cases,
 )
 from tflsplit.ops.semantics import run_node
+from tflsplit.wire import custom_ops as wire
 
 
 @pytest.fixture(scope="module")
@@ -67,6 +69,16 @@ def test_partial_fully_connected(kernels: KernelProcess, case: Case) -> None:
 @given(case=requantize_cases())
 def test_requantize(kernels: KernelProcess, case: Case) -> None:
     assert_equal(kernels, case)
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("kernel", [(1, 1), (3, 3), (2, 5)])
+@pytest.mark.parametrize("op", [wire.CONV_2D, wire.DEPTHWISE_CONV_2D])
+def test_every_combination_of_pads(
+    kernels: KernelProcess, op: str, kernel: tuple[int, int], stride: int
+) -> None:
+    for case in every_pad_cases(op, kernel, stride):
+        assert_equal(kernels, case)
 
 
 SOUND = {

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +16,7 @@ from tflsplit.ir import DType, Node, Quantization, Value
 from tflsplit.ops import custom
 from tflsplit.ops.custom_options import WindowOptions
 from tflsplit.ops.quantmath import convolution_multipliers
+from tflsplit.wire import custom_ops as wire
 
 Array = NDArray[Any]
 
@@ -135,6 +138,29 @@ def _finished(
     )
     assert x.quantization is not None
     return Case(node, (int8s(rng, x_shape, draw(DATA), x.quantization.zero_point),))
+
+
+def every_pad_cases(op: str, kernel: tuple[int, int], stride: int) -> Iterator[Case]:
+    """CONV_2D or DEPTHWISE_CONV_2D of 4x5 pixels, every side padded by 0, 1 and 2."""
+    rng = np.random.default_rng(0)
+    depthwise = op == wire.DEPTHWISE_CONV_2D
+    for pads in itertools.product((0, 1, 2), repeat=4):
+        options = WindowOptions((stride, stride), (1, 1), pads)
+        x = Value("x", (1, 4, 5, 6), DType.INT8, Quantization((0.5,), (-7,)))
+        extent = options.output_extent(x.shape, kernel)
+        shape = (1, *kernel, 6) if depthwise else (6, *kernel, 6)
+        y = Value("y", (1, *extent, 6), DType.INT8, Quantization((64.0,), (9,)))
+        node = (custom.depthwise_conv_2d if depthwise else custom.conv_2d)(
+            x,
+            constant("weights", rng.integers(-128, 128, shape, np.int8)),
+            constant("bias", rng.integers(-5000, 5000, 6, np.int32)),
+            constant("multiplier", rng.integers(2**30, 2**31, 6, np.int64).astype(np.int32)),
+            constant("shift", rng.integers(-9, -5, 6, np.int32)),
+            y,
+            stride=options.stride,
+            pads=options.pads,
+        )
+        yield Case(node, (rng.integers(-128, 128, x.shape, np.int8),))
 
 
 @st.composite

@@ -112,9 +112,12 @@ def frames() -> list[dict[str, Any]]:
     ]  # fmt: skip
     # Around the longest COBS block. Channel 1, epoch 0x0101: the last zero of the header lies in
     # the offset or length, so the runs begin at different places.
-    for size in (1, 225, 247, 248, 249, 250, 251, 252, 253, 254, 255, 503, 504, 505, 506, 507):
-        result.append(frame(f"data_run_{size}", "data", bytes(1 + i % 255 for i in range(size)),
-                            source=1, destinations=4, channel=1, epoch=0x0101))  # fmt: skip
+    sizes = (1, 225, 247, 248, 249, 250, 251, 252, 253, 254, 255, 503, 504, 505, 506, 507)
+    run = {"source": 1, "destinations": 4, "channel": 1, "epoch": 0x0101}
+    result += [
+        frame(f"data_run_{size}", "data", bytes(1 + i % 255 for i in range(size)), **run)
+        for size in sizes
+    ]
     return result
 
 
@@ -123,8 +126,10 @@ def streams(table: list[dict[str, Any]]) -> list[dict[str, Any]]:
     ack, poll, data = wire["ack"], wire["poll"], wire["data_run_255"]
     flipped = bytearray(data)
     flipped[100] ^= 0x40
-    stranger = sealed(raw_frame({**{k: 0 for k in ("sequence", "ack", "credit", "channel",
-                      "destinations", "offset", "epoch")}, "type": 1, "source": 5}, b"?", 2))  # fmt: skip
+    blank = dict.fromkeys(
+        ("sequence", "ack", "credit", "channel", "destinations", "offset", "epoch"), 0
+    )
+    stranger = sealed(raw_frame({**blank, "type": 1, "source": 5}, b"?", version=2))
 
     def case(name: str, stream: bytes, *names: str, **errors: int) -> dict[str, Any]:
         every = {"crc_errors": 0, "cobs_errors": 0, "too_long": 0, "too_short": 0, **errors}

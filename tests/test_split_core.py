@@ -17,7 +17,9 @@ from tests.core_build import build_core
 HERE = Path(__file__).parent
 TEST_NAME = re.compile(r"^TEST\((\w+)\)", re.MULTILINE)
 NAMES = sorted(
-    name for file in (HERE / "core").glob("*_test.cc") for name in TEST_NAME.findall(file.read_text())
+    name
+    for file in (HERE / "core").glob("*_test.cc")
+    for name in TEST_NAME.findall(file.read_text())
 )
 
 
@@ -56,7 +58,9 @@ def test_core_has_no_heap_no_runtime_and_no_foreign_headers() -> None:
             assert header in allowed or header.startswith("split_core/"), f"{file}: {header}"
         # `new (place) T` only: placement.
         code = re.sub(r"//.*|/\*.*?\*/", "", text, flags=re.DOTALL if file.suffix == ".h" else 0)
-        for word in re.findall(r"\b(new [^(\n]\w*|malloc|std::function|throw|dynamic_cast)\b", code):
+        for word in re.findall(
+            r"\b(new [^(\n]\w*|malloc|std::function|throw|dynamic_cast)\b", code
+        ):
             pytest.fail(f"{file.name} uses {word}")
 
 

@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""When a link asks its peer, and when it gives the peer up."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+_POLLS_BEFORE_SILENT = 3
+
+
+@dataclass(frozen=True)
+class Timing:
+    """All in microseconds; the meanings are those of ``Timing`` in split_core's config.h."""
+
+    hello_interval_us: int = 20_000
+    poll_interval_us: int = 20_000
+    poll_interval_max_us: int = 160_000
+    peer_timeout_us: int = 2_000_000
+
+
+class Action(Enum):
+    """What the poll timer wants."""
+
+    NOTHING = "nothing"
+    POLL = "poll"
+    GIVE_UP = "give up"
+
+
+class PollTimer:
+    """Counts the time without progress; asks ever more rarely; gives up on a silent peer."""
+
+    def __init__(self, timing: Timing) -> None:
+        self._timing = timing
+        self._quiet_since_us: int | None = None
+        self._interval_us = timing.poll_interval_us
+        self._unanswered = 0
+        self._silent_since_us = 0
+        self.number = 0  # of the last poll
+
+    def touch(self, now_us: int) -> None:
+        """Something was sent that the peer will acknowledge."""
+        self._quiet_since_us = now_us
+
+    def progress(self, now_us: int) -> None:
+        """The peer acknowledged or granted something."""
+        self._quiet_since_us = now_us
+        self._interval_us = self._timing.poll_interval_us
+
+    def heard(self) -> None:
+        """The peer sent a sound frame: it is alive."""
+        self._unanswered = 0
+
+    def quiet_us(self, now_us: int) -> int:
+        """Microseconds since anything happened; 0 at the first call."""
+        if self._quiet_since_us is None:
+            self._quiet_since_us = now_us
+        return now_us - self._quiet_since_us
+
+    def decide(self, now_us: int) -> Action:
+        """To be called while something waits for the peer."""
+        if self.quiet_us(now_us) < self._interval_us:
+            return Action.NOTHING
+        silent = now_us - self._silent_since_us >= self._timing.peer_timeout_us
+        if self._unanswered >= _POLLS_BEFORE_SILENT and silent:
+            return Action.GIVE_UP
+        if self._unanswered == 0:
+            self._silent_since_us = now_us
+        self._unanswered += 1
+        self.number = (self.number + 1) & 0xFF
+        self._quiet_since_us = now_us
+        self._interval_us = min(2 * self._interval_us, self._timing.poll_interval_max_us)
+        return Action.POLL

@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every rank reaches every other over the tables, by the shortest way, without going back."""
+
+from __future__ import annotations
+
+import pytest
+
+from tflsplit.errors import ClusterError
+from tflsplit.wire.topology import NO_LINK, LinkTable, Topology, link_tables
+
+
+def walk(tables: tuple[tuple[LinkTable, ...], ...], source: int, to: int) -> list[int]:
+    path = [source]
+    while path[-1] != to:
+        ways = [link for link in tables[path[-1]] if link.destinations >> to & 1]
+        assert len(ways) == 1
+        path.append(ways[0].peer_rank)
+        assert len(path) <= len(tables) + 1
+    return path
+
+
+@pytest.mark.parametrize("host_at", [None, 0, 1])
+@pytest.mark.parametrize("world_size", range(2, 10))
+@pytest.mark.parametrize("topology", Topology)
+def test_all_reach_all(topology: Topology, world_size: int, host_at: int | None):
+    tables = link_tables(topology, world_size, host_at)
+    for source in range(len(tables)):
+        assert not any(link.destinations >> source & 1 for link in tables[source])
+        for to in range(len(tables)):
+            path = walk(tables, source, to)
+            assert len(set(path)) == len(path)
+            if topology is Topology.RING and source < world_size and to < world_size:
+                distance = min((to - source) % world_size, (source - to) % world_size)
+                assert len(path) - 1 == distance
+
+
+@pytest.mark.parametrize("world_size", [4, 6, 8])
+def test_opposite_ranks_load_both_directions_equally(world_size: int):
+    tables = link_tables(Topology.RING, world_size)
+    first_hops = [walk(tables, r, (r + world_size // 2) % world_size)[1] for r in range(world_size)]
+    clockwise = sum(hop == (r + 1) % world_size for r, hop in enumerate(first_hops))
+    assert clockwise == world_size // 2
+
+
+def test_ring_links_continue_into_each_other_and_a_host_does_not():
+    tables = link_tables(Topology.RING, 4, host_at=2)
+    assert [link.ring_next for link in tables[2]] == [1, 0, NO_LINK]
+    assert [link.ring_next for link in link_tables(Topology.RING, 2)[0]] == [NO_LINK]
+
+
+def test_too_many_ranks_and_a_wrong_gateway():
+    with pytest.raises(ClusterError, match="65 ranks"):
+        link_tables(Topology.LINE, 64, host_at=0)
+    with pytest.raises(ClusterError, match="rank 4"):
+        link_tables(Topology.LINE, 4, host_at=4)
+    assert len(link_tables(Topology.RING, 64)) == 64

@@ -163,6 +163,9 @@ def without_factors(change: str) -> Node:
         x = replace(x, dtype=DType.FLOAT32)
     elif change == "asymmetric weights":
         weights = replace(weights, quantization=Quantization((0.1,), (3,)))
+    elif change == "another axis":
+        assert weights.quantization is not None
+        weights = replace(weights, quantization=replace(weights.quantization, axis=3))
     elif change == "no scales":
         x = replace(x, quantization=None)
     elif change == "int4":
@@ -173,7 +176,7 @@ def without_factors(change: str) -> Node:
 
 
 @pytest.mark.parametrize(
-    "change", ["float", "asymmetric weights", "no scales", "int4", "other extent"]
+    "change", ["float", "asymmetric weights", "another axis", "no scales", "int4", "other extent"]
 )
 def test_stays_whole(change: str):
     conv = without_factors(change)

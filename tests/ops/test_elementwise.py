@@ -91,6 +91,24 @@ def test_prelu(rows: int, columns: int, channels: int, whole: bool, data: st.Dat
     check_drawn(data, op, all_dims(op))
 
 
+FLOATS = ("DIV", "FLOOR_DIV", "FLOOR_MOD", "ADD", "ADD_N")
+
+
+@pytest.mark.parametrize("op", [*FLOATS, "LOGICAL_AND", "LOGICAL_OR", "SELECT_V2"])
+@settings(max_examples=6)
+@given(st.data())
+def test_other_types(op: str, data: st.DataObject):
+    dtype = DType.BOOL if op.startswith("LOGICAL") else DType.FLOAT32
+    pair = data.draw(broadcast_pairs())
+    if op in ("ADD_N", "LOGICAL_AND", "LOGICAL_OR"):
+        pair = pair[0], pair[0]
+    values = [tensor(name, shape, dtype, None) for name, shape in zip("ab", pair, strict=True)]
+    if op == "SELECT_V2":
+        values.insert(0, tensor("c", pair[0], DType.BOOL, None))
+    split = node(op, values, tensor("y", np.broadcast_shapes(*pair), dtype, None))
+    check_drawn(data, split, all_dims(split))
+
+
 UNARY = {
     "LOGISTIC": (1 / 256, -128, {}),
     "TANH": (1 / 128, 0, {}),

@@ -29,7 +29,7 @@ class DepthwiseConv2DRule(OpRule):
     def find_factors(self, node: Node) -> tuple[Factor, ...]:
         x, output = node.input(0), node.output
         windows = windows_of(node)
-        if not (has_scales(node) and windows.fits(x, output)) or output.shape[3] % x.shape[3]:
+        if not (has_scales(node, 3) and windows.fits(x, output)) or output.shape[3] % x.shape[3]:
             return ()
         return (*spatial_factors(node, windows), _channels(node))
 

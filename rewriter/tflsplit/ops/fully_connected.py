@@ -35,6 +35,7 @@ class FullyConnectedRule(OpRule):
         if (
             not has_scales(node)
             or node.attrs.integer("weights_format")
+            or not _can_be_doubled(node)
             or _inner_dims(node) is None
             or output.shape[-1] != weights.shape[0]
         ):
@@ -81,6 +82,13 @@ class FullyConnectedRule(OpRule):
 
 def _is_per_channel(weights: Value) -> bool:
     return weights.quantization is not None and weights.quantization.per_channel
+
+
+def _can_be_doubled(node: Node) -> bool:
+    """Whether a single channel of several scales could be computed, see ``_one_channel``."""
+    bias = optional(node.inputs, 2)
+    known = node.input(1).is_constant and (bias is None or bias.is_constant)
+    return known or not _is_per_channel(node.input(1))
 
 
 def _inner_dims(node: Node) -> int | None:

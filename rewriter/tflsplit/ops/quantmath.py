@@ -27,19 +27,22 @@ _RANGES = {DType.INT8: (-128, 127), DType.UINT8: (0, 255), DType.INT16: (-32768,
 
 def quantize_multiplier(real: float) -> tuple[int, int]:
     """``real`` (not negative) as ``(multiplier, shift)``: multiplier * 2**(shift - 31)."""
-    if real == 0.0:
-        return 0, 0
-    fraction, shift = math.frexp(real)
-    multiplier = math.floor(fraction * (1 << 31) + 0.5)  # std::round of a positive number
-    if multiplier == 1 << 31:
-        multiplier, shift = multiplier // 2, shift + 1
-    return (0, 0) if shift < -31 else (multiplier, shift)
+    multipliers, shifts = quantize_multipliers([real])
+    return int(multipliers[0]), int(shifts[0])
 
 
-def _split(reals: Sequence[float]) -> tuple[Int32Array, Int32Array]:
-    pairs = [quantize_multiplier(real) for real in reals]
-    multipliers = np.array([multiplier for multiplier, _ in pairs], np.int32)
-    return multipliers, np.array([shift for _, shift in pairs], np.int32)
+def quantize_multipliers(reals: Sequence[float]) -> tuple[Int32Array, Int32Array]:
+    """``quantize_multiplier`` of several; int32 arrays as long as ``reals``."""
+    fractions, shifts = np.frexp(np.asarray(reals, np.float64))
+    multipliers = np.floor(fractions * (1 << 31) + 0.5).astype(np.int64)  # std::round
+    carried = multipliers == 1 << 31
+    multipliers = np.where(carried, 1 << 30, multipliers)
+    shifts = np.where(carried, shifts + 1, shifts)
+    tiny = shifts < -31
+    return (
+        np.where(tiny, 0, multipliers).astype(np.int32),
+        np.where(tiny, 0, shifts).astype(np.int32),
+    )
 
 
 def convolution_multipliers(
@@ -50,7 +53,7 @@ def convolution_multipliers(
     weight_scales: one for all channels, or one each.
     """
     scales = list(weight_scales) if len(weight_scales) > 1 else [weight_scales[0]] * channels
-    return _split([input_scale * scale / output_scale for scale in scales])
+    return quantize_multipliers([input_scale * scale / output_scale for scale in scales])
 
 
 def fully_connected_multipliers(
@@ -63,7 +66,7 @@ def fully_connected_multipliers(
     if len(weight_scales) > 1:
         return convolution_multipliers(input_scale, weight_scales, output_scale, channels)
     product = float(np.float32(input_scale) * np.float32(weight_scales[0]))
-    return _split([product / output_scale] * channels)
+    return quantize_multipliers([product / output_scale] * channels)
 
 
 def activation_range(

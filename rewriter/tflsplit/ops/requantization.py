@@ -46,8 +46,12 @@ def fused_range(node: Node) -> tuple[int, int]:
     return activation_range(activation, node.output.quantization, node.output.dtype)
 
 
-def has_scales(node: Node) -> bool:
-    """Whether x, weights and the result are int8 (int16 x) with the scales that TFLM needs."""
+def has_scales(node: Node, channel_dim: int = 0) -> bool:
+    """Whether x, weights and the result are int8 (int16 x) with the scales that TFLM needs.
+
+    channel_dim: dimension of the weights that the output channels run along.  TFLM takes scale i
+        for output channel i whatever axis the file names, so another axis cannot be cut.
+    """
     x, weights, y = node.input(0), node.input(1), node.output
     return (
         x.dtype in (DType.INT8, DType.INT16)
@@ -55,13 +59,17 @@ def has_scales(node: Node) -> bool:
         and weights.dtype is DType.INT8
         and all(v.quantization is not None and v.quantization.scales for v in (x, weights, y))
         and all(v.quantization is not None and not v.quantization.per_channel for v in (x, y))
-        and _is_symmetric(weights)
+        and _is_symmetric_along(weights, channel_dim)
     )
 
 
-def _is_symmetric(weights: Value) -> bool:
-    assert weights.quantization is not None
-    return not np.any(weights.quantization.zero_points)
+def _is_symmetric_along(weights: Value, dim: int) -> bool:
+    quantization = weights.quantization
+    if quantization is None or np.any(quantization.zero_points):
+        return False
+    return not quantization.per_channel or (
+        quantization.axis == dim and len(quantization.scales) == weights.shape[dim]
+    )
 
 
 def optional(inputs: Sequence[Value | None], index: int) -> Value | None:

@@ -22,6 +22,7 @@ from tflsplit.memory.offline import offline_offsets
 from tflsplit.memory.order import tensor_order
 from tflsplit.memory.setup import planning_bytes, prepare_bytes
 from tflsplit.memory.tail import replay_tail
+from tflsplit.tflite.extras import SUBGRAPHS
 
 KERNEL_FLAVOURS: tuple[Kernels, ...] = ("reference", "cmsis_nn")
 
@@ -51,7 +52,7 @@ class ArenaEstimate:
     exact: bool
     margin_bytes: int
     notes: tuple[str, ...]
-    plan: ArenaPlan = field(repr=False)
+    plan: ArenaPlan = field(repr=False, compare=False)
 
     @property
     def total_bytes(self) -> int:
@@ -91,6 +92,7 @@ def predict_arena(
         plan.head_bytes + tail.size_bytes,
         setting_up + align_up(tail.planned_at_bytes, ALIGNMENT_BYTES),
     )
+    notes = _notes(graph, demands)
     return ArenaEstimate(
         abi=target.name,
         kernels=kernels,
@@ -98,9 +100,9 @@ def predict_arena(
         tail_bytes=tail.size_bytes,
         required_bytes=align_up(required, ALIGNMENT_BYTES),
         parts=MappingProxyType({**tail.parts, "head_scratch": _scratch_peak(demands)}),
-        exact=not any(demand.note for demand in demands),
+        exact=not notes,
         margin_bytes=sum(demand.margin_bytes for demand in demands),
-        notes=tuple(dict.fromkeys(demand.note for demand in demands if demand.note)),
+        notes=notes,
         plan=plan,
     )
 
@@ -119,6 +121,13 @@ def _plan_head(graph: Graph, demands: Sequence[Demand], tensors: Sequence[Value]
     }
     fixed = offline_offsets(graph, tensors)
     return greedy_plan(planned_buffers(graph, scratch, tensors, fixed))
+
+
+def _notes(graph: Graph, demands: Iterable[Demand]) -> tuple[str, ...]:
+    notes = dict.fromkeys(demand.note for demand in demands if demand.note)
+    if SUBGRAPHS in graph.file_extra:
+        notes["the bodies of control flow (further subgraphs of the file) are not counted"] = None
+    return tuple(notes)
 
 
 def _scratch_peak(demands: Iterable[Demand]) -> int:

@@ -9,12 +9,10 @@ are no larger, so an estimate with them is an upper bound.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from tflsplit.ir import Node
 from tflsplit.memory import cmsis_nn
 from tflsplit.memory.abi import Abi
-from tflsplit.memory.kernels import Prepared
+from tflsplit.memory.kernels import Prepare, Prepared
 from tflsplit.wire import custom_ops as wire
 
 _WINDOW = "hhhh hhhh"  # stride, dilation, four pads: 16 bit each
@@ -42,8 +40,10 @@ def _im2col(node: Node, abi: Abi) -> Prepared:
     return Prepared((), (cmsis_nn.im2col_bytes(node.input(0).shape[3], (filters[1], filters[2])),))
 
 
-# The portable kernels need no scratch; those that call CMSIS-NN gather one window at a time.
-CMSIS_NN_PREPARE: dict[str, Callable[[Node, Abi], Prepared]] = {
+# The portable kernels keep nothing more.
+PREPARE: dict[str, Prepare] = {}
+# Those that call CMSIS-NN gather one window at a time.
+CMSIS_NN_PREPARE: dict[str, Prepare] = {
     wire.CONV_2D: _im2col,
     wire.PARTIAL_CONV_2D: _im2col,
 }

@@ -63,7 +63,9 @@ def _custom_demand(node: Node, abi: Abi, flavour: Kernels) -> Demand:
     data = custom.OP_DATA.get(node.op)
     if data is None:
         return _unknown_demand(node)
-    prepare = custom.CMSIS_NN_PREPARE.get(node.op) if flavour == "cmsis_nn" else None
+    prepare = custom.PREPARE.get(node.op)
+    if flavour == "cmsis_nn":
+        prepare = custom.CMSIS_NN_PREPARE.get(node.op, prepare)
     return Demand(
         op_data_bytes=struct_layout(data, abi).size_bytes,
         prepared=prepare(node, abi) if prepare else Prepared(),

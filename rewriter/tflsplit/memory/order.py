@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from tflsplit.ir import Graph, Value
+from tflsplit.tflite.extras import UNUSED_TENSORS
 from tflsplit.tflite.operators import INTERMEDIATES
-from tflsplit.tflite.reader import UNUSED_TENSORS
 from tflsplit.tflite.tensors import INDEX
 
 

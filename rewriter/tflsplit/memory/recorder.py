@@ -40,10 +40,11 @@ def recorded_allocations(model: bytes, arena_bytes: int) -> dict[str, int] | Non
         raise EngineError(
             f"TFLM cannot allocate the graph: {''.join(printed).strip() or error}"
         ) from error
-    return _parse("".join(printed))
+    return parse_allocations("".join(printed))
 
 
-def _parse(text: str) -> dict[str, int]:
+def parse_allocations(text: str) -> dict[str, int]:
+    """The numbers in what the recorder printed; InternalError if it is not understood."""
     totals = {name: int(size) for name, size in _TOTALS.findall(text)}
     if totals.keys() != {"total", "head", "tail"}:
         raise InternalError(f"TFLM's recorder printed what is not understood: {text!r}")

@@ -146,55 +146,12 @@ OP_DATA: dict[str, str] = {
 }
 
 # Kernels that keep nothing at all, or nothing but what PREPARE says.
-_LEAN = frozenset(
-    {  # fmt: skip
-        "ADD_N",
-        "ARG_MAX",
-        "ARG_MIN",
-        "BATCH_TO_SPACE_ND",
-        "BROADCAST_ARGS",
-        "BROADCAST_TO",
-        "CAST",
-        "CEIL",
-        "COS",
-        "CUMSUM",
-        "DEPTH_TO_SPACE",
-        "DYNAMIC_UPDATE_SLICE",
-        "EXP",
-        "EXPAND_DIMS",
-        "FILL",
-        "FLOOR",
-        "FLOOR_DIV",
-        "FLOOR_MOD",
-        "GATHER",
-        "GATHER_ND",
-        "L2_POOL_2D",
-        "LOG",
-        "LOGICAL_AND",
-        "LOGICAL_NOT",
-        "LOGICAL_OR",
-        "LOG_SOFTMAX",
-        "MAXIMUM",
-        "MINIMUM",
-        "NEG",
-        "PACK",
-        "RESHAPE",
-        "RESIZE_BILINEAR",
-        "RESIZE_NEAREST_NEIGHBOR",
-        "REVERSE_V2",
-        "ROUND",
-        "SHAPE",
-        "SIN",
-        "SLICE",
-        "SPACE_TO_DEPTH",
-        "SPLIT",
-        "SPLIT_V",
-        "SQRT",
-        "SQUARE",
-        "SQUEEZE",
-        "TRANSPOSE",
-        "UNPACK",
-        "ZEROS_LIKE",
-    }
+_LEAN = (
+    "ADD_N ARG_MAX ARG_MIN BATCH_TO_SPACE_ND BROADCAST_ARGS BROADCAST_TO CAST CEIL COS "
+    "CUMSUM DEPTH_TO_SPACE DYNAMIC_UPDATE_SLICE EXP EXPAND_DIMS FILL FLOOR FLOOR_DIV "
+    "FLOOR_MOD GATHER GATHER_ND L2_POOL_2D LOG LOGICAL_AND LOGICAL_NOT LOGICAL_OR "
+    "LOG_SOFTMAX MAXIMUM MINIMUM NEG PACK RESHAPE RESIZE_BILINEAR RESIZE_NEAREST_NEIGHBOR "
+    "REVERSE_V2 ROUND SHAPE SIN SLICE SPACE_TO_DEPTH SPLIT SPLIT_V SQRT SQUARE SQUEEZE "
+    "TRANSPOSE UNPACK ZEROS_LIKE"
 )
-KNOWN = _LEAN | OP_DATA.keys()
+KNOWN = frozenset(_LEAN.split()) | OP_DATA.keys()

@@ -78,7 +78,7 @@ def measure_arena(graph: Graph) -> ArenaMeasurement | None:
 
 
 def memory_twin(graph: Graph) -> Graph:
-    """A graph of stock operators with the tensors and lifetimes of ``graph``, which stays as it is."""
+    """A graph of stock operators with the tensors and lifetimes of ``graph``, left untouched."""
     last = _last_number(graph)
     nodes = []
     for node in graph.nodes:

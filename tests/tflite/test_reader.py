@@ -143,6 +143,17 @@ def test_contents_behind_the_flatbuffer():
         read_model(move(size) + rest[:-1])
 
 
+def test_custom_options_behind_the_flatbuffer():
+    def move(offset: int) -> bytes:
+        place = {"large_custom_options_offset": offset, "large_custom_options_size": 5}
+        return edited(custom("Vendor", None), lambda model: operator(model, 0).update(place))
+
+    data = move(len(move(10_000))) + b"large"
+    assert read_model(data).nodes[0].attrs == Attrs(custom_options=b"large")
+    with pytest.raises(ModelError, match="large_custom_options ends at byte"):
+        read_model(data[:-1])
+
+
 def test_further_subgraphs_are_carried():
     def second(model: Record) -> None:
         body = dict(model["subgraphs"][0], name="body")

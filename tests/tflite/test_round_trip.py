@@ -98,6 +98,28 @@ def test_a_file_that_another_writer_made():
     assert_same_on_tflm(dense_model(), write_model(read_model(dense_model())))
 
 
+@pytest.mark.parametrize("name", NETWORKS)
+def test_litert_opens_what_we_write_and_gives_the_same_bits(name: str):
+    interpreter = pytest.importorskip(
+        "ai_edge_litert.interpreter",
+        reason="needs LiteRT, the second engine: install the extra 'host'",
+    )
+    before = write_model(NETWORKS[name]())
+    results = []
+    for data in (before, write_model(read_model(before))):
+        engine = interpreter.Interpreter(
+            model_content=data,
+            experimental_op_resolver_type=interpreter.OpResolverType.BUILTIN_REF,
+        )
+        engine.allocate_tensors()
+        details = engine.get_input_details()
+        for detail, array in zip(details, random_inputs(read_model(data)), strict=True):
+            engine.set_tensor(detail["index"], array)
+        engine.invoke()
+        results.append([engine.get_tensor(d["index"]) for d in engine.get_output_details()])
+    assert all(map(np.array_equal, *results))
+
+
 def rare_fields(model: Record) -> None:
     """Everything that ordinary files do not have."""
     tensor(model, 0)["has_rank"] = True
@@ -116,6 +138,7 @@ def rare_fields(model: Record) -> None:
         mutating_variable_inputs=(True, False, False), intermediates=(5, -1),
         debug_metadata_index=4,
     )  # fmt: skip
+    operator(model, 1)["custom_options"] = b"of a builtin operator"
     scratch = {"name": "scratch", "shape": (2,), "type": 9}
     variable = {"name": "state", "shape": (2,), "type": 9, "is_variable": True}
     model["subgraphs"][0]["tensors"] += [scratch, variable, dict(scratch, name="dangling")]
@@ -144,6 +167,7 @@ def test_rare_fields():
     assert (scratch.name, absent) == ("scratch", None)
     assert dense.file_extra["mutating_variable_inputs"] == (True, False, False)
     assert dense.input(3).is_variable
+    assert graph.nodes[1].file_extra["custom_options"] == b"of a builtin operator"
     assert graph.metadata["twice"] == b"first"
     extra = graph.file_extra
     assert extra["repeated_metadata"] == (("twice", b"second"),)

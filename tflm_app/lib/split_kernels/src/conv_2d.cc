@@ -15,7 +15,7 @@ void conv_2d(const WindowParams& window, const Requantization& requantization, c
     cmsis::conv_2d(window, requantization, x, weights, scratch, y);
     return;
   }
-  convolve(window, x, weights, [&requantization, y](int32_t channel, int32_t sum) mutable {
+  convolve(window, x, weights, [requantization, y](int32_t channel, int32_t sum) mutable {
     *y++ = requantize_one(requantization, sum, channel);
   });
 }

@@ -20,98 +20,132 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass
 
+from tflsplit.errors import ModelError
 from tflsplit.ir import Graph, Node, Value, check_graph
+from tflsplit.ops.custom_check import problems as problems_of_node
 from tflsplit.ops.custom_options import RecvOptions, RecvPiece, SendOptions
 from tflsplit.ops.region import Box, covers, is_partition
 from tflsplit.partition import DeviceGraph, tensor_labels
 from tflsplit.wire.custom_ops import RECV, SEND
 
 
+@dataclass(frozen=True)
+class Exchange:
+    """A SEND or RECV of a device, its options read once."""
+
+    rank: int
+    node: Node
+    send: SendOptions | None
+    recv: RecvOptions | None
+
+    @property
+    def pending(self) -> tuple[Value, ...]:
+        """The operands whose SENDs a RECV waits for."""
+        assert self.recv is not None
+        return self.node.operands[self.recv.local is not None :]
+
+
+Programs = Sequence[Sequence[Exchange]]
+
+
 def check_devices(whole: Graph, devices: Sequence[DeviceGraph]) -> list[str]:
-    """Every violation in a set of device graphs of the model ``whole``; empty if it is sound."""
+    """Every violation in a set of device graphs of the model ``whole``; empty if it is sound.
+
+    Raises ModelError for options that cannot be read at all.
+    """
     problems = [
         f"rank {device.rank}: {text}" for device in devices for text in check_graph(device.graph)
     ]
+    programs = exchanges([device.graph for device in devices])
     return (
         problems
-        + check_transfers([device.graph for device in devices])
+        + check_transfers(programs)
         + check_coverage(whole, devices)
-        + check_labels(devices)
-        + check_lifetimes([device.graph for device in devices])
-        + check_progress([device.graph for device in devices])
+        + check_labels(devices, programs)
+        + check_lifetimes(programs)
+        + check_progress(programs)
     )
 
 
-def check_transfers(graphs: Sequence[Graph]) -> list[str]:
+def exchanges(graphs: Sequence[Graph]) -> list[list[Exchange]]:
+    """Each rank's SENDs and RECVs in order; ModelError if one is malformed."""
+    return [
+        [_exchange(rank, node) for node in graph.nodes if node.op in (SEND, RECV)]
+        for rank, graph in enumerate(graphs)
+    ]
+
+
+def _exchange(rank: int, node: Node) -> Exchange:
+    found = problems_of_node(node)
+    if found:
+        raise ModelError(f"rank {rank}: {found[0]}")
+    if node.op == SEND:
+        return Exchange(rank, node, SendOptions.of(node), None)
+    return Exchange(rank, node, None, RecvOptions.of(node))
+
+
+def check_transfers(programs: Programs) -> list[str]:
     """Points 1 and 2: sends and receives match, and receives fill their results."""
     problems: list[str] = []
-    sends: dict[int, tuple[int, SendOptions, Value]] = {}
-    for rank, graph in enumerate(graphs):
-        for node in _nodes(graph, SEND):
-            options = SendOptions.of(node)
-            if options.channel in sends:
-                problems.append(f"channel {options.channel} is sent twice")
-            sends[options.channel] = rank, options, node.input(0)
-            held = _placed(options.origin, node.input(0).shape)
-            if not held.contains(options.box):
-                problems.append(f"rank {rank}: SEND {options.channel} sends {options.box} of {held}")
-            problems += [
-                f"rank {rank}: SEND {options.channel} goes to rank {to}"
-                for to in options.to
-                if to == rank or to >= len(graphs)
-            ]
+    sends: dict[int, Exchange] = {}
     received: dict[int, list[int]] = defaultdict(list)
-    for rank, graph in enumerate(graphs):
-        for node in _nodes(graph, RECV):
-            recv = RecvOptions.of(node)
-            for piece in recv.pieces:
-                received[piece.channel].append(rank)
-                text = _mismatch(piece, recv.tensor, node.output, sends.get(piece.channel))
-                if text:
-                    problems.append(f"rank {rank}: RECV of channel {piece.channel} {text}")
-            if node.outputs:
-                problems += _fill_problems(rank, node, recv)
-    for channel, (rank, options, _) in sends.items():
-        if sorted(received[channel]) != sorted(options.to):
+    steps = [step for program in programs for step in program]
+    for step in steps:
+        if step.send is not None:
+            if step.send.channel in sends:
+                problems.append(f"channel {step.send.channel} is sent twice")
+            sends[step.send.channel] = step
+            problems += [
+                f"rank {step.rank}: SEND {step.send.channel} goes to rank {to}"
+                for to in step.send.to
+                if to == step.rank or to >= len(programs)
+            ]
+    for step in steps:
+        for piece in step.recv.pieces if step.recv else ():
+            received[piece.channel].append(step.rank)
+            text = _mismatch(step, piece, sends.get(piece.channel))
+            if text:
+                problems.append(f"rank {step.rank}: RECV of channel {piece.channel} {text}")
+        if step.recv is not None and step.recv.add:
+            problems += _sum_problems(step.rank, step.node, step.recv)
+    for channel, step in sends.items():
+        if step.send and sorted(received[channel]) != sorted(step.send.to):
             problems.append(
-                f"channel {channel} goes from rank {rank} to {sorted(options.to)} but is received "
-                f"by {sorted(received[channel])}"
+                f"channel {channel} goes from rank {step.rank} to {sorted(step.send.to)} but is "
+                f"received by {sorted(received[channel])}"
             )
     return problems
 
 
-def _mismatch(
-    piece: RecvPiece, tensor: str, output: Value, sent: tuple[int, SendOptions, Value] | None
-) -> str | None:
-    if sent is None:
+def _mismatch(step: Exchange, piece: RecvPiece, sent: Exchange | None) -> str | None:
+    if sent is None or sent.send is None or step.recv is None:
         return "is never sent"
-    rank, options, x = sent
-    if rank != piece.source:
-        return f"expects rank {piece.source}, but rank {rank} sends it"
-    if options.box != piece.box or options.tensor != tensor:
+    if sent.rank != piece.source:
+        return f"expects rank {piece.source}, but rank {sent.rank} sends it"
+    box = sent.send.box_for(step.rank)
+    if box != piece.box or sent.send.tensor != step.recv.tensor:
         return (
-            f"expects {piece.box} of {tensor!r}, but {options.box} of {options.tensor!r} is sent"
+            f"expects {piece.box} of {step.recv.tensor!r}, but {box} of {sent.send.tensor!r} is "
+            "sent"
         )
-    if x.dtype is not output.dtype:
-        return f"expects {output.dtype.value}, but {x.dtype.value} is sent"
+    x, y = sent.node.input(0), step.node.output
+    if x.dtype is not y.dtype:
+        return f"expects {y.dtype.value}, but {x.dtype.value} is sent"
     return None
 
 
-def _fill_problems(rank: int, node: Node, recv: RecvOptions) -> list[str]:
-    name, shape = node.output.name, node.output.shape
-    boxes = [piece.box.relative_to(recv.origin) for piece in recv.pieces]
-    if recv.local is not None:
-        held = _placed(recv.local_origin, node.input(0).shape)
-        if not held.contains(recv.local):
-            return [f"rank {rank}: RECV {name!r} copies {recv.local} of {held}"]
-        boxes.append(recv.local.relative_to(recv.origin))
-    if recv.add:
-        partial = [box for box in boxes if box != Box.whole(shape)]
-        return [f"rank {rank}: RECV {name!r} adds only {box}" for box in partial]
-    if not is_partition(boxes, shape):
-        return [f"rank {rank}: RECV {name!r} does not fill {Box.whole(shape)} exactly once"]
-    return []
+def _sum_problems(rank: int, node: Node, recv: RecvOptions) -> list[str]:
+    """Sums are of whole boxes, each from another rank (tiling is what placing is checked for)."""
+    boxes = [piece.box for piece in recv.pieces] + ([recv.local] if recv.local else [])
+    whole = _placed(recv.origin, node.output.shape)
+    problems = [
+        f"rank {rank}: RECV {node.output.name!r} adds only {box}" for box in boxes if box != whole
+    ]
+    if len({piece.source for piece in recv.pieces}) != len(recv.pieces):
+        problems.append(f"rank {rank}: RECV {node.output.name!r} adds one rank's sums twice")
+    return problems
 
 
 def check_coverage(whole: Graph, devices: Sequence[DeviceGraph]) -> list[str]:
@@ -139,7 +173,7 @@ def _list(boxes: Sequence[Box]) -> str:
     return ", ".join(map(str, boxes)) or "nothing"
 
 
-def check_labels(devices: Sequence[DeviceGraph]) -> list[str]:
+def check_labels(devices: Sequence[DeviceGraph], programs: Programs) -> list[str]:
     """What is said of local tensors, by the table of shards and by SEND and RECV, is true."""
     problems = []
     for device in devices:
@@ -150,34 +184,31 @@ def check_labels(devices: Sequence[DeviceGraph]) -> list[str]:
                     f"rank {device.rank}: {value.name!r} has shape {list(value.shape)}, but is "
                     f"said to be {shard.box} of {shard.tensor!r}"
                 )
-        for node in device.graph.nodes:
-            if node.op == SEND:
-                x, options = node.input(0), SendOptions.of(node)
-                claim = options.tensor, _placed(options.origin, x.shape)
-            elif node.op == RECV and node.outputs:
-                x, recv = node.output, RecvOptions.of(node)
-                claim = recv.tensor, _placed(recv.origin, x.shape)
-            else:
-                continue
-            shard = device.shards.get(x.name)
-            if shard is not None and (shard.tensor, shard.box) != claim:
-                problems.append(
-                    f"rank {device.rank}: {node.op} calls {x.name!r} {claim[1]} of {claim[0]!r}, "
-                    f"but it is {shard.box} of {shard.tensor!r}"
-                )
+    for step in (step for program in programs for step in program):
+        options = step.send or step.recv
+        if options is None or (step.recv and not step.node.outputs):
+            continue
+        x = step.node.input(0) if step.send else step.node.output
+        claim = options.tensor, _placed(options.origin, x.shape)
+        shard = devices[step.rank].shards.get(x.name)
+        if shard is not None and (shard.tensor, shard.box) != claim:
+            problems.append(
+                f"rank {step.rank}: {step.node.op} calls {x.name!r} {claim[1]} of {claim[0]!r}, "
+                f"but it is {shard.box} of {shard.tensor!r}"
+            )
     return problems
 
 
-def check_lifetimes(graphs: Sequence[Graph]) -> list[str]:
-    """Point 4: each SEND's operand is an operand of a RECV that comes after it."""
+def check_lifetimes(programs: Programs) -> list[str]:
+    """Point 4: each SEND's operand is a pending operand of a RECV that comes after it."""
     problems = []
-    for rank, graph in enumerate(graphs):
+    for rank, program in enumerate(programs):
         waiting: dict[Value, int] = {}
-        for node in graph.nodes:
-            if node.op == SEND:
-                waiting[node.input(0)] = SendOptions.of(node).channel
-            elif node.op == RECV:
-                for value in node.operands:
+        for step in program:
+            if step.send is not None:
+                waiting[step.node.input(0)] = step.send.channel
+            else:
+                for value in step.pending:
                     waiting.pop(value, None)
         problems += [
             f"rank {rank}: nothing keeps {value.name!r} alive until SEND {channel} has left"
@@ -186,13 +217,10 @@ def check_lifetimes(graphs: Sequence[Graph]) -> list[str]:
     return problems
 
 
-def check_progress(graphs: Sequence[Graph]) -> list[str]:
+def check_progress(programs: Programs) -> list[str]:
     """Point 5: run all ranks with zero buffering; each that never ends is a violation."""
-    programs = [
-        [node for node in graph.nodes if node.op in (SEND, RECV)] for graph in graphs
-    ]
     at = [0] * len(programs)
-    posted: dict[Value, list[SendOptions]] = defaultdict(list)
+    posted: dict[tuple[int, Value], list[SendOptions]] = defaultdict(list)
     sent: set[int] = set()
     receiving: dict[int, set[int]] = defaultdict(set)
     moved = True
@@ -200,44 +228,38 @@ def check_progress(graphs: Sequence[Graph]) -> list[str]:
         moved = False
         for rank, program in enumerate(programs):
             while at[rank] < len(program):
-                node = program[at[rank]]
-                if node.op == SEND:
-                    options = SendOptions.of(node)
-                    posted[node.input(0)].append(options)
-                    sent.add(options.channel)
-                elif not _passes(rank, node, sent, receiving, posted):
+                step = program[at[rank]]
+                if step.send is not None:
+                    posted[rank, step.node.input(0)].append(step.send)
+                    sent.add(step.send.channel)
+                elif not _passes(step, sent, receiving, posted):
                     break
                 at[rank] += 1
                 moved = True
     return [
-        f"rank {rank} waits for ever in {programs[rank][at[rank]].name!r}"
-        for rank in range(len(programs))
-        if at[rank] < len(programs[rank])
+        f"rank {rank} waits for ever in {program[at[rank]].node.name!r}"
+        for rank, program in enumerate(programs)
+        if at[rank] < len(program)
     ]
 
 
 def _passes(
-    rank: int,
-    node: Node,
+    step: Exchange,
     sent: set[int],
     receiving: dict[int, set[int]],
-    posted: dict[Value, list[SendOptions]],
+    posted: dict[tuple[int, Value], list[SendOptions]],
 ) -> bool:
     """Whether a RECV is done: its pieces are posted, and what it waits for has been taken."""
-    pieces = RecvOptions.of(node).pieces
-    for piece in pieces:
-        receiving[piece.channel].add(rank)
-    if any(piece.channel not in sent for piece in pieces):
+    assert step.recv is not None
+    for piece in step.recv.pieces:
+        receiving[piece.channel].add(step.rank)
+    if any(piece.channel not in sent for piece in step.recv.pieces):
         return False
     return all(
-        set(options.to) <= receiving[options.channel]
-        for value in node.operands
-        for options in posted.get(value, ())
+        receiving[options.channel].issuperset(options.to)
+        for value in step.pending
+        for options in posted.get((step.rank, value), ())
     )
-
-
-def _nodes(graph: Graph, op: str) -> list[Node]:
-    return [node for node in graph.nodes if node.op == op]
 
 
 def _placed(origin: Sequence[int], shape: Sequence[int]) -> Box:

@@ -47,7 +47,7 @@ def halo_send(x: Value, **changes: Any) -> Node:
         "channel": 300,
         "to": [1, 2],
         "tensor": "whole",
-        "box": Box(((0, 1), (11, 12), (0, 6), (0, 3))),
+        "boxes": [Box(((0, 1), (11, 12), (0, 6), (0, 3)))] * 2,
         "origin": (0, 8, 0, 0),
         "name": "send",
     }
@@ -74,8 +74,9 @@ def test_send_and_recv_survive_a_file() -> None:
     send, recv = read_model(write_model(graph)).nodes
     assert (send.attrs, recv.attrs) == (graph.nodes[0].attrs, graph.nodes[1].attrs)
     assert custom.SendOptions.of(send) == custom.SendOptions(
-        300, (1, 2), "whole", Box(((0, 1), (11, 12), (0, 6), (0, 3))), (0, 8, 0, 0)
+        300, (1, 2), "whole", (Box(((0, 1), (11, 12), (0, 6), (0, 3))),) * 2, (0, 8, 0, 0)
     )
+    assert len(send.attrs.integers("boxes")) == 8  # a multicast stores its box once
     assert custom.RecvOptions.of(recv) == custom.RecvOptions(
         "whole",
         (0, 7, 0, 0),
@@ -136,11 +137,11 @@ def test_options_are_small() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"box": Box(((0, 1), (11, 13), (0, 6), (0, 3)))}, "lies outside"),
-        ({"box": Box(((0, 1), (7, 8), (0, 6), (0, 3)))}, "lies outside"),
-        ({"box": Box(((0, 1), (9, 9), (0, 6), (0, 3)))}, "which is empty"),
-        ({"box": Box(((0, 1), (9, 10)))}, "'box' has 4 bounds for 4 dimensions"),
-        ({"origin": (0, 8)}, "'box' has 8 bounds for 2 dimensions"),
+        ({"boxes": [Box(((0, 1), (11, 13), (0, 6), (0, 3)))]}, "lies outside"),
+        ({"boxes": [Box(((0, 1), (7, 8), (0, 6), (0, 3)))]}, "lies outside"),
+        ({"boxes": [Box(((0, 1), (9, 9), (0, 6), (0, 3)))]}, "which is empty"),
+        ({"boxes": [Box(((0, 1), (9, 10)))]}, "'boxes' has 4 bounds, not 8 for each box"),
+        ({"origin": (0, 8)}, "origin has 2 coordinates"),
         ({"to": []}, "one or more different ranks"),
         ({"to": [1, 1]}, "one or more different ranks"),
         ({"channel": -1}, "'channel' is -1"),

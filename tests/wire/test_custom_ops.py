@@ -20,7 +20,7 @@ SEND: dict[str, AttrValue] = {
     "channel": 7,
     "to": (0, 2),
     "tensor": "conv/Relu6",
-    "box": (0, 1, 3, 5),
+    "boxes": (0, 1, 3, 5),
     "origin": (0, 2),
 }
 
@@ -65,8 +65,8 @@ def test_what_encode_wrote_decode_reads(data: st.DataObject) -> None:
         ({"to": 3}, "option 'to' is 3, not a vector of integers"),
         ({"to": (0, 255)}, "option 'to' has an element that is 255, not within 0..254"),
         ({"to": (0, "1")}, "option 'to' has an element that is '1', not an integer"),
-        ({"box": "0:1"}, "option 'box' is '0:1', not a vector"),
-        ({"box": (0, -1)}, "option 'box' has an element that is -1"),
+        ({"boxes": "0:1"}, "option 'boxes' is '0:1', not a vector"),
+        ({"boxes": (0, -1)}, "option 'boxes' has an element that is -1"),
         ({"tensor": 3}, "option 'tensor' is 3, not a string"),
     ],
 )

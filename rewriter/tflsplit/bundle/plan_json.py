@@ -134,7 +134,7 @@ def traffic_bytes(graph: Graph) -> tuple[int, int]:
     for node in graph.nodes:
         if node.op == wire.SEND:
             options = SendOptions.of(node)
-            sent += options.box.size * node.input(0).dtype.itemsize * len(options.to)
+            sent += options.payload_elements * node.input(0).dtype.itemsize
         elif node.op == wire.RECV and node.outputs:
             pieces = RecvOptions.of(node).pieces
             received += sum(p.box.size for p in pieces) * node.output.dtype.itemsize

@@ -49,16 +49,20 @@ def send(
     channel: int,
     to: Sequence[int],
     tensor: str,
-    box: Box,
+    boxes: Sequence[Box],
     origin: Sequence[int],
     name: str,
 ) -> Node:
-    """Post elements ``box`` (coordinates of the whole tensor) of ``x`` to the ranks ``to``."""
+    """Post ``boxes[i]`` (coordinates of the whole tensor) of ``x`` to the rank ``to[i]``.
+
+    Equal boxes for all ranks are stored once: a multicast.
+    """
+    distinct = list(boxes[:1] if len(set(boxes)) == 1 else boxes)
     options: dict[str, AttrValue] = {
         "channel": channel,
         "to": tuple(to),
         "tensor": tensor,
-        "box": box.flat(),
+        "boxes": tuple(bound for box in distinct for bound in box.flat()),
         "origin": tuple(origin),
     }
     return _node(wire.SEND, (x,), (), wire.encode(wire.SEND, options), name)

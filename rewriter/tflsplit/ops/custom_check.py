@@ -46,8 +46,11 @@ def _send(node: Node) -> Iterator[str]:
     x = node.input(0)
     if len(x.shape) != len(options.origin):
         yield f"origin has {len(options.origin)} coordinates, {x!r} has {len(x.shape)} dimensions"
-    elif not Box.whole(x.shape).contains(options.box.relative_to(options.origin)):
-        yield f"box {options.box} lies outside {x!r} at {options.origin}"
+    else:
+        held = Box.whole(x.shape)
+        for box in options.boxes:
+            if not held.contains(box.relative_to(options.origin)):
+                yield f"box {box} lies outside {x!r} at {options.origin}"
 
 
 def _recv(node: Node) -> Iterator[str]:

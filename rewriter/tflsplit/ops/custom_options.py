@@ -78,7 +78,7 @@ def activation_of(node: Node) -> Pair:
 
 @dataclass(frozen=True)
 class SendOptions:
-    """Options of SEND: elements ``box`` of the whole tensor ``tensor`` go to the ranks ``to``.
+    """Options of SEND: ``boxes[i]`` of the whole tensor ``tensor`` goes to the rank ``to[i]``.
 
     channel: names the transfer; one SEND per channel in a plan.
     origin: coordinates in the whole tensor of element 0 of the operand.
@@ -87,7 +87,7 @@ class SendOptions:
     channel: int
     to: tuple[int, ...]
     tensor: str
-    box: Box
+    boxes: tuple[Box, ...]
     origin: tuple[int, ...]
 
     @classmethod
@@ -95,11 +95,23 @@ class SendOptions:
         """The options of a node; ModelError if they are malformed."""
         options = wire.decode(node)
         origin = cast(_Ints, options["origin"])
-        box = _box(node, "box", cast(_Ints, options["box"]), len(origin))
         to = cast(_Ints, options["to"])
         if not to or len(set(to)) != len(to):
             raise _malformed(node, "'to' must name one or more different ranks")
-        return cls(cast(int, options["channel"]), to, cast(str, options["tensor"]), box, origin)
+        boxes = _boxes(node, cast(_Ints, options["boxes"]), len(origin))
+        if len(boxes) not in (1, len(to)):
+            raise _malformed(node, "'boxes' must hold one box, or one for each rank in 'to'")
+        boxes = boxes * len(to) if len(boxes) == 1 else boxes
+        return cls(cast(int, options["channel"]), to, cast(str, options["tensor"]), boxes, origin)
+
+    def box_for(self, rank: int) -> Box | None:
+        """What goes to a rank; None if nothing does."""
+        return self.boxes[self.to.index(rank)] if rank in self.to else None
+
+    @property
+    def payload_elements(self) -> int:
+        """Elements that all destinations together receive."""
+        return sum(box.size for box in self.boxes)
 
 
 @dataclass(frozen=True)
@@ -168,8 +180,13 @@ def _pieces(
 ) -> tuple[RecvPiece, ...]:
     if len(sources) != len(channels) or len(boxes) != 2 * ndim * len(channels):
         raise _malformed(node, "'channels', 'from' and 'boxes' do not describe the same pieces")
+    return tuple(map(RecvPiece, channels, sources, _boxes(node, boxes, ndim)))
+
+
+def _boxes(node: Node, flat: _Ints, ndim: int) -> tuple[Box, ...]:
     step = 2 * ndim
-    return tuple(
-        RecvPiece(channel, source, _box(node, "boxes", boxes[i * step : (i + 1) * step], ndim))
-        for i, (channel, source) in enumerate(zip(channels, sources, strict=True))
-    )
+    if not flat:
+        return ()
+    if not step or len(flat) % step:
+        raise _malformed(node, f"'boxes' has {len(flat)} bounds, not {step} for each box")
+    return tuple(_box(node, "boxes", flat[i : i + step], ndim) for i in range(0, len(flat), step))

@@ -6,6 +6,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +31,7 @@ class Box:
         """Nothing of a tensor with ``ndim`` dimensions (``ndim`` >= 1)."""
         return cls(((0, 0),) * ndim)
 
-    @property
+    @cached_property
     def shape(self) -> tuple[int, ...]:
         """Extent along every dimension."""
         return tuple(max(0, stop - start) for start, stop in self.intervals)
@@ -40,7 +41,7 @@ class Box:
         """Where the box begins."""
         return tuple(start for start, _ in self.intervals)
 
-    @property
+    @cached_property
     def size(self) -> int:
         """Number of elements."""
         return math.prod(self.shape)
@@ -59,6 +60,8 @@ class Box:
 
     def intersect(self, other: Box) -> Box:
         """The common part; empty (all zero) if there is none."""
+        if self.is_empty or other.is_empty:
+            return self if self.is_empty else other
         common = Box(
             tuple(
                 (max(a0, b0), min(a1, b1))
@@ -111,10 +114,20 @@ class Box:
 
 def is_partition(boxes: Sequence[Box], shape: Sequence[int]) -> bool:
     """Whether every element of a tensor of ``shape`` lies in exactly one of ``boxes``."""
-    count: NDArray[np.uint8] = np.zeros(tuple(shape), np.uint8)
+    return bool((_counts(boxes, shape) == 1).all())
+
+
+def covers(boxes: Sequence[Box], shape: Sequence[int]) -> bool:
+    """Whether every element of a tensor of ``shape`` lies in one or more of ``boxes``."""
+    return bool((_counts(boxes, shape) >= 1).all())
+
+
+def _counts(boxes: Sequence[Box], shape: Sequence[int]) -> NDArray[np.int16]:
+    """In how many boxes each element lies; a box that sticks out counts nowhere (-1)."""
+    count: NDArray[np.int16] = np.zeros(tuple(shape), np.int16)
     for box in boxes:
         if not Box.whole(shape).contains(box):
-            return False
+            return np.full(tuple(shape), -1, np.int16)
         if not box.is_empty:
             count[box.slices] += 1
-    return bool((count == 1).all())
+    return count

@@ -167,10 +167,14 @@ class _Chooser:
         return self._channel_ways(), "weights are cut; the cheapest of the channel ways"
 
     def _enough(self, node: Node, way: Way) -> bool:
-        """Whether every device that takes part gets at least one step."""
+        """Whether at least half of the devices that take part get a step.
+
+        With fewer, rows would leave most devices idle; asking for all would push layers to
+        channels, which move whole maps, as soon as there is one device too many.
+        """
         active = sum(share > 0 for share in self.shares)
         return any(
-            way_of(factor) is way and factor.size >= active
+            way_of(factor) is way and 2 * factor.size >= active
             for factor in rule_of(node).factors(node)
         )
 

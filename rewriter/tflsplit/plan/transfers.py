@@ -9,8 +9,8 @@ S_0 ... S_{n-1} lie on the ranks; what it lacks is B ∩ S_k from each other ran
     broadcast, gather whole on one rank -> many / many -> whole on one rank
     reduce_scatter    partial sums -> channels    each rank gets its box of every partial
 
-so the bytes are the fewest that the two layouts allow.  Equal boxes of one shard that several
-ranks need make one SEND with several destinations.
+so the bytes are the fewest that the two layouts allow.  All that a rank gives of one tensor before
+one node is one SEND: equal boxes are a multicast, different ones a scatter.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from tflsplit.plan.layout import Layouts, NodeShards, Read
 
 @dataclass(frozen=True)
 class Transfer:
-    """One SEND: ``box`` of ``value``, from ``source`` to each of ``to``.
+    """One SEND: ``boxes[i]`` of ``value``, from ``source`` to ``to[i]``.
 
     position: the node before which it is posted (after which, for partial sums).
     """
@@ -36,13 +36,13 @@ class Transfer:
     value: Value
     source: int
     to: tuple[int, ...]
-    box: Box
+    boxes: tuple[Box, ...]
     itemsize: int
 
     @property
     def payload_bytes(self) -> int:
-        """Bytes that one destination receives."""
-        return self.box.size * self.itemsize
+        """Bytes that all destinations together receive."""
+        return sum(box.size for box in self.boxes) * self.itemsize
 
 
 @dataclass(frozen=True)
@@ -132,20 +132,22 @@ def _exchange(
     channels: Iterator[int],
 ) -> None:
     owned = layouts.owned[value]
-    destinations: dict[tuple[int, Box], list[int]] = defaultdict(list)
-    for rank, need in needs.items():
-        for source, shard in enumerate(owned):
-            part = shard.intersect(need)
-            if source != rank and not part.is_empty:
-                destinations[source, part].append(rank)
     pieces: dict[int, list[tuple[int, int, Box]]] = defaultdict(list)
-    for (source, part), to in sorted(destinations.items(), key=lambda item: item[0][0]):
-        channel = next(channels)
-        result.sends[position].append(
-            Transfer(channel, position, value, source, tuple(to), part, value.dtype.itemsize)
-        )
-        for rank in to:
-            pieces[rank].append((channel, source, part))
+    for source, shard in enumerate(owned):
+        if shard.is_empty:
+            continue
+        parts = {
+            rank: part
+            for rank, need in needs.items()
+            if rank != source and not (part := shard.intersect(need)).is_empty
+        }
+        if parts:
+            transfer = Transfer(
+                next(channels), position, value, source, *_split(parts), value.dtype.itemsize
+            )
+            result.sends[position].append(transfer)
+            for rank, part in parts.items():
+                pieces[rank].append((transfer.channel, source, part))
     for rank, need in needs.items():
         local = owned[rank].intersect(need)
         result.assemblies[position].append(
@@ -162,19 +164,21 @@ def _reduce_scatter(
 ) -> None:
     value = shards.node.output
     adders = [rank for rank, piece in enumerate(shards.pieces) if not piece.is_empty]
-    for rank, kept in enumerate(layouts.owned[value]):
-        if kept.is_empty:
-            continue
-        pieces = []
-        for source in adders:
-            if source == rank:
-                continue
-            channel = next(channels)
-            result.partial_sends[position].append(
-                Transfer(channel, position, value, source, (rank,), kept, 4)
-            )
-            pieces.append((channel, source, kept))
-        local = kept if rank in adders else kept.intersect(Box.empty(len(kept.intervals)))
+    kept = {rank: box for rank, box in enumerate(layouts.owned[value]) if not box.is_empty}
+    pieces: dict[int, list[tuple[int, int, Box]]] = defaultdict(list)
+    for source in adders:
+        parts = {rank: box for rank, box in kept.items() if rank != source}
+        if parts:
+            transfer = Transfer(next(channels), position, value, source, *_split(parts), 4)
+            result.partial_sends[position].append(transfer)
+            for rank, part in parts.items():
+                pieces[rank].append((transfer.channel, source, part))
+    for rank, box in kept.items():
+        local = box if rank in adders else Box.empty(len(box.intervals))
         result.sums[position].append(
-            Assembly(position, value, rank, kept, local, tuple(pieces))
+            Assembly(position, value, rank, box, local, tuple(pieces[rank]))
         )
+
+
+def _split(parts: dict[int, Box]) -> tuple[tuple[int, ...], tuple[Box, ...]]:
+    return tuple(parts), tuple(parts.values())

@@ -18,8 +18,8 @@ from tflsplit.runtime.steps import KernelStep, RecvStep, SendStep, Step
 class Transport(Protocol):
     """What carries boxes between devices."""
 
-    def post(self, channel: int, to: Sequence[int], data: Array) -> None:
-        """Start sending an array; returns at once."""
+    def post(self, channel: int, to: int, data: Array) -> None:
+        """Start sending an array to a rank; returns at once."""
 
     def take(self, channel: int, source: int) -> bytes | None:
         """The bytes of a box that has arrived, or None if it has not yet."""
@@ -62,10 +62,11 @@ class Device:
         return [self.values[value] for value in self.graph.outputs]
 
     def _send(self, step: SendStep) -> None:
-        box = step.options.box.relative_to(step.options.origin)
-        data = np.ascontiguousarray(self.values[step.node.input(0)][box.slices])
-        self.sent_bytes += data.nbytes * len(step.options.to)
-        self.transport.post(step.options.channel, step.options.to, data)
+        options, x = step.options, self.values[step.node.input(0)]
+        for rank, box in zip(options.to, options.boxes, strict=True):
+            data = np.ascontiguousarray(x[box.relative_to(options.origin).slices])
+            self.sent_bytes += data.nbytes
+            self.transport.post(options.channel, rank, data)
 
     def _receive(self, step: RecvStep, output: Value) -> Iterator[None]:
         options = step.options

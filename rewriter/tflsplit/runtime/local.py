@@ -32,9 +32,8 @@ class _Port:
     boxes: Mailboxes
     rank: int
 
-    def post(self, channel: int, to: Sequence[int], data: Array) -> None:
-        for rank in to:
-            self.boxes.waiting[channel, rank] = data.tobytes()
+    def post(self, channel: int, to: int, data: Array) -> None:
+        self.boxes.waiting[channel, to] = data.tobytes()
 
     def take(self, channel: int, source: int) -> bytes | None:
         return self.boxes.waiting.pop((channel, self.rank), None)

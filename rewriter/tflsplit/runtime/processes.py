@@ -55,14 +55,13 @@ class SocketTransport:
         for peer, link in peers.items():
             threading.Thread(target=self._read, args=(peer, link), daemon=True).start()
 
-    def post(self, channel: int, to: Sequence[int], data: Array) -> None:
-        """Start sending an array; returns once the operating system has taken it."""
+    def post(self, channel: int, to: int, data: Array) -> None:
+        """Start sending an array to a rank; returns once the operating system has taken it."""
         payload = data.tobytes()
-        for rank in to:
-            try:
-                self._peers[rank].sendall(_HEADER.pack(channel, len(payload)) + payload)
-            except OSError:
-                raise LinkError(f"rank {self._rank}: rank {rank} has gone") from None
+        try:
+            self._peers[to].sendall(_HEADER.pack(channel, len(payload)) + payload)
+        except OSError:
+            raise LinkError(f"rank {self._rank}: rank {to} has gone") from None
 
     def take(self, channel: int, source: int) -> bytes | None:
         """The bytes of a box; waits for it, LinkError if its sender is silent or gone."""

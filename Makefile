@@ -37,7 +37,7 @@ $(VENV)/.installed: pyproject.toml
 	  || { echo "tflsplit needs Python 3.10 or later; name one with PYTHON=python3.x" >&2; exit 2; }
 	@$(PYTHON) -m venv $(VENV) \
 	  || { echo "no venv module: on Debian and Ubuntu, apt install python3-venv" >&2; exit 2; }
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[host,dev]'
+	@$(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check --editable '.[host,dev]'
 	@touch $@
 
 demo: $(MODEL) | $(VENV)/.installed
@@ -56,7 +56,7 @@ $(MOBILENET): | $(VENV)/.installed
 .venv-tensorflow/.installed: pyproject.toml
 	@echo "setting up .venv-tensorflow (once; some minutes on a slow line)"
 	@$(PYTHON) -m venv .venv-tensorflow
-	@.venv-tensorflow/bin/python -m pip install --quiet --disable-pip-version-check \
+	@.venv-tensorflow/bin/python -m pip install --quiet --quiet --disable-pip-version-check \
 	  --editable '.[tensorflow]'
 	@touch $@
 

@@ -2,48 +2,90 @@
 """What tflsplit's own operators keep in the arena: the budget that the firmware keeps to.
 
 The kernels read multipliers and shifts from constant tensors in flash, so none of them has tables
-per channel.  ``OP_DATA`` is the parsed options and the zero points, as fields of
-``abi.struct_layout``; ``init`` allocates it.  The firmware asserts at compile time that its structs
-are no larger, so an estimate with them is an upper bound.
+per channel.  ``OP_DATA`` is what ``init`` allocates, as fields of ``abi.struct_layout``: the
+parameter structs of ``split_kernels/params.h`` (tests/memory/test_custom.py compiles them) and, for
+the transfers, what is left to remember when the options stay in flash.  A firmware that keeps more
+must raise the budget here; one that keeps less needs a little less than predicted.
 """
 
 from __future__ import annotations
 
-from tflsplit.ir import Node
+from tflsplit.ir import Attrs, Node
 from tflsplit.memory import cmsis_nn
 from tflsplit.memory.abi import Abi
 from tflsplit.memory.kernels import Prepare, Prepared
 from tflsplit.wire import custom_ops as wire
 
-_WINDOW = "hhhh hhhh"  # stride, dilation, four pads: 16 bit each
-_CLAMP = "bb"  # smallest and largest result
-_ZERO_POINTS = "ii"
+WINDOW_PARAMS = "iii i iii iii ii ii iiii i"
+FULLY_CONNECTED_PARAMS = "iiii"
+REQUANTIZATION = "PPP iii"
+_SCRATCH = "i"  # the number of a scratch buffer
 
 OP_DATA: dict[str, str] = {
-    # Where the options are (their boxes are read in place), how long they are, the transfer's
-    # state, channel and size.
-    wire.SEND: "P i i i i",
-    # The same, and the number of pieces that are still missing.
-    wire.RECV: "P i i i i i",
-    wire.CONV_2D: f"{_WINDOW} {_CLAMP} {_ZERO_POINTS} i",
-    wire.DEPTHWISE_CONV_2D: f"{_WINDOW} {_CLAMP} {_ZERO_POINTS} i",
-    wire.PARTIAL_CONV_2D: f"{_WINDOW} i i",
-    wire.PARTIAL_FULLY_CONNECTED: "i",
-    wire.REQUANTIZE: f"{_CLAMP} i",
+    # Where the options are and how long, the communicator's handle of the transfer, its size.
+    wire.SEND: "Pi P ii",
+    # The same, and what is still missing.
+    wire.RECV: "Pi P iii",
+    wire.CONV_2D: f"{{{WINDOW_PARAMS}}} {{{REQUANTIZATION}}} {_SCRATCH}",
+    wire.DEPTHWISE_CONV_2D: f"{{{WINDOW_PARAMS}}} {{{REQUANTIZATION}}} {_SCRATCH}",
+    wire.PARTIAL_CONV_2D: f"{{{WINDOW_PARAMS}}} {_SCRATCH}",
+    wire.PARTIAL_FULLY_CONNECTED: f"{{{FULLY_CONNECTED_PARAMS}}}",
+    wire.REQUANTIZE: f"{{{REQUANTIZATION}}} ii",
 }
 
 
-def _im2col(node: Node, abi: Abi) -> Prepared:
+def _pair(attrs: Attrs, key: str) -> tuple[int, int]:
+    rows, columns = attrs.integers(key) or (1, 1)
+    return rows, columns
+
+
+def _is_pointwise(node: Node) -> bool:
     filters = node.input(1).shape
-    if filters[1:3] == (1, 1):
+    is_whole = filters[3] == node.input(0).shape[3]
+    return filters[1:3] == (1, 1) and is_whole and not any(node.attrs.integers("pads"))
+
+
+def _has_bias(node: Node) -> bool:
+    return node.inputs[2] is not None
+
+
+def _some(size_bytes: int) -> Prepared:
+    return Prepared((), (size_bytes,) if size_bytes else ())
+
+
+def _conv(node: Node, abi: Abi) -> Prepared:
+    """``cmsis::conv_2d_get_scratch_bytes``."""
+    filters, channels = node.input(1).shape, node.input(0).shape[3]
+    takes = _has_bias(node) or filters[3] == channels
+    if not takes or _is_pointwise(node):
         return Prepared()
-    return Prepared((), (cmsis_nn.im2col_bytes(node.input(0).shape[3], (filters[1], filters[2])),))
+    return _some(cmsis_nn.im2col_bytes(channels, (filters[1], filters[2])))
 
 
-# The portable kernels keep nothing more.
+def _depthwise(node: Node, abi: Abi) -> Prepared:
+    """``cmsis::depthwise_get_scratch_bytes``."""
+    x, filters = node.input(0).shape, node.input(1).shape
+    top, bottom, left, right = node.attrs.integers("pads") or (0, 0, 0, 0)
+    pads_fit = max(top, bottom) < filters[1] and max(left, right) < filters[2]
+    is_3x3 = filters[1:3] == (3, 3)
+    takes = x[3] == filters[3] and x[0] == 1 and _pair(node.attrs, "dilation") == (1, 1)
+    if not takes or not pads_fit or (is_3x3 and (right > 1 or max(top, left) <= 1)):
+        return Prepared()
+    return _some(2 * x[3] * filters[1] * filters[2])
+
+
+def _partial_conv(node: Node, abi: Abi) -> Prepared:
+    """``cmsis::partial_conv_2d_get_scratch_bytes``: two windows, gathered."""
+    if _is_pointwise(node) and _pair(node.attrs, "stride") == (1, 1):
+        return Prepared()
+    filters = node.input(1).shape
+    return _some(2 * filters[1] * filters[2] * node.input(0).shape[3])
+
+
+# The portable kernels need no scratch.
 PREPARE: dict[str, Prepare] = {}
-# Those that call CMSIS-NN gather one window at a time.
 CMSIS_NN_PREPARE: dict[str, Prepare] = {
-    wire.CONV_2D: _im2col,
-    wire.PARTIAL_CONV_2D: _im2col,
+    wire.CONV_2D: _conv,
+    wire.DEPTHWISE_CONV_2D: _depthwise,
+    wire.PARTIAL_CONV_2D: _partial_conv,
 }

@@ -22,10 +22,11 @@ def build_core() -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("w") as lock:  # pytest -n 2 comes here twice at once
         fcntl.flock(lock, fcntl.LOCK_EX)
-        for command in (
+        commands: tuple[list[str | Path], ...] = (
             ["cmake", "-S", ROOT / "tests" / "core", "-B", folder, "-DCMAKE_CXX_COMPILER=g++"],
             ["cmake", "--build", folder, "-j", "2"],
-        ):
+        )
+        for command in commands:
             run = subprocess.run(command, capture_output=True, text=True, check=False)
             assert run.returncode == 0, run.stdout[-3000:] + run.stderr[-6000:]
     return folder

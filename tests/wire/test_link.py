@@ -6,6 +6,7 @@ from __future__ import annotations
 import struct
 import zlib
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -100,7 +101,7 @@ def test_frames_arrive_once_and_in_order_under_faults(seed: int):
         ({"mtu_bytes": 512}, ErrorCode.MTU_MISMATCH),
     ],
 )
-def test_wrong_peer_is_refused_by_name(change: dict[str, int], code: ErrorCode):
+def test_wrong_peer_is_refused_by_name(change: dict[str, Any], code: ErrorCode):
     peer = replace(IDENTITY, **{"rank": 1, **change})
     pair = Pair(peer=peer)
     pair.run(100_000)

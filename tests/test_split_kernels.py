@@ -10,7 +10,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from tests.kernels.kernel_driver import WINDOW_FIELDS, KernelProcess, RefusedError, build
+from tests.kernels.kernel_driver import (
+    WINDOW_FIELDS,
+    CmsisNn,
+    KernelProcess,
+    RefusedError,
+    build,
+)
 from tests.ops.custom_cases import (
     Case,
     conv_2d_cases,
@@ -24,9 +30,10 @@ from tflsplit.ops.semantics import run_node
 from tflsplit.wire import custom_ops as wire
 
 
-@pytest.fixture(scope="module")
-def executable(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build(tmp_path_factory.mktemp("kernels"))
+@pytest.fixture(scope="module", params=["portable", "cmsis_nn"])
+def executable(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    cmsis_nn = CmsisNn.find("host") if request.param == "cmsis_nn" else None
+    return build(tmp_path_factory.mktemp("kernels"), cmsis_nn)
 
 
 @pytest.fixture(scope="module")

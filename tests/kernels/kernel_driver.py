@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -29,7 +30,7 @@ ROOT = Path(__file__).resolve().parents[2]
 KERNELS = ROOT / "tflm_app" / "lib" / "split_kernels"
 SANITIZERS = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-g"]
 # What a kernel may not rely on stays switched off, and every warning is an error.
-FLAGS = ["-std=c++17", "-O1", "-fno-exceptions", "-fno-rtti"]
+FLAGS = ["-std=c++17", "-fno-exceptions", "-fno-rtti"]
 WARNINGS = ["-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Werror"]
 
 _OPS = {
@@ -59,17 +60,45 @@ def compiler() -> str:
     return found
 
 
-def build(folder: Path, defines: Sequence[str] = (), includes: Sequence[Path] = ()) -> Path:
-    """The driver's executable, with the sanitizers."""
-    sources = [*sorted((KERNELS / "src").glob("*.cc")), ROOT / "tests" / "kernels" / "driver.cc"]
-    paths = [f"-I{KERNELS / 'include'}", *(f"-isystem{path}" for path in includes)]
+@dataclass(frozen=True)
+class CmsisNn:
+    """A CMSIS-NN that somebody built: its headers, and a static library for one target."""
+
+    include: Path
+    library: Path
+
+    @classmethod
+    def find(cls, target: str) -> CmsisNn:
+        """The one for ``target`` (``host`` or a board); skips the test where there is none."""
+        folder = Path(os.environ.get("TFLSPLIT_CMSIS_NN_DIR", "/nowhere"))
+        found = cls(folder / "Include", folder / "lib" / target / "libcmsis-nn.a")
+        if not (found.include / "arm_nnfunctions.h").is_file() or not found.library.is_file():
+            pytest.skip(
+                "needs CMSIS-NN 7 or later, built: a folder with its Include/ and "
+                f"lib/{target}/libcmsis-nn.a, named by TFLSPLIT_CMSIS_NN_DIR"
+            )
+        return found
+
+
+def build(folder: Path, cmsis_nn: CmsisNn | None = None) -> Path:
+    """The driver's executable for this host, with the sanitizers."""
     output = folder / "kernel_driver"
-    command = [compiler(), *FLAGS, *WARNINGS, *SANITIZERS, *defines, *paths]
+    compile_driver([compiler(), *WARNINGS, "-O1", *SANITIZERS], [], cmsis_nn, output)
+    return output
+
+
+def compile_driver(
+    command: Sequence[str], more: Sequence[str], cmsis_nn: CmsisNn | None, output: Path
+) -> None:
+    """Compile and link kernels and driver: ``command``, sources, CMSIS-NN, then ``more``."""
+    sources = [*sorted((KERNELS / "src").glob("*.cc")), ROOT / "tests" / "kernels" / "driver.cc"]
+    arguments = [*command, *FLAGS, f"-I{KERNELS / 'include'}", *map(str, sources)]
+    if cmsis_nn is not None:
+        arguments += ["-DTFLSPLIT_CMSIS_NN", f"-isystem{cmsis_nn.include}", str(cmsis_nn.library)]
     done = subprocess.run(
-        [*command, *map(str, sources), "-o", str(output)], capture_output=True, text=True
+        [*arguments, *more, "-o", str(output)], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    return output
 
 
 class KernelProcess:

@@ -145,7 +145,7 @@ def every_pad_cases(op: str, kernel: tuple[int, int], stride: int) -> Iterator[C
     rng = np.random.default_rng(0)
     depthwise = op == wire.DEPTHWISE_CONV_2D
     for pads in itertools.product((0, 1, 2), repeat=4):
-        options = WindowOptions((stride, stride), (1, 1), pads)
+        options = WindowOptions((stride, stride), (1, 1), (pads[0], pads[1], pads[2], pads[3]))
         x = Value("x", (1, 4, 5, 6), DType.INT8, Quantization((0.5,), (-7,)))
         extent = options.output_extent(x.shape, kernel)
         shape = (1, *kernel, 6) if depthwise else (6, *kernel, 6)

@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The kernels as compiled for Cortex-M give the same bits, on QEMU, and stay small."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.kernels.kernel_driver import (
+    FLAGS,
+    KERNELS,
+    ROOT,
+    WARNINGS,
+    CmsisNn,
+    compile_driver,
+    decode_answer,
+    encode_case,
+    message_of,
+)
+from tests.ops.custom_cases import (
+    Case,
+    conv_2d_cases,
+    depthwise_cases,
+    every_pad_cases,
+    partial_conv_2d_cases,
+    partial_fully_connected_cases,
+    requantize_cases,
+)
+from tflsplit.ops.semantics import run_node
+from tflsplit.wire import custom_ops as wire
+
+PLATFORM = ROOT / "tflm_app" / "platforms" / "mps2"
+COMPILER = "arm-none-eabi-g++"
+EMULATOR = "qemu-system-arm"
+# Cortex-M4, M7 (both with DSP instructions), M33, M55 (with MVE)
+BOARDS = ("mps2_an386", "mps2_an500", "mps2_an505", "mps3_an547")
+FLASH_LIMIT_BYTES = 6 * 1024
+
+
+def needs(program: str) -> str:
+    if not shutil.which(program):
+        packages = {COMPILER: "gcc-arm-none-eabi libnewlib-arm-none-eabi"}
+        pytest.skip(f"needs {program}: apt install {packages.get(program, program)}")
+    return program
+
+
+def board(name: str) -> dict[str, Any]:
+    settings_of_board = json.loads((PLATFORM / "boards" / f"{name}.json").read_text())["build"]
+    return {**settings_of_board, "cpu_flags": settings_of_board["cpu_flags"].split()}
+
+
+def build_for(name: str, cmsis_nn: CmsisNn | None, output: Path) -> None:
+    scripts = PLATFORM / "ldscripts"
+    target = board(name)
+    more = [
+        str(ROOT / "tests" / "kernels" / "cortex_m.cc"),
+        "--specs=rdimon.specs",
+        "-nostartfiles",
+        f"-L{scripts}",
+        f"-T{scripts / target['ldscript']}",
+        "-Wl,--defsym=end=__bss_end__",
+        "-Wl,--gc-sections",
+    ]
+    compile_driver(
+        [needs(COMPILER), *target["cpu_flags"], "-O2", "-ffunction-sections"],
+        more,
+        cmsis_nn,
+        output,
+    )
+
+
+@pytest.fixture(scope="module")
+def cases() -> list[Case]:
+    """Some hundred cases, always the same."""
+    found: list[Case] = []
+
+    @settings(max_examples=60, derandomize=True, database=None)
+    @given(
+        st.tuples(
+            conv_2d_cases(),
+            depthwise_cases(),
+            partial_conv_2d_cases(),
+            partial_fully_connected_cases(),
+            requantize_cases(max_channels=40),
+        )
+    )
+    def collect(some: tuple[Case, ...]) -> None:
+        found.extend(some)
+
+    collect()
+    found.extend(padded_cases())
+    return found
+
+
+def padded_cases() -> Iterator[Case]:
+    for op in (wire.CONV_2D, wire.DEPTHWISE_CONV_2D):
+        for kernel, stride in (((1, 1), 1), ((1, 1), 2), ((3, 3), 1), ((2, 5), 2)):
+            yield from every_pad_cases(op, kernel, stride)
+
+
+@pytest.mark.parametrize(
+    ("name", "kernels"),
+    [
+        ("mps2_an500", "portable"),
+        ("mps3_an547", "portable"),
+        *((name, "cmsis_nn") for name in BOARDS),
+    ],
+)
+def test_the_same_bits_on_cortex_m(
+    name: str, kernels: str, cases: list[Case], tmp_path: Path
+) -> None:
+    emulator = needs(EMULATOR)
+    cmsis_nn = CmsisNn.find(name) if kernels == "cmsis_nn" else None
+    build_for(name, cmsis_nn, tmp_path / "driver.elf")
+    messages = [encode_case(*message_of(case.node, case.arrays)) for case in cases]
+    (tmp_path / "cases.bin").write_bytes(b"".join(messages))
+    subprocess.run(
+        [
+            *(emulator, "-machine", board(name)["qemu_machine"], "-display", "none"),
+            *("-monitor", "none", "-serial", "null", "-kernel", "driver.elf"),
+            *("-semihosting-config", "enable=on,target=native"),
+        ],
+        cwd=tmp_path,
+        timeout=120,
+        check=True,
+    )
+    answers = io.BytesIO((tmp_path / "answers.bin").read_bytes())
+    for case in cases:
+        expected = run_node(case.node, case.arrays)
+        y = np.frombuffer(decode_answer(answers), expected.dtype).reshape(expected.shape)
+        np.testing.assert_array_equal(y, expected, strict=True)
+    assert not answers.read()
+
+
+def test_the_kernels_take_little_flash(tmp_path: Path) -> None:
+    """All five for a Cortex-M7, checks and their messages included."""
+    command = [needs(COMPILER), *board("mps2_an500")["cpu_flags"], "-Os", *FLAGS, *WARNINGS]
+    total = 0
+    for source in sorted((KERNELS / "src").glob("*.cc")):
+        target = tmp_path / f"{source.stem}.o"
+        arguments = [f"-I{KERNELS / 'include'}", "-c", str(source), "-o", str(target)]
+        subprocess.run([*command, *arguments], check=True)
+        listing = subprocess.run(
+            ["arm-none-eabi-size", str(target)], capture_output=True, text=True, check=True
+        )
+        text, data, bss = (int(field) for field in listing.stdout.splitlines()[1].split()[:3])
+        assert data == bss == 0  # no state
+        total += text
+    assert total <= FLASH_LIMIT_BYTES

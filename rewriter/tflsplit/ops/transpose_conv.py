@@ -91,7 +91,8 @@ class TransposeConvRule(OpRule):
         if not cut:
             return [_local(node, inputs, output, node.attrs.integer("padding"))]
         begin = [0, *(_margin(node, piece, dim) for dim in (1, 2)), 0]
-        shape = tuple(n + margin for n, margin in zip(output.shape, begin, strict=True))
+        least = tuple(n + margin for n, margin in zip(output.shape, begin, strict=True))
+        shape = (least[0], *(_natural(node, x, least[dim], dim) for dim in (1, 2)), least[3])
         wide = temporary(output, "wide", shape, output)
         return [_local(node, inputs, wide, Padding.VALID), sliced(wide, begin, output)]
 
@@ -122,6 +123,12 @@ def _margin(node: Node, piece: Piece, dim: int) -> int:
     assert box is not None
     first = _scattered(node, dim).first_result(box.intervals[dim][0])
     return piece.results[0].intervals[dim][0] - first
+
+
+def _natural(node: Node, x: Value, least: int, dim: int) -> int:
+    """Extent of the result that a local x makes without padding: LiteRT takes no other."""
+    scattered = _scattered(node, dim)
+    return max(least, (x.shape[dim] - 1) * scattered.stride + scattered.kernel)
 
 
 def _local(node: Node, inputs: Sequence[Value | None], output: Value, padding: int) -> Node:

@@ -6,7 +6,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,17 +30,17 @@ class Box:
         """Nothing of a tensor with ``ndim`` dimensions (``ndim`` >= 1)."""
         return cls(((0, 0),) * ndim)
 
-    @cached_property
+    @property
     def shape(self) -> tuple[int, ...]:
         """Extent along every dimension."""
-        return tuple(max(0, stop - start) for start, stop in self.intervals)
+        return tuple([max(0, stop - start) for start, stop in self.intervals])
 
     @property
     def origin(self) -> tuple[int, ...]:
         """Where the box begins."""
         return tuple(start for start, _ in self.intervals)
 
-    @cached_property
+    @property
     def size(self) -> int:
         """Number of elements."""
         return math.prod(self.shape)
@@ -49,7 +48,11 @@ class Box:
     @property
     def is_empty(self) -> bool:
         """Whether the box holds no element."""
-        return self.size == 0
+        # A plain loop: large clusters ask this a million times.
+        for start, stop in self.intervals:  # noqa: SIM110
+            if stop <= start:
+                return True
+        return False
 
     def contains(self, other: Box) -> bool:
         """Whether ``other`` lies inside (an empty box lies everywhere)."""

@@ -103,40 +103,55 @@ Job read_job() {
   return job;
 }
 
-// Starts nobody before every rank can reach every other one. That a node's own links are up says
-// nothing about those further on, and a frame for a link that is not up yet is dropped.
+// Keeps the ranks together. That a node's own links are up says nothing about those further on,
+// and a frame for a link that is not up yet is dropped; and who leaves no longer forwards.
 //   READY from all: every rank reaches this one.  ALL from all: every rank reaches every other.
+//   DONE from all: nobody needs this rank any more.
 class Barrier final : public split_core::DatagramHandler {
  public:
   void on_datagram(uint8_t source, uint16_t channel, split_core::ConstBytes) override {
     ready_ |= rank_bit(source);
-    if (channel == kAll) all_ |= rank_bit(source);
+    if (channel >= kAll) all_ |= rank_bit(source);
+    if (channel >= kDone) done_ |= rank_bit(source);
   }
 
-  void wait(const Job& job, Node& node) {
-    const uint64_t others = ((uint64_t{1} << job.world_size) - 1) & ~rank_bit(node.config().rank);
+  // Starts nobody before every rank can reach every other one.
+  void enter(const Job& job, Node& node) {
+    const uint64_t others = other_ranks(job);
     const uint32_t begin_us = split_port::clock().now_us();
     while (all_ != others) {
       if (split_port::clock().now_us() - begin_us > job.timeout_us) fail("a rank is missing");
-      announce(node, others);
-      rest(node);
+      announce(job, node, ready_ == others ? kAll : kReady);
     }
-    announce(node, others);  // whoever missed the last one gets it now: every way is open
+    announce(job, node, kAll);  // whoever missed the last one gets it now: every way is open
+  }
+
+  // Stays until the others are done too. The result is known already, so a lost goodbye is no
+  // failure: after a while everybody leaves.
+  void leave(const Job& job, Node& node) {
+    const uint32_t begin_us = split_port::clock().now_us();
+    while (done_ != other_ranks(job) && split_port::clock().now_us() - begin_us < job.timeout_us) {
+      announce(job, node, kDone);
+    }
+    for (int again = 0; again < kGoodbyes; ++again) announce(job, node, kDone);
   }
 
  private:
   static constexpr uint16_t kReady = 1;
   static constexpr uint16_t kAll = 2;
+  static constexpr uint16_t kDone = 3;
+  static constexpr int kGoodbyes = 10;
+  static constexpr uint32_t kRestUs = 20'000;
 
-  void announce(Node& node, uint64_t others) {
-    const uint16_t channel = ready_ == others ? kAll : kReady;
-    while (!node.communicator().send_datagram(others, channel, split_core::ConstBytes())) {
-      rest(node);
-    }
+  static uint64_t other_ranks(const Job& job) {
+    return ((uint64_t{1} << job.world_size) - 1) & ~rank_bit(static_cast<uint8_t>(job.rank));
   }
-  void rest(Node& node) {
+
+  // One datagram to all others, if there is room for one, and a rest in which bytes move.
+  void announce(const Job& job, Node& node, uint16_t channel) {
+    node.communicator().send_datagram(other_ranks(job), channel, split_core::ConstBytes());
     const uint32_t begin_us = split_port::clock().now_us();
-    while (split_port::clock().now_us() - begin_us < 20'000) {
+    while (split_port::clock().now_us() - begin_us < kRestUs) {
       node.poll();
       split_port::clock().idle();
     }
@@ -144,6 +159,7 @@ class Barrier final : public split_core::DatagramHandler {
 
   uint64_t ready_ = 0;
   uint64_t all_ = 0;
+  uint64_t done_ = 0;
 };
 
 Barrier g_barrier;
@@ -234,7 +250,7 @@ int split_app_main() {
   Node* const node = make_ring_node(job);
   if (node == nullptr) fail("split_core refuses this configuration");
   check(node->run_until_ready(job.timeout_us));
-  g_barrier.wait(job, *node);
+  g_barrier.enter(job, *node);
   print("READY all_gather: rank %lu\n", job.rank);
   const uint64_t begin_ticks = split_port::ticks();
   for (uint32_t round = 0; round < rounds; ++round) {
@@ -246,12 +262,6 @@ int split_app_main() {
   print("PASS all_gather: rank %lu of %lu, %lu bytes, %lu rounds in %lu ms\n", job.rank,
         job.world_size, job.total_bytes, rounds,
         elapsed * 1000 / split_port::ticks_per_second());
-  // The others may still need an acknowledgement repeated: stay until they have left too.
-  const uint32_t linger_begin_us = split_port::clock().now_us();
-  const auto linger_us = static_cast<uint32_t>(split_port::argument_or("linger_ms", 500)) * 1000;
-  while (split_port::clock().now_us() - linger_begin_us < linger_us) {
-    node->poll();
-    split_port::clock().idle();
-  }
+  g_barrier.leave(job, *node);
   return 0;
 }

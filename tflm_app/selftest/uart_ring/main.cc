@@ -3,7 +3,7 @@
 // other rank passes bytes on as they come, and rank 0 compares what returns. No byte may be
 // missing, changed or added. Shows that cables (or emulated UARTs) are wired as a ring.
 //
-// Arguments: rank, world_size, bytes (default 102400).
+// Arguments: rank, world_size, bytes (default 102400), silence_ms that count as an end (20000).
 #include <cstdio>
 #include <cstring>
 
@@ -22,7 +22,7 @@ namespace {
 using split_core::ConstBytes;
 using split_core::MutableBytes;
 
-constexpr uint32_t kSilenceUs = 20'000'000;
+constexpr int32_t kSilenceMs = 20'000;
 constexpr uint8_t kHello = 0xA5;
 constexpr size_t kHelloBytes = 64;
 constexpr uint8_t kStart = 0x5A;
@@ -57,12 +57,14 @@ class Watchdog {
  public:
   void progress() { last_us_ = split_port::clock().now_us(); }
   void idle(uint32_t position) {
-    if (split_port::clock().now_us() - last_us_ > kSilenceUs) fail("silence", position);
+    if (split_port::clock().now_us() - last_us_ > silence_us_) fail("silence", position);
     split_port::clock().idle();
   }
 
  private:
   uint32_t last_us_ = split_port::clock().now_us();
+  uint32_t silence_us_ =
+      static_cast<uint32_t>(split_port::argument_or("silence_ms", kSilenceMs)) * 1000;
 };
 
 void send_all(ConstBytes bytes, Watchdog& watchdog) {

@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: Apache-2.0
+"""PlatformIO without its registry, in folders of its own, for every firmware test."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+SETUP = ROOT / "tflm_app" / "tools" / "setup_offline.py"
+ARM_PACKAGES = "gcc-arm-none-eabi libnewlib-arm-none-eabi libstdc++-arm-none-eabi-newlib"
+TIMEOUT_SECONDS = 300
+
+
+def interpreters() -> list[str]:
+    """Pythons that may have PlatformIO: this one, and the one beside a `pio` on the PATH."""
+    pio = shutil.which("pio")
+    beside = [str(Path(pio).resolve().parent / "python")] if pio else []
+    return [sys.executable, *beside]
+
+
+def python_with_platformio() -> str:
+    for python in interpreters():
+        probe = [python, "-c", "import platformio, SCons"]
+        if Path(python).exists() and subprocess.run(probe, capture_output=True).returncode == 0:
+            return python
+    pytest.skip("needs PlatformIO: python -m pip install '.[firmware]' (platformio and scons)")
+
+
+def require(tool: str, packages: str) -> None:
+    if shutil.which(tool) is None:
+        pytest.skip(f"needs {tool}: apt-get install {packages}")
+
+
+@dataclass
+class PlatformIO:
+    """PlatformIO on this project; what it installs and builds goes below ``folder``."""
+
+    python: str
+    folder: Path
+    built: dict[str, Path] = field(default_factory=dict)
+
+    def run(self, *arguments: str, project: Path = ROOT, **environment: str):
+        """Runs `pio ...`; the caller looks at the status."""
+        settings = {
+            "PLATFORMIO_CORE_DIR": str(self.folder / "core"),
+            "PLATFORMIO_WORKSPACE_DIR": str(self.folder / "workspace"),
+            # The two self-tests of a board share the objects of their libraries.
+            "PLATFORMIO_BUILD_CACHE_DIR": str(self.folder / "objects"),
+            "PLATFORMIO_SETTING_ENABLE_TELEMETRY": "no",
+            "PLATFORMIO_DISABLE_UPGRADE_CHECK": "true",
+            "PYTHONDONTWRITEBYTECODE": "1",
+        }
+        return subprocess.run(
+            [self.python, "-m", "platformio", *arguments],
+            cwd=project,
+            env={**os.environ, **settings, **environment},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT_SECONDS,
+        )
+
+    def build(self, *environments: str) -> list[Path]:
+        """The programs of some environments, built at the first call; the tools must be there."""
+        new = [name for name in environments if name not in self.built]
+        if new:
+            options = [word for name in new for word in ("-e", name)]
+            result = self.run("run", "-s", *options)
+            assert result.returncode == 0, result.stdout + result.stderr
+        for name in new:
+            folder = self.folder / "workspace" / "build" / name
+            program = folder / ("program" if name.endswith("_host") else "firmware.elf")
+            assert program.is_file()
+            self.built[name] = program
+        return [self.built[name] for name in environments]
+
+
+@pytest.fixture(scope="session")
+def platformio(tmp_path_factory: pytest.TempPathFactory) -> PlatformIO:
+    python = python_with_platformio()
+    folder = tmp_path_factory.mktemp("platformio")
+    subprocess.run([python, SETUP, "--core-dir", folder / "core"], check=True, capture_output=True)
+    return PlatformIO(python, folder)
+
+
+@pytest.fixture(scope="session")
+def host_compiler() -> None:
+    require("g++", "g++")
+
+
+@pytest.fixture(scope="session")
+def arm_compiler() -> None:
+    require("arm-none-eabi-g++", ARM_PACKAGES)
+
+
+@pytest.fixture(scope="session")
+def qemu() -> None:
+    require("qemu-system-arm", "qemu-system-arm")

@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The self-tests of tflm_app/selftest on clusters of host processes and of emulated boards."""
+
+import re
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tflsplit.emulate import Cluster, Device, DeviceExit, FaultModel, line, ring
+
+BYTES = 102_400
+TIMEOUT_SECONDS = 100
+ALL_EMULATED = ["mps2_an386", "mps2_an500", "mps2_an505", "mps3_an547"]
+FAULTS = FaultModel(
+    flips_per_byte=1e-4, drops_per_byte=5e-5, duplicates_per_byte=5e-5, stalls_per_byte=1e-5
+)
+
+
+def devices(programs: list[Path], boards: list[str], **arguments: int) -> list[Device]:
+    words = {"bytes": str(BYTES), **{key: str(value) for key, value in arguments.items()}}
+    return [Device(*pair, words) for pair in zip(programs, boards, strict=True)]
+
+
+def wires(world_size: int, self_test: str):
+    """split_core takes two devices as a line: their second wire would be idle."""
+    return line(2) if world_size == 2 and self_test == "all_gather" else ring(world_size)
+
+
+def run(platformio: Any, self_test: str, boards: list[str], **options: Any) -> list[DeviceExit]:
+    programs = platformio.build(*(f"{self_test}_{board}" for board in boards))
+    cluster = Cluster(devices(programs, boards), wires(len(boards), self_test), **options)
+    with cluster:
+        ends = cluster.wait(TIMEOUT_SECONDS)
+        if "faults" in options:
+            harmed = [counts for pair in cluster.fault_counts().values() for counts in pair]
+            assert sum(counts.events for counts in harmed) > 10
+    report = [end.console for end in ends]
+    assert [end.status for end in ends] == [0] * len(boards), report
+    for rank, end in enumerate(ends):
+        text = f"PASS {self_test}: rank {rank} of {len(boards)}, {BYTES} bytes"
+        assert end.console[-1].startswith(text), report
+    return ends
+
+
+def frames_resent(ends: list[DeviceExit]) -> int:
+    text = "\n".join(line for end in ends for line in end.console)
+    return sum(int(count) for count in re.findall(r"frames_resent=(\d+)", text))
+
+
+@pytest.mark.usefixtures("host_compiler")
+@pytest.mark.parametrize("world_size", [1, 2, 4, 8])
+def test_bytes_round_a_ring_of_processes(platformio: Any, world_size: int):
+    run(platformio, "uart_ring", ["host"] * world_size)
+
+
+@pytest.mark.usefixtures("host_compiler")
+@pytest.mark.parametrize("world_size", [2, 4, 8])
+def test_all_gather_over_processes(platformio: Any, world_size: int):
+    run(platformio, "all_gather", ["host"] * world_size)
+
+
+@pytest.mark.usefixtures("host_compiler")
+@pytest.mark.parametrize("seed", range(3))
+def test_all_gather_over_processes_with_faults(platformio: Any, seed: int):
+    ends = run(platformio, "all_gather", ["host"] * 4, faults=FAULTS, seed=seed)
+    assert frames_resent(ends) > 0
+
+
+@pytest.mark.usefixtures("arm_compiler", "qemu")
+def test_bytes_round_a_ring_of_all_emulated_boards(platformio: Any):
+    run(platformio, "uart_ring", ALL_EMULATED)
+
+
+@pytest.mark.usefixtures("arm_compiler", "qemu")
+def test_bytes_round_an_emulated_board_wired_to_itself(platformio: Any):
+    run(platformio, "uart_ring", ["mps2_an500"])
+
+
+@pytest.mark.usefixtures("arm_compiler", "qemu")
+def test_lost_bytes_do_not_pass_the_ring_test(platformio: Any):
+    (program,) = platformio.build("uart_ring_mps2_an500")
+    boards = devices([program] * 2, ["mps2_an500"] * 2, silence_ms=1500)
+    model = FaultModel(drops_per_byte=1e-3, max_run_bytes=1, first_bytes=1000)
+    with Cluster(boards, ring(2), faults=model) as cluster:
+        ends = cluster.wait(TIMEOUT_SECONDS)
+    assert [end.status for end in ends] == [1, 1]
+    assert ends[0].console[-1].startswith("FAIL uart_ring: wrong byte at byte ")
+
+
+@pytest.mark.usefixtures("arm_compiler", "qemu")
+@pytest.mark.parametrize("boards", [["mps2_an500"] * 4, ALL_EMULATED], ids=["m7", "mixed"])
+def test_all_gather_over_emulated_boards(platformio: Any, boards: list[str]):
+    ends = run(platformio, "all_gather", boards)
+    assert frames_resent(ends) == 0
+
+
+@pytest.mark.usefixtures("arm_compiler", "qemu")
+def test_all_gather_over_emulated_boards_with_faults(platformio: Any):
+    ends = run(platformio, "all_gather", ["mps2_an500"] * 4, faults=FAULTS, seed=1)
+    assert frames_resent(ends) > 0
+
+
+@pytest.mark.usefixtures("arm_compiler", "qemu")
+def test_all_gather_with_counted_instructions(platformio: Any):
+    run(platformio, "all_gather", ["mps2_an500"] * 2, count_instructions=True)
+
+
+@pytest.mark.usefixtures("arm_compiler", "qemu")
+def test_a_board_that_is_reset_is_noticed_and_named(platformio: Any):
+    (program,) = platformio.build("all_gather_mps2_an500")
+    boards = devices([program] * 2, ["mps2_an500"] * 2, rounds=10_000, timeout_ms=10_000)
+    with Cluster(boards, line(2)) as cluster:
+        for rank in range(2):
+            assert cluster.console(rank).wait_for("READY", TIMEOUT_SECONDS)
+        time.sleep(0.5)  # well inside the rounds, of which there are far too many to finish
+        cluster.reset(1)
+        failure = cluster.console(0).wait_for("FAIL", TIMEOUT_SECONDS)
+    assert failure is not None
+    assert "rank 1 (link 0) was reset during the inference" in failure

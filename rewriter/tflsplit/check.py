@@ -22,12 +22,12 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from tflsplit.devices import DeviceGraph, tensor_labels
 from tflsplit.errors import ModelError
 from tflsplit.ir import Graph, Node, Value, check_graph
 from tflsplit.ops.custom_check import problems as problems_of_node
 from tflsplit.ops.custom_options import RecvOptions, RecvPiece, SendOptions
 from tflsplit.ops.region import Box, covers, is_partition
-from tflsplit.partition import DeviceGraph, tensor_labels
 from tflsplit.wire.custom_ops import RECV, SEND
 
 

@@ -25,6 +25,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from tflsplit.devices import DeviceGraph, Shard, tensor_labels
 from tflsplit.errors import InternalError
 from tflsplit.ir import DType, Graph, Node, Value
 from tflsplit.ops import Box, Piece, cut_constant, local_value, rule_of
@@ -36,32 +37,7 @@ from tflsplit.plan.spec import Plan
 from tflsplit.plan.transfers import Assembly, Schedule, Transfer, schedule
 from tflsplit.wire.custom_ops import CONV_2D, DEPTHWISE_CONV_2D
 
-
-@dataclass(frozen=True)
-class Shard:
-    """What a computed tensor of a device graph is: ``box`` of the model's ``tensor``.
-
-    owned: the rank's own share, produced here (or sent by the host), not an assembled copy.
-    """
-
-    tensor: str
-    box: Box
-    owned: bool
-
-
-@dataclass(frozen=True)
-class DeviceGraph:
-    """One device's part of the model.
-
-    shards: by the name of the local tensor; temporaries are not listed.
-    steps: by the name of the local node, the model's node that it works for.
-    """
-
-    rank: int
-    graph: Graph
-    shards: dict[str, Shard]
-    steps: dict[str, str]
-    macs: int
+__all__ = ["DeviceGraph", "Shard", "partition", "tensor_labels"]
 
 
 def partition(graph: Graph, plan: Plan) -> tuple[DeviceGraph, ...]:
@@ -77,22 +53,6 @@ def partition(graph: Graph, plan: Plan) -> tuple[DeviceGraph, ...]:
         _Device(rank, graph, layouts, labels, plan.stock_kernels).build(movements)
         for rank in range(plan.world_size)
     )
-
-
-def tensor_labels(graph: Graph) -> dict[Value, str]:
-    """A name for every computed tensor: the model's own, made unique where it repeats."""
-    labels: dict[Value, str] = {}
-    taken: set[str] = set()
-    for value in graph.values():
-        if value.is_constant:
-            continue
-        label, count = value.name or "tensor", 1
-        while label in taken:
-            count += 1
-            label = f"{value.name or 'tensor'}#{count}"
-        taken.add(label)
-        labels[value] = label
-    return labels
 
 
 @dataclass
@@ -219,14 +179,12 @@ class _Device:
             self._add(rule_of(shards.node).localize(shards.node, piece, inputs, outputs))
             self.macs += piece.macs
 
-    def _reduce(
-        self, shards: NodeShards, piece: Piece, movements: Schedule, position: int
-    ) -> None:
+    def _reduce(self, shards: NodeShards, piece: Piece, movements: Schedule, position: int) -> None:
         """Partial sums, reduce_scatter, requantize.
 
-            x[:, 0:8] -- PARTIAL --> sums of all channels -- SEND sums[8:16] -> 1
-                                          |
-                          RECV sums[0:8] + rank 1's -- REQUANTIZE --> y[0:8]
+        x[:, 0:8] -- PARTIAL --> sums of all channels -- SEND sums[8:16] -> 1
+                                      |
+                      RECV sums[0:8] + rank 1's -- REQUANTIZE --> y[0:8]
         """
         node, label = shards.node, self.labels[shards.node.output]
         partial: Value | None = None
@@ -247,9 +205,7 @@ class _Device:
     def _sums(self, name: str, box: Box) -> Value:
         return Value(self._tensor_name(name), box.shape, DType.INT32)
 
-    def _complete(
-        self, assembly: Assembly, partial: Value | None, box: Box, label: str
-    ) -> Value:
+    def _complete(self, assembly: Assembly, partial: Value | None, box: Box, label: str) -> Value:
         if not assembly.pieces and partial is not None and assembly.box == box:
             return partial
         sums = self._sums(label + "/sums", assembly.box)

@@ -10,14 +10,16 @@ from pathlib import Path
 from tflsplit.bundle import write_bundle
 from tflsplit.bundle.plan_json import Json
 from tflsplit.check import check_devices
+from tflsplit.devices import DeviceGraph
 from tflsplit.errors import InternalError, PlanError
 from tflsplit.ir import Graph
 from tflsplit.memory.arena import ArenaEstimate, predict_arena
 from tflsplit.memory.twin import ArenaMeasurement, measure_arena
-from tflsplit.partition import DeviceGraph, partition
+from tflsplit.partition import partition
 from tflsplit.passes.fold_constants import fold_constants
-from tflsplit.plan.policy import Wishes, choose_plan
+from tflsplit.plan.policy import choose_plan
 from tflsplit.plan.spec import Plan
+from tflsplit.plan.wishes import Wishes
 from tflsplit.tflite import read_model
 from tflsplit.tflite.support import check_quantized
 
@@ -84,5 +86,5 @@ def rewrite(
 
 
 def measured_arena(graph: Graph) -> tuple[ArenaEstimate, ArenaMeasurement | None]:
-    """The arena on the 32-bit target, and this host's as TFLM itself measures it (if it is here)."""
+    """The arena on the 32-bit target, and this host's as TFLM measures it (if it is here)."""
     return predict_arena(graph), measure_arena(graph)

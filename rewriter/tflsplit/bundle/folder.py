@@ -13,11 +13,11 @@ from pathlib import Path
 
 from tflsplit.bundle import plan_json
 from tflsplit.bundle.plan_json import Json
+from tflsplit.devices import DeviceGraph
 from tflsplit.errors import PlanError
 from tflsplit.ir import Graph
 from tflsplit.memory.arena import ArenaEstimate
 from tflsplit.memory.twin import ArenaMeasurement
-from tflsplit.partition import DeviceGraph
 from tflsplit.plan.spec import Plan
 from tflsplit.tflite import read_model, write_model
 

@@ -9,14 +9,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from tflsplit import __version__
+from tflsplit.devices import DeviceGraph, Shard, tensor_labels
 from tflsplit.errors import PlanError
 from tflsplit.ir import Graph, Value
 from tflsplit.memory.arena import ArenaEstimate
-from tflsplit.memory.twin import ArenaMeasurement
 from tflsplit.memory.lifetimes import peak_live_bytes
+from tflsplit.memory.twin import ArenaMeasurement
 from tflsplit.ops import Box, rule_of
 from tflsplit.ops.custom_options import RecvOptions, SendOptions
-from tflsplit.partition import DeviceGraph, Shard, tensor_labels
 from tflsplit.plan.spec import NodeSplit, Plan
 from tflsplit.wire import custom_ops as wire
 
@@ -99,6 +99,7 @@ def _device(
         "arena_bytes": arena.total_bytes,
         "arena_head_bytes": arena.head_bytes,
         "arena_tail_bytes": arena.tail_bytes,
+        "arena_required_bytes": arena.required_bytes,
         "arena_exact": arena.exact,
         "host_arena_bytes": None if host is None else host.total_bytes,
         "host_arena_head_bytes": None if host is None else host.head_bytes,

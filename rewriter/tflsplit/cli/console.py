@@ -3,16 +3,20 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeAlias
 
 from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+
+Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+"""What a command's ``add_parser`` adds itself to."""
 
 # A pipe has no width of its own: room for whole lines, so that other programs can cut them.
 STDOUT = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
@@ -42,9 +46,8 @@ def millions(count: float) -> str:
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print a table; columns whose name begins with ``<`` are left-aligned text, shortened."""
-    result = Table(
-        title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0)
-    )
+    result = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
+    result.padding = (0, 1, 0, 0)
     for index, column in enumerate(columns):
         left = column.startswith("<")
         result.add_column(

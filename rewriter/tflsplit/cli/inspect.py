@@ -8,19 +8,28 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from tflsplit.cli.console import STDOUT, kib, millions, print_json, progress, shortened, table
+from tflsplit.cli.console import (
+    STDOUT,
+    Commands,
+    kib,
+    millions,
+    print_json,
+    progress,
+    shortened,
+    table,
+)
 from tflsplit.errors import ModelError
 from tflsplit.ir import Graph, Node, Value
 from tflsplit.memory.lifetimes import peak_live_bytes
 from tflsplit.ops import rule_of
 from tflsplit.ops.rule import graph_macs
 from tflsplit.passes.fold_constants import fold_constants
-from tflsplit.plan.policy import way_of
+from tflsplit.plan.wishes import way_of
 from tflsplit.tflite import load
 from tflsplit.tflite.support import check_quantized
 
 
-def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
+def add_parser(commands: Commands) -> argparse.ArgumentParser:
     """The command's options."""
     command = commands.add_parser(
         "inspect",

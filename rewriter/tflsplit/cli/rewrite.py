@@ -7,16 +7,16 @@ import argparse
 from pathlib import Path
 
 from tflsplit.bundle.plan_json import Json
-from tflsplit.cli.console import STDOUT, kib, millions, print_json, progress, table
+from tflsplit.cli.console import STDOUT, Commands, kib, millions, print_json, progress, table
 from tflsplit.errors import PlanError
-from tflsplit.plan.policy import RUN_WAYS, Wishes
 from tflsplit.plan.spec import Way, parse_shares
+from tflsplit.plan.wishes import RUN_WAYS, Wishes
 from tflsplit.rewrite import MAX_WORLD_SIZE, rewrite
 
 _LAYER_WAYS = [way.value for way in Way if way is not Way.OTHER]
 
 
-def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
+def add_parser(commands: Commands) -> argparse.ArgumentParser:
     """The command's options."""
     command = commands.add_parser(
         "rewrite",
@@ -87,7 +87,8 @@ def main(arguments: argparse.Namespace) -> int:
 def _layer(text: str) -> tuple[str, Way]:
     name, separator, way = text.rpartition("=")
     if not separator or way not in _LAYER_WAYS:
-        raise PlanError(f"--layer {text!r} is not NAME=WAY with WAY one of {', '.join(_LAYER_WAYS)}")
+        ways = ", ".join(_LAYER_WAYS)
+        raise PlanError(f"--layer {text!r} is not NAME=WAY with WAY one of {ways}")
     return name, Way(way)
 
 

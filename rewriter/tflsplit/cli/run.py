@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 
 from tflsplit.bundle import Bundle, read_bundle
-from tflsplit.cli.console import STDOUT, kib, print_json, progress, table
+from tflsplit.cli.console import STDOUT, Commands, kib, print_json, progress, table
+from tflsplit.devices import tensor_labels
 from tflsplit.errors import InternalError, UserError
 from tflsplit.ir import Value
 from tflsplit.memory.twin import measure_arena
-from tflsplit.partition import tensor_labels
 from tflsplit.passes.fold_constants import fold_constants
 from tflsplit.runtime.engines import Array, engine
 from tflsplit.runtime.load import load_inputs
@@ -23,7 +23,7 @@ from tflsplit.runtime.local import LocalCluster, assemble
 from tflsplit.runtime.processes import ProcessCluster, Report
 
 
-def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
+def add_parser(commands: Commands) -> argparse.ArgumentParser:
     """The command's options."""
     command = commands.add_parser(
         "run",
@@ -85,8 +85,7 @@ def _infer(
     local = LocalCluster(bundle.devices, engine(engine_name)[1])
     local.infer(inputs)
     return [
-        Report(device.outputs, device.sent_bytes, device.received_bytes)
-        for device in local.devices
+        Report(device.outputs, device.sent_bytes, device.received_bytes) for device in local.devices
     ]
 
 

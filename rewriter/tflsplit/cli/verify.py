@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from tflsplit.bundle import read_bundle
-from tflsplit.cli.console import STDOUT, print_json, progress
+from tflsplit.cli.console import STDOUT, Commands, print_json, progress
 from tflsplit.errors import UserError
 from tflsplit.runtime.engines import engine
 from tflsplit.verify import Verdict, verify_bundle
 from tflsplit.verify.inputs import EDGES
 
 
-def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
+def add_parser(commands: Commands) -> argparse.ArgumentParser:
     """The command's options."""
     command = commands.add_parser(
         "verify",
@@ -26,7 +26,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     command.add_argument("folder", type=Path, metavar="DIR", help="what `rewrite` wrote")
     command.add_argument(
-        "--runs", type=int, default=20, metavar="K", help="seeded inputs, beside the edge cases (20)"
+        "--runs", type=int, default=20, metavar="K", help="seeded inputs beside the edge cases (20)"
     )
     command.add_argument("--seed", type=int, default=0, metavar="S", help="(0)")
     command.add_argument(

@@ -30,6 +30,12 @@ A Cortex-M7 at 600 MHz and 4 cycles per MAC makes 240 in the 1.6 µs that a byte
 40 in what it takes on a 30 MHz SPI: this lies between.
 """
 
+MOST_WORK = 2
+"""How many times as much work recomputed halos may make a node: beyond, it is hardly split.
+
+Without it, a cheap layer whose readers gather it would be computed whole by every device.
+"""
+
 
 def recompute_halos(graph: Graph, plan: Plan) -> Plan:
     """The plan with extents wherever recomputing a halo is cheaper than receiving it."""
@@ -67,6 +73,8 @@ def _extended(
     factor = next(f for f in rule_of(node).factors(node) if f.name == split.factor)
     if factor.kind is not Kind.PARALLEL or 0 not in factor.results:
         return None
+    if any(node.input(index).is_constant for index in factor.operands):
+        return None  # that would repeat weights which the split has just distributed
     dim, scale = factor.results[0]
     extents: list[Interval] = []
     for rank in range(world_size):
@@ -77,6 +85,8 @@ def _extended(
             start, stop = min(start, low // scale), max(stop, -(-high // scale))
         extents.append((start, stop))
     if all(extent == split.share(rank)[split.factor] for rank, extent in enumerate(extents)):
+        return None
+    if sum(stop - start for start, stop in extents) > MOST_WORK * factor.size:
         return None
     wider = shard_node(node, replace(split, extents=tuple(extents)), world_size)
     if not _fills(wider, reads[node.output]):
@@ -110,14 +120,11 @@ def _missing(shards: NodeShards, reads: list[list[Read]]) -> int:
     return shards.node.output.dtype.itemsize * sum(
         hull.size - _common(hull, shards.held(rank)[0])
         for rank, boxes in enumerate(reads)
-        if not shards.pieces[rank].is_empty
-        and (hull := _hull(box for _, box in boxes)) is not None
+        if not shards.pieces[rank].is_empty and (hull := _hull(box for _, box in boxes)) is not None
     )
 
 
-def _upstream(
-    shards: NodeShards, owners: dict[Value, NodeShards], sources: set[Value]
-) -> int:
+def _upstream(shards: NodeShards, owners: dict[Value, NodeShards], sources: set[Value]) -> int:
     """Bytes of the node's inputs that ranks would have to receive (from the host: none)."""
     total = 0
     for rank, piece in enumerate(shards.pieces):

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -95,7 +96,7 @@ def check_bounds(bounds: Sequence[int], size: int, world_size: int, name: str) -
         len(bounds) != world_size + 1
         or bounds[0] != 0
         or bounds[-1] != size
-        or any(a > b for a, b in zip(bounds, bounds[1:], strict=False))
+        or any(a > b for a, b in itertools.pairwise(bounds))
     ):
         raise PlanError(
             f"the bounds {list(bounds)} of {name!r} do not cut 0..{size} into {world_size} pieces"

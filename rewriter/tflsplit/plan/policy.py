@@ -12,8 +12,9 @@ This is a heuristic with one knob; whatever it decides, partitioning stays exact
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from tflsplit.errors import PlanError
 from tflsplit.ir import Graph, Node, Value
@@ -22,45 +23,16 @@ from tflsplit.ops.factors import Scaled
 from tflsplit.plan.halos import recompute_halos
 from tflsplit.plan.layout import NodeShards, shard_node
 from tflsplit.plan.spec import NodeSplit, Plan, Way, even_shares, proportional_bounds
-
-_WAY_OF_FACTOR = {
-    "rows": Way.ROWS,
-    "columns": Way.COLUMNS,
-    "out_channels": Way.OUT_CHANNELS,
-    "groups": Way.OUT_CHANNELS,
-    "channels": Way.CHANNELS,
-    "in_channels": Way.IN_CHANNELS,
-    "batch": Way.BATCH,
-}
-_SPATIAL = (Way.ROWS, Way.COLUMNS)
-_CHANNEL_WAYS = (Way.OUT_CHANNELS, Way.CHANNELS, Way.IN_CHANNELS)
-_WITHOUT_SUMS = (Way.OUT_CHANNELS, Way.CHANNELS)
-
-RUN_WAYS: dict[str, tuple[Way, ...]] = {
-    "rows": (Way.ROWS, Way.COLUMNS),
-    "out_channels": _WITHOUT_SUMS,
-    "channels": _CHANNEL_WAYS,
-    "in_channels": (Way.IN_CHANNELS,),
-}
-"""What ``--split NAME`` asks of every weighted layer that can do it; others do what they can."""
-
-
-@dataclass(frozen=True)
-class Wishes:
-    """What the user asks of the split.
-
-    split: "auto" or a key of RUN_WAYS.
-    layers: a way for single layers, by node name or number in execution order.
-    shares: what each rank can do; fractions of the whole.
-    weights_limit: largest fraction of the model's weights on one device that rows may cause.
-    """
-
-    world_size: int
-    split: str = "auto"
-    layers: Mapping[str, Way] = field(default_factory=dict)
-    shares: tuple[float, ...] = ()
-    stock_kernels: bool = False
-    weights_limit: float | None = None
+from tflsplit.plan.wishes import (
+    CHANNEL_WAYS,
+    RUN_WAYS,
+    SPATIAL,
+    WITHOUT_SUMS,
+    Wishes,
+    is_weighted,
+    way_of,
+    weight_bytes,
+)
 
 
 def choose_plan(graph: Graph, wishes: Wishes) -> Plan:
@@ -70,23 +42,6 @@ def choose_plan(graph: Graph, wishes: Wishes) -> Plan:
     splits = tuple(chooser.choose(node) for node in graph.nodes)
     plan = Plan(wishes.world_size, splits, shares, wishes.stock_kernels, dict(chooser.reasons))
     return recompute_halos(graph, plan)
-
-
-def way_of(factor: Factor) -> Way:
-    """The name under which users know a factor."""
-    return _WAY_OF_FACTOR.get(factor.name, Way.OTHER)
-
-
-def is_weighted(node: Node) -> bool:
-    """Whether a node multiplies its input with constants of its own (CONV_2D, ...)."""
-    rule = rule_of(node)
-    has_matrix = any(v.is_constant and len(v.shape) >= 2 for v in node.operands)
-    return has_matrix and rule.macs(node) > 0
-
-
-def weight_bytes(node: Node) -> int:
-    """Bytes of a node's constants."""
-    return sum(value.size_bytes for value in node.operands if value.is_constant)
 
 
 @dataclass
@@ -140,7 +95,7 @@ class _Chooser:
             found = self._cheapest(node, self._candidates(node, ways))
             if found is None:
                 found = self._cheapest(
-                    node, self._candidates(node, (*_SPATIAL, *self._channel_ways()))
+                    node, self._candidates(node, (*SPATIAL, *self._channel_ways()))
                 )
                 reason += "; this layer cannot be split so, and takes the cheapest other way"
             if found is not None:
@@ -148,7 +103,7 @@ class _Chooser:
         return self._follow(node)
 
     def _channel_ways(self) -> tuple[Way, ...]:
-        return _WITHOUT_SUMS if self.wishes.stock_kernels else _CHANNEL_WAYS
+        return WITHOUT_SUMS if self.wishes.stock_kernels else CHANNEL_WAYS
 
     def _weighted_ways(self, node: Node) -> tuple[tuple[Way, ...], str]:
         if self.wishes.split != "auto":
@@ -162,7 +117,7 @@ class _Chooser:
                 ways = tuple(way for way in ways if way is not Way.IN_CHANNELS)
             return ways, f"--split {self.wishes.split}"
         if node.name in self.by_rows:
-            rows_or_columns = tuple(w for w in _SPATIAL if self._enough(node, w))[:1]
+            rows_or_columns = tuple(w for w in SPATIAL if self._enough(node, w))[:1]
             return rows_or_columns, "large map: halos move less than channels would"
         return self._channel_ways(), "weights are cut; the cheapest of the channel ways"
 
@@ -187,9 +142,9 @@ class _Chooser:
         chosen: set[str] = set()
         repeated = 0
         for node in sorted(weighted, key=_map_size, reverse=True):
-            if not any(self._enough(node, way) for way in _SPATIAL):
+            if not any(self._enough(node, way) for way in SPATIAL):
                 continue
-            if repeated + weight_bytes(node) + largest * (total - repeated) > budget:
+            if repeated + weight_bytes(node) + largest * (total - repeated - weight_bytes(node)) > budget:
                 break
             repeated += weight_bytes(node)
             chosen.add(node.name)
@@ -202,9 +157,10 @@ class _Chooser:
 
     def _splits(self, node: Node, factor: Factor) -> Iterator[NodeSplit]:
         """The factor cut as the operands lie, where they fit; else in proportion to the shares."""
-        bounds = self._aligned_bounds(node, factor)
-        if bounds is None:
-            bounds = proportional_bounds(factor.size, self.shares)
+        even = proportional_bounds(factor.size, self.shares)
+        bounds = self._aligned_bounds(node, factor) or even
+        if is_weighted(node) and _busy(bounds) < _busy(even):
+            bounds = even  # an operand that lies on one device must not draw the weights there
         if factor.kind is Kind.PARALLEL:
             yield NodeSplit(node.name, way_of(factor), factor.name, bounds)
             return
@@ -304,13 +260,16 @@ def _map_size(node: Node) -> int:
     return shape[1] * shape[2] if len(shape) == 4 else 1
 
 
+def _busy(bounds: Sequence[int]) -> int:
+    """How many ranks get a step."""
+    return sum(start < stop for start, stop in pairwise(bounds))
+
+
 def _is_replicated(owned: Sequence[Box], shape: Sequence[int]) -> bool:
     return all(box == Box.whole(shape) for box in owned)
 
 
-def _cuts_along(
-    owned: Sequence[Box], shape: Sequence[int], dim: int
-) -> tuple[int, ...] | None:
+def _cuts_along(owned: Sequence[Box], shape: Sequence[int], dim: int) -> tuple[int, ...] | None:
     """The cuts if the boxes divide the tensor along ``dim`` alone, in rank order; else None."""
     cuts = [0]
     for box in owned:

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
+from tflsplit.devices import tensor_labels
 from tflsplit.errors import EngineError, UserError
 from tflsplit.ir import DType, Graph, Value
-from tflsplit.partition import tensor_labels
 from tflsplit.runtime.engines import Array
 
 
@@ -62,7 +62,7 @@ def _load(value: Value, path: Path) -> Array:
 
 def _quantize(value: Value, array: Array) -> Array:
     assert value.quantization is not None
-    info = np.iinfo(value.dtype.numpy)
+    info = np.iinfo(value.dtype.numpy.str)
     stored = np.round(array / value.quantization.scale) + value.quantization.zero_point
     return np.clip(stored, info.min, info.max).astype(value.dtype.numpy)
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from tflsplit.devices import DeviceGraph
 from tflsplit.errors import InternalError
 from tflsplit.ir import Graph, Value
-from tflsplit.partition import DeviceGraph
 from tflsplit.runtime.device import Device
 from tflsplit.runtime.engines import Array, Engine
 from tflsplit.runtime.steps import compile_graph
@@ -95,7 +95,10 @@ def scatter(part: DeviceGraph, inputs: dict[str, Array]) -> list[Array]:
 
 
 def assemble(
-    whole: Graph, labels: dict[Value, str], parts: Sequence[DeviceGraph], outputs: Sequence[Sequence[Array]]
+    whole: Graph,
+    labels: dict[Value, str],
+    parts: Sequence[DeviceGraph],
+    outputs: Sequence[Sequence[Array]],
 ) -> list[Array]:
     """The model's outputs from what each rank returned."""
     results = {
@@ -107,6 +110,4 @@ def assemble(
         for value, array in zip(part.graph.outputs, arrays, strict=True):
             shard = part.shards[value.name]
             results[shard.tensor][shard.box.slices] = array
-    return [
-        results[labels[value]] if value.data is None else value.data for value in whole.outputs
-    ]
+    return [results[labels[value]] if value.data is None else value.data for value in whole.outputs]

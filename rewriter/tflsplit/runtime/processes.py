@@ -21,8 +21,8 @@ from multiprocessing.connection import Connection
 from types import TracebackType
 from typing import Any
 
+from tflsplit.devices import DeviceGraph
 from tflsplit.errors import LinkError, TflsplitError
-from tflsplit.partition import DeviceGraph
 from tflsplit.runtime.device import Device
 from tflsplit.runtime.engines import Array, engine
 from tflsplit.runtime.local import scatter
@@ -175,7 +175,8 @@ def _serve(
         try:
             if device is None:
                 graph = read_model(model)
-                device = Device(rank, graph, compile_graph(graph, engine(engine_name)[1]), transport)
+                steps = compile_graph(graph, engine(engine_name)[1])
+                device = Device(rank, graph, steps, transport)
             for _ in device.infer(inputs):
                 pass
             control.send(Report(device.outputs, device.sent_bytes, device.received_bytes))

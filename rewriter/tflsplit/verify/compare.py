@@ -15,8 +15,8 @@ import numpy as np
 
 from tflsplit.bundle import Bundle
 from tflsplit.check import check_devices
+from tflsplit.devices import DeviceGraph, Shard, tensor_labels
 from tflsplit.ir import Graph, Node, Value
-from tflsplit.partition import DeviceGraph, Shard, tensor_labels
 from tflsplit.passes.fold_constants import fold_constants
 from tflsplit.runtime.engines import Array, Engine
 from tflsplit.runtime.local import LocalCluster, assemble
@@ -48,7 +48,8 @@ class Mismatch:
         return (
             f"tensor {self.tensor!r} of {self.op} {self.layer!r} differs on rank {self.rank} "
             f"(its {self.local_tensor!r}) at {list(self.index)}: {self.got:g} instead of "
-            f"{self.expected:g}; {self.differing} of {self.size} elements differ; input: {self.case}"
+            f"{self.expected:g}; {self.differing} of {self.size} elements differ; "
+            f"input: {self.case}"
         )
 
 
@@ -169,9 +170,7 @@ def _comparison_order(
     reference: _Reference, watched: Sequence[Sequence[tuple[Value, Shard]]]
 ) -> list[tuple[int, Value, Shard]]:
     """Every watched tensor in the model's order; what a device owns before what it gathered."""
-    order = [
-        (rank, value, shard) for rank, pairs in enumerate(watched) for value, shard in pairs
-    ]
+    order = [(rank, value, shard) for rank, pairs in enumerate(watched) for value, shard in pairs]
     positions = {shard.tensor: reference.position(shard.tensor) for _, _, shard in order}
     return sorted(order, key=lambda item: (positions[item[2].tensor], not item[2].owned))
 

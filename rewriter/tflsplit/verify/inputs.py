@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tflsplit.devices import tensor_labels
 from tflsplit.errors import ModelError
 from tflsplit.ir import DType, Graph, Value
-from tflsplit.partition import tensor_labels
 from tflsplit.runtime.engines import Array
 
 EDGES = ("all min", "all max", "zero point")
@@ -46,7 +46,7 @@ def _range(graph: Graph, value: Value) -> tuple[float, float]:
         if value.dtype is DType.BOOL:
             return 0, 1
         try:
-            info = np.iinfo(value.dtype.numpy)
+            info = np.iinfo(value.dtype.numpy.str)
         except (KeyError, ValueError):
             raise ModelError(
                 f"input {value.name!r} is {value.dtype.value}; tflsplit makes inputs of integers "

@@ -16,7 +16,7 @@ from models.layers import LayerBuilder
 from models.tiny import NETWORKS
 from tflsplit.ir import Graph, Node
 from tflsplit.ops import Factor, Kind, rule_of
-from tflsplit.plan.policy import Wishes, way_of
+from tflsplit.plan.wishes import Wishes, way_of
 from tflsplit.plan.spec import NodeSplit, Plan, Way
 from tflsplit.rewrite import Split, split_model
 from tflsplit.runtime.engines import engine

@@ -18,7 +18,7 @@ from tflsplit.ir import DType, Graph, Quantization, Value
 from tflsplit.ops import graph_macs, rule_of
 from tflsplit.partition import partition
 from tflsplit.plan.halos import recompute_halos
-from tflsplit.plan.policy import Wishes
+from tflsplit.plan.wishes import Wishes
 from tflsplit.plan.spec import Way
 from tflsplit.rewrite import Split, split_model
 from tflsplit.tflite import write_model

@@ -23,7 +23,7 @@ from tflsplit.memory import (
 )
 from tflsplit.memory.kernels import Prepared
 from tflsplit.memory.offline import METADATA_NAME
-from tflsplit.plan.policy import Wishes
+from tflsplit.plan.wishes import Wishes
 from tflsplit.rewrite import split_model
 from tflsplit.tflite import read_model
 from tflsplit.wire import custom_ops as wire

@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Halos are recomputed where that moves fewer bytes for few multiplications, and only there."""
+
+import pytest
+
+from models.builder import NONE
+from models.layers import LayerBuilder
+from models.tiny import NETWORKS
+from tests.plan.networks import expansion, out_channels, plan_of, rows
+from tests.splits import tiny
+from tflsplit.ir import Graph, Node
+from tflsplit.ops import rule_of
+from tflsplit.plan import halos
+from tflsplit.plan.halos import recompute_halos
+from tflsplit.plan.layout import lay_out
+from tflsplit.plan.policy import choose_plan
+from tflsplit.plan.wishes import Wishes
+from tflsplit.plan.spec import NodeSplit, Plan
+from tflsplit.plan.transfers import schedule
+
+
+def by_rows(graph: Graph) -> Plan:
+    return plan_of(2, *(rows(node, 0, 4, 8) for node in graph.nodes))
+
+
+def moved_bytes(graph: Graph, plan: Plan) -> int:
+    return sum(t.payload_bytes for t in schedule(lay_out(graph, plan)).transfers())
+
+
+def extents(plan: Plan) -> list[tuple[tuple[int, int], ...]]:
+    return [split.extents for split in plan.splits]
+
+
+WIDER = ((0, 5), (3, 8))
+
+
+def test_the_halo_of_an_expansion_is_recomputed_up_to_what_the_host_sends():
+    """Received: a row of 4 x 24 bytes each way.  Recomputed: nothing, the host sends a row more."""
+    graph = expansion()
+    plan = by_rows(graph)
+    assert moved_bytes(graph, plan) == 2 * 4 * 24
+    found = recompute_halos(graph, plan)
+    assert extents(found) == [WIDER, WIDER, (), ()]
+    assert moved_bytes(graph, found) == 0
+
+
+# One row more on each rank: 2 rows x 4 columns x 4 x 24 multiplications, to save 2 x 4 x 24 bytes
+# for 2 x 4 x 4.
+MACS, SAVED = 2 * 4 * 4 * 24, 2 * 4 * (24 - 4)
+
+
+@pytest.mark.parametrize(("macs_per_byte", "recomputed"), [(MACS / SAVED, True), (4.79, False)])
+def test_recomputing_has_its_price(
+    macs_per_byte: float, recomputed: bool, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(halos, "MACS_PER_BYTE", macs_per_byte)
+    graph = expansion()
+    found = recompute_halos(graph, by_rows(graph))
+    assert extents(found)[1] == (WIDER if recomputed else ())
+
+
+def test_a_contraction_is_not_recomputed():
+    """Its halo is thinner than that of its input: recomputing would move more."""
+    graph = expansion(wide=2)
+    plan = by_rows(graph)
+    assert moved_bytes(graph, plan) == 2 * 4 * 2
+    found = recompute_halos(graph, plan)
+    # 4 -> 4 channels cost the host's row only, but the 4 -> 2 before it would move 4 for 2.
+    assert extents(found)[1] == ()
+    assert moved_bytes(graph, found) == 2 * 4 * 2
+
+
+def two_blocks() -> Graph:
+    """A residual block, then another expansion whose halo would have to pass the ADD."""
+    net = LayerBuilder("blocks", 3, images=2)
+    x = net.conv(net.input((8, 4, 3)), 4)
+    inner = net.conv(net.depthwise(net.conv(x, 24, (1, 1))), 4, (1, 1), activation=NONE)
+    x = net.add(inner, x)
+    return net.finish(net.depthwise(net.conv(x, 24, (1, 1))))
+
+
+def test_a_halo_is_not_passed_up_through_a_residual():
+    """Rows of the sum are 4 x 4 bytes; of its two operands twice that."""
+    graph = two_blocks()
+    names = [node.op for node in graph.nodes]
+    add = names.index("ADD")
+    found = recompute_halos(graph, by_rows(graph))
+    assert extents(found)[add + 1] == WIDER  # the expansion behind it is
+    assert extents(found)[add] == ()
+    assert extents(found)[add - 1] == ()
+    assert extents(found)[1] == WIDER
+    moved = list(schedule(lay_out(graph, found)).transfers())
+    assert {t.value for t in moved} == {graph.nodes[add].output}
+    assert sum(t.payload_bytes for t in moved) == 2 * 4 * 4
+
+
+def test_channels_have_no_halo():
+    graph = expansion()
+    first, wide, depthwise, last = graph.nodes
+    plan = plan_of(
+        2,
+        rows(first, 0, 4, 8),
+        out_channels(wide, 0, 12, 24),
+        rows(depthwise, 0, 4, 8),
+        rows(last, 0, 4, 8),
+    )
+    assert extents(recompute_halos(graph, plan))[2:] == [(), ()]
+
+
+@pytest.mark.parametrize("split", ["auto", "rows"])
+@pytest.mark.parametrize("name", NETWORKS)
+def test_recomputing_never_moves_more(name: str, split: str, monkeypatch: pytest.MonkeyPatch):
+    graph = tiny(name)
+    chosen = choose_plan(graph, Wishes(4, split=split))
+    monkeypatch.setattr("tflsplit.plan.policy.recompute_halos", lambda graph, plan: plan)
+    plain = choose_plan(graph, Wishes(4, split=split))
+    assert not any(extents(plain))
+    assert [s.bounds for s in plain.splits] == [s.bounds for s in chosen.splits]
+    if any(extents(chosen)):
+        assert moved_bytes(graph, chosen) < moved_bytes(graph, plain)
+    else:
+        assert chosen.splits == plain.splits
+    for node, choice in zip(graph.nodes, chosen.splits, strict=True):
+        if choice.extents:
+            check_extents(node, choice)
+
+
+def check_extents(node: Node, choice: NodeSplit) -> None:
+    """A halo repeats no weights and at most doubles the work: the layer stays split."""
+    factor = next(f for f in rule_of(node).factors(node) if f.name == choice.factor)
+    assert not any(node.input(index).is_constant for index in factor.operands)
+    assert sum(stop - start for start, stop in choice.extents) <= 2 * factor.size
+    for rank, (start, stop) in enumerate(choice.extents):
+        assert start <= choice.bounds[rank]
+        assert choice.bounds[rank + 1] <= stop
+
+
+def test_some_of_the_tiny_networks_have_halos_that_are_worth_it():
+    found = [name for name in NETWORKS if any(extents(choose_plan(tiny(name), Wishes(4))))]
+    assert "mobilenet" in found
+
+
+def test_a_cheap_layer_that_all_must_see_is_gathered_not_repeated():
+    """Few multiplications, many readers: repeating it everywhere would undo the split."""
+    graph = tiny("autoencoder")
+    plan = choose_plan(graph, Wishes(4))
+    narrow = graph.nodes[3]
+    assert narrow.input(1).shape == (64, 8)
+    assert plan.by_node()[narrow.name].bounds == (0, 16, 32, 48, 64)
+    assert not any(extents(plan))

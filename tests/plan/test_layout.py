@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a plan means for every tensor, on cases worked out by hand."""
+
+from dataclasses import replace
+
+import pytest
+
+from tests.plan.networks import (
+    box,
+    expansion,
+    in_channels,
+    out_channels,
+    plan_of,
+    replicated,
+    rows,
+    two_convolutions,
+    whole,
+)
+from tflsplit.errors import PlanError
+from tflsplit.ops import Box
+from tflsplit.plan.layout import lay_out, shard_node
+from tflsplit.plan.spec import NodeSplit, Way
+
+WHOLE_Y = box(0, 1, 0, 8, 0, 4, 0, 6)
+NOTHING = Box.empty(4)
+
+
+def test_rows():
+    shards = shard_node(two_convolutions().nodes[0], rows(two_convolutions().nodes[0], 0, 5, 8), 2)
+    assert [shards.owned(rank)[0] for rank in range(2)] == [
+        box(0, 1, 0, 5, 0, 4, 0, 6),
+        box(0, 1, 5, 8, 0, 4, 0, 6),
+    ]
+    assert [piece.operands[0] for piece in shards.pieces] == [
+        box(0, 1, 0, 6, 0, 4, 0, 3),
+        box(0, 1, 4, 8, 0, 4, 0, 3),
+    ]
+    assert not shards.is_reduction
+    assert shards.held(0) == shards.owned(0)
+
+
+def test_output_channels_cut_weights_and_bias_not_the_input():
+    node = two_convolutions().nodes[0]
+    piece = shard_node(node, out_channels(node, 0, 2, 6), 2).pieces[1]
+    assert piece.results == (box(0, 1, 0, 8, 0, 4, 2, 6),)
+    assert piece.operands == (
+        box(0, 1, 0, 8, 0, 4, 0, 3),
+        box(2, 6, 0, 3, 0, 3, 0, 3),
+        box(2, 6),
+    )
+
+
+def test_a_reduction_computes_all_channels_and_keeps_its_own():
+    node = two_convolutions().nodes[1]
+    shards = shard_node(node, in_channels(node, (0, 2, 6), (0, 1, 4)), 2)
+    assert shards.is_reduction
+    assert shards.pieces[1].results == (box(0, 1, 0, 8, 0, 4, 0, 4),)
+    assert shards.pieces[1].operands[:2] == (
+        box(0, 1, 0, 8, 0, 4, 2, 6),
+        box(0, 4, 0, 3, 0, 3, 2, 6),
+    )
+    assert shards.owned(1) == shards.held(1) == (box(0, 1, 0, 8, 0, 4, 1, 4),)
+
+
+def test_recomputed_halos_are_held_not_owned():
+    node = two_convolutions().nodes[0]
+    split = replace(rows(node, 0, 4, 8), extents=((0, 5), (3, 8)))
+    shards = shard_node(node, split, 2)
+    assert shards.owned(0) == (box(0, 1, 0, 4, 0, 4, 0, 6),)
+    assert shards.held(0) == (box(0, 1, 0, 5, 0, 4, 0, 6),)
+    assert shards.pieces[1].operands[0] == box(0, 1, 2, 8, 0, 4, 0, 3)
+
+
+def test_whole_and_replicated():
+    node = two_convolutions().nodes[0]
+    placed = shard_node(node, whole(node, 1), 3)
+    assert [placed.owned(rank)[0] for rank in range(3)] == [NOTHING, WHOLE_Y, NOTHING]
+    assert [piece.is_empty for piece in placed.pieces] == [True, False, True]
+    assert all(o == NOTHING or len(o.shape) != 4 for o in placed.pieces[0].operands if o)
+    everywhere = shard_node(node, replicated(node), 3)
+    assert [everywhere.owned(rank)[0] for rank in range(3)] == [WHOLE_Y] * 3
+
+
+@pytest.mark.parametrize(
+    "bounds", [(0, 8), (0, 4, 7), (1, 4, 8), (0, 5, 4, 8), (0, 9, 8), (0, 3, 5, 8), ()]
+)
+def test_bounds_that_do_not_cut(bounds: tuple[int, ...]):
+    node = two_convolutions().nodes[0]
+    with pytest.raises(PlanError, match=r"do not cut 0\.\.8 into 2 pieces") as caught:
+        shard_node(node, rows(node, *bounds), 2)
+    assert repr(node.name) in str(caught.value)
+
+
+def test_a_factor_that_the_node_has_not():
+    node = expansion().nodes[2]
+    assert node.op == "DEPTHWISE_CONV_2D"
+    split = NodeSplit(node.name, Way.IN_CHANNELS, "in_channels", (0, 12, 24))
+    with pytest.raises(PlanError, match=r"cannot be split by 'in_channels'.*rows.*channels"):
+        shard_node(node, split, 2)
+
+
+def test_reads_and_the_part_of_the_input_that_the_host_sends():
+    graph = two_convolutions()
+    first, second = graph.nodes
+    layouts = lay_out(graph, plan_of(2, rows(first, 0, 4, 8), rows(second, 0, 6, 8)))
+    assert layouts.owned[graph.inputs[0]] == (
+        box(0, 1, 0, 5, 0, 4, 0, 3),
+        box(0, 1, 3, 8, 0, 4, 0, 3),
+    )
+    assert layouts.reads[first.output] == (
+        [(1, box(0, 1, 0, 7, 0, 4, 0, 6))],
+        [(1, box(0, 1, 5, 8, 0, 4, 0, 6))],
+    )
+    assert layouts.owned[second.output][0] == box(0, 1, 0, 6, 0, 4, 0, 4)
+
+
+def test_a_rank_without_part_gets_nothing_of_the_input():
+    graph = two_convolutions()
+    first, second = graph.nodes
+    layouts = lay_out(graph, plan_of(2, whole(first, 1), whole(second, 1)))
+    assert layouts.owned[graph.inputs[0]] == (NOTHING, box(0, 1, 0, 8, 0, 4, 0, 3))
+
+
+def test_a_plan_that_says_nothing_of_a_node():
+    graph = two_convolutions()
+    with pytest.raises(PlanError, match=f"says nothing of {graph.nodes[1].name!r}"):
+        lay_out(graph, plan_of(2, whole(graph.nodes[0], 0)))

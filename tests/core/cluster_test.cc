@@ -54,6 +54,7 @@ TEST(random_schedules_without_faults) {
     run_random(Topology::kRing, nodes, nodes, Faults{}, 4, 4);
     run_random(Topology::kLine, nodes, nodes, Faults{}, 4, 4);
     run_random(Topology::kStar, nodes, nodes, Faults{}, 4, 4);
+    run_random(Topology::kBus, nodes, nodes, Faults{}, 2, 4);
   }
 }
 
@@ -62,6 +63,7 @@ TEST(random_schedules_with_faults) {
     run_random(Topology::kRing, nodes, 10u + nodes, some_faults(), 4, 4);
     run_random(Topology::kLine, nodes, 20u + nodes, some_faults(), 4, 4);
     run_random(Topology::kStar, nodes, 30u + nodes, some_faults(), 3, 4);
+    run_random(Topology::kBus, nodes, 80u + nodes, some_faults(), 2, 4);
   }
 }
 

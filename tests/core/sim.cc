@@ -75,7 +75,8 @@ size_t Pipe::read(MutableBytes to) {
 // ---- Cluster ----
 
 const char* name(Topology topology) {
-  return topology == Topology::kLine ? "line" : topology == Topology::kRing ? "ring" : "star";
+  constexpr const char* kNames[] = {"line", "ring", "star", "bus"};
+  return kNames[static_cast<int>(topology)];
 }
 
 Cluster::Cluster(const Options& options) : options_(options), clock_(options.start_us) {
@@ -83,6 +84,10 @@ Cluster::Cluster(const Options& options) : options_(options), clock_(options.sta
     members_.push_back(std::make_unique<Member>());
   }
   for (uint8_t rank = 1; rank < options.nodes; ++rank) {
+    if (options.topology == Topology::kBus) {
+      for (uint8_t peer = 0; peer < rank; ++peer) join(peer, rank);
+      continue;
+    }
     join(options.topology == Topology::kStar ? uint8_t{0} : static_cast<uint8_t>(rank - 1), rank);
   }
   if (options.topology == Topology::kRing && options.nodes > 2) {
@@ -107,7 +112,7 @@ Cluster::Cluster(const Options& options) : options_(options), clock_(options.sta
 }
 
 void Cluster::join(uint8_t a, uint8_t b) {
-  const size_t frames = options_.rx_slots + size_t{0};
+  const size_t frames = options_.rx_slots;
   const size_t fifo = options_.receive_fifo > 0
                           ? options_.receive_fifo
                           : frames * max_encoded_bytes(options_.mtu_bytes) + 256;

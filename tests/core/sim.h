@@ -113,7 +113,7 @@ class PipeStream final : public ByteStream {
   Pipe& out_;
 };
 
-enum class Topology { kLine, kRing, kStar };
+enum class Topology { kLine, kRing, kStar, kBus };  // kBus: a wire for each pair
 const char* name(Topology topology);
 
 struct Options {

@@ -42,6 +42,12 @@ def test_opposite_ranks_load_both_directions_equally(world_size: int):
     assert clockwise == world_size // 2
 
 
+def test_on_a_bus_everyone_is_a_neighbour():
+    tables = link_tables(Topology.BUS, 5, host_at=1)
+    assert all(len(walk(tables, a, b)) == 2 for a in range(5) for b in range(5) if a != b)
+    assert [link.peer_rank for link in tables[1]] == [0, 2, 3, 4, 5]
+
+
 def test_ring_links_continue_into_each_other_and_a_host_does_not():
     tables = link_tables(Topology.RING, 4, host_at=2)
     assert [link.ring_next for link in tables[2]] == [1, 0, NO_LINK]
@@ -54,3 +60,7 @@ def test_too_many_ranks_and_a_wrong_gateway():
     with pytest.raises(ClusterError, match="rank 4"):
         link_tables(Topology.LINE, 4, host_at=4)
     assert len(link_tables(Topology.RING, 64)) == 64
+    for topology in (Topology.STAR, Topology.BUS):
+        assert len(link_tables(topology, 17)) == 17
+        with pytest.raises(ClusterError, match=r"rank 0 .* 17 links"):
+            link_tables(topology, 18)

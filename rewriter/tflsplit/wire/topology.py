@@ -4,7 +4,8 @@
 A table is what split_core's ``LinkConfig`` holds: the neighbour, the set of ranks reached through
 it, and for a ring the link into which its traffic continues. Trees (line, star) have one way only.
 A ring takes the shorter way; opposite ranks are as far either way, so even ranks send clockwise and
-odd ranks the other way, which loads both directions equally.
+odd ranks the other way, which loads both directions equally. On a bus
+every rank is one hop away.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from tflsplit.errors import ClusterError
 from tflsplit.wire.frames import MAX_NODES
 
 NO_LINK = 255
+MAX_LINKS = 16
+"""Of one device (``kMaxLinks`` in split_core)."""
 
 
 class Topology(Enum):
@@ -23,7 +26,8 @@ class Topology(Enum):
 
     LINE = "line"  # 0 - 1 - 2 - ...
     RING = "ring"  # the line, closed
-    STAR = "star"  # every rank to rank 0
+    STAR = "star"  # every rank to rank 0; also a bus with a master, such as SPI
+    BUS = "bus"  # every rank to every other: a shared medium whose port keeps the pairs apart
 
 
 @dataclass(frozen=True)
@@ -42,7 +46,8 @@ def link_tables(
 
     A rank's links come in this order: towards lower ranks (on a ring: counter-clockwise), towards
     higher ranks (clockwise), the host. ``host_at`` is the gateway: the device that the host is
-    wired to. Raises ``ClusterError`` if there are too many ranks or no such gateway.
+    wired to. Raises ``ClusterError`` if there are too many ranks, or more than 16 links on one
+    device (the hub of a star, any device of a bus), or no such gateway.
     """
     nodes = world_size + (host_at is not None)
     if world_size < 1 or nodes > MAX_NODES:
@@ -70,12 +75,24 @@ def link_tables(
         if host_at == rank:
             links.append(LinkTable(world_size, 1 << world_size))
         tables.append(tuple(links))
+    _check_link_counts(topology, tables)
     if host_at is not None:
         tables.append((LinkTable(host_at, (1 << world_size) - 1),))
     return tuple(tables)
 
 
+def _check_link_counts(topology: Topology, tables: list[tuple[LinkTable, ...]]) -> None:
+    for rank, links in enumerate(tables):
+        if len(links) > MAX_LINKS:
+            raise ClusterError(
+                f"rank {rank} of this {topology.value} would have {len(links)} links, but a device "
+                f"can have {MAX_LINKS}: use a ring or a line"
+            )
+
+
 def _neighbours(topology: Topology, world_size: int, rank: int) -> tuple[int, ...]:
+    if topology is Topology.BUS:
+        return tuple(peer for peer in range(world_size) if peer != rank)
     if topology is Topology.STAR:
         return tuple(range(1, world_size)) if rank == 0 else (0,)
     if topology is Topology.RING and world_size > 2:
@@ -84,6 +101,8 @@ def _neighbours(topology: Topology, world_size: int, rank: int) -> tuple[int, ..
 
 
 def _next_hop(topology: Topology, world_size: int, rank: int, to: int) -> int:
+    if topology is Topology.BUS:
+        return to
     if topology is Topology.STAR:
         return to if rank == 0 else 0
     if topology is Topology.LINE or world_size == 2:

@@ -6,9 +6,9 @@
 
 #include "split_core/node.h"
 
-namespace {
-
-using namespace split_core;
+// Not an anonymous namespace: split_core_node, which callers know by name, is made of these.
+namespace split_core {
+namespace c_api {
 
 class Fifo {
  public:
@@ -54,10 +54,10 @@ class GivenClock final : public Clock {
   uint32_t time_us = 0;
 };
 
-size_t fifo_in_bytes(const NodeConfig& config) {
+inline size_t fifo_in_bytes(const NodeConfig& config) {
   return config.rx_slots * max_encoded_bytes(config.mtu_bytes) + 256;
 }
-size_t fifo_out_bytes(const NodeConfig& config) { return max_encoded_bytes(config.mtu_bytes); }
+inline size_t fifo_out_bytes(const NodeConfig& config) { return max_encoded_bytes(config.mtu_bytes); }
 constexpr size_t aligned(size_t bytes) { return (bytes + 7) & ~size_t{7}; }
 
 template <typename T>
@@ -66,7 +66,7 @@ void take_if_set(T* to, T value) {
 }
 
 // `links` must have room for kMaxLinks. False if there are too many.
-bool convert(const split_core_config& from, LinkConfig* links, NodeConfig* to) {
+inline bool convert(const split_core_config& from, LinkConfig* links, NodeConfig* to) {
   if (from.link_count > kMaxLinks || from.links == nullptr) return false;
   for (uint8_t i = 0; i < from.link_count; ++i) {
     links[i].peer_rank = from.links[i].peer_rank;
@@ -94,7 +94,7 @@ bool convert(const split_core_config& from, LinkConfig* links, NodeConfig* to) {
   return Node::check(*to) == ErrorCode::kOk;
 }
 
-StridedBox to_box(const split_core_box& from) {
+inline StridedBox to_box(const split_core_box& from) {
   StridedBox box;
   box.base = static_cast<uint8_t*>(from.base);
   box.element_bytes = from.element_bytes;
@@ -105,12 +105,16 @@ StridedBox to_box(const split_core_box& from) {
   return box;
 }
 
-int report(const Error& error, char* text, size_t capacity) {
+inline int report(const Error& error, char* text, size_t capacity) {
   if (text != nullptr) format_error(error, text, capacity);
   return static_cast<int>(error.code);
 }
 
-}  // namespace
+}  // namespace c_api
+}  // namespace split_core
+
+using namespace split_core;
+using namespace split_core::c_api;
 
 struct split_core_node final : DatagramHandler {
   void on_datagram(uint8_t source, uint16_t channel, ConstBytes payload) override {

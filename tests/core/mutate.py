@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Shows that the C++ tests notice: builds the core with one error at a time and runs them.
+
+    python tests/core/mutate.py [part of a mutation's name]
+
+Exit code 1 if a mutation goes unnoticed or no longer applies. Takes some ten seconds for each.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+CORE = HERE.parents[1] / "tflm_app" / "lib" / "split_core"
+TESTS = ["main", "sim", "workload", "frame_test", "box_test", "cluster_test", "fault_test"]
+
+# name: (file, what stands there, what is put there instead)
+MUTATIONS = {
+    "crc not checked": ("frame.cc", "return fail(&counters_.crc_errors);", ""),
+    "cobs block of 255": ("frame.cc", "kLongest = 254", "kLongest = 253"),
+    "decoder one byte too far": ("frame.cc", "used_ == buffer_.size()", "used_ > buffer_.size()"),
+    "decoder stays lost": ("frame.cc", "  skipping_ = false;\n}", "}"),
+    "box stops at a row": ("box.cc", "run_bytes_ *= box.extent[--outer_];", "--outer_;"),
+    "ring without a bubble": ("link.cc", "(needs_two_credits(slot_id) ? 2 : 1)", "1"),
+    "entering frames block": ("link.cc", "(needs_two_credits(slot_id) ? 2 : 1)) continue",
+                              "(needs_two_credits(slot_id) ? 2 : 1)) return false"),
+    "credit ignored": ("link.cc", "if (usable_credit() < ", "if (unacknowledged() > 14) "),
+    "time-out repeats data": ("link.cc", "  poll_next_ = next_;", "  go_back();"),
+    "duplicates accepted": ("link.cc", "const uint8_t ahead = ",
+                            "const uint8_t ahead = (header.sequence - expected_) & 128 ? 0 : "),
+    "no NAK": ("link.cc", "nak_due_ = nak_due_ || !nak_sent_;", ""),
+    "STATUS ignored": ("link.cc", "if (poll_is_exact_ && static_cast", "if (false && static_cast"),
+    "fingerprint not checked": ("link.cc", "return ErrorCode::kFingerprintMismatch;\n  }\n  if",
+                                "}\n  if"),
+    "reset not noticed": ("link.cc", "known && hello.boot != peer_boot_", "false"),
+    "ack outside the window": ("link.cc", "count > unacknowledged() ||", "count > 128 ||"),
+    "own ACKs hide a loss": ("link.cc", "if (!data_in_encoder_) return;\n  // Only", "// Only"),
+    "slot freed while it is sent": ("link.cc", "pool_.add_reference(slot_id);  // an ACK", "//"),
+    "multicast repeated": ("link.cc", "header.destinations &= link_config().destinations;", ""),
+    "frames go back": ("router.cc", "i == from ||", ""),
+    "multicast waits for all": ("communicator.cc", "now_us - send->first_grant_us <", "0 <"),
+    "multicast never waits": ("communicator.cc", "if (held) return false;", ""),
+    "data before the grant": ("communicator.cc", "if (ready == 0) return false;",
+                              "if (ready == 0) { send->batch = send->remaining; return true; }"),
+    "offset not checked": ("communicator.cc", "header.offset != recv.received ||", ""),
+    "end not checked": ("communicator.cc", "|| payload.size() > left", ""),
+    "size not checked": ("communicator.cc", "header.offset != send->total_bytes", "false"),
+    "old epochs accepted": ("communicator.cc", "if (is_stale(header.epoch)) return;", ""),
+    "faults kept secret": ("communicator.cc", "  fault_due_ = true;", ""),
+    "dead frames delivered": ("communicator.cc", "if (epochs_after(grants_[i].epoch, epoch) < 0)",
+                              "if (false)"),
+}  # fmt: skip
+
+MEMORY_ERRORS = {"decoder one byte too far"}  # the others show without sanitizers, and sooner
+
+
+def caught_by(folder: Path, name: str) -> str:
+    """The first failing test (or how the program ended) with this error put in; "" if none."""
+    file, old, new = MUTATIONS[name]
+    core = folder / "core"
+    shutil.rmtree(core, ignore_errors=True)
+    shutil.copytree(CORE, core)
+    source = core / "src" / file
+    text = source.read_text()
+    if text.count(old) != 1:
+        raise SystemExit(f"{name}: {old!r} stands {text.count(old)} times in {file}")
+    source.write_text(text.replace(old, new))
+    files = [*(HERE / f"{test}.cc" for test in TESTS), *sorted((core / "src").glob("*.cc"))]
+    unit = folder / "all.cc"  # one translation unit builds in a third of the time
+    unit.write_text("".join(f'#include "{path}"\n' for path in files))
+    sanitize = ["-fsanitize=address", "-fno-sanitize-recover=all"] if name in MEMORY_ERRORS else []
+    command = ["g++", "-std=c++17", "-O1", "-fno-exceptions", "-fno-rtti", "-w", *sanitize,
+               f"-I{core / 'include'}", f"-I{folder}", f"-I{HERE}", str(unit),
+               "-o", str(folder / "tests")]  # fmt: skip
+    subprocess.run(command, check=True)
+    try:
+        run = subprocess.run([folder / "tests"], capture_output=True, text=True, timeout=60)
+    except subprocess.TimeoutExpired:
+        return "did not end"
+    failed = [line[5:] for line in run.stdout.splitlines() if line.startswith("FAIL ")]
+    if failed:
+        return ", ".join(failed)
+    return "" if run.returncode == 0 else "sanitizer: " + run.stderr.strip().splitlines()[0]
+
+
+def main() -> None:
+    wanted = sys.argv[1] if len(sys.argv) > 1 else ""
+    unnoticed = []
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        subprocess.run(
+            [sys.executable, HERE / "vectors_to_header.py", HERE.parent / "wire_vectors.json",
+             folder / "wire_vectors.h"], check=True,
+        )  # fmt: skip
+        for mutation in MUTATIONS:
+            if wanted in mutation:
+                result = caught_by(folder, mutation)
+                print(f"{mutation:30} {result or 'UNNOTICED'}", flush=True)
+                unnoticed += [] if result else [mutation]
+    sys.exit(1 if unnoticed else 0)
+
+
+if __name__ == "__main__":
+    main()

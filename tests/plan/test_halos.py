@@ -14,9 +14,9 @@ from tflsplit.plan import halos
 from tflsplit.plan.halos import recompute_halos
 from tflsplit.plan.layout import lay_out
 from tflsplit.plan.policy import choose_plan
-from tflsplit.plan.wishes import Wishes
 from tflsplit.plan.spec import NodeSplit, Plan
 from tflsplit.plan.transfers import schedule
+from tflsplit.plan.wishes import Wishes
 
 
 def by_rows(graph: Graph) -> Plan:

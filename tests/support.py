@@ -114,27 +114,27 @@ def run_shards(node: Node, pieces: Sequence[Piece], known: Mapping[Value, Array]
     return wholes
 
 
-def run_reduction(
-    node: Node,
-    pieces: Sequence[Piece],
-    scattered: Sequence[Piece],
-    known: Mapping[Value, Array],
-) -> Array:
-    """The result of a node whose pieces are partial sums, requantized piece by piece."""
-    rule, output = rule_of(node), node.output
+def run_partial_sums(node: Node, pieces: Sequence[Piece], known: Mapping[Value, Array]) -> Array:
+    """The int32 sums of all pieces of a reduction, added, in int64 so that nothing can wrap."""
+    output = node.output
     total = np.zeros(output.shape, np.int64)
     for piece in pieces:
         if not piece.is_empty:
             inputs, contents = local_inputs(node, piece, known)
             sums = Value(output.name, output.shape, DType.INT32)
-            total += run_nodes(rule.partial(node, piece, inputs, sums), contents)[sums]
-    whole = np.zeros(output.shape, output.dtype.numpy)
-    for piece in scattered:
+            total += run_nodes(rule_of(node).partial(node, piece, inputs, sums), contents)[sums]
+    return total
+
+
+def requantize_pieces(node: Node, total: Array, pieces: Sequence[Piece]) -> Array:
+    """The result of a node from the complete sums, requantized piece by piece."""
+    whole = np.zeros(node.output.shape, node.output.dtype.numpy)
+    for piece in pieces:
         if not piece.is_empty:
             box = piece.results[0]
-            sums = Value(output.name, box.shape, DType.INT32)
-            part = local_value(output, box)
-            nodes = rule.requantize(node, piece, sums, part)
+            sums = Value(node.output.name, box.shape, DType.INT32)
+            part = local_value(node.output, box)
+            nodes = rule_of(node).requantize(node, piece, sums, part)
             whole[box.slices] = run_nodes(nodes, {sums: total[box.slices].astype(np.int32)})[part]
     return whole
 
@@ -164,15 +164,16 @@ def check_rule(node: Node, known: Mapping[Value, Array], bounds: Bounds) -> None
         check_shapes(rule, node, pieces, factor.kind is Kind.PARALLEL)
         if factor.kind is Kind.PARALLEL:
             found = run_shards(node, pieces, known)
-        else:
-            found = [run_reduction(node, pieces, _scattered(rule, node, bounds), known)]
-        for expected, array in zip(whole, found, strict=True):
-            np.testing.assert_array_equal(array, expected, err_msg=f"split by {factor.name}")
-
-
-def _scattered(rule: OpRule, node: Node, bounds: Bounds) -> list[Piece]:
-    factor = next(f for f in reversed(rule.factors(node)) if f.kind is Kind.PARALLEL)
-    return pieces_of(rule, node, factor, bounds[factor.name])
+            for expected, array in zip(whole, found, strict=True):
+                np.testing.assert_array_equal(array, expected, err_msg=f"split by {factor.name}")
+            continue
+        total = run_partial_sums(node, pieces, known)
+        for other in rule.factors(node):
+            if other.kind is Kind.PARALLEL:
+                scattered = pieces_of(rule, node, other, bounds[other.name])
+                array = requantize_pieces(node, total, scattered)
+                message = f"sums over {factor.name}, scattered by {other.name}"
+                np.testing.assert_array_equal(array, whole[0], err_msg=message)
 
 
 @st.composite

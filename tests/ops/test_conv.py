@@ -21,7 +21,8 @@ from tests.support import (
     node,
     pieces_of,
     quantized,
-    run_reduction,
+    requantize_pieces,
+    run_partial_sums,
     run_shards,
     run_whole,
     tensor,
@@ -232,5 +233,19 @@ def test_partial_sums_need_every_slice():
     factor = next(factor for factor in rule.factors(conv) if factor.name == "in_channels")
     pieces = pieces_of(rule, conv, factor, (0, 1, 4))
     whole = run_whole(conv, known)[0]
-    np.testing.assert_array_equal(run_reduction(conv, pieces, [rule.piece(conv, {})], known), whole)
-    assert (run_reduction(conv, pieces[1:], [rule.piece(conv, {})], known) != whole).any()
+    everything, some = (run_partial_sums(conv, part, known) for part in (pieces, pieces[1:]))
+    scattered = [rule.piece(conv, {})]
+    np.testing.assert_array_equal(requantize_pieces(conv, everything, scattered), whole)
+    assert (requantize_pieces(conv, some, scattered) != whole).any()
+
+
+def test_a_stride_that_leaves_rows_out_costs_no_copy():
+    x = tensor("x", (1, 8, 8, 4))
+    weights, _, scale = weights_and_bias(np.random.default_rng(0), (6, 1, 1, 4), 0, x, True, False)
+    attrs = {"padding": Padding.VALID, "stride_h": 2, "stride_w": 2}
+    conv = node("CONV_2D", [x, weights], tensor("y", (1, 4, 4, 6), scale=scale), **attrs)
+    rule = rule_of(conv)
+    assert rule.piece(conv, {"out_channels": (0, 2)}).operands[0] == Box.whole(x.shape)
+    strip = rule.piece(conv, {"rows": (2, 4)}).operands[0]
+    assert strip is not None
+    assert strip.intervals == ((0, 1), (4, 7), (0, 8), (0, 4))

@@ -12,9 +12,7 @@ from tflsplit.errors import InternalError
 from tflsplit.ops import Box
 from tflsplit.ops.factors import (
     DimMap,
-    Divided,
     Factor,
-    Fixed,
     Scaled,
     Shifted,
     Strided,
@@ -42,10 +40,16 @@ def test_maps_reach_every_element(span, scale, offset):
         assert dim_map.need(*span) == (min(elements), max(elements) + 1)
 
     reached(Scaled(scale), [step * scale + i for step in steps for i in range(scale)])
-    reached(Divided(scale), [step // scale for step in steps])
     reached(Shifted(offset), [step - offset for step in steps])
     reached(Strided(offset, scale), [offset + step * scale for step in steps])
-    assert Fixed((0, 1)).need(*span) == (0, 1)
+
+
+def test_all_steps_of_a_window_read_all_of_the_operand():
+    """1x1 with stride 2 over 8 rows leaves the last one out; a split reads only what it needs."""
+    window = Window(1, 2, steps=4, extent=8)
+    assert window.need(0, 4) == (0, 8)
+    assert window.need(2, 4) == (4, 7)
+    assert Window(3, 1, pad_before=1, steps=4, extent=4).need(0, 4) == (-1, 5)
 
 
 ROWS = Factor("rows", 4, {0: (0, Window(3, 1, 1, 1))}, {0: (0, 2)})

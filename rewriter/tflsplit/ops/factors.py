@@ -42,28 +42,24 @@ SAME_INDEX = Scaled(1)
 
 
 @dataclass(frozen=True)
-class Divided:
-    """``divisor`` steps of the factor share an element (a depthwise channel multiplier)."""
-
-    divisor: int
-
-    def need(self, start: int, stop: int) -> Interval:
-        return start // self.divisor, -(-stop // self.divisor)
-
-
-@dataclass(frozen=True)
 class Window:
-    """A sliding window; what it reaches outside ``[0, extent)`` of the operand is padding."""
+    """A sliding window; what it reaches outside ``[0, extent)`` of the operand is padding.
+
+    steps, extent: of the whole factor and operand.  All steps together are said to read all of
+        the operand, even if strides leave some of it out: cutting that off would cost a copy.
+    """
 
     kernel: int
     stride: int
     dilation: int = 1
     pad_before: int = 0
+    steps: int = 0
+    extent: int = 0
 
     def need(self, start: int, stop: int) -> Interval:
         first = start * self.stride - self.pad_before
-        last = (stop - 1) * self.stride - self.pad_before
-        return first, last + (self.kernel - 1) * self.dilation + 1
+        last = (stop - 1) * self.stride - self.pad_before + (self.kernel - 1) * self.dilation + 1
+        return first, max(last, self.extent) if (start, stop) == (0, self.steps) else last
 
 
 @dataclass(frozen=True)
@@ -88,16 +84,6 @@ class Strided:
 
     def need(self, start: int, stop: int) -> Interval:
         return self.begin + start * self.stride, self.begin + (stop - 1) * self.stride + 1
-
-
-@dataclass(frozen=True)
-class Fixed:
-    """Always the same interval: a broadcast dimension ``(0, 1)``, a table read whole."""
-
-    interval: Interval
-
-    def need(self, start: int, stop: int) -> Interval:
-        return self.interval
 
 
 class Kind(enum.Enum):

@@ -59,6 +59,10 @@ def has_scales(node: Node, channel_dim: int = 0) -> bool:
         and weights.dtype is DType.INT8
         and all(v.quantization is not None and v.quantization.scales for v in (x, weights, y))
         and all(v.quantization is not None and not v.quantization.per_channel for v in (x, y))
+        # TFLM's int16 kernels, PAD among them, take the zero point to be 0.
+        and (
+            x.dtype is DType.INT8 or (x.quantization is not None and not x.quantization.zero_point)
+        )
         and _is_symmetric_along(weights, channel_dim)
     )
 

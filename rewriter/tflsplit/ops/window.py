@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tflsplit.ir import Node, Padding, Value
-from tflsplit.ops.factors import DimMap, Factor, Window
+from tflsplit.ops.factors import Factor, Window
 
 PadPair = tuple[int, int]
 
@@ -85,9 +85,10 @@ class Windows:
         """The factor ``rows`` (dim 1) or ``columns`` (dim 2)."""
         axis = self.axes[dim - 1]
         before, _ = self.pads(x)[dim - 1]
-        window: DimMap = Window(axis.kernel, axis.stride, axis.dilation, before)
+        steps, extent = output.shape[dim], x.shape[dim]
+        window = Window(axis.kernel, axis.stride, axis.dilation, before, steps, extent)
         name = "rows" if dim == 1 else "columns"
-        return Factor(name, output.shape[dim], {operand: (dim, window)}, {0: (dim, 1)})
+        return Factor(name, steps, {operand: (dim, window)}, {0: (dim, 1)})
 
     def stock_padding(
         self, in_shape: Sequence[int], out_shape: Sequence[int], pads: Sequence[PadPair]

@@ -93,7 +93,7 @@ def test_what_cannot_be_forced_is_refused_with_what_can():
 
 
 def test_a_layer_that_is_not_there():
-    with pytest.raises(PlanError, match="'nowhere'.*inspect` lists them"):
+    with pytest.raises(PlanError, match=r"'nowhere'.*inspect` lists them"):
         choose_plan(tiny("resnet"), Wishes(2, layers={"nowhere": Way.ROWS}))
 
 

@@ -144,9 +144,10 @@ class _Chooser:
         for node in sorted(weighted, key=_map_size, reverse=True):
             if not any(self._enough(node, way) for way in SPATIAL):
                 continue
-            if repeated + weight_bytes(node) + largest * (total - repeated - weight_bytes(node)) > budget:
+            with_node = repeated + weight_bytes(node)
+            if with_node + largest * (total - with_node) > budget:
                 break
-            repeated += weight_bytes(node)
+            repeated = with_node
             chosen.add(node.name)
         return frozenset(chosen)
 

@@ -61,21 +61,24 @@ def write_bundle(
     """
     _refuse_to_replace(folder, force)
     sha256 = hashlib.sha256(model).hexdigest()
-    plain = [write_model(device.graph) for device in devices]
+    fingerprint = plan_json.fingerprint(sha256, devices)
     identity = {
         "model_name": model_name,
         "model_sha256": sha256,
-        "fingerprint": plan_json.fingerprint(sha256, plan, plain),
+        "fingerprint": fingerprint,
     }
-    document = plan_json.plan_document(whole, plan, devices, arenas, identity)
+    files = [
+        write_model(_marked(device.graph, device.rank, plan.world_size, fingerprint))
+        for device in devices
+    ]
+    document = plan_json.plan_document(whole, plan, devices, arenas, [*map(len, files)], identity)
     folder.parent.mkdir(parents=True, exist_ok=True)
     fresh = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:
         fresh.chmod(0o755)
         (fresh / MODEL).write_bytes(model)
-        for device in devices:
-            marked = _marked(device.graph, device.rank, plan.world_size, identity["fingerprint"])
-            (fresh / f"node{device.rank}.tflite").write_bytes(write_model(marked))
+        for device, file in zip(devices, files, strict=True):
+            (fresh / f"node{device.rank}.tflite").write_bytes(file)
         (fresh / PLAN).write_text(plan_json.dump(document), encoding="utf-8")
         _replace(folder, fresh)
     finally:

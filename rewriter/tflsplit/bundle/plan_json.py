@@ -26,11 +26,13 @@ VERSION = 1
 Json = dict[str, Any]
 
 
-def fingerprint(model_sha256: str, plan: Plan, graphs: Sequence[bytes]) -> str:
-    """32 hex digits that change with the model, the plan or any device graph."""
-    digest = hashlib.sha256(f"{FORMAT} {VERSION} {model_sha256} {plan.world_size}".encode())
-    for graph in graphs:
-        digest.update(hashlib.sha256(graph).digest())
+def fingerprint(model_sha256: str, devices: Sequence[DeviceGraph]) -> str:
+    """32 hex digits that change with the model, and with any operator of any device graph."""
+    digest = hashlib.sha256(f"{FORMAT} {VERSION} {model_sha256} {len(devices)}".encode())
+    for device in devices:
+        for node in device.graph.nodes:
+            shapes = [value.shape for value in (*node.operands, *node.outputs)]
+            digest.update(repr((device.rank, node.op, sorted(node.attrs.items()), shapes)).encode())
     return digest.hexdigest()[:32]
 
 
@@ -39,11 +41,13 @@ def plan_document(
     plan: Plan,
     devices: Sequence[DeviceGraph],
     arenas: Sequence[tuple[ArenaEstimate, ArenaMeasurement | None]],
+    file_bytes: Sequence[int],
     identity: Mapping[str, str],
 ) -> Json:
     """The whole document.
 
     arenas: per rank, the arena on the 32-bit target and, where it could be measured, this host's.
+    file_bytes: per rank, the size of the graph's file.
     identity: ``model_name``, ``model_sha256`` and ``fingerprint``.
     """
     labels = tensor_labels(whole)
@@ -64,8 +68,9 @@ def plan_document(
             _layer(whole, node_index, split, plan) for node_index, split in enumerate(plan.splits)
         ],
         "devices": [
-            _device(device, *arena, numbers(labels.values()), numbers(n.name for n in whole.nodes))
-            for device, arena in zip(devices, arenas, strict=True)
+            _device(device, *arena, size)
+            | _places(device, numbers(labels.values()), numbers(n.name for n in whole.nodes))
+            for device, arena, size in zip(devices, arenas, file_bytes, strict=True)
         ],
         "tensors": list(labels.values()),
     }
@@ -88,8 +93,7 @@ def _device(
     device: DeviceGraph,
     arena: ArenaEstimate,
     host: ArenaMeasurement | None,
-    tensors: Mapping[str, int],
-    layers: Mapping[str, int],
+    file_bytes: int,
 ) -> Json:
     sent, received = traffic_bytes(device.graph)
     graph = device.graph
@@ -106,19 +110,26 @@ def _device(
         "host_arena_tail_bytes": None if host is None else host.tail_bytes,
         "peak_live_bytes": peak_live_bytes(graph),
         "weights_bytes": constant_bytes(graph),
+        "file_bytes": file_bytes,
         "sent_bytes": sent,
         "received_bytes": received,
         "macs": device.macs,
         "nodes": len(graph.nodes),
         "inputs": [_shard(value, device.shards[value.name]) for value in graph.inputs],
         "outputs": [_shard(value, device.shards[value.name]) for value in graph.outputs],
+    }
+
+
+def _places(device: DeviceGraph, tensors: Mapping[str, int], layers: Mapping[str, int]) -> Json:
+    """What the device's tensors and nodes are of the model, by the places of these."""
+    return {
         "tensors": {
             name: [tensors[shard.tensor], list(shard.box.flat()), shard.owned]
             for name, shard in device.shards.items()
         },
         "steps": [
             layers[device.steps[node.name]] if node.name in device.steps else -1
-            for node in graph.nodes
+            for node in device.graph.nodes
         ],
     }
 

@@ -4,25 +4,21 @@
 from __future__ import annotations
 
 import io
-import json
-import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.kernels.cortex_m import COMPILER, EMULATOR, board, build_for, emulate, needs
 from tests.kernels.kernel_driver import (
     FLAGS,
     KERNELS,
-    ROOT,
     WARNINGS,
     CmsisNn,
-    compile_driver,
     decode_answer,
     encode_case,
     message_of,
@@ -39,44 +35,9 @@ from tests.ops.custom_cases import (
 from tflsplit.ops.semantics import run_node
 from tflsplit.wire import custom_ops as wire
 
-PLATFORM = ROOT / "tflm_app" / "platforms" / "mps2"
-COMPILER = "arm-none-eabi-g++"
-EMULATOR = "qemu-system-arm"
 # Cortex-M4, M7 (both with DSP instructions), M33, M55 (with MVE)
 BOARDS = ("mps2_an386", "mps2_an500", "mps2_an505", "mps3_an547")
 FLASH_LIMIT_BYTES = 6 * 1024
-
-
-def needs(program: str) -> str:
-    if not shutil.which(program):
-        packages = {COMPILER: "gcc-arm-none-eabi libnewlib-arm-none-eabi"}
-        pytest.skip(f"needs {program}: apt install {packages.get(program, program)}")
-    return program
-
-
-def board(name: str) -> dict[str, Any]:
-    settings_of_board = json.loads((PLATFORM / "boards" / f"{name}.json").read_text())["build"]
-    return {**settings_of_board, "cpu_flags": settings_of_board["cpu_flags"].split()}
-
-
-def build_for(name: str, cmsis_nn: CmsisNn | None, output: Path) -> None:
-    scripts = PLATFORM / "ldscripts"
-    target = board(name)
-    more = [
-        str(ROOT / "tests" / "kernels" / "cortex_m.cc"),
-        "--specs=rdimon.specs",
-        "-nostartfiles",
-        f"-L{scripts}",
-        f"-T{scripts / target['ldscript']}",
-        "-Wl,--defsym=end=__bss_end__",
-        "-Wl,--gc-sections",
-    ]
-    compile_driver(
-        [needs(COMPILER), *target["cpu_flags"], "-O2", "-ffunction-sections"],
-        more,
-        cmsis_nn,
-        output,
-    )
 
 
 @pytest.fixture(scope="module")
@@ -119,22 +80,11 @@ def padded_cases() -> Iterator[Case]:
 def test_the_same_bits_on_cortex_m(
     name: str, kernels: str, cases: list[Case], tmp_path: Path
 ) -> None:
-    emulator = needs(EMULATOR)
+    needs(EMULATOR)
     cmsis_nn = CmsisNn.find(name) if kernels == "cmsis_nn" else None
     build_for(name, cmsis_nn, tmp_path / "driver.elf")
     messages = [encode_case(*message_of(case.node, case.arrays)) for case in cases]
-    (tmp_path / "cases.bin").write_bytes(b"".join(messages))
-    subprocess.run(
-        [
-            *(emulator, "-machine", board(name)["qemu_machine"], "-display", "none"),
-            *("-monitor", "none", "-serial", "null", "-kernel", "driver.elf"),
-            *("-semihosting-config", "enable=on,target=native"),
-        ],
-        cwd=tmp_path,
-        timeout=120,
-        check=True,
-    )
-    answers = io.BytesIO((tmp_path / "answers.bin").read_bytes())
+    answers = io.BytesIO(emulate(name, tmp_path / "driver.elf", b"".join(messages)))
     for case in cases:
         expected = run_node(case.node, case.arrays)
         y = np.frombuffer(decode_answer(answers), expected.dtype).reshape(expected.shape)

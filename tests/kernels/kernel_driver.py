@@ -28,6 +28,7 @@ Array = NDArray[Any]
 
 ROOT = Path(__file__).resolve().parents[2]
 KERNELS = ROOT / "tflm_app" / "lib" / "split_kernels"
+DRIVER = ROOT / "tests" / "kernels" / "driver.cc"
 SANITIZERS = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-g"]
 # What a kernel may not rely on stays switched off, and every warning is an error.
 FLAGS = ["-std=c++17", "-fno-exceptions", "-fno-rtti"]
@@ -88,10 +89,14 @@ def build(folder: Path, cmsis_nn: CmsisNn | None = None) -> Path:
 
 
 def compile_driver(
-    command: Sequence[str], more: Sequence[str], cmsis_nn: CmsisNn | None, output: Path
+    command: Sequence[str],
+    more: Sequence[str],
+    cmsis_nn: CmsisNn | None,
+    output: Path,
+    source: Path = DRIVER,
 ) -> None:
-    """Compile and link kernels and driver: ``command``, sources, CMSIS-NN, then ``more``."""
-    sources = [*sorted((KERNELS / "src").glob("*.cc")), ROOT / "tests" / "kernels" / "driver.cc"]
+    """Compile and link kernels and ``source``: ``command``, sources, CMSIS-NN, then ``more``."""
+    sources = [*sorted((KERNELS / "src").glob("*.cc")), source]
     arguments = [*command, *FLAGS, f"-I{KERNELS / 'include'}", *map(str, sources)]
     if cmsis_nn is not None:
         arguments += ["-DTFLSPLIT_CMSIS_NN", f"-isystem{cmsis_nn.include}", str(cmsis_nn.library)]

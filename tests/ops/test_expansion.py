@@ -25,6 +25,7 @@ from tests.ops.custom_cases import (
     requantize_cases,
     windows,
 )
+from tests.support import run_tflm
 from tflsplit.errors import InternalError
 from tflsplit.ir import Activation, Attrs, DType, Graph, Node, Padding, Quantization, Value
 from tflsplit.ops import custom
@@ -35,24 +36,21 @@ from tflsplit.ops.quantmath import (
     fully_connected_multipliers,
 )
 from tflsplit.ops.semantics import run_node
-from tflsplit.runtime.engines import engine
 from tflsplit.wire import custom_ops as wire
 
 Array = NDArray[Any]
 X_SCALE = 0.5
 
 
-def run_tflm(nodes: list[Node], inputs: Sequence[Value], output: Value, *arrays: Array) -> Array:
-    pytest.importorskip("tflite_micro", reason="needs tflite-micro: pip install 'tflsplit[host]'")
-    _, make = engine("tflm")
-    return make(Graph("case", tuple(inputs), (output,), nodes)).run(arrays)[0]
+def on_tflm(nodes: list[Node], inputs: Sequence[Value], output: Value, *arrays: Array) -> Array:
+    return run_tflm(Graph("case", tuple(inputs), (output,), nodes), arrays)[0]
 
 
 def assert_expansion_equals_semantics(case: Case) -> None:
     nodes = stock_expansion(case.node)
     assert not any(node.is_custom for node in nodes)
-    on_tflm = run_tflm(nodes, [case.node.input(0)], case.node.output, *case.arrays)
-    np.testing.assert_array_equal(on_tflm, run_node(case.node, case.arrays), strict=True)
+    result = on_tflm(nodes, [case.node.input(0)], case.node.output, *case.arrays)
+    np.testing.assert_array_equal(result, run_node(case.node, case.arrays), strict=True)
 
 
 @settings(max_examples=60)
@@ -107,8 +105,8 @@ def test_requantize_equals_what_a_stock_convolution_does_with_its_sums(case: Cas
     x = Value("x", (1, 1, 1, 1), DType.INT8, Quantization((1.0,), (0,)))
     out = Value("out", (1, 1, 1, channels), DType.INT8, y.quantization)
     stock = Node("CONV_2D", (x, weights, constant("bias", total)), (out,), _stock_attrs())
-    on_tflm = run_tflm([stock], [x], out, np.zeros((1, 1, 1, 1), np.int8)).reshape(sums.shape)
-    clamped = np.clip(on_tflm, *custom.activation_of(node))
+    result = on_tflm([stock], [x], out, np.zeros((1, 1, 1, 1), np.int8)).reshape(sums.shape)
+    clamped = np.clip(result, *custom.activation_of(node))
     np.testing.assert_array_equal(clamped, run_node(node, case.arrays), strict=True)
 
 
@@ -170,7 +168,7 @@ def test_partial_sums_of_all_slices_requantized_are_the_stock_convolution(
         Node("PAD", (x, constant("pads", pads)), (padded,)),
         Node("CONV_2D", (padded, weights, bias), (y,), attrs),
     ]
-    whole = run_tflm(stock, [x], y, data)
+    whole = on_tflm(stock, [x], y, data)
 
     bounds = [0, *sorted(cut for cut in cuts if cut < depth), depth]
     sums = np.zeros(y.shape, np.int32)
@@ -216,7 +214,7 @@ def test_partial_sums_of_all_slices_requantized_are_the_stock_fully_connected(
     bias = constant("b", rng.integers(-9000, 9000, channels, np.int32), bias_quantization)
     data = int8s(rng, x.shape, "random", 0)
     attrs = Attrs(fused_activation_function=activation)
-    whole = run_tflm([Node("FULLY_CONNECTED", (x, weights, bias), (y,), attrs)], [x], y, data)
+    whole = on_tflm([Node("FULLY_CONNECTED", (x, weights, bias), (y,), attrs)], [x], y, data)
 
     bounds = [0, *sorted(cut for cut in cuts if cut < depth), depth]
     sums = np.zeros(y.shape, np.int32)

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+// split_port/port.h on Arduino cores. USB (Serial) is the console until the application takes it
+// as the link to the host computer; from then on text would only disturb frames.
+#include "split_port/port.h"
+
+#include <Arduino.h>
+
+#include "entropy.h"
+#include "links.h"
+#include "stream_link.h"
+
+namespace split_port {
+namespace {
+
+using arduino::kNeighbourCount;
+using UsbSerial = decltype(Serial);
+
+constexpr unsigned long kConsoleBaud = 115200;  // USB serial ports ignore it
+
+arduino::StreamLink<UsbSerial> g_host(Serial);
+bool g_host_taken = false;
+
+class ArduinoClock final : public split_core::Clock {
+ public:
+  uint32_t now_us() override { return static_cast<uint32_t>(micros()); }
+  void idle() override { yield(); }
+
+  // Call at least once per turn of micros(), 71 minutes.
+  uint64_t ticks() {
+    total_us_ += now_us() - static_cast<uint32_t>(total_us_);
+    return total_us_;
+  }
+
+ private:
+  uint64_t total_us_ = 0;
+};
+
+ArduinoClock g_clock;
+
+}  // namespace
+
+size_t link_count() { return kNeighbourCount + 1; }
+size_t host_link() { return kNeighbourCount; }
+
+split_core::ByteStream& link(size_t index) {
+  if (index < kNeighbourCount) return arduino::neighbour(index);
+  g_host_taken = true;
+  return g_host;
+}
+
+LinkCounters link_counters(size_t index) {
+  return index < kNeighbourCount ? arduino::neighbour(index).counters() : g_host.counters();
+}
+
+split_core::Clock& clock() { return g_clock; }
+uint64_t ticks() { return g_clock.ticks(); }
+uint32_t ticks_per_second() { return 1'000'000; }
+
+uint32_t boot_nonce() { return arduino::random_word(); }
+
+void console_write(const char* text, size_t size) {
+  if (!g_host_taken) Serial.write(reinterpret_cast<const uint8_t*>(text), size);
+}
+
+bool argument(const char*, char*, size_t) { return false; }
+
+void stop(int) {
+  for (;;) delay(1000);
+}
+
+}  // namespace split_port
+
+void setup() {
+  Serial.begin(split_port::kConsoleBaud);
+  split_port::arduino::begin_neighbours();
+  split_port::stop(split_app_main());
+}
+
+void loop() {}

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+// Which serial ports and pins of each board are its links. Override any of it by build_flags.
+//
+//   board              to the previous rank        to the next rank          largest sensible rate
+//   Teensy 4.1         Serial1 (RX 0, TX 1)        Serial2 (RX 7, TX 8)      6 Mbaud
+//   Nucleo-H743ZI      USART2 (RX PD6, TX PD5)     USART6 (RX PG9, TX PG14)  6 Mbaud
+//   Raspberry Pi Pico  UART0 (RX GP1, TX GP0)      UART1 (RX GP9, TX GP8)    3 Mbaud
+//   ESP32-S3           UART1 (RX 18, TX 17)        UART2 (RX 16, TX 15)      3 Mbaud
+//   Nano 33 BLE        UARTE0 (RX, TX pins)        UARTE1 (RX D3, TX D2)     1 Mbaud
+//
+// Cross the wires: TX of one rank's next port to RX of the following rank's previous port and the
+// other way round, and join all grounds. All boards here use 3.3 V.
+#ifndef SPLIT_PORT_ARDUINO_WIRING_H_
+#define SPLIT_PORT_ARDUINO_WIRING_H_
+
+// Equal on every board of a cluster.
+#ifndef SPLIT_PORT_BAUD
+#define SPLIT_PORT_BAUD 1000000
+#endif
+
+// Bytes that may arrive while the owner is inside a kernel; see ByteStream in split_core.
+#ifndef SPLIT_PORT_RX_BYTES
+#define SPLIT_PORT_RX_BYTES 4096
+#endif
+#ifndef SPLIT_PORT_TX_BYTES
+#define SPLIT_PORT_TX_BYTES 1024
+#endif
+
+#if defined(ARDUINO_ARCH_MBED)
+#if defined(ARDUINO_ARCH_RP2040) || defined(TARGET_RP2040)
+#define SPLIT_PORT_DEFAULT_PINS p1, p0, p9, p8
+#else
+#define SPLIT_PORT_DEFAULT_PINS \
+  digitalPinToPinName(1), digitalPinToPinName(0), digitalPinToPinName(3), digitalPinToPinName(2)
+#endif
+#elif defined(ARDUINO_ARCH_STM32)
+#define SPLIT_PORT_DEFAULT_PINS PD6, PD5, PG9, PG14
+#elif defined(ARDUINO_ARCH_ESP32)
+#define SPLIT_PORT_DEFAULT_PINS 18, 17, 16, 15
+#endif
+
+// RX and TX of the previous link, RX and TX of the next one.
+#ifndef SPLIT_PORT_PINS
+#define SPLIT_PORT_PINS SPLIT_PORT_DEFAULT_PINS
+#endif
+
+#endif  // SPLIT_PORT_ARDUINO_WIRING_H_

@@ -28,7 +28,11 @@ MUTATIONS = {
     "ring without a bubble": ("link.cc", "(needs_two_credits(slot_id) ? 2 : 1)", "1"),
     "entering frames block": ("link.cc", "(needs_two_credits(slot_id) ? 2 : 1)) continue",
                               "(needs_two_credits(slot_id) ? 2 : 1)) return false"),
-    "credit ignored": ("link.cc", "if (usable_credit() < ", "if (unacknowledged() > 14) "),
+    "credit ignored": (
+        "link.cc",
+        "if (usable_credit() < (needs_two_credits(slot_id) ? 2 : 1)) continue;",
+        "if (unacknowledged() > 14) continue;",
+    ),
     "time-out repeats data": ("link.cc", "  poll_next_ = next_;", "  go_back();"),
     "duplicates accepted": ("link.cc", "const uint8_t ahead = ",
                             "const uint8_t ahead = (header.sequence - expected_) & 128 ? 0 : "),

@@ -53,6 +53,7 @@ class Link:
         self._peer: tuple[int, int] | None = None  # boot and session of the peer
         self._due: dict[FrameType, int] = {FrameType.HELLO: 0}  # control frames, with `sequence`
         self._refuse_reason = ErrorCode.OK
+        self._refused_by_peer = False
         self._timer = PollTimer(self.timing)
         self._hello_sent = 0
 
@@ -158,7 +159,8 @@ class Link:
         self._due[FrameType.WELCOME] = 0
         if rebooted:
             self._close(LinkState.LOST, ErrorCode.PEER_RESET)
-        if self.state is not LinkState.OPEN:  # it is there: what is queued from now on may wait
+        # It is there: what is queued from now on may wait. If it refuses us, only WELCOME helps.
+        if self.state is not LinkState.OPEN and not self._refused_by_peer:
             if self.state is not LinkState.CONNECTING:
                 self._due[FrameType.HELLO] = 0
             self.state = LinkState.CONNECTING
@@ -176,6 +178,7 @@ class Link:
             return
         self.state = LinkState.OPEN
         self.error = ErrorCode.OK
+        self._refused_by_peer = False
         self._out.open(frame.credit)
         self.counters.sessions += 1
         self._timer.progress(now_us)
@@ -185,6 +188,7 @@ class Link:
             self.counters.bad_headers += 1
             return
         self.claimed_rank = frame.source
+        self._refused_by_peer = True
         code = frame.payload[0]
         sane = ErrorCode.VERSION_MISMATCH <= code <= ErrorCode.MTU_MISMATCH
         self._close(LinkState.REFUSED, ErrorCode(code) if sane else ErrorCode.FINGERPRINT_MISMATCH)

@@ -160,8 +160,9 @@ void Link::handle_hello(const FrameHeader& header, ConstBytes payload, uint32_t 
   }
   welcome_due_ = true;
   if (rebooted) close_session(LinkState::kLost, ErrorCode::kPeerReset);
-  // The peer is there: what is queued from now on may wait for its WELCOME.
-  if (state_ != LinkState::kOpen) {
+  // The peer is there: what is queued from now on may wait for its WELCOME. Unless it is the peer
+  // that refuses us; then only its WELCOME changes that.
+  if (state_ != LinkState::kOpen && !refused_by_peer_) {
     if (state_ != LinkState::kConnecting) hello_due_ = true;
     state_ = LinkState::kConnecting;
     error_ = ErrorCode::kOk;
@@ -186,6 +187,7 @@ void Link::handle_refuse(const FrameHeader& header, ConstBytes payload) {
     return;
   }
   claimed_rank_ = header.source;
+  refused_by_peer_ = true;
   const auto reason = static_cast<ErrorCode>(payload[0]);
   const bool sane = reason >= ErrorCode::kVersionMismatch && reason <= ErrorCode::kMtuMismatch;
   close_session(LinkState::kRefused, sane ? reason : ErrorCode::kFingerprintMismatch);
@@ -242,6 +244,7 @@ void Link::handle_status(const FrameHeader& header) {
 void Link::open_session(const FrameHeader& header, uint32_t now_us) {
   state_ = LinkState::kOpen;
   error_ = ErrorCode::kOk;
+  refused_by_peer_ = false;
   acked_ = next_ = resend_ = 0;
   credit_end_ = header.credit <= kMaxRxSlots ? header.credit : 0;
   ++counters_.sessions;

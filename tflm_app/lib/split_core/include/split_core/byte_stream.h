@@ -11,7 +11,8 @@ namespace split_core {
 // socket. It may lose, change or repeat bytes (the link repairs that); it must not reorder them.
 // Neither call blocks. A receiver that fills by DMA or interrupt must hold at least
 // rx_slots * max_encoded_bytes(mtu_bytes) + 256 bytes: that much may arrive while its owner is
-// inside a kernel (the 256 are for polls; see docs/wire_format.md, "Credits").
+// inside a kernel (the 256 are for polls; see docs/wire_format.md, "Credits"). On a wire that damages
+// frames twice as much spares a repetition.
 class ByteStream {
  public:
   // Takes up to to.size() received bytes; returns how many.

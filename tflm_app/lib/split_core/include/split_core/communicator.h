@@ -22,7 +22,7 @@ namespace split_core {
 
 class DatagramHandler {
  public:
-  // One application message. `payload` is valid during the call only. Must not send from inside.
+  // One application message. `payload` is valid during the call only. May send, not poll.
   virtual void on_datagram(uint8_t source, uint16_t channel, ConstBytes payload) = 0;
 
  protected:

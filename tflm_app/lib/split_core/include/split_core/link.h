@@ -129,6 +129,7 @@ class Link {
   ErrorCode error_ = ErrorCode::kOk;
   uint8_t claimed_rank_ = kNoRank;
   ErrorCode refuse_reason_ = ErrorCode::kOk;
+  bool refused_by_peer_ = false;  // it said so, and has not welcomed us since
   bool feeds_ring_ = false;  // some link's ring traffic continues here
 
   // Our session towards the peer.

@@ -40,20 +40,19 @@ CALIBRATION_SEED = 7
 def main(arguments: Sequence[str] | None = None) -> int:
     """Build, write and describe one network; returns the exit code."""
     chosen = _parser().parse_args(arguments)
+    photographs = _photographs(chosen.images) if chosen.images else []
+    if chosen.images and not photographs:
+        print(f"error: no .jpg or .png image in {chosen.images}", file=sys.stderr)
+        return 2
     try:
         import tensorflow as tf
     except ImportError:
         print("error: needs TensorFlow: pip install '.[tensorflow]'", file=sys.stderr)
         return 2
-    try:
-        images = _calibration_images(chosen.images, chosen.size)
-    except ValueError as wrong:
-        print(f"error: {wrong}", file=sys.stderr)
-        return 2
     tf.keras.utils.set_random_seed(SEED)
     tf.config.experimental.enable_op_determinism()
     network, origin = _network(chosen.alpha, chosen.size, chosen.classes, chosen.weights)
-    model = convert(network, images)
+    model = convert(network, _calibration_images(photographs, chosen.size))
     path = chosen.output or Path(
         "models", "build", f"mobilenet_v2_{chosen.alpha}_{chosen.size}.tflite"
     )
@@ -141,20 +140,20 @@ def _network(alpha: float, size: int, classes: int, weights: str) -> tuple[Any, 
     return network, "seeded weights (not trained: its labels mean nothing)"
 
 
-def _calibration_images(folder: Path | None, size: int) -> Images:
-    """Images in [-1, 1] that set the activations' scales: photographs of ``folder`` if given."""
-    if folder is None:
-        return smooth_images(32, (size, size, 3), CALIBRATION_SEED).astype(np.float32)
-    import keras
-
+def _photographs(folder: Path) -> list[Path]:
+    """About a hundred images of ``folder``, spread over all of it; empty if there are none."""
     paths = sorted(p for p in folder.glob("*") if p.suffix.lower() in (".jpg", ".jpeg", ".png"))
-    if not paths:
-        raise ValueError(f"no .jpg or .png image in {folder}")
-    loaded = [
-        keras.utils.img_to_array(keras.utils.load_img(path, target_size=(size, size)))
-        for path in paths[:: max(1, len(paths) // 100)]
-    ]
-    return np.asarray(np.stack(loaded) / 127.5 - 1.0, np.float32)
+    return paths[:: max(1, len(paths) // 100)]
+
+
+def _calibration_images(photographs: Sequence[Path], size: int) -> Images:
+    """Images in [-1, 1] that set the activations' scales: seeded ones if there are none."""
+    if not photographs:
+        return smooth_images(32, (size, size, 3), CALIBRATION_SEED).astype(np.float32)
+    from keras.utils import img_to_array, load_img
+
+    images = [img_to_array(load_img(path, target_size=(size, size))) for path in photographs]
+    return np.asarray(np.stack(images) / 127.5 - 1.0, np.float32)
 
 
 def _one_by_one(images: Images) -> Callable[[], Iterator[list[Images]]]:

@@ -114,11 +114,13 @@ def test_imagenet_weights_are_used_when_they_can_be_had(tmp_path: Path):
     assert path.exists()
 
 
-def test_a_folder_without_images_is_a_clear_error(tmp_path: Path):
-    result = build(*SMALL, "--images", str(tmp_path), "-o", "never.tflite", keras_home=tmp_path)
-    assert result.returncode == 2
-    assert f"error: no .jpg or .png image in {tmp_path}" in result.stderr
-    assert not (ROOT / "never.tflite").exists()
+def test_a_folder_without_images_is_a_clear_error(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    target = tmp_path / "never.tflite"
+    assert build_mobilenet_v2.main(["--images", str(tmp_path), "-o", str(target)]) == 2
+    assert capsys.readouterr().err == f"error: no .jpg or .png image in {tmp_path}\n"
+    assert not target.exists()
 
 
 def test_without_tensorflow_the_error_says_how_to_get_it(

@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The documents' links lead somewhere and their commands exist."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+DOCUMENTS = sorted(
+    path
+    for folder, pattern in [(".", "*.md"), ("docs", "**/*.md"), ("models", "*.md"),
+                            ("benchmarks", "*.md"), ("tflm_app", "**/*.md")]
+    for path in (ROOT / folder).glob(pattern)
+)  # fmt: skip
+LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+MAKE = re.compile(r"(?:^ +|`)make ([a-z.][\w./\-]*)", re.MULTILINE)
+
+
+def dead_links(text: str, folder: Path) -> list[str]:
+    """Relative links of ``text`` (a document in ``folder``) whose file is not there."""
+    targets = [link.split("#")[0] for link in LINK.findall(text)]
+    return [
+        target
+        for target in targets
+        if target and ":" not in target and not (folder / target).exists()
+    ]
+
+
+def unknown_make_targets(text: str) -> list[str]:
+    """What ``text`` asks make for that the Makefile does not have; files have a slash."""
+    makefile = (ROOT / "Makefile").read_text()
+    known = set(re.findall(r"^([\w.\-]+):", makefile, re.MULTILINE))
+    return [target for target in MAKE.findall(text) if target not in known and "/" not in target]
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_links_and_make_targets_exist(path: Path):
+    text = path.read_text()
+    assert dead_links(text, path.parent) == []
+    assert unknown_make_targets(text) == []
+
+
+def test_the_readme_shows_two_commands_for_a_fresh_machine():
+    text = (ROOT / "README.md").read_text()
+    assert MAKE.findall(text) == ["demo", "test"]
+
+
+def test_a_dead_link_and_an_unknown_target_are_found():
+    text = "see [this](docs/none.md#part) and [that](README.md), [web](https://example.org)"
+    assert dead_links(text, ROOT) == ["docs/none.md"]
+    assert unknown_make_targets("    make demo\n    make nonsense\n") == ["nonsense"]

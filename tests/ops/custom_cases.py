@@ -209,6 +209,8 @@ def requantize_cases(draw: st.DrawFn, max_channels: int = 300) -> Case:
     positions = draw(st.integers(1, 4))
     scales = float32s(2.0 ** rng.uniform(*draw(st.sampled_from([(-33, 8), (-12, -4), (0, 28)]))))
     scales = float32s(np.array(scales[0]) * rng.uniform(0.5, 2, channels))
+    if draw(st.booleans()):  # powers of two: the first rounding meets exact halves
+        scales = float32s(2.0 ** rng.integers(-12, 3, channels))
     multiplier, shift = convolution_multipliers(1.0, scales, 1.0, channels)
     sums = Value("sums", (positions, channels), DType.INT32)
     bias = constant("bias", rng.integers(-(2**31), 2**31, channels, np.int64).astype(np.int32))

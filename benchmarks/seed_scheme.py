@@ -34,7 +34,7 @@ from rich.table import Table
 
 from benchmarks.windows import Window, window_of
 from models.mobilenet_v2 import mobilenet_v2
-from tflsplit.errors import PlanError
+from tflsplit.errors import ModelError, PlanError, UserError
 from tflsplit.ir import Graph, Node, Value
 from tflsplit.tflite import read_model
 
@@ -67,7 +67,7 @@ def seed_scheme(graph: Graph, world_size: int) -> SeedCost:
     graph: int8 activations ``[1, h, w, c]`` or ``[1, c]``.  Convolutions, fully connected and
         elementwise layers run on the devices; every other operator runs on the hub, free of
         charge but for the bytes up and down.
-    Raises PlanError for less than one device.
+    Raises PlanError for less than one device, ModelError for a layer that is not int8.
     """
     if world_size < 1:
         raise PlanError(f"a cluster has at least one device, not {world_size}")
@@ -159,6 +159,8 @@ class _Accounts:
         self.traffic_bytes += moved + (0 if at_hub else int(wanted.sum()))
 
     def _layer(self, node: Node, needs: Iterator[tuple[int, int]]) -> None:
+        if node.output.dtype.itemsize != 1:
+            raise ModelError(f"{node!r} is not int8; the seed system's scheme knows nothing else")
         outputs = cut(node.output.size, self.world_size)
         for rank, (held, macs) in enumerate(needs):
             made = outputs[rank][1] - outputs[rank][0]
@@ -230,19 +232,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("model", nargs="?", help="a .tflite file (default: MobileNetV2 1.0 224)")
     parser.add_argument("-n", type=int, nargs="+", default=[1, 2, 3, 4, 8], metavar="DEVICES")
     chosen = parser.parse_args(arguments)
-    graph = read_model(chosen.model) if chosen.model else mobilenet_v2(images=1)
     table = Table("devices", "peak_bytes", "with double buffer", "traffic_bytes", "largest macs")
-    for world_size in chosen.n:
-        cost = seed_scheme(graph, world_size)
-        figures = (
-            cost.peak_bytes,
-            cost.peak_double_buffer_bytes,
-            cost.traffic_bytes,
-            max(cost.macs),
-        )
-        table.add_row(str(world_size), *(f"{figure:,}" for figure in figures))
+    try:
+        graph = read_model(chosen.model) if chosen.model else mobilenet_v2(images=1)
+        for world_size in chosen.n:
+            table.add_row(str(world_size), *_figures(seed_scheme(graph, world_size)))
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
     Console().print(table)
     return 0
+
+
+def _figures(cost: SeedCost) -> list[str]:
+    peaks = (cost.peak_bytes, cost.peak_double_buffer_bytes)
+    return [f"{figure:,}" for figure in (*peaks, cost.traffic_bytes, max(cost.macs))]
 
 
 if __name__ == "__main__":

@@ -15,8 +15,8 @@ from models.builder import NONE
 from models.layers import LayerBuilder
 from models.mobilenet_v2 import mobilenet_v2
 from models.tiny import NETWORKS
-from tflsplit.errors import PlanError
-from tflsplit.ir import Graph
+from tflsplit.errors import ModelError, PlanError
+from tflsplit.ir import DType, Graph
 from tflsplit.tflite import write_model
 
 
@@ -149,3 +149,16 @@ def test_the_command_prints_the_figures(capsys: pytest.CaptureFixture[str], tmp_
     cost = seed_scheme(NETWORKS["mobilenet"](), 3)
     assert f"{cost.peak_bytes:,}" in printed
     assert f"{cost.traffic_bytes:,}" in printed
+
+
+def test_a_layer_that_is_not_int8_is_refused():
+    graph = NETWORKS["autoencoder"]()
+    for node in graph.nodes:
+        node.output.dtype = DType.INT16
+    with pytest.raises(ModelError, match="FULLY_CONNECTED .* is not int8"):
+        seed_scheme(graph, 2)
+
+
+def test_the_command_says_what_is_wrong_in_one_line(capsys: pytest.CaptureFixture[str]):
+    assert main(["none.tflite"]) == 2
+    assert capsys.readouterr().err.startswith("error: ")

@@ -30,7 +30,6 @@ from tests.ops.custom_cases import (
 from tflsplit.ops.semantics import run_node
 from tflsplit.wire import custom_ops as wire
 
-
 # With CMSIS-NN everything runs twice; without, one test says what it needs.
 KERNELS = ["portable", *(["cmsis_nn"] if "TFLSPLIT_CMSIS_NN_DIR" in os.environ else [])]
 

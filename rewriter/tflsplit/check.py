@@ -19,7 +19,7 @@ Each function returns every violation that it finds, as text.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from tflsplit.devices import DeviceGraph, tensor_labels
@@ -185,18 +185,24 @@ def check_labels(devices: Sequence[DeviceGraph], programs: Programs) -> list[str
                     f"said to be {shard.box} of {shard.tensor!r}"
                 )
     for step in (step for program in programs for step in program):
-        options = step.send or step.recv
-        if options is None or (step.recv and not step.node.outputs):
-            continue
-        x = step.node.input(0) if step.send else step.node.output
-        claim = options.tensor, _placed(options.origin, x.shape)
-        shard = devices[step.rank].shards.get(x.name)
-        if shard is not None and (shard.tensor, shard.box) != claim:
-            problems.append(
-                f"rank {step.rank}: {step.node.op} calls {x.name!r} {claim[1]} of {claim[0]!r}, "
-                f"but it is {shard.box} of {shard.tensor!r}"
-            )
+        for x, tensor, origin in _claims(step):
+            shard, claim = devices[step.rank].shards.get(x.name), _placed(origin, x.shape)
+            if shard is not None and (shard.tensor, shard.box) != (tensor, claim):
+                problems.append(
+                    f"rank {step.rank}: {step.node.op} calls {x.name!r} {claim} of {tensor!r}, "
+                    f"but it is {shard.box} of {shard.tensor!r}"
+                )
     return problems
+
+
+def _claims(step: Exchange) -> Iterator[tuple[Value, str, Sequence[int]]]:
+    """(tensor, what it is a part of, where it begins) for what a SEND or RECV says of tensors."""
+    if step.send is not None:
+        yield step.node.input(0), step.send.tensor, step.send.origin
+    elif step.recv is not None and step.node.outputs:
+        if step.recv.local is not None:
+            yield step.node.input(0), step.recv.tensor, step.recv.local_origin
+        yield step.node.output, step.recv.tensor, step.recv.origin
 
 
 def check_lifetimes(programs: Programs) -> list[str]:

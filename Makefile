@@ -8,6 +8,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+# groups of pyproject.toml: the engines, the tests' tools, PlatformIO
+EXTRAS ?= host,dev,firmware
 # tests on both cores of a small machine; more help little, the longest test bounds them
 JOBS ?= 2
 PYTEST_ARGS ?=
@@ -37,7 +39,7 @@ $(VENV)/.installed: pyproject.toml
 	  || { echo "tflsplit needs Python 3.10 or later; name one with PYTHON=python3.x" >&2; exit 2; }
 	@$(PYTHON) -m venv $(VENV) \
 	  || { echo "no venv module: on Debian and Ubuntu, apt install python3-venv" >&2; exit 2; }
-	@$(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check --editable '.[host,dev]'
+	@$(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check --editable '.[$(EXTRAS)]'
 	@touch $@
 
 demo: $(MODEL) | $(VENV)/.installed

@@ -155,7 +155,7 @@ def test_a_layer_that_is_not_int8_is_refused():
     graph = NETWORKS["autoencoder"]()
     for node in graph.nodes:
         node.output.dtype = DType.INT16
-    with pytest.raises(ModelError, match="FULLY_CONNECTED .* is not int8"):
+    with pytest.raises(ModelError, match=r"FULLY_CONNECTED .* is not int8"):
         seed_scheme(graph, 2)
 
 

@@ -10,10 +10,10 @@
 
 // Bytes that may arrive while the owner is inside a kernel; see ByteStream in split_core.
 #ifndef SPLIT_PORT_RX_BYTES
-#define SPLIT_PORT_RX_BYTES 8192
+#define SPLIT_PORT_RX_BYTES 4096
 #endif
 #ifndef SPLIT_PORT_TX_BYTES
-#define SPLIT_PORT_TX_BYTES 2048
+#define SPLIT_PORT_TX_BYTES 1024
 #endif
 
 namespace split_port::mps2 {

@@ -578,3 +578,54 @@ TEST(config_is_checked) {
   EXPECT(bad([](NodeConfig&, LinkConfig& link) { link.ring_next = 0; }));
   EXPECT(bad([](NodeConfig&, LinkConfig& link) { link.peer_rank = 2; }));
 }
+
+TEST(lost_frame_in_mid_stream_costs_a_nak_and_no_time_out) {
+  Cluster cluster(line_of(2));
+  Random random(6);
+  Workload workload(cluster);
+  const uint32_t extent[4] = {1, 1, 1, 20'000};
+  const size_t message = workload.add_message(0, rank_bit(1), extent, 1, random, true);
+  workload.send(message);
+  workload.recv(1, {message});
+  EXPECT(cluster.run_until_ready(500'000));
+  uint32_t steps = 0;
+  workload.on_step = [&] {
+    ++steps;  // a flipped bit or two, once
+    cluster.wire_from(0, 0).faults.flip = steps > 500 && steps < 504 ? 0.05 : 0.0;
+    return false;
+  };
+  EXPECT(workload.run(1, 1'000'000));
+  EXPECT(workload.exact());
+  const LinkCounters& counters = cluster.node(0).link(0).counters();
+  EXPECT(cluster.fault_count() > 0);
+  EXPECT(counters.frames_resent > 0);
+  EXPECT_EQ(counters.polls, 0u);
+  EXPECT(cluster.node(1).link(0).counters().gaps > 0);
+}
+
+// Rank 0's only frame is lost while rank 1 keeps it busy with acknowledging a long stream: those
+// ACKs are traffic, but no progress of what rank 0 sent.
+TEST(lost_last_frame_is_asked_for_though_our_acks_keep_flowing) {
+  Cluster cluster(line_of(2));
+  EXPECT(cluster.run_until_ready(500'000));
+  cluster.begin_epoch(1);
+  Communicator& zero = cluster.node(0).communicator();
+  Communicator& one = cluster.node(1).communicator();
+  std::vector<uint8_t> stream(400'000, 9), received(400'000, 0);
+  uint8_t small[100] = {5, 6, 7}, got[100] = {};
+  EXPECT(one.begin_recv(1, 0, StridedBox::flat(got, 100)).ok());
+  EXPECT(zero.begin_recv(2, 1, StridedBox::flat(received.data(), 400'000)).ok());
+  EXPECT(one.post_send(2, rank_bit(0), StridedBox::flat(stream.data(), 400'000)).ok());
+  cluster.run_for(5'000);
+  const uint32_t before = cluster.node(0).link(0).counters().frames_sent;
+  cluster.wire_from(0, 0).cut = true;
+  EXPECT(zero.post_send(1, rank_bit(1), StridedBox::flat(small, 100)).ok());
+  cluster.run_until([&] { return cluster.node(0).link(0).counters().frames_sent > before; }, 5'000);
+  cluster.run_for(1'000);
+  cluster.wire_from(0, 0).cut = false;
+  EXPECT(cluster.run_until([&] { return one.recvs_complete(); }, 150'000));
+  EXPECT(!zero.recvs_complete());
+  EXPECT(std::memcmp(small, got, 100) == 0);
+  EXPECT(cluster.run_until([&] { return zero.recvs_complete(); }, 1'000'000));
+  EXPECT(received == stream);
+}

@@ -14,7 +14,6 @@ from tests.support import check_drawn, contents_of, integers, node, pieces_of, r
 from tflsplit.ir import Node
 from tflsplit.ops import rule_of
 
-
 MOST_DIMENSIONS = 8
 """TFLM's file parser takes no more in RESHAPE's option new_shape."""
 

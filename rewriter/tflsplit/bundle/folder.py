@@ -4,10 +4,11 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -72,18 +73,25 @@ def write_bundle(
         for device in devices
     ]
     document = plan_json.plan_document(whole, plan, devices, arenas, [*map(len, files)], identity)
+    content = {MODEL: model, PLAN: plan_json.dump(document).encode()}
+    content |= {f"node{d.rank}.tflite": file for d, file in zip(devices, files, strict=True)}
+    try:
+        _write(folder, content)
+    except OSError as error:
+        raise PlanError(f"cannot write {folder}: {error.strerror or error}") from None
+    return document
+
+
+def _write(folder: Path, content: Mapping[str, bytes]) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
     fresh = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:
         fresh.chmod(0o755)
-        (fresh / MODEL).write_bytes(model)
-        for device, file in zip(devices, files, strict=True):
-            (fresh / f"node{device.rank}.tflite").write_bytes(file)
-        (fresh / PLAN).write_text(plan_json.dump(document), encoding="utf-8")
+        for name, file in content.items():
+            (fresh / name).write_bytes(file)
         _replace(folder, fresh)
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
-    return document
 
 
 def _refuse_to_replace(folder: Path, force: bool) -> None:
@@ -91,11 +99,19 @@ def _refuse_to_replace(folder: Path, force: bool) -> None:
         return
     if not folder.is_dir():
         raise PlanError(f"{folder} is a file; name a folder with -o")
-    if any(folder.iterdir()) and not (folder / PLAN).is_file():
+    if any(folder.iterdir()) and not _is_ours(folder / PLAN):
         raise PlanError(
             f"{folder} holds other things than an earlier output; name another folder with -o, "
             "or replace it with --force"
         )
+
+
+def _is_ours(path: Path) -> bool:
+    try:
+        document = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return False
+    return isinstance(document, dict) and document.get("format") == plan_json.FORMAT
 
 
 def _replace(folder: Path, fresh: Path) -> None:
@@ -103,15 +119,16 @@ def _replace(folder: Path, fresh: Path) -> None:
     if not folder.exists():
         fresh.rename(folder)
         return
-    aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.old.", dir=folder.parent)) / "was"
-    folder.rename(aside)
+    aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.old.", dir=folder.parent))
     try:
-        fresh.rename(folder)
-    except OSError:
-        aside.rename(folder)
-        raise
+        folder.rename(aside / "was")
+        try:
+            fresh.rename(folder)
+        except BaseException:  # a Ctrl-C between the two, too
+            (aside / "was").rename(folder)
+            raise
     finally:
-        shutil.rmtree(aside.parent, ignore_errors=True)
+        shutil.rmtree(aside, ignore_errors=True)
 
 
 def _marked(graph: Graph, rank: int, world_size: int, fingerprint: str) -> Graph:
@@ -132,10 +149,10 @@ def read_bundle(folder: Path) -> Bundle:
     path = folder / PLAN
     if not path.is_file():
         raise PlanError(f"{folder} holds no {PLAN}; name a folder that `tflsplit rewrite` wrote")
-    document = plan_json.parse(path.read_text(encoding="utf-8"), str(path))
+    document = plan_json.parse(_file(path), str(path))
     try:
         return _read(folder, document)
-    except (KeyError, IndexError, TypeError, ValueError) as error:
+    except (KeyError, IndexError, AttributeError, TypeError, ValueError) as error:
         raise PlanError(
             f"{path} is damaged ({type(error).__name__}: {error}); write it again with `rewrite`"
         ) from None
@@ -145,6 +162,8 @@ def _read(folder: Path, document: Json) -> Bundle:
     model = _file(folder / document["model_file"])
     if hashlib.sha256(model).hexdigest() != document["model_sha256"]:
         raise PlanError(f"{folder / MODEL} is not the model that {PLAN} was made for")
+    if [entry["rank"] for entry in document["devices"]] != list(range(document["world_size"])):
+        raise ValueError("devices are not those of ranks 0 to world_size - 1, in order")
     devices = []
     for entry in document["devices"]:
         path = folder / entry["file"]

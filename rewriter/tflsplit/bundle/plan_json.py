@@ -201,7 +201,7 @@ def _lines(item: Any, depth: int, indent: int = 0) -> str:
     return json.dumps(item, ensure_ascii=False)
 
 
-def parse(text: str, source: str) -> Json:
+def parse(text: str | bytes, source: str) -> Json:
     """The document of a plan.json; PlanError if it is none, or of another version."""
     try:
         document = json.loads(text)

@@ -13,7 +13,7 @@ import numpy as np
 from tflsplit.bundle import Bundle, read_bundle
 from tflsplit.cli.console import STDOUT, Commands, kib, print_json, progress, table
 from tflsplit.devices import tensor_labels
-from tflsplit.errors import InternalError, UserError
+from tflsplit.errors import PlanError, UserError
 from tflsplit.ir import Value
 from tflsplit.memory.twin import measure_arena
 from tflsplit.passes.fold_constants import fold_constants
@@ -93,9 +93,10 @@ def _check_traffic(bundle: Bundle, reports: Sequence[Report]) -> None:
     for entry, report in zip(bundle.document["devices"], reports, strict=True):
         planned = entry["sent_bytes"], entry["received_bytes"]
         if planned != (report.sent_bytes, report.received_bytes):
-            raise InternalError(
+            raise PlanError(
                 f"rank {entry['rank']} sent and received {report.sent_bytes} and "
-                f"{report.received_bytes} bytes; plan.json says {planned[0]} and {planned[1]}"
+                f"{report.received_bytes} bytes, but plan.json says {planned[0]} and {planned[1]}: "
+                "it was changed by hand, or damaged; write it again with `rewrite`"
             )
 
 

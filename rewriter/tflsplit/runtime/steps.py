@@ -14,9 +14,12 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
+from tflsplit.errors import InternalError, ModelError
 from tflsplit.ir import Graph, Node, Value
+from tflsplit.ops.custom_check import problems
 from tflsplit.ops.custom_options import RecvOptions, SendOptions
 from tflsplit.ops.expansion import stock_expansion
+from tflsplit.ops.fused import unfused
 from tflsplit.ops.semantics import run_node
 from tflsplit.runtime.engines import Array, Engine, Program
 from tflsplit.wire import custom_ops as wire
@@ -57,12 +60,14 @@ def compile_graph(graph: Graph, engine: Engine, keep: Collection[Value] = ()) ->
     """The steps of a device graph, or of an unsplit one.
 
     keep: tensors that must be available afterwards, beside the graph's outputs.
-    Raises EngineError if the engine refuses a stretch.
+    Raises EngineError if the engine refuses a stretch, ModelError if one of our own operators
+    contradicts itself (a file that was damaged or made by other hands).
     """
     steps: list[Step] = []
     stretch: list[Node] = []
-    last_use = {v: at for at, node in enumerate(graph.nodes) for v in node.operands}
-    last_use.update(dict.fromkeys((*graph.outputs, *keep), len(graph.nodes)))
+    nodes = [part for node in graph.nodes for part in _parts(node)]
+    last_use = {v: at for at, node in enumerate(nodes) for v in node.operands}
+    last_use.update(dict.fromkeys((*graph.outputs, *keep), len(nodes)))
 
     def flush(position: int) -> None:
         if stretch:
@@ -71,16 +76,35 @@ def compile_graph(graph: Graph, engine: Engine, keep: Collection[Value] = ()) ->
             steps.append(_segment(stretch, wanted, engine))
             stretch.clear()
 
-    for position, node in enumerate(graph.nodes):
+    for position, node in enumerate(nodes):
         if not node.is_custom:
             stretch.append(node)
         elif node.op in (wire.CONV_2D, wire.DEPTHWISE_CONV_2D):
-            stretch.extend(stock_expansion(node))
+            stretch.extend(_stock(node))
         else:
             flush(position)
             steps.append(_own_step(node, engine))
-    flush(len(graph.nodes))
+    flush(len(nodes))
     return steps
+
+
+def _parts(node: Node) -> list[Node]:
+    """A node, or the operators that it stands for."""
+    return unfused(node) if node.op == wire.FUSED_BLOCK else [node]
+
+
+def _check(node: Node) -> None:
+    found = problems(node)
+    if found:
+        raise ModelError(f"{found[0]}; write the device graphs again")
+
+
+def _stock(node: Node) -> list[Node]:
+    _check(node)
+    try:
+        return stock_expansion(node)
+    except InternalError as error:
+        raise ModelError(f"{error}; write the device graphs again") from None
 
 
 def _own_step(node: Node, engine: Engine) -> Step:
@@ -89,6 +113,7 @@ def _own_step(node: Node, engine: Engine) -> Step:
     if node.op == wire.RECV:
         return RecvStep(node, RecvOptions.of(node), node.outputs[0] if node.outputs else None)
     if node.op in _NUMPY_OPS:
+        _check(node)
         computed = tuple(value for value in node.operands if not value.is_constant)
         return KernelStep(computed, node.outputs, lambda arrays: [run_node(node, arrays)])
     return _segment([node], set(node.outputs), engine)  # a foreign custom op: the engine decides

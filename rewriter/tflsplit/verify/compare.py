@@ -16,11 +16,13 @@ import numpy as np
 from tflsplit.bundle import Bundle
 from tflsplit.check import check_devices
 from tflsplit.devices import DeviceGraph, Shard, tensor_labels
+from tflsplit.errors import ModelError
 from tflsplit.ir import Graph, Node, Value
 from tflsplit.passes.fold_constants import fold_constants
 from tflsplit.runtime.engines import Array, Engine
 from tflsplit.runtime.local import LocalCluster, assemble
 from tflsplit.runtime.steps import KernelStep, compile_graph
+from tflsplit.verify.document import check_document
 from tflsplit.verify.inputs import Case, make_cases
 
 
@@ -85,6 +87,9 @@ def verify_bundle(
 ) -> Verdict:
     """Verify an output folder; see ``verify_devices``."""
     whole = fold_constants(bundle.model)
+    problems = tuple(check_document(whole, bundle.document, bundle.devices))
+    if problems:
+        return Verdict(engine_name, problems, 0, 0, 0, None)
     cases = make_cases(whole, runs, seed)
     return verify_devices(whole, bundle.devices, engine_name, engine, cases, progress)
 
@@ -107,7 +112,10 @@ def verify_devices(
         return Verdict(engine_name, problems, 0, 0, 0, None)
     reference = _Reference(whole, engine)
     watched = [_watched(device) for device in devices]
-    cluster = LocalCluster(devices, engine, [[v for v, _ in pairs] for pairs in watched])
+    try:
+        cluster = LocalCluster(devices, engine, [[v for v, _ in pairs] for pairs in watched])
+    except ModelError as error:  # an operator of ours that contradicts itself
+        return Verdict(engine_name, (str(error),), 0, 0, 0, None)
     order = _comparison_order(reference, watched)
     done = elements = 0
     for case in cases:

@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whether plan.json says the truth about the device graphs beside it.
+
+The layers' bounds must be what the devices hold, and every number must be what the graphs come
+to; then whoever reads plan.json (a person, a script, the firmware's generator) can rely on it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from tflsplit.bundle.plan_json import constant_bytes, traffic_bytes
+from tflsplit.devices import DeviceGraph, tensor_labels
+from tflsplit.errors import TflsplitError
+from tflsplit.ir import Graph
+from tflsplit.memory.lifetimes import peak_live_bytes
+from tflsplit.ops import Box
+from tflsplit.plan.layout import Layouts, lay_out
+from tflsplit.plan.spec import NodeSplit, Plan, Way
+
+Json = dict[str, Any]
+
+
+def check_document(whole: Graph, document: Json, devices: Sequence[DeviceGraph]) -> list[str]:
+    """Every contradiction between a plan.json and its device graphs, as text."""
+    try:
+        layouts = lay_out(whole, read_plan(document))
+    except (KeyError, IndexError, TypeError, ValueError, TflsplitError) as error:
+        return [f"plan.json: the layers make no plan for the model ({error})"]
+    problems = [text for device in devices for text in _held_problems(layouts, whole, device)]
+    for entry, device in zip(document["devices"], devices, strict=True):
+        for key, number in _numbers(device, layouts).items():
+            if entry.get(key) != number:
+                problems.append(
+                    f"plan.json: {key} of rank {device.rank} is {entry.get(key)}, but its graph "
+                    f"comes to {number}"
+                )
+    return problems
+
+
+def read_plan(document: Json) -> Plan:
+    """The plan that a plan.json describes.  Raises KeyError, TypeError or ValueError if none."""
+    return Plan(
+        world_size=document["world_size"],
+        splits=tuple(map(_split, document["layers"])),
+        shares=tuple(document["shares"]),
+        stock_kernels=document["stock_kernels"],
+        reasons={layer["node"]: layer["reason"] for layer in document["layers"]},
+    )
+
+
+def _split(layer: Json) -> NodeSplit:
+    return NodeSplit(
+        node=layer["node"],
+        way=Way(layer["way"]),
+        factor=layer.get("factor", ""),
+        bounds=tuple(layer.get("bounds", ())),
+        extents=tuple((start, stop) for start, stop in layer.get("extents", ())),
+        scatter_factor=layer.get("scatter_factor", ""),
+        scatter_bounds=tuple(layer.get("scatter_bounds", ())),
+        rank=layer.get("rank", 0),
+    )
+
+
+def _held_problems(layouts: Layouts, whole: Graph, device: DeviceGraph) -> list[str]:
+    problems = []
+    for value, label in tensor_labels(whole).items():
+        if value not in layouts.held:
+            continue
+        planned = layouts.held[value][device.rank]
+        found = [s.box for s in device.shards.values() if s.tensor == label and s.owned]
+        if found != ([] if planned.is_empty else [planned]):
+            problems.append(
+                f"plan.json: by its layers rank {device.rank} holds {_text(planned)} of {label!r}, "
+                f"but its graph {', '.join(map(str, found)) or 'nothing'}"
+            )
+    return problems
+
+
+def _text(box: Box) -> str:
+    return "nothing" if box.is_empty else str(box)
+
+
+def _numbers(device: DeviceGraph, layouts: Layouts) -> dict[str, int]:
+    """What the device's graph comes to, by the keys of plan.json."""
+    sent, received = traffic_bytes(device.graph)
+    return {
+        "sent_bytes": sent,
+        "received_bytes": received,
+        "weights_bytes": constant_bytes(device.graph),
+        "peak_live_bytes": peak_live_bytes(device.graph),
+        "nodes": len(device.graph.nodes),
+        "macs": sum(shards.pieces[device.rank].macs for shards in layouts.nodes),
+    }

@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Output folders of small networks, written once, and changes to the files in them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from tests.splits import tiny
+from tflsplit.ir import Graph, Node, Value
+from tflsplit.plan.policy import Wishes
+from tflsplit.rewrite import rewrite
+from tflsplit.tflite import read_model, write_model
+
+_KEPT = tempfile.TemporaryDirectory(prefix="tflsplit-tests-")
+
+
+@cache
+def _written(name: str, world_size: int, split: str, stock: bool) -> Path:
+    folder = Path(_KEPT.name, f"{name}-{world_size}-{split}-{stock}")
+    model = folder.with_suffix(".tflite")
+    model.write_bytes(write_model(tiny(name)))
+    rewrite(model, folder, Wishes(world_size, split, stock_kernels=stock))
+    return folder
+
+
+def bundle_of(
+    to: Path, name: str = "mobilenet", world_size: int = 4, split: str = "auto", stock: bool = False
+) -> Path:
+    """A copy, in the folder ``to``, of what ``rewrite`` makes of a network of models/tiny.py."""
+    shutil.copytree(_written(name, world_size, split, stock), to)
+    return to
+
+
+def device_graph(folder: Path, rank: int) -> Graph:
+    return read_model((folder / f"node{rank}.tflite").read_bytes())
+
+
+def rewrite_node(folder: Path, rank: int, change: Callable[[Graph], None]) -> None:
+    """Change a device's graph in its file; the mark of its plan is kept."""
+    graph = device_graph(folder, rank)
+    change(graph)
+    (folder / f"node{rank}.tflite").write_bytes(write_model(graph))
+
+
+def rewrite_plan(folder: Path, change: Callable[[dict[str, Any]], None]) -> None:
+    """Change plan.json."""
+    path = folder / "plan.json"
+    document = json.loads(path.read_text())
+    change(document)
+    path.write_text(json.dumps(document))
+
+
+def plan_of(folder: Path) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads((folder / "plan.json").read_text())
+    return document
+
+
+def replace_value(graph: Graph, old: Value, new: Value) -> None:
+    """``new`` wherever ``old`` was read."""
+    for node in graph.nodes:
+        node.inputs = tuple(new if value is old else value for value in node.inputs)
+
+
+def node_named(graph: Graph, name: str) -> Node:
+    return next(node for node in graph.nodes if node.name == name)

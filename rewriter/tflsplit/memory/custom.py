@@ -14,6 +14,7 @@ from tflsplit.ir import Attrs, Node
 from tflsplit.memory import cmsis_nn
 from tflsplit.memory.abi import Abi
 from tflsplit.memory.kernels import Prepare, Prepared
+from tflsplit.ops.fused import scratch_of
 from tflsplit.wire import custom_ops as wire
 
 WINDOW_PARAMS = "iii i iii iii ii ii iiii i"
@@ -31,6 +32,8 @@ OP_DATA: dict[str, str] = {
     wire.PARTIAL_CONV_2D: f"{{{WINDOW_PARAMS}}} {_SCRATCH}",
     wire.PARTIAL_FULLY_CONNECTED: f"{{{FULLY_CONNECTED_PARAMS}}}",
     wire.REQUANTIZE: f"{{{REQUANTIZATION}}} ii",
+    # Options are read from flash when the operator runs: a block has many, and is called rarely.
+    wire.FUSED_BLOCK: f"Pi {_SCRATCH}",
 }
 
 
@@ -82,10 +85,16 @@ def _partial_conv(node: Node, abi: Abi) -> Prepared:
     return _some(2 * filters[1] * filters[2] * node.input(0).shape[3])
 
 
-# The portable kernels need no scratch.
-PREPARE: dict[str, Prepare] = {}
+def _fused_block(node: Node, abi: Abi) -> Prepared:
+    """``fused_block_get_scratch_bytes``."""
+    return _some(scratch_of(node).total_bytes)
+
+
+# The other portable kernels need no scratch.
+PREPARE: dict[str, Prepare] = {wire.FUSED_BLOCK: _fused_block}
 CMSIS_NN_PREPARE: dict[str, Prepare] = {
     wire.CONV_2D: _conv,
     wire.DEPTHWISE_CONV_2D: _depthwise,
     wire.PARTIAL_CONV_2D: _partial_conv,
+    wire.FUSED_BLOCK: _fused_block,
 }

@@ -65,7 +65,7 @@ def send(
         "boxes": tuple(bound for box in distinct for bound in box.flat()),
         "origin": tuple(origin),
     }
-    return _node(wire.SEND, (x,), (), wire.encode(wire.SEND, options), name)
+    return make_node(wire.SEND, (x,), (), wire.encode(wire.SEND, options), name)
 
 
 def recv(
@@ -102,7 +102,7 @@ def recv(
     }
     inputs = (*(() if local is None else (local,)), *pending)
     outputs = () if output is None else (output,)
-    return _node(wire.RECV, inputs, outputs, wire.encode(wire.RECV, options), name)
+    return make_node(wire.RECV, inputs, outputs, wire.encode(wire.RECV, options), name)
 
 
 def conv_2d(
@@ -126,7 +126,7 @@ def conv_2d(
     activation: smallest and largest stored value of the result.
     """
     attrs = WindowOptions(stride, dilation, pads).attrs(wire.CONV_2D, activation)
-    return _node(wire.CONV_2D, (x, weights, bias, multiplier, shift), (output,), attrs, name)
+    return make_node(wire.CONV_2D, (x, weights, bias, multiplier, shift), (output,), attrs, name)
 
 
 def depthwise_conv_2d(
@@ -146,7 +146,7 @@ def depthwise_conv_2d(
     """DEPTHWISE_CONV_2D with four explicit pads; weights: int8 [1, kh, kw, O], O = k * C of x."""
     op = wire.DEPTHWISE_CONV_2D
     attrs = WindowOptions(stride, dilation, pads).attrs(op, activation)
-    return _node(op, (x, weights, bias, multiplier, shift), (output,), attrs, name)
+    return make_node(op, (x, weights, bias, multiplier, shift), (output,), attrs, name)
 
 
 def partial_conv_2d(
@@ -165,7 +165,7 @@ def partial_conv_2d(
     quantization.
     """
     attrs = WindowOptions(stride, dilation, pads).attrs(wire.PARTIAL_CONV_2D)
-    return _node(wire.PARTIAL_CONV_2D, (x, weights), (output,), attrs, name)
+    return make_node(wire.PARTIAL_CONV_2D, (x, weights), (output,), attrs, name)
 
 
 def partial_fully_connected(x: Value, weights: Value, output: Value, *, name: str = "") -> Node:
@@ -174,7 +174,7 @@ def partial_fully_connected(x: Value, weights: Value, output: Value, *, name: st
     x: int8 [..., I]; weights: int8 [O, I]; output: int32 [..., O] without quantization.
     """
     op = wire.PARTIAL_FULLY_CONNECTED
-    return _node(op, (x, weights), (output,), wire.encode(op, {}), name)
+    return make_node(op, (x, weights), (output,), wire.encode(op, {}), name)
 
 
 def requantize(
@@ -192,12 +192,13 @@ def requantize(
     sums: int32 [..., C]; bias, multiplier, shift: int32[C]; output: int8 of the shape of ``sums``.
     """
     attrs = wire.encode(wire.REQUANTIZE, {"activation": activation})
-    return _node(wire.REQUANTIZE, (sums, bias, multiplier, shift), (output,), attrs, name)
+    return make_node(wire.REQUANTIZE, (sums, bias, multiplier, shift), (output,), attrs, name)
 
 
-def _node(
+def make_node(
     op: str, inputs: Sequence[Value | None], outputs: Sequence[Value], attrs: Attrs, name: str
 ) -> Node:
+    """A custom node of ours, checked; InternalError if it makes no sense."""
     node = Node(op, tuple(inputs), tuple(outputs), attrs, name, is_custom=True)
     found = problems(node)
     if found:

@@ -194,7 +194,15 @@ def _requantize(node: Node) -> Iterator[str]:
     yield from _requantization(node, 1, node.input(0).shape[-1])
 
 
-_CHECKS: dict[str, Callable[[Node], Iterator[str]]] = {
+Check = Callable[[Node], Iterator[str]]
+
+
+def add_check(op: str, check: Check) -> None:
+    """How an operator that is built of others is checked (these are defined above this module)."""
+    _CHECKS[op] = check
+
+
+_CHECKS: dict[str, Check] = {
     wire.SEND: _send,
     wire.RECV: _recv,
     wire.CONV_2D: _conv_2d,

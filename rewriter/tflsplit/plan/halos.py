@@ -14,7 +14,7 @@ backwards, so that a chain of such layers passes its halo up as far as that pays
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 
 from tflsplit.ir import Graph, Value
@@ -37,8 +37,12 @@ Without it, a cheap layer whose readers gather it would be computed whole by eve
 """
 
 
-def recompute_halos(graph: Graph, plan: Plan) -> Plan:
-    """The plan with extents wherever recomputing a halo is cheaper than receiving it."""
+def recompute_halos(graph: Graph, plan: Plan, always: Collection[str] = ()) -> Plan:
+    """The plan with extents wherever recomputing a halo is cheaper than receiving it.
+
+    always: names of nodes whose halo is recomputed at any price, because their result is to live
+        inside a fused operator, where nothing can be received.
+    """
     splits = plan.by_node()
     reads: dict[Value, list[list[Read]]] = {}
     sources = set(graph.inputs)
@@ -48,7 +52,7 @@ def recompute_halos(graph: Graph, plan: Plan) -> Plan:
         owners.update(dict.fromkeys(shards.node.outputs, shards))
     result = []
     for shards in reversed(plain):
-        chosen = _extended(shards, reads, owners, sources, plan.world_size) or shards
+        chosen = _extended(shards, reads, owners, sources, shards.node.name in always) or shards
         result.append(chosen.split)
         for rank, piece in enumerate(chosen.pieces):
             for value, box in zip(chosen.node.inputs, piece.operands, strict=True):
@@ -64,10 +68,10 @@ def _extended(
     reads: dict[Value, list[list[Read]]],
     owners: dict[Value, NodeShards],
     sources: set[Value],
-    world_size: int,
+    always: bool,
 ) -> NodeShards | None:
     """The node computing all that its readers need of it, if that pays; else None."""
-    node, split = shards.node, shards.split
+    node, split, world_size = shards.node, shards.split, len(shards.pieces)
     if not split.factor or len(node.outputs) != 1 or node.output not in reads:
         return None
     factor = next(f for f in rule_of(node).factors(node) if f.name == split.factor)
@@ -81,16 +85,18 @@ def _extended(
         start, stop = split.bounds[rank], split.bounds[rank + 1]
         hull = _hull(box for _, box in reads[node.output][rank])
         if stop > start and hull is not None:
-            low, high = hull.intervals[dim]
-            start, stop = min(start, low // scale), max(stop, -(-high // scale))
+            low, high = hull.intervals[dim][0] // scale, -(-hull.intervals[dim][1] // scale)
+            start, stop = (low, high) if always else (min(start, low), max(stop, high))
         extents.append((start, stop))
     if all(extent == split.share(rank)[split.factor] for rank, extent in enumerate(extents)):
         return None
-    if sum(stop - start for start, stop in extents) > MOST_WORK * factor.size:
+    if not always and sum(b - a for a, b in extents) > MOST_WORK * factor.size:
         return None
     wider = shard_node(node, replace(split, extents=tuple(extents)), world_size)
     if not _fills(wider, reads[node.output]):
         return None
+    if always:
+        return wider
     saved = _missing(shards, reads[node.output]) - _upstream(wider, owners, sources)
     saved += _upstream(shards, owners, sources)
     more_macs = sum(p.macs for p in wider.pieces) - sum(p.macs for p in shards.pieces)

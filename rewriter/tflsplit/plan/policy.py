@@ -20,6 +20,7 @@ from tflsplit.errors import PlanError
 from tflsplit.ir import Graph, Node, Value
 from tflsplit.ops import Box, Factor, Kind, rule_of
 from tflsplit.ops.factors import Scaled
+from tflsplit.ops.fused import fused_inside
 from tflsplit.plan.halos import recompute_halos
 from tflsplit.plan.layout import NodeShards, shard_node
 from tflsplit.plan.spec import NodeSplit, Plan, Way, even_shares, proportional_bounds
@@ -41,7 +42,7 @@ def choose_plan(graph: Graph, wishes: Wishes) -> Plan:
     chooser = _Chooser(graph, wishes, shares)
     splits = tuple(chooser.choose(node) for node in graph.nodes)
     plan = Plan(wishes.world_size, splits, shares, wishes.stock_kernels, dict(chooser.reasons))
-    return recompute_halos(graph, plan)
+    return recompute_halos(graph, plan, fused_inside(graph) if wishes.fuse else ())
 
 
 @dataclass

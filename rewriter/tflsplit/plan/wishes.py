@@ -48,6 +48,7 @@ class Wishes:
     shares: tuple[float, ...] = ()
     stock_kernels: bool = False
     weights_limit: float | None = None
+    fuse: bool = False
 
 
 def way_of(factor: Factor) -> Way:

@@ -28,6 +28,7 @@ DEPTHWISE_CONV_2D = "TFLSPLIT_DEPTHWISE_CONV_2D"
 PARTIAL_CONV_2D = "TFLSPLIT_PARTIAL_CONV_2D"
 PARTIAL_FULLY_CONNECTED = "TFLSPLIT_PARTIAL_FULLY_CONNECTED"
 REQUANTIZE = "TFLSPLIT_REQUANTIZE"
+FUSED_BLOCK = "TFLSPLIT_FUSED_BLOCK"
 
 _INT32_MAX = 2**31 - 1
 
@@ -114,6 +115,13 @@ SCHEMAS: Mapping[str, Mapping[str, Field]] = {
     PARTIAL_CONV_2D: _WINDOW,
     PARTIAL_FULLY_CONNECTED: {},
     REQUANTIZE: _ACTIVATION,
+    FUSED_BLOCK: {
+        "expand": Integers(minimum=-(2**31)),
+        "depthwise": Integers(minimum=-(2**31), count=12),
+        **_ACTIVATION,
+        "sum": Integer(maximum=1),
+        "tile_columns": Integer(),
+    },
 }
 """Every custom operator's options, beside ``v``."""
 

@@ -1,0 +1,294 @@
+# SPDX-License-Identifier: Apache-2.0
+"""TFLSPLIT_FUSED_BLOCK: expansion, depthwise convolution and projection in one operator.
+
+    x -- CONV_2D --> e -- DEPTHWISE_CONV_2D --> d -- CONV_2D 1x1 --> y        (or int32 sums)
+         '----------------------- one operator -----------------------'
+
+Of ``e`` only the rows under the depthwise window exist at a time (a ring in scratch), of ``d`` one
+row, and of both only the columns of one tile; so the expanded maps, six times wider than x, never
+stand in memory.  The meaning is that of the three operators one after the other (``unfused``);
+the idea is MCUNetV2's patches and Fused Depthwise Tiling, without their overlap along rows.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import cast
+
+from tflsplit.errors import InternalError, ModelError
+from tflsplit.ir import AttrValue, DType, Graph, Node, Quantization, Value
+from tflsplit.ops.custom import (
+    conv_2d,
+    depthwise_conv_2d,
+    make_node,
+    partial_conv_2d,
+)
+from tflsplit.ops.custom_check import add_check
+from tflsplit.ops.custom_options import INT8_RANGE, Pads, Pair, WindowOptions, activation_of
+from tflsplit.wire import custom_ops as wire
+
+_Ints = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A convolution inside the block.
+
+    zero_point, scale: of its result, which is no tensor of the graph.
+    """
+
+    window: WindowOptions
+    activation: Pair
+    zero_point: int
+    scale: float
+
+    def ints(self) -> _Ints:
+        """As stored: stride, dilation, pads, activation, zero point, bits of the float32 scale."""
+        window = self.window
+        (bits,) = struct.unpack("<i", struct.pack("<f", self.scale))
+        return (
+            *window.stride,
+            *window.dilation,
+            *window.pads,
+            *self.activation,
+            self.zero_point,
+            bits,
+        )
+
+    @classmethod
+    def of_ints(cls, ints: _Ints) -> Stage:
+        """The inverse of ``ints``."""
+        (scale,) = struct.unpack("<f", struct.pack("<i", ints[11]))
+        window = WindowOptions(cast(Pair, ints[0:2]), cast(Pair, ints[2:4]), cast(Pads, ints[4:8]))
+        return cls(window, cast(Pair, ints[8:10]), ints[10], scale)
+
+    @property
+    def quantization(self) -> Quantization:
+        """Of the stage's result."""
+        return Quantization((self.scale,), (self.zero_point,))
+
+
+@dataclass(frozen=True)
+class FusedOptions:
+    """Options of TFLSPLIT_FUSED_BLOCK.
+
+    expand: None where the depthwise convolution reads x itself.
+    activation: of y; without meaning where ``sums``.
+    sums: y is the int32 sums of the projection, to be added up and requantized elsewhere.
+    tile_columns: columns of y made at a time; 0: all.
+    """
+
+    expand: Stage | None
+    depthwise: Stage
+    activation: Pair = INT8_RANGE
+    sums: bool = False
+    tile_columns: int = 0
+
+    @classmethod
+    def of(cls, node: Node) -> FusedOptions:
+        """The options of a node; ModelError if they are malformed."""
+        options = wire.decode(node)
+        expand, depthwise = cast(_Ints, options["expand"]), cast(_Ints, options["depthwise"])
+        if len(expand) not in (0, 12) or len(depthwise) != 12:
+            raise ModelError(f"{node.op} {node.name!r}: a stage needs 12 numbers")
+        return cls(
+            Stage.of_ints(expand) if expand else None,
+            Stage.of_ints(depthwise),
+            activation_of(node),
+            options["sum"] == 1,
+            cast(int, options["tile_columns"]),
+        )
+
+    def attrs(self) -> dict[str, AttrValue]:
+        """As stored, without the version."""
+        return {
+            "expand": self.expand.ints() if self.expand else (),
+            "depthwise": self.depthwise.ints(),
+            "activation": self.activation,
+            "sum": int(self.sums),
+            "tile_columns": self.tile_columns,
+        }
+
+
+Operands = Sequence[Value | None]
+"""weights, bias, multiplier, shift of one stage; all None for a stage that is not there."""
+
+ABSENT: Operands = (None, None, None, None)
+
+
+def fused_block(
+    x: Value,
+    expand: Operands,
+    depthwise: Operands,
+    project: Operands,
+    output: Value,
+    options: FusedOptions,
+    name: str = "",
+) -> Node:
+    """The operator; operands as those of conv_2d and depthwise_conv_2d, 4 for each stage."""
+    inputs = (x, *expand, *depthwise, *project)
+    attrs = wire.encode(wire.FUSED_BLOCK, options.attrs())
+    return make_node(wire.FUSED_BLOCK, inputs, (output,), attrs, name or output.name)
+
+
+def unfused(node: Node) -> list[Node]:
+    """The three (or two) operators that the block stands for: its definition."""
+    options = FusedOptions.of(node)
+    x, nodes = node.input(0), list[Node]()
+    if options.expand is not None:
+        e = stage_result(node, x, options.expand, 1, f"{node.output.name}/expanded")
+        nodes.append(_window_node(conv_2d, node, x, e, options.expand, 1))
+        x = e
+    d = stage_result(node, x, options.depthwise, 5, f"{node.output.name}/depthwise")
+    nodes.append(_window_node(depthwise_conv_2d, node, x, d, options.depthwise, 5))
+    weights, output = node.input(9), node.output
+    if options.sums:
+        return [*nodes, partial_conv_2d(d, weights, output, name=node.name)]
+    bias, multiplier, shift = node.inputs[10], node.input(11), node.input(12)
+    activation = options.activation
+    project = conv_2d(
+        d, weights, bias, multiplier, shift, output, activation=activation, name=node.name
+    )
+    return [*nodes, project]
+
+
+def stage_result(node: Node, x: Value, stage: Stage, first: int, name: str) -> Value:
+    """The tensor that a stage would make; ``first``: the place of its weights in the operands."""
+    weights, multiplier = node.input(first), node.input(first + 2)
+    rows, columns = stage.window.output_extent(x.shape, (weights.shape[1], weights.shape[2]))
+    shape = (x.shape[0], rows, columns, multiplier.shape[0])
+    return Value(name, shape, DType.INT8, stage.quantization)
+
+
+def _window_node(
+    make: Callable[..., Node], node: Node, x: Value, output: Value, stage: Stage, first: int
+) -> Node:
+    weights, bias = node.input(first), node.inputs[first + 1]
+    multiplier, shift = node.input(first + 2), node.input(first + 3)
+    return make(
+        x,
+        weights,
+        bias,
+        multiplier,
+        shift,
+        output,
+        stride=stage.window.stride,
+        dilation=stage.window.dilation,
+        pads=stage.window.pads,
+        activation=stage.activation,
+        name=output.name,
+    )
+
+
+@dataclass(frozen=True)
+class Scratch:
+    """What the operator keeps while it runs, in bytes.
+
+    ring: rows of ``e`` under the depthwise window, for the columns of one tile.
+    row: one row of ``d`` of one tile.
+    """
+
+    ring: int
+    row: int
+
+    @property
+    def total_bytes(self) -> int:
+        """Both, the row after the ring."""
+        return self.ring + self.row
+
+
+def scratch_of(node: Node, tile_columns: int | None = None) -> Scratch:
+    """Scratch of a block, with its own tiles or others."""
+    options, weights = FusedOptions.of(node), node.input(5)
+    tile = options.tile_columns if tile_columns is None else tile_columns
+    columns = node.output.shape[2]
+    tile = min(tile or columns, columns)
+    channels = node.input(7).shape[0]
+    row = tile * channels
+    if options.expand is None:
+        return Scratch(0, row)
+    window = options.depthwise.window
+    reach = [(weights.shape[1 + axis] - 1) * window.dilation[axis] + 1 for axis in range(2)]
+    under = (tile - 1) * window.stride[1] + reach[1]
+    expanded = stage_result(node, node.input(0), options.expand, 1, "")
+    return Scratch(reach[0] * min(under, expanded.shape[2]) * expanded.shape[3], row)
+
+
+def problems_of(node: Node) -> Iterator[str]:
+    """How a block's options and operands contradict each other."""
+    if len(node.inputs) != 13 or len(node.outputs) != 1:
+        yield "takes 13 operands and makes 1 result"
+        return
+    options = FusedOptions.of(node)
+    if (options.expand is None) != (node.inputs[1] is None):
+        yield "the operands of the expansion do not go with its options"
+        return
+    if options.sums and any(node.inputs[10:]):
+        yield "makes sums, which are not requantized here"
+        return
+    try:
+        chain = unfused(node)
+    except InternalError as error:
+        yield str(error)
+        return
+    made = chain[-1].output
+    if tuple(made.shape) != tuple(node.output.shape):
+        yield f"must make {list(made.shape)}, not {node.output!r}"
+
+
+add_check(wire.FUSED_BLOCK, problems_of)
+
+
+def block_parts(graph: Graph) -> dict[Node, tuple[Node | None, Node]]:
+    """For every projection of a block that could be fused: its (expansion or None, depthwise).
+
+    graph: an unsplit model, with stock operators.  A block is CONV_2D (any window) or nothing,
+    DEPTHWISE_CONV_2D without channel multiplier, CONV_2D 1x1, all int8, each read by the next only.
+    """
+    readers, producers = graph.consumers(), graph.producers()
+    blocks: dict[Node, tuple[Node | None, Node]] = {}
+    for project in graph.nodes:
+        if project.op != "CONV_2D" or not _is_plain(project, pointwise=True):
+            continue
+        depthwise = producers.get(project.input(0))
+        if depthwise is None or not _feeds(depthwise, project, readers, graph):
+            continue
+        if (
+            depthwise.op != "DEPTHWISE_CONV_2D"
+            or depthwise.input(0).shape[3] != (depthwise.output.shape[3])
+        ):
+            continue
+        expand = producers.get(depthwise.input(0))
+        is_block = (
+            expand is not None
+            and expand.op == "CONV_2D"
+            and _is_plain(expand, pointwise=False)
+            and _feeds(expand, depthwise, readers, graph)
+        )
+        blocks[project] = (expand if is_block else None), depthwise
+    return blocks
+
+
+def _feeds(node: Node, reader: Node, readers: dict[Value, list[Node]], graph: Graph) -> bool:
+    return readers[node.output] == [reader] and node.output not in graph.outputs
+
+
+def _is_plain(node: Node, pointwise: bool) -> bool:
+    """An int8 convolution without groups; with ``pointwise`` 1x1 and not strided."""
+    x, weights = node.input(0), node.input(1)
+    strides = node.attrs.integer("stride_h", 1), node.attrs.integer("stride_w", 1)
+    return (
+        x.dtype is DType.INT8
+        and weights.is_constant
+        and weights.shape[3] == x.shape[3]
+        and (not pointwise or (weights.shape[1:3] == (1, 1) and strides == (1, 1)))
+    )
+
+
+def fused_inside(graph: Graph) -> frozenset[str]:
+    """Names of the nodes whose results would live inside fused blocks."""
+    return frozenset(
+        part.name for parts in block_parts(graph).values() for part in parts if part is not None
+    )

@@ -93,12 +93,28 @@ void read_box(const StridedBox& box, uint32_t offset, uint8_t* to, uint32_t coun
   }
 }
 
+// memcpy, because neither side of it need be aligned.
+static void add_words(uint8_t* at, const uint8_t* from, uint32_t count) {
+  for (uint32_t i = 0; i + 4 <= count; i += 4) {
+    uint32_t sum = 0;
+    uint32_t term = 0;
+    std::memcpy(&sum, at + i, 4);
+    std::memcpy(&term, from + i, 4);
+    sum += term;
+    std::memcpy(at + i, &sum, 4);
+  }
+}
+
 void write_box(const StridedBox& box, uint32_t offset, const uint8_t* from, uint32_t count) {
   RunCursor cursor(box, offset);
   while (count > 0) {
     uint32_t step = 0;
     uint8_t* at = cursor.next(count, &step);
-    std::memcpy(at, from, step);
+    if (box.adds) {
+      add_words(at, from, step);
+    } else {
+      std::memcpy(at, from, step);
+    }
     from += step;
     count -= step;
   }

@@ -33,6 +33,14 @@ def sections(elf: Path) -> dict[str, int]:
     return {"text": int(text), "data": int(data), "bss": int(bss)}
 
 
+def symbol_bytes(elf: Path, name: str) -> int:
+    """Size of one variable."""
+    run = subprocess.run(
+        ["arm-none-eabi-nm", "-SC", elf], capture_output=True, text=True, check=True
+    )
+    return next(int(line.split()[1], 16) for line in run.stdout.splitlines() if name in line)
+
+
 def build(folder: Path, name: str, *options: str) -> dict[str, int]:
     elf = folder / f"{name}.elf"
     sources = [HERE / "size_probe.cc", *sorted((CORE / "src").glob("*.cc"))]
@@ -47,12 +55,14 @@ def measure() -> dict[str, int]:
         folder = Path(name)
         empty = build(folder, "empty", "-DPROBE_EMPTY")
         full = build(folder, "full")
-        node = build(folder, "node", "-DPROBE_NODE_BYTES")
-        buffers = build(folder, "buffers", "-DPROBE_BUFFER_BYTES")
+        build(folder, "node", "-DPROBE_NODE_BYTES")
+        build(folder, "buffers", "-DPROBE_BUFFER_BYTES")
+        node_bytes = symbol_bytes(folder / "node.elf", "memory")
+        frame_buffers = symbol_bytes(folder / "buffers.elf", "memory")
     return {
         "flash_bytes": full["text"] + full["data"] - empty["text"] - empty["data"],
-        "ram_bytes": node["bss"] - buffers["bss"] + full["data"] - empty["data"],
-        "frame_buffer_bytes": buffers["bss"] - empty["bss"],
+        "ram_bytes": node_bytes - frame_buffers + full["data"] - empty["data"],
+        "frame_buffer_bytes": frame_buffers,
     }
 
 

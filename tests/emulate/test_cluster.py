@@ -54,10 +54,12 @@ def test_the_host_holds_the_gateway_wire(tmp_path: Path):
     body = "os.write(fd(3), os.read(fd(3), 100)[::-1])"
     with Cluster(host_devices(tmp_path, 1, body), line(1, gateway=0)) as cluster:
         (gateway,) = cluster.host_sockets
+        assert cluster.exit_status(0) is None
         gateway.settimeout(20)
         gateway.sendall(b"abc")
         assert gateway.recv(100) == b"cba"
         assert cluster.wait(20)[0].status == 0
+        assert cluster.exit_status(0) == 0
 
 
 def test_a_wire_with_faults_harms_and_counts(tmp_path: Path):

@@ -3,10 +3,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -44,10 +47,21 @@ class PlatformIO:
 
     python: str
     folder: Path
-    built: dict[str, Path] = field(default_factory=dict)
+    built: set[str] = field(default_factory=set)
 
     def run(self, *arguments: str, project: Path = ROOT, **environment: str):
         """Runs `pio ...`; the caller looks at the status."""
+        with self.alone():
+            return self._run(arguments, project, environment)
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keeps other test workers, which share the folder, out."""
+        with (self.folder / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+    def _run(self, arguments: Sequence[str], project: Path, environment: Mapping[str, str]):
         settings = {
             "PLATFORMIO_CORE_DIR": str(self.folder / "core"),
             "PLATFORMIO_WORKSPACE_DIR": str(self.folder / "workspace"),
@@ -69,25 +83,30 @@ class PlatformIO:
 
     def build(self, *environments: str) -> list[Path]:
         """The programs of some environments, built at the first call; the tools must be there."""
-        new = [name for name in environments if name not in self.built]
+        new = sorted(set(environments) - self.built)
         if new:
             options = [word for name in new for word in ("-e", name)]
             result = self.run("run", "-s", *options)
             assert result.returncode == 0, result.stdout + result.stderr
-        for name in new:
-            folder = self.folder / "workspace" / "build" / name
-            program = folder / ("program" if name.endswith("_host") else "firmware.elf")
-            assert program.is_file()
-            self.built[name] = program
-        return [self.built[name] for name in environments]
+            self.built.update(new)
+        return [self.program(name) for name in environments]
+
+    def program(self, environment: str) -> Path:
+        name = "program" if environment.endswith("_host") else "firmware.elf"
+        return self.folder / "workspace" / "build" / environment / name
 
 
 @pytest.fixture(scope="session")
 def platformio(tmp_path_factory: pytest.TempPathFactory) -> PlatformIO:
     python = python_with_platformio()
-    folder = tmp_path_factory.mktemp("platformio")
-    subprocess.run([python, SETUP, "--core-dir", folder / "core"], check=True, capture_output=True)
-    return PlatformIO(python, folder)
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "platformio"
+    folder.mkdir(exist_ok=True)
+    project = PlatformIO(python, folder)
+    command = [python, str(SETUP), "--core-dir", str(folder / "core")]
+    with project.alone():
+        subprocess.run(command, check=True, capture_output=True)
+    return project
 
 
 @pytest.fixture(scope="session")

@@ -20,6 +20,10 @@ int split_app_main() { return check::run_all({{"crash", [] { __builtin_trap(); }
 
 
 def pio_test(platformio: Any, board: str, **environment: str) -> tuple[int, str]:
+    # A test program is built in the place of the environment's own: keep it apart from those that
+    # other tests run.
+    workspace = str(platformio.folder / "test-workspace")
+    environment = {"PLATFORMIO_WORKSPACE_DIR": workspace, **environment}
     result = platformio.run("test", "-e", f"uart_ring_{board}", **environment)
     return result.returncode, result.stdout + result.stderr
 

@@ -2,13 +2,26 @@
 """The self-tests of tflm_app/selftest on clusters of host processes and of emulated boards."""
 
 import re
+import socket
 import time
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
 
-from tflsplit.emulate import Cluster, Device, DeviceExit, FaultModel, line, ring
+from tflsplit.emulate import (
+    HOST,
+    Cluster,
+    Device,
+    DeviceExit,
+    FaultModel,
+    Port,
+    Wire,
+    line,
+    ring,
+)
+from tflsplit.emulate.wiring import NEXT_LINK, PREVIOUS_LINK
 
 BYTES = 102_400
 TIMEOUT_SECONDS = 100
@@ -76,6 +89,26 @@ def test_bytes_round_a_ring_of_all_emulated_boards(platformio: Any):
 @pytest.mark.usefixtures("arm_compiler", "qemu")
 def test_bytes_round_an_emulated_board_wired_to_itself(platformio: Any):
     run(platformio, "uart_ring", ["mps2_an500"])
+
+
+def relay(source: socket.socket, sink: socket.socket) -> None:
+    while data := source.recv(65536):
+        sink.sendall(data)
+
+
+@pytest.mark.usefixtures("arm_compiler", "qemu")
+def test_bytes_from_an_emulated_board_through_this_process(platformio: Any):
+    (program,) = platformio.build("uart_ring_mps2_an500")
+    wires = [Wire(Port(0, NEXT_LINK), HOST), Wire(Port(0, PREVIOUS_LINK), HOST)]
+    with Cluster(devices([program], ["mps2_an500"]), wires) as cluster:
+        out, into = cluster.host_sockets
+        threads = [Thread(target=relay, args=ends) for ends in ((out, into), (into, out))]
+        for thread in threads:
+            thread.start()
+        (end,) = cluster.wait(TIMEOUT_SECONDS)
+        for thread in threads:
+            thread.join(TIMEOUT_SECONDS)
+    assert end.status == 0, end.console
 
 
 @pytest.mark.usefixtures("arm_compiler", "qemu")

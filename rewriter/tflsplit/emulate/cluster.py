@@ -126,6 +126,10 @@ class Cluster:
         harmed = [wire for wire in self._wires if wire in self._faults]
         return dict(zip(harmed, self._proxy.counts, strict=True))
 
+    def exit_status(self, rank: int) -> int | None:
+        """Returns how the device of this rank has ended; ``None`` while it runs."""
+        return self._processes[rank].poll()
+
     def wait(self, timeout_seconds: float) -> list[DeviceExit]:
         """Waits until every device has ended by itself; returns their ends by rank.
 

@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from tflsplit.devices import DeviceGraph
-from tflsplit.errors import InternalError
+from tflsplit.errors import InternalError, ModelError
 from tflsplit.ir import Graph, Value
 from tflsplit.runtime.device import Device
 from tflsplit.runtime.engines import Array, Engine
-from tflsplit.runtime.steps import compile_graph
+from tflsplit.runtime.steps import Step, compile_graph
 
 
 @dataclass
@@ -48,7 +48,9 @@ class LocalCluster:
         engine: Engine,
         keep: Sequence[Collection[Value]] | None = None,
     ) -> None:
-        """Compile every device graph; EngineError if the engine refuses a part of one.
+        """Compile every device graph.
+
+        Raises EngineError if the engine refuses a part of one, ModelError if one is malformed.
 
         keep: for each rank, tensors to be found in its ``values`` after each inference.
         """
@@ -58,7 +60,7 @@ class LocalCluster:
             Device(
                 part.rank,
                 part.graph,
-                compile_graph(part.graph, engine, keep[part.rank] if keep else ()),
+                compile_device(part, engine, keep[part.rank] if keep else ()),
                 mailboxes.port(part.rank),
             )
             for part in devices
@@ -83,6 +85,14 @@ class LocalCluster:
 
     def _progress(self) -> int:
         return sum(device.sent_bytes + device.received_bytes for device in self.devices)
+
+
+def compile_device(part: DeviceGraph, engine: Engine, keep: Collection[Value] = ()) -> list[Step]:
+    """``compile_graph``, with the rank in what it says of a malformed graph."""
+    try:
+        return compile_graph(part.graph, engine, keep)
+    except ModelError as error:
+        raise ModelError(f"rank {part.rank}: {error}") from None
 
 
 def scatter(part: DeviceGraph, inputs: dict[str, Array]) -> list[Array]:

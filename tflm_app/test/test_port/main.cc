@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+// What every port promises in split_port/port.h, on the board itself.
+#include <cstring>
+
+#include "check.h"
+#include "split_port/arguments.h"
+#include "split_port/ring_buffer.h"
+
+namespace {
+
+using split_core::ConstBytes;
+using split_core::MutableBytes;
+using split_port::RingBuffer;
+
+void ring_buffer_keeps_order_over_many_turns() {
+  RingBuffer<8> ring;
+  uint8_t next_in = 0, next_out = 0;
+  for (int turn = 0; turn < 1000; ++turn) {
+    for (int count = turn % 9; count > 0 && !ring.full(); --count) CHECK(ring.push(next_in++));
+    uint8_t byte;
+    for (int count = (turn * 5) % 9; count > 0 && ring.pop(&byte); --count) {
+      CHECK(byte == next_out++);
+    }
+    CHECK(ring.size() == static_cast<uint8_t>(next_in - next_out));
+  }
+}
+
+void ring_buffer_refuses_what_does_not_fit() {
+  RingBuffer<4> ring;
+  const uint8_t bytes[] = {1, 2, 3, 4, 5, 6};
+  CHECK(ring.push(ConstBytes(bytes, sizeof bytes)) == 4);
+  CHECK(ring.full() && ring.free() == 0);
+  CHECK(!ring.push(uint8_t{9}));
+  uint8_t out[6] = {};
+  CHECK(ring.pop(MutableBytes(out, sizeof out)) == 4);
+  CHECK(std::memcmp(out, bytes, 4) == 0);
+  CHECK(ring.empty() && !ring.pop(&out[0]));
+}
+
+void arguments_match_whole_keys_only() {
+  char value[4] = "?";
+  CHECK(!split_port::match_argument("ranks=1", 7, "rank", value, sizeof value));
+  CHECK(!split_port::match_argument("rank", 4, "rank", value, sizeof value));
+  CHECK(!split_port::match_argument("rank=1234", 9, "rank", value, sizeof value));
+  CHECK(std::strcmp(value, "?") == 0);
+  CHECK(split_port::match_argument("rank=12 x", 7, "rank", value, sizeof value));
+  CHECK(std::strcmp(value, "12") == 0);
+}
+
+void decimal_numbers_are_whole_or_nothing() {
+  int32_t value = 7;
+  CHECK(split_port::parse_decimal("-2147483647", &value) && value == -2147483647);
+  CHECK(!split_port::parse_decimal("", &value) && !split_port::parse_decimal("-", &value));
+  CHECK(!split_port::parse_decimal("12x", &value) && !split_port::parse_decimal("0x1", &value));
+  CHECK(!split_port::parse_decimal("2147483648", &value));
+  CHECK(value == -2147483647);
+}
+
+void missing_arguments_take_the_default() {
+  char value[8];
+  CHECK(!split_port::argument("no_such_key", value, sizeof value));
+  CHECK(split_port::argument_or("no_such_key", 42) == 42);
+}
+
+void clocks_agree_and_go_forward() {
+  constexpr uint32_t kWaitUs = 50'000;
+  const uint64_t begin_ticks = split_port::ticks();
+  const uint32_t begin_us = split_port::clock().now_us();
+  uint32_t last_us = 0, idle_calls = 0;
+  while (last_us < kWaitUs) {
+    const uint32_t now_us = split_port::clock().now_us() - begin_us;
+    CHECK(now_us >= last_us);
+    last_us = now_us;
+    split_port::clock().idle();
+    ++idle_calls;
+  }
+  const uint64_t ticks = split_port::ticks() - begin_ticks;
+  const uint64_t ticks_us = ticks * 1'000'000 / split_port::ticks_per_second();
+  CHECK(ticks_us >= last_us && ticks_us < last_us + 500'000);
+  CHECK(idle_calls >= 2);      // it woke without any link having news
+  CHECK(idle_calls < 10'000);  // and it slept
+}
+
+void unconnected_links_are_silent() {
+  CHECK(split_port::link_count() >= 2);
+  CHECK(split_port::host_link() == split_port::link_count() - 1);
+  for (size_t index = 0; index < split_port::link_count(); ++index) {
+    uint8_t byte;
+    CHECK(split_port::link(index).read(MutableBytes(&byte, 1)) == 0);
+    CHECK(split_port::link_counters(index).received_bytes == 0);
+  }
+}
+
+}  // namespace
+
+int split_app_main() {
+  return check::run_all({
+      {"ring_buffer_keeps_order_over_many_turns", ring_buffer_keeps_order_over_many_turns},
+      {"ring_buffer_refuses_what_does_not_fit", ring_buffer_refuses_what_does_not_fit},
+      {"arguments_match_whole_keys_only", arguments_match_whole_keys_only},
+      {"decimal_numbers_are_whole_or_nothing", decimal_numbers_are_whole_or_nothing},
+      {"missing_arguments_take_the_default", missing_arguments_take_the_default},
+      {"clocks_agree_and_go_forward", clocks_agree_and_go_forward},
+      {"unconnected_links_are_silent", unconnected_links_are_silent},
+  });
+}

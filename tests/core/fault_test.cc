@@ -629,3 +629,32 @@ TEST(lost_last_frame_is_asked_for_though_our_acks_keep_flowing) {
   EXPECT(cluster.run_until([&] { return zero.recvs_complete(); }, 1'000'000));
   EXPECT(received == stream);
 }
+
+TEST(frame_never_goes_back_where_it_came_from) {
+  Cluster cluster(line_of(3));
+  EXPECT(cluster.run_until_ready(500'000));
+  cluster.set_busy(0, true);
+  FrameHeader header;  // as if rank 0 took rank 1 for the way to itself
+  header.type = FrameType::kDatagram;
+  header.source = 2;
+  header.destinations = rank_bit(0);
+  header.credit = 4;
+  inject(cluster, 0, 0, header, ConstBytes());
+  cluster.run_for(10'000);
+  const uint8_t link = cluster.link_between(1, 0);
+  EXPECT_EQ(cluster.node(1).link(link).counters().frames_received, 1u);
+  EXPECT_EQ(cluster.node(1).link(link).counters().dropped, 1u);
+  EXPECT_EQ(cluster.node(1).link(link).counters().frames_sent, 0u);
+}
+
+TEST(grants_of_lost_inferences_do_not_pile_up) {
+  Cluster cluster(line_of(2));
+  EXPECT(cluster.run_until_ready(500'000));
+  uint8_t data[8] = {};
+  for (uint16_t epoch = 1; epoch <= 40; ++epoch) {
+    cluster.begin_epoch(epoch);
+    EXPECT(cluster.node(1).communicator().begin_recv(epoch, 0, StridedBox::flat(data, 8)).ok());
+    cluster.run_for(2'000);
+    EXPECT(cluster.node(0).communicator().error().ok());
+  }
+}

@@ -56,7 +56,7 @@ MUTATIONS = {
     "size not checked": ("communicator.cc", "header.offset != send->total_bytes", "false"),
     "old epochs accepted": ("communicator.cc", "if (is_stale(header.epoch)) return;", ""),
     "faults kept secret": ("communicator.cc", "  fault_due_ = true;", ""),
-    "dead frames delivered": ("communicator.cc", "if (epochs_after(grants_[i].epoch, epoch) < 0)",
+    "old grants pile up": ("communicator.cc", "if (epochs_after(grants_[i].epoch, epoch) < 0)",
                               "if (false)"),
 }  # fmt: skip
 

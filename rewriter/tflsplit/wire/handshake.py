@@ -37,6 +37,7 @@ class ErrorCode(IntEnum):
     RECV_SLOTS_FULL = 50
     GRANT_SLOTS_FULL = 51
     MEMORY_TOO_SMALL = 52
+    OPERATOR_FAILED = 64
 
 
 _TEXTS = {
@@ -52,6 +53,7 @@ _TEXTS = {
     ErrorCode.UNEXPECTED_DATA: "sent data that nobody asked for",
     ErrorCode.BAD_OFFSET: "sent data outside of the message",
     ErrorCode.GRANT_SLOTS_FULL: "has all grant slots in use",
+    ErrorCode.OPERATOR_FAILED: "failed in an operator; its own report says why",
 }
 
 

@@ -56,6 +56,7 @@ const char* describe(ErrorCode code) {
     case ErrorCode::kRecvSlotsFull: return "all receive slots are in use";
     case ErrorCode::kGrantSlotsFull: return "all grant slots are in use";
     case ErrorCode::kMemoryTooSmall: return "the memory given to the node is too small";
+    case ErrorCode::kOperatorFailed: return "failed in an operator; its own report says why";
   }
   return "unknown error";
 }

@@ -34,6 +34,8 @@ enum class ErrorCode : uint8_t {
   kRecvSlotsFull = 50,
   kGrantSlotsFull = 51,
   kMemoryTooSmall = 52,
+  // Beyond the links.
+  kOperatorFailed = 64,
 };
 
 // What went wrong and where. `rank` is the rank at fault; `reporter` the rank that noticed.

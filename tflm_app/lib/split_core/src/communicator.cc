@@ -208,7 +208,8 @@ void Communicator::on_data(uint8_t link, const FrameHeader& header, ConstBytes p
     if (!recv.active || recv.channel != header.channel || recv.source != header.source) continue;
     if (header.epoch != epoch_ || !recv.grant_sent) break;
     const uint32_t left = recv.total_bytes - recv.received;
-    if (header.offset != recv.received || payload.empty() || payload.size() > left) {
+    const bool cut_word = recv.box.adds && payload.size() % 4 != 0;
+    if (header.offset != recv.received || payload.empty() || payload.size() > left || cut_word) {
       return fail(ErrorCode::kBadOffset, header.source, link, header.channel);
     }
     write_box(recv.box, recv.received, payload.data(), header.length);

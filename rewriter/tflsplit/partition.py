@@ -23,18 +23,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-import numpy as np
-
 from tflsplit.devices import DeviceGraph, Shard, tensor_labels
 from tflsplit.errors import InternalError
-from tflsplit.ir import DType, Graph, Node, Value
+from tflsplit.ir import Activation, Attrs, DType, Graph, Node, Value
 from tflsplit.ops import Box, Piece, cut_constant, local_value, rule_of
 from tflsplit.ops.custom import recv, send
 from tflsplit.ops.custom_options import RecvPiece
 from tflsplit.ops.expansion import stock_expansion
-from tflsplit.plan.layout import Layouts, NodeShards, lay_out
+from tflsplit.ops.local import sliced
+from tflsplit.plan.layout import Layouts, NodeShards, SumTile, lay_out
 from tflsplit.plan.spec import Plan
-from tflsplit.plan.transfers import Assembly, Schedule, Transfer, schedule
+from tflsplit.plan.transfers import Assembly, Schedule, Tile, Transfer, schedule
 from tflsplit.wire.custom_ops import CONV_2D, DEPTHWISE_CONV_2D
 
 __all__ = ["DeviceGraph", "Shard", "partition", "tensor_labels"]
@@ -128,6 +127,11 @@ class _Device:
         self.shards[local.name] = Shard(label, box, owned=not suffix)
         return local
 
+    def _keep(self, value: Value, box: Box, local: Value) -> None:
+        """Note that a local tensor is the rank's share of ``value``."""
+        self.held.setdefault(value, []).append((box, local))
+        self.shards[local.name] = Shard(self.labels[value], box, owned=True)
+
     def _tensor_name(self, base: str) -> str:
         return self._name("tensor:" + base).removeprefix("tensor:")
 
@@ -140,13 +144,8 @@ class _Device:
         if held == box:
             return local
         piece = self._hold(value, box, "/slice")
-        self._slice(local, box.relative_to(held.origin), piece)
+        self._add([sliced(local, box.relative_to(held.origin).origin, piece)])
         return piece
-
-    def _slice(self, whole: Value, box: Box, part: Value) -> None:
-        begin = _int32_constant(part.name + "/begin", box.origin)
-        size = _int32_constant(part.name + "/size", box.shape)
-        self._add([Node("SLICE", (whole, begin, size), (part,), name=part.name)])
 
     def _constant(self, value: Value, box: Box) -> Value:
         key = value, box
@@ -169,7 +168,7 @@ class _Device:
     def _compute(self, shards: NodeShards, movements: Schedule, position: int) -> None:
         piece = shards.pieces[self.rank]
         if shards.is_reduction:
-            self._reduce(shards, piece, movements, position)
+            self._reduce(shards, movements, position)
         elif not piece.is_empty:
             inputs = self._inputs(shards.node, piece)
             outputs = [
@@ -179,28 +178,50 @@ class _Device:
             self._add(rule_of(shards.node).localize(shards.node, piece, inputs, outputs))
             self.macs += piece.macs
 
-    def _reduce(self, shards: NodeShards, piece: Piece, movements: Schedule, position: int) -> None:
+    def _reduce(self, shards: NodeShards, movements: Schedule, position: int) -> None:
         """Partial sums, reduce_scatter, requantize.
 
         x[:, 0:8] -- PARTIAL --> sums of all channels -- SEND sums[8:16] -> 1
                                       |
                       RECV sums[0:8] + rank 1's -- REQUANTIZE --> y[0:8]
+
+        In tiles, the same for a few rows at a time; their results are concatenated.
         """
-        node, label = shards.node, self.labels[shards.node.output]
+        made = [
+            part
+            for index, tile in enumerate(shards.tiles)
+            if (part := self._sum_up(shards.node, tile, movements, (position, index))) is not None
+        ]
+        if len(made) == 1 and len(shards.tiles) == 1:
+            self._keep(shards.node.output, *made[0])
+        elif made:
+            box, whole = shards.shares[self.rank].results[0], self.labels[shards.node.output]
+            kept = self._hold(shards.node.output, box)
+            attrs = Attrs(axis=1, fused_activation_function=Activation.NONE)
+            parts = tuple(part for _, part in made)
+            self._add([Node("CONCATENATION", parts, (kept,), attrs, whole)])
+
+    def _sum_up(
+        self, node: Node, tile: SumTile, movements: Schedule, key: Tile
+    ) -> tuple[Box, Value] | None:
+        """One tile of a reduction: the rank's part of the requantized result, if it has one."""
+        label, piece = self.labels[node.output], tile.pieces[self.rank]
         partial: Value | None = None
         if not piece.is_empty:
             partial = self._sums(label + "/partial", piece.results[0])
             inputs = self._inputs(node, piece)
             self._add(rule_of(node).partial(node, piece, inputs, partial))
             self.macs += piece.macs
-            for transfer in movements.partial_sends.get(position, ()):
+            for transfer in movements.partial_sends.get(key, ()):
                 if transfer.source == self.rank:
                     self._post(transfer, partial, piece.results[0], label + "/sums")
-        for assembly in self._mine(movements.sums.get(position, ())):
+        for assembly in self._mine(movements.sums.get(key, ())):
             sums = self._complete(assembly, partial, piece.results[0], label)
-            output = self._hold(node.output, assembly.box)
-            kept = shards.shares[self.rank]
+            output = local_value(node.output, assembly.box, self._tensor_name(label))
+            kept = tile.shares[self.rank]
             self._add(rule_of(node).requantize(node, kept, sums, output))
+            return assembly.box, output
+        return None
 
     def _sums(self, name: str, box: Box) -> Value:
         return Value(self._tensor_name(name), box.shape, DType.INT32)
@@ -210,7 +231,7 @@ class _Device:
             return partial
         sums = self._sums(label + "/sums", assembly.box)
         if not assembly.pieces and partial is not None:
-            self._slice(partial, assembly.box.relative_to(box.origin), sums)
+            self._add([sliced(partial, assembly.box.relative_to(box.origin).origin, sums)])
             return sums
         self._recv(assembly, sums, label + "/sums", partial, box, add=True)
         return sums
@@ -296,8 +317,3 @@ class _Device:
 
 def _in_stock_form(node: Node) -> list[Node]:
     return stock_expansion(node) if node.op in (CONV_2D, DEPTHWISE_CONV_2D) else [node]
-
-
-def _int32_constant(name: str, numbers: Sequence[int]) -> Value:
-    data = np.asarray(numbers, np.int32)
-    return Value(name, data.shape, DType.INT32, data=data)

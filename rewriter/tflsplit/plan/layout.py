@@ -14,18 +14,28 @@ from tflsplit.plan.spec import NodeSplit, Plan, Way
 
 
 @dataclass(frozen=True)
+class SumTile:
+    """What is summed up at one time: each rank's partial sums, and what each rank keeps."""
+
+    pieces: tuple[Piece, ...]
+    shares: tuple[Piece, ...]
+
+
+@dataclass(frozen=True)
 class NodeShards:
     """One node over all ranks.
 
     pieces: what each rank computes; of a reduction, the partial sums.
     shares: what each rank answers for: the pieces without recomputed halos; of a reduction, the
         part of the requantized result that it keeps.
+    tiles: only of a reduction: the same, for each tile in time.
     """
 
     node: Node
     split: NodeSplit
     pieces: tuple[Piece, ...]
     shares: tuple[Piece, ...]
+    tiles: tuple[SumTile, ...] = ()
 
     @property
     def is_reduction(self) -> bool:
@@ -83,11 +93,23 @@ def shard_node(node: Node, split: NodeSplit, world_size: int) -> NodeShards:
     shares = tuple(rule.piece(node, split.share(rank)) for rank in ranks)
     if factor.kind is Kind.REDUCTION:
         kept = tuple(rule.piece(node, split.scatter_interval(rank)) for rank in ranks)
-        return NodeShards(node, split, shares, kept)
+        return NodeShards(node, split, shares, kept, _sum_tiles(node, split, world_size))
     if not split.extents:
         return NodeShards(node, split, shares, shares)
     pieces = tuple(rule.piece(node, split.computed(rank)) for rank in ranks)
     return NodeShards(node, split, pieces, shares)
+
+
+def _sum_tiles(node: Node, split: NodeSplit, world_size: int) -> tuple[SumTile, ...]:
+    rule, ranks = rule_of(node), range(world_size)
+    rows = next((f.size for f in rule.factors(node) if f.name == "rows"), 1)
+    return tuple(
+        SumTile(
+            tuple(rule.piece(node, {**split.share(rank), **tile}) for rank in ranks),
+            tuple(rule.piece(node, {**split.scatter_interval(rank), **tile}) for rank in ranks),
+        )
+        for tile in split.tiles(rows)
+    )
 
 
 def check_bounds(bounds: Sequence[int], size: int, world_size: int, name: str) -> None:

@@ -23,6 +23,7 @@ from tflsplit.ops.factors import Scaled
 from tflsplit.ops.fused import fused_inside
 from tflsplit.plan.halos import recompute_halos
 from tflsplit.plan.layout import NodeShards, shard_node
+from tflsplit.plan.rows import row_layers, spatial_way
 from tflsplit.plan.spec import NodeSplit, Plan, Way, even_shares, proportional_bounds
 from tflsplit.plan.wishes import (
     CHANNEL_WAYS,
@@ -32,7 +33,6 @@ from tflsplit.plan.wishes import (
     Wishes,
     is_weighted,
     way_of,
-    weight_bytes,
 )
 
 
@@ -57,7 +57,7 @@ class _Chooser:
 
     def __post_init__(self) -> None:
         self.forced = {self._node_name(key): way for key, way in self.wishes.layers.items()}
-        self.by_rows = self._row_layers()
+        self.by_rows = row_layers(self.graph, self.wishes, self.shares)
 
     @property
     def world_size(self) -> int:
@@ -118,39 +118,9 @@ class _Chooser:
                 ways = tuple(way for way in ways if way is not Way.IN_CHANNELS)
             return ways, f"--split {self.wishes.split}"
         if node.name in self.by_rows:
-            rows_or_columns = tuple(w for w in SPATIAL if self._enough(node, w))[:1]
-            return rows_or_columns, "large map: halos move less than channels would"
+            way = spatial_way(node, self.shares)
+            return (way,) if way else (), "large map: halos move less than channels would"
         return self._channel_ways(), "weights are cut; the cheapest of the channel ways"
-
-    def _enough(self, node: Node, way: Way) -> bool:
-        """Whether at least half of the devices that take part get a step.
-
-        With fewer, rows would leave most devices idle; asking for all would push layers to
-        channels, which move whole maps, as soon as there is one device too many.
-        """
-        active = sum(share > 0 for share in self.shares)
-        return any(
-            way_of(factor) is way and 2 * factor.size >= active
-            for factor in rule_of(node).factors(node)
-        )
-
-    def _row_layers(self) -> frozenset[str]:
-        weighted = [node for node in self.graph.nodes if is_weighted(node)]
-        total = sum(map(weight_bytes, weighted))
-        largest = max(self.shares)
-        limit = self.wishes.weights_limit
-        budget = (max(0.24, 1.25 * largest) if limit is None else limit) * total
-        chosen: set[str] = set()
-        repeated = 0
-        for node in sorted(weighted, key=_map_size, reverse=True):
-            if not any(self._enough(node, way) for way in SPATIAL):
-                continue
-            with_node = repeated + weight_bytes(node)
-            if with_node + largest * (total - with_node) > budget:
-                break
-            repeated = with_node
-            chosen.add(node.name)
-        return frozenset(chosen)
 
     def _candidates(self, node: Node, ways: Sequence[Way]) -> Iterator[NodeSplit]:
         for factor in rule_of(node).factors(node):
@@ -176,7 +146,14 @@ class _Chooser:
                     bounds,
                     scatter_factor=kept.name,
                     scatter_bounds=scatter,
+                    sum_tiles=self._sum_tiles(node),
                 )
+
+    def _sum_tiles(self, node: Node) -> int:
+        """In how many row tiles the sums of a node stay below the wished size."""
+        limit = self.wishes.sums_limit_bytes
+        rows = next((f.size for f in rule_of(node).factors(node) if f.name == "rows"), 1)
+        return 1 if limit is None else min(rows, max(1, -(-4 * node.output.size // limit)))
 
     def _aligned_bounds(self, node: Node, factor: Factor) -> tuple[int, ...] | None:
         """Bounds that read only what each rank already holds, from the largest operand."""
@@ -195,16 +172,15 @@ class _Chooser:
         ranked = [(self._cost(node, split), order, split) for order, split in enumerate(splits)]
         return min(ranked)[2] if ranked else None
 
-    def _cost(self, node: Node, split: NodeSplit) -> tuple[int, int]:
-        """Bytes that the split moves, then how much the busiest rank has to make."""
+    def _cost(self, node: Node, split: NodeSplit) -> int:
+        """Bytes that the split moves, and bytes that the fullest rank must hold for it."""
         shards = shard_node(node, split, self.world_size)
         moved = sum(self._missing_bytes(shards, rank) for rank in range(self.world_size))
         if shards.is_reduction:
             adders = sum(not piece.is_empty for piece in shards.pieces)
             kept = sum(piece.results[0].size for piece in shards.shares)
             moved += 4 * kept * max(0, adders - 1)
-        busiest = max(sum(box.size for box in shards.owned(r)) for r in range(self.world_size))
-        return moved, busiest
+        return moved + max(_held_bytes(shards, rank) for rank in range(self.world_size))
 
     def _missing_bytes(self, shards: NodeShards, rank: int) -> int:
         missing = 0
@@ -256,17 +232,6 @@ class _Chooser:
         return found
 
 
-def _map_size(node: Node) -> int:
-    """Rows times columns of a node's output map (1 for what has no map)."""
-    shape = node.outputs[0].shape
-    return shape[1] * shape[2] if len(shape) == 4 else 1
-
-
-def _busy(bounds: Sequence[int]) -> int:
-    """How many ranks get a step."""
-    return sum(start < stop for start, stop in pairwise(bounds))
-
-
 def _is_replicated(owned: Sequence[Box], shape: Sequence[int]) -> bool:
     return all(box == Box.whole(shape) for box in owned)
 
@@ -283,3 +248,22 @@ def _cuts_along(owned: Sequence[Box], shape: Sequence[int], dim: int) -> tuple[i
             return None
         cuts.append(stop)
     return tuple(cuts) if cuts[-1] == shape[dim] else None
+
+
+def _held_bytes(shards: NodeShards, rank: int) -> int:
+    """Computed operands and results of a rank's piece."""
+    piece, node = shards.pieces[rank], shards.node
+    boxes = [
+        *((v, box) for v, box in zip(node.inputs, piece.operands, strict=True) if v is not None),
+        *zip(node.outputs, piece.results, strict=True),
+    ]
+    return sum(
+        box.size * value.dtype.itemsize
+        for value, box in boxes
+        if box is not None and not value.is_constant and not box.is_empty
+    )
+
+
+def _busy(bounds: Sequence[int]) -> int:
+    """How many ranks get a step."""
+    return sum(start < stop for start, stop in pairwise(bounds))

@@ -6,6 +6,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from tflsplit.errors import PlanError
 from tflsplit.ops.region import Interval
@@ -37,6 +38,8 @@ class NodeSplit:
         to receive): the interval of each rank, around that of ``bounds``; () where they do not.
     scatter_factor, scatter_bounds: only for a reduction factor: how the summed result lies over
         the ranks afterwards.
+    sum_tiles: only for a reduction: the partial sums are made, added up and requantized in this
+        many tiles of rows, one after the other.
     rank: only for WHOLE: the device that runs it.
     """
 
@@ -47,6 +50,7 @@ class NodeSplit:
     extents: tuple[Interval, ...] = ()
     scatter_factor: str = ""
     scatter_bounds: tuple[int, ...] = ()
+    sum_tiles: int = 1
     rank: int = 0
 
     def share(self, rank: int) -> Mapping[str, Interval]:
@@ -62,6 +66,13 @@ class NodeSplit:
     def scatter_interval(self, rank: int) -> Mapping[str, Interval]:
         """The interval of the scattered result of a reduction."""
         return {self.scatter_factor: (self.scatter_bounds[rank], self.scatter_bounds[rank + 1])}
+
+    def tiles(self, rows: int) -> list[Mapping[str, Interval]]:
+        """The row intervals of a reduction's tiles; one empty mapping if there are no tiles."""
+        if self.sum_tiles == 1:
+            return [{}]
+        cuts = proportional_bounds(rows, even_shares(self.sum_tiles))
+        return [{"rows": interval} for interval in pairwise(cuts)]
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 
 from tflsplit.ir import Value
 from tflsplit.ops import Box
-from tflsplit.plan.layout import Layouts, NodeShards, Read
+from tflsplit.plan.layout import Layouts, Read, SumTile
 
 
 @dataclass(frozen=True)
@@ -61,24 +61,27 @@ class Assembly:
     pieces: tuple[tuple[int, int, Box], ...]
 
 
+Tile = tuple[int, int]
+"""Position of a reduction, and number of its tile."""
+
+
 @dataclass(frozen=True)
 class Schedule:
     """All movements of a plan, by the position of the node that they belong to.
 
-    ``sends`` and ``assemblies`` stand before their node; ``partial_sends`` and ``sums`` between a
-    reduction's partial sums and its requantization.
+    ``sends`` and ``assemblies`` stand before their node; ``partial_sends`` and ``sums``, by
+    (position, tile), between a reduction's partial sums and their requantization.
     """
 
     sends: dict[int, list[Transfer]] = field(default_factory=lambda: defaultdict(list))
     assemblies: dict[int, list[Assembly]] = field(default_factory=lambda: defaultdict(list))
-    partial_sends: dict[int, list[Transfer]] = field(default_factory=lambda: defaultdict(list))
-    sums: dict[int, list[Assembly]] = field(default_factory=lambda: defaultdict(list))
+    partial_sends: dict[Tile, list[Transfer]] = field(default_factory=lambda: defaultdict(list))
+    sums: dict[Tile, list[Assembly]] = field(default_factory=lambda: defaultdict(list))
 
     def transfers(self) -> Iterator[Transfer]:
         """Every transfer, in no particular order."""
-        for group in (self.sends, self.partial_sends):
-            for transfers in group.values():
-                yield from transfers
+        for transfers in (*self.sends.values(), *self.partial_sends.values()):
+            yield from transfers
 
 
 def gather_groups(reads: list[Read], held: Box) -> list[Read]:
@@ -118,8 +121,8 @@ def schedule(layouts: Layouts) -> Schedule:
         for value in dict.fromkeys(value for value, _, _ in wanted[position]):
             needs = {rank: box for v, rank, box in wanted[position] if v is value}
             _exchange(result, layouts, position, value, needs, channels)
-        if shards.is_reduction:
-            _reduce_scatter(result, layouts, position, shards, channels)
+        for index, tile in enumerate(shards.tiles):
+            _reduce_scatter(result, (position, index), shards.node.output, tile, channels)
     return result
 
 
@@ -156,28 +159,22 @@ def _exchange(
 
 
 def _reduce_scatter(
-    result: Schedule,
-    layouts: Layouts,
-    position: int,
-    shards: NodeShards,
-    channels: Iterator[int],
+    result: Schedule, key: Tile, value: Value, tile: SumTile, channels: Iterator[int]
 ) -> None:
-    value = shards.node.output
-    adders = [rank for rank, piece in enumerate(shards.pieces) if not piece.is_empty]
-    kept = {rank: box for rank, box in enumerate(layouts.owned[value]) if not box.is_empty}
+    position = key[0]
+    adders = [rank for rank, piece in enumerate(tile.pieces) if not piece.is_empty]
+    kept = {rank: piece.results[0] for rank, piece in enumerate(tile.shares) if not piece.is_empty}
     pieces: dict[int, list[tuple[int, int, Box]]] = defaultdict(list)
     for source in adders:
         parts = {rank: box for rank, box in kept.items() if rank != source}
         if parts:
             transfer = Transfer(next(channels), position, value, source, *_split(parts), 4)
-            result.partial_sends[position].append(transfer)
+            result.partial_sends[key].append(transfer)
             for rank, part in parts.items():
                 pieces[rank].append((transfer.channel, source, part))
     for rank, box in kept.items():
         local = box if rank in adders else Box.empty(len(box.intervals))
-        result.sums[position].append(
-            Assembly(position, value, rank, box, local, tuple(pieces[rank]))
-        )
+        result.sums[key].append(Assembly(position, value, rank, box, local, tuple(pieces[rank])))
 
 
 def _split(parts: dict[int, Box]) -> tuple[tuple[int, ...], tuple[Box, ...]]:

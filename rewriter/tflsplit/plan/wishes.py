@@ -39,6 +39,8 @@ class Wishes:
     split: "auto" or a key of RUN_WAYS.
     layers: a way for single layers, by node name or number in execution order.
     shares: what each rank can do; fractions of the whole.
+    fuse: blocks of expansion, depthwise convolution and projection become one operator.
+    sums_limit_bytes: int32 partial sums larger than this are made and added up in row tiles.
     weights_limit: largest fraction of the model's weights on one device that rows may cause.
     """
 
@@ -49,6 +51,7 @@ class Wishes:
     stock_kernels: bool = False
     weights_limit: float | None = None
     fuse: bool = False
+    sums_limit_bytes: int | None = None
 
 
 def way_of(factor: Factor) -> Way:

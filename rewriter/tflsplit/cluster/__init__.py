@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The hardware that a plan is made for: devices, boards, links, topology (docs/cluster_toml.md)."""
+
+from tflsplit.cluster.boards import board_names, board_sources, known_board
+from tflsplit.cluster.defaults import default_cluster
+from tflsplit.cluster.framing import message_frames
+from tflsplit.cluster.links import Duplex, LinkKind, LinkSpec, Medium
+from tflsplit.cluster.read import parse_cluster, read_cluster
+from tflsplit.cluster.routes import Edge, Routes
+from tflsplit.cluster.spec import Cluster, Cycles, Device, Family
+from tflsplit.wire.topology import Topology
+
+__all__ = [
+    "Cluster",
+    "Cycles",
+    "Device",
+    "Duplex",
+    "Edge",
+    "Family",
+    "LinkKind",
+    "LinkSpec",
+    "Medium",
+    "Routes",
+    "Topology",
+    "board_names",
+    "board_sources",
+    "default_cluster",
+    "known_board",
+    "message_frames",
+    "parse_cluster",
+    "read_cluster",
+]

@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A device as a table of TOML: of cluster.toml, perhaps with a board behind it, or of a board."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+
+from tflsplit.cluster.spec import Cycles, Device
+from tflsplit.cluster.table import Table
+
+KERNELS = ("reference", "cmsis_nn")
+ABIS = ("cortex_m", "esp32")
+
+
+def read_device(table: Table, board: Device | None, name: str) -> Device:
+    """The device of a table; what it leaves out is the board's.
+
+    Raises ClusterError where it is wrong, or lacks what no board gives.
+    """
+    ram = table.integer("ram_bytes", board.ram_bytes if board else None, low=1024)
+    block = board.ram_block_bytes if board and not table.has("ram_bytes") else ram
+    device = Device(
+        name=table.text("name", name),
+        board=board.board if board else "",
+        ram_bytes=ram,
+        ram_block_bytes=table.integer("ram_block_bytes", block, low=1024, high=ram),
+        flash_bytes=table.integer("flash_bytes", board.flash_bytes if board else None, low=1024),
+        clock_hz=table.integer("clock_hz", board.clock_hz if board else None, low=1_000_000),
+        cycles=_cycles(table.table("cycles_per_mac"), board.cycles if board else None),
+    )
+    base = board or device
+    return replace(
+        device,
+        stack_bytes=table.integer("stack_bytes", base.stack_bytes),
+        runtime_bytes=table.integer("runtime_bytes", base.runtime_bytes),
+        code_bytes=table.integer("code_bytes", base.code_bytes),
+        arena_limit_bytes=table.optional_integer("arena_limit_bytes", base.arena_limit_bytes),
+        weights_limit_bytes=table.optional_integer("weights_limit_bytes", base.weights_limit_bytes),
+        kernels=table.text("kernels", base.kernels, KERNELS),
+        abi=table.text("abi", base.abi, ABIS),
+        active_mw=table.optional_number("active_mw", base.active_mw),
+        idle_mw=table.optional_number("idle_mw", base.idle_mw),
+    )
+
+
+def _cycles(table: Table, board: Cycles | None) -> Cycles:
+    # A device without a board must state all of them: nothing is guessed.
+    numbers = {
+        field.name: table.number(field.name, getattr(board, field.name, None), low=0.01)
+        for field in fields(Cycles)
+    }
+    table.refuse_unknown()
+    return Cycles(**numbers)

@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a wire costs: the numbers of one link."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+class LinkKind(Enum):
+    """What the bytes travel on; sets the defaults of ``LINK_DEFAULTS``."""
+
+    UART = "uart"
+    SPI = "spi"
+    ETHERNET = "ethernet"
+    USB = "usb"
+
+
+class Duplex(Enum):
+    """Whether both directions may carry bytes at the same time."""
+
+    FULL = "full"
+    HALF = "half"
+
+
+class Medium(Enum):
+    """What the links of a cluster have in common.
+
+    POINT_TO_POINT: nothing; every pair of neighbours has a wire of its own.
+    SHARED: one medium carries everything, one frame at a time (in each direction if full duplex):
+        an SPI bus with select lines.
+    SWITCHED: every device has one port to a switch, and its bytes share that port: Ethernet.
+    """
+
+    POINT_TO_POINT = "point_to_point"
+    SHARED = "shared"
+    SWITCHED = "switched"
+
+
+@dataclass(frozen=True)
+class LinkSpec:
+    """One link; the same in both directions.
+
+    bit_rate: bits per second on the wire (a UART's baud, an SPI clock).
+    bits_per_byte: wire bits that carry one byte: a UART's start and stop bit make it 10.
+    frame_overhead_bytes: wire bytes around each of our frames that we do not count ourselves:
+        Ethernet's preamble, headers and gap.
+    frame_overhead_us: pause between two frames: select lines, ready lines, interrupts.
+    step_overhead_us: the sum of what one exchange costs beside its bytes: posting, granting,
+        noticing; once per SEND-RECV step, not per frame.
+    """
+
+    kind: LinkKind = LinkKind.UART
+    bit_rate: int = 6_000_000
+    bits_per_byte: float = 10.0
+    frame_overhead_bytes: int = 0
+    frame_overhead_us: float = 0.0
+    step_overhead_us: float = 0.0
+    duplex: Duplex = Duplex.FULL
+
+    @property
+    def byte_us(self) -> float:
+        """Time of one byte on the wire."""
+        return self.bits_per_byte * 1e6 / self.bit_rate
+
+    def frame_us(self, wire_bytes: int) -> float:
+        """Time that a frame of ``wire_bytes`` (as ``framing`` counts them) occupies the wire."""
+        return (wire_bytes + self.frame_overhead_bytes) * self.byte_us + self.frame_overhead_us
+
+
+_STEP_US = 20.0
+
+LINK_DEFAULTS: dict[LinkKind, LinkSpec] = {
+    # The core keeps a UART busy without gaps: 93.8 % of the line rate at MTU 512, which is what
+    # header, CRC and COBS leave of it (docs/wire_format.md, "Sizes and rates").
+    LinkKind.UART: LinkSpec(LinkKind.UART, step_overhead_us=_STEP_US),
+    # Estimate, not measured: select line and ready line cost an interrupt at each end of a frame.
+    LinkKind.SPI: LinkSpec(
+        LinkKind.SPI, 30_000_000, 8.0, frame_overhead_us=10.0, step_overhead_us=_STEP_US
+    ),
+    # 8 preamble + 14 header + 4 FCS + 12 gap (IEEE 802.3), 20 IPv4 + 8 UDP; the pause: an estimate.
+    LinkKind.ETHERNET: LinkSpec(
+        LinkKind.ETHERNET, 100_000_000, 8.0, 66, frame_overhead_us=20.0, step_overhead_us=_STEP_US
+    ),
+    # Full speed carries at most 19 bulk transactions of 64 bytes a millisecond, 1,216,000 bytes/s
+    # (USB 2.0, table 5-9); of the 12 Mbit/s that is 9.87 bits a byte.
+    LinkKind.USB: LinkSpec(LinkKind.USB, 12_000_000, 9.868, step_overhead_us=_STEP_US),
+}
+"""By kind.  ``step_overhead_us`` is an estimate (two polls and the copying of a box's description);
+``tflsplit calibrate`` replaces it."""

@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``cluster.toml`` (docs/cluster_toml.md) into a ``Cluster``."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from tflsplit.cluster.boards import board_names, known_board
+from tflsplit.cluster.defaults import default_medium
+from tflsplit.cluster.device_table import read_device
+from tflsplit.cluster.links import LINK_DEFAULTS, LinkKind, LinkSpec, Medium
+from tflsplit.cluster.routes import Edge
+from tflsplit.cluster.spec import Cluster, Device
+from tflsplit.cluster.table import Table
+from tflsplit.cluster.toml_file import TomlFile
+from tflsplit.errors import ClusterError
+from tflsplit.wire.frames import MAX_MTU_BYTES, MAX_NODES, MIN_MTU_BYTES
+from tflsplit.wire.topology import Topology
+
+VERSION = 1
+_RATE_NAMES = {"baud": LinkKind.UART, "clock_hz": LinkKind.SPI}
+
+
+def read_cluster(path: str | Path) -> Cluster:
+    """The cluster that a file describes; ClusterError that names file, line and key."""
+    return _cluster(TomlFile.read(Path(path)))
+
+
+def parse_cluster(text: str, name: str = "cluster.toml") -> Cluster:
+    """The cluster that a text describes; ``name`` is what errors call it."""
+    return _cluster(TomlFile.parse(text, name))
+
+
+def _cluster(file: TomlFile) -> Cluster:
+    root = Table.root(file)
+    root.integer("version", VERSION, low=VERSION, high=VERSION)
+    topology = root.choice("topology", Topology.RING)
+    devices = _devices(root)
+    world_size = len(devices)
+    gateway = root.integer("gateway_rank", 0, high=world_size - 1)
+    link = _link(root.table("link"), LINK_DEFAULTS[LinkKind.UART])
+    link_layer = root.table("link_layer")
+    arguments = {
+        "input_rank": root.integer("input_rank", gateway, high=world_size - 1),
+        "output_rank": root.integer("output_rank", gateway, high=world_size - 1),
+        "mtu_bytes": _mtu(link_layer),
+        "rx_slots": link_layer.integer("rx_slots", 4, low=2, high=15),
+        "tx_slots": link_layer.integer("tx_slots", 4, low=1, high=64),
+        "port_bytes": link_layer.integer("port_bytes", 5120),
+    }
+    link_layer.refuse_unknown()
+    medium = root.choice("medium", default_medium(topology, link))
+    if topology is Topology.BUS and medium is Medium.POINT_TO_POINT:
+        raise root.error("medium", "a bus is 'shared' or 'switched'; for wires of their own use "
+                         "topology = \"ring\", \"line\" or \"star\"")  # fmt: skip
+    host_link = _link(root.table("host"), LINK_DEFAULTS[LinkKind.USB])
+    wires = tuple(_wire(table, link, topology, world_size) for table in root.tables("wire"))
+    root.refuse_unknown()
+    try:
+        return Cluster(devices, topology, link, host_link, medium=medium, wires=wires, **arguments)
+    except ClusterError as error:
+        raise ClusterError(f"{file.name}: {error}") from None
+
+
+def _devices(root: Table) -> tuple[Device, ...]:
+    devices: list[Device] = []
+    for table in root.tables("device"):
+        board = None
+        if table.has("board"):
+            board = known_board(table.text("board", None, board_names()))
+        count = table.integer("count", 1, low=1, high=MAX_NODES - 1)
+        first = len(devices)
+        device = read_device(table, board, board.board if board else "device")
+        table.refuse_unknown()
+        devices += [replace(device, name=f"{device.name}-{first + i}") for i in range(count)]
+    if not devices:
+        raise root.error("device", "a cluster needs at least one [[device]]")
+    if len(devices) >= MAX_NODES:
+        raise root.error("device", f"{len(devices)} devices; at most {MAX_NODES - 1} can be wired")
+    return tuple(devices)
+
+
+def _link(table: Table, default: LinkSpec) -> LinkSpec:
+    """The numbers of a link; kind and rate set the rest where it is not given."""
+    kind = table.choice("kind", default.kind)
+    base = default if kind is default.kind else LINK_DEFAULTS[kind]
+    link = replace(
+        base,
+        kind=kind,
+        bit_rate=_bit_rate(table, kind, base.bit_rate),
+        bits_per_byte=table.number("bits_per_byte", base.bits_per_byte, low=1.0),
+        frame_overhead_bytes=table.integer("frame_overhead_bytes", base.frame_overhead_bytes),
+        frame_overhead_us=table.number("frame_overhead_us", base.frame_overhead_us),
+        step_overhead_us=table.number("step_overhead_us", base.step_overhead_us),
+        duplex=table.choice("duplex", base.duplex),
+    )
+    if "ranks" not in table.taken:
+        table.refuse_unknown()
+    return link
+
+
+def _bit_rate(table: Table, kind: LinkKind, default: int) -> int:
+    """``bit_rate``, or the word that a kind of link uses for it: ``baud`` or ``clock_hz``."""
+    names = ["bit_rate", *(name for name, its_kind in _RATE_NAMES.items() if its_kind is kind)]
+    given = [name for name in names if table.has(name)]
+    if len(given) > 1:
+        raise table.error(given[1], f"says the same as {given[0]!r}; give one of them")
+    for name, its_kind in _RATE_NAMES.items():
+        if its_kind is not kind and name in table.content:
+            raise table.error(name, f"is for kind = \"{its_kind.value}\"; a link of kind "
+                              f"\"{kind.value}\" has {' or '.join(names)}")  # fmt: skip
+    return table.integer(given[0] if given else "bit_rate", default, low=1000)
+
+
+def _wire(table: Table, link: LinkSpec, topology: Topology, size: int) -> tuple[Edge, LinkSpec]:
+    edge = table.ranks("ranks", size)
+    if not _are_neighbours(topology, size, edge):
+        raise table.error("ranks", f"a {topology.value} of {size} has no wire between "
+                          f"{edge[0]} and {edge[1]}")  # fmt: skip
+    numbers = _link(table, link)
+    table.refuse_unknown()
+    return edge, numbers
+
+
+def _are_neighbours(topology: Topology, world_size: int, edge: Edge) -> bool:
+    if topology is Topology.BUS:
+        return True
+    if topology is Topology.STAR:
+        return edge[0] == 0
+    closing = topology is Topology.RING and edge == (0, world_size - 1)
+    return edge[1] == edge[0] + 1 or closing
+
+
+def _mtu(table: Table) -> int:
+    mtu_bytes = table.integer("mtu_bytes", 512, low=MIN_MTU_BYTES, high=MAX_MTU_BYTES)
+    if mtu_bytes % 4:
+        raise table.error("mtu_bytes", f"{mtu_bytes} is no multiple of 4")
+    return mtu_bytes

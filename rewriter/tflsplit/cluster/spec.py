@@ -1,0 +1,218 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The frozen description of a cluster; what is left of each device's memory for the network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from functools import cached_property
+
+from tflsplit.cluster.links import Duplex, LinkSpec, Medium
+from tflsplit.cluster.routes import Edge, Routes
+from tflsplit.errors import ClusterError
+from tflsplit.wire.frames import MAX_MTU_BYTES, MAX_NODES, MIN_MTU_BYTES
+from tflsplit.wire.topology import LinkTable, Topology, link_tables
+
+
+class Family(Enum):
+    """Operators whose kernels cost alike; the value is the key in cluster.toml."""
+
+    CONV = "conv"
+    POINTWISE = "pointwise"
+    DEPTHWISE = "depthwise"
+    FULLY_CONNECTED = "fully_connected"
+    OTHER = "other_per_byte"
+    COPY = "copy_per_byte"
+
+
+@dataclass(frozen=True)
+class Cycles:
+    """Clock cycles of a device's kernels.
+
+    conv, pointwise (1x1), depthwise, fully_connected: per multiply-accumulate, all included.
+    other_per_byte: per byte that an operator without multiply-accumulates computes (ADD, pooling,
+        requantization); copy_per_byte: per byte that is only moved (CONCAT, PAD, a RECV's copy).
+    """
+
+    conv: float
+    pointwise: float
+    depthwise: float
+    fully_connected: float
+    other_per_byte: float
+    copy_per_byte: float
+
+    def of(self, family: Family) -> float:
+        """The number of a family."""
+        return float(getattr(self, family.value))
+
+
+@dataclass(frozen=True)
+class Device:
+    """One device.
+
+    board: its name in the table of boards, "" if the file describes it itself.
+    ram_bytes: all RAM for data; ram_block_bytes: the largest block of it in one piece, into which
+        the arena must fit.
+    flash_bytes: all flash for program and weights.
+    stack_bytes, runtime_bytes: RAM for the stack, and for TFLM's interpreter, the board's core and
+        static data; code_bytes: flash for the program.
+    arena_limit_bytes, weights_limit_bytes: what the user gives at most; None: all that is left.
+    kernels: "reference" or "cmsis_nn"; abi: see ``tflsplit.memory.abi``. Both for the arena.
+    active_mw, idle_mw: power while computing and while waiting; None where no source is known.
+    """
+
+    name: str
+    board: str
+    ram_bytes: int
+    ram_block_bytes: int
+    flash_bytes: int
+    clock_hz: int
+    cycles: Cycles
+    stack_bytes: int = 8192
+    runtime_bytes: int = 16384
+    code_bytes: int = 196608
+    arena_limit_bytes: int | None = None
+    weights_limit_bytes: int | None = None
+    kernels: str = "cmsis_nn"
+    abi: str = "cortex_m"
+    active_mw: float | None = None
+    idle_mw: float | None = None
+
+    def cycles_us(self, cycles: float) -> float:
+        """Time of so many clock cycles."""
+        return cycles * 1e6 / self.clock_hz
+
+    @property
+    def weights_room_bytes(self) -> int:
+        """Flash that is left for the device graph's file; 0 if the program alone is too large."""
+        room = max(0, self.flash_bytes - self.code_bytes)
+        return room if self.weights_limit_bytes is None else min(room, self.weights_limit_bytes)
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """Devices by rank, and how they are wired.
+
+    link: of every wire; wires: of single ones instead, by (lower rank, higher rank).
+    input_rank, output_rank: the device through which input enters, and by which output leaves.
+    host_link: the link over which they do; its far end is the host, rank ``world_size``.
+    mtu_bytes, rx_slots, tx_slots: of the link layer (docs/wire_format.md); port_bytes: a link's
+        ring buffers in the board's port.
+    """
+
+    devices: tuple[Device, ...]
+    topology: Topology
+    link: LinkSpec
+    host_link: LinkSpec
+    input_rank: int = 0
+    output_rank: int = 0
+    medium: Medium = Medium.POINT_TO_POINT
+    wires: tuple[tuple[Edge, LinkSpec], ...] = ()
+    mtu_bytes: int = 512
+    rx_slots: int = 4
+    tx_slots: int = 4
+    port_bytes: int = 5120
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.world_size < MAX_NODES:
+            raise ClusterError(f"a cluster has 1 to {MAX_NODES - 1} devices, not {self.world_size}")
+        for what, rank in (("input", self.input_rank), ("output", self.output_rank)):
+            if not 0 <= rank < self.world_size:
+                raise ClusterError(f"the {what} rank {rank} is none of 0..{self.world_size - 1}")
+        if not MIN_MTU_BYTES <= self.mtu_bytes <= MAX_MTU_BYTES or self.mtu_bytes % 4:
+            raise ClusterError(
+                f"mtu_bytes must be a multiple of 4 from {MIN_MTU_BYTES} to {MAX_MTU_BYTES}, "
+                f"not {self.mtu_bytes}"
+            )
+        for (low, high), _ in self.wires:
+            if low >= high or (low, high) not in self.edges:
+                raise ClusterError(f"a {self.topology.value} has no wire between {low} and {high}")
+
+    @property
+    def world_size(self) -> int:
+        """How many devices."""
+        return len(self.devices)
+
+    @property
+    def host_rank(self) -> int:
+        """The rank of what gives the input and takes the output."""
+        return self.world_size
+
+    @cached_property
+    def edges(self) -> frozenset[Edge]:
+        """Every direction of every wire between devices."""
+        return frozenset(
+            (rank, link.peer_rank) for rank, table in enumerate(self._tables) for link in table
+        )
+
+    @cached_property
+    def _tables(self) -> tuple[tuple[LinkTable, ...], ...]:
+        return link_tables(self.topology, self.world_size)
+
+    @cached_property
+    def _links(self) -> dict[Edge, LinkSpec]:
+        links = dict.fromkeys(self.edges, self.link)
+        for (low, high), link in self.wires:
+            links[low, high] = links[high, low] = link
+        return links
+
+    @cached_property
+    def routes(self) -> Routes:
+        """Ways between devices, and between them and the host at ``input_rank``."""
+        return Routes(link_tables(self.topology, self.world_size, host_at=self.input_rank))
+
+    @cached_property
+    def output_routes(self) -> Routes:
+        """The same with the host at ``output_rank``."""
+        return Routes(link_tables(self.topology, self.world_size, host_at=self.output_rank))
+
+    def link_of(self, edge: Edge) -> LinkSpec:
+        """The numbers of a wire, in either direction."""
+        return self._links.get(edge, self.host_link)
+
+    def resources_of(self, edge: Edge) -> tuple[str | Edge, ...]:
+        """What a frame on this wire occupies: two frames that name the same thing must queue."""
+        low, high = min(edge), max(edge)
+        half = self.link_of(edge).duplex is Duplex.HALF
+        if high == self.host_rank or self.medium is Medium.POINT_TO_POINT:
+            return ((low, high) if half else edge,)
+        if self.medium is Medium.SHARED:
+            return ("bus" if half or self.topology is Topology.BUS else self._direction(edge),)
+        sender, receiver = edge
+        if half:
+            return f"port {sender}", f"port {receiver}"
+        return f"port {sender} out", f"port {receiver} in"
+
+    def _direction(self, edge: Edge) -> str:
+        """On a bus with a master, full duplex: away from it and towards it."""
+        return "bus down" if edge[0] == 0 else "bus up"
+
+    def link_count(self, rank: int) -> int:
+        """Links of a device, that to the host included."""
+        host = self.input_rank == rank or self.output_rank == rank
+        return len(self._tables[rank]) + host
+
+    def link_buffer_bytes(self, rank: int) -> int:
+        """RAM of a device's links: frame buffers, link state, the port's ring buffers.
+
+        Frame buffers are ``links * (rx_slots + 1) + tx_slots`` of ``mtu_bytes``; the state of three
+        links is 2,704 bytes (both docs/wire_format.md, "Sizes and rates"), counted here for three
+        at least and in proportion above.
+        """
+        links = self.link_count(rank)
+        if links == 0:
+            return 0
+        frames = (links * (self.rx_slots + 1) + self.tx_slots) * self.mtu_bytes
+        state = -(-2704 * max(3, links) // 3)
+        return frames + state + len(self._tables[rank]) * self.port_bytes
+
+    def arena_room_bytes(self, rank: int) -> int:
+        """RAM that is left for the tensor arena; 0 if the rest alone is too large."""
+        device = self.devices[rank]
+        reserved = device.stack_bytes + device.runtime_bytes + self.link_buffer_bytes(rank)
+        room = max(0, min(device.ram_block_bytes, device.ram_bytes - reserved))
+        return room if device.arena_limit_bytes is None else min(room, device.arena_limit_bytes)
+
+    def weights_room_bytes(self, rank: int) -> int:
+        """Flash that is left for a device graph's file."""
+        return self.devices[rank].weights_room_bytes

@@ -20,7 +20,7 @@ the model's own order: this is why the result cannot deadlock (``check.py`` prov
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tflsplit.devices import DeviceGraph, Shard, tensor_labels
@@ -39,13 +39,16 @@ from tflsplit.wire.custom_ops import CONV_2D, DEPTHWISE_CONV_2D
 __all__ = ["DeviceGraph", "Shard", "partition", "tensor_labels"]
 
 
-def partition(graph: Graph, plan: Plan) -> tuple[DeviceGraph, ...]:
+def partition(
+    graph: Graph, plan: Plan, given: Mapping[Value, tuple[Box, ...]] | None = None
+) -> tuple[DeviceGraph, ...]:
     """The device graphs of ``graph`` under ``plan``, by rank.
 
+    given: see ``lay_out``: for a part of a model whose inputs are made by the devices themselves.
     Raises PlanError if the plan does not fit the graph.  Pure: neither argument is changed, and
     equal arguments give equal results.
     """
-    layouts = lay_out(graph, plan)
+    layouts = lay_out(graph, plan, given)
     movements = schedule(layouts)
     labels = tensor_labels(graph)
     return tuple(

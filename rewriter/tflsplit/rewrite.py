@@ -13,9 +13,9 @@ from tflsplit.check import check_devices
 from tflsplit.devices import DeviceGraph
 from tflsplit.errors import InternalError, PlanError
 from tflsplit.ir import Graph
+from tflsplit.lower import lower
 from tflsplit.memory.arena import ArenaEstimate, predict_arena
 from tflsplit.memory.twin import ArenaMeasurement, measure_arena
-from tflsplit.partition import partition
 from tflsplit.passes.fold_constants import fold_constants
 from tflsplit.plan.policy import choose_plan
 from tflsplit.plan.spec import Plan
@@ -51,7 +51,7 @@ def split_model(model: Graph, wishes: Wishes) -> Split:
     check_quantized(model)
     whole = fold_constants(model)
     plan = choose_plan(whole, wishes)
-    devices = partition(whole, plan)
+    devices = lower(whole, plan)
     problems = check_devices(whole, devices)
     if problems:
         raise InternalError("the checker refuses the result: " + "; ".join(problems[:5]))

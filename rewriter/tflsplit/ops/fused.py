@@ -263,6 +263,7 @@ def block_parts(graph: Graph) -> dict[Node, tuple[Node | None, Node]]:
         expand = producers.get(depthwise.input(0))
         is_block = (
             expand is not None
+            and expand not in blocks  # MobileNetV1: one block's projection is no other's expansion
             and expand.op == "CONV_2D"
             and _is_plain(expand, pointwise=False)
             and _feeds(expand, depthwise, readers, graph)

@@ -11,6 +11,7 @@ kernels are fused: ``own_kernels`` comes first.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from tflsplit.ir import Graph, Node, Value
@@ -19,11 +20,12 @@ from tflsplit.ops.fused import ABSENT, FusedOptions, Stage, fused_block, scratch
 from tflsplit.wire import custom_ops as wire
 
 
-def fuse_blocks(graph: Graph, scratch_limit_bytes: int | None = None) -> Graph:
+def fuse_blocks(graph: Graph, limits: Mapping[str, int] | int | None = None) -> Graph:
     """The graph with every such chain as one operator.
 
-    scratch_limit_bytes: a block whose scratch would be larger makes its columns in as few equal
-        tiles as bring it below (or in tiles of one column, if nothing does).
+    limits: most bytes of scratch, for all blocks or by the name of their projection.  A block that
+        would need more makes its columns in as few equal tiles as bring it below (or in tiles of
+        one column, if nothing does).
     """
     readers = graph.consumers()
     kept = set(graph.outputs)
@@ -37,9 +39,12 @@ def fuse_blocks(graph: Graph, scratch_limit_bytes: int | None = None) -> Graph:
     for node in graph.nodes:
         chain = _chain(node, producers, only_reader)
         if chain is not None:
+            if chain[0] in fused:  # MobileNetV1: the end of one block is no other's beginning
+                chain = None, *chain[1:]
             block = _fused(*chain)
             gone.update(part for part in chain if part is not None and part is not node)
-            fused[node] = _tiled(block, scratch_limit_bytes)
+            limit = limits.get(node.name) if isinstance(limits, Mapping) else limits
+            fused[node] = _tiled(block, limit)
     nodes = [fused.get(node, node) for node in graph.nodes if node not in gone]
     return replace(graph, nodes=nodes)
 

@@ -51,8 +51,13 @@ def recompute_halos(graph: Graph, plan: Plan, always: Collection[str] = ()) -> P
     for shards in plain:
         owners.update(dict.fromkeys(shards.node.outputs, shards))
     result = []
+    readers = graph.consumers()
     for shards in reversed(plain):
-        chosen = _extended(shards, reads, owners, sources, shards.node.name in always) or shards
+        inside = shards.node.name in always and all(
+            splits[reader.name].factor == shards.split.factor
+            for reader in readers[shards.node.output]
+        )
+        chosen = _extended(shards, reads, owners, sources, inside) or shards
         result.append(chosen.split)
         for rank, piece in enumerate(chosen.pieces):
             for value, box in zip(chosen.node.inputs, piece.operands, strict=True):

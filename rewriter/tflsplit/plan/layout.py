@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tflsplit.errors import PlanError
@@ -140,8 +140,14 @@ def _nothing(value: Value) -> Box:
     return Box.empty(max(1, len(value.shape)))
 
 
-def lay_out(graph: Graph, plan: Plan) -> Layouts:
-    """Pieces of every node and layouts of every tensor; PlanError if the plan does not fit."""
+def lay_out(
+    graph: Graph, plan: Plan, given: Mapping[Value, tuple[Box, ...]] | None = None
+) -> Layouts:
+    """Pieces of every node and layouts of every tensor; PlanError if the plan does not fit.
+
+    given: how inputs of the graph lie that do not come from the host, which can send any part to
+        anyone (for a part of a model).
+    """
     splits = plan.by_node()
     missing = [node.name for node in graph.nodes if node.name not in splits]
     if missing:
@@ -155,6 +161,9 @@ def lay_out(graph: Graph, plan: Plan) -> Layouts:
             layouts.owned[value] = tuple(shards.owned(rank)[index] for rank in ranks)
             layouts.held[value] = tuple(shards.held(rank)[index] for rank in ranks)
     for value in graph.inputs:
+        if given and value in given:
+            layouts.owned[value] = layouts.held[value] = given[value]
+            continue
         layouts.owned[value] = layouts.held[value] = tuple(
             _input_box(value, layouts.reads.get(value, ((),) * plan.world_size)[rank])
             for rank in range(plan.world_size)

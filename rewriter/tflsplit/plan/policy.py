@@ -39,15 +39,19 @@ from tflsplit.plan.wishes import (
 def choose_plan(graph: Graph, wishes: Wishes) -> Plan:
     """The plan that the policy makes of ``wishes``; PlanError where one cannot be met."""
     shares = wishes.shares or even_shares(wishes.world_size)
-    chooser = _Chooser(graph, wishes, shares)
+    chooser = Chooser(graph, wishes, shares)
     splits = tuple(chooser.choose(node) for node in graph.nodes)
-    plan = Plan(wishes.world_size, splits, shares, wishes.stock_kernels, dict(chooser.reasons))
+    reasons = dict(chooser.reasons)
+    plan = Plan(wishes.world_size, splits, shares, wishes.stock_kernels, reasons, fuse=wishes.fuse)
     return recompute_halos(graph, plan, fused_inside(graph) if wishes.fuse else ())
 
 
 @dataclass
-class _Chooser:
-    """Goes through a graph in execution order, knowing how every earlier tensor lies."""
+class Chooser:
+    """Goes through a graph in execution order, knowing how every earlier tensor lies.
+
+    owned: the layout of every tensor so far; a caller may set those that come from elsewhere.
+    """
 
     graph: Graph
     wishes: Wishes

@@ -40,6 +40,8 @@ class NodeSplit:
         the ranks afterwards.
     sum_tiles: only for a reduction: the partial sums are made, added up and requantized in this
         many tiles of rows, one after the other.
+    scratch_limit_bytes: only for the projection of a fused block: it makes its columns in as many
+        tiles as keep its scratch within this.
     rank: only for WHOLE: the device that runs it.
     """
 
@@ -51,6 +53,7 @@ class NodeSplit:
     scatter_factor: str = ""
     scatter_bounds: tuple[int, ...] = ()
     sum_tiles: int = 1
+    scratch_limit_bytes: int | None = None
     rank: int = 0
 
     def share(self, rank: int) -> Mapping[str, Interval]:
@@ -82,6 +85,9 @@ class Plan:
     splits: one per node, in execution order.
     shares: what each rank can do, as a fraction of the whole (sums to 1).
     stock_kernels: SEND and RECV are the only custom operators.
+    reasons: why each node is divided as it is, by node name.
+    fuse: convolutions run on our own kernels, and blocks of expansion, depthwise convolution and
+        projection as one operator each.
     """
 
     world_size: int
@@ -89,6 +95,7 @@ class Plan:
     shares: tuple[float, ...]
     stock_kernels: bool = False
     reasons: Mapping[str, str] = field(default_factory=dict)
+    fuse: bool = False
 
     def by_node(self) -> dict[str, NodeSplit]:
         """The splits by node name."""

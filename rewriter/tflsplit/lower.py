@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a plan to device graphs: partition, then the passes that work on one device at a time.
+
+    model --partition--> device graphs --own_kernels--> --fuse_blocks--> device graphs
+
+Partition comes first, because only then is a block whole on one device; own_kernels before
+fuse_blocks, which fuses own kernels only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from tflsplit.devices import DeviceGraph
+from tflsplit.ir import Graph, Value
+from tflsplit.ops import Box
+from tflsplit.partition import partition
+from tflsplit.passes.fuse_blocks import fuse_blocks
+from tflsplit.passes.own_kernels import own_kernels
+from tflsplit.plan.spec import Plan
+
+
+def lower(
+    graph: Graph, plan: Plan, given: Mapping[Value, tuple[Box, ...]] | None = None
+) -> tuple[DeviceGraph, ...]:
+    """The device graphs of ``graph`` under ``plan``, by rank; arguments and errors of partition."""
+    devices = partition(graph, plan, given)
+    if not plan.fuse:
+        return devices
+    limits = {
+        split.node: split.scratch_limit_bytes
+        for split in plan.splits
+        if split.scratch_limit_bytes is not None
+    }
+    return tuple(_fused(device, limits) for device in devices)
+
+
+def _fused(device: DeviceGraph, limits: Mapping[str, int]) -> DeviceGraph:
+    local = {name: limits[layer] for name, layer in device.steps.items() if layer in limits}
+    return replace(device, graph=fuse_blocks(own_kernels(device.graph), local))

@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A model as a chain of units: stretches between which a single tensor is alive.
+
+    x -> [CONV] -> a -> [CONV, DEPTHWISE, CONV, ADD with a] -> b -> [CONV, DEPTHWISE, CONV] -> c
+
+Every residual connection lies inside one unit, so a decision per unit treats residuals exactly.  A
+network with long skips (a U-Net) has one large unit for all that its skips span.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tflsplit.ir import Graph, Node, Value
+from tflsplit.ops.fused import block_parts
+
+
+@dataclass(frozen=True)
+class Unit:
+    """Nodes in execution order.
+
+    inputs: computed tensors from before that the unit reads, and inputs of the model.
+    outputs: tensors that are read later, or are outputs of the model.
+    """
+
+    nodes: tuple[Node, ...]
+    inputs: tuple[Value, ...]
+    outputs: tuple[Value, ...]
+
+    @property
+    def graph(self) -> Graph:
+        """The unit as a model of its own."""
+        return Graph("unit", self.inputs, self.outputs, list(self.nodes))
+
+
+def cut_into_units(graph: Graph) -> tuple[Unit, ...]:
+    """The finest chain of units in which no fused block is cut."""
+    inside = {part for parts in block_parts(graph).values() for part in parts}
+    last_use = {v: at for at, node in enumerate(graph.nodes) for v in node.operands}
+    last_use.update(dict.fromkeys(graph.outputs, len(graph.nodes)))
+    units: list[Unit] = []
+    start, alive = 0, set[Value]()
+    for position, node in enumerate(graph.nodes):
+        alive.update(node.outputs)
+        alive = {value for value in alive if last_use.get(value, -1) > position}
+        is_last = position == len(graph.nodes) - 1
+        waiting = [v for v in graph.inputs if _is_split_by(v, graph, position)]
+        if is_last or (len(alive) == 1 and not waiting and node not in inside):
+            nodes = graph.nodes[start : position + 1]
+            units.append(_unit(graph, nodes, alive))
+            start = position + 1
+    return tuple(units)
+
+
+def _is_split_by(value: Value, graph: Graph, position: int) -> bool:
+    """Whether an input of the model is read both up to a node and after it."""
+    readers = [at for at, node in enumerate(graph.nodes) if value in node.operands]
+    return bool(readers) and min(readers) <= position < max(readers)
+
+
+def _unit(graph: Graph, nodes: list[Node], alive: set[Value]) -> Unit:
+    made = {value for node in nodes for value in node.outputs}
+    read = dict.fromkeys(
+        v for node in nodes for v in node.operands if v not in made and not v.is_constant
+    )
+    outputs = [v for v in made if v in alive or v in graph.outputs]
+    order = {value: at for at, value in enumerate(v for n in nodes for v in n.outputs)}
+    return Unit(tuple(nodes), tuple(read), tuple(sorted(outputs, key=order.__getitem__)))

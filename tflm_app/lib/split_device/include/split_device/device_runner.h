@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+// The life of a device: boot, self-check, handshake; then wait for input, run the graph, send the
+// result, again. Whatever goes wrong ends the inference, is reported, and the device waits again.
+#ifndef SPLIT_DEVICE_DEVICE_RUNNER_H_
+#define SPLIT_DEVICE_DEVICE_RUNNER_H_
+
+#include "split_device/control.h"
+#include "split_device/exchange.h"
+
+namespace split_device {
+
+// This device's part of the network: TFLM's interpreter, or what a test puts in its place.
+class Graph {
+ public:
+  virtual size_t input_count() const = 0;
+  virtual size_t output_count() const = 0;
+  // The tensors' memory; dense, valid as long as the graph.
+  virtual split_core::MutableBytes input(size_t index) = 0;
+  virtual split_core::MutableBytes output(size_t index) = 0;
+  // False if an operator failed; the exchange knows what, if it was one of ours.
+  virtual bool invoke() = 0;
+
+ protected:
+  ~Graph() = default;
+};
+
+// What the board gives.
+struct Board {
+  split_core::Clock* clock;
+  uint64_t (*ticks)();
+  uint32_t ticks_per_second;
+  void (*print)(const char* text);
+  Control::LostBytes lost_bytes;  // may be null
+};
+
+class DeviceRunner final : public WaitObserver {
+ public:
+  DeviceRunner(const Board& board, split_core::Node& node, Exchange& exchange, Control& control,
+               uint32_t timeout_us)
+      : board_(board), node_(node), exchange_(exchange), control_(control),
+        timeout_us_(timeout_us) {
+    control_.attach(&node, board.lost_bytes);
+    exchange_.set_observer(this);
+    begun_us_ = board.clock->now_us();
+  }
+
+  // The self-check failed: this device runs nothing, forwards for others and says why when asked.
+  void set_broken(const TextLine& why);
+
+  // Serves for ever if `inferences` is 0; else returns after so many, done or not, for tests.
+  void serve(Graph& graph, uint32_t inferences = 0);
+  // One turn of waiting: moves bytes, answers the host, sleeps until there is news.
+  void turn();
+
+  bool on_wait() override;
+
+ private:
+  void run(Graph& graph, const Start& start);
+  bool take_inputs(Graph& graph);
+  bool run_graph(Graph& graph);
+  bool give_outputs(Graph& graph);
+  void finish();
+  void print_result();
+  void watch_links();
+
+  const Board board_;
+  split_core::Node& node_;
+  Exchange& exchange_;
+  Control& control_;
+  uint32_t timeout_us_;
+  uint32_t begun_us_ = 0;
+  uint32_t phase_us_ = 0;
+  bool was_up_ = false;
+};
+
+}  // namespace split_device
+
+#endif  // SPLIT_DEVICE_DEVICE_RUNNER_H_

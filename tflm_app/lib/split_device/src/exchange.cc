@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "split_device/exchange.h"
+
+namespace split_device {
+
+using split_core::Error;
+
+void Exchange::begin(uint16_t epoch, uint32_t timeout_us) {
+  node_.communicator().begin_epoch(epoch);
+  timeout_us_ = timeout_us;
+  failed_ = refused_ = superseded_ = false;
+  error_ = Error{};
+  text_.clear();
+  op_ = nullptr;
+  counters_ = TransferCounters{};
+  for (uint8_t i = 0; i < posted_count_; ++i) posted_[i].tensor = nullptr;
+}
+
+bool Exchange::keep(const Error& error) {
+  if (error.ok()) return true;
+  if (failed_) return false;
+  failed_ = true;
+  error_ = error;
+  char words[128];
+  split_core::format_error(error, words, sizeof words);
+  text_.clear();
+  if (op_ != nullptr) text_.add(op_).add(" ").add_quoted(tensor_).add(": ");
+  text_.add(words);
+  return false;
+}
+
+void Exchange::refuse(const char* op, const char* key, const char* what) {
+  if (failed_) return;
+  failed_ = refused_ = true;
+  text_.clear();
+  text_.add(op).add(": ");
+  if (key != nullptr) text_.add("option '").add(key).add("' ");
+  text_.add(what);
+}
+
+bool Exchange::post(const void* tensor, uint16_t channel, uint64_t ranks,
+                    const split_core::StridedBox& box) {
+  if (failed_) return false;
+  if (!keep(node_.communicator().post_send(channel, ranks, box))) return false;
+  for (uint64_t left = ranks; left != 0; left &= left - 1) counters_.sent_bytes += box.size_bytes();
+  PostedSend* place = nullptr;
+  for (uint8_t i = 0; i < posted_count_; ++i) {
+    PostedSend& entry = posted_[i];
+    if (entry.tensor == tensor && entry.channel == channel) return true;
+    if (entry.tensor == nullptr || node_.communicator().send_released(entry.channel)) {
+      place = &entry;
+    }
+  }
+  // As many entries as send slots: the slot that this SEND got had an entry that is free now.
+  if (place != nullptr) *place = {tensor, channel};
+  node_.poll();
+  return true;
+}
+
+bool Exchange::receive(uint16_t channel, uint8_t source, const split_core::StridedBox& box) {
+  if (failed_) return false;
+  counters_.received_bytes += box.size_bytes();
+  return keep(node_.communicator().begin_recv(channel, source, box));
+}
+
+bool Exchange::is_released(const void* tensor) const {
+  for (uint8_t i = 0; i < posted_count_; ++i) {
+    const PostedSend& entry = posted_[i];
+    if (entry.tensor == tensor && !node_.communicator().send_released(entry.channel)) return false;
+  }
+  return true;
+}
+
+template <typename Condition>
+bool Exchange::wait_until(Condition condition) {
+  if (failed_) return false;
+  const uint32_t start_us = clock_.now_us();
+  const uint64_t start_ticks = ticks_();
+  while (true) {
+    node_.poll();
+    if (!keep(node_.communicator().error())) break;
+    if (condition()) break;
+    if (observer_ != nullptr && !observer_->on_wait()) {
+      failed_ = superseded_ = true;
+      break;
+    }
+    if (clock_.now_us() - start_us >= timeout_us_) {
+      node_.fail_with_timeout();
+      node_.poll();  // let the others know while we are here
+      keep(node_.communicator().error());
+      failed_ = true;
+      break;
+    }
+    clock_.idle();
+  }
+  counters_.wait_us += clock_.now_us() - start_us;
+  counters_.wait_ticks += ticks_() - start_ticks;
+  return !failed_;
+}
+
+bool Exchange::wait(const void* const* tensors, size_t count) {
+  return wait_until([this, tensors, count] {
+    if (!node_.communicator().recvs_complete()) return false;
+    for (size_t i = 0; i < count; ++i) {
+      if (!is_released(tensors[i])) return false;
+    }
+    return true;
+  });
+}
+
+bool Exchange::wait_for_all() {
+  return wait_until([this] {
+    return node_.communicator().recvs_complete() && node_.communicator().all_sends_released();
+  });
+}
+
+}  // namespace split_device

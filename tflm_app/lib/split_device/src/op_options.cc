@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "split_device/op_options.h"
+
+#include <cstring>
+
+namespace split_device {
+namespace {
+
+constexpr int32_t kMost = INT32_MAX;
+constexpr int32_t kMostChannel = 65534;  // 65535 is "no channel"
+constexpr int32_t kMostRank = 254;       // 255 is "no rank"
+constexpr OptionKind kOne = OptionKind::kInteger;
+constexpr OptionKind kMany = OptionKind::kIntegers;
+constexpr OptionKind kWords = OptionKind::kText;
+
+constexpr OptionField kSend[] = {
+    {"channel", kOne, 0, kMostChannel, -1}, {"to", kMany, 0, kMostRank, -1},
+    {"tensor", kWords, 0, 0, -1},           {"boxes", kMany, 0, kMost, -1},
+    {"origin", kMany, 0, kMost, -1},
+};
+constexpr OptionField kRecv[] = {
+    {"tensor", kWords, 0, 0, -1},           {"origin", kMany, 0, kMost, -1},
+    {"local", kMany, 0, kMost, -1},         {"local_origin", kMany, 0, kMost, -1},
+    {"channels", kMany, 0, kMostChannel, -1}, {"from", kMany, 0, kMostRank, -1},
+    {"boxes", kMany, 0, kMost, -1},         {"sum", kOne, 0, 1, -1},
+};
+// The window comes first: PARTIAL_CONV_2D has no more.
+constexpr OptionField kWindow[] = {
+    {"stride", kMany, 1, kMost, 2},
+    {"dilation", kMany, 1, kMost, 2},
+    {"pads", kMany, 0, kMost, 4},
+    {"activation", kMany, -128, 127, 2},
+};
+
+Problem check_field(const FlexMap& map, const OptionField& field) {
+  if (!map.has(field.key)) return {field.key, "is missing"};
+  if (field.kind == OptionKind::kText) {
+    Text text;
+    return {field.key, map.text(field.key, &text) ? nullptr : "is not a string"};
+  }
+  if (field.kind == OptionKind::kInteger) {
+    int64_t value = 0;
+    if (!map.integer(field.key, &value)) return {field.key, "is not an integer"};
+    const bool fits = value >= field.minimum && value <= field.maximum;
+    return {field.key, fits ? nullptr : "is out of range"};
+  }
+  IntVector values;
+  if (!map.integers(field.key, &values)) return {field.key, "is not a vector of integers"};
+  if (field.count >= 0 && values.size() != static_cast<uint32_t>(field.count)) {
+    return {field.key, "has another number of elements"};
+  }
+  for (uint32_t i = 0; i < values.size(); ++i) {
+    if (values[i] < field.minimum || values[i] > field.maximum) {
+      return {field.key, "has an element out of range"};
+    }
+  }
+  return {};
+}
+
+bool knows(const OptionTable& table, const char* key) {
+  if (std::strcmp(key, "v") == 0) return true;
+  for (uint8_t i = 0; i < table.count; ++i) {
+    if (std::strcmp(key, table.fields[i].key) == 0) return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+const OptionTable kSendOptions = {"SEND", kSend, 5};
+const OptionTable kRecvOptions = {"RECV", kRecv, 8};
+const OptionTable kWindowOptions = {"PARTIAL_CONV_2D", kWindow, 3};
+const OptionTable kWindowAndActivationOptions = {"CONV_2D", kWindow, 4};
+const OptionTable kActivationOptions = {"REQUANTIZE", kWindow + 3, 1};
+const OptionTable kNoOptions = {"PARTIAL_FULLY_CONNECTED", nullptr, 0};
+
+Problem open_options(const void* bytes, size_t size, const OptionTable& table, FlexMap* map) {
+  if (!FlexMap::open(bytes, size, map)) return {nullptr, "the custom options are no FlexBuffer map"};
+  int64_t version = 0;
+  if (!map->integer("v", &version)) return {"v", "is missing"};
+  if (version != kOptionsVersion) return {"v", "is of a version that this firmware does not read"};
+  for (uint32_t i = 0; i < map->size(); ++i) {
+    const char* const key = map->key(i);
+    if (key == nullptr) return {nullptr, "a key of the custom options is damaged"};
+    if (!knows(table, key)) return {key, "is not known"};
+  }
+  for (uint8_t i = 0; i < table.count; ++i) {
+    const Problem problem = check_field(*map, table.fields[i]);
+    if (problem.found()) return problem;
+  }
+  return {};
+}
+
+int32_t integer_option(const FlexMap& map, const char* key) {
+  int64_t value = 0;
+  map.integer(key, &value);
+  return static_cast<int32_t>(value);
+}
+
+IntVector integers_option(const FlexMap& map, const char* key) {
+  IntVector values;
+  map.integers(key, &values);
+  return values;
+}
+
+Text text_option(const FlexMap& map, const char* key) {
+  Text value;
+  map.text(key, &value);
+  return value;
+}
+
+}  // namespace split_device

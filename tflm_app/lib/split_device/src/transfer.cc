@@ -1,0 +1,256 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "split_device/transfer.h"
+
+#include <cstring>
+
+namespace split_device {
+namespace {
+
+using split_core::StridedBox;
+
+constexpr uint32_t kAxes = 4;
+constexpr uint32_t kCopyBytes = 256;
+
+// Boxes of `rank` dimensions in a vector; a box of a scalar takes no elements.
+bool holds_boxes(const IntVector& boxes, uint32_t count, uint32_t rank) {
+  return uint64_t{boxes.size()} == uint64_t{2} * rank * count;
+}
+
+bool lists_ranks(const IntVector& ranks, uint8_t node_count) {
+  for (uint32_t i = 0; i < ranks.size(); ++i) {
+    if (ranks[i] >= node_count) return false;
+  }
+  return true;
+}
+
+// A StridedBox wants memory to point to; in Prepare there may be none yet.
+TensorView somewhere(const TensorView& tensor) {
+  static uint8_t nowhere;
+  TensorView view = tensor;
+  if (view.data == nullptr) view.data = &nowhere;
+  return view;
+}
+
+// Packed through a small buffer: boxes may have different strides.
+void copy_box(const StridedBox& from, const StridedBox& to) {
+  uint8_t piece[kCopyBytes];
+  const uint32_t total = from.size_bytes();
+  for (uint32_t at = 0; at < total; at += kCopyBytes) {
+    const uint32_t count = total - at < kCopyBytes ? total - at : kCopyBytes;
+    split_core::read_box(from, at, piece, count);
+    split_core::write_box(to, at, piece, count);
+  }
+}
+
+uint32_t size_bytes(const TensorView& tensor) {
+  uint32_t bytes = tensor.item_bytes;
+  for (uint32_t axis = 0; axis < tensor.rank; ++axis) {
+    bytes *= static_cast<uint32_t>(tensor.dims[axis]);
+  }
+  return bytes;
+}
+
+}  // namespace
+
+// From the innermost axis outwards, an axis joins the one inside it if that one is whole.
+bool make_box(const TensorView& tensor, const IntVector& boxes, uint32_t first,
+              const IntVector& origin, StridedBox* box) {
+  uint32_t shape[kAxes] = {1, 1, 1, 1}, start[kAxes] = {0, 0, 0, 0}, stop[kAxes] = {1, 1, 1, 1};
+  uint32_t used = 0;  // axes so far, innermost first
+  const bool wide = tensor.item_bytes == 8;
+  if (wide) {
+    shape[0] = stop[0] = 2;
+    used = 1;
+  }
+  for (uint32_t axis = tensor.rank; axis-- > 0;) {
+    const int64_t extent = tensor.dims[axis];
+    const int64_t from = boxes[first + 2 * axis] - origin[axis];
+    const int64_t to = boxes[first + 2 * axis + 1] - origin[axis];
+    if (from < 0 || from >= to || to > extent) return false;
+    uint32_t inner = 1;
+    const bool joins = used > 0 && start[used - 1] == 0 && stop[used - 1] == shape[used - 1];
+    if (joins) inner = shape[used - 1];
+    if (!joins && used == kAxes) {
+      if (extent == 1) continue;
+      return false;
+    }
+    const uint32_t at = joins ? used - 1 : used++;
+    if (uint64_t{inner} * static_cast<uint64_t>(extent) > INT32_MAX) return false;
+    shape[at] = inner * static_cast<uint32_t>(extent);
+    start[at] = inner * static_cast<uint32_t>(from);
+    stop[at] = inner * static_cast<uint32_t>(to);
+  }
+  uint32_t outer_first[3][kAxes];
+  for (uint32_t axis = 0; axis < kAxes; ++axis) {
+    outer_first[0][kAxes - 1 - axis] = shape[axis];
+    outer_first[1][kAxes - 1 - axis] = start[axis];
+    outer_first[2][kAxes - 1 - axis] = stop[axis];
+  }
+  const uint8_t element_bytes = wide ? uint8_t{4} : tensor.item_bytes;
+  return StridedBox::make(tensor.data, outer_first[0], outer_first[1], outer_first[2],
+                          element_bytes, box);
+}
+
+// ---- SEND ----
+
+Problem check_send(const FlexMap& options, const TensorView& x, uint8_t node_count) {
+  const IntVector to = integers_option(options, "to");
+  const IntVector boxes = integers_option(options, "boxes");
+  const IntVector origin = integers_option(options, "origin");
+  if (x.item_bytes == 0) return {nullptr, "x has a dtype that cannot be sent"};
+  if (origin.size() != x.rank) return {"origin", "has not as many elements as x has dimensions"};
+  if (to.size() == 0) return {"to", "is empty"};
+  if (!lists_ranks(to, node_count)) return {"to", "names a rank that the cluster does not have"};
+  uint64_t seen = 0;
+  for (uint32_t i = 0; i < to.size(); ++i) {
+    if ((seen >> to.at(i) & 1) != 0) return {"to", "names a rank twice"};
+    seen |= uint64_t{1} << to.at(i);
+  }
+  const bool one = holds_boxes(boxes, 1, x.rank);
+  if (!one && !holds_boxes(boxes, to.size(), x.rank)) {
+    return {"boxes", "is neither one box nor one for each rank"};
+  }
+  const uint32_t count = one ? 1 : to.size();
+  for (uint32_t i = 0; i < count; ++i) {
+    StridedBox box;
+    if (!make_box(somewhere(x), boxes, 2 * x.rank * i, origin, &box)) {
+      return {"boxes", "has a box that does not lie in x, or takes more than four axes"};
+    }
+  }
+  return {};
+}
+
+bool run_send(Exchange& exchange, const FlexMap& options, const TensorView& x) {
+  const IntVector to = integers_option(options, "to");
+  const IntVector boxes = integers_option(options, "boxes");
+  const IntVector origin = integers_option(options, "origin");
+  const auto channel = static_cast<uint16_t>(integer_option(options, "channel"));
+  exchange.enter("TFLSPLIT_SEND", text_option(options, "tensor"));
+  StridedBox box;
+  if (holds_boxes(boxes, 1, x.rank)) {
+    uint64_t ranks = 0;
+    for (uint32_t i = 0; i < to.size(); ++i) ranks |= uint64_t{1} << to.at(i);
+    return make_box(x, boxes, 0, origin, &box) && exchange.post(x.name, channel, ranks, box);
+  }
+  for (uint32_t i = 0; i < to.size(); ++i) {
+    if (!make_box(x, boxes, 2 * x.rank * i, origin, &box)) return false;
+    if (!exchange.post(x.name, channel, uint64_t{1} << to.at(i), box)) return false;
+  }
+  return true;
+}
+
+// ---- RECV ----
+
+namespace {
+
+Problem check_local(const FlexMap& options, const TensorView* local, const TensorView& y) {
+  const IntVector box = integers_option(options, "local");
+  const IntVector origin = integers_option(options, "local_origin");
+  if (local == nullptr) return {};
+  if (local->rank != y.rank || local->item_bytes != y.item_bytes) {
+    return {nullptr, "the local shard and the result differ in dtype or number of dimensions"};
+  }
+  if (!holds_boxes(box, 1, y.rank)) return {"local", "is not one box"};
+  if (origin.size() != y.rank) return {"local_origin", "has another number of elements"};
+  StridedBox from, to;
+  if (!make_box(somewhere(*local), box, 0, origin, &from)) {
+    return {"local", "does not lie in the local shard"};
+  }
+  if (!make_box(somewhere(y), box, 0, integers_option(options, "origin"), &to)) {
+    return {"local", "does not lie in the result"};
+  }
+  return {};
+}
+
+// How many elements of y the local shard and the pieces fill.
+Problem check_pieces(const FlexMap& options, const TensorView* local, const TensorView& y) {
+  const IntVector boxes = integers_option(options, "boxes");
+  const IntVector origin = integers_option(options, "origin");
+  const uint32_t pieces = integers_option(options, "channels").size();
+  uint64_t filled_bytes = 0;
+  StridedBox box;
+  if (local != nullptr) {
+    make_box(somewhere(y), integers_option(options, "local"), 0, origin, &box);
+    filled_bytes = box.size_bytes();
+  }
+  for (uint32_t i = 0; i < pieces; ++i) {
+    if (!make_box(somewhere(y), boxes, 2 * y.rank * i, origin, &box)) {
+      return {"boxes", "has a box that does not lie in the result, or takes more than four axes"};
+    }
+    filled_bytes += box.size_bytes();
+  }
+  const bool sums = integer_option(options, "sum") != 0;
+  if (sums && y.item_bytes != 4) return {"sum", "needs an int32 result"};
+  if (!sums && filled_bytes != size_bytes(y)) return {"boxes", "do not tile the result"};
+  return {};
+}
+
+}  // namespace
+
+Problem check_recv(const FlexMap& options, const TensorView* local, const TensorView* y,
+                   uint8_t node_count) {
+  const IntVector from = integers_option(options, "from");
+  const IntVector origin = integers_option(options, "origin");
+  const uint32_t pieces = integers_option(options, "channels").size();
+  if (from.size() != pieces) return {"from", "has not as many elements as 'channels'"};
+  if (!lists_ranks(from, node_count)) {
+    return {"from", "names a rank that the cluster does not have"};
+  }
+  if (y == nullptr) {
+    const bool empty = pieces == 0 && local == nullptr;
+    return {"channels", empty ? nullptr : "is not empty, but the operator has no result"};
+  }
+  if (y->item_bytes == 0) return {nullptr, "the result has a dtype that cannot be received"};
+  if (origin.size() != y->rank) return {"origin", "has not as many elements as the result"};
+  if (!holds_boxes(integers_option(options, "boxes"), pieces, y->rank)) {
+    return {"boxes", "has not one box for each channel"};
+  }
+  const Problem problem = check_local(options, local, *y);
+  return problem.found() ? problem : check_pieces(options, local, *y);
+}
+
+namespace {
+
+// The local shard goes first, so that what arrives finds its memory ready.
+bool begin_result(const FlexMap& options, const TensorView* local, const TensorView& y) {
+  const bool sums = integer_option(options, "sum") != 0;
+  if (sums) std::memset(y.data, 0, size_bytes(y));
+  if (local == nullptr) return true;
+  const IntVector box = integers_option(options, "local");
+  StridedBox from, to;
+  if (!make_box(*local, box, 0, integers_option(options, "local_origin"), &from)) return false;
+  if (!make_box(y, box, 0, integers_option(options, "origin"), &to)) return false;
+  if (from.base != to.base) copy_box(from, to);  // a plan may put them into the same place
+  return true;
+}
+
+bool begin_pieces(Exchange& exchange, const FlexMap& options, const TensorView& y) {
+  const IntVector channels = integers_option(options, "channels");
+  const IntVector from = integers_option(options, "from");
+  const IntVector boxes = integers_option(options, "boxes");
+  const IntVector origin = integers_option(options, "origin");
+  for (uint32_t i = 0; i < channels.size(); ++i) {
+    StridedBox box;
+    if (!make_box(y, boxes, 2 * y.rank * i, origin, &box)) return false;
+    box.adds = integer_option(options, "sum") != 0;
+    if (!exchange.receive(static_cast<uint16_t>(channels.at(i)), static_cast<uint8_t>(from.at(i)),
+                          box)) {
+      return false;
+    }
+  }
+  return true;
+}
+
+}  // namespace
+
+bool run_recv(Exchange& exchange, const FlexMap& options, const TensorView* local,
+              const TensorView* y, const void* const* pending, size_t pending_count) {
+  exchange.enter("TFLSPLIT_RECV", text_option(options, "tensor"));
+  if (y != nullptr) {
+    if (!begin_result(options, local, *y)) return false;
+    if (!begin_pieces(exchange, options, *y)) return false;
+  }
+  return exchange.wait(pending, pending_count);
+}
+
+}  // namespace split_device

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+// tflsplit's operators as TFLM registers them: resolver.AddCustom(kSendName, send_registration()).
+//
+// The interpreter's external context must be a split_device::Exchange* before AllocateTensors():
+// it carries the links, and the words of what Prepare refuses.
+#ifndef SPLIT_TFLM_REGISTRATIONS_H_
+#define SPLIT_TFLM_REGISTRATIONS_H_
+
+#include "split_tflm/tflm_compat.h"
+
+namespace split_tflm {
+
+inline constexpr char kSendName[] = "TFLSPLIT_SEND";
+inline constexpr char kRecvName[] = "TFLSPLIT_RECV";
+inline constexpr char kConv2dName[] = "TFLSPLIT_CONV_2D";
+inline constexpr char kDepthwiseConv2dName[] = "TFLSPLIT_DEPTHWISE_CONV_2D";
+inline constexpr char kPartialConv2dName[] = "TFLSPLIT_PARTIAL_CONV_2D";
+inline constexpr char kPartialFullyConnectedName[] = "TFLSPLIT_PARTIAL_FULLY_CONNECTED";
+inline constexpr char kRequantizeName[] = "TFLSPLIT_REQUANTIZE";
+
+// Each lives as long as the program.
+const api::Registration* send_registration();
+const api::Registration* recv_registration();
+const api::Registration* conv_2d_registration();
+const api::Registration* depthwise_conv_2d_registration();
+const api::Registration* partial_conv_2d_registration();
+const api::Registration* partial_fully_connected_registration();
+const api::Registration* requantize_registration();
+
+}  // namespace split_tflm
+
+#endif  // SPLIT_TFLM_REGISTRATIONS_H_

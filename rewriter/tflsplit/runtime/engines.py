@@ -121,9 +121,10 @@ def engine(name: str | None = None) -> tuple[str, Engine]:
         name = available[0]
     if name is None or name not in available:
         wanted = _ENGINES[name][2] if name in _ENGINES else "tflite-micro or ai-edge-litert"
+        instead = f", or use --engine {available[0]}" if available else ""
         raise EngineError(
-            f"nothing here runs TensorFlow Lite graphs: {wanted} is not installed; "
-            "pip install 'tflsplit[host]'" + (f", or use --engine {available[0]}" * bool(available))
+            f"the engine is missing: {wanted} is not installed; "
+            f"pip install 'tflsplit[host]'{instead}"
         )
     return name, _ENGINES[name][1]
 

@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 import numpy as np
 
@@ -12,7 +13,8 @@ from tflsplit.devices import DeviceGraph
 from tflsplit.errors import InternalError, ModelError
 from tflsplit.ir import Graph, Value
 from tflsplit.runtime.device import Device
-from tflsplit.runtime.engines import Array, Engine
+from tflsplit.runtime.engines import Array, Engine, LitertProgram
+from tflsplit.runtime.rounding import DenseScales, dense_sums
 from tflsplit.runtime.steps import Step, compile_graph
 
 
@@ -55,12 +57,13 @@ class LocalCluster:
         keep: for each rank, tensors to be found in its ``values`` after each inference.
         """
         mailboxes = Mailboxes()
+        dense = dense_results(devices, engine)
         self.parts = tuple(devices)
         self.devices = [
             Device(
                 part.rank,
                 part.graph,
-                compile_device(part, engine, keep[part.rank] if keep else ()),
+                compile_device(part, engine, keep[part.rank] if keep else (), dense[part.rank]),
                 mailboxes.port(part.rank),
             )
             for part in devices
@@ -87,10 +90,22 @@ class LocalCluster:
         return sum(device.sent_bytes + device.received_bytes for device in self.devices)
 
 
-def compile_device(part: DeviceGraph, engine: Engine, keep: Collection[Value] = ()) -> list[Step]:
+def dense_results(devices: Sequence[DeviceGraph], engine: Engine) -> list[dict[str, DenseScales]]:
+    """For each rank, the results that this engine rounds in a way of its own."""
+    if engine is not LitertProgram:
+        return [{} for _ in devices]
+    return dense_sums([device.graph for device in devices])
+
+
+def compile_device(
+    part: DeviceGraph,
+    engine: Engine,
+    keep: Collection[Value] = (),
+    dense: Mapping[str, DenseScales] = MappingProxyType({}),
+) -> list[Step]:
     """``compile_graph``, with the rank in what it says of a malformed graph."""
     try:
-        return compile_graph(part.graph, engine, keep)
+        return compile_graph(part.graph, engine, keep, dense)
     except ModelError as error:
         raise ModelError(f"rank {part.rank}: {error}") from None
 

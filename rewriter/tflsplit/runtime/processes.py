@@ -10,27 +10,31 @@ neighbour, so that posting never waits for the other side's program to get there
 
 from __future__ import annotations
 
-import itertools
+import contextlib
 import multiprocessing
 import socket
 import struct
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
+from multiprocessing import connection
 from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
 from types import TracebackType
 from typing import Any
 
 from tflsplit.devices import DeviceGraph
 from tflsplit.errors import LinkError, TflsplitError
+from tflsplit.ops.custom_options import SendOptions
 from tflsplit.runtime.device import Device
 from tflsplit.runtime.engines import Array, engine
-from tflsplit.runtime.local import scatter
-from tflsplit.runtime.steps import compile_graph
-from tflsplit.tflite import read_model, write_model
+from tflsplit.runtime.local import compile_device, dense_results, scatter
+from tflsplit.runtime.rounding import DenseScales
+from tflsplit.wire import custom_ops as wire
 
 _HEADER = struct.Struct("<IQ")
-_SILENCE_SECONDS = 60.0
+SILENCE_SECONDS = 60.0
+"""How long a device may take between two boxes; far more than any layer does."""
 
 
 @dataclass(frozen=True)
@@ -45,9 +49,10 @@ class Report:
 class SocketTransport:
     """One rank's sockets to the others."""
 
-    def __init__(self, rank: int, peers: dict[int, socket.socket]) -> None:
+    def __init__(self, rank: int, peers: dict[int, socket.socket], silence_seconds: float) -> None:
         """Start reading from every peer."""
         self._rank = rank
+        self._silence_seconds = silence_seconds
         self._peers = peers
         self._arrived: dict[int, bytes] = {}
         self._closed: set[int] = set()
@@ -67,7 +72,8 @@ class SocketTransport:
         """The bytes of a box; waits for it, LinkError if its sender is silent or gone."""
         with self._changed:
             self._changed.wait_for(
-                lambda: channel in self._arrived or source in self._closed, _SILENCE_SECONDS
+                lambda: channel in self._arrived or source in self._closed,
+                self._silence_seconds,
             )
             if channel not in self._arrived:
                 state = "has gone" if source in self._closed else "is silent"
@@ -89,59 +95,134 @@ class SocketTransport:
             self._changed.notify_all()
 
 
+class _DeadError(LinkError):
+    """A process that died or hangs: what its neighbours say of it follows from that."""
+
+
+def _blame(error: Exception) -> int:
+    """Which of several errors to tell first."""
+    return 2 if type(error) is LinkError else int(isinstance(error, _DeadError))
+
+
+@dataclass(frozen=True)
+class _Worker:
+    """What a process is started with."""
+
+    part: DeviceGraph
+    engine_name: str
+    dense: dict[str, DenseScales]
+    silence_seconds: float
+
+
+def _connect(devices: Sequence[DeviceGraph]) -> list[dict[int, socket.socket]]:
+    """A socket between every two ranks that talk, by rank and peer."""
+    pairs = {
+        (min(part.rank, to), max(part.rank, to))
+        for part in devices
+        for node in part.graph.nodes
+        if node.op == wire.SEND
+        for to in SendOptions.of(node).to
+    }
+    links: list[dict[int, socket.socket]] = [{} for _ in devices]
+    try:
+        for a, b in sorted(pairs):
+            links[a][b], links[b][a] = socket.socketpair()
+    except OSError as error:
+        for link in (link for peers in links for link in peers.values()):
+            link.close()
+        raise LinkError(
+            f"{len(devices)} devices need {len(pairs)} sockets, and this computer says: "
+            f"{error.strerror}; raise the limit (ulimit -n {4 * len(pairs)}) or leave out "
+            "--processes"
+        ) from None
+    return links
+
+
 class ProcessCluster:
     """Runs a set of device graphs, one process each; a context manager."""
 
-    def __init__(self, devices: Sequence[DeviceGraph], engine_name: str) -> None:
-        """Start the processes; each compiles its graph before the first inference."""
+    def __init__(
+        self,
+        devices: Sequence[DeviceGraph],
+        engine_name: str,
+        silence_seconds: float = SILENCE_SECONDS,
+    ) -> None:
+        """Start the processes; each compiles its graph before the first inference.
+
+        silence_seconds: how long a device waits for a neighbour's box, and, once one has failed,
+            the parent for the others.  Raises LinkError if there are too many sockets.
+        """
         self.parts = tuple(devices)
-        context = multiprocessing.get_context("spawn")
-        links: list[dict[int, socket.socket]] = [{} for _ in devices]
-        for a, b in itertools.combinations(range(len(devices)), 2):
-            links[a][b], links[b][a] = socket.socketpair()
+        self._silence_seconds = silence_seconds
         self._pipes: list[Connection] = []
-        self._processes = []
-        for part in devices:
-            ours, theirs = context.Pipe()
-            process = context.Process(
-                target=_serve,
-                args=(part.rank, write_model(part.graph), engine_name, theirs, links[part.rank]),
-                daemon=True,
-            )
-            process.start()
-            theirs.close()
-            self._pipes.append(ours)
-            self._processes.append(process)
-        for peers in links:
-            for link in peers.values():
-                link.close()
+        self._processes: list[BaseProcess] = []
+        links = _connect(devices)
+        dense = dense_results(devices, engine(engine_name)[1])
+        try:
+            for part in devices:
+                worker = _Worker(part, engine_name, dense[part.rank], silence_seconds)
+                self._start(worker, links[part.rank])
+        except OSError as error:
+            self.close()
+            raise LinkError(f"cannot start {len(devices)} processes: {error.strerror}") from None
+        finally:
+            for peers in links:
+                for link in peers.values():
+                    link.close()
+
+    def _start(self, worker: _Worker, links: dict[int, socket.socket]) -> None:
+        context = multiprocessing.get_context("spawn")
+        ours, theirs = context.Pipe()
+        process = context.Process(target=_serve, args=(worker, theirs, links), daemon=True)
+        process.start()
+        theirs.close()
+        self._pipes.append(ours)
+        self._processes.append(process)
 
     def infer(self, inputs: dict[str, Array]) -> list[Report]:
-        """One inference; what each rank reports.  Raises what a device raised, LinkError if one
-        died without a word.
+        """One inference; what each rank reports.
+
+        Raises what a device raised, LinkError if one died without a word or stays silent.
         """
         for part, pipe in zip(self.parts, self._pipes, strict=True):
-            pipe.send(scatter(part, inputs))
-        answers = [self._answer(rank) for rank in range(len(self.parts))]
+            with contextlib.suppress(OSError):  # a rank that is gone is named below
+                pipe.send(scatter(part, inputs))
+        answers = self._answers()
         # A rank that failed makes others fail as "gone": its own word comes first.
-        errors = [answer for answer in answers if isinstance(answer, Exception)]
-        errors.sort(key=lambda error: isinstance(error, LinkError))
+        errors = [answer for answer in answers.values() if isinstance(answer, Exception)]
+        errors.sort(key=_blame)
         if errors:
-            raise errors[0]
+            raise LinkError(str(errors[0])) if isinstance(errors[0], _DeadError) else errors[0]
+        return [answers[rank] for rank in range(len(self.parts))]
+
+    def _answers(self) -> dict[int, Any]:
+        """Every rank's report or error; once one has failed, others may not stay silent."""
+        answers: dict[int, Any] = {}
+        ranks = {pipe: rank for rank, pipe in enumerate(self._pipes)}
+        while len(answers) < len(ranks):
+            failed = any(isinstance(answer, Exception) for answer in answers.values())
+            waiting = [pipe for pipe, rank in ranks.items() if rank not in answers]
+            ready = connection.wait(waiting, self._silence_seconds if failed else None)
+            for pipe in ready or waiting:
+                assert isinstance(pipe, Connection)
+                answers[ranks[pipe]] = self._answer(pipe, ranks[pipe], silent=not ready)
         return answers
 
-    def _answer(self, rank: int) -> Any:
+    @staticmethod
+    def _answer(pipe: Connection, rank: int, silent: bool) -> Any:
+        if silent:
+            return _DeadError(f"the process of rank {rank} does not answer")
         try:
-            return self._pipes[rank].recv()
+            return pipe.recv()
         except (EOFError, OSError):
-            return LinkError(f"the process of rank {rank} has died")
+            return _DeadError(f"the process of rank {rank} has died")
 
     def close(self) -> None:
         """End the processes."""
         for pipe in self._pipes:
             pipe.close()
         for process in self._processes:
-            process.join(5)
+            process.join(min(5.0, self._silence_seconds))
             if process.is_alive():
                 process.kill()
 
@@ -157,15 +238,10 @@ class ProcessCluster:
         self.close()
 
 
-def _serve(
-    rank: int,
-    model: bytes,
-    engine_name: str,
-    control: Connection,
-    links: dict[int, socket.socket],
-) -> None:
+def _serve(worker: _Worker, control: Connection, links: dict[int, socket.socket]) -> None:
     """What a device's process does until its parent hangs up."""
-    transport = SocketTransport(rank, links)
+    part = worker.part
+    transport = SocketTransport(part.rank, links, worker.silence_seconds)
     device: Device | None = None
     while True:
         try:
@@ -174,9 +250,9 @@ def _serve(
             return
         try:
             if device is None:
-                graph = read_model(model)
-                steps = compile_graph(graph, engine(engine_name)[1])
-                device = Device(rank, graph, steps, transport)
+                make = engine(worker.engine_name)[1]
+                steps = compile_device(part, make, dense=worker.dense)
+                device = Device(part.rank, part.graph, steps, transport)
             for _ in device.infer(inputs):
                 pass
             control.send(Report(device.outputs, device.sent_bytes, device.received_bytes))

@@ -11,8 +11,9 @@ reference semantics (they are exact integer arithmetic, and tested against the s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from tflsplit.errors import InternalError, ModelError
 from tflsplit.ir import Graph, Node, Value
@@ -22,6 +23,7 @@ from tflsplit.ops.expansion import stock_expansion
 from tflsplit.ops.fused import unfused
 from tflsplit.ops.semantics import run_node
 from tflsplit.runtime.engines import Array, Engine, Program
+from tflsplit.runtime.rounding import DenseRequantize, DenseScales
 from tflsplit.wire import custom_ops as wire
 
 
@@ -56,10 +58,16 @@ Step = SendStep | RecvStep | KernelStep
 _NUMPY_OPS = (wire.PARTIAL_CONV_2D, wire.PARTIAL_FULLY_CONNECTED, wire.REQUANTIZE)
 
 
-def compile_graph(graph: Graph, engine: Engine, keep: Collection[Value] = ()) -> list[Step]:
+def compile_graph(
+    graph: Graph,
+    engine: Engine,
+    keep: Collection[Value] = (),
+    dense: Mapping[str, DenseScales] = MappingProxyType({}),
+) -> list[Step]:
     """The steps of a device graph, or of an unsplit one.
 
     keep: tensors that must be available afterwards, beside the graph's outputs.
+    dense: results of REQUANTIZE that the engine itself must make (``runtime.rounding``).
     Raises EngineError if the engine refuses a stretch, ModelError if one of our own operators
     contradicts itself (a file that was damaged or made by other hands).
     """
@@ -83,7 +91,7 @@ def compile_graph(graph: Graph, engine: Engine, keep: Collection[Value] = ()) ->
             stretch.extend(_stock(node))
         else:
             flush(position)
-            steps.append(_own_step(node, engine))
+            steps.append(_own_step(node, engine, dense))
     flush(len(nodes))
     return steps
 
@@ -107,13 +115,18 @@ def _stock(node: Node) -> list[Node]:
         raise ModelError(f"{error}; write the device graphs again") from None
 
 
-def _own_step(node: Node, engine: Engine) -> Step:
+def _own_step(node: Node, engine: Engine, dense: Mapping[str, DenseScales]) -> Step:
     if node.op == wire.SEND:
         return SendStep(node, SendOptions.of(node))
     if node.op == wire.RECV:
         return RecvStep(node, RecvOptions.of(node), node.outputs[0] if node.outputs else None)
     if node.op in _NUMPY_OPS:
         _check(node)
+        if node.op == wire.REQUANTIZE and node.output.name in dense:
+            requantize = DenseRequantize(node, dense[node.output.name], engine)
+            return KernelStep(
+                (node.input(0),), node.outputs, lambda arrays: [requantize(arrays[0])]
+            )
         computed = tuple(value for value in node.operands if not value.is_constant)
         return KernelStep(computed, node.outputs, lambda arrays: [run_node(node, arrays)])
     return _segment([node], set(node.outputs), engine)  # a foreign custom op: the engine decides

@@ -69,15 +69,15 @@ def _devices(root: Table) -> tuple[Device, ...]:
         board = None
         if table.has("board"):
             board = known_board(table.text("board", None, board_names()))
-        count = table.integer("count", 1, low=1, high=MAX_NODES - 1)
+        count = table.integer("count", 1, low=1, high=MAX_NODES)
         first = len(devices)
         device = read_device(table, board, board.board if board else "device")
         table.refuse_unknown()
         devices += [replace(device, name=f"{device.name}-{first + i}") for i in range(count)]
     if not devices:
         raise root.error("device", "a cluster needs at least one [[device]]")
-    if len(devices) >= MAX_NODES:
-        raise root.error("device", f"{len(devices)} devices; at most {MAX_NODES - 1} can be wired")
+    if len(devices) > MAX_NODES:
+        raise root.error("device", f"{len(devices)} devices; at most {MAX_NODES} can be addressed")
     return tuple(devices)
 
 

@@ -30,34 +30,49 @@ class Tree:
 
 @dataclass(frozen=True)
 class Routes:
-    """Ways through a cluster; ``tables`` are those of ``tflsplit.wire.topology.link_tables``."""
+    """Ways through a cluster.
+
+    tables: of the devices, as ``tflsplit.wire.topology.link_tables`` makes them without a host.
+    gateway: the device that the host, rank ``len(tables)``, is wired to.
+    """
 
     tables: tuple[tuple[LinkTable, ...], ...]
+    gateway: int = 0
     _trees: dict[tuple[int, int], Tree] = field(default_factory=dict, compare=False, repr=False)
 
     def tree(self, source: int, destinations: int) -> Tree:
         """The way of a message from ``source`` to the ranks whose bits are set."""
         key = source, destinations
         if key not in self._trees:
-            edges: list[Edge] = []
-            depth = self._follow(source, -1, destinations & ~(1 << source), edges)
-            self._trees[key] = Tree(tuple(edges), depth)
+            self._trees[key] = self._grow(source, destinations & ~(1 << source))
         return self._trees[key]
 
     def path(self, source: int, to: int) -> tuple[Edge, ...]:
         """The wires from ``source`` to one rank, in order; () to itself."""
         return self.tree(source, 1 << to).edges
 
-    def _follow(self, rank: int, came_from: int, behind: int, edges: list[Edge]) -> int:
+    def _grow(self, source: int, destinations: int) -> Tree:
+        host = len(self.tables)
+        if source == host:
+            rest = self.tree(self.gateway, destinations)
+            return Tree(((host, self.gateway), *rest.edges), 1 + rest.depth)
+        if destinations >> host & 1:
+            among = self.tree(source, destinations & ~(1 << host) | 1 << self.gateway)
+            hops = len(self.path(source, self.gateway))
+            return Tree((*among.edges, (self.gateway, host)), max(among.depth, hops + 1))
+        edges: list[Edge] = []
+        depth = self._follow(source, destinations, edges)
+        return Tree(tuple(edges), depth)
+
+    def _follow(self, rank: int, behind: int, edges: list[Edge]) -> int:
         depth = 0
         for link in self.tables[rank]:
             onward = link.destinations & behind
-            if not onward or link.peer_rank == came_from:
+            if not onward:
                 continue
             edges.append((rank, link.peer_rank))
             rest = onward & ~(1 << link.peer_rank)
-            further = self._follow(link.peer_rank, rank, rest, edges) if rest else 0
-            depth = max(depth, 1 + further)
+            depth = max(depth, 1 + (self._follow(link.peer_rank, rest, edges) if rest else 0))
             behind &= ~onward
         if behind:
             raise InternalError(f"rank {rank} has no link towards the ranks {behind:#x}")

@@ -114,8 +114,8 @@ class Cluster:
     port_bytes: int = 5120
 
     def __post_init__(self) -> None:
-        if not 1 <= self.world_size < MAX_NODES:
-            raise ClusterError(f"a cluster has 1 to {MAX_NODES - 1} devices, not {self.world_size}")
+        if not 1 <= self.world_size <= MAX_NODES:
+            raise ClusterError(f"a cluster has 1 to {MAX_NODES} devices, not {self.world_size}")
         for what, rank in (("input", self.input_rank), ("output", self.output_rank)):
             if not 0 <= rank < self.world_size:
                 raise ClusterError(f"the {what} rank {rank} is none of 0..{self.world_size - 1}")
@@ -159,12 +159,12 @@ class Cluster:
     @cached_property
     def routes(self) -> Routes:
         """Ways between devices, and between them and the host at ``input_rank``."""
-        return Routes(link_tables(self.topology, self.world_size, host_at=self.input_rank))
+        return Routes(self._tables, self.input_rank)
 
     @cached_property
     def output_routes(self) -> Routes:
         """The same with the host at ``output_rank``."""
-        return Routes(link_tables(self.topology, self.world_size, host_at=self.output_rank))
+        return Routes(self._tables, self.output_rank)
 
     def link_of(self, edge: Edge) -> LinkSpec:
         """The numbers of a wire, in either direction."""

@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a plan costs on a cluster: time of computing and of moving, memory, flash.
+
+Each term has a module, and a test against a case computed by hand:
+
+    work        what a node does, by operator family
+    compute     that work in microseconds on a device; shares by speed
+    exchange    microseconds of simultaneous transfers over shared links (alpha-beta)
+    predict     a whole plan: a list simulation over the positions of the nodes
+    fit         arena and flash of a device graph against what its device has left
+    calibrate   cycles per multiply-accumulate from measured runs
+
+**Overlap.** A device is one thread.  A byte moves only while both of its ends, and every device
+that forwards it, drive their links, that is, stand in a RECV; during a kernel nothing but the
+port's small ring buffers moves.  So a device never computes and sends at the same time, and nothing
+here assumes it; devices overlap with each other only.  ``tflsplit.sim`` follows every frame.
+"""
+
+from tflsplit.plan.cost.calibrate import Measurement, calibrate, calibration_toml
+from tflsplit.plan.cost.compute import compute_us, default_shares, local_node_us
+from tflsplit.plan.cost.exchange import LinkCost, step_cost
+from tflsplit.plan.cost.fit import Fit, fit_device
+from tflsplit.plan.cost.predict import Prediction, StepTime, predict
+from tflsplit.plan.cost.work import Work, family_of, work_of
+
+__all__ = [
+    "Fit",
+    "LinkCost",
+    "Measurement",
+    "Prediction",
+    "StepTime",
+    "Work",
+    "calibrate",
+    "calibration_toml",
+    "compute_us",
+    "default_shares",
+    "family_of",
+    "fit_device",
+    "local_node_us",
+    "predict",
+    "step_cost",
+    "work_of",
+]

@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whether a device graph fits: arena against RAM, file against flash."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tflsplit.cluster import Cluster
+from tflsplit.ir import Graph
+from tflsplit.memory import predict_arena
+from tflsplit.memory.demand import Kernels
+
+
+@dataclass(frozen=True)
+class Fit:
+    """One device; all in bytes.
+
+    arena_bytes: the smallest arena with which TFLM sets up (``ArenaEstimate.required_bytes``).
+    arena_room_bytes: RAM that stack, runtime and link buffers leave for it.
+    file_bytes: of the device graph, which lies in flash as it is: weights and flatbuffer.
+    weights_room_bytes: flash that the program leaves for it.
+    """
+
+    rank: int
+    arena_bytes: int
+    arena_room_bytes: int
+    link_buffer_bytes: int
+    file_bytes: int
+    weights_room_bytes: int
+
+    @property
+    def arena_short_bytes(self) -> int:
+        """RAM that is missing; 0 if the arena fits."""
+        return max(0, self.arena_bytes - self.arena_room_bytes)
+
+    @property
+    def flash_short_bytes(self) -> int:
+        """Flash that is missing; 0 if the file fits."""
+        return max(0, self.file_bytes - self.weights_room_bytes)
+
+    @property
+    def fits(self) -> bool:
+        """Whether nothing is missing."""
+        return not self.arena_short_bytes and not self.flash_short_bytes
+
+
+def fit_device(cluster: Cluster, rank: int, graph: Graph, file_bytes: int) -> Fit:
+    """A device graph of ``file_bytes`` on a device of a cluster."""
+    device = cluster.devices[rank]
+    kernels: Kernels = "cmsis_nn" if device.kernels == "cmsis_nn" else "reference"
+    return Fit(
+        rank=rank,
+        arena_bytes=predict_arena(graph, device.abi, kernels).required_bytes,
+        arena_room_bytes=cluster.arena_room_bytes(rank),
+        link_buffer_bytes=cluster.link_buffer_bytes(rank),
+        file_bytes=file_bytes,
+        weights_room_bytes=cluster.weights_room_bytes(rank),
+    )

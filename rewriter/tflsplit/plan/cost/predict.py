@@ -1,0 +1,203 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The time of a whole plan, predicted: a list simulation over the positions of the nodes.
+
+    position p:   exchange what p needs  ->  compute the pieces of p  ->  (reduction: exchange the
+                  sums, requantize)
+
+Every rank has a clock.  In an exchange a rank waits until those that it gives to or takes from
+have arrived at the same position, and leaves after the exchange's cost.  Two things are simpler
+than in the firmware, and ``tflsplit.sim`` does both right: a rank that gives and takes nothing goes
+on and gives its bytes only in its next RECV, and a rank forwards only while it stands in a RECV.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from tflsplit.cluster import Cluster, Edge
+from tflsplit.errors import PlanError
+from tflsplit.ir import Graph, Node
+from tflsplit.ops import Box, Piece
+from tflsplit.plan.cost.compute import compute_us, requantize_us
+from tflsplit.plan.cost.exchange import LinkCost, Message, exchange_cost, step_cost
+from tflsplit.plan.layout import Layouts, lay_out
+from tflsplit.plan.spec import Plan
+from tflsplit.plan.transfers import Schedule, Transfer, schedule
+
+
+@dataclass(frozen=True)
+class StepTime:
+    """One node.
+
+    exchange_us: of its exchanges; compute_us: of the rank that computes longest.
+    end_us: when the last rank is done with it, from the beginning of the graph.
+    """
+
+    node: str
+    exchange_us: float
+    compute_us: float
+    end_us: float
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Time and traffic of one inference.
+
+    latency_us = input_us + graph_us + output_us: from the host's first byte to the result.
+    compute_us, send_us, wait_us: by rank, within the graph; they add up to the rank's end. send_us
+        is the time in which the rank's exchanges run, wait_us that in which it waits for others.
+    bytes_per_link: on the wires, by (sender, receiver), within the graph.
+    payload_bytes: bytes of tensors over all wires, within the graph.
+    steps: by node, in order.
+    """
+
+    input_us: float
+    graph_us: float
+    output_us: float
+    compute_us: tuple[float, ...]
+    send_us: tuple[float, ...]
+    wait_us: tuple[float, ...]
+    bytes_per_link: Mapping[Edge, int]
+    payload_bytes: int
+    steps: tuple[StepTime, ...]
+
+    @property
+    def latency_us(self) -> float:
+        """From the host's first byte to the host's last."""
+        return self.input_us + self.graph_us + self.output_us
+
+
+def predict(whole: Graph, plan: Plan, cluster: Cluster) -> Prediction:
+    """The time of ``plan``; PlanError if it is for another number of devices."""
+    if plan.world_size != cluster.world_size:
+        raise PlanError(
+            f"the plan is for {plan.world_size} devices, the cluster has {cluster.world_size}"
+        )
+    layouts = lay_out(whole, plan)
+    return predict_layouts(layouts, schedule(layouts), cluster, whole)
+
+
+def predict_layouts(
+    layouts: Layouts, movements: Schedule, cluster: Cluster, whole: Graph
+) -> Prediction:
+    """``predict`` for a caller that has layouts and schedule already."""
+    run = _Run(cluster)
+    steps = []
+    for position, shards in enumerate(layouts.nodes):
+        exchange = run.exchange(movements.sends.get(position, []))
+        compute = 0.0 if shards.tiles else run.compute(shards.node, shards.pieces)
+        for index, tile in enumerate(shards.tiles):
+            compute += run.compute(shards.node, tile.pieces)
+            exchange += run.exchange(movements.partial_sends.get((position, index), []))
+            compute += run.requantize(tile.shares)
+        steps.append(StepTime(shards.node.name, exchange, compute, max(run.clock)))
+    end = max(run.clock)
+    return Prediction(
+        input_us=exchange_cost(cluster, _inputs(layouts, cluster, whole), cluster.routes).us,
+        graph_us=end,
+        output_us=exchange_cost(
+            cluster, _outputs(layouts, cluster, whole), cluster.output_routes
+        ).us,
+        compute_us=tuple(run.compute_us),
+        send_us=tuple(run.send_us),
+        wait_us=tuple(run.wait_us),
+        bytes_per_link=dict(run.bytes_per_link),
+        payload_bytes=run.payload_bytes,
+        steps=tuple(steps),
+    )
+
+
+@dataclass
+class _Run:
+    """Clocks of all ranks, and what they spent their time on."""
+
+    cluster: Cluster
+    bytes_per_link: dict[Edge, int] = field(default_factory=lambda: defaultdict(int))
+    payload_bytes: int = 0
+
+    def __post_init__(self) -> None:
+        zeros = [0.0] * self.cluster.world_size
+        self.clock, self.compute_us = list(zeros), list(zeros)
+        self.send_us, self.wait_us = list(zeros), list(zeros)
+
+    def exchange(self, transfers: Sequence[Transfer]) -> float:
+        """All of them at once; returns their cost."""
+        if not transfers:
+            return 0.0
+        cost = step_cost(self.cluster, transfers)
+        self._count(cost)
+        before = list(self.clock)
+        for rank, partners in _partners(transfers).items():
+            ready = max(before[partner] for partner in partners)
+            self.wait_us[rank] += ready - before[rank]
+            self.send_us[rank] += cost.us
+            self.clock[rank] = ready + cost.us
+        return cost.us
+
+    def compute(self, node: Node, pieces: Sequence[Piece]) -> float:
+        """Every rank's piece; returns the longest."""
+        longest = 0.0
+        for rank, piece in enumerate(pieces):
+            if not piece.is_empty:
+                made = sum(
+                    box.size * value.dtype.itemsize
+                    for box, value in zip(piece.results, node.outputs, strict=True)
+                )
+                us = compute_us(self.cluster, rank, node, piece.macs, made)
+                longest = max(longest, self._spend(rank, us))
+        return longest
+
+    def requantize(self, shares: Sequence[Piece]) -> float:
+        """Every rank's share of a reduction's result; returns the longest."""
+        sizes = (0 if share.is_empty else share.results[0].size for share in shares)
+        return max(
+            self._spend(rank, requantize_us(self.cluster, rank, size))
+            for rank, size in enumerate(sizes)
+        )
+
+    def _spend(self, rank: int, us: float) -> float:
+        self.compute_us[rank] += us
+        self.clock[rank] += us
+        return us
+
+    def _count(self, cost: LinkCost) -> None:
+        for edge, count in cost.bytes_per_link.items():
+            self.bytes_per_link[edge] += count
+        self.payload_bytes += sum(cost.payload_per_link.values())
+
+
+def _partners(transfers: Iterable[Transfer]) -> dict[int, set[int]]:
+    """Whom each rank has to meet, itself included."""
+    partners: dict[int, set[int]] = defaultdict(set)
+    for transfer in transfers:
+        for rank in transfer.to:
+            partners[transfer.source] |= {transfer.source, rank}
+            partners[rank] |= {transfer.source, rank}
+    return partners
+
+
+def _inputs(layouts: Layouts, cluster: Cluster, whole: Graph) -> list[Message]:
+    """The host's messages: to each rank its part of every input; equal parts are a multicast."""
+    messages: dict[tuple[int, Box], int] = {}
+    for index, value in enumerate(whole.inputs):
+        for rank, box in enumerate(layouts.owned.get(value, ())):
+            if not box.is_empty:
+                key = index, box
+                messages[key] = messages.get(key, 0) | 1 << rank
+    sizes = {key: key[1].size * whole.inputs[key[0]].dtype.itemsize for key in messages}
+    return [(cluster.host_rank, ranks, sizes[key]) for key, ranks in messages.items()]
+
+
+def _outputs(layouts: Layouts, cluster: Cluster, whole: Graph) -> list[Message]:
+    """Every rank's part of every output to the host; what others gave already is not sent again."""
+    messages: list[Message] = []
+    for value in dict.fromkeys(whole.outputs):
+        given: list[Box] = []
+        for rank, box in enumerate(layouts.owned.get(value, ())):
+            if box.is_empty or any(earlier.contains(box) for earlier in given):
+                continue
+            given.append(box)
+            messages.append((rank, 1 << cluster.host_rank, box.size * value.dtype.itemsize))
+    return messages

@@ -50,3 +50,9 @@ def tensor_labels(graph: Graph) -> dict[Value, str]:
         taken.add(label)
         labels[value] = label
     return labels
+
+
+def constant_bytes(graph: Graph) -> int:
+    """Bytes of all constants of a graph, shared ones once: what its weights take in flash."""
+    arrays = {id(value.data): value.size_bytes for value in graph.constants()}
+    return sum(arrays.values())

@@ -10,7 +10,7 @@ import pytest
 from models.mobilenet_v2 import mobilenet_v2
 from models.tiny import NETWORKS
 from tests.splits import tiny, tiny_split
-from tflsplit.bundle.plan_json import constant_bytes
+from tflsplit.devices import constant_bytes
 from tflsplit.errors import PlanError
 from tflsplit.ir import Graph, Node
 from tflsplit.memory.lifetimes import peak_live_bytes

@@ -30,7 +30,7 @@ from tests.bundles import (
 from tests.splits import needs_tflm, tiny
 from tests.support import run_tflm
 from tflsplit.bundle import read_bundle
-from tflsplit.bundle.plan_json import constant_bytes
+from tflsplit.devices import constant_bytes
 from tflsplit.cli import main
 from tflsplit.ir import Attrs, DType, Graph, Value
 from tflsplit.memory.lifetimes import peak_live_bytes

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from tflsplit import __version__
-from tflsplit.devices import DeviceGraph, Shard, tensor_labels
+from tflsplit.devices import DeviceGraph, Shard, constant_bytes, tensor_labels
 from tflsplit.errors import PlanError
 from tflsplit.ir import Graph, Value
 from tflsplit.memory.arena import ArenaEstimate
@@ -132,12 +132,6 @@ def _places(device: DeviceGraph, tensors: Mapping[str, int], layers: Mapping[str
             for node in device.graph.nodes
         ],
     }
-
-
-def constant_bytes(graph: Graph) -> int:
-    """Bytes of all constants of a graph, shared ones once: what its weights take in flash."""
-    arrays = {id(value.data): value.size_bytes for value in graph.constants()}
-    return sum(arrays.values())
 
 
 def traffic_bytes(graph: Graph) -> tuple[int, int]:

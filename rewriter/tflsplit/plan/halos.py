@@ -14,7 +14,7 @@ backwards, so that a chain of such layers passes its halo up as far as that pays
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 
 from tflsplit.ir import Graph, Value
@@ -37,15 +37,24 @@ Without it, a cheap layer whose readers gather it would be computed whole by eve
 """
 
 
-def recompute_halos(graph: Graph, plan: Plan, always: Collection[str] = ()) -> Plan:
+Givens = Mapping[Value, tuple[Box, ...]]
+
+
+def recompute_halos(
+    graph: Graph,
+    plan: Plan,
+    always: Collection[str] = (),
+    given: Givens | None = None,
+) -> Plan:
     """The plan with extents wherever recomputing a halo is cheaper than receiving it.
 
     always: names of nodes whose halo is recomputed at any price, because their result is to live
         inside a fused operator, where nothing can be received.
+    given: how inputs of the graph lie that do not come from the host.
     """
     splits = plan.by_node()
     reads: dict[Value, list[list[Read]]] = {}
-    sources = set(graph.inputs)
+    givens = dict(given or {})
     owners: dict[Value, NodeShards] = {}
     plain = [shard_node(node, splits[node.name], plan.world_size) for node in graph.nodes]
     for shards in plain:
@@ -57,7 +66,7 @@ def recompute_halos(graph: Graph, plan: Plan, always: Collection[str] = ()) -> P
             splits[reader.name].factor == shards.split.factor
             for reader in readers[shards.node.output]
         )
-        chosen = _extended(shards, reads, owners, sources, inside) or shards
+        chosen = _extended(shards, reads, owners, givens, inside) or shards
         result.append(chosen.split)
         for rank, piece in enumerate(chosen.pieces):
             for value, box in zip(chosen.node.inputs, piece.operands, strict=True):
@@ -72,7 +81,7 @@ def _extended(
     shards: NodeShards,
     reads: dict[Value, list[list[Read]]],
     owners: dict[Value, NodeShards],
-    sources: set[Value],
+    givens: Givens,
     always: bool,
 ) -> NodeShards | None:
     """The node computing all that its readers need of it, if that pays; else None."""
@@ -102,8 +111,8 @@ def _extended(
         return None
     if always:
         return wider
-    saved = _missing(shards, reads[node.output]) - _upstream(wider, owners, sources)
-    saved += _upstream(shards, owners, sources)
+    saved = _missing(shards, reads[node.output]) - _upstream(wider, owners, givens)
+    saved += _upstream(shards, owners, givens)
     more_macs = sum(p.macs for p in wider.pieces) - sum(p.macs for p in shards.pieces)
     return wider if saved > 0 and more_macs <= MACS_PER_BYTE * saved else None
 
@@ -135,17 +144,20 @@ def _missing(shards: NodeShards, reads: list[list[Read]]) -> int:
     )
 
 
-def _upstream(shards: NodeShards, owners: dict[Value, NodeShards], sources: set[Value]) -> int:
+def _upstream(shards: NodeShards, owners: dict[Value, NodeShards], givens: Givens) -> int:
     """Bytes of the node's inputs that ranks would have to receive (from the host: none)."""
     total = 0
     for rank, piece in enumerate(shards.pieces):
         for value, box in zip(shards.node.inputs, piece.operands, strict=True):
             if value is None or box is None or box.is_empty or value.is_constant:
                 continue
-            if value not in sources and value in owners:
-                index = owners[value].node.outputs.index(value)
-                owned = owners[value].owned(rank)[index]
-                total += (box.size - _common(box, owned)) * value.dtype.itemsize
+            if value in givens:
+                owned = givens[value][rank]
+            elif value in owners:
+                owned = owners[value].owned(rank)[owners[value].node.outputs.index(value)]
+            else:
+                continue
+            total += (box.size - _common(box, owned)) * value.dtype.itemsize
     return total
 
 

@@ -36,6 +36,10 @@ from tflsplit.plan.wishes import (
 )
 
 
+MOST_TILES = 10
+"""Their results are concatenated, and TFLM's CONCATENATION takes 10 operands."""
+
+
 def choose_plan(graph: Graph, wishes: Wishes) -> Plan:
     """The plan that the policy makes of ``wishes``; PlanError where one cannot be met."""
     shares = wishes.shares or even_shares(wishes.world_size)
@@ -65,6 +69,7 @@ class Chooser:
 
     @property
     def world_size(self) -> int:
+        """Number of devices."""
         return self.wishes.world_size
 
     def _node_name(self, key: str) -> str:
@@ -83,6 +88,7 @@ class Chooser:
         return matching[0]
 
     def choose(self, node: Node) -> NodeSplit:
+        """The split of the next node; its results' layouts are noted."""
         split, reason = self._decide(node)
         shards = shard_node(node, split, self.world_size)
         for index, value in enumerate(node.outputs):
@@ -157,7 +163,9 @@ class Chooser:
         """In how many row tiles the sums of a node stay below the wished size."""
         limit = self.wishes.sums_limit_bytes
         rows = next((f.size for f in rule_of(node).factors(node) if f.name == "rows"), 1)
-        return 1 if limit is None else min(rows, max(1, -(-4 * node.output.size // limit)))
+        if limit is None:
+            return 1
+        return min(rows, MOST_TILES, max(1, -(-4 * node.output.size // limit)))
 
     def _aligned_bounds(self, node: Node, factor: Factor) -> tuple[int, ...] | None:
         """Bounds that read only what each rank already holds, from the largest operand."""

@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from tflsplit.bundle.plan_json import constant_bytes, traffic_bytes
+from tflsplit.bundle.plan_json import traffic_bytes
+from tflsplit.devices import constant_bytes
 from tflsplit.devices import DeviceGraph, tensor_labels
 from tflsplit.errors import TflsplitError
 from tflsplit.ir import Graph

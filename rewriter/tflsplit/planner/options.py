@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The ways in which a unit may be run, and what each makes of a given layout of its inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from tflsplit.errors import PlanError
+from tflsplit.ir import Value
+from tflsplit.ops import Box
+from tflsplit.ops.fused import block_parts, fused_inside
+from tflsplit.plan.halos import recompute_halos
+from tflsplit.plan.policy import Chooser
+from tflsplit.plan.spec import NodeSplit, Plan, Way
+from tflsplit.plan.wishes import Wishes
+from tflsplit.planner.units import Unit
+
+Layout = tuple[Box, ...]
+"""The box of a tensor that each rank answers for."""
+
+
+@dataclass(frozen=True)
+class Option:
+    """One way to run a unit.
+
+    split: how its weighted layers are divided: a key of RUN_WAYS, or "whole".
+    small: scratch and partial sums are kept small, at the price of some work done twice.
+    """
+
+    split: str
+    small: bool = False
+
+    @property
+    def name(self) -> str:
+        """As plans and tables show it."""
+        return self.split + (", in tiles" if self.small else "")
+
+
+SCRATCH_LIMIT_BYTES = 4096
+SUMS_LIMIT_BYTES = 24576
+"""What "small" means: larger scratch is made in column tiles, larger sums in row tiles."""
+
+OPTIONS = (
+    Option("rows"),
+    Option("rows", small=True),
+    Option("channels"),
+    Option("channels", small=True),
+    Option("out_channels"),
+    Option("whole"),
+)
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """An option applied to a unit.
+
+    layouts: of the unit's outputs.
+    """
+
+    option: Option
+    plan: Plan
+    layouts: tuple[Layout, ...]
+
+
+def apply_option(
+    unit: Unit, option: Option, given: Mapping[Value, Layout], shares: tuple[float, ...]
+) -> Chosen | None:
+    """The unit's plan under an option; None where the option makes no sense for it.
+
+    given: layouts of the inputs that do not come from the host.
+    """
+    graph = unit.graph
+    wishes = Wishes(
+        len(shares),
+        split="channels" if option.split == "whole" else option.split,
+        layers={n.name: Way.WHOLE for n in unit.nodes} if option.split == "whole" else {},
+        shares=shares,
+        fuse=True,
+        sums_limit_bytes=SUMS_LIMIT_BYTES if option.small else None,
+    )
+    chooser = Chooser(graph, wishes, shares)
+    chooser.owned.update(given)
+    try:
+        splits = tuple(chooser.choose(node) for node in unit.nodes)
+    except PlanError:
+        return None
+    if option.split in ("rows", "channels", "out_channels") and not _does(splits, option):
+        return None
+    if option.small:
+        splits = _limited(unit, splits)
+    plan = Plan(len(shares), splits, shares, reasons=chooser.reasons, fuse=True)
+    plan = recompute_halos(graph, plan, fused_inside(graph), given)
+    layouts = tuple(chooser.owned[value] for value in unit.outputs)
+    return Chosen(option, plan, layouts)
+
+
+_DOES = {
+    "rows": (Way.ROWS, Way.COLUMNS),
+    "channels": (Way.CHANNELS, Way.OUT_CHANNELS, Way.IN_CHANNELS),
+    "out_channels": (Way.CHANNELS, Way.OUT_CHANNELS),
+}
+
+
+def _does(splits: tuple[NodeSplit, ...], option: Option) -> bool:
+    """Whether an option changed anything: some node really is divided so."""
+    if option.small and option.split == "channels":
+        return any(split.sum_tiles > 1 for split in splits)
+    return any(split.way in _DOES[option.split] for split in splits)
+
+
+def _limited(unit: Unit, splits: tuple[NodeSplit, ...]) -> tuple[NodeSplit, ...]:
+    """The splits with a scratch limit on every projection of a block."""
+    projections = {node.name for node in block_parts(unit.graph)}
+    return tuple(
+        replace(split, scratch_limit_bytes=SCRATCH_LIMIT_BYTES)
+        if split.node in projections
+        else split
+        for split in splits
+    )

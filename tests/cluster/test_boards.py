@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The built-in boards: every number has a source, none contradicts itself."""
+
+import configparser
+import re
+from importlib import resources
+from pathlib import Path
+
+import pytest
+
+from tflsplit.cluster import board_names, board_sources, known_board
+from tflsplit.cluster.boards import board_title
+from tflsplit.cluster.toml_file import TomlFile
+from tflsplit.errors import ClusterError
+
+ROOT = Path(__file__).resolve().parents[2]
+NOT_NUMBERS = {"title", "kernels", "abi", "sources"}
+
+
+@pytest.mark.parametrize("name", board_names())
+def test_every_number_has_a_source(name: str):
+    text = resources.files("tflsplit.cluster").joinpath("boards.toml").read_text()
+    keys = set(TomlFile.parse(text, name).data[name]) - NOT_NUMBERS
+    sources = board_sources(name)
+    assert keys == set(sources)
+    assert all(len(source) > 10 for source in sources.values())
+    assert board_title(name)
+
+
+@pytest.mark.parametrize("name", board_names())
+def test_memory_and_program_fit_the_board(name: str):
+    board = known_board(name)
+    assert board.board == name
+    assert board.ram_block_bytes <= board.ram_bytes
+    assert board.weights_room_bytes > 0
+    assert board.stack_bytes + board.runtime_bytes < board.ram_bytes
+
+
+def test_every_board_of_the_firmware_is_there():
+    config = configparser.ConfigParser(interpolation=None, strict=False)
+    config.read(ROOT / "platformio.ini")
+    sections = {name.removeprefix("board:") for name in config.sections() if ":" in name}
+    boards = {name for name in sections if name.startswith("mps") and "_" in name}
+    boards |= sections & {"teensy41", "nucleo_h743zi", "pico", "esp32s3", "nano33ble"}
+    assert len(boards) >= 9
+    assert boards <= set(board_names())
+
+
+def test_cycles_are_scaled_as_the_table_says():
+    # f * (0.06 * 2.4 + 0.75 * 1.8 + 0.19 * 8.0) = the published cycles of the whole network.
+    instructions = 0.06 * 2.4 + 0.75 * 1.8 + 0.19 * 8.0
+    for name, published in (("teensy41", 4.35), ("nano33ble", 5.0), ("pico2", 4.0)):
+        cycles = known_board(name).cycles
+        mix = 0.06 * cycles.conv + 0.75 * cycles.pointwise + 0.19 * cycles.depthwise
+        assert mix == pytest.approx(published, rel=0.03)
+        assert cycles.depthwise / 8.0 == pytest.approx(published / instructions, rel=0.03)
+    pico = known_board("pico").cycles
+    assert 0.87 * pico.pointwise + 0.13 * pico.depthwise == pytest.approx(14.4, rel=0.03)
+
+
+def test_an_unknown_board():
+    with pytest.raises(ClusterError, match="did you mean 'teensy41'"):
+        known_board("teensy40")
+
+
+def test_the_document_has_every_board_with_its_numbers():
+    size = r"([\d,]+) KiB"
+    row = rf"^\| `(\w+)` \| {size} \| {size} \| {size} \| ([\d.]+) MHz \| (.*) \|$"
+    rows = re.findall(row, (ROOT / "docs" / "cluster_toml.md").read_text(), re.MULTILINE)
+    assert [row[0] for row in rows] == list(board_names())
+    for name, ram, block, flash, clock, cycles in rows:
+        board = known_board(name)
+        kib = [int(text.replace(",", "")) * 1024 for text in (ram, block, flash)]
+        assert kib == [board.ram_bytes, board.ram_block_bytes, board.flash_bytes]
+        assert float(clock) * 1e6 == board.clock_hz
+        of = board.cycles
+        assert [float(c) for c in cycles.split(", ")] == [of.conv, of.pointwise, of.depthwise]

@@ -63,6 +63,16 @@ class _Box(ctypes.Structure):
     )
 
 
+class ErrorInfo(ctypes.Structure):
+    """What went wrong, as in ``Error`` of error.h; 255 and 65535 stand for "none"."""
+
+    _fields_ = (
+        *((name, c_uint8) for name in ("code", "rank", "link", "reporter")),
+        ("channel", c_uint16),
+        ("reserved", c_uint16),
+    )
+
+
 COUNTERS = (
     "frames_sent", "frames_resent", "frames_received", "duplicates", "gaps", "bad_headers",
     "bad_acks", "over_credit", "dropped", "stalls", "polls", "sessions", "bytes_sent",
@@ -97,6 +107,8 @@ def load_library(path: Path) -> ctypes.CDLL:
         ("fail_with_timeout", None, node),
         ("error", c_int, node, node, c_size_t),
         ("link_error", c_int, node, node, c_size_t),
+        ("get_error", None, node, POINTER(ErrorInfo)),
+        ("link_state", c_int, node, c_uint8, POINTER(c_uint8)),
         ("get_counters", None, node, c_uint8, node),
     ):
         function = getattr(library, f"split_core_{name}")
@@ -208,6 +220,10 @@ class NativeNode:
         self._raise(self._library.split_core_error(self._node, None, 0))
         return bool(self._library.split_core_recvs_complete(self._node))
 
+    def send_released(self, channel: int) -> bool:
+        """Whether every byte of what was posted on ``channel`` has left its array."""
+        return bool(self._library.split_core_send_released(self._node, channel))
+
     @property
     def ready(self) -> bool:
         """Whether all links are up."""
@@ -225,6 +241,17 @@ class NativeNode:
     def error_text(self) -> str:
         """The inference's first error, or ""."""
         return self._text(self._library.split_core_error)
+
+    def error_info(self) -> ErrorInfo:
+        """The inference's first error in fields; ``code`` is 0 while there is none."""
+        info = ErrorInfo()
+        self._library.split_core_get_error(self._node, byref(info))
+        return info
+
+    def link_state(self, link: int) -> tuple[int, int]:
+        """0 down, 1 up, 2 refused; and the code of why it is not up."""
+        code = c_uint8()
+        return int(self._library.split_core_link_state(self._node, link, byref(code))), code.value
 
     def link_error_text(self) -> str:
         """Why the first link that is not up is not, or ""."""

@@ -218,6 +218,19 @@ int split_core_link_error(split_core_node* node, char* text, size_t capacity) {
   return report(node->node->link_error(), text, capacity);
 }
 
+void split_core_get_error(split_core_node* node, split_core_error_info* info) {
+  const Error& error = node->node->communicator().error();
+  *info = {static_cast<uint8_t>(error.code), error.rank, error.link, error.reporter,
+           error.channel, 0};
+}
+
+int split_core_link_state(split_core_node* node, uint8_t link, uint8_t* code) {
+  const Link& from = node->node->link(link);
+  const bool up = from.is_up();
+  *code = up ? uint8_t{0} : static_cast<uint8_t>(from.error());
+  return up ? 1 : from.state() == LinkState::kRefused ? 2 : 0;
+}
+
 void split_core_get_counters(split_core_node* node, uint8_t link, split_core_counters* counters) {
   const LinkCounters& from = node->node->link(link).counters();
   const DecoderCounters& decoder = node->node->link(link).decoder_counters();

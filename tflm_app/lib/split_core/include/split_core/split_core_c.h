@@ -63,6 +63,13 @@ typedef struct {
   uint8_t reserved[7];
 } split_core_box;
 
+/* What went wrong: fields of Error in error.h; 255 and 65535 stand for "none". */
+typedef struct {
+  uint8_t code, rank, link, reporter;
+  uint16_t channel;
+  uint16_t reserved;
+} split_core_error_info;
+
 typedef void (*split_core_datagram_fn)(void* context, uint8_t source, uint16_t channel,
                                        const uint8_t* payload, size_t payload_bytes);
 
@@ -98,6 +105,10 @@ void split_core_fail_with_timeout(split_core_node* node);
 int split_core_error(split_core_node* node, char* text, size_t capacity);
 /* Why the first link that is not up is not; 0 if all are up. */
 int split_core_link_error(split_core_node* node, char* text, size_t capacity);
+/* The first error of this inference, in fields; code 0 while there is none. */
+void split_core_get_error(split_core_node* node, split_core_error_info* info);
+/* 0 down, 1 up, 2 refused; why it is not up, in `*code` (0 if it is, or was not tried yet). */
+int split_core_link_state(split_core_node* node, uint8_t link, uint8_t* code);
 void split_core_get_counters(split_core_node* node, uint8_t link, split_core_counters* counters);
 
 #ifdef __cplusplus

@@ -23,11 +23,13 @@ from tests.ops.custom_cases import (
     conv_2d_cases,
     depthwise_cases,
     every_pad_cases,
+    fused_block_cases,
     partial_conv_2d_cases,
     partial_fully_connected_cases,
     requantize_cases,
+    run_case,
 )
-from tflsplit.ops.semantics import run_node
+from tflsplit.ops.fused import scratch_of
 from tflsplit.wire import custom_ops as wire
 
 # With CMSIS-NN everything runs twice; without, one test says what it needs.
@@ -48,7 +50,7 @@ def kernels(executable: Path) -> Iterator[KernelProcess]:
 
 
 def assert_equal(kernels: KernelProcess, case: Case) -> None:
-    expected = run_node(case.node, case.arrays)
+    expected = run_case(case)
     np.testing.assert_array_equal(kernels.run(case.node, case.arrays), expected, strict=True)
 
 
@@ -80,6 +82,14 @@ def test_partial_fully_connected(kernels: KernelProcess, case: Case) -> None:
 @given(case=requantize_cases())
 def test_requantize(kernels: KernelProcess, case: Case) -> None:
     assert_equal(kernels, case)
+
+
+@settings(max_examples=300)
+@given(case=fused_block_cases())
+def test_fused_block(kernels: KernelProcess, case: Case) -> None:
+    answer = kernels.answer(case.node, case.arrays)
+    np.testing.assert_array_equal(answer.array(case.node), run_case(case), strict=True)
+    assert answer.scratch_bytes == scratch_of(case.node).total_bytes
 
 
 @pytest.mark.parametrize("stride", [1, 2])
@@ -159,6 +169,82 @@ def test_fully_connected_that_makes_no_sense_is_refused(
 ) -> None:
     with pytest.raises(RefusedError):
         kernels.exchange(3, integers, [np.zeros(1, np.int8)] * 2)
+
+
+STAGE = (*{**SOUND, "x_zero_point": 0}.values(), 0, -128, 127)
+WINDOW_AT = {field: index for index, field in enumerate(WINDOW_FIELDS)}
+
+
+def exchange_block(
+    kernels: KernelProcess,
+    changes: dict[str, int],
+    missing: tuple[int, ...] = (),
+    tile_columns: int = 0,
+) -> None:
+    """A block of 1x1x1 everywhere, changed. ``"2 in_rows"``: that field of stage 2."""
+    stages = [list(STAGE) for _ in range(3)]
+    for where, number in changes.items():
+        stage, field = where.split()
+        stages[int(stage)][WINDOW_AT.get(field, len(WINDOW_FIELDS))] = number
+    tables: list[np.ndarray | None] = [np.zeros(1, np.int8)]
+    for _ in range(3):
+        tables += [np.zeros(1, np.int8), *(np.zeros(1, np.int32) for _ in range(3))]
+    arrays = [None if index in missing else array for index, array in enumerate(tables)]
+    kernels.exchange(5, (0, tile_columns, *(n for s in stages for n in s)), arrays)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"0 in_rows": 0}, "x: an extent"),
+        ({"0 in_channels": 2, "0 out_channels": 2}, "expansion: grouped"),
+        ({"0 out_channels": 2}, "expansion: its result"),
+        ({"0 pad_top": 1, "0 out_rows": 2}, "expansion: its result"),
+        ({"0 y_zero_point": 3}, "expansion: its result"),
+        ({"1 x_zero_point": 3}, "expansion: its result"),
+        ({"0 y_zero_point": 200, "1 x_zero_point": 200}, "y: zero point"),
+        ({"1 stride_rows": 0}, "stride"),
+        ({"1 out_channels": 2}, "depthwise convolution: with a channel multiplier"),
+        ({"2 in_channels": 2, "2 kernel_channels": 2}, "projection: does not read"),
+        ({"2 in_channels": 2, "2 out_channels": 2}, "projection: grouped"),
+        ({"2 kernel_rows": 2, "2 pad_top": 1}, "projection: not 1x1"),
+        ({"2 stride_rows": 2}, "projection: not 1x1"),
+        ({"2 pad_left": 1, "2 out_columns": 2}, "projection: not 1x1"),
+        ({"2 x_zero_point": 3}, "projection: does not read"),
+        ({"2 batches": 2}, "projection: does not read"),
+    ],
+)
+def test_blocks_that_make_no_sense_are_refused(
+    kernels: KernelProcess, changes: dict[str, int], message: str
+) -> None:
+    exchange_block(kernels, {})
+    with pytest.raises(RefusedError, match=message):
+        exchange_block(kernels, changes)
+
+
+@pytest.mark.parametrize(
+    ("missing", "message"),
+    [
+        ((5,), "weights"),
+        ((9,), "weights"),
+        ((3,), "multiplier"),
+        ((8,), "multiplier"),
+        ((11,), "multiplier"),
+    ],
+)
+def test_blocks_without_an_operand_are_refused(
+    kernels: KernelProcess, missing: tuple[int, ...], message: str
+) -> None:
+    exchange_block(kernels, {}, missing=(2, 6, 10))  # without any bias
+    exchange_block(kernels, {}, missing=(1, 2, 3, 4))  # without expansion
+    with pytest.raises(RefusedError, match=message):
+        exchange_block(kernels, {}, missing)
+
+
+def test_tiles_of_negative_columns_are_refused(kernels: KernelProcess) -> None:
+    exchange_block(kernels, {}, tile_columns=7)
+    with pytest.raises(RefusedError, match="tile_columns"):
+        exchange_block(kernels, {}, tile_columns=-1)
 
 
 def test_the_sanitizers_are_awake(executable: Path) -> None:

@@ -18,14 +18,16 @@
 namespace {
 
 using split_kernels::FullyConnectedParams;
+using split_kernels::FusedBlockParams;
+using split_kernels::FusedStage;
 using split_kernels::Requantization;
 using split_kernels::WindowParams;
 
-enum Op : int32_t { kConv, kDepthwise, kPartialConv, kPartialFullyConnected, kRequantize };
+enum Op : int32_t { kConv, kDepthwise, kPartialConv, kPartialFullyConnected, kRequantize, kFusedBlock };
 
-constexpr int kMaxIntegers = 32;
+constexpr int kMaxIntegers = 80;
 constexpr int kWindowIntegers = 19;
-constexpr int kMaxArrays = 5;
+constexpr int kMaxArrays = 13;
 
 struct Array {
   void* memory;
@@ -67,7 +69,7 @@ bool read_case(Case* to) {
   for (int32_t i = 0; i < to->array_count; ++i) {
     int32_t size_bytes = 0;
     if (!read_integer(&size_bytes)) return false;
-    const bool int8 = i < 2 && to->op != kRequantize;
+    const bool int8 = to->op == kFusedBlock ? i % 4 == 1 || i == 0 : i < 2 && to->op != kRequantize;
     to->arrays[i] = make_array(size_bytes, int8);
     if (size_bytes && !read_bytes(to->arrays[i].data, static_cast<size_t>(size_bytes))) return false;
   }
@@ -175,6 +177,26 @@ void run_requantize(const Case& c) {
   });
 }
 
+// Integers: sums, tile_columns, then for each stage those of a window and of a requantization.
+void run_fused_block(const Case& c) {
+  constexpr int kStageIntegers = kWindowIntegers + 3;
+  FusedBlockParams block;
+  block.sums = c.integers[0] != 0;
+  block.tile_columns = c.integers[1];
+  FusedStage* const stages[] = {&block.expand, &block.depthwise, &block.project};
+  for (int i = 0; i < 3; ++i) {
+    const int32_t* const from = c.integers + 2 + i * kStageIntegers;
+    stages[i]->window = window_of(from);
+    stages[i]->requantization = requantization_of(from + kWindowIntegers, c.arrays + 2 + i * 4);
+    stages[i]->weights = c.arrays[1 + i * 4].int8s();
+  }
+  if (const char* problem = check_fused_block(block)) return refuse(problem);
+  const WindowParams& p = block.project.window;
+  const int32_t values = p.batches * p.out_rows * p.out_columns * p.out_channels;
+  run(fused_block_get_scratch_bytes(block), block.sums ? values * 4 : values, !block.sums,
+      [&](void* scratch, void* y) { fused_block(block, c.arrays[0].int8s(), scratch, y); });
+}
+
 }  // namespace
 
 int main() {
@@ -186,6 +208,9 @@ int main() {
         break;
       case kRequantize:
         run_requantize(c);
+        break;
+      case kFusedBlock:
+        run_fused_block(c);
         break;
       default:
         run_convolution(c);

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from tflsplit.ir import Node
 from tflsplit.ops.custom_options import WindowOptions, activation_of
+from tflsplit.ops.fused import FusedOptions, unfused
 from tflsplit.wire import custom_ops as wire
 
 Array = NDArray[Any]
@@ -40,6 +41,7 @@ _OPS = {
     wire.PARTIAL_CONV_2D: 2,
     wire.PARTIAL_FULLY_CONNECTED: 3,
     wire.REQUANTIZE: 4,
+    wire.FUSED_BLOCK: 5,
 }
 WINDOW_FIELDS = (
     "batches", "in_rows", "in_columns", "in_channels", "kernel_rows", "kernel_columns",
@@ -106,6 +108,18 @@ def compile_driver(
     assert done.returncode == 0, done.stderr
 
 
+@dataclass(frozen=True)
+class Answer:
+    """What a kernel asked for, and made: the bytes of y."""
+
+    scratch_bytes: int
+    y: bytes
+
+    def array(self, node: Node) -> Array:
+        """y as the result of ``node``."""
+        return np.frombuffer(self.y, node.output.dtype.numpy).reshape(node.output.shape)
+
+
 class KernelProcess:
     """The driver, running; one case after the other."""
 
@@ -130,11 +144,13 @@ class KernelProcess:
 
     def run(self, node: Node, arrays: Sequence[Array]) -> Array:
         """The kernels' result of one of our compute operators; see ``semantics.run_node``."""
-        op, integers, data = message_of(node, arrays)
-        y = self.exchange(op, integers, data)
-        return np.frombuffer(y, node.output.dtype.numpy).reshape(node.output.shape)
+        return self.answer(node, arrays).array(node)
 
-    def exchange(self, op: int, integers: Sequence[int], arrays: Sequence[Array | None]) -> bytes:
+    def answer(self, node: Node, arrays: Sequence[Array]) -> Answer:
+        """The same, with what the kernel asked for."""
+        return self.exchange(*message_of(node, arrays))
+
+    def exchange(self, op: int, integers: Sequence[int], arrays: Sequence[Array | None]) -> Answer:
         """One case in the driver's own terms."""
         stdin = self._pipe("stdin")
         try:
@@ -162,13 +178,13 @@ def encode_case(op: int, integers: Sequence[int], arrays: Sequence[Array | None]
     return b"".join(parts)
 
 
-def decode_answer(stream: IO[bytes]) -> bytes:
-    """The bytes of y; RefusedError, or EOFError if the driver is gone."""
+def decode_answer(stream: IO[bytes]) -> Answer:
+    """The next answer; RefusedError, or EOFError if the driver is gone."""
     scratch_bytes, size = np.frombuffer(_exactly(stream, 8), "<i4").tolist()
     data = _exactly(stream, size)
     if scratch_bytes < 0:
         raise RefusedError(data.decode())
-    return data
+    return Answer(scratch_bytes, data)
 
 
 def _exactly(stream: IO[bytes], size: int) -> bytes:
@@ -196,6 +212,8 @@ def message_of(
         return op, (x.size // x.shape[-1], *weights.shape[::-1], _zero_point(node)), data
     if node.op == wire.PARTIAL_CONV_2D:
         return op, window_integers(node), data
+    if node.op == wire.FUSED_BLOCK:
+        return op, _block_integers(node), data
     return op, (*window_integers(node), *_finish(node)), data
 
 
@@ -212,6 +230,17 @@ def window_integers(node: Node) -> tuple[int, ...]:
         *options.pads,
         _zero_point(node),
     )
+
+
+def _block_integers(node: Node) -> tuple[int, ...]:
+    options = FusedOptions.of(node)
+    stages = [
+        (*window_integers(part), *((0, 0, 0) if part.op == wire.PARTIAL_CONV_2D else _finish(part)))
+        for part in unfused(node)
+    ]
+    if options.expand is None:
+        stages.insert(0, (0,) * len(stages[0]))
+    return int(options.sums), options.tile_columns, *(n for stage in stages for n in stage)
 
 
 def _zero_point(node: Node) -> int:

@@ -34,7 +34,7 @@ def main() -> None:
     """Print the table."""
     portable = measure(None)
     with_cmsis = measure(CmsisNn.find(BOARD)) if "TFLSPLIT_CMSIS_NN_DIR" in os.environ else {}
-    print("| | portable | CMSIS-NN | its scratch, bytes |\n|---|---|---|---|")
+    print("| | portable | CMSIS-NN | scratch with CMSIS-NN, bytes |\n|---|---|---|---|")
     for layer, (rate, _) in portable.items():
         theirs, scratch = with_cmsis.get(layer, (float("nan"), 0))
         print(f"| {layer} | {rate:.1f} | {theirs:.1f} | {scratch} |")

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 from tflsplit.ir import DType, Node, Quantization, Value
 from tflsplit.ops import custom
 from tflsplit.ops.custom_options import WindowOptions
+from tflsplit.ops.fused import ABSENT, FusedOptions, Operands, Stage, fused_block, unfused
 from tflsplit.ops.quantmath import convolution_multipliers
+from tflsplit.ops.semantics import run_node
 from tflsplit.wire import custom_ops as wire
 
 Array = NDArray[Any]
@@ -27,6 +29,15 @@ class Case:
 
     node: Node
     arrays: tuple[Array, ...]
+
+
+def run_case(case: Case) -> Array:
+    """The NumPy semantics of a case; those of a fused block are those of its parts."""
+    nodes = unfused(case.node) if case.node.op == wire.FUSED_BLOCK else [case.node]
+    arrays: Sequence[Array] = case.arrays
+    for node in nodes:
+        arrays = [run_node(node, arrays)]
+    return arrays[0]
 
 
 def constant(name: str, data: Array, quantization: Quantization | None = None) -> Value:
@@ -224,6 +235,98 @@ def requantize_cases(draw: st.DrawFn, max_channels: int = 300) -> Case:
         activation=draw(activations()),
     )
     return Case(node, (_sums(rng, sums.shape, np.array(scales)),))
+
+
+@st.composite
+def _window_on(draw: st.DrawFn, extent: tuple[int, ...]) -> tuple[tuple[int, int], WindowOptions]:
+    """A kernel and options that fit a map of ``extent`` (rows, columns)."""
+    spans = []
+    for size in extent:
+        kernel, dilation = (
+            draw(st.sampled_from([1, 2, 3, 3, 3, 5])),
+            draw(st.sampled_from([1, 1, 2])),
+        )
+        before, after = draw(_PADS), draw(_PADS)
+        after += max(0, (kernel - 1) * dilation + 1 - size - before - after)
+        spans.append((kernel, dilation, draw(st.integers(1, 3)), (before, after)))
+    rows, columns = spans
+    options = WindowOptions((rows[2], columns[2]), (rows[1], columns[1]), (*rows[3], *columns[3]))
+    return (rows[0], columns[0]), options
+
+
+@st.composite
+def fused_block_cases(draw: st.DrawFn) -> Case:
+    """TFLSPLIT_FUSED_BLOCK: with and without expansion, sums and column tiles."""
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    extent = draw(st.integers(1, 9)), draw(st.integers(1, 9))
+    x_shape = (draw(st.sampled_from([1, 1, 1, 2])), *extent, draw(st.integers(1, 9)))
+    x = Value("x", x_shape, DType.INT8, Quantization((0.5,), (draw(st.integers(-128, 127)),)))
+    at, scale, expand, expand_operands = x_shape, 0.5, None, ABSENT
+    if draw(st.sampled_from([True, True, False])):
+        kernel, window = (1, 1), WindowOptions()
+        if draw(st.booleans()):
+            kernel, window = draw(_window_on(extent))
+        wide = draw(st.integers(1, 20))
+        weights = int8s(rng, (wide, *kernel, x_shape[3]), draw(DATA), 0)
+        expand, expand_operands = draw(_stages(rng, "expand", weights, 0, scale, window))
+        at, scale = (at[0], *window.output_extent(at, kernel), wide), expand.scale
+    kernel, window = draw(_window_on(at[1:3]))
+    weights = int8s(rng, (1, *kernel, at[3]), draw(DATA), 0)
+    depthwise, depthwise_operands = draw(_stages(rng, "depthwise", weights, 3, scale, window))
+    at = (at[0], *window.output_extent(at, kernel), at[3])
+    weights = int8s(rng, (draw(st.integers(1, 9)), 1, 1, at[3]), draw(DATA), 0)
+    project, operands = draw(_stages(rng, "project", weights, 0, depthwise.scale, WindowOptions()))
+    sums = draw(st.booleans())
+    y_shape = (*at[:3], weights.shape[0])
+    y = Value("y", y_shape, DType.INT8, project.quantization)
+    options = FusedOptions(
+        expand,
+        depthwise,
+        custom.INT8_RANGE if sums else project.activation,
+        sums,
+        draw(st.sampled_from([0, 0, 1, 2, 3, 9])),
+    )
+    node = fused_block(
+        x,
+        expand_operands,
+        depthwise_operands,
+        (operands[0], None, None, None) if sums else operands,
+        Value("y", y_shape, DType.INT32) if sums else y,
+        options,
+    )
+    assert x.quantization is not None
+    return Case(node, (int8s(rng, x_shape, draw(DATA), x.quantization.zero_point),))
+
+
+@st.composite
+def _stages(
+    draw: st.DrawFn,
+    rng: np.random.Generator,
+    name: str,
+    weights: Array,
+    axis: int,
+    x_scale: float,
+    window: WindowOptions,
+) -> tuple[Stage, Operands]:
+    """A stage and its operands; ``x_scale`` is that of what it reads."""
+    channels = weights.shape[axis]
+    scales = float32s(rng.uniform(0.5, 2, channels if draw(st.booleans()) else 1))
+    # From results of a few bits to saturation everywhere.
+    scale = float32s(x_scale * 2.0 ** draw(st.integers(2, 13)))[0]
+    multiplier, shift = convolution_multipliers(x_scale, scales, scale, channels)
+    zeros = (0,) * len(scales)
+    bias = constant(
+        f"{name}/bias",
+        rng.integers(-50000, 50000, channels, np.int32),
+        Quantization(float32s(np.array(scales) * x_scale), zeros, 0),
+    )
+    operands = (
+        constant(f"{name}/weights", weights, Quantization(scales, zeros, axis)),
+        bias if draw(st.booleans()) else None,
+        constant(f"{name}/multiplier", multiplier),
+        constant(f"{name}/shift", shift),
+    )
+    return Stage(window, draw(activations()), draw(st.integers(-128, 127)), scale), operands
 
 
 def _sums(rng: np.random.Generator, shape: tuple[int, ...], scales: Array) -> Array:

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "dense.h"
 #include "split_kernels/params.h"
 
 namespace split_kernels {
@@ -98,6 +99,56 @@ const char* check_requantization(const Requantization& q, int32_t channels) {
     return "activation: no range within -128..127";
   }
   return nullptr;
+}
+
+namespace {
+
+// Whether the result of one stage is x of the next.
+bool follows(const FusedStage& stage, const WindowParams& next) {
+  const WindowParams& p = stage.window;
+  return p.batches == next.batches && p.out_rows == next.in_rows &&
+         p.out_columns == next.in_columns && p.out_channels == next.in_channels &&
+         stage.requantization.y_zero_point == next.x_zero_point;
+}
+
+const char* check_expansion(const FusedBlockParams& block) {
+  const WindowParams& p = block.expand.window;
+  if (const char* problem = check_convolution(p)) return problem;
+  if (p.kernel_channels != p.in_channels) return "expansion: grouped";
+  if (!follows(block.expand, block.depthwise.window)) {
+    return "expansion: its result is not what the depthwise convolution reads";
+  }
+  return check_requantization(block.expand.requantization, p.out_channels);
+}
+
+const char* check_projection(const FusedBlockParams& block) {
+  const WindowParams& p = block.project.window;
+  if (const char* problem = check_convolution(p)) return problem;
+  if (p.kernel_channels != p.in_channels) return "projection: grouped";
+  if (!is_dense(p)) return "projection: not 1x1";
+  if (!follows(block.depthwise, p)) {
+    return "projection: does not read what the depthwise convolution makes";
+  }
+  return block.sums ? nullptr : check_requantization(block.project.requantization, p.out_channels);
+}
+
+}  // namespace
+
+const char* check_fused_block(const FusedBlockParams& block) {
+  if (block.depthwise.weights == nullptr || block.project.weights == nullptr) {
+    return "weights of the depthwise convolution and of the projection must be there";
+  }
+  if (block.tile_columns < 0) return "tile_columns: negative";
+  if (block.expands()) {
+    if (const char* problem = check_expansion(block)) return problem;
+  }
+  const WindowParams& p = block.depthwise.window;
+  if (const char* problem = check_depthwise(p)) return problem;
+  if (p.in_channels != p.out_channels) return "depthwise convolution: with a channel multiplier";
+  if (const char* problem = check_requantization(block.depthwise.requantization, p.out_channels)) {
+    return problem;
+  }
+  return check_projection(block);
 }
 
 }  // namespace split_kernels

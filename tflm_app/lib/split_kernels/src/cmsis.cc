@@ -39,8 +39,6 @@ bool pointwise(const WindowParams& p) {
          p.pad_top == 0 && p.pad_bottom == 0 && p.pad_left == 0 && p.pad_right == 0;
 }
 
-bool unit_stride(const WindowParams& p) { return p.stride_rows == 1 && p.stride_columns == 1; }
-
 cmsis_nn_dims dims(int32_t n, int32_t h, int32_t w, int32_t c) {
   cmsis_nn_dims result;
   result.n = n, result.h = h, result.w = w, result.c = c;
@@ -99,8 +97,7 @@ bool takes_conv_2d(const WindowParams& p, bool has_bias) {
 
 size_t conv_2d_get_scratch_bytes(const WindowParams& p) {
   const cmsis_nn_dims x = x_dims(p), filter = filter_dims(p);
-  if (!pointwise(p)) return static_cast<size_t>(arm_convolve_s8_get_buffer_size(&x, &filter));
-  return unit_stride(p) ? static_cast<size_t>(arm_convolve_1x1_s8_fast_get_buffer_size(&x)) : 0;
+  return pointwise(p) ? 0 : static_cast<size_t>(arm_convolve_s8_get_buffer_size(&x, &filter));
 }
 
 void conv_2d(const WindowParams& p, const Requantization& q, const int8_t* x,
@@ -111,8 +108,8 @@ void conv_2d(const WindowParams& p, const Requantization& q, const int8_t* x,
   const cmsis_nn_dims in = x_dims(p), filter = filter_dims(p), out = y_dims(p);
   const cmsis_nn_dims bias = dims(1, 1, 1, p.out_channels);
   if (pointwise(p)) {
-    (unit_stride(p) ? arm_convolve_1x1_s8_fast : arm_convolve_1x1_s8)(
-        &context, &params, &quantization, &in, x, &filter, weights, &bias, q.bias, &out, y);
+    arm_convolve_1x1_s8(&context, &params, &quantization, &in, x, &filter, weights, &bias, q.bias,
+                        &out, y);
     return;
   }
   arm_convolve_s8(&context, &params, &quantization, &in, x, &filter, weights, &bias, q.bias,
@@ -148,65 +145,102 @@ void depthwise(const WindowParams& p, const Requantization& q, const int8_t* x,
                                 q.bias, &out, y);
 }
 
-size_t partial_conv_2d_get_scratch_bytes(const WindowParams& p) {
-  if (pointwise(p) && unit_stride(p)) return 0;
-  return static_cast<size_t>(kPositions) * p.kernel_rows * p.kernel_columns * p.in_channels;
+bool takes_dense(const DenseParams& p) {
+  return p.depth <= kMaxExtent && p.channels <= kMaxExtent;
+}
+
+void dense(const DenseParams& p, const Requantization& q, const int8_t* x, const int8_t* weights,
+           int8_t* y) {
+  // CMSIS-NN calls the positions lhs_rows, the depth rhs_cols and the channels rhs_rows.
+  arm_nn_mat_mult_nt_t_s8(x, weights, q.bias, y, q.multiplier, q.shift, p.positions, p.channels,
+                          p.depth, -p.x_zero_point, q.y_zero_point, q.activation_min,
+                          q.activation_max, p.channels, p.depth);
+}
+
+void dense_sums(const DenseParams& p, const int8_t* x, const int8_t* weights, int32_t* y) {
+  std::memset(y, 0, static_cast<size_t>(p.positions) * p.channels * sizeof(int32_t));
+  // Here it calls the depth rhs_rows and the channels rhs_cols.
+  arm_nn_mat_mult_nt_t_s8_s32(x, weights, y, p.positions, p.depth, p.channels, -p.x_zero_point, 1);
 }
 
 namespace {
 
-// y += x * weights, for `positions` rows of `depth` values of x; y [positions, channels] is 0.
-void sum_products(const int8_t* x, const int8_t* weights, int32_t positions, int32_t depth,
-                  int32_t channels, int32_t offset, int32_t* y) {
-  std::memset(y, 0, static_cast<size_t>(positions) * channels * sizeof(int32_t));
-  // CMSIS-NN calls the depth rhs_rows and the channels rhs_cols.
-  arm_nn_mat_mult_nt_t_s8_s32(x, weights, y, positions, depth, channels, offset, 1);
+int32_t depth_of(const WindowParams& p) {
+  return p.kernel_rows * p.kernel_columns * p.in_channels;
 }
 
-// One position's window, row by row, padding included, as kernel_rows * kernel_columns * C values.
-void gather(const WindowParams& p, const int8_t* x, int32_t row, int32_t column, int8_t* to) {
-  const size_t pixel = static_cast<size_t>(p.in_channels);
-  for (int32_t i = 0; i < p.kernel_rows; ++i) {
-    const int32_t in_row = row * p.stride_rows - p.pad_top + i * p.dilation_rows;
-    for (int32_t j = 0; j < p.kernel_columns; ++j, to += pixel) {
-      const int32_t in_column = column * p.stride_columns - p.pad_left + j * p.dilation_columns;
-      if (in_row < 0 || in_row >= p.in_rows || in_column < 0 || in_column >= p.in_columns) {
-        std::memset(to, p.x_zero_point, pixel);
-      } else {
-        std::memcpy(to, x + (in_row * p.in_columns + in_column) * p.in_channels, pixel);
-      }
+// One row of a window, padding included, as kernel_columns * C values.
+void gather_row(const WindowParams& p, const int8_t* x_row, int32_t in_column, int8_t* to) {
+  const int32_t pixel = p.in_channels;
+  const int32_t beyond = in_column + p.kernel_columns;
+  if (p.dilation_columns == 1 && in_column >= 0 && beyond <= p.in_columns) {
+    std::memcpy(to, x_row + in_column * pixel, static_cast<size_t>(p.kernel_columns * pixel));
+    return;
+  }
+  for (int32_t j = 0; j < p.kernel_columns; ++j, to += pixel, in_column += p.dilation_columns) {
+    if (in_column < 0 || in_column >= p.in_columns) {
+      std::memset(to, p.x_zero_point, static_cast<size_t>(pixel));
+    } else {
+      std::memcpy(to, x_row + in_column * pixel, static_cast<size_t>(pixel));
     }
   }
 }
 
-}  // namespace
-
-void partial_conv_2d(const WindowParams& p, const int8_t* x, const int8_t* weights,
-                     int8_t* scratch, int32_t* y) {
-  const int32_t offset = -p.x_zero_point;
-  if (pointwise(p) && unit_stride(p)) {
-    const int32_t positions = p.batches * p.out_rows * p.out_columns;
-    sum_products(x, weights, positions, p.in_channels, p.out_channels, offset, y);
-    return;
+// One position's window, row by row, padding included, as kernel_rows * kernel_columns * C values.
+void gather(const WindowParams& p, const int8_t* x, int32_t row, int32_t column, int8_t* to) {
+  const int32_t row_values = p.kernel_columns * p.in_channels;
+  const int32_t in_column = column * p.stride_columns - p.pad_left;
+  for (int32_t i = 0; i < p.kernel_rows; ++i, to += row_values) {
+    const int32_t in_row = row * p.stride_rows - p.pad_top + i * p.dilation_rows;
+    if (in_row < 0 || in_row >= p.in_rows) {
+      std::memset(to, p.x_zero_point, static_cast<size_t>(row_values));
+    } else {
+      gather_row(p, x + in_row * p.in_columns * p.in_channels, in_column, to);
+    }
   }
-  const int32_t depth = p.kernel_rows * p.kernel_columns * p.in_channels;
+}
+
+// Calls product(number of positions, first of them in y) for `most` gathered positions at a time.
+template <typename Product>
+void gather_all(const WindowParams& p, const int8_t* x, int8_t* to, int32_t most,
+                Product product) {
+  const int32_t depth = depth_of(p);
   const int32_t positions = p.out_rows * p.out_columns;
   for (int32_t batch = 0; batch < p.batches; ++batch) {
-    for (int32_t at = 0; at < positions; at += kPositions) {
-      const int32_t count = positions - at < kPositions ? positions - at : kPositions;
+    for (int32_t at = 0; at < positions; at += most) {
+      const int32_t count = positions - at < most ? positions - at : most;
       for (int32_t k = 0; k < count; ++k) {
-        gather(p, x, (at + k) / p.out_columns, (at + k) % p.out_columns, scratch + k * depth);
+        gather(p, x, (at + k) / p.out_columns, (at + k) % p.out_columns, to + k * depth);
       }
-      sum_products(scratch, weights, count, depth, p.out_channels, offset, y);
-      y += count * p.out_channels;
+      product(count, batch * positions + at);
     }
     x += p.in_rows * p.in_columns * p.in_channels;
   }
 }
 
-void partial_fully_connected(const FullyConnectedParams& p, const int8_t* x, const int8_t* weights,
-                             int32_t* y) {
-  sum_products(x, weights, p.batches, p.in_channels, p.out_channels, -p.x_zero_point, y);
+}  // namespace
+
+size_t partial_conv_2d_get_scratch_bytes(const WindowParams& p) {
+  return is_dense(p) ? 0 : static_cast<size_t>(kPositions) * depth_of(p);
+}
+
+void partial_conv_2d(const WindowParams& p, const int8_t* x, const int8_t* weights,
+                     int8_t* scratch, int32_t* y) {
+  gather_all(p, x, scratch, kPositions, [&](int32_t count, int32_t first) {
+    const DenseParams product = {count, depth_of(p), p.out_channels, p.x_zero_point};
+    cmsis::dense_sums(product, scratch, weights, y + first * p.out_channels);
+  });
+}
+
+bool conv_2d_gathered(const WindowParams& p, const Requantization& q, const int8_t* x,
+                      const int8_t* weights, int8_t* spare, size_t spare_bytes, int8_t* y) {
+  const size_t most = spare_bytes / static_cast<size_t>(depth_of(p));
+  if (most == 0 || !takes_dense({1, depth_of(p), p.out_channels, p.x_zero_point})) return false;
+  gather_all(p, x, spare, static_cast<int32_t>(most), [&](int32_t count, int32_t first) {
+    const DenseParams product = {count, depth_of(p), p.out_channels, p.x_zero_point};
+    cmsis::dense(product, q, spare, weights, y + first * p.out_channels);
+  });
+  return true;
 }
 
 }  // namespace cmsis

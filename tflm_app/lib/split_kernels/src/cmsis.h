@@ -12,6 +12,7 @@
 #ifndef SPLIT_KERNELS_SRC_CMSIS_H_
 #define SPLIT_KERNELS_SRC_CMSIS_H_
 
+#include "dense.h"
 #include "split_kernels/params.h"
 
 namespace split_kernels {
@@ -34,8 +35,17 @@ void depthwise(const WindowParams& window, const Requantization& requantization,
 size_t partial_conv_2d_get_scratch_bytes(const WindowParams& window);
 void partial_conv_2d(const WindowParams& window, const int8_t* x, const int8_t* weights,
                      int8_t* scratch, int32_t* y);
-void partial_fully_connected(const FullyConnectedParams& params, const int8_t* x,
-                             const int8_t* weights, int32_t* y);
+
+bool takes_dense(const DenseParams& params);
+void dense(const DenseParams& params, const Requantization& requantization, const int8_t* x,
+           const int8_t* weights, int8_t* y);
+void dense_sums(const DenseParams& params, const int8_t* x, const int8_t* weights, int32_t* y);
+
+// A convolution, not grouped, by windows that are copied to `spare`, as many at a time as fit: for
+// windows that CMSIS-NN's own convolutions cannot address. False, and nothing done, if not one fits.
+bool conv_2d_gathered(const WindowParams& window, const Requantization& requantization,
+                      const int8_t* x, const int8_t* weights, int8_t* spare, size_t spare_bytes,
+                      int8_t* y);
 
 #else
 
@@ -53,8 +63,16 @@ inline void depthwise(const WindowParams&, const Requantization&, const int8_t*,
 
 inline size_t partial_conv_2d_get_scratch_bytes(const WindowParams&) { return 0; }
 inline void partial_conv_2d(const WindowParams&, const int8_t*, const int8_t*, int8_t*, int32_t*) {}
-inline void partial_fully_connected(const FullyConnectedParams&, const int8_t*, const int8_t*,
-                                    int32_t*) {}
+
+inline bool takes_dense(const DenseParams&) { return false; }
+inline void dense(const DenseParams&, const Requantization&, const int8_t*, const int8_t*,
+                  int8_t*) {}
+inline void dense_sums(const DenseParams&, const int8_t*, const int8_t*, int32_t*) {}
+
+inline bool conv_2d_gathered(const WindowParams&, const Requantization&, const int8_t*,
+                             const int8_t*, int8_t*, size_t, int8_t*) {
+  return false;
+}
 
 #endif
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "arithmetic.h"
 #include "cmsis.h"
+#include "portable.h"
 #include "split_kernels/kernels.h"
 
 namespace split_kernels {
@@ -100,12 +101,17 @@ size_t depthwise_conv_2d_get_scratch_bytes(const WindowParams& window, bool has_
   return cmsis::takes_depthwise(window, has_bias) ? cmsis::depthwise_get_scratch_bytes(window) : 0;
 }
 
-void depthwise_conv_2d(const WindowParams& p, const Requantization& requantization,
+void depthwise_conv_2d(const WindowParams& window, const Requantization& requantization,
                        const int8_t* x, const int8_t* weights, void* scratch, int8_t* y) {
-  if (cmsis::takes_depthwise(p, requantization.bias != nullptr)) {
-    cmsis::depthwise(p, requantization, x, weights, scratch, y);
+  if (cmsis::takes_depthwise(window, requantization.bias != nullptr)) {
+    cmsis::depthwise(window, requantization, x, weights, scratch, y);
     return;
   }
+  depthwise_conv_2d_portable(window, requantization, x, weights, y);
+}
+
+void depthwise_conv_2d_portable(const WindowParams& p, const Requantization& requantization,
+                                const int8_t* x, const int8_t* weights, int8_t* y) {
   // A copy: a store to y might change the caller's, for all that the compiler knows.
   const Requantization q = requantization;
   const int32_t batch_values = p.in_rows * p.in_columns * p.in_channels;

@@ -36,6 +36,11 @@ void partial_fully_connected(const FullyConnectedParams& params, const int8_t* x
 void requantize(const Requantization& requantization, int32_t positions, int32_t channels,
                 const int32_t* sums, int8_t* y);
 
+// TFLSPLIT_FUSED_BLOCK: y is int8, or int32 sums, of the projection. Scratch is
+// `tflsplit.ops.fused.scratch_of`, whichever kernels work inside.
+size_t fused_block_get_scratch_bytes(const FusedBlockParams& block);
+void fused_block(const FusedBlockParams& block, const int8_t* x, void* scratch, void* y);
+
 }  // namespace split_kernels
 
 #endif  // SPLIT_KERNELS_KERNELS_H_

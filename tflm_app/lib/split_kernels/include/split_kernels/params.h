@@ -59,12 +59,32 @@ struct Requantization {
   int32_t activation_max = 127;
 };
 
+// One convolution of a fused block. Without weights there is no such stage (expansion only).
+struct FusedStage {
+  WindowParams window;
+  Requantization requantization;
+  const int8_t* weights = nullptr;
+};
+
+// An expansion (any window, not grouped, or none), a depthwise convolution without channel
+// multiplier, and a 1x1 convolution, one after the other: the result of each is x of the next, so
+// shapes and zero points must agree.
+struct FusedBlockParams {
+  FusedStage expand;
+  FusedStage depthwise;
+  FusedStage project;        // requantization without meaning if `sums`
+  bool sums = false;         // y is the int32 sums of the projection, not int8
+  int32_t tile_columns = 0;  // columns of y that are made at a time; 0: all
+  bool expands() const { return expand.weights != nullptr; }
+};
+
 // Each returns null for parameters that the kernels take, else what is wrong with them, in words
 // that name the field. Sizes are limited to 2^31 - 1 elements a tensor.
 const char* check_convolution(const WindowParams& window);
 const char* check_depthwise(const WindowParams& window);
 const char* check_fully_connected(const FullyConnectedParams& params);
 const char* check_requantization(const Requantization& requantization, int32_t channels);
+const char* check_fused_block(const FusedBlockParams& block);
 
 }  // namespace split_kernels
 

@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Work by family, and its time, against arithmetic by hand."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from tests.plan.networks import expansion, in_channels, out_channels, plan_of, rows, whole
+from tests.support import constant, node, tensor
+from tflsplit.cluster import Cluster, Cycles, Device, Family, Topology, default_cluster
+from tflsplit.cluster.links import LinkSpec
+from tflsplit.ir import DType, Node, Value
+from tflsplit.lower import lower
+from tflsplit.ops import known_ops, rule_of
+from tflsplit.ops.rule import OpRule
+from tflsplit.plan.cost import compute_us, default_shares, family_of, local_node_us, work_of
+from tflsplit.plan.cost.compute import requantize_us
+from tflsplit.plan.cost.work import Work
+from tflsplit.wire import custom_ops as wire
+
+# 100 MHz: 0.01 us a cycle.
+DEVICE = Device("test", "", 65536, 65536, 65536, 100_000_000, Cycles(4, 3, 10, 5, 50, 2))
+CLUSTER = Cluster((DEVICE,), Topology.LINE, LinkSpec(), LinkSpec())
+
+
+def weights(*shape: int) -> Value:
+    return constant("w", np.zeros(shape, np.int8), 0.1)
+
+
+def conv(kernel: int, stride: int = 1) -> Node:
+    x, y = tensor("x", (1, 8, 8, 16)), tensor("y", (1, 8 // stride, 8 // stride, 32))
+    return node("CONV_2D", (x, weights(32, kernel, kernel, 16), None), y, padding="SAME",
+                stride_h=stride, stride_w=stride)  # fmt: skip
+
+
+def test_families():
+    assert family_of(conv(3)) is Family.CONV
+    assert family_of(conv(1)) is Family.POINTWISE
+    depthwise = node("DEPTHWISE_CONV_2D", (tensor("x", (1, 8, 8, 16)), weights(1, 1, 1, 16)),
+                     tensor("y", (1, 8, 8, 16)))  # fmt: skip
+    assert family_of(depthwise) is Family.DEPTHWISE
+    add = node("ADD", (tensor("a", (4,)), tensor("b", (4,))), tensor("y", (4,)))
+    assert family_of(add) is Family.OTHER
+
+
+def test_every_operator_with_multiply_accumulates_has_a_family_of_them():
+    # Whatever rule counts MACs must not be costed by bytes.
+    per_mac = (Family.CONV, Family.POINTWISE, Family.DEPTHWISE, Family.FULLY_CONNECTED)
+    found = []
+    for op in known_ops():
+        probe = Node(
+            op, (tensor("x", (1, 4, 4, 4)), weights(4, 3, 3, 4)), (tensor("y", (1, 4, 4, 4)),)
+        )
+        if type(rule_of(probe)).macs is not OpRule.macs:
+            found.append(op)
+            assert family_of(probe) in per_mac, op
+    assert {"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV"} <= set(found)
+
+
+def test_a_piece_of_a_convolution():
+    # Half of the output channels of 3x3, 16 -> 32 on 8x8: 8 * 8 * 16 * 9 * 16 = 147,456 MACs,
+    # times 4 cycles, at 100 MHz.
+    assert compute_us(CLUSTER, 0, conv(3), 147_456, 1024) == pytest.approx(147_456 * 4 * 0.01)
+    assert compute_us(CLUSTER, 0, conv(1), 16_384, 1024) == pytest.approx(16_384 * 3 * 0.01)
+
+
+def test_operators_without_multiply_accumulates_cost_bytes():
+    add = node(
+        "ADD", (tensor("a", (1, 4, 4, 8)), tensor("b", (1, 4, 4, 8))), tensor("y", (1, 4, 4, 8))
+    )
+    assert compute_us(CLUSTER, 0, add, 0, 64) == pytest.approx(64 * 50 * 0.01)
+    pad = node("PAD", (tensor("a", (1, 4, 4, 8)),), tensor("y", (1, 6, 6, 8)))
+    assert compute_us(CLUSTER, 0, pad, 0, 64) == pytest.approx(64 * 2 * 0.01)
+    # MEAN of 7x7: 49 values are read for each that is made.
+    mean = node("MEAN", (tensor("a", (1, 7, 7, 8)),), tensor("y", (1, 8)))
+    assert compute_us(CLUSTER, 0, mean, 0, 4) == pytest.approx(4 * 49 * 50 * 0.01)
+    assert requantize_us(CLUSTER, 0, 10) == pytest.approx(10 * 50 * 0.01)
+
+
+def test_the_work_of_our_own_operators():
+    graph = expansion()
+    first, expand, depthwise, project = graph.nodes
+    plan = plan_of(
+        2,
+        rows(first, 0, 4, 8),
+        out_channels(expand, 0, 12, 24),
+        whole(depthwise, 0),
+        in_channels(project, (0, 12, 24), (0, 2, 4)),
+    )
+    for device in lower(graph, plan):
+        work = [(n.op, each) for n in device.graph.nodes for each in work_of(n)]
+        per_mac = [w for _, w in work if w.family not in (Family.OTHER, Family.COPY)]
+        assert sum(w.amount for w in per_mac) == device.macs
+        requantized = [w for op, w in work if op == wire.REQUANTIZE]
+        # 8 rows x 4 columns x 2 of the 4 channels.
+        assert requantized == [Work(Family.OTHER, 8 * 4 * 2)]
+        assert all(work_of(n) == () for n in device.graph.nodes if n.op == wire.SEND)
+        received = [n for n in device.graph.nodes if n.op == wire.RECV and n.outputs]
+        assert received
+        for n in received:
+            assert work_of(n) == (Work(Family.COPY, n.output.size_bytes),)
+            assert local_node_us(DEVICE, n) == pytest.approx(n.output.size_bytes * 2 * 0.01)
+
+
+def test_a_fused_block_is_its_three_convolutions():
+    graph = expansion()
+    plan = plan_of(2, *(rows(n, 0, 4, 8) for n in graph.nodes))
+    fused = lower(graph, replace(plan, fuse=True))
+    plain = lower(graph, plan)
+    for a, b in zip(fused, plain, strict=True):
+        blocks = [n for n in a.graph.nodes if n.op == wire.FUSED_BLOCK]
+        assert blocks
+        for family in (Family.CONV, Family.POINTWISE, Family.DEPTHWISE):
+            totals = [
+                sum(w.amount for n in d.graph.nodes for w in work_of(n) if w.family is family)
+                for d in (a, b)
+            ]
+            # A block makes the rows under its depthwise window again, as its neighbour does.
+            assert totals[0] >= totals[1] > 0 or totals == [0, 0]
+
+
+def test_shares_by_speed():
+    assert default_shares(default_cluster(4)) == (0.25,) * 4
+    twice = Device("fast", "", 65536, 65536, 65536, 200_000_000, DEVICE.cycles)
+    cluster = Cluster((twice, DEVICE, DEVICE), Topology.LINE, LinkSpec(), LinkSpec())
+    assert default_shares(cluster) == pytest.approx((0.5, 0.25, 0.25))
+
+
+def test_int32_results_do_not_count_four_times():
+    x = tensor("x", (1, 4))
+    sums = Value("s", (1, 8), DType.INT32)
+    partial = Node(wire.PARTIAL_FULLY_CONNECTED, (x, weights(8, 4)), (sums,), is_custom=True)
+    assert work_of(partial) == (Work(Family.FULLY_CONNECTED, 32),)

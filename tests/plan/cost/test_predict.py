@@ -1,0 +1,199 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The list simulation, against two nodes on two ranks worked out by hand; fit; calibration."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from tests.plan.networks import in_channels, out_channels, plan_of, rows, two_convolutions, whole
+from tflsplit.cluster import (
+    Cluster,
+    Cycles,
+    Device,
+    Family,
+    LinkSpec,
+    Topology,
+    default_cluster,
+    parse_cluster,
+)
+from tflsplit.errors import ClusterError, PlanError
+from tflsplit.lower import lower
+from tflsplit.plan.cost import (
+    Measurement,
+    Work,
+    calibrate,
+    calibration_toml,
+    fit_device,
+    predict,
+    step_cost,
+    work_of,
+)
+from tflsplit.plan.cost.calibrate import relative_errors
+from tflsplit.plan.layout import lay_out
+from tflsplit.plan.transfers import schedule
+from tflsplit.tflite import write_model
+
+GRAPH = two_convolutions()
+FIRST, SECOND = GRAPH.nodes
+CYCLES = Cycles(4, 3, 10, 5, 50, 2)
+DEVICE = Device("test", "", 65536, 65536, 65536, 100_000_000, CYCLES)
+SLOW = replace(DEVICE, clock_hz=50_000_000)
+PAIR = Cluster((DEVICE, SLOW), Topology.LINE, LinkSpec(step_overhead_us=20), LinkSpec())
+# int8[1, 8, 4, 3] -- 3x3 to 6 channels -- 3x3 to 4 channels; a row of the first: 4 * 6 * 27 MACs
+FIRST_ROW = 4 * 6 * 27 * 4 * 0.01  # us on DEVICE
+SECOND_ROW = 4 * 4 * 54 * 4 * 0.01
+
+
+def test_rows_on_a_fast_and_a_slow_device():
+    plan = plan_of(2, rows(FIRST, 0, 5, 8), rows(SECOND, 0, 5, 8))
+    result = predict(GRAPH, plan, PAIR)
+    # First layer: 5 rows on the fast one, 3 rows at twice the time on the slow one, which is last.
+    # Then each gets one row of 4 * 6 = 24 bytes from the other: frames of 28 + 24 + 3 = 55 bytes
+    # and a GRANT of 31 each way, 86 on the busiest wire, a GRANT before: 20 + (86 + 31) * 5/3 us.
+    halo = 20 + (55 + 31 + 31) * 5 / 3
+    assert result.steps[1].exchange_us == pytest.approx(halo)
+    meet = max(5 * FIRST_ROW, 2 * 3 * FIRST_ROW)
+    assert meet == 2 * 3 * FIRST_ROW
+    assert result.graph_us == pytest.approx(meet + halo + 6 * SECOND_ROW)
+    assert result.compute_us == pytest.approx(
+        (5 * (FIRST_ROW + SECOND_ROW), 6 * (FIRST_ROW + SECOND_ROW))
+    )
+    assert result.send_us == pytest.approx((halo, halo))
+    assert result.wait_us == pytest.approx((FIRST_ROW, 0.0))
+    assert result.payload_bytes == 2 * 24
+    assert result.bytes_per_link == {(0, 1): 86, (1, 0): 86}
+
+
+def test_input_and_output():
+    plan = plan_of(2, rows(FIRST, 0, 4, 8), rows(SECOND, 0, 4, 8))
+    result = predict(GRAPH, plan, PAIR)
+    # Each rank reads 5 rows of 4 * 3 = 12 bytes: 60; 28 + 60 + 3 = 91 on the wire.  Host -> 0
+    # carries both, no ACK; rank 1's GRANT takes two hops; a further hop of 91.
+    assert result.input_us == pytest.approx((91 + 91 + 2 * 31 + 91) * 5 / 3 + 20)
+    # 4 rows of 16 bytes from each: 64, 28 + 64 + 3 = 95; the same way back.
+    assert result.output_us == pytest.approx((95 + 95 + 2 * 31 + 95) * 5 / 3 + 20)
+    assert result.latency_us == result.input_us + result.graph_us + result.output_us
+
+
+def test_partial_sums():
+    plan = plan_of(2, out_channels(FIRST, 0, 3, 6), in_channels(SECOND, (0, 3, 6), (0, 2, 4)))
+    result = predict(GRAPH, plan, PAIR)
+    # 8 rows of half the channels; partial sums of half the inputs; nothing moves in between.
+    partial = 8 * (FIRST_ROW + SECOND_ROW) / 2 * 2  # on the slow one
+    # Each gives the other 8 * 4 * 2 int32 sums: 256 bytes, 28 + 256 = 284, + 1 + 3 = 288.
+    exchange = 20 + (288 + 31 + 31) * 5 / 3
+    # Each requantizes 64 values at 50 cycles, the slow one at 0.02 us a cycle.
+    assert result.graph_us == pytest.approx(partial + exchange + 64 * 50 * 0.02)
+    assert result.steps[0].exchange_us == 0.0
+
+
+def test_sums_in_tiles_cost_an_exchange_each():
+    split = replace(in_channels(SECOND, (0, 3, 6), (0, 2, 4)), sum_tiles=4)
+    plan = plan_of(2, out_channels(FIRST, 0, 3, 6), split)
+    result = predict(GRAPH, plan, PAIR)
+    # 2 rows a tile: 64 bytes, 28 + 64 + 3 = 95.
+    assert result.steps[1].exchange_us == pytest.approx(4 * (20 + (95 + 31 + 31) * 5 / 3))
+    macs = 8 * (FIRST_ROW + SECOND_ROW)  # half of both, at half the clock
+    assert result.compute_us[1] == pytest.approx(macs + 64 * 50 * 0.02)
+
+
+def test_one_device_only_computes():
+    plan = plan_of(1, whole(FIRST, 0), whole(SECOND, 0))
+    result = predict(GRAPH, plan, default_cluster(1))
+    # 3.4 cycles per MAC at 600 MHz.
+    macs = 8 * 4 * (6 * 27 + 4 * 54)
+    assert result.graph_us == pytest.approx(macs * 3.4 / 600)
+    assert result.bytes_per_link == {}
+
+
+def test_the_parts_add_up():
+    plan = plan_of(2, rows(FIRST, 0, 5, 8), whole(SECOND, 1))
+    result = predict(GRAPH, plan, PAIR)
+    ends = [
+        c + s + w for c, s, w in zip(result.compute_us, result.send_us, result.wait_us, strict=True)
+    ]
+    assert max(ends) == pytest.approx(result.graph_us)
+    movements = schedule(lay_out(GRAPH, plan))
+    cost = step_cost(PAIR, list(movements.transfers()))
+    assert dict(result.bytes_per_link) == dict(cost.bytes_per_link)
+
+
+def test_a_plan_for_another_cluster():
+    plan = plan_of(1, whole(FIRST, 0), whole(SECOND, 0))
+    with pytest.raises(PlanError, match="for 1 devices, the cluster has 2"):
+        predict(GRAPH, plan, PAIR)
+
+
+def test_fit():
+    plan = plan_of(2, rows(FIRST, 0, 4, 8), rows(SECOND, 0, 4, 8))
+    device = lower(GRAPH, plan)[0]
+    size = len(write_model(device.graph))
+    roomy = fit_device(default_cluster(2), 0, device.graph, size)
+    assert roomy.fits
+    assert roomy.weights_room_bytes == 7936 * 1024 - 196608
+    boards = tuple(
+        replace(d, arena_limit_bytes=roomy.arena_bytes) for d in default_cluster(2).devices
+    )
+    exact = replace(default_cluster(2), devices=boards)
+    assert fit_device(exact, 0, device.graph, size).fits
+    boards = tuple(
+        replace(d, arena_limit_bytes=roomy.arena_bytes - 1, weights_limit_bytes=size - 7)
+        for d in boards
+    )
+    short = fit_device(replace(exact, devices=boards), 0, device.graph, size)
+    assert not short.fits
+    assert (short.arena_short_bytes, short.flash_short_bytes) == (1, 7)
+
+
+def runs(cycles: Cycles, clock_hz: int, count: int = 6) -> list[Measurement]:
+    rng = np.random.default_rng(5)
+    made = []
+    for _ in range(count):
+        work = tuple(Work(family, int(rng.integers(1000, 90_000))) for family in Family)
+        made.append(
+            Measurement(work, sum(w.amount * cycles.of(w.family) for w in work) * 1e6 / clock_hz)
+        )
+    return made
+
+
+def test_calibration_finds_what_made_the_times():
+    measured = runs(CYCLES, 100_000_000)
+    found = calibrate(measured, 100_000_000)
+    assert found == pytest.approx({family: CYCLES.of(family) for family in Family})
+    assert relative_errors(measured, 100_000_000, found) == pytest.approx([0.0] * 6, abs=1e-9)
+
+
+def test_calibration_is_pasted_into_a_cluster_file():
+    text = calibration_toml(calibrate(runs(CYCLES, 100_000_000), 100_000_000), "measured\ntoday")
+    assert text.startswith("# measured\n# today\n[device.cycles_per_mac]\n")
+    device = parse_cluster('[[device]]\nboard = "pico"\n' + text).devices[0]
+    assert device.cycles == CYCLES
+
+
+def test_calibration_of_a_whole_graph_in_one_family():
+    # 2 runs of 10,368 and 6,912 pointwise MACs at 3 cycles and 100 MHz.
+    made = [Measurement((Work(Family.POINTWISE, n),), n * 0.03) for n in (10_368, 6_912)]
+    assert calibrate(made, 100_000_000) == pytest.approx({Family.POINTWISE: 3.0})
+
+
+def test_what_calibration_cannot_tell():
+    both = [
+        Measurement((Work(Family.CONV, n), Work(Family.DEPTHWISE, 2 * n)), 9.0) for n in (100, 200)
+    ]
+    with pytest.raises(ClusterError, match="do not tell conv, depthwise apart"):
+        calibrate(both, 100_000_000)
+    with pytest.raises(ClusterError, match="took time"):
+        calibrate([], 100_000_000)
+    odd = [
+        Measurement((Work(Family.CONV, 100),), 10.0),
+        Measurement((Work(Family.CONV, 100), Work(Family.DEPTHWISE, 100)), 5.0),
+    ]
+    with pytest.raises(ClusterError, match="contradict"):
+        calibrate(odd, 100_000_000)
+
+
+def test_work_of_a_graph_calibrates_it():
+    work = tuple(w for n in GRAPH.nodes for w in work_of(n))
+    assert {w.family for w in work} == {Family.CONV}
+    assert sum(w.amount for w in work) == 8 * 4 * (6 * 27 + 4 * 54)

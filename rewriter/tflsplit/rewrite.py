@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tflsplit.bundle import write_bundle
+from tflsplit.bundle.folder import ExtraFiles
 from tflsplit.bundle.plan_json import Json
 from tflsplit.check import check_devices
 from tflsplit.devices import DeviceGraph
@@ -64,9 +65,11 @@ def rewrite(
     wishes: Wishes,
     force: bool = False,
     progress: Progress = lambda stage: None,
+    extra: ExtraFiles | None = None,
 ) -> Json:
     """Rewrite the model at ``model_path`` into ``folder``; returns the document of plan.json.
 
+    extra: makes further files of the folder (``write_bundle``).
     Raises as ``split_model`` and ``write_bundle`` do; nothing is written unless all went well.
     """
     try:
@@ -81,7 +84,7 @@ def rewrite(
     arenas = [measured_arena(device.graph) for device in split.devices]
     progress("writing")
     return write_bundle(
-        folder, model, model_path.stem, split.whole, split.plan, split.devices, arenas, force
+        folder, model, model_path.stem, split.whole, split.plan, split.devices, arenas, force, extra
     )
 
 

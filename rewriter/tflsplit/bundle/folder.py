@@ -8,7 +8,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +21,8 @@ from tflsplit.memory.arena import ArenaEstimate
 from tflsplit.memory.twin import ArenaMeasurement
 from tflsplit.plan.spec import Plan
 from tflsplit.tflite import read_model, write_model
+
+ExtraFiles = Callable[[Json, Sequence[DeviceGraph]], Mapping[str, bytes]]
 
 METADATA = "tflsplit"
 PLAN = "plan.json"
@@ -51,12 +53,14 @@ def write_bundle(
     devices: Sequence[DeviceGraph],
     arenas: Sequence[tuple[ArenaEstimate, ArenaMeasurement | None]],
     force: bool = False,
+    extra: ExtraFiles | None = None,
 ) -> Json:
     """Write everything to a new folder beside ``folder``, then put it in its place.
 
     model: the unsplit model's file.
     whole: the graph that was split (the model after its passes).
     force: replace ``folder`` whatever it holds; without it, only an earlier output is replaced.
+    extra: further files, by their path below ``folder``, made from plan.json and the devices.
     Returns the document of plan.json.  Raises PlanError if ``folder`` may not be replaced; after
     any error it is what it was.
     """
@@ -69,12 +73,14 @@ def write_bundle(
         "fingerprint": fingerprint,
     }
     files = [
-        write_model(_marked(device.graph, device.rank, plan.world_size, fingerprint))
+        write_model(marked(device.graph, device.rank, plan.world_size, fingerprint))
         for device in devices
     ]
     document = plan_json.plan_document(whole, plan, devices, arenas, [*map(len, files)], identity)
     content = {MODEL: model, PLAN: plan_json.dump(document).encode()}
     content |= {f"node{d.rank}.tflite": file for d, file in zip(devices, files, strict=True)}
+    if extra is not None:
+        content |= extra(document, devices)
     try:
         _write(folder, content)
     except OSError as error:
@@ -88,6 +94,7 @@ def _write(folder: Path, content: Mapping[str, bytes]) -> None:
     try:
         fresh.chmod(0o755)
         for name, file in content.items():
+            (fresh / name).parent.mkdir(parents=True, exist_ok=True)
             (fresh / name).write_bytes(file)
         _replace(folder, fresh)
     finally:
@@ -131,15 +138,19 @@ def _replace(folder: Path, fresh: Path) -> None:
         shutil.rmtree(aside, ignore_errors=True)
 
 
-def _marked(graph: Graph, rank: int, world_size: int, fingerprint: str) -> Graph:
+def mark_of(rank: int, world_size: int, fingerprint: str) -> str:
+    """The contents of the metadata ``tflsplit`` of a device graph's file."""
+    return f"{plan_json.FORMAT} {plan_json.VERSION} {fingerprint} {rank}/{world_size}"
+
+
+def marked(graph: Graph, rank: int, world_size: int, fingerprint: str) -> Graph:
     """The graph with the metadata by which a device knows its plan."""
-    mark = f"{plan_json.FORMAT} {plan_json.VERSION} {fingerprint} {rank}/{world_size}"
     return Graph(
         graph.name,
         graph.inputs,
         graph.outputs,
         graph.nodes,
-        {**graph.metadata, METADATA: mark.encode()},
+        {**graph.metadata, METADATA: mark_of(rank, world_size, fingerprint).encode()},
         graph.file_extra,
     )
 

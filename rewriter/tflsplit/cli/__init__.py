@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The command line: ``tflsplit rewrite | run | verify | inspect``."""
+"""The command line: ``tflsplit rewrite | run | verify | inspect | firmware``."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ import sys
 from collections.abc import Sequence
 
 from tflsplit import __version__
-from tflsplit.cli import inspect, rewrite, run, verify
+from tflsplit.cli import firmware, inspect, rewrite, run, verify
+from tflsplit.cli.console import write_any_terminal
 from tflsplit.errors import UserError
 
-COMMANDS = (rewrite, run, verify, inspect)
+COMMANDS = (rewrite, run, verify, inspect, firmware)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -35,6 +36,7 @@ def parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit code: 0, 1 where a verification fails, 2 for bad input."""
+    write_any_terminal()
     arguments = parser().parse_args(argv)
     try:
         code: int = arguments.main(arguments)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import sys
 from collections.abc import Iterator, Sequence
@@ -12,15 +13,22 @@ from typing import Any, TypeAlias
 
 from rich import box
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 """What a command's ``add_parser`` adds itself to."""
 
 # A pipe has no width of its own: room for whole lines, so that other programs can cut them.
-STDOUT = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
-STDERR = Console(stderr=True, highlight=False)
+# No markup anywhere: names of tensors and folders may hold brackets.
+STDOUT = Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else 160)
+STDERR = Console(stderr=True, highlight=False, markup=False)
+
+
+def write_any_terminal() -> None:
+    """Let a terminal or pipe that knows no Unicode get ``?`` instead of an error."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
 
 
 def print_json(document: Any) -> None:
@@ -58,7 +66,7 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> 
             min_width=0 if left else max(map(len, [column, *(row[index] for row in rows)])),
         )
     for row in rows:
-        result.add_row(*(escape(cell) for cell in row))
+        result.add_row(*row)
     STDOUT.print(result)
 
 

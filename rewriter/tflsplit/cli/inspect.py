@@ -124,4 +124,4 @@ def _print(document: dict[str, Any], name: str) -> None:
         f"{kib(document['peak_live_bytes'])} of live activations at the peak\n{operators}"
     )
     if document["refusal"]:
-        STDOUT.print(f"cannot be rewritten: {document['refusal']}", soft_wrap=True, markup=False)
+        STDOUT.print(f"cannot be rewritten: {document['refusal']}", soft_wrap=True)

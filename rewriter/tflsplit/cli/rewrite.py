@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tflsplit.bundle.plan_json import Json
 from tflsplit.cli.console import STDOUT, Commands, kib, millions, print_json, progress, table
+from tflsplit.cli.firmware import FirmwareOfRewrite, add_options
 from tflsplit.errors import PlanError
 from tflsplit.plan.spec import Way, parse_shares
 from tflsplit.plan.wishes import RUN_WAYS, Wishes
@@ -61,6 +62,7 @@ def add_parser(commands: Commands) -> argparse.ArgumentParser:
         help="TFLSPLIT_SEND and TFLSPLIT_RECV are the only custom operators",
     )
     command.add_argument("--force", action="store_true", help="replace DIR whatever it holds")
+    add_options(command)
     return command
 
 
@@ -75,12 +77,15 @@ def main(arguments: argparse.Namespace) -> int:
         weights_limit=_fraction(arguments.weights_limit),
     )
     folder = arguments.output or Path("build") / arguments.model.stem
+    firmware = FirmwareOfRewrite(folder, arguments)
     with progress("reading") as stage:
-        document = rewrite(arguments.model, folder, wishes, arguments.force, stage)
+        document = rewrite(arguments.model, folder, wishes, arguments.force, stage, firmware)
+    chosen = firmware.choose()
     if arguments.json:
         print_json(document)
     else:
         _print(document, folder)
+        STDOUT.print(chosen, soft_wrap=True)
     return 0
 
 

@@ -68,9 +68,9 @@ def _document(verdict: Verdict, fingerprint: str) -> dict[str, Any]:
 
 def _print(verdict: Verdict, world_size: int) -> None:
     for problem in verdict.problems:
-        STDOUT.print(f"FAILED: {problem}", soft_wrap=True, markup=False)
+        STDOUT.print(f"FAILED: {problem}", soft_wrap=True)
     if verdict.mismatch is not None:
-        STDOUT.print(f"FAILED: {verdict.mismatch}", soft_wrap=True, markup=False)
+        STDOUT.print(f"FAILED: {verdict.mismatch}", soft_wrap=True)
     if verdict.passed:
         STDOUT.print(
             f"the same bits: {world_size} devices and the unsplit model on {verdict.engine}, "

@@ -48,10 +48,10 @@ int32_t elements(const api::EvalTensor* tensor);
 
 inline const api::EvalTensor* input(const api::Context* context, const api::OpNode* node,
                                     int index) {
-  return ::tflite::micro::GetEvalInput(context, node, index);
+  return api::GetEvalInput(context, node, index);
 }
 inline api::EvalTensor* output(const api::Context* context, const api::OpNode* node, int index) {
-  return ::tflite::micro::GetEvalOutput(context, node, index);
+  return api::GetEvalOutput(context, node, index);
 }
 // Null for an operand that is left out.
 const api::EvalTensor* optional_input(const api::Context* context, const api::OpNode* node,

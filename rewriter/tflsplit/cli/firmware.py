@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``tflsplit firmware DIR``, and the firmware options of ``tflsplit rewrite``."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from tflsplit.bundle.plan_json import Json
+from tflsplit.cli.console import STDOUT, kib, print_json, table
+from tflsplit.devices import DeviceGraph
+from tflsplit.errors import UserError
+from tflsplit.firmware import BOARDS, FirmwareOptions, all_files, choose_nodes, write_firmware
+from tflsplit.firmware.options import DEFAULT_BOARD, DEFAULT_MARGIN_BYTES, TFLM_DIR_VARIABLE
+from tflsplit.firmware.project import NODES
+from tflsplit.memory.arena import KERNEL_FLAVOURS
+from tflsplit.wire.topology import Topology
+
+
+def add_options(command: argparse.ArgumentParser) -> None:
+    """The options that say how devices are built and wired."""
+    group = command.add_argument_group("firmware")
+    group.add_argument(
+        "--board",
+        metavar="NAME[,NAME…]",
+        help=f"one board for all devices, or one for each (teensy41): {', '.join(BOARDS)}",
+    )
+    group.add_argument(
+        "--topology",
+        choices=[t.value for t in Topology if t is not Topology.BUS],
+        default=Topology.RING.value,
+        help="how the devices are wired (ring)",
+    )
+    group.add_argument(
+        "--gateway", type=int, default=0, metavar="RANK", help="the rank wired to this computer (0)"
+    )
+    group.add_argument("--mtu", type=int, default=512, metavar="BYTES", help="largest frame (512)")
+    group.add_argument(
+        "--baud", type=int, metavar="RATE", help="of the links (the slowest board's own)"
+    )
+    group.add_argument(
+        "--arena-margin",
+        type=int,
+        default=DEFAULT_MARGIN_BYTES,
+        metavar="BYTES",
+        help=f"added to the arena that TFLM needs ({DEFAULT_MARGIN_BYTES})",
+    )
+    group.add_argument(
+        "--kernels",
+        choices=KERNEL_FLAVOURS,
+        help="TFLM's kernels on the devices (those of the TFLM tree, or room for either)",
+    )
+    group.add_argument(
+        "--tflm-dir",
+        type=Path,
+        metavar="DIR",
+        help="a local TFLM tree, made by its create_tflm_tree.py, that every build is to use "
+        f"(without it: {TFLM_DIR_VARIABLE}, or the registry's TFLM)",
+    )
+
+
+class FirmwareOfRewrite:
+    """Makes the firmware part of the folder that ``tflsplit rewrite`` writes.
+
+    Where nothing was asked of the firmware, a plan that no firmware can run (more devices than a
+    host can address, an operator that TFLM lacks) is still written; ``problem`` says what is not.
+    """
+
+    def __init__(self, folder: Path, arguments: argparse.Namespace) -> None:
+        self._folder = folder
+        self._options = options_of(arguments)
+        self._asked = arguments.board is not None or self._options != FirmwareOptions()
+        self.problem = ""
+
+    def __call__(self, document: Json, devices: Sequence[DeviceGraph]) -> Mapping[str, bytes]:
+        """The files; UserError if they cannot be made and were asked for."""
+        try:
+            return all_files(self._folder, document, devices, self._options)
+        except UserError as error:
+            if self._asked:
+                raise
+            self.problem = str(error)
+            return {}
+
+    def choose(self) -> str:
+        """Let `pio run` build this folder; what to tell the user."""
+        if self.problem:
+            return f"no firmware: {self.problem}"
+        chosen = choose_nodes(self._folder)
+        if chosen is None:
+            return f"firmware: name {self._folder / NODES} in platformio.ini's extra_configs"
+        return "firmware: pio run -e node0"
+
+
+def options_of(arguments: argparse.Namespace) -> FirmwareOptions:
+    """The options of a command line; ClusterError for one that cannot be."""
+    given = {} if arguments.tflm_dir is None else {"tflm_dir": arguments.tflm_dir}
+    return FirmwareOptions(
+        boards=tuple((arguments.board or DEFAULT_BOARD).split(",")),
+        topology=Topology(arguments.topology),
+        gateway=arguments.gateway,
+        mtu_bytes=arguments.mtu,
+        baud=arguments.baud,
+        arena_margin_bytes=arguments.arena_margin,
+        kernels=arguments.kernels,
+        name_tflm_dir=arguments.tflm_dir is not None,
+        **given,
+    )
+
+
+def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
+    """The command's options."""
+    command = commands.add_parser(
+        "firmware",
+        help="generate the devices' firmware again, for other boards or wires",
+        description="Generate the firmware sources of an output folder, and make node0, node1, … of "
+        "`pio run` those of this folder. `tflsplit rewrite` does this already; use this command to "
+        "change boards or wiring, or to choose among several output folders.",
+    )
+    command.add_argument("folder", type=Path, metavar="DIR", help="what `tflsplit rewrite` wrote")
+    add_options(command)
+    return command
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """Run the command."""
+    document = write_firmware(arguments.folder, options_of(arguments))
+    if arguments.json:
+        print_json(document)
+    else:
+        print_firmware(document)
+    return 0
+
+
+def print_firmware(document: Json) -> None:
+    """A table of devices, and what to type next."""
+    rows = [
+        [
+            str(device["rank"]),
+            device["board"],
+            kib(device["model_bytes"]),
+            kib(device["arena_bytes"]),
+            " ".join(_link(link, document["world_size"]) for link in device["links"]),
+        ]
+        for device in document["devices"]
+    ]
+    title = f"firmware: {document['topology']}, host at rank {document['gateway']}"
+    table(title, ["rank", "<board", "model", "arena", "<links port>rank"], rows)
+    STDOUT.print("build: pio run -e node0", soft_wrap=True)
+
+
+def _link(link: Json, world_size: int) -> str:
+    port = "usb" if link["port"] < 0 else str(link["port"])
+    return f"{port}>{'host' if link['peer'] == world_size else link['peer']}"

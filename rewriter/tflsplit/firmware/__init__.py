@@ -1,0 +1,21 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Firmware of a device set: generated sources, and PlatformIO environments node0, node1, …"""
+
+from tflsplit.firmware.boards import BOARDS, Board, board_named
+from tflsplit.firmware.generate import FORMAT, VERSION, firmware_files
+from tflsplit.firmware.options import FirmwareOptions
+from tflsplit.firmware.project import all_files, choose_nodes, project_root, write_firmware
+
+__all__ = [
+    "BOARDS",
+    "FORMAT",
+    "VERSION",
+    "Board",
+    "FirmwareOptions",
+    "all_files",
+    "board_named",
+    "choose_nodes",
+    "firmware_files",
+    "project_root",
+    "write_firmware",
+]

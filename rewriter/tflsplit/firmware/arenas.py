@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The arena of a device on its board."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tflsplit.firmware.boards import Board
+from tflsplit.firmware.options import FirmwareOptions
+from tflsplit.ir import Graph
+from tflsplit.memory.abi import align_up
+from tflsplit.memory.arena import predict_arena
+from tflsplit.memory.demand import Kernels
+
+_ALIGNMENT_BYTES = 16
+_CMSIS_NN_HEADER = Path("third_party/cmsis_nn/Include/arm_nnfunctions.h")
+
+
+def kernels_of(board: Board, options: FirmwareOptions) -> tuple[Kernels, ...]:
+    """TFLM's kernels that the board may get; both kinds where that is decided later."""
+    if options.kernels is not None:
+        return (options.kernels,)
+    if not board.cmsis_nn:
+        return ("reference",)
+    if options.tflm_dir is None:
+        return ("reference", "cmsis_nn")
+    has_cmsis_nn = (options.tflm_dir / _CMSIS_NN_HEADER).is_file()
+    return ("cmsis_nn",) if has_cmsis_nn else ("reference",)
+
+
+def required_arena_bytes(graph: Graph, board: Board, options: FirmwareOptions) -> int:
+    """The smallest arena with which the graph starts, without the margin (docs/arena.md)."""
+    flavours = kernels_of(board, options)
+    return max(predict_arena(graph, board.abi, kernels).required_bytes for kernels in flavours)
+
+
+def arena_bytes(required_bytes: int, options: FirmwareOptions) -> int:
+    """What the firmware sets aside."""
+    return align_up(required_bytes + options.arena_margin_bytes, _ALIGNMENT_BYTES)

@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the generated firmware has to know about a board; the rest is in platformio.ini.
+
+What a board can do (clock, RAM, links) is in ``tflsplit.cluster``; here is where its linker script
+wants large constants, which structs TFLM's arena has there, and how its sections are called.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from tflsplit.errors import ClusterError
+from tflsplit.memory.abi import CORTEX_M, ESP32, Abi
+
+_HOST = Abi("host", pointer_bytes=8, enum_bytes=4)
+REGISTRY_TFLM = "spaziochirale/Chirale_TensorFLowLite@2.0.0"
+"""TFLM as PlatformIO's registry has it for Arduino cores."""
+
+
+@dataclass(frozen=True)
+class Board:
+    """One board.
+
+    section: of platformio.ini, ``[board:<section>]``.
+    abi: layout of TFLM's structs.
+    is_emulated: runs on this computer: no serial rate, and slower than any kernel's estimate.
+    cmsis_nn: whether TFLM's CMSIS-NN kernels are for it, when the tree has them.
+    model_section: where the linker script keeps constants in flash.
+    large_model_section: the same for models that the flash does not hold (emulated boards).
+    flash_bytes: beyond which ``large_model_section`` is taken.
+    baud: default rate of the links to the neighbours; None where there is none.
+    """
+
+    name: str
+    section: str
+    abi: Abi = CORTEX_M
+    is_emulated: bool = False
+    cmsis_nn: bool = True
+    model_section: str = ".rodata.tflsplit_model"
+    large_model_section: str = ""
+    flash_bytes: int = 0
+    baud: int | None = 1_000_000
+
+
+def _mps2(name: str, flash_bytes: int) -> Board:
+    return Board(
+        name,
+        name,
+        is_emulated=True,
+        large_model_section=".model",
+        flash_bytes=flash_bytes,
+        baud=None,
+    )
+
+
+_MB = 1 << 20
+_ALL = (
+    # Teensy copies .rodata into RAM at start; .progmem stays in flash.
+    Board("teensy41", "teensy41", model_section=".progmem.tflsplit_model", baud=6_000_000),
+    Board("nucleo_h743zi", "nucleo_h743zi", baud=6_000_000),
+    Board("pico", "pico", cmsis_nn=False, baud=3_000_000),
+    Board("esp32-s3-devkitc-1", "esp32s3", abi=ESP32, cmsis_nn=False, baud=3_000_000),
+    Board("nano33ble", "nano33ble", baud=1_000_000),
+    # Room for the program beside the model.
+    _mps2("mps2_an386", 3 * _MB),
+    _mps2("mps2_an500", 3 * _MB),
+    _mps2("mps2_an505", 3 * _MB),
+    _mps2("mps3_an547", 1 * _MB),
+    Board("host", "host", abi=_HOST, is_emulated=True, cmsis_nn=False, baud=None),
+)
+BOARDS: Mapping[str, Board] = MappingProxyType({board.name: board for board in _ALL})
+
+
+def board_named(name: str) -> Board:
+    """A board by the name that ``--board`` takes; ClusterError names those that exist."""
+    if name not in BOARDS:
+        raise ClusterError(f"unknown board {name!r}; known are {', '.join(BOARDS)}")
+    return BOARDS[name]

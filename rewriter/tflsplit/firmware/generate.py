@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: Apache-2.0
+"""All generated files of a device set, as contents: nothing is written here."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from tflsplit.bundle.folder import marked, mark_of
+from tflsplit.bundle.plan_json import Json
+from tflsplit.devices import DeviceGraph
+from tflsplit.errors import ClusterError
+from tflsplit.firmware.arenas import arena_bytes, required_arena_bytes
+from tflsplit.firmware.boards import Board, board_named
+from tflsplit.firmware.model import flash_model
+from tflsplit.firmware.options import FirmwareOptions
+from tflsplit.firmware.resolver import resolver_calls
+from tflsplit.firmware.slots import Slots, slots_of
+from tflsplit.firmware.sources import DeviceSources, source_files
+from tflsplit.firmware.timing import LinkTiming, timing_of
+from tflsplit.firmware.wiring import WiredLink, wire_links
+from tflsplit.wire import custom_ops as wire
+from tflsplit.wire.control import INPUT_CHANNEL, MAX_OPERANDS
+
+FORMAT = "tflsplit-firmware"
+VERSION = 1
+DOCUMENT = "firmware.json"
+FOLDER = "firmware"
+
+
+def firmware_files(
+    document: Json, devices: Sequence[DeviceGraph], options: FirmwareOptions
+) -> dict[str, bytes]:
+    """Path below the output folder -> contents: ``firmware.json``, ``firmware/node0/…``, ….
+
+    document: plan.json.
+    Raises ClusterError if boards and plan do not fit each other, UnsupportedOpError for an operator
+    that the firmware does not have.
+    """
+    sources = device_sources(document, devices, options)
+    files = {DOCUMENT: (json.dumps(_document(sources, options), indent=1) + "\n").encode()}
+    for device in sources:
+        for name, contents in source_files(device).items():
+            files[f"{folder_of(device.rank)}/{name}"] = contents
+    return files
+
+
+def folder_of(rank: int) -> str:
+    """The folder with a rank's sources, below the output folder."""
+    return f"{FOLDER}/node{rank}"
+
+
+def device_sources(
+    document: Json, devices: Sequence[DeviceGraph], options: FirmwareOptions
+) -> tuple[DeviceSources, ...]:
+    """By rank."""
+    _check_channels(devices)
+    boards = [board_named(name) for name in options.boards_of(len(devices))]
+    links = wire_links(options.topology, len(devices), options.gateway)
+    baud = link_baud(boards, options)
+    timing = _timing(boards, baud, options)
+    return tuple(
+        _device(document, *each, baud, timing, options)
+        for each in zip(devices, boards, links, slots_of(devices), strict=True)
+    )
+
+
+def link_baud(boards: Sequence[Board], options: FirmwareOptions) -> int | None:
+    """What all serial links run at: the slowest board's rate; None if there are none."""
+    rates = [board.baud for board in boards if board.baud is not None]
+    return (options.baud or min(rates)) if rates else None
+
+
+def _timing(boards: Sequence[Board], baud: int | None, options: FirmwareOptions) -> LinkTiming:
+    timing = timing_of(options.mtu_bytes, baud, any(board.is_emulated for board in boards))
+    if options.timeout_ms is None:
+        return timing
+    return LinkTiming(**{**vars(timing), "timeout_ms": options.timeout_ms})
+
+
+def _device(
+    document: Json,
+    device: DeviceGraph,
+    board: Board,
+    links: tuple[WiredLink, ...],
+    slots: Slots,
+    baud: int | None,
+    timing: LinkTiming,
+    options: FirmwareOptions,
+) -> DeviceSources:
+    rank, world_size = device.rank, int(document["world_size"])
+    fingerprint = str(document["fingerprint"])
+    required = required_arena_bytes(device.graph, board, options)
+    return DeviceSources(
+        rank=rank,
+        world_size=world_size,
+        fingerprint=fingerprint,
+        mark=mark_of(rank, world_size, fingerprint),
+        board=board,
+        mtu_bytes=options.mtu_bytes,
+        baud=baud,
+        arena_bytes=arena_bytes(required, options),
+        required_arena_bytes=required,
+        links=links,
+        slots=slots,
+        timing=timing,
+        calls=resolver_calls(device.graph),
+        model=flash_model(marked(device.graph, rank, world_size, fingerprint)),
+    )
+
+
+def _check_channels(devices: Sequence[DeviceGraph]) -> None:
+    """The host's channels are above those of the plan (docs/cluster_protocol.md)."""
+    for device in devices:
+        graph = device.graph
+        channels = [n.attrs.integer("channel") for n in graph.nodes if n.op == wire.SEND]
+        if max(channels, default=0) >= INPUT_CHANNEL:
+            raise ClusterError(
+                f"the plan uses channel {max(channels)}, but those from {INPUT_CHANNEL} on belong "
+                "to the host: use fewer devices"
+            )
+        if max(len(graph.inputs), len(graph.outputs)) > MAX_OPERANDS:
+            raise ClusterError(f"rank {device.rank} has more than {MAX_OPERANDS} inputs or outputs")
+
+
+def _document(devices: Sequence[DeviceSources], options: FirmwareOptions) -> dict[str, Any]:
+    first = devices[0]
+    timing = dict(vars(first.timing))
+    timeout_ms = timing.pop("timeout_ms")
+    return {
+        "format": FORMAT,
+        "version": VERSION,
+        "fingerprint": first.fingerprint,
+        "world_size": first.world_size,
+        "node_count": first.world_size + 1,
+        "gateway": options.gateway,
+        "topology": options.topology.value,
+        "mtu_bytes": first.mtu_bytes,
+        "baud": first.baud,
+        "host_baud": devices[options.gateway].baud,
+        "timing": timing,
+        "timeout_ms": timeout_ms,
+        "kernels": options.kernels,
+        "devices": [_device_entry(device) for device in devices],
+    }
+
+
+def _device_entry(device: DeviceSources) -> dict[str, Any]:
+    return {
+        "rank": device.rank,
+        "env": f"node{device.rank}",
+        "board": device.board.name,
+        "folder": folder_of(device.rank),
+        "arena_bytes": device.arena_bytes,
+        "arena_margin_bytes": device.arena_bytes - device.required_arena_bytes,
+        "model_bytes": len(device.model),
+        "links": [{"peer": link.table.peer_rank, "port": link.port} for link in device.links],
+    }

@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a user may wish of the firmware beside the plan."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tflsplit.errors import ClusterError
+from tflsplit.memory.demand import Kernels
+from tflsplit.wire.frames import MAX_MTU_BYTES, MIN_MTU_BYTES
+from tflsplit.wire.topology import Topology
+
+TFLM_DIR_VARIABLE = "TFLSPLIT_TFLM_DIR"
+DEFAULT_BOARD = "teensy41"
+DEFAULT_MARGIN_BYTES = 1024
+
+
+def _tflm_dir_of_environment() -> Path | None:
+    text = os.environ.get(TFLM_DIR_VARIABLE, "")
+    return Path(text) if text else None
+
+
+@dataclass(frozen=True)
+class FirmwareOptions:
+    """How the devices are built and wired.
+
+    boards: one for all devices, or one for each.
+    gateway: the rank that the host computer is wired to.
+    mtu_bytes: the largest frame, a multiple of 4.
+    baud: of the links; None: the slowest board's default.
+    arena_margin_bytes: added to the arena that is predicted.
+    kernels: TFLM's kernels that the arenas are predicted for; None: those of ``tflm_dir``, or the
+        larger arena of both kinds if that is not known.
+    tflm_dir: a local TFLM tree, for the prediction only unless ``name_tflm_dir``.
+    name_tflm_dir: write it into nodes.ini, so that every build uses it.
+    timeout_ms: longest wait of a device for one box; None: by kind of board.
+    """
+
+    boards: tuple[str, ...] = (DEFAULT_BOARD,)
+    topology: Topology = Topology.RING
+    gateway: int = 0
+    mtu_bytes: int = 512
+    baud: int | None = None
+    arena_margin_bytes: int = DEFAULT_MARGIN_BYTES
+    kernels: Kernels | None = None
+    tflm_dir: Path | None = field(default_factory=_tflm_dir_of_environment)
+    name_tflm_dir: bool = False
+    timeout_ms: int | None = None
+
+    def __post_init__(self) -> None:
+        mtu_fits = MIN_MTU_BYTES <= self.mtu_bytes <= MAX_MTU_BYTES and self.mtu_bytes % 4 == 0
+        if not mtu_fits:
+            raise ClusterError(
+                f"an MTU of {self.mtu_bytes} bytes is not a multiple of 4 from "
+                f"{MIN_MTU_BYTES} to {MAX_MTU_BYTES}"
+            )
+        if self.arena_margin_bytes < 0:
+            raise ClusterError(f"an arena margin of {self.arena_margin_bytes} bytes is negative")
+        if self.baud is not None and self.baud < 9600:
+            raise ClusterError(f"{self.baud} baud is too slow for a link; give 9600 or more")
+
+    def boards_of(self, world_size: int) -> tuple[str, ...]:
+        """The board of each rank; ClusterError if there is another number of them."""
+        boards = self.boards * world_size if len(self.boards) == 1 else self.boards
+        if len(boards) != world_size:
+            raise ClusterError(
+                f"{len(boards)} boards are named for {world_size} devices; name one, or one for each"
+            )
+        return boards

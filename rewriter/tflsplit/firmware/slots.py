@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How many transfers a device has under way at once: the sizes of split_core's tables.
+
+Counted from the graphs, not guessed, so that no inference fails for want of a slot
+(``NodeConfig`` in split_core; docs/wire_format.md, "Rendezvous").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tflsplit.devices import DeviceGraph
+from tflsplit.errors import ClusterError
+from tflsplit.ir import Graph, Node, Value
+from tflsplit.ops.custom_options import RecvOptions
+from tflsplit.wire import custom_ops as wire
+
+_MOST = 255
+
+
+@dataclass(frozen=True)
+class Slots:
+    """Of one device.
+
+    send: SENDs posted and perhaps not gone, one for each box of a scatter.
+    recv: boxes of one RECV, or inputs.
+    grant: grants of others that may come before their SEND is posted.
+    """
+
+    send: int
+    recv: int
+    grant: int
+
+
+def slots_of(devices: Sequence[DeviceGraph]) -> tuple[Slots, ...]:
+    """For each rank.  ClusterError if a device would need more than 255 of a kind."""
+    asked = [_most_pieces_by_source(device.graph) for device in devices]
+    result = []
+    for device in devices:
+        graph = device.graph
+        # Each other rank stands in at most one RECV at a time; the host asks for all outputs.
+        grants = sum(pieces.get(device.rank, 0) for pieces in asked) + len(graph.outputs)
+        slots = Slots(
+            send=max(1, most_posted(graph)),
+            recv=max(1, len(graph.inputs), _most_pieces(graph)),
+            grant=max(1, grants),
+        )
+        for kind, count in vars(slots).items():
+            if count > _MOST:
+                raise ClusterError(
+                    f"rank {device.rank} needs {count} {kind} slots; a device has at most {_MOST}: "
+                    "use fewer devices, or another way to split"
+                )
+        result.append(slots)
+    return tuple(result)
+
+
+def most_posted(graph: Graph) -> int:
+    """The most boxes that are posted at one time: until the RECV that lists their tensor."""
+    posted: dict[Value, int] = {}
+    most = 0
+    for node in graph.nodes:
+        if node.op == wire.SEND:
+            posted[node.input(0)] = posted.get(node.input(0), 0) + _boxes_of(node)
+        most = max(most, sum(posted.values()))
+        if node.op == wire.RECV:
+            for value in node.operands:
+                posted.pop(value, None)
+    return max(most, sum(posted.values()) + len(graph.outputs))
+
+
+def _boxes_of(send: Node) -> int:
+    """One for a multicast, one for each rank of a scatter."""
+    dims = len(send.input(0).shape)
+    boxes = send.attrs.integers("boxes") or ()
+    return max(1, len(boxes) // (2 * dims)) if dims else 1
+
+
+def _most_pieces(graph: Graph) -> int:
+    counts = [len(RecvOptions.of(node).pieces) for node in graph.nodes if node.op == wire.RECV]
+    return max(counts, default=0)
+
+
+def _most_pieces_by_source(graph: Graph) -> dict[int, int]:
+    most: dict[int, int] = {}
+    for node in graph.nodes:
+        if node.op != wire.RECV:
+            continue
+        counts: dict[int, int] = {}
+        for source in node.attrs.integers("from") or ():
+            counts[source] = counts.get(source, 0) + 1
+        for source, count in counts.items():
+            most[source] = max(most.get(source, 0), count)
+    return most

@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which port of a board each link of a rank uses (``split_port/port.h``, docs/cluster_protocol.md).
+
+::
+
+    line, ring    port 1 of rank k ── port 0 of rank k + 1      star    port k - 1 of rank 0 ── port 0 of k
+    host          the board's last port, whatever its number
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tflsplit.errors import ClusterError
+from tflsplit.wire.topology import LinkTable, Topology, link_tables
+
+PREVIOUS_PORT = 0
+NEXT_PORT = 1
+HOST_PORT = -1
+
+
+@dataclass(frozen=True)
+class WiredLink:
+    """One link of one rank: where it leads, and the port that it uses."""
+
+    table: LinkTable
+    port: int
+
+
+def wire_links(
+    topology: Topology, world_size: int, gateway: int
+) -> tuple[tuple[WiredLink, ...], ...]:
+    """The links of ranks 0, 1, …; the host's own are left out.
+
+    Raises ClusterError as ``link_tables`` does, and for a bus, which has no ports of its own.
+    """
+    if topology is Topology.BUS:
+        raise ClusterError("no board has a port for a shared bus yet; wire a ring, a line or a star")
+    tables = link_tables(topology, world_size, host_at=gateway)
+    return tuple(
+        tuple(WiredLink(link, _port(topology, world_size, rank, link.peer_rank)) for link in links)
+        for rank, links in enumerate(tables[:world_size])
+    )
+
+
+def _port(topology: Topology, world_size: int, rank: int, peer: int) -> int:
+    if peer == world_size:
+        return HOST_PORT
+    if topology is Topology.STAR:
+        return peer - 1 if rank == 0 else PREVIOUS_PORT
+    is_next = peer == rank + 1 or (peer == 0 and rank == world_size - 1 and world_size > 2)
+    return NEXT_PORT if is_next else PREVIOUS_PORT

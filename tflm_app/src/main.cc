@@ -1,0 +1,9 @@
+// SPDX-License-Identifier: Apache-2.0
+// The firmware of one device. What it is, the generator wrote: tflsplit_device() is in the folder
+// that the environment's custom_node_folder names.
+#include "split_port/port.h"
+#include "split_tflm/run_device.h"
+
+const split_tflm::DeviceDescription& tflsplit_device();
+
+int split_app_main() { return split_tflm::run_device(tflsplit_device()); }

@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Builds TFLM from a local tree as one static library that several environments share.
+
+SCons keeps the state of a build in each environment's own folder, and its cache tells files by
+their path, so neither can share 110 object files between eight devices.  This does: the library
+lies in ``.pio/tflm/<board>-<key>``, and is built again when the tree, the compiler or a flag
+changes.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import shlex
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+MISSING = (
+    "this board needs the sources of TensorFlow Lite for Microcontrollers. Make a tree of them:\n"
+    "  git clone https://github.com/tensorflow/tflite-micro\n"
+    "  cd tflite-micro && python3 tensorflow/lite/micro/tools/project_generation/"
+    "create_tflm_tree.py ../tflm_tree\n"
+    "(with --makefile_options=\"OPTIMIZED_KERNEL_DIR=cmsis_nn TARGET=cortex_m_generic "
+    "TARGET_ARCH=cortex-m7+fp\" for CMSIS-NN),\n"
+    "then set TFLSPLIT_TFLM_DIR, or custom_tflm_dir in platformio.ini, to that folder."
+)
+DEFINES = ["TF_LITE_STATIC_MEMORY", "NDEBUG", "TF_LITE_STRIP_ERROR_STRINGS"]
+# Other targets' files, tests, and kernels for number formats that no int8 network uses.
+LEFT_OUT = (
+    "/cortex_m_generic/", "test_helper", "mock_micro", "fake_micro", "_test.cc", "/signal/",
+    "/debug_log.cc", "/micro_time.cc", "/python/", "/examples/", "/benchmarks/", "_f16.c", "_f32.c",
+)  # fmt: skip
+INCLUDES = (
+    ".", "third_party/flatbuffers/include", "third_party/gemmlowp", "third_party/ruy",
+    "third_party/kissfft",
+)  # fmt: skip
+CMSIS_NN = "third_party/cmsis_nn"
+CMSIS_NN_INCLUDES = (CMSIS_NN, f"{CMSIS_NN}/Include", "third_party/cmsis/CMSIS/Core/Include")
+
+
+class TreeError(Exception):
+    """The folder is no TFLM tree, or does not fit the board."""
+
+
+def check_tree(tree: Path) -> None:
+    """Raises TreeError if ``tree`` is not what create_tflm_tree.py makes."""
+    for needed in ("tensorflow/lite/micro/micro_interpreter.cc", "third_party/flatbuffers/include"):
+        if not (tree / needed).exists():
+            raise TreeError(
+                f"{tree} has no {needed}: it is no tree made by TFLM's create_tflm_tree.py"
+            )
+
+
+def has_cmsis_nn(tree: Path) -> bool:
+    """Whether the tree was made with OPTIMIZED_KERNEL_DIR=cmsis_nn."""
+    return (tree / CMSIS_NN / "Include" / "arm_nnfunctions.h").is_file()
+
+
+def sources(tree: Path) -> list[Path]:
+    """The files to compile, sorted."""
+    folders = [tree / "tensorflow"] + ([tree / CMSIS_NN] if has_cmsis_nn(tree) else [])
+    found = [path for folder in folders for path in folder.rglob("*.c*")]
+    return sorted(
+        path
+        for path in found
+        if path.suffix in (".c", ".cc", ".cpp")
+        and not any(part in path.as_posix() for part in LEFT_OUT)
+    )
+
+
+def add_to(env, tree: Path) -> None:
+    """Lets the program of a SCons environment use the tree: includes, defines and the library."""
+    check_tree(tree)
+    includes = [str(tree / path) for path in INCLUDES]
+    defines = [*DEFINES, "SPLIT_TFLM_PLATFORM"]
+    if has_cmsis_nn(tree):
+        includes += [str(tree / path) for path in CMSIS_NN_INCLUDES]
+        defines += ["CMSIS_NN", "TFLSPLIT_CMSIS_NN"]
+    # As system headers: their warnings are not ours.
+    env.Append(CPPDEFINES=defines, CCFLAGS=[f"-isystem{path}" for path in includes])
+    wanted = {
+        "tree": str(tree.resolve()),
+        "flags": env.GetProjectOption("build_flags", []),
+        "board": env.get("BOARD") or env.subst("$PIOPLATFORM"),
+    }
+    key = hashlib.sha256(json.dumps(wanted, sort_keys=True).encode()).hexdigest()[:12]
+    folder = Path(env.subst("$PROJECT_WORKSPACE_DIR")) / "tflm" / f"{wanted['board']}-{key}"
+
+    def build(target, source, env):
+        return build_library(env, tree, folder)
+
+    library = env.Command(str(folder / "libtflm.a"), [], env.VerboseAction(build, "TFLM for $PIOENV"))
+    env.Precious(library)  # it may be good already, for another environment
+    env.NoClean(library)
+    env.AlwaysBuild(library)
+    env.Append(LIBS=[library])
+
+
+def _flags(env, variable: str) -> list[str]:
+    """Compiler flags as they are when everything is configured; warnings are not ours to fix."""
+    words = shlex.split(env.subst(variable))
+    return [word for word in words if not word.startswith("-W") and word not in ("-g", "-g3")]
+
+
+def _compilers(env) -> dict[str, list[str]]:
+    """Command prefix for each suffix."""
+    common = _flags(env, "$CCFLAGS $CPPFLAGS $_CPPDEFFLAGS")
+    common += ["-w", "-ffunction-sections", "-fdata-sections"]
+    plain = [word for word in common if not word.startswith("-std=")]
+    cxx = [env.subst("$CXX"), "-std=gnu++17", *_no_standard(_flags(env, "$CXXFLAGS")), *plain]
+    c = [env.subst("$CC"), "-std=gnu11", *_no_standard(_flags(env, "$CFLAGS")), *plain]
+    quiet = ["-fno-exceptions", "-fno-rtti", "-fno-threadsafe-statics"]
+    return {".cc": cxx + quiet, ".cpp": cxx + quiet, ".c": c}
+
+
+def _no_standard(words: list[str]) -> list[str]:
+    return [word for word in words if not word.startswith("-std=")]
+
+
+def _stamp(env, compilers: dict[str, list[str]], tree: Path) -> str:
+    """Changes when the library has to be built again."""
+    version = subprocess.run(
+        [env.subst("$CXX"), "--version"], capture_output=True, text=True, env=env["ENV"]
+    ).stdout
+    digest = hashlib.sha256(json.dumps([compilers, version, LEFT_OUT]).encode())
+    for folder, _, names in sorted(os.walk(tree)):
+        for name in sorted(names):
+            status = os.stat(os.path.join(folder, name))
+            digest.update(f"{folder}/{name} {status.st_size} {status.st_mtime_ns}\n".encode())
+    return digest.hexdigest()
+
+
+def build_library(env, tree: Path, folder: Path) -> int:
+    """Builds ``libtflm.a`` in ``folder`` unless it is there and good; returns an exit status.
+
+    Several environments may come here at once: the first builds, the others wait.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    compilers = _compilers(env)
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        stamp = _stamp(env, compilers, tree)
+        stamp_file, library = folder / "stamp", folder / "libtflm.a"
+        if library.is_file() and stamp_file.is_file() and stamp_file.read_text() == stamp:
+            return 0
+        stamp_file.unlink(missing_ok=True)
+        objects = _compile(env, compilers, tree, folder / "objects")
+        if objects is None:
+            return 1
+        library.unlink(missing_ok=True)
+        listing = folder / "objects.txt"  # more names than some command lines take
+        listing.write_text("\n".join(f'"{path}"' for path in objects))
+        archive = [env.subst("$AR"), "rcs", str(library), f"@{listing}"]
+        if subprocess.run(archive, env=env["ENV"]).returncode != 0:
+            return 1
+        stamp_file.write_text(stamp)
+    return 0
+
+
+def _compile(env, compilers, tree: Path, folder: Path) -> list[Path] | None:
+    """Compiles all sources; the objects, or None if one fails."""
+    files = sources(tree)
+    # env's number of jobs is 1 unless asked for; this takes minutes and is worth all cores.
+    jobs = os.cpu_count() or 1
+    print(f"Compiling {len(files)} files of TFLM (once for this board)", flush=True)
+    folder.mkdir(parents=True, exist_ok=True)
+
+    def compile_one(pair: tuple[int, Path]) -> Path | None:
+        number, path = pair
+        target = folder / f"{number:03}_{path.stem}.o"
+        command = [*compilers[path.suffix], "-c", str(path), "-o", str(target)]
+        run = subprocess.run(command, capture_output=True, text=True, env=env["ENV"])
+        if run.returncode != 0:
+            sys.stderr.write(f"{shlex.join(command)}\n{run.stderr}")
+        elif number % 25 == 0:
+            print(f"  {number} of {len(files)}", flush=True)
+        return target if run.returncode == 0 else None
+
+    with ThreadPoolExecutor(jobs) as pool:
+        objects = list(pool.map(compile_one, enumerate(files)))
+    return None if None in objects else objects

@@ -33,7 +33,8 @@ KINDS: dict[str, type[Any]] = {
 
 
 def message_of(row: dict[str, Any]) -> Message:
-    fields = {key: int(v) if key.endswith("_ticks") else v for key, v in row["fields"].items()}
+    fields: dict[str, Any] = {}
+    fields |= {key: int(v) if key.endswith("_ticks") else v for key, v in row["fields"].items()}
     if "counters" in fields:
         fields["counters"] = tuple(fields["counters"])
     message: Message = KINDS[row["kind"]](**fields)

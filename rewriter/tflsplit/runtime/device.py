@@ -53,8 +53,8 @@ class Device:
                 self.values.update(zip(step.outputs, results, strict=True))
             elif isinstance(step, SendStep):
                 self._send(step)
-            elif step.output is not None:
-                yield from self._receive(step, step.output)
+            else:
+                yield from self._receive(step)
 
     @property
     def outputs(self) -> list[Array]:
@@ -68,19 +68,27 @@ class Device:
             self.sent_bytes += data.nbytes
             self.transport.post(options.channel, rank, data)
 
-    def _receive(self, step: RecvStep, output: Value) -> Iterator[None]:
+    def _receive(self, step: RecvStep) -> Iterator[None]:
+        options = step.options
+        if step.output is None:  # what it would wait for is copied when it is posted
+            return
+        result = self._begin_result(step, step.output)
+        for piece in options.pieces:
+            while (payload := self.transport.take(piece.channel, piece.source)) is None:
+                yield
+            self.received_bytes += len(payload)
+            self._place(result, piece.box.relative_to(options.origin), payload, options.add)
+        self.values[step.output] = result
+
+    def _begin_result(self, step: RecvStep, output: Value) -> Array:
+        """The tensor that a RECV assembles, with the local shard in its place."""
         options = step.options
         result = np.zeros(output.shape, output.dtype.numpy)
         if options.local is not None:
             local = options.local.relative_to(options.local_origin)
             target = options.local.relative_to(options.origin)
             result[target.slices] = self.values[step.node.input(0)][local.slices]
-        for piece in options.pieces:
-            while (payload := self.transport.take(piece.channel, piece.source)) is None:
-                yield
-            self.received_bytes += len(payload)
-            self._place(result, piece.box.relative_to(options.origin), payload, options.add)
-        self.values[output] = result
+        return result
 
     @staticmethod
     def _place(result: Array, box: Box, payload: bytes, add: bool) -> None:

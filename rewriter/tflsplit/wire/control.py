@@ -219,9 +219,9 @@ def unpack(payload: bytes) -> Message | None:
         if kind == cls.TYPE and len(payload) == cls.LAYOUT.size:
             fields = cls.LAYOUT.unpack(payload)[2:]
             if cls is LinkReport:
-                return LinkReport(*fields[:6], counters=fields[6:-1], lost_bytes=fields[-1])
-            if cls is Info:
-                return Info(*fields[:-1], board=_text(fields[-1]))
+                fields = (*fields[:6], fields[6:-1], fields[-1])
+            elif cls is Info:
+                fields = (*fields[:-1], _text(fields[-1]))
             return cls(*fields)
     return None
 

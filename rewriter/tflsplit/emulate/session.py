@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whole clusters on this computer, wired, started and connected to their host."""
+
+from __future__ import annotations
+
+import pickle
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from tflsplit.bundle import Bundle
+from tflsplit.emulate.cluster import Cluster, Device
+from tflsplit.emulate.core_library import core_library
+from tflsplit.emulate.core_process import CoreSetup
+from tflsplit.emulate.faults import FaultModel
+from tflsplit.emulate.machines import HOST_BOARD
+from tflsplit.emulate.wiring import HOST, HOST_LINK, Port, Wire
+from tflsplit.firmware.slots import slots_of
+from tflsplit.firmware.wiring import HOST_PORT, wire_links
+from tflsplit.host import Coordinator, FirmwareSetup, SocketStream
+from tflsplit.host.firmware_json import default_setup
+from tflsplit.runtime.engines import engine
+from tflsplit.runtime.local import dense_results
+from tflsplit.wire.timers import Timing
+from tflsplit.wire.topology import Topology
+
+# Processes share few cores: a kernel of a neighbour may hold all of them for a while.
+_CORE_ONLY_TIMING = Timing(peer_timeout_us=20_000_000)
+_PACKAGE_PARENT = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True)
+class Session:
+    """A running cluster and its host."""
+
+    cluster: Cluster
+    coordinator: Coordinator
+    wires: tuple[Wire, ...]
+
+
+def wires_of(setup: FirmwareSetup) -> tuple[Wire, ...]:
+    """The wires that the firmware's link tables expect; the host's is the last.
+
+    Raises ClusterError for a topology or number of devices that the emulator has no links for.
+    """
+    links = wire_links(setup.topology, setup.world_size, setup.gateway)
+    ends: dict[tuple[int, int], int] = {
+        (rank, link.table.peer_rank): link.port
+        for rank, wired in enumerate(links)
+        for link in wired
+        if link.port != HOST_PORT
+    }
+    between = [
+        Wire(Port(a, port), Port(b, ends[b, a])) for (a, b), port in sorted(ends.items()) if a < b
+    ]
+    return (*between, Wire(Port(setup.gateway, HOST_LINK), HOST))
+
+
+@contextmanager
+def core_only(
+    bundle: Bundle,
+    engine_name: str,
+    faults: FaultModel | None = None,
+    seed: int = 0,
+    topology: Topology = Topology.RING,
+) -> Iterator[Session]:
+    """N processes: the firmware's C++ links between them, kernels on this computer's engine.
+
+    faults: on every wire, the host's too.  Raises ClusterError if the links cannot be built.
+    """
+    setup = replace(default_setup(bundle.document), topology=topology, timing=_CORE_ONLY_TIMING)
+    wired = wire_links(setup.topology, setup.world_size, setup.gateway)
+    dense = dense_results(bundle.devices, engine(engine_name)[1])
+    slots = slots_of(bundle.devices)
+    library = core_library()
+    setups = [
+        CoreSetup(part, setup, wired[rank], slots[rank], library, engine_name, dense[rank])
+        for rank, part in enumerate(bundle.devices)
+    ]
+    with tempfile.TemporaryDirectory(prefix="tflsplit-core-") as folder:
+        file = Path(folder, "setup.pickle")
+        file.write_bytes(pickle.dumps(setups))
+        device = Device(_program(Path(folder, "device.py"), file), HOST_BOARD)
+        devices = [device] * setup.world_size
+        with _session(bundle, setup, devices, faults, seed, count_instructions=False) as session:
+            yield session
+
+
+@contextmanager
+def whole_firmware(
+    bundle: Bundle,
+    setup: FirmwareSetup,
+    devices: Sequence[Device],
+    faults: FaultModel | None = None,
+    seed: int = 0,
+    count_instructions: bool = True,
+) -> Iterator[Session]:
+    """Firmware with TFLM inside, on emulated boards or as processes of this computer."""
+    with _session(bundle, setup, devices, faults, seed, count_instructions) as session:
+        yield session
+
+
+@contextmanager
+def _session(
+    bundle: Bundle,
+    setup: FirmwareSetup,
+    devices: Sequence[Device],
+    faults: FaultModel | None,
+    seed: int,
+    count_instructions: bool,
+) -> Iterator[Session]:
+    wires = wires_of(setup)
+    cluster = Cluster(
+        devices, wires, faults=faults, seed=seed, count_instructions=count_instructions
+    )
+    with cluster:
+        stream = SocketStream(cluster.host_sockets[0], "the gateway's socket")
+        with Coordinator(stream, bundle, setup) as coordinator:
+            yield Session(cluster, coordinator, wires)
+
+
+def _program(path: Path, setup_file: Path) -> Path:
+    """A program of this Python that runs one device."""
+    path.write_text(
+        f"#!{sys.executable}\n"
+        f"import sys\nfrom pathlib import Path\nsys.path.insert(0, {str(_PACKAGE_PARENT)!r})\n"
+        f"from tflsplit.emulate.core_process import main\nmain(Path({str(setup_file)!r}))\n"
+    )
+    path.chmod(0o755)
+    return path

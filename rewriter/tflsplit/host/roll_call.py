@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Who is there, and who is not: before each first inference, and after every fault."""
+
+from __future__ import annotations
+
+import time
+
+from tflsplit.errors import LinkError
+from tflsplit.host.firmware_json import FirmwareSetup
+from tflsplit.host.inbox import Inbox
+from tflsplit.wire.control import Ask, DeviceState, Info, LinkReport
+from tflsplit.wire.handshake import ErrorCode, describe
+
+_ANSWER_SECONDS = 1.5
+_LINK_UP = 1
+_REFUSALS = range(ErrorCode.VERSION_MISMATCH, ErrorCode.MTU_MISMATCH + 1)
+
+
+def call_roll(inbox: Inbox, setup: FirmwareSetup, timeout_seconds: float) -> tuple[Info, ...]:
+    """What every device says of itself, once all of them answer and all their links are up.
+
+    Raises LinkError naming the ranks that are missing, silent, broken or of another plan.
+    """
+    deadline = time.monotonic() + timeout_seconds
+    inbox.gateway.open(timeout_seconds)
+    left = max(0.5, deadline - time.monotonic())
+
+    def all_there() -> bool:
+        return len(inbox.infos) == setup.world_size
+
+    # A device that has answered is asked again: its links may have come up since.
+    while not (inbox.ask(Ask.INFO, all_there, min(left, _ANSWER_SECONDS)) and _ready(inbox)):
+        left = deadline - time.monotonic()
+        if left <= 0 or _broken(inbox):
+            raise LinkError(_diagnosis(inbox, setup))
+        inbox.gateway.turn()
+    return tuple(inbox.infos[rank] for rank in inbox.ranks)
+
+
+def _ready(inbox: Inbox) -> bool:
+    return not _broken(inbox) and all(info.links_up for info in inbox.infos.values())
+
+
+def _broken(inbox: Inbox) -> list[int]:
+    return [rank for rank, info in inbox.infos.items() if info.state == DeviceState.BROKEN]
+
+
+def _diagnosis(inbox: Inbox, setup: FirmwareSetup) -> str:
+    broken = _broken(inbox)
+    if broken:
+        inbox.ask(Ask.TEXT, lambda: set(broken) <= set(inbox.texts), _ANSWER_SECONDS, broken)
+        texts = (
+            f"rank {r} refuses to run: {inbox.texts.get(r, 'no reason given')}" for r in broken
+        )
+        return "; ".join(texts)
+    there = set(inbox.infos)
+    if there:
+        inbox.ask(Ask.LINKS, lambda: all(map(inbox.links_of, there)), _ANSWER_SECONDS, there)
+    down = [
+        (rank, link)
+        for (rank, _), link in sorted(inbox.links.items())
+        if link.state != _LINK_UP and link.peer in inbox.ranks
+    ]
+    problems = list(dict.fromkeys(_problem(rank, link, there) for rank, link in down))
+    missing = [rank for rank in inbox.ranks if rank not in there]
+    if not problems:
+        problems = [describe(ErrorCode.PEER_SILENT, rank) for rank in missing]
+    if not problems:
+        problems = ["the links between the devices keep failing: check wires and baud rate"]
+    answers = f"{len(there)} of {setup.world_size} devices answer"
+    return "; ".join(problems) + f" ({answers})"
+
+
+def _problem(rank: int, link: LinkReport, there: set[int]) -> str:
+    """What the link of a device says of the peer at its other end."""
+    if link.code == ErrorCode.RANK_MISMATCH:
+        return f"another rank is wired where rank {link.peer} belongs [seen by rank {rank}]"
+    if link.code in _REFUSALS:
+        return describe(link.code, link.peer, reporter=rank)
+    if link.peer in there:
+        a, b = sorted((rank, link.peer))
+        return f"rank {a} and rank {b} do not hear each other; check the wire between them"
+    return describe(ErrorCode.PEER_SILENT, link.peer, reporter=rank)

@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``tflsplit inspect``: what a model is made of, and how each layer can be split."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from models.tiny import NETWORKS
+from tests.splits import tiny
+from tflsplit.cli import main
+from tflsplit.memory.lifetimes import peak_live_bytes
+from tflsplit.ops import graph_macs, rule_of
+from tflsplit.tflite import write_model
+
+
+def inspected(path: Path, capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
+    assert main(["inspect", str(path), "--json"]) == 0
+    found: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return found
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    (tmp_path / "m.tflite").write_bytes(write_model(tiny("mobilenet")))
+    return tmp_path / "m.tflite"
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_numbers(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    graph, path = tiny(name), tmp_path / "m.tflite"
+    path.write_bytes(write_model(graph))
+    found = inspected(path, capsys)
+    assert found["operators"] == dict(Counter(node.op for node in graph.nodes))
+    assert found["macs"] == graph_macs(graph) == sum(layer["macs"] for layer in found["layers"])
+    assert found["peak_live_bytes"] == peak_live_bytes(graph)
+    assert found["refusal"] is None
+    assert [v["shape"] for v in found["inputs"]] == [list(v.shape) for v in graph.inputs]
+    assert [layer["node"] for layer in found["layers"]] == [node.name for node in graph.nodes]
+
+
+def test_every_way_that_is_listed_can_be_forced(
+    path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    found = inspected(path, capsys)
+    for layer in found["layers"][:3]:
+        assert layer["ways"]
+        for way in layer["ways"]:
+            if ":" in way:
+                continue
+            out = tmp_path / f"{layer['node']}-{way}"
+            force = f"{layer['node']}={way}"
+            assert main(["rewrite", str(path), "-n", "2", "-o", str(out), "--layer", force]) == 0
+            plan = json.loads((out / "plan.json").read_text())
+            (chosen,) = (entry for entry in plan["layers"] if entry["node"] == layer["node"])
+            assert chosen["way"] == way
+
+
+def test_ways_are_those_of_the_rules(path: Path, capsys: pytest.CaptureFixture[str]):
+    for layer, node in zip(inspected(path, capsys)["layers"], tiny("mobilenet").nodes, strict=True):
+        sizes = sorted(factor.size for factor in rule_of(node).factors(node) if factor.size > 1)
+        assert sorted(layer["ways"].values()) == sizes
+
+
+def test_the_table_names_every_layer(path: Path, capsys: pytest.CaptureFixture[str]):
+    assert main(["inspect", str(path)]) == 0
+    text = capsys.readouterr().out
+    assert all(node.name in text for node in tiny("mobilenet").nodes)

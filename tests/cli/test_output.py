@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How the command line behaves between other programs: pipes, JSON, help, encodings."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.bundles import bundle_of
+from tests.splits import needs_tflm, tiny
+from tflsplit import __version__
+from tflsplit.cli import COMMANDS, main, parser
+from tflsplit.tflite import write_model
+
+ROOT = Path(__file__).resolve().parents[2]
+NAMES = [module.__name__.rsplit(".", 1)[1] for module in COMMANDS]
+
+
+def process(*arguments: str, **environment: str) -> subprocess.CompletedProcess[bytes]:
+    """The command in a process of its own, its output in pipes."""
+    return subprocess.run(
+        [sys.executable, "-m", "tflsplit", *arguments],
+        env={**os.environ, "PYTHONPATH": str(ROOT / "rewriter"), **environment},
+        capture_output=True,
+        timeout=120,
+        check=False,
+    )
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    path = tmp_path / "ds_cnn.tflite"
+    path.write_bytes(write_model(tiny("ds_cnn")))
+    return path
+
+
+def control_characters(output: bytes) -> set[str]:
+    return {c for c in output.decode("utf-8") if not c.isprintable() and c != "\n"}
+
+
+@needs_tflm
+def test_nothing_but_text_goes_into_a_pipe(model: Path, tmp_path: Path):
+    """No colours, no spinner, no cursor movements, whatever TERM says."""
+    out = str(tmp_path / "out")
+    for arguments in (
+        ["inspect", str(model)],
+        ["rewrite", str(model), "-n", "2", "-o", out],
+        ["verify", out, "--runs", "1"],
+        ["verify", out, "--runs", "1", "--json"],
+    ):
+        done = process(*arguments, TERM="xterm-256color", COLUMNS="80")
+        assert done.returncode == 0, done.stderr
+        assert control_characters(done.stdout) == set()
+        assert done.stderr == b""
+
+
+def test_errors_in_a_process_have_no_traceback(tmp_path: Path):
+    done = process("verify", str(tmp_path))
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert done.stderr.startswith(b"tflsplit: ")
+    assert b"Traceback" not in done.stderr
+
+
+def test_a_reader_that_goes_away(model: Path):
+    """`tflsplit inspect … | head -1` ends without a word."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "tflsplit", "inspect", str(model), "--json"],
+        env={**os.environ, "PYTHONPATH": str(ROOT / "rewriter")},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as running:
+        assert running.stdout is not None
+        assert running.stderr is not None
+        running.stdout.close()
+        errors = running.stderr.read()
+        assert running.wait(60) != 0
+    assert b"Traceback" not in errors
+
+
+def test_an_ascii_terminal_gets_something_readable(model: Path):
+    done = process("inspect", str(model), PYTHONIOENCODING="ascii")
+    assert done.returncode == 0, done.stderr
+    assert b"CONV_2D" in done.stdout
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_help_names_every_option_and_what_it_does(name: str, capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(SystemExit) as caught:
+        main([name, "--help"])
+    assert caught.value.code == 0
+    text = capsys.readouterr().out
+    assert text.startswith(f"usage: tflsplit {name} ")
+    assert "--json" in text
+    subparsers = parser()._subparsers
+    assert subparsers is not None
+    (choices,) = (a.choices for a in subparsers._group_actions)
+    assert isinstance(choices, dict)
+    for action in choices[name]._actions:
+        assert action.help, f"{action.dest} has no help"
+
+
+def test_help_lists_the_commands(capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    text = capsys.readouterr().out
+    assert {"rewrite", "run", "verify", "inspect"} <= set(NAMES)
+    assert all(name in text for name in NAMES)
+
+
+def test_version(capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(SystemExit) as caught:
+        main(["--version"])
+    assert caught.value.code == 0
+    assert capsys.readouterr().out == f"tflsplit {__version__}\n"
+
+
+def test_json_is_the_only_output(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    out = tmp_path / "out"
+    assert main(["rewrite", str(model), "-n", "2", "-o", str(out), "--json"]) == 0
+    printed = capsys.readouterr()
+    assert json.loads(printed.out) == json.loads((out / "plan.json").read_text())
+    assert printed.err == ""
+
+
+def test_tables_name_layers_with_brackets_as_they_are(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    """Names of tensors may look like the markup of the library that prints tables."""
+    graph = tiny("autoencoder")
+    names = [node.name for node in graph.nodes]
+    try:
+        for index, node in enumerate(graph.nodes):
+            node.name = node.output.name = f"[red]{index}[/]"
+        path = tmp_path / "m.tflite"
+        path.write_bytes(write_model(graph))
+    finally:
+        for node, name in zip(graph.nodes, names, strict=True):
+            node.name = node.output.name = name
+    assert main(["inspect", str(path)]) == 0
+    assert "[red]3[/]" in capsys.readouterr().out
+    assert main(["rewrite", str(path), "-n", "2", "-o", str(tmp_path / "o")]) == 0
+    assert main(["verify", str(tmp_path / "o"), "--runs", "0"]) == 0
+
+
+def test_a_folder_with_brackets_in_its_name(model: Path, capsys: pytest.CaptureFixture[str]):
+    out = model.parent / "[red]out"
+    assert main(["rewrite", str(model), "-n", "2", "-o", str(out)]) == 0
+    assert f"wrote {out}; next:" in capsys.readouterr().out
+
+
+def test_the_default_folder_is_named_after_the_model(
+    model: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.chdir(model.parent)
+    assert main(["rewrite", str(model), "-n", "2"]) == 0
+    assert (model.parent / "build" / "ds_cnn" / "plan.json").is_file()
+    assert "next: tflsplit verify build/ds_cnn" in capsys.readouterr().out
+
+
+@needs_tflm
+def test_verify_says_what_it_compared(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    folder = bundle_of(tmp_path / "out", "temporal", 3)
+    assert main(["verify", str(folder), "--runs", "2"]) == 0
+    text = capsys.readouterr().out
+    assert "the same bits: 3 devices and the unsplit model on tflm, 5 inputs" in text

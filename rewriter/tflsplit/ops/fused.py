@@ -12,13 +12,11 @@ the idea is MCUNetV2's patches and Fused Depthwise Tiling, without their overlap
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import cast
 
-from tflsplit.errors import InternalError, ModelError
-from tflsplit.ir import AttrValue, DType, Graph, Node, Quantization, Value
+from tflsplit.errors import InternalError
+from tflsplit.ir import DType, Graph, Node, Value
 from tflsplit.ops.custom import (
     conv_2d,
     depthwise_conv_2d,
@@ -26,91 +24,23 @@ from tflsplit.ops.custom import (
     partial_conv_2d,
 )
 from tflsplit.ops.custom_check import add_check
-from tflsplit.ops.custom_options import INT8_RANGE, Pads, Pair, WindowOptions, activation_of
+from tflsplit.ops.fused_options import FusedOptions, Stage
 from tflsplit.wire import custom_ops as wire
 
-_Ints = tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class Stage:
-    """A convolution inside the block.
-
-    zero_point, scale: of its result, which is no tensor of the graph.
-    """
-
-    window: WindowOptions
-    activation: Pair
-    zero_point: int
-    scale: float
-
-    def ints(self) -> _Ints:
-        """As stored: stride, dilation, pads, activation, zero point, bits of the float32 scale."""
-        window = self.window
-        (bits,) = struct.unpack("<i", struct.pack("<f", self.scale))
-        return (
-            *window.stride,
-            *window.dilation,
-            *window.pads,
-            *self.activation,
-            self.zero_point,
-            bits,
-        )
-
-    @classmethod
-    def of_ints(cls, ints: _Ints) -> Stage:
-        """The inverse of ``ints``."""
-        (scale,) = struct.unpack("<f", struct.pack("<i", ints[11]))
-        window = WindowOptions(cast(Pair, ints[0:2]), cast(Pair, ints[2:4]), cast(Pads, ints[4:8]))
-        return cls(window, cast(Pair, ints[8:10]), ints[10], scale)
-
-    @property
-    def quantization(self) -> Quantization:
-        """Of the stage's result."""
-        return Quantization((self.scale,), (self.zero_point,))
-
-
-@dataclass(frozen=True)
-class FusedOptions:
-    """Options of TFLSPLIT_FUSED_BLOCK.
-
-    expand: None where the depthwise convolution reads x itself.
-    activation: of y; without meaning where ``sums``.
-    sums: y is the int32 sums of the projection, to be added up and requantized elsewhere.
-    tile_columns: columns of y made at a time; 0: all.
-    """
-
-    expand: Stage | None
-    depthwise: Stage
-    activation: Pair = INT8_RANGE
-    sums: bool = False
-    tile_columns: int = 0
-
-    @classmethod
-    def of(cls, node: Node) -> FusedOptions:
-        """The options of a node; ModelError if they are malformed."""
-        options = wire.decode(node)
-        expand, depthwise = cast(_Ints, options["expand"]), cast(_Ints, options["depthwise"])
-        if len(expand) not in (0, 12) or len(depthwise) != 12:
-            raise ModelError(f"{node.op} {node.name!r}: a stage needs 12 numbers")
-        return cls(
-            Stage.of_ints(expand) if expand else None,
-            Stage.of_ints(depthwise),
-            activation_of(node),
-            options["sum"] == 1,
-            cast(int, options["tile_columns"]),
-        )
-
-    def attrs(self) -> dict[str, AttrValue]:
-        """As stored, without the version."""
-        return {
-            "expand": self.expand.ints() if self.expand else (),
-            "depthwise": self.depthwise.ints(),
-            "activation": self.activation,
-            "sum": int(self.sums),
-            "tile_columns": self.tile_columns,
-        }
-
+__all__ = [
+    "ABSENT",
+    "FusedOptions",
+    "Operands",
+    "Scratch",
+    "Stage",
+    "block_parts",
+    "fused_block",
+    "fused_inside",
+    "problems_of",
+    "scratch_of",
+    "stage_result",
+    "unfused",
+]
 
 Operands = Sequence[Value | None]
 """weights, bias, multiplier, shift of one stage; all None for a stage that is not there."""
@@ -222,11 +152,9 @@ def problems_of(node: Node) -> Iterator[str]:
         yield "takes 13 operands and makes 1 result"
         return
     options = FusedOptions.of(node)
-    if (options.expand is None) != (node.inputs[1] is None):
-        yield "the operands of the expansion do not go with its options"
-        return
-    if options.sums and any(node.inputs[10:]):
-        yield "makes sums, which are not requantized here"
+    wrong = next(_operand_problems(node, options), None)
+    if wrong:
+        yield wrong
         return
     try:
         chain = unfused(node)
@@ -236,6 +164,33 @@ def problems_of(node: Node) -> Iterator[str]:
     made = chain[-1].output
     if tuple(made.shape) != tuple(node.output.shape):
         yield f"must make {list(made.shape)}, not {node.output!r}"
+
+
+def _operand_problems(node: Node, options: FusedOptions) -> Iterator[str]:
+    """What ``unfused`` would trip over, and what it would take although the kernel does not."""
+    there = [value is not None for value in node.inputs]
+    if any(there[1:5]) != (options.expand is not None):
+        yield "the operands of the expansion do not go with its options"
+    if options.sums and any(there[10:]):
+        yield "makes sums, which are not requantized here"
+    needed = {0: 4, 5: 4, 7: 1, 8: 1, 9: 4}
+    needed |= {1: 4, 3: 1, 4: 1} if options.expand else {}
+    needed |= {} if options.sums else {11: 1, 12: 1}
+    for index, dimensions in needed.items():
+        value = node.inputs[index]
+        if value is None or len(value.shape) != dimensions:
+            yield f"operand {index} must be there, with {dimensions} dimensions"
+            return
+    channels = node.input(0).shape[3]
+    if options.expand:
+        weights = node.input(1).shape
+        if weights[3] != channels:
+            yield "the expansion must not be grouped"
+        channels = weights[0]
+    if node.input(5).shape[3] != channels:
+        yield "the depthwise convolution must not have a channel multiplier"
+    if node.input(9).shape[1:] != (1, 1, channels):
+        yield f"the projection must have 1x1 weights of {channels} input channels"
 
 
 add_check(wire.FUSED_BLOCK, problems_of)

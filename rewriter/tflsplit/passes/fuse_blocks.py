@@ -11,7 +11,7 @@ kernels are fused: ``own_kernels`` comes first.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from tflsplit.ir import Graph, Node, Value
@@ -50,14 +50,13 @@ def fuse_blocks(graph: Graph, limits: Mapping[str, int] | int | None = None) -> 
 
 
 def _chain(
-    project: Node, producers: dict[Value, Node], only_reader: object
+    project: Node, producers: dict[Value, Node], only_reader: Callable[[Value, Node], bool]
 ) -> tuple[Node | None, Node, Node] | None:
     """(expansion or None, depthwise, projection) that end in ``project``; None if there is none."""
     if not _is_pointwise(project):
         return None
     d = project.input(0)
     depthwise = producers.get(d)
-    assert callable(only_reader)
     if depthwise is None or depthwise.op != wire.DEPTHWISE_CONV_2D or not only_reader(d, project):
         return None
     x = depthwise.input(0)

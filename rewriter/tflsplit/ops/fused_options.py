@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The options of TFLSPLIT_FUSED_BLOCK, typed.  See ``tflsplit.ops.fused``."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import cast
+
+from tflsplit.errors import ModelError
+from tflsplit.ir import AttrValue, Node, Quantization
+from tflsplit.ops.custom_options import INT8_RANGE, Pads, Pair, WindowOptions, activation_of
+from tflsplit.wire import custom_ops as wire
+
+_Ints = tuple[int, ...]
+_STAGE_INTS = 12
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A convolution inside the block.
+
+    zero_point, scale: of its result, which is no tensor of the graph.
+    """
+
+    window: WindowOptions
+    activation: Pair
+    zero_point: int
+    scale: float
+
+    def ints(self) -> _Ints:
+        """As stored: stride, dilation, pads, activation, zero point, bits of the float32 scale."""
+        window = self.window
+        (bits,) = struct.unpack("<i", struct.pack("<f", self.scale))
+        return (
+            *window.stride,
+            *window.dilation,
+            *window.pads,
+            *self.activation,
+            self.zero_point,
+            bits,
+        )
+
+    @classmethod
+    def of_ints(cls, ints: _Ints) -> Stage:
+        """The inverse of ``ints``."""
+        (scale,) = struct.unpack("<f", struct.pack("<i", ints[11]))
+        window = WindowOptions(cast(Pair, ints[0:2]), cast(Pair, ints[2:4]), cast(Pads, ints[4:8]))
+        return cls(window, cast(Pair, ints[8:10]), ints[10], scale)
+
+    @property
+    def quantization(self) -> Quantization:
+        """Of the stage's result."""
+        return Quantization((self.scale,), (self.zero_point,))
+
+
+def _stage_problems(ints: _Ints) -> Iterator[str]:
+    """What is wrong with a stage as stored."""
+    if len(ints) != _STAGE_INTS:
+        yield f"has {len(ints)} elements, not {_STAGE_INTS}"
+        return
+    if min(ints[0:4]) < 1:
+        yield "has a stride or a dilation that is not positive"
+    if min(ints[4:8]) < 0:
+        yield "has negative pads"
+    low, high, zero_point = ints[8:11]
+    if not -128 <= low <= high <= 127:
+        yield f"has the activation {low}..{high}, no range within -128..127"
+    if not -128 <= zero_point <= 127:
+        yield f"has the zero point {zero_point}, not within -128..127"
+
+
+@dataclass(frozen=True)
+class FusedOptions:
+    """Options of TFLSPLIT_FUSED_BLOCK.
+
+    expand: None where the depthwise convolution reads x itself.
+    activation: of y; without meaning where ``sums``.
+    sums: y is the int32 sums of the projection, to be added up and requantized elsewhere.
+    tile_columns: columns of y made at a time; 0: all.
+    """
+
+    expand: Stage | None
+    depthwise: Stage
+    activation: Pair = INT8_RANGE
+    sums: bool = False
+    tile_columns: int = 0
+
+    @classmethod
+    def of(cls, node: Node) -> FusedOptions:
+        """The options of a node; ModelError if they are malformed."""
+        options = wire.decode(node)
+        expand, depthwise = cast(_Ints, options["expand"]), cast(_Ints, options["depthwise"])
+        for key, ints in ("expand", expand), ("depthwise", depthwise):
+            problem = next(_stage_problems(ints), None) if ints else None
+            if problem:
+                raise ModelError(
+                    f"{node.op} {node.name!r}: option {key!r} {problem}; "
+                    "write the device graphs again"
+                )
+        return cls(
+            Stage.of_ints(expand) if expand else None,
+            Stage.of_ints(depthwise),
+            activation_of(node),
+            options["sum"] == 1,
+            cast(int, options["tile_columns"]),
+        )
+
+    def attrs(self) -> dict[str, AttrValue]:
+        """As stored, without the version."""
+        return {
+            "expand": self.expand.ints() if self.expand else (),
+            "depthwise": self.depthwise.ints(),
+            "activation": self.activation,
+            "sum": int(self.sums),
+            "tile_columns": self.tile_columns,
+        }

@@ -98,7 +98,10 @@ def compile_graph(
 
 def _parts(node: Node) -> list[Node]:
     """A node, or the operators that it stands for."""
-    return unfused(node) if node.op == wire.FUSED_BLOCK else [node]
+    if node.op != wire.FUSED_BLOCK:
+        return [node]
+    _check(node)
+    return unfused(node)
 
 
 def _check(node: Node) -> None:

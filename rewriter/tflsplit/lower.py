@@ -9,7 +9,7 @@ fuse_blocks, which fuses own kernels only.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from tflsplit.devices import DeviceGraph
@@ -22,10 +22,13 @@ from tflsplit.plan.spec import Plan
 
 
 def lower(
-    graph: Graph, plan: Plan, given: Mapping[Value, tuple[Box, ...]] | None = None
+    graph: Graph,
+    plan: Plan,
+    given: Mapping[Value, tuple[Box, ...]] | None = None,
+    ranks: Sequence[int] | None = None,
 ) -> tuple[DeviceGraph, ...]:
     """The device graphs of ``graph`` under ``plan``, by rank; arguments and errors of partition."""
-    devices = partition(graph, plan, given)
+    devices = partition(graph, plan, given, ranks)
     if not plan.fuse:
         return devices
     limits = {

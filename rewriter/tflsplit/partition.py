@@ -40,11 +40,15 @@ __all__ = ["DeviceGraph", "Shard", "partition", "tensor_labels"]
 
 
 def partition(
-    graph: Graph, plan: Plan, given: Mapping[Value, tuple[Box, ...]] | None = None
+    graph: Graph,
+    plan: Plan,
+    given: Mapping[Value, tuple[Box, ...]] | None = None,
+    ranks: Sequence[int] | None = None,
 ) -> tuple[DeviceGraph, ...]:
     """The device graphs of ``graph`` under ``plan``, by rank.
 
     given: see ``lay_out``: for a part of a model whose inputs are made by the devices themselves.
+    ranks: make the graphs of these only.
     Raises PlanError if the plan does not fit the graph.  Pure: neither argument is changed, and
     equal arguments give equal results.
     """
@@ -53,7 +57,7 @@ def partition(
     labels = tensor_labels(graph)
     return tuple(
         _Device(rank, graph, layouts, labels, plan.stock_kernels).build(movements)
-        for rank in range(plan.world_size)
+        for rank in (range(plan.world_size) if ranks is None else ranks)
     )
 
 

@@ -7,11 +7,15 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeVar
+from weakref import WeakKeyDictionary
 
 from tflsplit.errors import UnsupportedOpError
 from tflsplit.ir import Attrs, Graph, Node, Quantization, Value
 from tflsplit.ops.factors import Factor, Piece, piece_of
 from tflsplit.ops.region import Box, Interval
+
+
+_FACTORS: WeakKeyDictionary[Node, tuple[Factor, ...]] = WeakKeyDictionary()
 
 
 class OpRule(ABC):
@@ -26,8 +30,15 @@ class OpRule(ABC):
     knows_per_channel = False
 
     def factors(self, node: Node) -> tuple[Factor, ...]:
-        """The factors that may be split; empty for a node that must run whole."""
-        return self.find_factors(node) if can_be_cut(node, self.knows_per_channel) else ()
+        """The factors that may be split; empty for a node that must run whole.
+
+        Found once per node: planning asks for them again and again, and nodes do not change.
+        """
+        found = _FACTORS.get(node)
+        if found is None:
+            found = self.find_factors(node) if can_be_cut(node, self.knows_per_channel) else ()
+            _FACTORS[node] = found
+        return found
 
     @abstractmethod
     def find_factors(self, node: Node) -> tuple[Factor, ...]:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from tflsplit.errors import PlanError
 from tflsplit.ir import Graph, Node, Value
@@ -72,8 +73,12 @@ class Layouts:
 Read = tuple[int, Box]
 
 
+@lru_cache(maxsize=8192)
 def shard_node(node: Node, split: NodeSplit, world_size: int) -> NodeShards:
-    """The pieces of one node; PlanError if the split names a factor that the node has not."""
+    """The pieces of one node; PlanError if the split names a factor that the node has not.
+
+    Remembered, because planning comes back to the same split of the same node many times.
+    """
     rule = rule_of(node)
     ranks = range(world_size)
     if split.way is Way.REPLICATED:
@@ -93,7 +98,9 @@ def shard_node(node: Node, split: NodeSplit, world_size: int) -> NodeShards:
     shares = tuple(rule.piece(node, split.share(rank)) for rank in ranks)
     if factor.kind is Kind.REDUCTION:
         kept = tuple(rule.piece(node, split.scatter_interval(rank)) for rank in ranks)
-        return NodeShards(node, split, shares, kept, _sum_tiles(node, split, world_size))
+        single = (SumTile(shares, kept),)
+        tiles = single if split.sum_tiles == 1 else _sum_tiles(node, split, world_size)
+        return NodeShards(node, split, shares, kept, tiles)
     if not split.extents:
         return NodeShards(node, split, shares, shares)
     pieces = tuple(rule.piece(node, split.computed(rank)) for rank in ranks)

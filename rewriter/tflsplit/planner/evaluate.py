@@ -7,8 +7,8 @@ would be in the end, and its arena is predicted from the device graphs.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from tflsplit.cluster import Cluster, Device
 from tflsplit.devices import constant_bytes
@@ -52,24 +52,58 @@ class Step:
     layouts: tuple[Layout, ...]
     cost: Cost
 
+    def of_unit(self, unit: Unit) -> Step:
+        """The same step of a unit with the same signature."""
+        if unit is self.unit:
+            return self
+        names = {a.name: b.name for a, b in zip(self.unit.nodes, unit.nodes, strict=True)}
+        plan = replace(
+            self.plan,
+            splits=tuple(replace(split, node=names[split.node]) for split in self.plan.splits),
+            reasons={names[name]: text for name, text in self.plan.reasons.items()},
+        )
+        return replace(self, unit=unit, plan=plan)
+
 
 def evaluate(cluster: Cluster, unit: Unit, plan: Plan, given: Mapping[Value, Layout]) -> Cost:
     """The cost of a unit's plan; ``given``: layouts of inputs that the devices hold already."""
     graph = unit.graph
     layouts = lay_out(graph, plan, given)
     prediction = predict_layouts(layouts, schedule(layouts), cluster, graph)
-    devices = lower(graph, plan, given)
+    sample = sample_ranks(cluster)
+    devices = lower(graph, plan, given, sample)
     estimates = [
         predict_arena(device.graph, spec.abi, kernels_of(spec))
-        for device, spec in zip(devices, cluster.devices, strict=True)
+        for device in devices
+        for spec in [cluster.devices[device.rank]]
     ]
+    heads = [estimate.head_bytes for estimate in estimates]
+    tails = [_added_tail(estimate.parts) for estimate in estimates]
+    weights = [constant_bytes(device.graph) for device in devices]
     return Cost(
         prediction.graph_us,
         sum(prediction.bytes_per_link.values()),
-        tuple(estimate.head_bytes for estimate in estimates),
-        tuple(_added_tail(estimate.parts) for estimate in estimates),
-        tuple(constant_bytes(device.graph) for device in devices),
+        *(_for_all(amounts, sample, cluster.world_size) for amounts in (heads, tails, weights)),
     )
+
+
+def sample_ranks(cluster: Cluster) -> tuple[int, ...]:
+    """Ranks whose memory stands for all: every one, unless many devices are alike.
+
+    Among equal devices the ends of a split differ from its middle; the rest differ by rounding,
+    which the check of the whole plan sees.
+    """
+    last = cluster.world_size - 1
+    specs = {replace(device, name="") for device in cluster.devices}
+    if len(specs) > 1 or last < 4:
+        return tuple(range(cluster.world_size))
+    return tuple(sorted({0, 1, last // 2, last}))
+
+
+def _for_all(amounts: Sequence[int], sample: Sequence[int], world_size: int) -> tuple[int, ...]:
+    """By rank: what was measured, and for the others the largest of it."""
+    known = dict(zip(sample, amounts, strict=True))
+    return tuple(known.get(rank, max(amounts)) for rank in range(world_size))
 
 
 def kernels_of(device: Device) -> Kernels:

@@ -67,6 +67,7 @@ class Planner:
     options: Sequence[Option] = OPTIONS
     shares: tuple[float, ...] = ()
     _cache: dict[tuple[object, ...], list[Step]] = field(default_factory=dict)
+    _alike: dict[tuple[object, ...], list[Step]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.shares = self.shares or default_shares(self.cluster)
@@ -81,9 +82,13 @@ class Planner:
 
     def expand(self, index: int, given: Mapping[Value, Layout]) -> list[Step]:
         """Every option of a unit from given layouts, evaluated once."""
+        unit = self.units[index]
         key = (index, *given.values())
         if key not in self._cache:
-            self._cache[key] = list(self._steps(self.units[index], given))
+            alike = (unit.signature, *given.values())
+            if alike not in self._alike:
+                self._alike[alike] = list(self._steps(unit, given))
+            self._cache[key] = [step.of_unit(unit) for step in self._alike[alike]]
         return self._cache[key]
 
     def _steps(self, unit: Unit, given: Mapping[Value, Layout]) -> Iterator[Step]:
@@ -97,26 +102,48 @@ class Planner:
             yield Step(unit, option, chosen.plan, chosen.layouts, cost)
 
     def _candidates(self, objective: str) -> Iterator[Planned]:
-        """Plans that fit, for the objective's tightest and looser limits on the head."""
+        """Plans that fit, the best among them."""
+        rooms = [float(self.cluster.arena_room_bytes(r)) for r in range(self.cluster.world_size)]
+        if objective != "ram":
+            yield from self._fitting(objective, rooms)
+            return
+        for head in self._best_heads(rooms)[:_FINISHED]:
+            yield from self._fitting(objective, [min(room, head) for room in rooms])
+
+    def _best_heads(self, rooms: Sequence[float]) -> list[float]:
+        """Limits on the head, the one with the smallest head and tail together first.
+
+        The lowest limit need not be the best: what saves head (tiles) costs tail (operators).
+        """
+        if not self._labels("ram", rooms):  # evaluates every step that could be taken
+            return []
+        costs = [step.cost for steps in self._cache.values() for step in steps]
+        heads = sorted({-(-max(cost.head_bytes) // _GRAIN) * _GRAIN for cost in costs})
+        totals: list[tuple[float, float]] = []
+        for head in heads:
+            if totals and head >= min(totals)[0]:
+                break
+            labels = self._labels("ram", [min(room, head) for room in rooms])
+            if labels:
+                totals.append((head + _ram_of(min(labels, key=_ram_of)), head))
+        return [head for _, head in sorted(totals)]
+
+    def _fitting(self, objective: str, heads: Sequence[float]) -> Iterator[Planned]:
+        """The best plan under limits on the head, or the next that fits as a whole, if any does."""
         rooms = [self.cluster.arena_room_bytes(r) for r in range(self.cluster.world_size)]
+        key = _ram_of if objective == "ram" else _value_of
         slack = 0
         for _ in range(_TRIES):
-            labels = self._labels(objective, [room - slack for room in rooms])
+            labels = self._labels(objective, [head - slack for head in heads])
             if not labels:
                 return
-            planned = self._finish(min(labels, key=lambda label: label.value))
-            over = max(
-                arena.required_bytes - room
-                for arena, room in zip(planned.arenas, rooms, strict=True)
-            )
+            planned = self._finish(min(labels, key=key))
+            arenas = zip(planned.arenas, rooms, strict=True)
+            over = max(arena.required_bytes - room for arena, room in arenas)
             if over <= 0:
                 yield planned
-                if objective != "ram":
-                    return
-                rooms = [min(room, planned.arena_bytes - 1) for room in rooms]
-                slack = 0
-            else:
-                slack += over
+                return
+            slack += over
 
     def _labels(self, objective: str, heads: Sequence[float]) -> list[Label]:
         weights = tuple(
@@ -143,20 +170,33 @@ class Planner:
         need, unit = max(smallest, key=lambda item: item[0])
         room = min(self.cluster.arena_room_bytes(r) for r in range(self.cluster.world_size))
         return (
-            f"nothing fits: {unit.nodes[-1].name!r} needs {need:,} bytes of activations on a device "
-            f"however it is split, and there are {room:,} for the whole arena; use more devices, or "
-            "devices with more RAM or flash"
+            f"nothing fits: {unit.nodes[-1].name!r} needs {need:,} bytes of activations on a "
+            f"device however it is split, and there are {room:,} for the whole arena; use more "
+            "devices, or devices with more RAM or flash"
         )
 
 
-_TRIES = 12
+_TRIES = 8
+_FINISHED = 3
+"""How many of the best limits on the head are carried through to a whole plan."""
+_GRAIN = 512
+
+
+def _value_of(label: Label) -> float:
+    return label.value
+
+
+def _ram_of(label: Label) -> float:
+    """The tail, and a little of the time: a kilobyte is worth half a second, not ten."""
+    return max(label.tail_bytes) + 2e-3 * label.value
+
 
 _VALUES: dict[str, Callable[[Step], float]] = {
     "latency": lambda step: step.cost.time_us,
-    "ram": lambda step: max(step.cost.tail_bytes) + 1e-3 * step.cost.time_us,
+    "ram": lambda step: step.cost.time_us,
     "bytes": lambda step: step.cost.wire_bytes + 1e-3 * step.cost.time_us,
 }
-"""What a step adds to an objective; of RAM, only the tail adds up (the head is a limit)."""
+"""What a step adds to an objective; RAM is a limit (the head) and a label (the tail)."""
 
 
 def finish(graph: Graph, plan: Plan, cluster: Cluster, steps: tuple[Step, ...] = ()) -> Planned:

@@ -28,8 +28,9 @@ State = tuple[Layout, ...]
 Expand = Callable[[int, Mapping[Value, Layout]], Sequence[Step]]
 """The steps that a unit (by index) can take from given layouts."""
 
-MOST_LABELS = 48
-"""Labels kept for one state; only a front longer than this makes the search inexact."""
+MOST_LABELS = 64
+"""Labels kept for one state, half of them the best and half those with the least flash; only a
+front longer than this makes the search inexact."""
 
 
 @dataclass(frozen=True)
@@ -128,4 +129,5 @@ def _keep(reached: dict[State, list[Label]], step: Step, label: Label, limits: L
     labels.append(label)
     if len(labels) > MOST_LABELS:
         labels.sort(key=lambda other: other.value)
-        del labels[MOST_LABELS:]
+        rest = sorted(labels[MOST_LABELS // 2 :], key=lambda other: max(other.weights_bytes))
+        labels[MOST_LABELS // 2 :] = rest[: MOST_LABELS // 2]

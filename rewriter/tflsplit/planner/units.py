@@ -10,6 +10,7 @@ network with long skips (a U-Net) has one large unit for all that its skips span
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from tflsplit.ir import Graph, Node, Value
 from tflsplit.ops.fused import block_parts
@@ -27,10 +28,36 @@ class Unit:
     inputs: tuple[Value, ...]
     outputs: tuple[Value, ...]
 
-    @property
+    @cached_property
     def graph(self) -> Graph:
         """The unit as a model of its own."""
         return Graph("unit", self.inputs, self.outputs, list(self.nodes))
+
+    @cached_property
+    def signature(self) -> tuple[object, ...]:
+        """Equal for units that cost the same: operators, options, shapes and edges."""
+        places: dict[Value, int] = {}
+        for value in (*self.inputs, *(v for node in self.nodes for v in node.outputs)):
+            places[value] = len(places)
+        return (
+            tuple(
+                (
+                    node.op,
+                    node.attrs,
+                    tuple(None if v is None else _kind(v, places) for v in node.inputs),
+                    tuple(_kind(v, places) for v in node.outputs),
+                )
+                for node in self.nodes
+            ),
+            tuple(places[value] for value in self.outputs),
+        )
+
+
+def _kind(value: Value, places: dict[Value, int]) -> tuple[object, ...]:
+    """What of a tensor can matter for the cost; small constants (axes, shapes) by their contents."""
+    per_channel = value.quantization is not None and value.quantization.per_channel
+    contents = value.data.tobytes() if value.data is not None and value.size <= 16 else b""
+    return value.shape, value.dtype, per_channel, contents, places.get(value, -1)
 
 
 def cut_into_units(graph: Graph) -> tuple[Unit, ...]:

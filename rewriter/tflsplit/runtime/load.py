@@ -22,7 +22,7 @@ def load_inputs(graph: Graph, paths: Sequence[Path]) -> dict[str, Array]:
     """The model's inputs by tensor name, one file each in the model's order.
 
     .npy: the stored values themselves (a missing batch dimension is added); float32 values for an
-    integer input are quantized as the tensor says.  Images: see ``_image``.  Raises InputError.
+    integer input are quantized as the tensor says.  Images: see ``load_image``.  Raises InputError.
     """
     labels = tensor_labels(graph)
     if len(paths) != len(graph.inputs):
@@ -39,16 +39,24 @@ def _load(value: Value, path: Path) -> Array:
     if not path.is_file():
         raise InputError(f"{path}: no such file")
     if path.suffix.lower() != ".npy":
-        return _image(value, path)
+        return load_image(value, path)
     try:
         array = np.load(path, allow_pickle=False)
     except (ValueError, OSError, EOFError) as error:
         raise InputError(f"{path} is not a .npy file of plain numbers ({error})") from None
+    return fitted(value, array, str(path))
+
+
+def fitted(value: Value, array: Array, source: str) -> Array:
+    """``array`` as the tensor ``value`` stores it; InputError, naming ``source``, if it cannot be.
+
+    A missing batch dimension is added; float32 values for an integer tensor are quantized.
+    """
     if array.shape == value.shape[1:]:
         array = array[np.newaxis]
     if array.shape != value.shape:
         raise InputError(
-            f"{path} has shape {list(array.shape)}; {value.name!r} wants {list(value.shape)}"
+            f"{source} has shape {list(array.shape)}; {value.name!r} wants {list(value.shape)}"
         )
     wanted = value.dtype.numpy
     if array.dtype == wanted:
@@ -57,7 +65,7 @@ def _load(value: Value, path: Path) -> Array:
         return np.asarray(array, wanted)
     if array.dtype.kind == "f" and value.quantization and value.quantization.scales:
         return _quantize(value, array)
-    raise InputError(f"{path} holds {array.dtype}; {value.name!r} wants {wanted}")
+    raise InputError(f"{source} holds {array.dtype}; {value.name!r} wants {wanted}")
 
 
 def _quantize(value: Value, array: Array) -> Array:
@@ -67,11 +75,10 @@ def _quantize(value: Value, array: Array) -> Array:
     return np.clip(stored, info.min, info.max).astype(value.dtype.numpy)
 
 
-def _image(value: Value, path: Path) -> Array:
-    """An image file, scaled to the model's height and width.
+def load_image(value: Value, path: Path) -> Array:
+    """An image file, scaled to the model's height and width, as the input ``value`` stores it.
 
-    Pixels 0..255 become the stored values 0..255 of a uint8 input, and pixel - 128 of an int8 one
-    (what every usual normalization comes to, up to one step); a float32 input gets 0..1.
+    Raises InputError if it is no image or the model takes none, EngineError without Pillow.
     """
     if len(value.shape) != 4 or value.shape[3] not in (1, 3):
         raise InputError(f"{value.name!r} {list(value.shape)} is no image: give a .npy file")
@@ -85,7 +92,16 @@ def _image(value: Value, path: Path) -> Array:
             resized = image.convert("L" if channels == 1 else "RGB").resize((width, height))
     except (UnidentifiedImageError, OSError) as error:
         raise InputError(f"{path} is neither .npy nor an image ({error})") from None
-    pixels = np.asarray(resized, np.int16).reshape(value.shape)
+    return fitted_pixels(value, np.asarray(resized))
+
+
+def fitted_pixels(value: Value, pixels: Array) -> Array:
+    """Pixels 0..255, as many as ``value`` has elements, as this input stores them.
+
+    They become the stored values 0..255 of a uint8 input, and pixel - 128 of an int8 one (what
+    every usual normalization comes to, up to one step); a float32 input gets 0..1.
+    """
+    pixels = pixels.astype(np.int16).reshape(value.shape)
     if value.dtype is DType.FLOAT32:
         return (pixels / 255).astype(np.float32)
     if value.dtype is DType.UINT8:

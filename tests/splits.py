@@ -16,8 +16,8 @@ from models.layers import LayerBuilder
 from models.tiny import NETWORKS
 from tflsplit.ir import Graph, Node
 from tflsplit.ops import Factor, Kind, rule_of
-from tflsplit.plan.wishes import Wishes, way_of
 from tflsplit.plan.spec import NodeSplit, Plan, Way
+from tflsplit.plan.wishes import Wishes, way_of
 from tflsplit.rewrite import Split, split_model
 from tflsplit.runtime.engines import engine
 from tflsplit.verify import Verdict, make_cases, verify_devices
@@ -130,6 +130,7 @@ def _node_splits(draw: st.DrawFn, node: Node, world_size: int, stock: bool) -> N
             bounds,
             scatter_factor=kept.name,
             scatter_bounds=scatter,
+            sum_tiles=draw(st.integers(1, 4)) if len(node.output.shape) == 4 else 1,
         )
     extents = draw(_extents(factor, bounds)) if draw(st.booleans()) else ()
     return NodeSplit(node.name, way_of(factor), factor.name, bounds, extents)

@@ -15,11 +15,12 @@ from tests.splits import WAYS, compared, needs_tflm, networks, plans, tiny, tiny
 from tflsplit.check import check_devices
 from tflsplit.errors import PlanError
 from tflsplit.ir import DType, Graph, Quantization, Value
+from tflsplit.lower import lower
 from tflsplit.ops import graph_macs, rule_of
 from tflsplit.partition import partition
 from tflsplit.plan.halos import recompute_halos
-from tflsplit.plan.wishes import Wishes
 from tflsplit.plan.spec import Way
+from tflsplit.plan.wishes import Wishes
 from tflsplit.rewrite import Split, split_model
 from tflsplit.tflite import write_model
 from tflsplit.wire.custom_ops import RECV, SEND
@@ -34,7 +35,8 @@ def test_any_plan_of_any_network_gives_the_same_bits(data: st.DataObject):
     plan = data.draw(plans(graph, data.draw(st.integers(1, 5)), stock), label="plan")
     if data.draw(st.booleans(), label="recompute halos"):
         plan = recompute_halos(graph, plan)
-    devices = partition(graph, plan)
+    fuse = not stock and data.draw(st.booleans(), label="fuse")
+    devices = lower(graph, replace(plan, fuse=fuse))
     assert check_devices(graph, devices) == []
     verdict = compared(Split(graph, plan, devices), runs=1)
     assert verdict.passed, verdict

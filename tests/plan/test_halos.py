@@ -112,7 +112,7 @@ def test_channels_have_no_halo():
 def test_recomputing_never_moves_more(name: str, split: str, monkeypatch: pytest.MonkeyPatch):
     graph = tiny(name)
     chosen = choose_plan(graph, Wishes(4, split=split))
-    monkeypatch.setattr("tflsplit.plan.policy.recompute_halos", lambda graph, plan: plan)
+    monkeypatch.setattr("tflsplit.plan.policy.recompute_halos", lambda graph, plan, always: plan)
     plain = choose_plan(graph, Wishes(4, split=split))
     assert not any(extents(plain))
     assert [s.bounds for s in plain.splits] == [s.bounds for s in chosen.splits]

@@ -136,14 +136,30 @@ def test_reduce_scatter():
     )
     assert sends(found, 1) == []
     kept = [box(0, 1, 0, 8, 0, 4, a, b) for a, b in ((0, 1), (1, 2), (2, 4))]
-    assert [sent(transfer) for transfer in found.partial_sends[1]] == [
+    assert [sent(transfer) for transfer in found.partial_sends[1, 0]] == [
         (source, {rank: kept[rank] for rank in range(3) if rank != source}) for source in range(3)
     ]
-    assert {transfer.itemsize for transfer in found.partial_sends[1]} == {4}
-    for rank, sums in enumerate(found.sums[1]):
+    assert {transfer.itemsize for transfer in found.partial_sends[1, 0]} == {4}
+    for rank, sums in enumerate(found.sums[1, 0]):
         assert (sums.rank, sums.box, sums.local) == (rank, kept[rank], kept[rank])
         assert received(sums) == [(r, kept[rank]) for r in range(3) if r != rank]
     assert sum(t.payload_bytes for t in found.transfers()) == 2 * 4 * (8 * 4 * 4)
+
+
+def test_a_reduction_in_tiles_adds_up_some_rows_at_a_time():
+    """The same boxes, cut along the rows; each tile's sums move before the next are made."""
+    summed = replace(in_channels(SECOND, (0, 3, 6), (0, 2, 4)), sum_tiles=3)
+    found = scheduled(two_convolutions(), plan_of(2, out_channels(FIRST, 0, 3, 6), summed))
+    for tile, (start, stop) in enumerate([(0, 3), (3, 5), (5, 8)]):
+        kept = [box(0, 1, start, stop, 0, 4, 2 * rank, 2 * rank + 2) for rank in range(2)]
+        assert [sent(transfer) for transfer in found.partial_sends[1, tile]] == [
+            (0, {1: kept[1]}),
+            (1, {0: kept[0]}),
+        ]
+        assert [(a.rank, a.box, a.local) for a in found.sums[1, tile]] == [
+            (rank, kept[rank], kept[rank]) for rank in range(2)
+        ]
+    assert sum(t.payload_bytes for t in found.transfers()) == 4 * (8 * 4 * 4)
 
 
 def test_a_reduction_on_ranks_that_add_or_keep_nothing():
@@ -154,18 +170,18 @@ def test_a_reduction_on_ranks_that_add_or_keep_nothing():
         plan_of(3, out_channels(FIRST, 0, 3, 6, 6), summed),
     )
     mine, last = box(0, 1, 0, 8, 0, 4, 0, 2), box(0, 1, 0, 8, 0, 4, 2, 4)
-    assert [sent(transfer) for transfer in found.partial_sends[1]] == [
+    assert [sent(transfer) for transfer in found.partial_sends[1, 0]] == [
         (0, {1: mine, 2: last}),
         (1, {2: last}),
     ]
-    assert [(a.rank, a.local.is_empty) for a in found.sums[1]] == [(1, False), (2, True)]
+    assert [(a.rank, a.local.is_empty) for a in found.sums[1, 0]] == [(1, False), (2, True)]
 
 
 def test_channels_are_numbered_in_the_order_of_the_nodes():
     found = scheduled(
         two_convolutions(), plan_of(2, in_channels(FIRST, (0, 1, 3), (0, 3, 6)), replicated(SECOND))
     )
-    assert [t.channel for t in found.partial_sends[0]] == [0, 1]
+    assert [t.channel for t in found.partial_sends[0, 0]] == [0, 1]
     assert [t.channel for t in found.sends[1]] == [2, 3]
 
 

@@ -27,14 +27,16 @@ from tests.bundles import (
     rewrite_node,
     rewrite_plan,
 )
-from tests.splits import needs_tflm, tiny
+from tests.splits import compared, needs_tflm, tiny
 from tests.support import run_tflm
 from tflsplit.bundle import read_bundle
-from tflsplit.devices import constant_bytes
 from tflsplit.cli import main
-from tflsplit.ir import Attrs, DType, Graph, Value
+from tflsplit.devices import constant_bytes
+from tflsplit.ir import Attrs, DType, Graph, Node, Value
 from tflsplit.memory.lifetimes import peak_live_bytes
 from tflsplit.ops.custom_options import RecvOptions, SendOptions
+from tflsplit.plan.wishes import Wishes
+from tflsplit.rewrite import split_model
 from tflsplit.runtime.engines import engine
 from tflsplit.verify import Mismatch, Verdict, make_cases, verify_bundle
 from tflsplit.wire.custom_ops import RECV, SEND
@@ -403,3 +405,35 @@ def test_several_inputs_and_outputs(tmp_path: Path):
     changed_constant(1, layer, "/bias", flip_channel(0))(folder)
     mismatch = mismatch_of(folder)
     assert (mismatch.tensor, mismatch.rank) == (layer, 1)
+
+
+def with_float_borders(graph: Graph) -> Graph:
+    """The network with float32 inputs and outputs, behind QUANTIZE and DEQUANTIZE."""
+    outside = [
+        Value(f"float_{v.name}", v.shape, DType.FLOAT32) for v in (*graph.inputs, *graph.outputs)
+    ]
+    inputs, outputs = outside[: len(graph.inputs)], outside[len(graph.inputs) :]
+    before = [
+        Node("QUANTIZE", (outer,), (inner,))
+        for outer, inner in zip(inputs, graph.inputs, strict=True)
+    ]
+    after = [
+        Node("DEQUANTIZE", (inner,), (outer,))
+        for inner, outer in zip(graph.outputs, outputs, strict=True)
+    ]
+    nodes = [*before, *graph.nodes, *after]
+    return Graph("floats", tuple(inputs), tuple(outputs), nodes)
+
+
+@pytest.mark.parametrize("name", ["temporal", "unet"])
+def test_float_inputs_and_outputs(name: str):
+    split = split_model(with_float_borders(tiny(name)), Wishes(3))
+    assert compared(split, runs=3).passed
+    assert {v.dtype for d in split.devices for v in d.graph.inputs} == {DType.FLOAT32}
+    node = next(n for n in split.devices[1].graph.nodes if n.op == "QUANTIZE")
+    (y,) = node.outputs
+    assert y.quantization is not None
+    y.quantization = replace(y.quantization, zero_points=(y.quantization.zero_point + 9,))
+    mismatch = compared(split).mismatch
+    assert mismatch is not None
+    assert (mismatch.op, mismatch.rank) == ("QUANTIZE", 1)

@@ -41,17 +41,21 @@ class Split:
     devices: tuple[DeviceGraph, ...]
 
 
-def split_model(model: Graph, wishes: Wishes) -> Split:
-    """Divide a model as wished.
+Choose = Callable[[Graph], Plan]
+"""Makes a plan for a model whose shapes are folded."""
+
+
+def split_model(model: Graph, wishes: Wishes | Choose) -> Split:
+    """Divide a model as wished: by the simple policy, or by whatever else makes plans.
 
     Raises ModelError if the model is of a kind that cannot be split, PlanError if a wish cannot be
     met, InternalError if the checker refuses the result (a bug).
     """
-    if not 1 <= wishes.world_size <= MAX_WORLD_SIZE:
+    if isinstance(wishes, Wishes) and not 1 <= wishes.world_size <= MAX_WORLD_SIZE:
         raise PlanError(f"the number of devices must be 1 to {MAX_WORLD_SIZE}")
     check_quantized(model)
     whole = fold_constants(model)
-    plan = choose_plan(whole, wishes)
+    plan = choose_plan(whole, wishes) if isinstance(wishes, Wishes) else wishes(whole)
     devices = lower(whole, plan)
     problems = check_devices(whole, devices)
     if problems:
@@ -62,7 +66,7 @@ def split_model(model: Graph, wishes: Wishes) -> Split:
 def rewrite(
     model_path: Path,
     folder: Path,
-    wishes: Wishes,
+    wishes: Wishes | Choose,
     force: bool = False,
     progress: Progress = lambda stage: None,
     extra: ExtraFiles | None = None,

@@ -4,26 +4,22 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 from tflsplit import __version__
+from tflsplit.bundle.plan_file import layer_entry
+from tflsplit.bundle.text import FORMAT, VERSION, Json, dump, parse
 from tflsplit.devices import DeviceGraph, Shard, constant_bytes, tensor_labels
-from tflsplit.errors import PlanError
 from tflsplit.ir import Graph, Value
 from tflsplit.memory.arena import ArenaEstimate
 from tflsplit.memory.lifetimes import peak_live_bytes
 from tflsplit.memory.twin import ArenaMeasurement
-from tflsplit.ops import Box, rule_of
+from tflsplit.ops import Box
 from tflsplit.ops.custom_options import RecvOptions, SendOptions
-from tflsplit.plan.spec import NodeSplit, Plan
+from tflsplit.plan.spec import Plan
 from tflsplit.wire import custom_ops as wire
 
-FORMAT = "tflsplit-plan"
-VERSION = 1
-
-Json = dict[str, Any]
+__all__ = ["FORMAT", "VERSION", "Json", "dump", "parse", "plan_document"]
 
 
 def fingerprint(model_sha256: str, devices: Sequence[DeviceGraph]) -> str:
@@ -62,10 +58,12 @@ def plan_document(
         "world_size": plan.world_size,
         "shares": list(plan.shares),
         "stock_kernels": plan.stock_kernels,
+        "fuse": plan.fuse,
         "inputs": [_tensor(labels, value) for value in whole.inputs],
         "outputs": [_tensor(labels, value) for value in whole.outputs],
         "layers": [
-            _layer(whole, node_index, split, plan) for node_index, split in enumerate(plan.splits)
+            layer_entry(node, split, plan.reasons.get(node.name, ""))
+            for node, split in zip(whole.nodes, plan.splits, strict=True)
         ],
         "devices": [
             _device(device, *arena, size)
@@ -149,66 +147,6 @@ def traffic_bytes(graph: Graph) -> tuple[int, int]:
 
 def _shard(value: Value, shard: Shard) -> Json:
     return {"name": value.name, "tensor": shard.tensor, "box": list(shard.box.flat())}
-
-
-def _layer(whole: Graph, index: int, split: NodeSplit, plan: Plan) -> Json:
-    node = whole.nodes[index]
-    layer: Json = {
-        "node": node.name,
-        "op": node.op,
-        "way": split.way.value,
-        "macs": rule_of(node).piece(node, {}).macs,
-        "weights_bytes": sum(v.size_bytes for v in node.operands if v.is_constant),
-        "output_shape": list(node.outputs[0].shape) if node.outputs else [],
-        "reason": plan.reasons.get(node.name, ""),
-    }
-    if split.factor:
-        layer["factor"], layer["bounds"] = split.factor, list(split.bounds)
-    if split.extents:
-        layer["extents"] = [list(extent) for extent in split.extents]
-    if split.scatter_factor:
-        layer["scatter_factor"] = split.scatter_factor
-        layer["scatter_bounds"] = list(split.scatter_bounds)
-    if not split.factor and split.way.value == "whole":
-        layer["rank"] = split.rank
-    return layer
-
-
-def dump(document: Json) -> str:
-    """The document as text: one line per layer and per tensor, so that people can read diffs."""
-    return _lines(document, depth=3) + "\n"
-
-
-def _lines(item: Any, depth: int, indent: int = 0) -> str:
-    """JSON with a line for each entry down to ``depth``, and what is deeper on one line."""
-    inner = "\n" + " " * (indent + 1)
-    if depth and isinstance(item, dict) and item:
-        entries = (
-            f"{json.dumps(key, ensure_ascii=False)}: {_lines(value, depth - 1, indent + 1)}"
-            for key, value in item.items()
-        )
-        return "{" + inner + ("," + inner).join(entries) + "\n" + " " * indent + "}"
-    if depth and isinstance(item, list) and any(isinstance(entry, dict) for entry in item):
-        # A list of records: the records count as the level, the list does not.
-        entries = (_lines(entry, depth - 1, indent + 1) for entry in item)
-        return "[" + inner + ("," + inner).join(entries) + "\n" + " " * indent + "]"
-    return json.dumps(item, ensure_ascii=False)
-
-
-def parse(text: str | bytes, source: str) -> Json:
-    """The document of a plan.json; PlanError if it is none, or of another version."""
-    try:
-        document = json.loads(text)
-    except ValueError as error:
-        raise PlanError(f"{source} is not JSON ({error}); write it again with `rewrite`") from None
-    if not isinstance(document, dict) or document.get("format") != FORMAT:
-        raise PlanError(f"{source} is not a plan.json of tflsplit")
-    if document.get("version") != VERSION:
-        raise PlanError(
-            f"{source} is of version {document.get('version')}, this program reads {VERSION}; "
-            "write it again with `rewrite`"
-        )
-    return document
 
 
 def read_shards(document: Json, device: Json) -> dict[str, Shard]:

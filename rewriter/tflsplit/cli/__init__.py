@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The command line: ``tflsplit rewrite | run | verify | inspect | firmware``."""
+"""The command line: ``tflsplit rewrite``, ``tflsplit verify`` and so on, one module each."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import sys
 from collections.abc import Sequence
 
 from tflsplit import __version__
-from tflsplit.cli import firmware, inspect, rewrite, run, verify
+from tflsplit.cli import cluster, emulate, firmware, inspect, plan, rewrite, run, verify
 from tflsplit.cli.console import write_any_terminal
 from tflsplit.errors import UserError
 
-COMMANDS = (rewrite, run, verify, inspect, firmware)
+COMMANDS = (rewrite, plan, run, verify, inspect, firmware, cluster, emulate)
 
 
 def parser() -> argparse.ArgumentParser:

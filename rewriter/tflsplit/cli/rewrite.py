@@ -9,10 +9,17 @@ from pathlib import Path
 from tflsplit.bundle.plan_json import Json
 from tflsplit.cli.console import STDOUT, Commands, kib, millions, print_json, progress, table
 from tflsplit.cli.firmware import FirmwareOfRewrite, add_options
+from tflsplit.cli.planning import (
+    DEFAULT_BOARD,
+    add_cluster_options,
+    add_objective,
+    cluster_of,
+    planner_of,
+)
 from tflsplit.errors import PlanError
 from tflsplit.plan.spec import Way, parse_shares
 from tflsplit.plan.wishes import RUN_WAYS, Wishes
-from tflsplit.rewrite import MAX_WORLD_SIZE, rewrite
+from tflsplit.rewrite import rewrite
 
 _LAYER_WAYS = [way.value for way in Way if way is not Way.OTHER]
 
@@ -26,15 +33,23 @@ def add_parser(commands: Commands) -> argparse.ArgumentParser:
     )
     command.add_argument("model", type=Path, help="an int8 .tflite file")
     command.add_argument(
-        "-n", "--devices", type=int, required=True, metavar="N", help=f"1 to {MAX_WORLD_SIZE}"
-    )
-    command.add_argument(
         "-o", "--output", type=Path, metavar="DIR", help="output folder (build/<model name>)"
+    )
+    add_objective(command)
+    command.add_argument("--force", action="store_true", help="replace DIR whatever it holds")
+    add_cluster_options(command)
+    _add_manual_options(command)
+    add_options(command)
+    return command
+
+
+def _add_manual_options(parser: argparse.ArgumentParser) -> None:
+    command = parser.add_argument_group(
+        "by hand", "any of these replaces the search for the best plan by a simple policy"
     )
     command.add_argument(
         "--split",
         choices=["auto", *RUN_WAYS],
-        default="auto",
         help="how weighted layers are split; a layer that cannot be split so takes the cheapest "
         "other way (auto: rows while maps are large, channels afterwards)",
     )
@@ -61,25 +76,23 @@ def add_parser(commands: Commands) -> argparse.ArgumentParser:
         action="store_true",
         help="TFLSPLIT_SEND and TFLSPLIT_RECV are the only custom operators",
     )
-    command.add_argument("--force", action="store_true", help="replace DIR whatever it holds")
-    add_options(command)
-    return command
 
 
 def main(arguments: argparse.Namespace) -> int:
     """Run the command."""
-    wishes = Wishes(
-        world_size=arguments.devices,
-        split=arguments.split,
-        layers=dict(_layer(text) for text in arguments.layer),
-        shares=parse_shares(arguments.shares, arguments.devices) if arguments.shares else (),
-        stock_kernels=arguments.stock_kernels,
-        weights_limit=_fraction(arguments.weights_limit),
-    )
+    cluster = cluster_of(arguments, arguments.board or DEFAULT_BOARD)
+    wishes = _wishes(arguments, cluster.world_size)
     folder = arguments.output or Path("build") / arguments.model.stem
     firmware = FirmwareOfRewrite(folder, arguments)
     with progress("reading") as stage:
-        document = rewrite(arguments.model, folder, wishes, arguments.force, stage, firmware)
+        document = rewrite(
+            arguments.model,
+            folder,
+            wishes or planner_of(arguments, cluster),
+            arguments.force,
+            stage,
+            firmware,
+        )
     chosen = firmware.choose()
     if arguments.json:
         print_json(document)
@@ -87,6 +100,32 @@ def main(arguments: argparse.Namespace) -> int:
         _print(document, folder)
         STDOUT.print(chosen, soft_wrap=True)
     return 0
+
+
+def _wishes(arguments: argparse.Namespace, world_size: int) -> Wishes | None:
+    """What is asked for by hand; None if nothing is, and the plan is to be searched."""
+    manual = {
+        "--split": arguments.split,
+        "--layer": arguments.layer,
+        "--shares": arguments.shares,
+        "--weights-limit": arguments.weights_limit,
+        "--stock-kernels": arguments.stock_kernels,
+    }
+    given = [name for name, value in manual.items() if value not in (None, [], False)]
+    if not given:
+        return None
+    for name in ("objective", "plan", "max_arena", "max_weights"):
+        if getattr(arguments, name) is not None:
+            option = "--" + name.replace("_", "-")
+            raise PlanError(f"{given[0]} divides the model by hand, {option} searches: give one")
+    return Wishes(
+        world_size=world_size,
+        split=arguments.split or "auto",
+        layers=dict(_layer(text) for text in arguments.layer),
+        shares=parse_shares(arguments.shares, world_size) if arguments.shares else (),
+        stock_kernels=arguments.stock_kernels,
+        weights_limit=_fraction(arguments.weights_limit),
+    )
 
 
 def _layer(text: str) -> tuple[str, Way]:

@@ -1,2 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Choosing a plan for a cluster."""
+"""Choosing a plan for a cluster (docs/planner.md)."""
+
+from tflsplit.planner.planner import OBJECTIVES, Planned, Planner, finish
+
+__all__ = ["OBJECTIVES", "Planned", "Planner", "finish"]

@@ -28,9 +28,11 @@ State = tuple[Layout, ...]
 Expand = Callable[[int, Mapping[Value, Layout]], Sequence[Step]]
 """The steps that a unit (by index) can take from given layouts."""
 
-MOST_LABELS = 64
-"""Labels kept for one state, half of them the best and half those with the least flash; only a
-front longer than this makes the search inexact."""
+MOST_LABELS = 256
+"""A state's front that grows longer is thinned; only this makes the search inexact."""
+
+FLASH_BUCKETS = 96
+"""A thinned front has labels for so many fillings of the fullest flash."""
 
 
 @dataclass(frozen=True)
@@ -128,6 +130,19 @@ def _keep(reached: dict[State, list[Label]], step: Step, label: Label, limits: L
     labels[:] = [other for other in labels if not label.beats(other)]
     labels.append(label)
     if len(labels) > MOST_LABELS:
-        labels.sort(key=lambda other: other.value)
-        rest = sorted(labels[MOST_LABELS // 2 :], key=lambda other: max(other.weights_bytes))
-        labels[MOST_LABELS // 2 :] = rest[: MOST_LABELS // 2]
+        labels[:] = _thinned(labels, limits)
+
+
+def _thinned(labels: Sequence[Label], limits: Limits) -> list[Label]:
+    """The best value and the least tail of each bucket of flash, from empty to full."""
+    buckets: dict[int, list[Label]] = {}
+    for label in labels:
+        shares = zip(label.weights_bytes, limits.weights_bytes, strict=True)
+        fullest = max(used / limit if limit else 0.0 for used, limit in shares)
+        buckets.setdefault(int(fullest * FLASH_BUCKETS), []).append(label)
+    kept = []
+    for bucket in buckets.values():
+        best = min(bucket, key=lambda label: label.value)
+        flattest = min(bucket, key=lambda label: max(label.tail_bytes))
+        kept += [best] if best is flattest else [best, flattest]
+    return kept

@@ -54,7 +54,7 @@ class Unit:
 
 
 def _kind(value: Value, places: dict[Value, int]) -> tuple[object, ...]:
-    """What of a tensor can matter for the cost; small constants (axes, shapes) by their contents."""
+    """What of a tensor can matter for the cost; small constants (axes, ...) by their contents."""
     per_channel = value.quantization is not None and value.quantization.per_channel
     contents = value.data.tobytes() if value.data is not None and value.size <= 16 else b""
     return value.shape, value.dtype, per_channel, contents, places.get(value, -1)

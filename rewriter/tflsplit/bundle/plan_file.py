@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A plan as a file: saved, edited by hand, replayed.
+
+A plan file is a ``plan.json``, or the part of one that says what was decided: ``format``,
+``version``, ``world_size``, ``shares``, ``fuse``, ``stock_kernels`` and ``layers``
+(docs/plan_json.md).  Everything else in it is ignored and made anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tflsplit.bundle.text import FORMAT, VERSION, Json, parse
+from tflsplit.errors import PlanError
+from tflsplit.ir import Graph, Node
+from tflsplit.ops import rule_of
+from tflsplit.plan.spec import NodeSplit, Plan, Way
+
+
+def plan_part(graph: Graph, plan: Plan) -> Json:
+    """What was decided, as it is stored."""
+    return {
+        "format": FORMAT,
+        "version": VERSION,
+        "world_size": plan.world_size,
+        "shares": list(plan.shares),
+        "stock_kernels": plan.stock_kernels,
+        "fuse": plan.fuse,
+        "layers": [
+            layer_entry(node, split, plan.reasons.get(node.name, ""))
+            for node, split in zip(graph.nodes, plan.splits, strict=True)
+        ],
+    }
+
+
+def layer_entry(node: Node, split: NodeSplit, reason: str) -> Json:
+    """One node and how it is divided."""
+    layer: Json = {
+        "node": node.name,
+        "op": node.op,
+        "way": split.way.value,
+        "macs": rule_of(node).piece(node, {}).macs,
+        "weights_bytes": sum(v.size_bytes for v in node.operands if v.is_constant),
+        "output_shape": list(node.outputs[0].shape) if node.outputs else [],
+        "reason": reason,
+    }
+    if split.factor:
+        layer["factor"], layer["bounds"] = split.factor, list(split.bounds)
+    if split.extents:
+        layer["extents"] = [list(extent) for extent in split.extents]
+    if split.scatter_factor:
+        layer["scatter_factor"] = split.scatter_factor
+        layer["scatter_bounds"] = list(split.scatter_bounds)
+    if split.sum_tiles > 1:
+        layer["sum_tiles"] = split.sum_tiles
+    if split.scratch_limit_bytes is not None:
+        layer["scratch_limit_bytes"] = split.scratch_limit_bytes
+    if split.way is Way.WHOLE:
+        layer["rank"] = split.rank
+    return layer
+
+
+def load_plan(path: Path) -> Plan:
+    """A saved plan; PlanError, naming the layer, if it is damaged.
+
+    Whether it fits a model is checked when it is used.
+    """
+    try:
+        document = parse(path.read_bytes(), str(path))
+    except OSError as error:
+        raise PlanError(f"{path}: {error.strerror}") from None
+    return read_plan(document, str(path))
+
+
+def read_plan(document: Mapping[str, Any], source: str) -> Plan:
+    """The plan of a document; see ``load_plan``."""
+    try:
+        world_size = int(document["world_size"])
+        shares = tuple(float(share) for share in document["shares"])
+        layers: Sequence[Json] = document["layers"]
+        stock_kernels = bool(document.get("stock_kernels", False))
+        fuse = bool(document.get("fuse", False))
+    except (KeyError, TypeError, ValueError) as error:
+        raise PlanError(f"{source}: {type(error).__name__}: {error}") from None
+    if len(shares) != world_size:
+        raise PlanError(f"{source}: {len(shares)} shares for {world_size} devices")
+    splits = tuple(_split(layer, f"{source}: layer {i}") for i, layer in enumerate(layers))
+    reasons = {layer["node"]: str(layer.get("reason", "")) for layer in layers}
+    return Plan(world_size, splits, shares, stock_kernels, reasons, fuse)
+
+
+def _split(layer: Json, place: str) -> NodeSplit:
+    try:
+        return NodeSplit(
+            node=str(layer["node"]),
+            way=Way(layer["way"]),
+            factor=str(layer.get("factor", "")),
+            bounds=_ints(layer.get("bounds", ())),
+            extents=tuple((int(a), int(b)) for a, b in layer.get("extents", ())),
+            scatter_factor=str(layer.get("scatter_factor", "")),
+            scatter_bounds=_ints(layer.get("scatter_bounds", ())),
+            sum_tiles=int(layer.get("sum_tiles", 1)),
+            scratch_limit_bytes=layer.get("scratch_limit_bytes"),
+            rank=int(layer.get("rank", 0)),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        name = layer.get("node", "") if isinstance(layer, dict) else ""
+        raise PlanError(f"{place} {name!r}: {type(error).__name__}: {error}") from None
+
+
+def _ints(numbers: Sequence[Any]) -> tuple[int, ...]:
+    return tuple(int(number) for number in numbers)

@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The options by which `plan` and `rewrite` know the cluster and what to aim for."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from tflsplit.bundle.plan_file import load_plan
+from tflsplit.cluster import Cluster, LinkKind, board_names, default_cluster, read_cluster
+from tflsplit.errors import ClusterError, PlanError
+from tflsplit.ir import Graph
+from tflsplit.plan.spec import Plan
+from tflsplit.planner import OBJECTIVES, Planner
+
+DEFAULT_BOARD = "teensy41"
+
+
+def add_cluster_options(command: argparse.ArgumentParser) -> None:
+    """-n, --cluster and what goes with them."""
+    group = command.add_argument_group("the cluster")
+    group.add_argument("-n", "--devices", type=int, metavar="N", help="1 to 64 equal devices")
+    group.add_argument(
+        "--cluster", type=Path, metavar="FILE", help="cluster.toml: devices, links, topology"
+    )
+    group.add_argument(
+        "--link",
+        choices=[kind.value for kind in LinkKind],
+        help="without --cluster: what joins the devices to a ring (uart, 6 Mbaud)",
+    )
+    group.add_argument(
+        "--max-arena", metavar="SIZE", help="most arena on a device, like 64KiB (what the RAM has)"
+    )
+    group.add_argument(
+        "--max-weights",
+        metavar="SIZE",
+        help="most weights on a device (what the flash has; without this, --objective and "
+        "--cluster: a quarter of the model's, or 1.25 times an equal share)",
+    )
+
+
+def add_objective(command: argparse.ArgumentParser) -> None:
+    """--objective and --plan."""
+    command.add_argument(
+        "--objective",
+        choices=OBJECTIVES,
+        help="what to make small: latency (default), the arena of the fullest device, or the "
+        "bytes on the wires; everything must fit in any case",
+    )
+    command.add_argument("--plan", type=Path, metavar="FILE", help="replay a saved plan")
+
+
+def cluster_of(arguments: argparse.Namespace, board: str = DEFAULT_BOARD) -> Cluster:
+    """The cluster that is meant; ClusterError if the options contradict each other."""
+    if arguments.cluster is not None:
+        if arguments.link is not None:
+            raise ClusterError("--link describes the default cluster; --cluster names its own")
+        cluster = read_cluster(arguments.cluster)
+        if arguments.devices not in (None, cluster.world_size):
+            raise ClusterError(
+                f"-n {arguments.devices} contradicts {arguments.cluster}, which has "
+                f"{cluster.world_size} devices"
+            )
+    elif arguments.devices is None:
+        raise ClusterError("say how many devices there are: -n N, or --cluster FILE")
+    elif not 1 <= arguments.devices <= 64:
+        raise ClusterError("the number of devices must be 1 to 64")
+    else:
+        name = board if board in board_names() else DEFAULT_BOARD
+        cluster = default_cluster(arguments.devices, arguments.link or "uart", name)
+    return _limited(cluster, arguments.max_arena, arguments.max_weights)
+
+
+def _limited(cluster: Cluster, arena: str | None, weights: str | None) -> Cluster:
+    devices = cluster.devices
+    if arena is not None:
+        devices = tuple(replace(d, arena_limit_bytes=parse_size(arena)) for d in devices)
+    if weights is not None:
+        devices = tuple(replace(d, weights_limit_bytes=parse_size(weights)) for d in devices)
+    return replace(cluster, devices=devices)
+
+
+def parse_size(text: str) -> int:
+    """``65536``, ``64KiB``, ``64K`` (= KiB), ``0.5MiB`` in bytes; PlanError if it is none."""
+    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*([KM]?)(i?)B?", text.strip(), re.IGNORECASE)
+    if match is None:
+        raise PlanError(f"{text!r} is no size; write 65536, 64KiB or 1MiB")
+    factor = {"": 1, "K": 1024, "M": 1024 * 1024}[match[2].upper()]
+    return int(float(match[1]) * factor)
+
+
+def planner_of(arguments: argparse.Namespace, cluster: Cluster) -> Callable[[Graph], Plan]:
+    """What makes the plan: a saved one, or the search."""
+    if arguments.plan is not None:
+        saved = load_plan(arguments.plan)
+        if saved.world_size != cluster.world_size:
+            raise PlanError(
+                f"{arguments.plan} is for {saved.world_size} devices, not {cluster.world_size}"
+            )
+        return lambda graph: saved
+    if arguments.objective or arguments.cluster or arguments.max_weights:
+        return lambda graph: Planner(graph, cluster).best(arguments.objective or "latency").plan
+    return lambda graph: Planner(graph, _sharing(cluster, graph)).best("latency").plan
+
+
+def _sharing(cluster: Cluster, graph: Graph) -> Cluster:
+    """The cluster with room for a quarter of the weights on each device, or a bit over its share.
+
+    What nobody asked for otherwise: parameters are to be distributed, however large the flash is.
+    """
+    total = sum(value.size_bytes for value in graph.constants())
+    limit = int(max(0.25, 1.25 / cluster.world_size) * total)
+    return replace(
+        cluster, devices=tuple(replace(d, weights_limit_bytes=limit) for d in cluster.devices)
+    )

@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Why a plan is as it is: for each unit, what was compared and what decided."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tflsplit.planner.evaluate import Step
+from tflsplit.planner.planner import Planned, Planner
+
+
+def explain(planned: Planned, planner: Planner) -> list[dict[str, Any]]:
+    """One entry per unit, in execution order; empty for a plan that was not searched.
+
+    alternatives: every other option from the same layouts, with its cost.
+    why: what the chosen one is better at, or what ruled the better ones out.
+    """
+    entries = []
+    before: tuple[object, ...] = ()
+    for index, step in enumerate(planned.steps):
+        given = dict(zip(planner.units[index - 1].outputs if index else (), before, strict=True))
+        needed = {value: given[value] for value in step.unit.inputs if value in given}
+        others = [o for o in planner.expand(index, needed) if o.option != step.option]  # type: ignore[arg-type]
+        entries.append(
+            {
+                "node": step.unit.nodes[-1].name,
+                "output_shape": list(step.unit.outputs[0].shape),
+                "nodes": len(step.unit.nodes),
+                "option": step.option.name,
+                **_figures(step),
+                "why": _why(step, others, planner),
+                "alternatives": [{"option": o.option.name, **_figures(o)} for o in others],
+            }
+        )
+        before = step.layouts
+    return entries
+
+
+def _figures(step: Step) -> dict[str, Any]:
+    return {
+        "time_us": step.cost.time_us,
+        "wire_bytes": step.cost.wire_bytes,
+        "head_bytes": max(step.cost.head_bytes),
+        "weights_bytes": max(step.cost.weights_bytes),
+    }
+
+
+def _why(step: Step, others: list[Step], planner: Planner) -> str:
+    if not others:
+        return "the only way"
+    rooms = [planner.cluster.arena_room_bytes(r) for r in range(planner.cluster.world_size)]
+    faster = [other for other in others if other.cost.time_us < step.cost.time_us]
+    if not faster:
+        best = min(others, key=lambda other: other.cost.time_us)
+        return f"fastest; {best.option.name} takes {_times(best, step)} as long"
+    best = min(faster, key=lambda other: other.cost.time_us)
+    name = best.option.name
+    if any(head > room for head, room in zip(best.cost.head_bytes, rooms, strict=True)):
+        return f"{name} would be faster but needs {max(best.cost.head_bytes):,} B of RAM"
+    if max(best.cost.weights_bytes) > max(step.cost.weights_bytes):
+        return f"{name} would be faster but repeats {max(best.cost.weights_bytes):,} B of weights"
+    return f"{name} would be faster here, but not with what comes before and after it"
+
+
+def _times(other: Step, step: Step) -> str:
+    if step.cost.time_us <= 0:
+        return "more than"
+    return f"{other.cost.time_us / step.cost.time_us:.1f} times"

@@ -39,6 +39,9 @@ folder = project_path(env.GetProjectOption("custom_node_folder"))
 if not (folder / "device.cc").is_file():
     fail(f"{folder} holds no generated firmware; run `tflsplit rewrite` or `tflsplit firmware`")
 env.Append(ASPPFLAGS=[f"-Wa,-I,{folder}"])
+# What main.cc includes, PlatformIO finds; sources from elsewhere have to be told.
+libraries = project_path("tflm_app/lib")
+env.Append(CPPPATH=[str(path) for path in sorted(libraries.glob("*/include"))])
 env.BuildSources(os.path.join("$BUILD_DIR", "node"), str(folder))
 
 from_registry = any(

@@ -14,6 +14,7 @@ import hashlib
 import json
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -148,7 +149,11 @@ def build_library(env, tree: Path, folder: Path) -> int:
         if library.is_file() and stamp_file.is_file() and stamp_file.read_text() == stamp:
             return 0
         stamp_file.unlink(missing_ok=True)
-        objects = _compile(env, compilers, tree, folder / "objects")
+        objects_folder = folder / f"objects-{stamp[:12]}"
+        for old in folder.glob("objects-*"):
+            if old != objects_folder:
+                shutil.rmtree(old)
+        objects = _compile(env, compilers, tree, objects_folder)
         if objects is None:
             return 1
         library.unlink(missing_ok=True)
@@ -162,7 +167,7 @@ def build_library(env, tree: Path, folder: Path) -> int:
 
 
 def _compile(env, compilers, tree: Path, folder: Path) -> list[Path] | None:
-    """Compiles all sources; the objects, or None if one fails."""
+    """Compiles all sources that an interrupted build has not; the objects, or None if one fails."""
     files = sources(tree)
     # env's number of jobs is 1 unless asked for; this takes minutes and is worth all cores.
     jobs = os.cpu_count() or 1
@@ -172,13 +177,18 @@ def _compile(env, compilers, tree: Path, folder: Path) -> list[Path] | None:
     def compile_one(pair: tuple[int, Path]) -> Path | None:
         number, path = pair
         target = folder / f"{number:03}_{path.stem}.o"
-        command = [*compilers[path.suffix], "-c", str(path), "-o", str(target)]
+        if target.is_file():
+            return target
+        part = target.with_suffix(".part")
+        command = [*compilers[path.suffix], "-c", str(path), "-o", str(part)]
         run = subprocess.run(command, capture_output=True, text=True, env=env["ENV"])
         if run.returncode != 0:
             sys.stderr.write(f"{shlex.join(command)}\n{run.stderr}")
-        elif number % 25 == 0:
+            return None
+        os.replace(part, target)
+        if number % 25 == 0:
             print(f"  {number} of {len(files)}", flush=True)
-        return target if run.returncode == 0 else None
+        return target
 
     with ThreadPoolExecutor(jobs) as pool:
         objects = list(pool.map(compile_one, enumerate(files)))

@@ -165,7 +165,10 @@ api::Status prepare_window(api::Context* context, api::OpNode* node, Kind kind, 
   if (what != nullptr) return refuse(context, name, what);
   const size_t scratch = scratch_bytes(kind, window, has_bias);
   if (scratch == 0) return kTfLiteOk;
-  return context->RequestScratchBufferInArena(context, scratch, &data->scratch);
+  int number = -1;
+  const api::Status status = context->RequestScratchBufferInArena(context, scratch, &number);
+  data->scratch = number;
+  return status;
 }
 
 void* scratch_of(api::Context* context, const OpData& data) {

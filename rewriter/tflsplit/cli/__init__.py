@@ -9,11 +9,33 @@ import sys
 from collections.abc import Sequence
 
 from tflsplit import __version__
-from tflsplit.cli import cluster, emulate, firmware, inspect, plan, rewrite, run, verify
+from tflsplit.cli import (
+    cluster,
+    compare,
+    emulate,
+    evaluate,
+    firmware,
+    inspect,
+    plan,
+    rewrite,
+    run,
+    verify,
+)
 from tflsplit.cli.console import write_any_terminal
 from tflsplit.errors import UserError
 
-COMMANDS = (rewrite, plan, run, verify, inspect, firmware, cluster, emulate)
+COMMANDS = (
+    rewrite,
+    plan,
+    run,
+    verify,
+    evaluate,
+    inspect,
+    compare,
+    firmware,
+    cluster,
+    emulate,
+)
 
 
 def parser() -> argparse.ArgumentParser:

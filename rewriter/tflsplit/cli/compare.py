@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``tflsplit compare A B``."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+from tflsplit.cli.console import STDOUT, Commands, print_json, shortened, table
+from tflsplit.report.compare import SUMMED, Comparison, compare, parse_limit, read_document
+
+_SHOWN = ("arena_bytes", "weights_bytes", "sent_bytes", "received_bytes", "macs")
+
+
+def add_parser(commands: Commands) -> argparse.ArgumentParser:
+    """The command's options."""
+    command = commands.add_parser(
+        "compare",
+        help="two plans side by side; fails where one got worse",
+        description="Compare two outputs, device by device and in all. Exit code 1 if a limit of "
+        "--fail-on is exceeded by B.",
+    )
+    for name in ("A", "B"):
+        command.add_argument(
+            name.lower(), type=Path, metavar=name, help="output folder, plan.json or report.html"
+        )
+    command.add_argument(
+        "--fail-on",
+        action="append",
+        default=[],
+        metavar="KEY+LIMIT",
+        help="what must not grow by more, as arena_bytes+2%% or sum:sent_bytes+1024; KEY is any "
+        "number that plan.json has for a device; before it max: (the largest device), sum: or "
+        f"each:, without it sum: for {', '.join(SUMMED)} and max: for others (repeatable)",
+    )
+    return command
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """Run the command."""
+    limits = [parse_limit(text) for text in arguments.fail_on]
+    found = compare(read_document(arguments.a), read_document(arguments.b), limits)
+    if arguments.json:
+        print_json(_document(found))
+    else:
+        _print(found, bool(limits))
+    return 1 if found.regressions else 0
+
+
+def _document(found: Comparison) -> dict[str, Any]:
+    return {
+        "passed": not found.regressions,
+        "regressions": list(found.regressions),
+        "notes": list(found.notes),
+        "figures": [dataclasses.asdict(pair) | {"change": pair.change} for pair in found.pairs],
+        "layers": [
+            {"node": node, "way_before": before, "way_after": after}
+            for node, before, after in found.layers
+        ],
+    }
+
+
+def _print(found: Comparison, limited: bool) -> None:
+    for note in found.notes:
+        STDOUT.print(f"note: {note}", soft_wrap=True)
+    known = {pair.key for pair in found.pairs}
+    keys = [key for key in _SHOWN if key in known]
+    whats = list(dict.fromkeys(pair.what for pair in found.pairs))
+    rows = [[what, *(_cell(found, key, what) for key in keys)] for what in whats]
+    table("A → B", ["<", *keys], rows)
+    if found.layers:
+        changed = [[shortened(node), before, after] for node, before, after in found.layers]
+        table(f"{len(changed)} layers are split otherwise", ["<layer", "<A", "<B"], changed)
+    for text in found.regressions:
+        STDOUT.print(f"REGRESSION: {text}", soft_wrap=True)
+    if limited and not found.regressions:
+        STDOUT.print("nothing got worse than --fail-on allows")
+
+
+def _cell(found: Comparison, key: str, what: str) -> str:
+    pair = found.of(key, what)
+    if pair.before is None or pair.after is None:
+        return " → ".join("–" if v is None else f"{v:,.0f}" for v in (pair.before, pair.after))
+    if pair.before == pair.after:
+        return f"{pair.before:,.0f} ="
+    percent = f" {100 * (pair.after / pair.before - 1):+.1f}%" if pair.before else ""
+    return f"{pair.before:,.0f} → {pair.after:,.0f}{percent}"

@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One sample through the split and the unsplit model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from tflsplit.bundle import Bundle
+from tflsplit.devices import tensor_labels
+from tflsplit.ir import Value
+from tflsplit.passes.fold_constants import fold_constants
+from tflsplit.runtime.engines import Array, Engine
+from tflsplit.runtime.local import LocalCluster, assemble
+from tflsplit.verify.dataset import Dataset
+
+Counts = tuple[int, int]
+"""Elements in the intersection and in the union of two masks."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """The first element of an output that the split and the unsplit model disagree on."""
+
+    sample: str
+    output: str
+    index: tuple[int, ...]
+    expected: float
+    got: float
+
+    def __str__(self) -> str:
+        return (
+            f"sample {self.sample}: output {self.output!r} differs at {list(self.index)}: "
+            f"{self.got:g} instead of {self.expected:g}"
+        )
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What came of one sample.
+
+    unsplit_place, split_place: the label's place among the classes, 0 the best; None without label.
+    unsplit_mask, split_mask: against the sample's mask; None without one.
+    """
+
+    difference: Difference | None
+    unsplit_place: int | None = None
+    split_place: int | None = None
+    unsplit_mask: Counts | None = None
+    split_mask: Counts | None = None
+
+
+class Judge:
+    """The split and the unsplit model, ready to run, and a data set."""
+
+    def __init__(self, bundle: Bundle, dataset: Dataset, engine: Engine) -> None:
+        """Compile both; EngineError if the engine refuses a part of one."""
+        self._dataset = dataset
+        self._devices = bundle.devices
+        self._model = bundle.model
+        # Outputs are assembled by the folded graph's names, as the plan was made from it.
+        self._whole = fold_constants(bundle.model)
+        self._labels = tensor_labels(self._whole)
+        self._unsplit = engine(bundle.model)
+        self._cluster = LocalCluster(bundle.devices, engine)
+
+    def __call__(self, index: int) -> Judged:
+        """Run one sample; UserError if it cannot be read."""
+        array = self._dataset.sample(self._model.inputs[0], index)
+        unsplit = self._unsplit.run([array])
+        self._cluster.infer({self._labels[self._whole.inputs[0]]: array})
+        results = [device.outputs for device in self._cluster.devices]
+        split = assemble(self._whole, self._labels, self._devices, results)
+        difference = self._difference(self._dataset.names[index], unsplit, split)
+        dataset = self._dataset
+        if dataset.labels is not None:
+            label = dataset.labels[index]
+            return Judged(difference, place(unsplit[0], label), place(split[0], label))
+        if dataset.masks is not None:
+            mask, value = dataset.masks[index], self._model.outputs[0]
+            counts = (overlap(value, array, mask) for array in (unsplit[0], split[0]))
+            return Judged(difference, None, None, *counts)
+        return Judged(difference)
+
+    def _difference(
+        self, sample: str, unsplit: list[Array], split: list[Array]
+    ) -> Difference | None:
+        for value, want, got in zip(self._whole.outputs, unsplit, split, strict=True):
+            different = want != got
+            if want.dtype.kind == "f":  # NaN is not equal to itself
+                different &= ~(np.isnan(want) & np.isnan(got))
+            if different.any():
+                at = np.unravel_index(int(np.argmax(different)), want.shape)
+                index = tuple(map(int, at))
+                return Difference(sample, value.name, index, float(want[at]), float(got[at]))
+        return None
+
+
+def place(scores: Array, label: int) -> int:
+    """How many classes beat ``label``; of equal scores the lower index wins, as in argmax."""
+    flat = scores.reshape(-1)
+    own = flat[label]
+    return int((flat > own).sum() + (flat[:label] == own).sum())
+
+
+def overlap(value: Value, scores: Array, mask: Array) -> Counts:
+    """Elements in which output and ``mask`` both are set, and in which one of them is.
+
+    An output element is set if what it stands for is at least 0.5; one of ``mask`` if it is not 0.
+    """
+    real = scores.astype(np.float64)
+    if value.quantization and value.quantization.scales and scores.dtype.kind != "f":
+        real = (real - value.quantization.zero_point) * value.quantization.scale
+    found, wanted = real.reshape(-1) >= 0.5, mask.reshape(-1) != 0
+    return int((found & wanted).sum()), int((found | wanted).sum())

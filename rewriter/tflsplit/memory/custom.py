@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What tflsplit's own operators keep in the arena: the budget that the firmware keeps to.
+"""What tflsplit's own operators keep in the arena: what the firmware's kernels allocate, exactly.
 
 The kernels read multipliers and shifts from constant tensors in flash, so none of them has tables
-per channel.  ``OP_DATA`` is what ``init`` allocates, as fields of ``abi.struct_layout``: the
-parameter structs of ``split_kernels/params.h`` (tests/memory/test_custom.py compiles them) and, for
-the transfers, what is left to remember when the options stay in flash.  A firmware that keeps more
-must raise the budget here; one that keeps less needs a little less than predicted.
+per channel, and they read their options there again each time they run.  ``OP_DATA`` is what
+``init`` allocates, as fields of ``abi.struct_layout``: ``OpData`` in
+``tflm_app/lib/split_tflm/src/compute.cc``, whose size a ``static_assert`` there holds.
 """
 
 from __future__ import annotations
@@ -17,23 +16,19 @@ from tflsplit.memory.kernels import Prepare, Prepared
 from tflsplit.ops.fused import scratch_of
 from tflsplit.wire import custom_ops as wire
 
-WINDOW_PARAMS = "iii i iii iii ii ii iiii i"
-FULLY_CONNECTED_PARAMS = "iiii"
-REQUANTIZATION = "PPP iii"
-_SCRATCH = "i"  # the number of a scratch buffer
+# The zero points of x and y, which only Prepare can ask TFLM for, and the scratch buffer's number.
+_COMPUTE = "iii"
 
 OP_DATA: dict[str, str] = {
-    # Where the options are and how long, the communicator's handle of the transfer, its size.
-    wire.SEND: "Pi P ii",
-    # The same, and what is still missing.
-    wire.RECV: "Pi P iii",
-    wire.CONV_2D: f"{{{WINDOW_PARAMS}}} {{{REQUANTIZATION}}} {_SCRATCH}",
-    wire.DEPTHWISE_CONV_2D: f"{{{WINDOW_PARAMS}}} {{{REQUANTIZATION}}} {_SCRATCH}",
-    wire.PARTIAL_CONV_2D: f"{{{WINDOW_PARAMS}}} {_SCRATCH}",
-    wire.PARTIAL_FULLY_CONNECTED: f"{{{FULLY_CONNECTED_PARAMS}}}",
-    wire.REQUANTIZE: f"{{{REQUANTIZATION}}} ii",
-    # Options are read from flash when the operator runs: a block has many, and is called rarely.
-    wire.FUSED_BLOCK: f"Pi {_SCRATCH}",
+    # Nothing: TFLM itself remembers where the options are.
+    wire.SEND: "",
+    wire.RECV: "",
+    wire.CONV_2D: _COMPUTE,
+    wire.DEPTHWISE_CONV_2D: _COMPUTE,
+    wire.PARTIAL_CONV_2D: _COMPUTE,
+    wire.PARTIAL_FULLY_CONNECTED: _COMPUTE,
+    wire.REQUANTIZE: _COMPUTE,
+    wire.FUSED_BLOCK: _COMPUTE,
 }
 
 

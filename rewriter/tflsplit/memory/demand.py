@@ -69,7 +69,6 @@ def _custom_demand(node: Node, abi: Abi, flavour: Kernels) -> Demand:
     return Demand(
         op_data_bytes=struct_layout(data, abi).size_bytes,
         prepared=prepare(node, abi) if prepare else Prepared(),
-        note=f"{node.op}: counted with the firmware's budget, not with its compiled structs",
     )
 
 

@@ -182,3 +182,13 @@ def test_mobilenet_v2_on_eight_devices_has_its_weights_and_its_activations_distr
     for device in split.devices:
         assert 4 * constant_bytes(device.graph) <= whole_bytes
         assert peak_live_bytes(device.graph) < 250_000
+
+
+def test_an_input_that_lies_on_one_device_does_not_draw_the_layer_there():
+    """Summing where the operand is would move no byte, and put all weights on that device."""
+    graph = tiny("resnet")
+    first, second = graph.nodes[:2]
+    plan = choose_plan(graph, Wishes(4, split="in_channels", layers={first.name: Way.WHOLE}))
+    assert plan.by_node()[first.name].way is Way.WHOLE
+    split = plan.by_node()[second.name]
+    assert (split.way, split.bounds) == (Way.IN_CHANNELS, (0, 2, 4, 6, 8))

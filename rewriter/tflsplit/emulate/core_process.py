@@ -57,32 +57,42 @@ class _Wire:
         self.socket.setblocking(False)
         self.unsent = b""
         self._unread = b""
+        self._moved_bytes = 0
 
-    def move(self) -> None:
-        """Take what there is room for, and give what there is; a closed end stays silent."""
-        if self.socket is None:
-            return
+    def move(self) -> bool:
+        """Take what there is room for, and give what there is; whether anything moved.
+
+        A closed end stays silent.
+        """
+        before = self._moved_bytes
         try:
-            self._move(self.socket)
+            if self.socket is not None:
+                self._give(self.socket)
+                self._take(self.socket)
         except BlockingIOError:
             pass
         except OSError:
             self.socket = None
+        return self._moved_bytes != before
 
-    def _move(self, end: socket.socket) -> None:
+    def _give(self, end: socket.socket) -> None:
         while data := self.unsent or self._node.drain(self._link):
             self.unsent = data
-            self.unsent = data[end.send(data) :]
+            try:
+                sent = end.send(data)
+            except BlockingIOError:
+                return
+            self.unsent = data[sent:]
+            self._moved_bytes += sent
+
+    def _take(self, end: socket.socket) -> None:
         if not self._unread:
             self._unread = end.recv(_READ_BYTES)
             if not self._unread:
                 raise ConnectionResetError
-        self._unread = self._unread[self._node.feed(self._link, self._unread) :]
-
-    @property
-    def has_unread(self) -> bool:
-        """Whether bytes wait for room in the node."""
-        return bool(self._unread)
+        taken = self._node.feed(self._link, self._unread)
+        self._unread = self._unread[taken:]
+        self._moved_bytes += taken
 
 
 def main(setup_file: Path) -> None:
@@ -130,12 +140,10 @@ def make_device(setup: CoreSetup, clock: Callable[[], int]) -> CoreDevice:
 
 
 def _turn(device: CoreDevice, wires: list[_Wire]) -> None:
-    for wire in wires:
-        wire.move()
     device.turn()
-    for wire in wires:
-        wire.move()
+    moved = [wire.move() for wire in wires]
+    if any(moved):
+        return
     ends = [wire.socket for wire in wires if wire.socket is not None]
     full = [wire.socket for wire in wires if wire.socket is not None and wire.unsent]
-    wait = 0.0 if any(wire.has_unread for wire in wires) else _IDLE_SECONDS
-    select.select(ends, full, [], wait)
+    select.select(ends, full, [], _IDLE_SECONDS)

@@ -94,7 +94,15 @@ class Coordinator:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let the port go."""
         self._stream.close()
+
+    def reach_gateway(self, timeout_seconds: float) -> None:
+        """Only shake hands with the gateway; LinkError if it is not this plan's."""
+        self._inbox.gateway.open(timeout_seconds)
 
     def connect(self, timeout_seconds: float = CONNECT_SECONDS) -> tuple[Info, ...]:
         """Wait until every device is there and can reach all others; what they say, by rank.
@@ -136,12 +144,15 @@ class Coordinator:
         return Inference(whole, reports, seconds)
 
     def links(self, timeout_seconds: float = 5.0) -> tuple[tuple[LinkReport, ...], ...]:
-        """The link counters of every device, by rank and link; LinkError if one does not tell."""
+        """The link counters by rank and link, the host's own last.
+
+        Raises LinkError if a device does not tell them.
+        """
         inbox = self._inbox
         if not inbox.ask(Ask.LINKS, lambda: all(map(inbox.links_of, inbox.ranks)), timeout_seconds):
             silent = next(rank for rank in inbox.ranks if not inbox.links_of(rank))
             raise LinkError(f"rank {silent} does not tell its link counters")
-        return tuple(inbox.links_of(rank) for rank in inbox.ranks)
+        return (*(inbox.links_of(rank) for rank in inbox.ranks), (inbox.gateway.link_report(),))
 
     def _keep_fresh(self) -> None:
         """Nobody need be asked again for a while."""

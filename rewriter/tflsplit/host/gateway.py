@@ -10,7 +10,14 @@ from collections.abc import Callable
 from tflsplit.errors import LinkError
 from tflsplit.host.firmware_json import FirmwareSetup
 from tflsplit.host.ports import Stream
-from tflsplit.wire.control import CONTROL_CHANNEL, Message, pack, unpack
+from tflsplit.wire.control import (
+    CONTROL_CHANNEL,
+    LINK_COUNTERS,
+    LinkReport,
+    Message,
+    pack,
+    unpack,
+)
 from tflsplit.wire.endpoint import Endpoint
 from tflsplit.wire.handshake import ErrorCode, Identity, PeerError, fingerprint_bytes
 from tflsplit.wire.link_state import LinkState
@@ -73,6 +80,13 @@ class Gateway:
             raise self._refusal()
         if not link.is_up:
             raise LinkError(self._silence(timeout_seconds))
+
+    def link_report(self) -> LinkReport:
+        """The host's own link in the words of a device; what it does not count is 0."""
+        link = self.endpoint.link
+        counts = {**vars(link.counters), **vars(link.decoder.counters)}
+        counters = tuple(counts.get(name, 0) & 0xFFFF_FFFF for name in LINK_COUNTERS)
+        return LinkReport(peer=self._setup.gateway, state=link.is_up, links=1, counters=counters)
 
     def _refusal(self) -> LinkError:
         link, wanted = self.endpoint.link, self._setup.gateway

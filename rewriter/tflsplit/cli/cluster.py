@@ -1,0 +1,178 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``tflsplit cluster DIR --port /dev/ttyACM0 --input cat.jpg``."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from tflsplit.bundle import Bundle, read_bundle
+from tflsplit.cli.console import STDERR, Commands, print_json, progress
+from tflsplit.cli.figures import figures_document, print_devices, print_rate, print_wires
+from tflsplit.cli.results import (
+    Best,
+    add_result_options,
+    best_classes,
+    outputs_document,
+    print_outputs,
+    read_labels,
+    save_outputs,
+)
+from tflsplit.errors import LinkError, UserError
+from tflsplit.host import Coordinator, FirmwareSetup, Inference, open_port, read_firmware_setup
+from tflsplit.host.coordinator import CONNECT_SECONDS, INFER_SECONDS
+from tflsplit.host.figures import check_traffic, device_figures, wire_figures
+from tflsplit.host.ports import DEFAULT_BAUD, serial_ports
+from tflsplit.passes.fold_constants import fold_constants
+from tflsplit.runtime.engines import Array
+from tflsplit.runtime.load import load_inputs
+
+_TRY_SECONDS = 3.0
+
+
+def add_parser(commands: Commands) -> argparse.ArgumentParser:
+    """The command's options."""
+    command = commands.add_parser(
+        "cluster",
+        help="run inferences on real devices, through the one that is plugged in here",
+        description="Find the gateway, check that every device runs this plan, send each its part "
+        "of the input, collect the output.",
+    )
+    command.add_argument("folder", type=Path, metavar="DIR", help="what `rewrite` wrote")
+    command.add_argument(
+        "--port",
+        metavar="PORT",
+        help="/dev/ttyACM0, COM5, socket://host:port, a pty (every USB serial port is tried)",
+    )
+    command.add_argument("--baud", type=int, metavar="RATE", help="of the gateway's host link")
+    add_result_options(command)
+    command.add_argument("--loop", type=int, default=1, metavar="K", help="K inferences (1)")
+    command.add_argument(
+        "--retries",
+        type=int,
+        default=0,
+        metavar="R",
+        help="repeat a failed inference up to R times (0)",
+    )
+    command.add_argument(
+        "--timeout",
+        type=float,
+        default=INFER_SECONDS,
+        metavar="S",
+        help=f"longest time of an inference, in seconds ({INFER_SECONDS:g})",
+    )
+    return command
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """Run the command."""
+    if arguments.loop < 1 or arguments.retries < 0 or arguments.timeout <= 0:
+        raise UserError("--loop must be at least 1, --retries 0, and --timeout more than 0")
+    with progress("reading") as stage:
+        bundle = read_bundle(arguments.folder)
+        setup = read_firmware_setup(arguments.folder, bundle.document)
+        inputs = load_inputs(bundle.model, arguments.input)
+        labels = read_labels(arguments.labels)
+        stage("looking for the devices")
+        with connected(bundle, setup, arguments.port, arguments.baud) as cluster:
+            before = cluster.links()
+            inferences, failed = infer_often(
+                cluster, inputs, arguments.loop, arguments.retries, arguments.timeout, stage
+            )
+            after = cluster.links()
+    check_traffic(bundle.document, inferences[-1].reports)
+    whole = fold_constants(bundle.model)
+    outputs = inferences[-1].outputs
+    if arguments.output:
+        save_outputs(arguments.output, outputs)
+    best = best_classes(whole, outputs, arguments.top, labels)
+    devices = device_figures(cluster.infos, inferences, counts_instructions=False)
+    wires = wire_figures(before, after, len(inferences))
+    if arguments.json:
+        head = _head(bundle, outputs, best, failed)
+        print_json(head | figures_document(devices, wires, inferences))
+    else:
+        print_outputs(bundle.document, best)
+        print_devices(devices, f"{setup.world_size} devices, {setup.topology.value}")
+        print_wires(wires, setup.world_size)
+        print_rate(inferences, failed)
+    return 0
+
+
+def connected(
+    bundle: Bundle, setup: FirmwareSetup, port: str | None, baud: int | None
+) -> Coordinator:
+    """The cluster behind a port, checked; without one, behind the first port that answers.
+
+    Raises LinkError naming the device that is missing or wrong.
+    """
+    rate = baud or setup.host_baud or DEFAULT_BAUD
+    if port is not None:
+        return _checked(Coordinator(open_port(port, rate), bundle, setup), CONNECT_SECONDS)
+    ports = serial_ports()
+    if not ports:
+        raise LinkError("there is no USB serial port here; name the gateway's with --port")
+    said = []
+    for name in ports:
+        try:
+            cluster = Coordinator(open_port(name, rate), bundle, setup)
+        except LinkError as error:
+            said.append(str(error))
+            continue
+        try:
+            cluster.reach_gateway(_TRY_SECONDS)
+        except LinkError as error:
+            cluster.close()
+            said.append(str(error))
+            continue
+        return _checked(cluster, CONNECT_SECONDS)
+    raise LinkError("no port leads to this plan's gateway: " + "; ".join(said))
+
+
+def _checked(cluster: Coordinator, timeout_seconds: float) -> Coordinator:
+    try:
+        cluster.connect(timeout_seconds)
+    except BaseException:
+        cluster.close()
+        raise
+    return cluster
+
+
+def infer_often(
+    cluster: Coordinator,
+    inputs: dict[str, Array],
+    count: int,
+    retries: int,
+    timeout_seconds: float,
+    stage: Callable[[str], None],
+) -> tuple[list[Inference], int]:
+    """The inferences that went well, and how many did not and were repeated.
+
+    Raises LinkError when one fails more than ``retries`` times.
+    """
+    done: list[Inference] = []
+    failed = tries = 0
+    while len(done) < count:
+        stage(f"inference {len(done) + 1} of {count}")
+        try:
+            done.append(cluster.infer(inputs, timeout_seconds))
+            tries = 0
+        except LinkError as error:
+            if tries == retries:
+                raise
+            STDERR.print(f"inference {len(done) + 1}: {error}; trying again", markup=False)
+            failed += 1
+            tries += 1
+    return done, failed
+
+
+def _head(
+    bundle: Bundle, outputs: Sequence[Array], best: Sequence[Best], failed: int
+) -> dict[str, Any]:
+    return {
+        "fingerprint": bundle.document["fingerprint"],
+        "outputs": outputs_document(bundle.document, outputs, best),
+        "repeated": failed,
+    }

@@ -1,0 +1,191 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``tflsplit emulate DIR --input x.npy``."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from tflsplit.bundle import Bundle, read_bundle
+from tflsplit.cli.console import STDOUT, Commands, Stage, print_json, progress
+from tflsplit.cli.figures import figures_document, print_devices, print_rate, print_wires
+from tflsplit.cli.results import (
+    add_result_options,
+    best_classes,
+    outputs_document,
+    print_outputs,
+    read_labels,
+    save_outputs,
+)
+from tflsplit.emulate import FaultModel
+from tflsplit.emulate.firmware_build import build_firmware, take_firmware
+from tflsplit.emulate.machines import HOST_BOARD, QEMU_MACHINES
+from tflsplit.emulate.session import Session, core_only, whole_firmware
+from tflsplit.emulate.trial import Trial, injected, run_trial
+from tflsplit.errors import ClusterError, UserError
+from tflsplit.firmware import FirmwareOptions
+from tflsplit.passes.fold_constants import fold_constants
+from tflsplit.runtime.engines import engine
+from tflsplit.runtime.load import load_inputs
+from tflsplit.verify import Case, make_cases
+from tflsplit.verify.inputs import EDGES
+from tflsplit.wire.topology import Topology
+
+DEFAULT_BOARD = "mps2_an500"
+_CONNECT_SECONDS = 120.0
+
+
+def add_parser(commands: Commands) -> argparse.ArgumentParser:
+    """The command's options."""
+    command = commands.add_parser(
+        "emulate",
+        help="run the devices' firmware on emulated boards, and compare with the unsplit model",
+        description="Build the firmware, start one emulated board per device, wire their UARTs, "
+        "run inferences through the same host program as real boards, and compare every output "
+        "with the unsplit model's. Exit code 1 if a bit differs.",
+    )
+    command.add_argument("folder", type=Path, metavar="DIR", help="what `rewrite` wrote")
+    add_result_options(command, input_required=False)
+    kind = command.add_mutually_exclusive_group()
+    kind.add_argument(
+        "--board",
+        choices=sorted(QEMU_MACHINES),
+        default=DEFAULT_BOARD,
+        help=f"the boards ({DEFAULT_BOARD}, a Cortex-M7)",
+    )
+    kind.add_argument(
+        "--native", action="store_true", help="the firmware as programs of this computer"
+    )
+    kind.add_argument(
+        "--core-only",
+        action="store_true",
+        help="the firmware's links alone, one process per device; kernels from TFLM's wheel: needs "
+        "no TFLM sources",
+    )
+    command.add_argument(
+        "--firmware", type=Path, metavar="DIR", help="take the firmware that was built there"
+    )
+    command.add_argument(
+        "--topology", choices=["ring", "line", "star"], default="ring", help="wiring (ring)"
+    )
+    command.add_argument(
+        "--runs", type=int, default=0, metavar="K", help="K seeded inputs beside --input (0)"
+    )
+    command.add_argument(
+        "--faults",
+        type=float,
+        default=0.0,
+        metavar="RATE",
+        help="on every wire, so many flipped bits, dropped and repeated runs a byte, e.g. 1e-4 (0)",
+    )
+    command.add_argument("--seed", type=int, default=0, metavar="S", help="of inputs, faults (0)")
+    command.add_argument(
+        "--timeout", type=float, default=600.0, metavar="S", help="of an inference (600)"
+    )
+    return command
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """Run the command."""
+    if arguments.runs < 0 or arguments.seed < 0 or arguments.timeout <= 0:
+        raise UserError("--runs and --seed must be 0 or more, --timeout more than 0")
+    with progress("reading") as stage:
+        bundle = read_bundle(arguments.folder)
+        cases = list(_cases(arguments, bundle))
+        labels = read_labels(arguments.labels)
+        engine_name, make = engine(None)
+        with _session(arguments, bundle, engine_name, stage) as session:
+            trial = run_trial(
+                bundle,
+                session,
+                cases,
+                make,
+                connect_seconds=_CONNECT_SECONDS,
+                infer_seconds=arguments.timeout,
+                counts_instructions=not (arguments.native or arguments.core_only),
+                stage=stage,
+            )
+    outputs = trial.inferences[0].outputs
+    if arguments.output:
+        save_outputs(arguments.output, outputs)
+    best = best_classes(fold_constants(bundle.model), outputs, arguments.top, labels)
+    if arguments.json:
+        head = {"outputs": outputs_document(bundle.document, outputs, best)}
+        print_json(head | _document(bundle, trial, engine_name))
+    else:
+        print_outputs(bundle.document, best)
+        _print(bundle, trial, engine_name)
+    return 0 if trial.same_bits else 1
+
+
+def _cases(arguments: argparse.Namespace, bundle: Bundle) -> Iterator[Case]:
+    whole = fold_constants(bundle.model)
+    runs = arguments.runs
+    if arguments.input:
+        yield Case("--input", load_inputs(bundle.model, arguments.input))
+    else:
+        runs = max(1, runs)
+    yield from islice(make_cases(whole, runs, arguments.seed), len(EDGES), None)
+
+
+def _session(
+    arguments: argparse.Namespace, bundle: Bundle, engine_name: str, stage: Stage
+) -> AbstractContextManager[Session]:
+    topology, rate = Topology(arguments.topology), arguments.faults
+    faults = FaultModel(rate, rate, rate) if rate else None
+    if arguments.core_only:
+        if arguments.firmware:
+            raise ClusterError("--core-only runs no firmware: leave --firmware out")
+        stage("building the links")
+        return core_only(bundle, engine_name, faults, arguments.seed, topology)
+    if arguments.firmware:
+        built = take_firmware(bundle, arguments.firmware)
+    else:
+        stage("building the firmware (TFLM once for each board: some minutes)")
+        board = HOST_BOARD if arguments.native else arguments.board
+        built = build_firmware(bundle, FirmwareOptions(boards=(board,), topology=topology))
+    return whole_firmware(
+        bundle,
+        built.setup,
+        built.devices,
+        faults,
+        arguments.seed,
+        count_instructions=not arguments.native,
+    )
+
+
+def _document(bundle: Bundle, trial: Trial, engine_name: str) -> dict[str, Any]:
+    document = figures_document(trial.devices, trial.wires, trial.inferences)
+    for entry, wire in zip(document["wires"], trial.wires, strict=True):
+        entry["faults"] = injected(trial, wire, len(bundle.devices))
+    return {
+        "fingerprint": bundle.document["fingerprint"],
+        "engine": engine_name,
+        "same_bits": trial.same_bits,
+        "differing": trial.differing,
+        "elements": trial.elements,
+        **document,
+    }
+
+
+def _print(bundle: Bundle, trial: Trial, engine_name: str) -> None:
+    world_size = len(bundle.devices)
+    print_devices(trial.devices, f"{world_size} devices; bytes as plan.json says")
+    print_wires(trial.wires, world_size)
+    faults = [injected(trial, wire, world_size) or 0 for wire in trial.wires]
+    if any(faults):
+        STDOUT.print(f"{sum(faults)} faults were injected")
+    print_rate(trial.inferences)
+    for case, count in trial.differing.items():
+        if count:
+            STDOUT.print(f"FAILED: {count} output elements differ; input: {case}", markup=False)
+    if trial.same_bits:
+        STDOUT.print(
+            f"the same bits: {world_size} devices and the unsplit model on {engine_name}, "
+            f"{len(trial.inferences)} inputs, {trial.elements:,} elements compared",
+            soft_wrap=True,
+        )

@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tables and documents of what a cluster did: what cluster and emulate share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from tflsplit.cli.console import STDOUT, kib, millions, table
+from tflsplit.host.coordinator import Inference
+from tflsplit.host.figures import DeviceFigures, WireFigures
+
+
+def print_devices(devices: Sequence[DeviceFigures], title: str) -> None:
+    """One line for each device: arena, times, instructions where they are counted, bytes."""
+    counted = any(device.instructions is not None for device in devices)
+    columns = ["rank", "<board", "arena used", "of", "input", "compute", "wait", "output"]
+    columns += ["instructions"] if counted else []
+    rows = []
+    for device in devices:
+        row = [str(device.rank), device.board, kib(device.arena_used_bytes or None)]
+        row.append(kib(device.arena_bytes or None))
+        times = (device.input_us, device.compute_us, device.wait_us, device.output_us)
+        row += [f"{us / 1000:.1f} ms" for us in times]
+        if counted:
+            row.append(millions(device.compute_instructions or 0))
+        rows.append([*row, str(device.sent_bytes), str(device.received_bytes)])
+    table(title, [*columns, "sent", "received"], rows)
+
+
+def print_wires(wires: Sequence[WireFigures], world_size: int) -> None:
+    """One line for each direction of a wire."""
+
+    def name(rank: int) -> str:
+        return "host" if rank == world_size else str(rank)
+
+    rows = [
+        [
+            f"{name(wire.a)} → {name(wire.b)}",
+            f"{wire.bytes:.0f}",
+            f"{wire.frames:.0f}",
+            f"{wire.resent:.4g}",
+            f"{wire.damaged:.4g}",
+        ]
+        for wire in wires
+    ]
+    title = "wires, per inference (bytes with frames, acknowledgements and control)"
+    table(title, ["<from → to", "bytes", "frames", "sent again", "damaged"], rows)
+
+
+def print_rate(inferences: Sequence[Inference], failed: int = 0) -> None:
+    """How long inferences took on this computer's clock."""
+    seconds = [inference.seconds for inference in inferences]
+    total = sum(seconds)
+    text = f"{len(seconds)} inferences, {len(seconds) / total:.2f} a second"
+    if len(seconds) == 1:
+        text = f"1 inference in {total:.3f} s"
+    else:
+        text += f", each {min(seconds):.3f} to {max(seconds):.3f} s"
+    STDOUT.print(text + (f"; {failed} more failed and were repeated" if failed else ""))
+
+
+def figures_document(
+    devices: Sequence[DeviceFigures], wires: Sequence[WireFigures], inferences: Sequence[Inference]
+) -> dict[str, Any]:
+    """The same for ``--json``."""
+    seconds = [inference.seconds for inference in inferences]
+    return {
+        "inferences": len(seconds),
+        "seconds": seconds,
+        "inferences_per_second": len(seconds) / sum(seconds),
+        "devices": [
+            asdict(device) | {"compute_instructions": device.compute_instructions}
+            for device in devices
+        ],
+        "wires": [asdict(wire) for wire in wires],
+    }

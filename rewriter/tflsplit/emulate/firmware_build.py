@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Builds the firmware of an output folder for boards that this computer can emulate.
+
+::
+
+    DIR/emulated/<board>/firmware/node0 …    generated sources, nodes.ini, firmware.json
+                         platformio.ini      the project's, with that nodes.ini in it
+                         programs/node0.elf …
+
+The output folder's own firmware, which is for real boards, stays as it is.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from tflsplit.bundle import Bundle
+from tflsplit.emulate.cluster import Device
+from tflsplit.errors import ClusterError
+from tflsplit.firmware import FirmwareOptions, all_files, project_root
+from tflsplit.firmware.options import TFLM_DIR_VARIABLE
+from tflsplit.host import FirmwareSetup, read_firmware_setup
+
+_BUILT = ("firmware.elf", "program", "program.exe")
+_CONFIG = "platformio.ini"
+
+
+@dataclass(frozen=True)
+class BuiltFirmware:
+    """Programs of every rank, and how they are wired."""
+
+    setup: FirmwareSetup
+    devices: tuple[Device, ...]
+
+
+def take_firmware(bundle: Bundle, folder: Path) -> BuiltFirmware:
+    """Firmware that ``build_firmware`` (or whoever fills such a folder) left there.
+
+    Raises ClusterError or PlanError if it is not there, or not this plan's.
+    """
+    setup = read_firmware_setup(folder, bundle.document)
+    if not setup.devices:
+        raise ClusterError(f"{folder} holds no built firmware: there is no firmware.json in it")
+    programs = [folder / "programs" / f"node{rank}.elf" for rank in range(setup.world_size)]
+    missing = [program for program in programs if not program.is_file()]
+    if missing:
+        raise ClusterError(f"{missing[0]} is missing: leave --firmware out and it will be built")
+    devices = [
+        Device(program, str(device["board"]))
+        for program, device in zip(programs, setup.devices, strict=True)
+    ]
+    return BuiltFirmware(setup, tuple(devices))
+
+
+def build_firmware(bundle: Bundle, options: FirmwareOptions) -> BuiltFirmware:
+    """Generate and build what has changed since the last time.
+
+    Raises ClusterError if PlatformIO, TFLM's sources or the project are missing, or if the build
+    fails: with what the compiler said.
+    """
+    root = project_root(bundle.folder)
+    if root is None:
+        raise ClusterError("firmware is built in a checkout of tflsplit; run from one")
+    if options.tflm_dir is None:
+        raise ClusterError(
+            f"the firmware needs TFLM's sources: point {TFLM_DIR_VARIABLE} at a tree made by its "
+            "create_tflm_tree.py; without them, --core-only runs the links alone"
+        )
+    board = options.boards[0]
+    folder = bundle.folder.resolve() / "emulated" / board
+    for name, contents in all_files(folder, bundle.document, bundle.devices, options).items():
+        _write(folder / name, contents)
+    _write_config(root, folder)
+    names = [f"node{rank}" for rank in range(len(bundle.devices))]
+    _run_platformio(root, folder, names, options.tflm_dir)
+    for name in names:
+        built = [folder / "build" / name / program for program in _BUILT]
+        program = next((path for path in built if path.is_file()), None)
+        if program is None:
+            raise ClusterError(f"PlatformIO left no program in {folder / 'build' / name}")
+        (folder / "programs").mkdir(exist_ok=True)
+        shutil.copy2(program, folder / "programs" / f"{name}.elf")
+    return take_firmware(bundle, folder)
+
+
+def _write(path: Path, contents: bytes) -> None:
+    """Write a file unless it says so already: its time decides what is compiled again."""
+    if path.is_file() and path.read_bytes() == contents:
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(contents)
+
+
+def _write_config(root: Path, folder: Path) -> None:
+    """The project's platformio.ini with this folder's environments instead of the chosen ones."""
+    lines = (root / _CONFIG).read_text(encoding="utf-8").splitlines()
+    mine = [
+        f"extra_configs = {folder.as_posix()}/nodes.ini"
+        if line.startswith("extra_configs")
+        else line
+        for line in lines
+    ]
+    _write(folder / _CONFIG, ("\n".join(mine) + "\n").encode())
+
+
+def _run_platformio(root: Path, folder: Path, names: list[str], tflm_dir: Path) -> None:
+    command = [*_platformio(), "run", "-s", "-d", str(root), "-c", str(folder / _CONFIG)]
+    command += [word for name in names for word in ("-e", name)]
+    settings = {
+        "PLATFORMIO_BUILD_DIR": str(folder / "build"),
+        "PLATFORMIO_SETTING_ENABLE_TELEMETRY": "no",
+        TFLM_DIR_VARIABLE: str(tflm_dir.resolve()),
+    }
+    result = subprocess.run(
+        command, env={**os.environ, **settings}, capture_output=True, text=True, check=False
+    )
+    if result.returncode:
+        words = (result.stderr + result.stdout).strip().splitlines()[-12:]
+        raise ClusterError("the firmware does not build: " + "\n".join(words))
+
+
+def _platformio() -> list[str]:
+    if importlib.util.find_spec("platformio") is not None:
+        return [sys.executable, "-m", "platformio"]
+    pio = shutil.which("pio")
+    if pio is None:
+        raise ClusterError("PlatformIO builds the firmware: pip install 'tflsplit[firmware]'")
+    return [pio]

@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Inferences on an emulated cluster, each compared with the unsplit model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from tflsplit.bundle import Bundle
+from tflsplit.devices import tensor_labels
+from tflsplit.emulate.cluster import Cluster
+from tflsplit.emulate.faults import FaultCounts
+from tflsplit.emulate.session import Session
+from tflsplit.emulate.wiring import HOST, Wire
+from tflsplit.errors import LinkError
+from tflsplit.host import Inference
+from tflsplit.host.figures import (
+    DeviceFigures,
+    WireFigures,
+    check_traffic,
+    device_figures,
+    wire_figures,
+)
+from tflsplit.passes.fold_constants import fold_constants
+from tflsplit.runtime.engines import Engine
+from tflsplit.verify import Case
+
+
+@dataclass
+class Trial:
+    """What came of it.
+
+    differing: for each case, how many output elements differ from the unsplit model's.
+    wire_faults: injected so far, by wire: from a to b and from b to a.
+    """
+
+    inferences: list[Inference] = field(default_factory=list)
+    differing: dict[str, int] = field(default_factory=dict)
+    elements: int = 0
+    devices: list[DeviceFigures] = field(default_factory=list)
+    wires: list[WireFigures] = field(default_factory=list)
+    wire_faults: dict[Wire, tuple[FaultCounts, FaultCounts]] = field(default_factory=dict)
+
+    @property
+    def same_bits(self) -> bool:
+        """Whether every output was the unsplit model's."""
+        return not any(self.differing.values())
+
+
+def run_trial(
+    bundle: Bundle,
+    session: Session,
+    cases: Iterable[Case],
+    make: Engine,
+    *,
+    connect_seconds: float,
+    infer_seconds: float,
+    counts_instructions: bool,
+    stage: Callable[[str], None] = lambda _: None,
+) -> Trial:
+    """Run every case on the cluster and on the unsplit model.
+
+    make: the engine of the unsplit model.
+    Raises LinkError with the last words of the devices if the cluster fails, PlanError if it moved
+    other bytes than plan.json says.
+    """
+    trial = Trial()
+    whole = fold_constants(bundle.model)
+    oracle = make(whole)
+    labels = tensor_labels(whole)
+    cluster = session.coordinator
+    try:
+        stage("starting the devices")
+        cluster.connect(connect_seconds)
+        before = cluster.links(connect_seconds)
+        for case in cases:
+            stage(f"input: {case.name}")
+            inference = cluster.infer(case.inputs, infer_seconds)
+            expected = oracle.run([case.inputs[labels[value]] for value in whole.inputs])
+            pairs = list(zip(expected, inference.outputs, strict=True))
+            trial.differing[case.name] = sum(int(np.sum(a != b)) for a, b in pairs)
+            trial.elements += sum(a.size for a, _ in pairs)
+            trial.inferences.append(inference)
+            check_traffic(bundle.document, inference.reports)
+        after = cluster.links(connect_seconds)
+    except LinkError as error:
+        raise LinkError(f"{error}{last_words(session.cluster, len(bundle.devices))}") from None
+    trial.devices = device_figures(cluster.infos, trial.inferences, counts_instructions)
+    trial.wires = wire_figures(before, after, len(trial.inferences))
+    trial.wire_faults = session.cluster.fault_counts()
+    return trial
+
+
+def last_words(cluster: Cluster, world_size: int) -> str:
+    """The last line of every device's console, for an error message."""
+    lines = [(rank, cluster.console(rank).lines) for rank in range(world_size)]
+    return "".join(f"\n  rank {rank}: {said[-1] if said else '(silent)'}" for rank, said in lines)
+
+
+def injected(trial: Trial, wire: WireFigures, world_size: int) -> int | None:
+    """Faults that were injected in one direction of a wire; None if it has no fault model."""
+    ends = tuple(-1 if rank == world_size else rank for rank in (wire.a, wire.b))
+    for key, (forward, backward) in trial.wire_faults.items():
+        if (key.a.rank, key.b.rank) == ends:
+            return forward.events
+        if (key.b.rank, key.a.rank) == ends:
+            return backward.events
+    assert HOST.rank == -1
+    return None

@@ -7,7 +7,8 @@ would be in the end, and its arena is predicted from the device graphs.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from tflsplit.cluster import Cluster, Device
@@ -17,7 +18,7 @@ from tflsplit.lower import lower
 from tflsplit.memory.arena import predict_arena
 from tflsplit.memory.demand import Kernels
 from tflsplit.plan.cost.predict import predict_layouts
-from tflsplit.plan.layout import lay_out
+from tflsplit.plan.layout import Layouts, lay_out
 from tflsplit.plan.spec import Plan
 from tflsplit.plan.transfers import schedule
 from tflsplit.planner.options import Layout, Option
@@ -70,40 +71,65 @@ def evaluate(cluster: Cluster, unit: Unit, plan: Plan, given: Mapping[Value, Lay
     graph = unit.graph
     layouts = lay_out(graph, plan, given)
     prediction = predict_layouts(layouts, schedule(layouts), cluster, graph)
-    sample = sample_ranks(cluster)
-    devices = lower(graph, plan, given, sample)
-    estimates = [
-        predict_arena(device.graph, spec.abi, kernels_of(spec))
-        for device in devices
-        for spec in [cluster.devices[device.rank]]
-    ]
-    heads = [estimate.head_bytes for estimate in estimates]
-    tails = [_added_tail(estimate.parts) for estimate in estimates]
-    weights = [constant_bytes(device.graph) for device in devices]
+    samples = sample_ranks(cluster, layouts)
+    devices = lower(graph, plan, given, tuple(samples))
+    heads, tails, weights = ([0] * cluster.world_size for _ in range(3))
+    for device in devices:
+        spec = cluster.devices[device.rank]
+        estimate = predict_arena(device.graph, spec.abi, kernels_of(spec))
+        constants, added = constant_bytes(device.graph), _added_tail(estimate.parts)
+        for rank in samples[device.rank]:
+            heads[rank], tails[rank], weights[rank] = estimate.head_bytes, added, constants
     return Cost(
         prediction.graph_us,
         sum(prediction.bytes_per_link.values()),
-        *(_for_all(amounts, sample, cluster.world_size) for amounts in (heads, tails, weights)),
+        tuple(heads),
+        tuple(tails),
+        tuple(weights),
     )
 
 
-def sample_ranks(cluster: Cluster) -> tuple[int, ...]:
-    """Ranks whose memory stands for all: every one, unless many devices are alike.
+def sample_ranks(cluster: Cluster, layouts: Layouts) -> dict[int, tuple[int, ...]]:
+    """Ranks whose memory stands for others, and for which: one or two of each kind of device.
 
-    Among equal devices the ends of a split differ from its middle; the rest differ by rounding,
-    which the check of the whole plan sees.
+    Among equal devices, those with the largest maps and with the most constants; what the others
+    need less is seen when the whole plan is checked.
     """
-    last = cluster.world_size - 1
-    specs = {replace(device, name="") for device in cluster.devices}
-    if len(specs) > 1 or last < 4:
-        return tuple(range(cluster.world_size))
-    return tuple(sorted({0, 1, last // 2, last}))
+    kinds: dict[Device, list[int]] = defaultdict(list)
+    for rank, device in enumerate(cluster.devices):
+        kinds[replace(device, name="")].append(rank)
+    maps, constants = _held_bytes(layouts)
+    samples: dict[int, tuple[int, ...]] = {}
+    for ranks in kinds.values():
+        fullest = max(ranks, key=maps.__getitem__)
+        heaviest = max(ranks, key=constants.__getitem__)
+        if constants[heaviest] == constants[fullest]:
+            heaviest = fullest
+        samples[fullest] = tuple(ranks)
+        if heaviest != fullest:
+            alike = tuple(r for r in ranks if constants[r] > constants[fullest])
+            samples[heaviest] = alike
+            samples[fullest] = tuple(r for r in ranks if r not in alike)
+    return samples
 
 
-def _for_all(amounts: Sequence[int], sample: Sequence[int], world_size: int) -> tuple[int, ...]:
-    """By rank: what was measured, and for the others the largest of it."""
-    known = dict(zip(sample, amounts, strict=True))
-    return tuple(known.get(rank, max(amounts)) for rank in range(world_size))
+def _held_bytes(layouts: Layouts) -> tuple[list[int], list[int]]:
+    """By rank: the largest operands and results of one piece, and the constants of all."""
+    maps, constants = [0] * layouts.world_size, [0] * layouts.world_size
+    for shards in layouts.nodes:
+        node = shards.node
+        for rank, piece in enumerate(shards.pieces):
+            held = 0
+            for value, box in zip(node.inputs, piece.operands, strict=True):
+                if value is None or box is None or box.is_empty:
+                    continue
+                if value.is_constant:
+                    constants[rank] += box.size * value.dtype.itemsize
+                else:
+                    held += box.size
+            held += sum(box.size for box in piece.results if not box.is_empty)
+            maps[rank] = max(maps[rank], held)
+    return maps, constants
 
 
 def kernels_of(device: Device) -> Kernels:

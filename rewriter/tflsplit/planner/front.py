@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Labels of one state, kept as arrays: thousands are compared in every step of the search.
+
+A label has a row of numbers, all of which are better small::
+
+    value | fullest tail | weights of rank 0 ... n-1
+
+and loses against a row that is nowhere larger.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tflsplit.planner.evaluate import Step
+
+Array = NDArray[np.float64]
+
+MOST_LABELS = 256
+"""A front that grows longer is thinned; only this makes the search inexact."""
+
+FLASH_BUCKETS = 96
+"""A thinned front has labels for so many fillings of the fullest flash."""
+
+
+@dataclass(frozen=True)
+class Front:
+    """Labels, one per row.
+
+    values: [labels], of the objective so far; tails, weights: [labels, ranks], so far.
+    steps, parents: [labels], the last step of each (an index into ``choices``), and the row in the
+        front ``befores[step]`` that it came from.
+    """
+
+    values: Array
+    tails: Array
+    weights: Array
+    steps: NDArray[np.int64]
+    parents: NDArray[np.int64]
+    choices: tuple[Step, ...] = ()
+    befores: tuple[Front, ...] = ()
+
+    @classmethod
+    def start(cls, world_size: int) -> Front:
+        """The one label of a way that has no step yet."""
+        nothing = np.zeros((1, world_size))
+        none = np.full(1, -1)
+        return cls(np.zeros(1), nothing, nothing, none, none)
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def way(self, row: int) -> list[Step]:
+        """The steps that led to a label, first to last."""
+        steps: list[Step] = []
+        front, at = self, row
+        while front.choices:
+            which = int(front.steps[at])
+            steps.append(front.choices[which])
+            front, at = front.befores[which], int(front.parents[at])
+        return steps[::-1]
+
+    def rows(self, keep: NDArray[np.int64]) -> Front:
+        """Some of the labels."""
+        return Front(
+            self.values[keep],
+            self.tails[keep],
+            self.weights[keep],
+            self.steps[keep],
+            self.parents[keep],
+            self.choices,
+            self.befores,
+        )
+
+
+Arrival = tuple[Front, Step, float]
+"""A front, a step that all of its labels take, and what that adds to the objective."""
+
+
+def arrived(arrivals: Sequence[Arrival], weights_limits: Sequence[float]) -> Front:
+    """All labels that come to one state and keep within the flash, without those that lose."""
+    fronts = [front for front, _, _ in arrivals]
+    steps = [step for _, step, _ in arrivals]
+    both = Front(
+        np.concatenate([front.values + added for front, _, added in arrivals]),
+        np.concatenate([f.tails + step.cost.tail_bytes for f, step, _ in arrivals]),
+        np.concatenate([f.weights + step.cost.weights_bytes for f, step, _ in arrivals]),
+        np.repeat(np.arange(len(steps)), [len(front) for front in fronts]),
+        np.concatenate([np.arange(len(front)) for front in fronts]),
+        tuple(steps),
+        tuple(fronts),
+    )
+    limits = np.array(weights_limits, np.float64)
+    both = both.rows(np.flatnonzero((both.weights <= limits).all(axis=1)))
+    return thinned(best_rows(both), limits)
+
+
+def best_rows(front: Front) -> Front:
+    """The labels that no other one beats; of equal ones the first."""
+    numbers = np.column_stack([front.values, front.tails.max(axis=1), front.weights])
+    numbers = np.unique(numbers, axis=1)  # devices that are alike need not be compared twice
+    scales = np.maximum(numbers.max(axis=0, initial=0), 1)
+    left = np.argsort((numbers / scales).sum(axis=1), kind="stable")
+    kept: list[int] = []
+    while len(left):  # the smallest sum of all that are left is beaten by none of them
+        kept.append(int(left[0]))
+        left = left[(numbers[left] < numbers[left[0]]).any(axis=1)]
+    return front.rows(np.array(kept, np.int64))
+
+
+def thinned(front: Front, weights_limits: Array) -> Front:
+    """The best value and the least tail of each bucket of flash, from empty to full."""
+    if len(front) <= MOST_LABELS:
+        return front
+    filling = np.divide(
+        front.weights, weights_limits, out=np.zeros_like(front.weights), where=weights_limits > 0
+    ).max(axis=1)
+    buckets = (filling * FLASH_BUCKETS).astype(np.int64)
+    tails = front.tails.max(axis=1)
+    kept: dict[int, None] = {}
+    for bucket in np.unique(buckets):
+        rows = np.flatnonzero(buckets == bucket)
+        kept[int(rows[front.values[rows].argmin()])] = None
+        kept[int(rows[tails[rows].argmin()])] = None
+    return front.rows(np.array(list(kept), np.int64))

@@ -31,7 +31,7 @@ ALL = pytest.mark.skipif(
 )
 
 
-def dataset(x: np.ndarray = X) -> Dataset:  # type: ignore[type-arg]
+def dataset(x: np.ndarray = X) -> Dataset:
     return Dataset(Path("x.npz"), tuple(map(str, range(len(x)))), x, Y[: len(x)])
 
 

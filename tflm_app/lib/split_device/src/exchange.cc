@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "split_device/exchange.h"
 
+#include <cstring>
+
 namespace split_device {
 
 using split_core::Error;
@@ -34,7 +36,10 @@ void Exchange::refuse(const char* op, const char* key, const char* what) {
   failed_ = refused_ = true;
   text_.clear();
   text_.add(op).add(": ");
-  if (key != nullptr) text_.add("option '").add(key).add("' ");
+  // The key may be out of a damaged model.
+  if (key != nullptr) {
+    text_.add("option ").add_quoted({key, static_cast<uint32_t>(std::strlen(key))}).add(" ");
+  }
   text_.add(what);
 }
 

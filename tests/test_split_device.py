@@ -1,0 +1,318 @@
+# SPDX-License-Identifier: Apache-2.0
+"""split_device on this computer, under ASan and UBSan, against its Python counterparts."""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+import subprocess
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tflsplit.ir import Attrs
+from tflsplit.tflite.flexmap import encode_map
+from tflsplit.wire import custom_ops as wire
+from tflsplit.wire.custom_ops import Integer, Integers, Text
+
+ROOT = Path(__file__).resolve().parents[1]
+LIBRARIES = ROOT / "tflm_app" / "lib"
+VECTORS = json.loads((ROOT / "tests" / "control_vectors.json").read_text())
+FLAGS = [
+    "-std=c++17", "-O1", "-g", "-fno-exceptions", "-fno-rtti", "-Wall", "-Wextra", "-Wshadow",
+    "-Wconversion", "-Werror", "-fsanitize=address,undefined", "-fno-sanitize-recover=all",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def driver(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The program in tests/device/driver.cc."""
+    compiler = shutil.which("g++") or shutil.which("clang++")
+    if compiler is None:
+        pytest.skip("needs a C++ compiler: apt install g++")
+    folder = tmp_path_factory.mktemp("split_device")
+    sources = [
+        path
+        for name in ("split_core", "split_device")
+        for path in sorted((LIBRARIES / name / "src").glob("*.cc"))
+    ]
+    unity = folder / "library.cc"  # one translation unit takes a third of the time
+    unity.write_text("".join(f'#include "{path}"\n' for path in sources if path.stem != "link_c"))
+    includes = [f"-I{LIBRARIES / name / 'include'}" for name in ("split_core", "split_device")]
+    # The driver is a test and may use exceptions, as its standard library does.
+    relaxed = [flag for flag in FLAGS if flag not in ("-fno-exceptions", "-fno-rtti", "-Wconversion")]
+    for source, flags in ((unity, FLAGS), (ROOT / "tests" / "device" / "driver.cc", relaxed)):
+        command = [compiler, *flags, *includes, "-c", str(source), "-o", f"{folder / source.stem}.o"]
+        run = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert run.returncode == 0, run.stderr[-6000:]
+    program = folder / "driver"
+    link = [compiler, *FLAGS, str(folder / "library.o"), str(folder / "driver.o"), "-o", str(program)]
+    run = subprocess.run(link, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr[-6000:]
+    return program
+
+
+def ask(driver: Path, requests: list[str]) -> list[str]:
+    """An answer for each request."""
+    run = subprocess.run(
+        [driver], input="\n".join(requests) + "\n", capture_output=True, text=True, check=False
+    )
+    assert run.returncode == 0, run.stderr[-6000:]
+    answers = run.stdout.splitlines()
+    assert len(answers) == len(requests), run.stderr[-2000:]
+    return answers
+
+
+# ---- Options ----
+
+SAMPLES: dict[str, dict[str, Any]] = {
+    wire.SEND: {
+        "channel": 300, "to": (0, 2), "tensor": "a/b;c", "boxes": (0, 1, 2, 70000), "origin": (0, 2),
+    },
+    wire.RECV: {
+        "tensor": "", "origin": (0,), "local": (), "local_origin": (), "channels": (1, 65534),
+        "from": (3, 4), "boxes": (0, 4, 4, 9), "sum": 1,
+    },
+    wire.CONV_2D: {"stride": (1, 2), "dilation": (1, 1), "pads": (0, 1, 2, 3), "activation": (-128, 5)},
+    wire.PARTIAL_CONV_2D: {"stride": (1, 2), "dilation": (9, 1), "pads": (0, 1, 2, 300)},
+    wire.PARTIAL_FULLY_CONNECTED: {},
+    wire.REQUANTIZE: {"activation": (-3, 127)},
+}  # fmt: skip
+
+
+def encoded(op: str, **changes: Any) -> str:
+    options = {**SAMPLES[op], "v": 1, **changes}
+    return encode_map({key: value for key, value in options.items() if value is not None}).hex()
+
+
+def shown(op: str, options: dict[str, Any]) -> str:
+    """As the driver prints options."""
+    texts = []
+    for key in wire.SCHEMAS[op]:
+        value = options[key]
+        if isinstance(value, str):
+            texts.append(f"{key}={value.encode().hex() or '-'}")
+        else:
+            texts.append(f"{key}={','.join(map(str, value)) if isinstance(value, tuple) else value}")
+    return " ".join(["ok", *texts])
+
+
+@pytest.mark.parametrize("op", sorted(SAMPLES))
+def test_options_are_read_as_python_wrote_them(driver, op):
+    assert ask(driver, [f"options {encoded(op)} {op}"]) == [shown(op, SAMPLES[op])]
+
+
+def test_every_width_of_integers_is_read(driver):
+    values = [(1,), (200,), (-1, 40000), (2**31 - 1,), tuple(range(300)), (2**31,), (-(2**40),)]
+    requests = [f"options {encoded(wire.SEND, boxes=value)} {wire.SEND}" for value in values]
+    answers = ask(driver, requests)
+    for value, answer in zip(values, answers, strict=True):
+        fits = all(0 <= number < 2**31 for number in value)
+        assert answer == (
+            shown(wire.SEND, {**SAMPLES[wire.SEND], "boxes": value})
+            if fits
+            else "refused boxes: has an element out of range"
+        )
+
+
+@pytest.mark.parametrize("op", sorted(wire.SCHEMAS))
+def test_the_tables_are_those_of_python(driver, op):
+    (answer,) = ask(driver, [f"table {op}"])
+    found = [tuple(entry.split(",")) for entry in answer.rstrip(".").split(";") if entry]
+    expected = []
+    for key, field in wire.SCHEMAS[op].items():
+        if isinstance(field, Text):
+            expected.append((key, "2", "0", "0", "-1"))
+        elif isinstance(field, Integer):
+            expected.append((key, "0", str(field.minimum), str(field.maximum), "-1"))
+        else:
+            assert isinstance(field, Integers)
+            count = "-1" if field.count is None else str(field.count)
+            expected.append((key, "1", str(field.minimum), str(field.maximum), count))
+    assert sorted(found) == sorted(expected)
+
+
+@pytest.mark.parametrize(
+    ("changes", "refusal"),
+    [
+        ({"v": 2}, "refused v: is of a version that this firmware does not read"),
+        ({"v": None}, "refused v: is missing"),
+        ({"pads": None}, "refused pads: is missing"),
+        ({"more": 1}, "refused more: is not known"),
+        ({"stride": (0, 1)}, "refused stride: has an element out of range"),
+        ({"stride": (1,)}, "refused stride: has another number of elements"),
+        ({"stride": 1}, "refused stride: is not a vector of integers"),
+        ({"activation": (-129, 0)}, "refused activation: has an element out of range"),
+        ({"dilation": "no"}, "refused dilation: is not a vector of integers"),
+    ],
+)
+def test_what_is_wrong_is_named(driver, changes, refusal):
+    assert ask(driver, [f"options {encoded(wire.CONV_2D, **changes)} {wire.CONV_2D}"]) == [refusal]
+
+
+def test_damaged_options_are_refused_and_nothing_behind_them_is_read(driver):
+    """Every byte changed, every length cut, random soup: an answer each, and no sanitizer's word."""
+    draw = random.Random(5)
+    requests = []
+    for op in SAMPLES:
+        sound = bytes.fromhex(encoded(op))
+        for length in range(len(sound)):
+            requests.append(f"options {sound[length:].hex()} {op}")
+            requests.append(f"options {sound[:length].hex() or '-'} {op}")
+        for position in range(len(sound)):
+            for value in {0, 1, 0x7F, 0xFF, draw.randrange(256)}:
+                mutant = bytearray(sound)
+                mutant[position] = value
+                requests.append(f"options {mutant.hex()} {op}")
+        for _ in range(1000):
+            mutant = bytearray(sound)
+            for _ in range(draw.randrange(1, 6)):
+                mutant[draw.randrange(len(mutant))] = draw.randrange(256)
+            requests.append(f"options {mutant.hex()} {op}")
+        for _ in range(300):
+            requests.append(f"options {draw.randbytes(draw.randrange(1, 60)).hex()} {op}")
+    answers = ask(driver, requests)
+    assert all(answer.startswith(("ok", "refused")) for answer in answers)
+    assert sum(answer.startswith("refused") for answer in answers) > len(answers) // 2
+
+
+# ---- Boxes ----
+
+
+@cache
+def counting(size: int) -> np.ndarray:
+    index = np.arange(size)
+    return ((index * 7 + index // 256) & 255).astype(np.uint8)
+
+
+def random_box(draw: random.Random, dims: list[int]) -> list[tuple[int, int]]:
+    bounds = []
+    for extent in dims:
+        start = draw.randrange(extent)
+        bounds.append((start, draw.randrange(start + 1, extent + 1)))
+    return bounds
+
+
+def test_boxes_equal_numpy_slices(driver):
+    draw = random.Random(7)
+    requests, expected = [], []
+    for _ in range(1500):
+        item = draw.choice([1, 2, 4, 8])
+        dims = [draw.randrange(1, 6) for _ in range(draw.randrange(0, 7))]
+        origin = [draw.randrange(0, 5) for _ in dims]
+        box = random_box(draw, dims)
+        flat = [at + o for pair, o in zip(box, origin, strict=True) for at in pair]
+        words = [item, len(dims), *dims, *flat, *origin]
+        requests.append("box " + " ".join(map(str, words)))
+        tensor = counting(item * int(np.prod(dims, dtype=int))).reshape([*dims, item])
+        expected.append(tensor[tuple(slice(*pair) for pair in box)].tobytes().hex())
+    answers = ask(driver, requests)
+    refused = [i for i, answer in enumerate(answers) if answer == "none"]
+    for index, (answer, wanted) in enumerate(zip(answers, expected, strict=True)):
+        assert answer in (wanted, "none"), requests[index]
+    for index in refused:  # only what has more than four axes that are cut
+        dims = requests[index].split()[2]
+        assert int(dims) >= 4, requests[index]
+    assert len(refused) < len(answers) // 5
+
+
+@pytest.mark.parametrize(
+    "request_line",
+    [
+        "box 1 2 3 4 0 4 0 4 0 0",  # too many rows
+        "box 1 2 3 4 0 0 0 4 0 0",  # empty
+        "box 1 2 3 4 0 3 0 4 1 0",  # begins before the tensor
+        "box 1 1 4 2147483645 2147483647 2147483647",  # bounds where int32 ends
+    ],
+)
+def test_boxes_outside_of_the_tensor_are_refused(driver, request_line):
+    assert ask(driver, [request_line]) == ["none"]
+
+
+# ---- SEND and RECV in Prepare ----
+
+
+def options_hex(**options: Any) -> str:
+    return encode_map(Attrs(**options, v=1)).hex()
+
+
+SEND = {"channel": 1, "to": (1,), "tensor": "t", "boxes": (0, 2, 0, 3), "origin": (0, 0)}
+RECV = {
+    "tensor": "t", "origin": (0, 0), "local": (0, 1, 0, 3), "local_origin": (0, 0),
+    "channels": (5,), "from": (1,), "boxes": (1, 2, 0, 3), "sum": 0,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("changes", "refusal"),
+    [
+        ({}, "ok"),
+        ({"to": (0, 1), "boxes": (0, 1, 0, 3, 1, 2, 0, 3)}, "ok"),
+        ({"to": ()}, "refused to: is empty"),
+        ({"to": (1, 1)}, "refused to: names a rank twice"),
+        ({"to": (3,)}, "refused to: names a rank that the cluster does not have"),
+        ({"origin": (0,)}, "refused origin: has not as many elements as x has dimensions"),
+        ({"boxes": (0, 3, 0, 3)},
+         "refused boxes: has a box that does not lie in x, or takes more than four axes"),
+        ({"boxes": (0, 1)}, "refused boxes: is neither one box nor one for each rank"),
+    ],
+)  # fmt: skip
+def test_send_is_checked_against_its_tensor(driver, changes, refusal):
+    request = f"send {options_hex(**{**SEND, **changes})} 3 1 2 2 3"
+    assert ask(driver, [request]) == [refusal]
+
+
+@pytest.mark.parametrize(
+    ("changes", "item", "local", "refusal"),
+    [
+        ({}, 1, 1, "ok"),
+        ({"sum": 1, "boxes": (0, 2, 0, 3)}, 4, 1, "ok"),
+        ({"local": (), "local_origin": (), "boxes": (0, 2, 0, 3)}, 1, 0, "ok"),
+        ({"sum": 1}, 1, 1, "refused sum: needs an int32 result"),
+        ({"boxes": (0, 2, 0, 3)}, 1, 1, "refused boxes: do not tile the result"),
+        ({"boxes": (1, 2, 0, 4)}, 1, 1,
+         "refused boxes: has a box that does not lie in the result, or takes more than four axes"),
+        ({"from": (1, 2)}, 1, 1, "refused from: has not as many elements as 'channels'"),
+        ({"from": (9,)}, 1, 1, "refused from: names a rank that the cluster does not have"),
+        ({"local_origin": (1, 0)}, 1, 1, "refused local: does not lie in the local shard"),
+        ({"origin": (1, 0)}, 1, 1, "refused local: does not lie in the result"),
+    ],
+)  # fmt: skip
+def test_recv_is_checked_against_its_tensors(driver, changes, item, local, refusal):
+    dims = "1 3 2 3" if local else "2 3"
+    request = f"recv {options_hex(**{**RECV, **changes})} 3 {local} {item} 2 {dims}"
+    assert ask(driver, [request]) == [refusal]
+
+
+# ---- Control messages ----
+
+
+def fields_of(message: dict[str, Any]) -> str:
+    fields = dict(message["fields"])
+    if message["kind"] == "link":
+        lost = fields.pop("lost_bytes")
+        counters = fields.pop("counters")
+        return " ".join(map(str, [*fields.values(), *counters, lost]))
+    if message["kind"] == "text":
+        return f"{fields['token']} {fields['text'].encode().hex() or '-'}"
+    return " ".join(str(value) for value in fields.values())
+
+
+@pytest.mark.parametrize("message", VECTORS["messages"], ids=lambda message: message["name"])
+def test_control_messages_are_those_of_the_table(driver, message):
+    kind, payload = message["kind"], message["payload"]
+    if kind in ("query", "start"):
+        fields = " ".join(str(value) for value in message["fields"].values())
+        assert ask(driver, [f"{kind} {payload}"]) == [f"{fields} {payload}"]
+    else:
+        assert ask(driver, [f"{kind} {fields_of(message)}"]) == [payload]
+
+
+def test_other_versions_types_and_sizes_are_ignored(driver):
+    payloads = [entry["payload"] if isinstance(entry, dict) else entry for entry in VECTORS["ignored"]]
+    requests = [f"{kind} {payload or '-'}" for payload in payloads for kind in ("query", "start")]
+    assert set(ask(driver, requests)) == {"none"}

@@ -43,6 +43,7 @@ CUSTOM = {
         "partial_fully_connected_registration",
     ),
     wire.REQUANTIZE: ("kRequantizeName", "requantize_registration"),
+    wire.FUSED_BLOCK: ("kFusedBlockName", "fused_block_registration"),
 }
 """Our operators: the constant with the name, and the function with the registration."""
 

@@ -31,6 +31,11 @@ constexpr OptionField kWindow[] = {
     {"pads", kMany, 0, kMost, 4},
     {"activation", kMany, -128, 127, 2},
 };
+constexpr OptionField kFusedBlock[] = {
+    {"expand", kMany, INT32_MIN, kMost, -1}, {"depthwise", kMany, INT32_MIN, kMost, 12},
+    {"activation", kMany, -128, 127, 2},     {"sum", kOne, 0, 1, -1},
+    {"tile_columns", kOne, 0, kMost, -1},
+};
 
 Problem check_field(const FlexMap& map, const OptionField& field) {
   if (!map.has(field.key)) return {field.key, "is missing"};
@@ -73,6 +78,7 @@ const OptionTable kWindowOptions = {"PARTIAL_CONV_2D", kWindow, 3};
 const OptionTable kWindowAndActivationOptions = {"CONV_2D", kWindow, 4};
 const OptionTable kActivationOptions = {"REQUANTIZE", kWindow + 3, 1};
 const OptionTable kNoOptions = {"PARTIAL_FULLY_CONNECTED", nullptr, 0};
+const OptionTable kFusedBlockOptions = {"FUSED_BLOCK", kFusedBlock, 5};
 
 Problem open_options(const void* bytes, size_t size, const OptionTable& table, FlexMap* map) {
   if (!FlexMap::open(bytes, size, map)) return {nullptr, "the custom options are no FlexBuffer map"};

@@ -52,6 +52,24 @@ const char* check_window(const WindowParams& p) {
 
 }  // namespace
 
+namespace {
+
+int32_t extent_or_0(int32_t in, int32_t before, int32_t after, int32_t kernel, int32_t dilation,
+                    int32_t stride) {
+  if (stride < 1) return 0;
+  const int64_t extent = extent_of(in, before, after, kernel, dilation, stride);
+  return extent > kMaxElements ? 0 : static_cast<int32_t>(extent);
+}
+
+}  // namespace
+
+void set_out_extent(WindowParams* p) {
+  p->out_rows = extent_or_0(p->in_rows, p->pad_top, p->pad_bottom, p->kernel_rows,
+                            p->dilation_rows, p->stride_rows);
+  p->out_columns = extent_or_0(p->in_columns, p->pad_left, p->pad_right, p->kernel_columns,
+                               p->dilation_columns, p->stride_columns);
+}
+
 const char* check_convolution(const WindowParams& p) {
   if (const char* problem = check_window(p)) return problem;
   if (p.kernel_channels < 1 || p.in_channels % p.kernel_channels != 0) {

@@ -127,8 +127,9 @@ void depthwise_row(const FusedStage& stage, int32_t row, Span tile, const Source
   p.pad_left = source.columns.start - columns.all.start;
   p.pad_right = columns.all.stop - source.columns.stop;
   const bool has_bias = stage.requantization.bias != nullptr;
-  const bool begins_outside = p.pad_top >= 0 && p.pad_left >= 0;
-  if (begins_outside && depthwise_conv_2d_get_scratch_bytes(p, has_bias) == 0) {
+  // A tile of x itself may begin inside x, with negative pads: only the portable kernel allows that.
+  const bool is_window = p.pad_top >= 0 && p.pad_left >= 0;
+  if (is_window && depthwise_conv_2d_get_scratch_bytes(p, has_bias) == 0) {
     depthwise_conv_2d(p, stage.requantization, source.data, stage.weights, nullptr, d);
   } else {
     depthwise_conv_2d_portable(p, stage.requantization, source.data, stage.weights, d);

@@ -32,6 +32,7 @@ extern const OptionTable kWindowOptions;               // PARTIAL_CONV_2D
 extern const OptionTable kWindowAndActivationOptions;  // CONV_2D, DEPTHWISE_CONV_2D
 extern const OptionTable kActivationOptions;           // REQUANTIZE
 extern const OptionTable kNoOptions;                   // PARTIAL_FULLY_CONNECTED
+extern const OptionTable kFusedBlockOptions;
 
 // What is wrong: "option 'pads'", "is missing". Null text: nothing.
 struct Problem {

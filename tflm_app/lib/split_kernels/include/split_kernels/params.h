@@ -78,6 +78,9 @@ struct FusedBlockParams {
   bool expands() const { return expand.weights != nullptr; }
 };
 
+// Sets out_rows and out_columns as they follow from the rest; 0 if nothing sound does.
+void set_out_extent(WindowParams* window);
+
 // Each returns null for parameters that the kernels take, else what is wrong with them, in words
 // that name the field. Sizes are limited to 2^31 - 1 elements a tensor.
 const char* check_convolution(const WindowParams& window);

@@ -17,6 +17,7 @@ inline constexpr char kDepthwiseConv2dName[] = "TFLSPLIT_DEPTHWISE_CONV_2D";
 inline constexpr char kPartialConv2dName[] = "TFLSPLIT_PARTIAL_CONV_2D";
 inline constexpr char kPartialFullyConnectedName[] = "TFLSPLIT_PARTIAL_FULLY_CONNECTED";
 inline constexpr char kRequantizeName[] = "TFLSPLIT_REQUANTIZE";
+inline constexpr char kFusedBlockName[] = "TFLSPLIT_FUSED_BLOCK";
 
 // Each lives as long as the program.
 const api::Registration* send_registration();
@@ -26,6 +27,7 @@ const api::Registration* depthwise_conv_2d_registration();
 const api::Registration* partial_conv_2d_registration();
 const api::Registration* partial_fully_connected_registration();
 const api::Registration* requantize_registration();
+const api::Registration* fused_block_registration();
 
 }  // namespace split_tflm
 

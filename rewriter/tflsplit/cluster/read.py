@@ -47,8 +47,10 @@ def _cluster(file: TomlFile) -> Cluster:
         "mtu_bytes": _mtu(link_layer),
         "rx_slots": link_layer.integer("rx_slots", 4, low=2, high=15),
         "tx_slots": link_layer.integer("tx_slots", 4, low=1, high=64),
-        "port_bytes": link_layer.integer("port_bytes", 5120),
+        "port_rx_bytes": link_layer.integer("port_rx_bytes", 4096),
+        "port_tx_bytes": link_layer.integer("port_tx_bytes", 1024, low=1),
     }
+    background_poll_us = link_layer.number("background_poll_us", 0.0)
     link_layer.refuse_unknown()
     medium = root.choice("medium", default_medium(topology, link))
     if topology is Topology.BUS and medium is Medium.POINT_TO_POINT:
@@ -58,7 +60,16 @@ def _cluster(file: TomlFile) -> Cluster:
     wires = tuple(_wire(table, link, topology, world_size) for table in root.tables("wire"))
     root.refuse_unknown()
     try:
-        return Cluster(devices, topology, link, host_link, medium=medium, wires=wires, **arguments)
+        return Cluster(
+            devices,
+            topology,
+            link,
+            host_link,
+            medium=medium,
+            wires=wires,
+            background_poll_us=background_poll_us,
+            **arguments,
+        )
     except ClusterError as error:
         raise ClusterError(f"{file.name}: {error}") from None
 

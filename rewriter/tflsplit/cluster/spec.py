@@ -96,8 +96,10 @@ class Cluster:
     link: of every wire; wires: of single ones instead, by (lower rank, higher rank).
     input_rank, output_rank: the device through which input enters, and by which output leaves.
     host_link: the link over which they do; its far end is the host, rank ``world_size``.
-    mtu_bytes, rx_slots, tx_slots: of the link layer (docs/wire_format.md); port_bytes: a link's
-        ring buffers in the board's port.
+    mtu_bytes, rx_slots, tx_slots: of the link layer (docs/wire_format.md); port_rx_bytes,
+        port_tx_bytes: a link's ring buffers in the board's port.
+    background_poll_us: for simulations, how often links are driven while a kernel runs; 0: not at
+        all, as in the firmware.
     """
 
     devices: tuple[Device, ...]
@@ -111,7 +113,9 @@ class Cluster:
     mtu_bytes: int = 512
     rx_slots: int = 4
     tx_slots: int = 4
-    port_bytes: int = 5120
+    port_rx_bytes: int = 4096
+    port_tx_bytes: int = 1024
+    background_poll_us: float = 0.0
 
     def __post_init__(self) -> None:
         if not 1 <= self.world_size <= MAX_NODES:
@@ -204,7 +208,8 @@ class Cluster:
             return 0
         frames = (links * (self.rx_slots + 1) + self.tx_slots) * self.mtu_bytes
         state = -(-2704 * max(3, links) // 3)
-        return frames + state + len(self._tables[rank]) * self.port_bytes
+        rings = len(self._tables[rank]) * (self.port_rx_bytes + self.port_tx_bytes)
+        return frames + state + rings
 
     def arena_room_bytes(self, rank: int) -> int:
         """RAM that is left for the tensor arena; 0 if the rest alone is too large."""

@@ -111,8 +111,10 @@ def test_all_gather_in_a_ring_of_four():
         acks = max(0, frames[b, a] - count)
         assert cost.frames_per_link[a, b] == count + acks
         assert cost.bytes_per_link[a, b] == data[a, b] * 517 + (grants[a, b] + acks) * 31
-    # Busiest: 2 * 517 + 2 * 31, never an ACK; GRANT over two hops; one further hop.
-    assert cost.us == pytest.approx(20 + (2 * 517 + 2 * 31 + 2 * 31 + 517) * BYTE_US)
+    # Busiest: 2 * 517 + 2 * 31 = 1,096, never an ACK.  Of these 517 are forwarded, and 517 come the
+    # other way: 1 + 0.4 * 517 / 1,096.  GRANT over two hops; one further hop.
+    busiest = 1096 + 0.4 * 517
+    assert cost.us == pytest.approx(20 + (busiest + 2 * 31 + 517) * BYTE_US)
 
 
 def test_half_duplex_adds_both_directions():

@@ -7,6 +7,10 @@
   us per frame.  A multicast crosses a wire once.  Frames are those of docs/wire_format.md: header,
   CRC, COBS, delimiters, one GRANT from each receiver, one ACK for each frame that no frame of the
   other direction carries.
+* *congestion*: where a wire carries forwarded frames and the other direction data too, a slot comes
+  free only when an ACK has waited for a whole frame to pass, and entering a ring needs two slots; a
+  share f of forwarded bytes makes the wire take 1 + 0.4 f times as long.  split_core itself on
+  simulated wires takes, against this model, 0.9 to 1.1 times as long (tests/sim/test_network.py).
 * *rendezvous*: the GRANT travels to the source before the first byte leaves.
 * *pipeline*: frames are forwarded whole, so each further hop delays by one frame.
 """
@@ -38,6 +42,9 @@ class LinkCost:
     frames_per_link: Mapping[Edge, int] = field(default_factory=dict)
     payload_per_link: Mapping[Edge, int] = field(default_factory=dict)
 
+
+CONGESTION = 0.4
+"""Fitted to split_core on simulated 6 Mbaud rings: all_gather and scatter of 4 to 8 ranks."""
 
 Message = tuple[int, int, int]
 """(source, destinations as bits, payload bytes)."""
@@ -82,6 +89,7 @@ class _Load:
         self.bytes: dict[Edge, int] = defaultdict(int)
         self.frames: dict[Edge, int] = defaultdict(int)
         self.payload: dict[Edge, int] = defaultdict(int)
+        self.forwarded: dict[Edge, int] = defaultdict(int)
         self.fill_us = 0.0
 
     def add(self, source: int, destinations: int, payload_bytes: int) -> None:
@@ -92,6 +100,8 @@ class _Load:
             self.bytes[edge] += wire_bytes
             self.frames[edge] += frames
             self.payload[edge] += payload_bytes
+            if edge[0] != source:
+                self.forwarded[edge] += wire_bytes
         grant_us = 0.0
         for rank in _bits(destinations & ~(1 << source)):
             grant_us = max(grant_us, self._grant(rank, source))
@@ -122,9 +132,16 @@ class _Load:
             link = self.cluster.link_of(edge)
             wire_bytes = self.bytes[edge] + frames * link.frame_overhead_bytes
             us = wire_bytes * link.byte_us + frames * link.frame_overhead_us
+            us *= 1 + CONGESTION * self._congested_share(edge)
             for resource in self.cluster.resources_of(edge):
                 busy[resource] += us
         return max(busy.values())
+
+    def _congested_share(self, edge: Edge) -> float:
+        """Of a wire's bytes, those forwarded, if the other direction carries data as well."""
+        if edge not in self.forwarded or not self.payload.get((edge[1], edge[0])):
+            return 0.0
+        return self.forwarded[edge] / self.bytes[edge]
 
 
 def _bits(number: int) -> Iterator[int]:

@@ -1,0 +1,18 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Discrete-event simulation of device graphs on a cluster, frame by frame.
+
+    program   a device graph as steps: compute, post, receive
+    channel   one direction of a wire: time, damage, counters
+    link      one end of a link: go-back-N, credits, POLL and STATUS (``link.h`` of split_core)
+    node      router and communicator: forwarding, GRANT, multicast
+    network   all nodes of a cluster and the host
+    run       devices and host as processes; the result
+
+The rules are those of docs/wire_format.md and of ``tflm_app/lib/split_core``; what is simpler is
+said where it is.  SimPy runs the events: devices are its processes, frames its time-outs.
+"""
+
+from tflsplit.sim.result import DeviceTimes, SimResult, Span, WireCount
+from tflsplit.sim.run import simulate
+
+__all__ = ["DeviceTimes", "SimResult", "Span", "WireCount", "simulate"]

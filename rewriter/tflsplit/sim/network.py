@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""All nodes of a cluster, wired, and the host at its gateway."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import simpy
+
+from tflsplit.cluster import Cluster, Edge
+from tflsplit.sim.channel import Channel, Media
+from tflsplit.sim.link import Link
+from tflsplit.sim.node import Node
+from tflsplit.wire.topology import NO_LINK, link_tables
+from tflsplit.wire.window import MAX_CREDIT
+
+_UNLIMITED = 1 << 30
+
+
+class Network:
+    """The nodes by rank, the host last.
+
+    channels: every direction of every wire.
+    """
+
+    def __init__(
+        self, env: simpy.Environment, cluster: Cluster, error_rate: float = 0.0, seed: int = 0
+    ) -> None:
+        self.env = env
+        self.cluster = cluster
+        self._media = Media(env, cluster, error_rate, seed)
+        self.nodes = [
+            Node(
+                env,
+                rank,
+                cluster.mtu_bytes,
+                cluster.tx_slots,
+                background_us=cluster.background_poll_us,
+            )
+            for rank in range(cluster.world_size)
+        ]
+        self.host = Node(env, cluster.host_rank, cluster.mtu_bytes, _UNLIMITED, float("inf"))
+        self._wire_devices()
+        self._wire_host()
+        self.channels: Mapping[Edge, Channel] = {
+            (node.rank, link.peer_rank): self._connect(node, link)
+            for node in (*self.nodes, self.host)
+            for link in node.links
+        }
+
+    def _wire_devices(self) -> None:
+        cluster = self.cluster
+        to_host = 1 << cluster.host_rank
+        for node, table in zip(
+            self.nodes, link_tables(cluster.topology, cluster.world_size), strict=True
+        ):
+            for entry in table:
+                behind = entry.destinations
+                if behind >> cluster.output_rank & 1:
+                    behind |= to_host
+                node.links.append(Link(node, entry.peer_rank, behind, cluster.rx_slots))
+            for link, entry in zip(list(node.links), table, strict=True):
+                if entry.ring_next != NO_LINK:
+                    link.ring_next = node.links[entry.ring_next]
+                    link.ring_next.feeds_ring = True
+
+    def _wire_host(self) -> None:
+        """Input enters at one device and output leaves at one, mostly the same."""
+        cluster, host = self.cluster, self.host
+        for rank in dict.fromkeys((cluster.input_rank, cluster.output_rank)):
+            node = self.nodes[rank]
+            to_host = 1 << host.rank if rank == cluster.output_rank else 0
+            node.links.append(Link(node, host.rank, to_host, cluster.rx_slots))
+            behind = (1 << cluster.world_size) - 1 if rank == cluster.input_rank else 0
+            host.links.append(Link(host, rank, behind, MAX_CREDIT))
+
+    def _connect(self, node: Node, link: Link) -> Channel:
+        everyone = (*self.nodes, self.host)
+        peer = next(
+            other for other in everyone[link.peer_rank].links if other.peer_rank == node.rank
+        )
+        # Each side starts with the credit that the other's slots are worth.
+        link.credit_end = peer.rx_free
+        link.channel = Channel(self._media, (node.rank, link.peer_rank), peer.arrive)
+        return link.channel

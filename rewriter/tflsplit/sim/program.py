@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A device graph as the steps that take time: its own SENDs and RECVs, in its own order."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tflsplit.cluster import Device
+from tflsplit.devices import DeviceGraph
+from tflsplit.ir import Node, Value
+from tflsplit.ops import Box
+from tflsplit.ops.custom_options import RecvOptions, SendOptions
+from tflsplit.plan.cost import local_node_us
+from tflsplit.wire import custom_ops as wire
+
+INPUT_CHANNEL = 0xF000
+OUTPUT_CHANNEL = 0xF800
+"""docs/cluster_protocol.md."""
+
+
+@dataclass(frozen=True)
+class Compute:
+    """A kernel."""
+
+    node: str
+    us: float
+
+
+@dataclass(frozen=True)
+class Post:
+    """A SEND: (destinations as bits, bytes) of each message."""
+
+    node: str
+    channel: int
+    messages: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True)
+class Receive:
+    """A RECV.
+
+    us: of its copying; pieces: (channel, source, bytes); pending: channels to be released.
+    """
+
+    node: str
+    us: float
+    pieces: tuple[tuple[int, int, int], ...]
+    pending: frozenset[int]
+
+
+Step = Compute | Post | Receive
+
+
+@dataclass(frozen=True)
+class Program:
+    """What one device does for one input.
+
+    inputs: by operand of the graph, the whole tensor, the box and its bytes; outputs: bytes.
+    """
+
+    rank: int
+    inputs: tuple[tuple[str, Box, int], ...]
+    steps: tuple[Step, ...]
+    outputs: tuple[int, ...]
+
+
+def program_of(device: DeviceGraph, hardware: Device) -> Program:
+    """The steps of a device graph on its device; ModelError if its options are malformed."""
+    graph = device.graph
+    posted: dict[Value, set[int]] = defaultdict(set)
+    steps: list[Step] = []
+    for node in graph.nodes:
+        if node.op == wire.SEND:
+            options = SendOptions.of(node)
+            posted[node.input(0)].add(options.channel)
+            steps.append(_post(node, options))
+        elif node.op == wire.RECV:
+            steps.append(_receive(node, posted, hardware))
+        else:
+            steps.append(Compute(node.name, local_node_us(hardware, node)))
+    inputs = ((device.shards[value.name], value.size_bytes) for value in graph.inputs)
+    return Program(
+        device.rank,
+        tuple((shard.tensor, shard.box, size) for shard, size in inputs),
+        tuple(steps),
+        tuple(value.size_bytes for value in graph.outputs),
+    )
+
+
+def _post(node: Node, options: SendOptions) -> Post:
+    itemsize = node.input(0).dtype.itemsize
+    bits = [1 << rank for rank in options.to]
+    sizes = [box.size * itemsize for box in options.boxes]
+    if len(set(options.boxes)) == 1:
+        return Post(node.name, options.channel, ((sum(bits), sizes[0]),))
+    return Post(node.name, options.channel, tuple(zip(bits, sizes, strict=True)))
+
+
+def _receive(node: Node, posted: dict[Value, set[int]], hardware: Device) -> Receive:
+    options = RecvOptions.of(node)
+    waiting: Sequence[Value | None] = node.inputs[1:] if options.local else node.inputs
+    pending = {channel for value in waiting if value is not None for channel in posted[value]}
+    itemsize = node.output.dtype.itemsize if node.outputs else 1
+    return Receive(
+        node.name,
+        local_node_us(hardware, node) if node.outputs else 0.0,
+        tuple((p.channel, p.source, p.box.size * itemsize) for p in options.pieces),
+        frozenset(pending),
+    )

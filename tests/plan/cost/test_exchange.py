@@ -112,8 +112,8 @@ def test_all_gather_in_a_ring_of_four():
         assert cost.frames_per_link[a, b] == count + acks
         assert cost.bytes_per_link[a, b] == data[a, b] * 517 + (grants[a, b] + acks) * 31
     # Busiest: 2 * 517 + 2 * 31 = 1,096, never an ACK.  Of these 517 are forwarded, and 517 come the
-    # other way: 1 + 0.4 * 517 / 1,096.  GRANT over two hops; one further hop.
-    busiest = 1096 + 0.4 * 517
+    # other way: 1 + 0.3 * 517 / 1,096.  GRANT over two hops; one further hop.
+    busiest = 1096 + 0.3 * 517
     assert cost.us == pytest.approx(20 + (busiest + 2 * 31 + 517) * BYTE_US)
 
 

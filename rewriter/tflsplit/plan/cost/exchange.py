@@ -9,8 +9,8 @@
   other direction carries.
 * *congestion*: where a wire carries forwarded frames and the other direction data too, a slot comes
   free only when an ACK has waited for a whole frame to pass, and entering a ring needs two slots; a
-  share f of forwarded bytes makes the wire take 1 + 0.4 f times as long.  split_core itself on
-  simulated wires takes, against this model, 0.9 to 1.1 times as long (tests/sim/test_network.py).
+  share f of forwarded bytes makes the wire take 1 + 0.3 f times as long.  split_core itself on
+  simulated wires takes, against this model, 0.85 to 1.15 times as long (tests/sim/test_network.py).
 * *rendezvous*: the GRANT travels to the source before the first byte leaves.
 * *pipeline*: frames are forwarded whole, so each further hop delays by one frame.
 """
@@ -43,7 +43,7 @@ class LinkCost:
     payload_per_link: Mapping[Edge, int] = field(default_factory=dict)
 
 
-CONGESTION = 0.4
+CONGESTION = 0.3
 """Fitted to split_core on simulated 6 Mbaud rings: all_gather and scatter of 4 to 8 ranks."""
 
 Message = tuple[int, int, int]

@@ -122,3 +122,14 @@ def arm_compiler() -> None:
 @pytest.fixture(scope="session")
 def qemu() -> None:
     require("qemu-system-arm", "qemu-system-arm")
+
+
+@pytest.fixture(scope="session")
+def tflm_tree() -> Path:
+    """A local tree of TFLM's sources; skips without one."""
+    text = os.environ.get("TFLSPLIT_TFLM_DIR", "")
+    if not text:
+        pytest.skip(
+            "needs TFLM's sources: set TFLSPLIT_TFLM_DIR to a tree made by its create_tflm_tree.py"
+        )
+    return Path(text)

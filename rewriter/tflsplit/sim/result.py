@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from tflsplit.cluster import Edge
@@ -72,6 +72,7 @@ class SimResult:
     total_us: from the first start to the last output.
     wires: by (sender, receiver); the host is rank ``world_size``.
     spans: of every device, in time.
+    busy: by (sender, receiver), when bytes were on the wire: intervals in order.
     """
 
     latencies_us: tuple[float, ...]
@@ -80,6 +81,7 @@ class SimResult:
     devices: tuple[DeviceTimes, ...]
     wires: Mapping[Edge, WireCount]
     spans: tuple[Span, ...]
+    busy: Mapping[Edge, Sequence[tuple[float, float]]] = field(default_factory=dict)
 
     @property
     def latency_us(self) -> float:

@@ -237,6 +237,7 @@ class _Simulation:
             ),
             wires={edge: channel.count for edge, channel in self.network.channels.items()},
             spans=tuple(self.spans),
+            busy={edge: tuple(channel.busy) for edge, channel in self.network.channels.items()},
         )
 
     def _times(self, rank: int, hardware: Device, total: float) -> DeviceTimes:

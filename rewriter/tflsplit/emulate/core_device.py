@@ -11,13 +11,14 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 from tflsplit.emulate.core_graph import Computation, flat, sendable
-from tflsplit.errors import LinkError
+from tflsplit.errors import LinkError, UserError
 from tflsplit.wire.control import (
     CONTROL_CHANNEL,
     EPOCH_VALID,
     INPUT_CHANNEL,
     LINK_COUNTERS,
     LINKS_UP,
+    OPERATOR_FAILED,
     OUTPUT_CHANNEL,
     Ask,
     DeviceState,
@@ -49,6 +50,8 @@ class CoreDevice:
     """One device from its reset on.
 
     peers: rank at the other end of each link.
+    compute: makes what it computes; a UserError leaves the device *broken*: it forwards for
+        others and says why when it is asked, and runs nothing.
     boot: another number after each reset.
     clock: microseconds.
     """
@@ -66,7 +69,6 @@ class CoreDevice:
         self._peers = peers
         self._boot = boot
         self.node = make_node(self._on_datagram)
-        self._computation = compute(self.node)
         self._outbox: list[Message] = []
         self._state = DeviceState.IDLE
         self._epoch: int | None = None
@@ -80,6 +82,16 @@ class CoreDevice:
         self._inferences = self._faults = 0
         self._clock = clock
         self._begun_us = clock()
+        self._computation: Computation | None = None
+        try:
+            self._computation = compute(self.node)
+        except UserError as error:
+            self._state, self._text = DeviceState.BROKEN, str(error)
+
+    @property
+    def is_computing(self) -> bool:
+        """Whether an inference is under way."""
+        return self._inference is not None
 
     def turn(self) -> None:
         """Move bytes, answer the host, and go on with the inference as far as it can."""
@@ -112,7 +124,11 @@ class CoreDevice:
             self._outbox.append(TextReport(query.token, self._text))
 
     def _on_start(self, start: Start) -> None:
-        if self._epoch is None or is_later(start.epoch, self._epoch):
+        if self._state is DeviceState.BROKEN:
+            self._outbox += [
+                Report(status=Status.BROKEN, epoch=start.epoch), TextReport(0, self._text)
+            ]  # fmt: skip
+        elif self._epoch is None or is_later(start.epoch, self._epoch):
             self._start = start
         elif start.epoch != self._epoch:
             self._outbox.append(Report(status=Status.STALE, epoch=self._epoch))
@@ -130,7 +146,7 @@ class CoreDevice:
         flags = (EPOCH_VALID if self._epoch is not None else 0) | (LINKS_UP * self.node.ready)
         return Info(
             self._state, flags, token, self._boot, self._epoch or 0,
-            len(self._computation.input_arrays), 0, ticks_per_second=1_000_000,
+            ticks_per_second=1_000_000,
             inferences=self._inferences, faults=self._faults,
             uptime_ms=(self._clock() - self._begun_us) // 1000, board=BOARD,
         )  # fmt: skip
@@ -170,13 +186,15 @@ class CoreDevice:
         except StopIteration:
             self._inferences += 1
             self._end()
-        except LinkError as error:
+        except UserError as error:
             self._fail(str(error))
         self._waits_since_us = self._clock()
 
     def _fail(self, text: str) -> None:
         self._faults += 1
         self._text = text
+        if not self.node.error_info().code:
+            self.node.fail(OPERATOR_FAILED, self._identity.rank)
         info = self.node.error_info()
         self._report = Report(
             Status.FAULT, info.code, epoch=self._epoch or 0, channel=info.channel,
@@ -200,6 +218,7 @@ class CoreDevice:
     def _infer(self) -> Iterator[None]:
         """Take the inputs, compute, give the outputs."""
         node, host, computation = self.node, self._identity.world_size, self._computation
+        assert computation is not None
         self._enter(Phase.INPUT)
         inputs = computation.input_arrays
         for index, array in enumerate(inputs):

@@ -123,7 +123,6 @@ def make_device(setup: CoreSetup, clock: Callable[[], int]) -> CoreDevice:
     tables = [link.table for link in setup.links]
     boot = secrets.randbits(32)
     library = load_library(setup.library)
-    steps = compile_device(setup.part, engine(setup.engine_name)[1], dense=setup.dense)
     slots = setup.slots
 
     def make_node(on_datagram: Callable[[int, int, bytes], None]) -> NativeNode:
@@ -133,6 +132,7 @@ def make_device(setup: CoreSetup, clock: Callable[[], int]) -> CoreDevice:
         )  # fmt: skip
 
     def compute(node: NativeNode) -> CoreGraph:
+        steps = compile_device(setup.part, engine(setup.engine_name)[1], dense=setup.dense)
         return CoreGraph.of(rank, setup.part.graph, steps, node)
 
     peers = [table.peer_rank for table in tables]

@@ -105,6 +105,7 @@ def load_library(path: Path) -> ctypes.CDLL:
         ("ready", c_int, node),
         ("send_datagram", c_int, node, c_uint64, c_uint16, c_char_p, c_size_t),
         ("fail_with_timeout", None, node),
+        ("fail", None, node, c_uint8, c_uint8),
         ("error", c_int, node, node, c_size_t),
         ("link_error", c_int, node, node, c_size_t),
         ("get_error", None, node, POINTER(ErrorInfo)),
@@ -237,6 +238,10 @@ class NativeNode:
     def fail_with_timeout(self) -> None:
         """End the inference everywhere, naming what was waited for."""
         self._library.split_core_fail_with_timeout(self._node)
+
+    def fail(self, code: int, rank: int) -> None:
+        """End the inference everywhere for a reason beyond the links; ``code`` is of error.h."""
+        self._library.split_core_fail(self._node, code, rank)
 
     def error_text(self) -> str:
         """The inference's first error, or ""."""

@@ -210,6 +210,10 @@ int split_core_send_datagram(split_core_node* node, uint64_t destinations, uint1
 
 void split_core_fail_with_timeout(split_core_node* node) { node->node->fail_with_timeout(); }
 
+void split_core_fail(split_core_node* node, uint8_t code, uint8_t rank) {
+  node->node->communicator().fail(static_cast<ErrorCode>(code), rank, kNoLink, kNoChannel);
+}
+
 int split_core_error(split_core_node* node, char* text, size_t capacity) {
   return report(node->node->communicator().error(), text, capacity);
 }

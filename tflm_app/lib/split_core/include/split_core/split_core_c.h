@@ -100,6 +100,8 @@ int split_core_send_datagram(split_core_node* node, uint64_t destinations, uint1
                              const uint8_t* payload, size_t payload_bytes);
 /* Ends the inference on every rank, for the reason that a wait ran out of time. */
 void split_core_fail_with_timeout(split_core_node* node);
+/* Ends it on every rank because of something beyond the links: `code` as in error.h. */
+void split_core_fail(split_core_node* node, uint8_t code, uint8_t rank);
 
 /* The first error of this inference; its text (with a final zero) if `text` is not null. */
 int split_core_error(split_core_node* node, char* text, size_t capacity);

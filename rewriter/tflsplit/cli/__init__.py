@@ -19,6 +19,7 @@ from tflsplit.cli import (
     plan,
     rewrite,
     run,
+    simulate,
     verify,
 )
 from tflsplit.cli.console import write_any_terminal
@@ -27,6 +28,7 @@ from tflsplit.errors import UserError
 COMMANDS = (
     rewrite,
     plan,
+    simulate,
     run,
     verify,
     evaluate,

@@ -162,7 +162,6 @@ def test_rewrite_refuses_wishes_that_cannot_be_met(
         [],
         ["fly"],
         ["rewrite"],
-        ["rewrite", "m.tflite"],
         ["rewrite", "m.tflite", "-n", "two"],
         ["rewrite", "m.tflite", "-n", "2", "--split", "diagonal"],
         ["run", "out"],

@@ -10,15 +10,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from tflsplit.bundle.plan_file import read_plan
 from tflsplit.bundle.plan_json import traffic_bytes
-from tflsplit.devices import constant_bytes
-from tflsplit.devices import DeviceGraph, tensor_labels
+from tflsplit.devices import DeviceGraph, constant_bytes, tensor_labels
 from tflsplit.errors import TflsplitError
 from tflsplit.ir import Graph
 from tflsplit.memory.lifetimes import peak_live_bytes
 from tflsplit.ops import Box
 from tflsplit.plan.layout import Layouts, lay_out
-from tflsplit.plan.spec import NodeSplit, Plan, Way
 
 Json = dict[str, Any]
 
@@ -26,7 +25,7 @@ Json = dict[str, Any]
 def check_document(whole: Graph, document: Json, devices: Sequence[DeviceGraph]) -> list[str]:
     """Every contradiction between a plan.json and its device graphs, as text."""
     try:
-        layouts = lay_out(whole, read_plan(document))
+        layouts = lay_out(whole, read_plan(document, "plan.json"))
     except (KeyError, IndexError, TypeError, ValueError, TflsplitError) as error:
         return [f"plan.json: the layers make no plan for the model ({error})"]
     problems = [text for device in devices for text in _held_problems(layouts, whole, device)]
@@ -38,30 +37,6 @@ def check_document(whole: Graph, document: Json, devices: Sequence[DeviceGraph])
                     f"comes to {number}"
                 )
     return problems
-
-
-def read_plan(document: Json) -> Plan:
-    """The plan that a plan.json describes.  Raises KeyError, TypeError or ValueError if none."""
-    return Plan(
-        world_size=document["world_size"],
-        splits=tuple(map(_split, document["layers"])),
-        shares=tuple(document["shares"]),
-        stock_kernels=document["stock_kernels"],
-        reasons={layer["node"]: layer["reason"] for layer in document["layers"]},
-    )
-
-
-def _split(layer: Json) -> NodeSplit:
-    return NodeSplit(
-        node=layer["node"],
-        way=Way(layer["way"]),
-        factor=layer.get("factor", ""),
-        bounds=tuple(layer.get("bounds", ())),
-        extents=tuple((start, stop) for start, stop in layer.get("extents", ())),
-        scatter_factor=layer.get("scatter_factor", ""),
-        scatter_bounds=tuple(layer.get("scatter_bounds", ())),
-        rank=layer.get("rank", 0),
-    )
 
 
 def _held_problems(layouts: Layouts, whole: Graph, device: DeviceGraph) -> list[str]:

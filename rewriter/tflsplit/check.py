@@ -139,7 +139,7 @@ def _mismatch(step: Exchange, piece: RecvPiece, sent: Exchange | None) -> str | 
 def _sum_problems(rank: int, node: Node, recv: RecvOptions) -> list[str]:
     """Sums are of whole boxes, each from another rank (tiling is what placing is checked for)."""
     boxes = [piece.box for piece in recv.pieces] + ([recv.local] if recv.local else [])
-    whole = _placed(recv.origin, node.output.shape)
+    whole = Box.at(recv.origin, node.output.shape)
     problems = [
         f"rank {rank}: RECV {node.output.name!r} adds only {box}" for box in boxes if box != whole
     ]
@@ -186,7 +186,7 @@ def check_labels(devices: Sequence[DeviceGraph], programs: Programs) -> list[str
                 )
     for step in (step for program in programs for step in program):
         for x, tensor, origin in _claims(step):
-            shard, claim = devices[step.rank].shards.get(x.name), _placed(origin, x.shape)
+            shard, claim = devices[step.rank].shards.get(x.name), Box.at(origin, x.shape)
             if shard is not None and (shard.tensor, shard.box) != (tensor, claim):
                 problems.append(
                     f"rank {step.rank}: {step.node.op} calls {x.name!r} {claim} of {tensor!r}, "
@@ -266,7 +266,3 @@ def _passes(
         for value in step.pending
         for options in posted.get((step.rank, value), ())
     )
-
-
-def _placed(origin: Sequence[int], shape: Sequence[int]) -> Box:
-    return Box(tuple((o, o + extent) for o, extent in zip(origin, shape, strict=True)))

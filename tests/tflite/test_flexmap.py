@@ -58,6 +58,17 @@ def test_tuples_of_integers_are_typed_integer_vectors(box: tuple[int, ...]):
     assert tuple(ref.AsTypedVector.Value) == box
 
 
+@given(st.lists(INTEGERS | st.integers(-300, 300), min_size=1, max_size=300))
+def test_integers_at_once_are_stored_as_one_by_one(values: list[int]):
+    builder = flexbuffers.Builder()
+    with builder.Map():
+        builder.Key("box")
+        with builder.TypedVector():
+            for value in values:
+                builder.Add(value)
+    assert encode_map({"box": tuple(values)}) == bytes(builder.Finish())
+
+
 def test_values_take_the_smallest_width():
     small, large = (len(encode_map({"box": (value,) * 100})) for value in (1, 70_000))
     assert (small < 120, large > 400) == (True, True)

@@ -47,9 +47,9 @@ def _send(node: Node) -> Iterator[str]:
     if len(x.shape) != len(options.origin):
         yield f"origin has {len(options.origin)} coordinates, {x!r} has {len(x.shape)} dimensions"
     else:
-        held = Box.whole(x.shape)
+        held = Box.at(options.origin, x.shape)
         for box in options.boxes:
-            if not held.contains(box.relative_to(options.origin)):
+            if not held.contains(box):
                 yield f"box {box} lies outside {x!r} at {options.origin}"
 
 
@@ -71,15 +71,16 @@ def _recv(node: Node) -> Iterator[str]:
 
 
 def _recv_boxes(node: Node, options: RecvOptions) -> Iterator[str]:
-    output = Box.whole(node.output.shape)
+    output = Box.at(options.origin, node.output.shape)
     boxes = [piece.box for piece in options.pieces]
     if options.local is not None:
         boxes.append(options.local)
         yield from _recv_local(node, options, options.local)
-    boxes = [box.relative_to(options.origin) for box in boxes]
     if not all(output.contains(box) for box in boxes):
         yield f"a box lies outside {node.output!r} at {options.origin}"
-    elif not options.add and not is_partition(boxes, node.output.shape):
+    elif not options.add and not is_partition(
+        [box.relative_to(options.origin) for box in boxes], node.output.shape
+    ):
         yield f"local shard and pieces do not tile {node.output!r} exactly"
 
 
@@ -90,7 +91,7 @@ def _recv_local(node: Node, options: RecvOptions, box: Box) -> Iterator[str]:
     local = node.input(0)
     if local.dtype is not node.output.dtype or len(local.shape) != len(options.origin):
         yield f"local shard {local!r} does not fit {node.output!r}"
-    elif not Box.whole(local.shape).contains(box.relative_to(options.local_origin)):
+    elif not Box.at(options.local_origin, local.shape).contains(box):
         yield f"local box {box} lies outside {local!r} at {options.local_origin}"
 
 

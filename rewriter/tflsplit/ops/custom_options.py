@@ -189,4 +189,9 @@ def _boxes(node: Node, flat: _Ints, ndim: int) -> tuple[Box, ...]:
         return ()
     if not step or len(flat) % step:
         raise _malformed(node, f"'boxes' has {len(flat)} bounds, not {step} for each box")
-    return tuple(_box(node, "boxes", flat[i : i + step], ndim) for i in range(0, len(flat), step))
+    pairs = tuple(zip(flat[::2], flat[1::2], strict=True))
+    boxes = tuple([Box(pairs[i : i + ndim]) for i in range(0, len(pairs), ndim)])
+    for box in boxes:
+        if box.is_empty:
+            raise _malformed(node, f"'boxes' is {box}, which is empty")
+    return boxes

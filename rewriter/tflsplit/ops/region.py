@@ -26,6 +26,11 @@ class Box:
         return cls(tuple((0, extent) for extent in shape))
 
     @classmethod
+    def at(cls, origin: Sequence[int], shape: Sequence[int]) -> Box:
+        """What a tensor of this shape covers when its element 0 lies at ``origin``."""
+        return cls(tuple([(o, o + extent) for o, extent in zip(origin, shape, strict=True)]))
+
+    @classmethod
     def empty(cls, ndim: int) -> Box:
         """Nothing of a tensor with ``ndim`` dimensions (``ndim`` >= 1)."""
         return cls(((0, 0),) * ndim)
@@ -56,22 +61,25 @@ class Box:
 
     def contains(self, other: Box) -> bool:
         """Whether ``other`` lies inside (an empty box lies everywhere)."""
-        return other.is_empty or all(
-            a0 <= b0 and b1 <= a1
-            for (a0, a1), (b0, b1) in zip(self.intervals, other.intervals, strict=True)
-        )
+        if other.is_empty:
+            return True
+        # A plain loop, as above.
+        for (a0, a1), (b0, b1) in zip(  # noqa: SIM110
+            self.intervals, other.intervals, strict=True
+        ):
+            if b0 < a0 or a1 < b1:
+                return False
+        return True
 
     def intersect(self, other: Box) -> Box:
         """The common part; empty (all zero) if there is none."""
-        if self.is_empty or other.is_empty:
-            return self if self.is_empty else other
-        common = Box(
-            tuple(
-                (max(a0, b0), min(a1, b1))
-                for (a0, a1), (b0, b1) in zip(self.intervals, other.intervals, strict=True)
-            )
-        )
-        return Box.empty(len(self.intervals)) if common.is_empty else common
+        common = []
+        for (a0, a1), (b0, b1) in zip(self.intervals, other.intervals, strict=True):
+            start, stop = b0 if a0 < b0 else a0, b1 if b1 < a1 else a1
+            if stop <= start:
+                return Box.empty(len(self.intervals))
+            common.append((start, stop))
+        return Box(tuple(common))
 
     def hull(self, other: Box) -> Box:
         """The smallest box around both; an empty one adds nothing."""
@@ -87,7 +95,7 @@ class Box:
     def relative_to(self, origin: Sequence[int]) -> Box:
         """The same box in the coordinates of a tensor that begins at ``origin``."""
         return Box(
-            tuple((a - o, b - o) for (a, b), o in zip(self.intervals, origin, strict=True))
+            tuple([(a - o, b - o) for (a, b), o in zip(self.intervals, origin, strict=True)])
         )
 
     def with_dim(self, dim: int, interval: Interval) -> Box:
@@ -101,7 +109,7 @@ class Box:
 
     def flat(self) -> tuple[int, ...]:
         """``(start0, stop0, start1, stop1, ...)``, as plans and custom options store it."""
-        return tuple(bound for interval in self.intervals for bound in interval)
+        return tuple([bound for interval in self.intervals for bound in interval])
 
     @classmethod
     def from_flat(cls, bounds: Iterable[int]) -> Box:
@@ -128,8 +136,9 @@ def covers(boxes: Sequence[Box], shape: Sequence[int]) -> bool:
 def _counts(boxes: Sequence[Box], shape: Sequence[int]) -> NDArray[np.int16]:
     """In how many boxes each element lies; a box that sticks out counts nowhere (-1)."""
     count: NDArray[np.int16] = np.zeros(tuple(shape), np.int16)
+    whole = Box.whole(shape)
     for box in boxes:
-        if not Box.whole(shape).contains(box):
+        if not whole.contains(box):
             return np.full(tuple(shape), -1, np.int16)
         if not box.is_empty:
             count[box.slices] += 1

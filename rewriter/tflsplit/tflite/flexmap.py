@@ -64,14 +64,22 @@ def _check_holdable(value: Any) -> None:
                 raise InternalError(f"custom options cannot have the key {key!r}")
             _check_holdable(item)
     elif isinstance(value, (tuple, list)):
-        for item in value:
-            _check_holdable(item)
+        if not _are_integers(value):
+            for item in value:
+                _check_holdable(item)
     elif not isinstance(value, (bool, float, str, bytes)) and not _is_integer(value):
         raise InternalError(f"custom options cannot hold {value!r}")
 
 
 def _is_integer(value: Any) -> bool:
     return type(value) is int and -(2**63) <= value < 2**64
+
+
+def _are_integers(values: Sequence[Any]) -> bool:
+    """Whether values, if there are any, are integers of at most 64 bits and a sign."""
+    return set(map(type, values)) <= {int} and (
+        not values or (-(2**63) <= min(values) and max(values) < 2**63)
+    )
 
 
 def _add(builder: flexbuffers.Builder, value: Any) -> None:
@@ -93,15 +101,25 @@ def _add(builder: flexbuffers.Builder, value: Any) -> None:
 
 
 def _add_vector(builder: flexbuffers.Builder, values: Sequence[Any]) -> None:
-    if not values:
-        # Of integers: the builder would make a vector of keys.
-        builder.TypedVectorFromElements(array("b"))
+    if _are_integers(values):
+        # At once, and empty ones too: element by element, large clusters' receives take seconds,
+        # and of nothing the builder would make a vector of keys.
+        builder.TypedVectorFromElements(array(_typecode(values), values))
         return
-    is_integers = all(type(value) is int and value < 2**63 for value in values)
     is_floats = all(isinstance(value, float) for value in values)
-    with builder.TypedVector() if is_integers or is_floats else builder.Vector():
+    with builder.TypedVector() if is_floats else builder.Vector():
         for value in values:
             _add(builder, value)
+
+
+def _typecode(values: Sequence[int]) -> str:
+    """Of the narrowest array that holds signed values and the unsigned number of them."""
+    low, high = min(values, default=0), max(values, default=0)
+    for code, bits in (("b", 8), ("h", 16), ("i", 32)):
+        end = 1 << (bits - 1)
+        if -end <= low and high < end and len(values) < 2 * end:
+            return code
+    return "q"
 
 
 def _float_bytes(value: float) -> int:

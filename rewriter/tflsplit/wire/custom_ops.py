@@ -63,7 +63,7 @@ class Integers:
             return f"is {value!r}, not a vector of integers"
         if self.count is not None and len(value) != self.count:
             return f"has {len(value)} elements, not {self.count}"
-        if all(type(item) is int for item in value) and (
+        if set(map(type, value)) <= {int} and (
             not value or (min(value) >= self.minimum and max(value) <= self.maximum)
         ):
             return None  # the usual case, fast: receives of large clusters have long vectors

@@ -64,9 +64,7 @@ class Box:
         if other.is_empty:
             return True
         # A plain loop, as above.
-        for (a0, a1), (b0, b1) in zip(  # noqa: SIM110
-            self.intervals, other.intervals, strict=True
-        ):
+        for (a0, a1), (b0, b1) in zip(self.intervals, other.intervals, strict=True):
             if b0 < a0 or a1 < b1:
                 return False
         return True

@@ -78,7 +78,7 @@ def _is_integer(value: Any) -> bool:
 def _are_integers(values: Sequence[Any]) -> bool:
     """Whether values, if there are any, are integers of at most 64 bits and a sign."""
     return set(map(type, values)) <= {int} and (
-        not values or (-(2**63) <= min(values) and max(values) < 2**63)
+        not values or (min(values) >= -(2**63) and max(values) < 2**63)
     )
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from tests.soft_cluster import SoftCluster, quick_setup
 from tests.splits import needs_tflm
 from tflsplit.bundle import Bundle, read_bundle
 from tflsplit.emulate import FaultModel
+from tflsplit.emulate.core_device import CoreDevice
 from tflsplit.errors import EngineError, LinkError
 from tflsplit.host import Coordinator, Inference, SocketStream
 from tflsplit.host.figures import check_traffic, wire_figures
@@ -189,15 +191,14 @@ def test_a_device_reset_during_an_inference_is_named_and_the_next_is_right(
         host.connect(20)
         check_all(host, bundle, cases, expected)
         for position in (1, 0, 2):
-            cluster.when(computes(position), lambda p=position: cluster.reset_now(p))
+            cluster.when(all_compute, partial(cluster.reset_now, position))
             with pytest.raises(LinkError, match=f"rank {position} was reset during the inference"):
                 infer(host, cases[0])
             check_all(host, bundle, cases, expected)
 
 
-def computes(position: int):
-    """Whether the device there, and all others, are inside an inference."""
-    return lambda devices: all(device.is_computing for device in devices)
+def all_compute(devices: Sequence[CoreDevice | None]) -> bool:
+    return all(device is not None and device.is_computing for device in devices)
 
 
 @pytest.mark.parametrize("position", [0, 1])
@@ -206,7 +207,7 @@ def test_a_device_that_falls_silent_is_named_and_may_come_back(
 ):
     with SoftCluster(bundle) as cluster, Coordinator(cluster.host, bundle, cluster.setup) as host:
         host.connect(20)
-        cluster.when(computes(position), lambda: cluster.silent.add(position))
+        cluster.when(all_compute, partial(cluster.silent.add, position))
         with pytest.raises(LinkError, match=f"rank {position} .*does not answer"):
             infer(host, cases[0])
         with pytest.raises(LinkError, match=f"rank {position}"):
@@ -236,16 +237,15 @@ def test_a_failing_operator_is_told_in_its_own_words(
         check_all(host, bundle, cases, expected)
 
 
-def test_the_host_gives_up_by_name(bundle: Bundle, cases: list[Case], expected):
-    slow = quick_setup(bundle)
-    with SoftCluster(bundle) as cluster, Coordinator(cluster.host, bundle, slow) as host:
+def test_the_host_gives_up_by_name(
+    bundle: Bundle, cases: list[Case], expected, monkeypatch: pytest.MonkeyPatch
+):
+    with SoftCluster(bundle) as cluster, Coordinator(cluster.host, bundle, cluster.setup) as host:
         host.connect(20)
-        device = cluster.devices[2]
-        assert device is not None
-        device._on_start = lambda _: None  # type: ignore[method-assign]
-        with pytest.raises(LinkError, match=r"rank [02] .*did not deliver in time"):
-            host.infer(cases[0].inputs, 0.7)
-        del device._on_start
+        with monkeypatch.context() as patch:
+            patch.setattr(cluster.devices[2], "_on_start", lambda _: None)
+            with pytest.raises(LinkError, match=r"rank [02] .*did not deliver in time"):
+                host.infer(cases[0].inputs, 0.7)
         check_all(host, bundle, cases, expected)
 
 

@@ -1,0 +1,168 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``tflsplit cluster`` against devices behind a TCP port."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.bundles import bundle_of, plan_of
+from tests.soft_cluster import SoftCluster
+from tests.splits import needs_tflm
+from tflsplit.bundle import read_bundle
+from tflsplit.cli import main
+from tflsplit.host import SocketStream
+from tflsplit.host.firmware_json import default_setup
+from tflsplit.passes.fold_constants import fold_constants
+from tflsplit.runtime.engines import TflmProgram
+from tflsplit.verify import make_cases
+
+pytestmark = needs_tflm
+
+
+def pass_on(source: socket.socket, sink: SocketStream) -> None:
+    while True:
+        try:
+            data = source.recv(4096)
+            if not data:
+                return
+            sink.send(data)
+        except OSError:
+            return
+
+
+@contextmanager
+def behind_tcp(cluster: SoftCluster) -> Iterator[str]:
+    """The URL of a port that leads to a cluster's gateway."""
+    server = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        try:
+            peer, _ = server.accept()
+        except OSError:
+            return
+        with peer:
+            peer.settimeout(10)
+            threading.Thread(target=pass_on, args=(peer, cluster.host), daemon=True).start()
+            while True:
+                try:
+                    peer.sendall(cluster.host.receive(0.005))
+                except Exception:
+                    return
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    with cluster:
+        yield f"socket://127.0.0.1:{server.getsockname()[1]}"
+    server.close()
+    thread.join(5)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return bundle_of(tmp_path / "plan", "autoencoder", 2)
+
+
+def prepared(folder: Path) -> tuple[list[str], np.ndarray]:
+    """An input file, as arguments, and the unsplit model's output for it."""
+    bundle = read_bundle(folder)
+    whole = fold_constants(bundle.model)
+    *_, case = make_cases(whole, 1, seed=5)
+    array = case.inputs[whole.inputs[0].name]
+    np.save(folder.parent / "x.npy", array)
+    return ["--input", str(folder.parent / "x.npy")], TflmProgram(whole).run([array])[0]
+
+
+def soft_cluster(folder: Path, **changes) -> SoftCluster:
+    bundle = read_bundle(folder)
+    return SoftCluster(bundle, default_setup(bundle.document), **changes)
+
+
+def test_inference_over_tcp(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    arguments, expected = prepared(folder)
+    output = tmp_path / "y.npy"
+    with behind_tcp(soft_cluster(folder)) as url:
+        code = main(["cluster", str(folder), "--port", url, *arguments, "--output", str(output),
+                     "--loop", "3", "--json"])  # fmt: skip
+    document = json.loads(capsys.readouterr().out)
+    assert code == 0
+    assert np.array_equal(np.load(output), expected)
+    assert document["inferences"] == len(document["seconds"]) == 3
+    assert document["repeated"] == 0
+    for planned, device in zip(plan_of(folder)["devices"], document["devices"], strict=True):
+        assert device["board"] == "core_only"
+        assert device["sent_bytes"] == planned["sent_bytes"]
+        assert device["received_bytes"] == planned["received_bytes"]
+    by_ends = {(wire["a"], wire["b"]): wire for wire in document["wires"]}
+    assert set(by_ends) == {(0, 1), (1, 0), (0, 2), (2, 0)}
+    # A frame costs 24 bytes of header, and more; input, output and control cross the same wires.
+    assert by_ends[0, 1]["bytes"] > document["devices"][0]["sent_bytes"]
+
+
+def test_tables(folder: Path, capsys: pytest.CaptureFixture[str]):
+    arguments, _ = prepared(folder)
+    with behind_tcp(soft_cluster(folder)) as url:
+        assert main(["cluster", str(folder), "--port", url, *arguments]) == 0
+    out = capsys.readouterr().out
+    for text in ("2 devices, ring", "core_only", "0 → 1", "host → 0", "1 inference in"):
+        assert text in out
+
+
+def test_a_wrong_device_ends_with_one_line_and_code_2(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+):
+    arguments, _ = prepared(folder)
+    with behind_tcp(soft_cluster(folder)) as url:
+        other = bundle_of(folder.parent / "other", "mobilenet", 2)
+        more = ["--input", str(folder.parent / "z.npy")]
+        np.save(folder.parent / "z.npy", np.zeros((1, 32, 32, 3), np.int8))
+        assert main(["cluster", str(other), "--port", url, *more]) == 2
+    error = capsys.readouterr().err
+    assert error == "tflsplit: rank 0 runs another plan; flash it from this one\n"
+    assert main(["cluster", str(folder), "--port", "socket://127.0.0.1:1", *arguments]) == 2
+    assert "socket://127.0.0.1:1 cannot be opened" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("wrong", [["--loop", "0"], ["--retries", "-1"], ["--timeout", "0"]])
+def test_wrong_numbers(folder: Path, wrong: list[str], capsys: pytest.CaptureFixture[str]):
+    arguments, _ = prepared(folder)
+    assert main(["cluster", str(folder), "--port", "x", *arguments, *wrong]) == 2
+    assert "--loop must be at least 1" in capsys.readouterr().err
+
+
+def test_a_failed_inference_is_repeated_if_asked(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    arguments, _ = prepared(folder)
+    cluster = soft_cluster(folder)
+
+    def all_compute(devices) -> bool:
+        return all(device is not None and device.is_computing for device in devices)
+
+    cluster.when(all_compute, lambda: cluster.reset_now(1))
+    with behind_tcp(cluster) as url:
+        code = main(["cluster", str(folder), "--port", url, *arguments, "--retries", "1", "--json"])
+    captured = capsys.readouterr()
+    assert code == 0
+    assert json.loads(captured.out)["repeated"] == 1
+    assert "rank 1 was reset during the inference" in captured.err
+
+
+def test_without_a_port_every_usb_port_is_tried(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    arguments, _ = prepared(folder)
+    monkeypatch.setattr("tflsplit.cli.cluster.serial_ports", list)
+    assert main(["cluster", str(folder), *arguments]) == 2
+    assert "no USB serial port here; name the gateway's with --port" in capsys.readouterr().err
+    with behind_tcp(soft_cluster(folder)) as url:
+        ports = ["socket://127.0.0.1:1", url]
+        monkeypatch.setattr("tflsplit.cli.cluster.serial_ports", lambda: ports)
+        assert main(["cluster", str(folder), *arguments]) == 0

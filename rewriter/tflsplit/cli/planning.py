@@ -106,13 +106,17 @@ def planner_of(arguments: argparse.Namespace, cluster: Cluster) -> Callable[[Gra
     return lambda graph: Planner(graph, _sharing(cluster, graph)).best("latency").plan
 
 
+LEAST_WEIGHTS_LIMIT_BYTES = 64 * 1024
+"""Below this no device is short of flash, and the multipliers of tiny layers outweigh them."""
+
+
 def _sharing(cluster: Cluster, graph: Graph) -> Cluster:
     """The cluster with room for a quarter of the weights on each device, or a bit over its share.
 
     What nobody asked for otherwise: parameters are to be distributed, however large the flash is.
     """
     total = sum(value.size_bytes for value in graph.constants())
-    limit = int(max(0.25, 1.25 / cluster.world_size) * total)
+    limit = max(LEAST_WEIGHTS_LIMIT_BYTES, int(max(0.25, 1.25 / cluster.world_size) * total))
     return replace(
         cluster, devices=tuple(replace(d, weights_limit_bytes=limit) for d in cluster.devices)
     )

@@ -5,6 +5,7 @@ import re
 import subprocess
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import simpy
@@ -21,7 +22,7 @@ Message = tuple[int, int, int]
 """(source, destinations as bits, bytes)."""
 
 
-def on_lines(world_size: int, topology: Topology, **changes: int) -> Cluster:
+def on_lines(world_size: int, topology: Topology, **changes: Any) -> Cluster:
     """6 Mbaud wires whose ports hold 64 bytes, as those of split_core's own tests."""
     return replace(default_cluster(world_size), topology=topology, port_tx_bytes=64, **changes)
 
@@ -37,10 +38,10 @@ def exchange(
     def device(node: Node):
         for index, (source, to, size) in enumerate(messages):
             if source == node.rank:
-                node.post((0, index), to, size)
+                node.messages.post((0, index), to, size)
             if to >> node.rank & 1:
-                node.expect((0, index), source, size)
-        yield from node.wait(lambda: node.all_received and node.all_released)
+                node.messages.expect((0, index), source, size)
+        yield from node.wait(lambda: node.messages.all_received and node.messages.all_released)
         ends.append(env.now)
         node.idle()
 
@@ -181,15 +182,15 @@ def test_a_multicast_does_not_wait_for_ever():
     def receiver(rank: int, late_us: float):
         node = network.nodes[rank]
         yield env.timeout(late_us)
-        node.expect((0, 5), 0, 400)
-        yield from node.wait(lambda: node.all_received)
+        node.messages.expect((0, 5), 0, 400)
+        yield from node.wait(lambda: node.messages.all_received)
         times[rank] = env.now
         node.idle()
 
     def sender():
         node = network.nodes[0]
-        node.post((0, 5), 0b110, 400)
-        yield from node.wait(lambda: node.all_released)
+        node.messages.post((0, 5), 0b110, 400)
+        yield from node.wait(lambda: node.messages.all_released)
 
     waits = [env.process(sender()), env.process(receiver(1, 0)), env.process(receiver(2, 30_000))]
     env.run(until=env.all_of(waits))
@@ -206,19 +207,19 @@ def test_nothing_is_forwarded_by_a_device_that_computes():
             env, replace(on_lines(3, Topology.LINE), background_poll_us=background_us)
         )
         first, _, last = network.nodes
-        first.post((0, 1), 0b100, 100)
-        last.expect((0, 1), 0, 100)
+        first.messages.post((0, 1), 0b100, 100)
+        last.messages.expect((0, 1), 0, 100)
 
         def between(env=env, node=network.nodes[1]):
             yield env.timeout(50_000)  # a kernel
             node.idle()
 
         def receive(env=env, node=last):
-            yield from node.wait(lambda: node.all_received)
+            yield from node.wait(lambda: node.messages.all_received)
             return env.now
 
         first.idle()
         env.process(between())
-        end = env.run(until=env.process(receive()))
+        end: Any = env.run(until=env.process(receive()))
         assert (end > 50_000) == (background_us == 0)
         assert end < latest

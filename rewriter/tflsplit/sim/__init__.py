@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Discrete-event simulation of device graphs on a cluster, frame by frame.
 
-    program   a device graph as steps: compute, post, receive
-    channel   one direction of a wire: time, damage, counters
-    link      one end of a link: go-back-N, credits, POLL and STATUS (``link.h`` of split_core)
-    node      router and communicator: forwarding, GRANT, multicast
-    network   all nodes of a cluster and the host
-    run       devices and host as processes; the result
+    program       a device graph as steps: compute, post, receive
+    channel       one direction of a wire: time, damage, counters
+    link          one end of a link: go-back-N, credits, POLL and STATUS (``link.h`` of split_core)
+    communicator  messages: GRANT, DATA, multicast (``communicator.h``)
+    node          links and router: forwarding, and when it polls (``router.h``)
+    network       all nodes of a cluster and the host
+    run           devices and host as processes; the result
 
 The rules are those of docs/wire_format.md and of ``tflm_app/lib/split_core``; what is simpler is
 said where it is.  SimPy runs the events: devices are its processes, frames its time-outs.

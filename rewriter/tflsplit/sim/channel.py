@@ -11,8 +11,7 @@ import simpy
 from tflsplit.cluster import Cluster, Edge, Medium
 from tflsplit.sim.frames import Hop, Kind
 from tflsplit.sim.result import WireCount
-
-Intervals = list[tuple[float, float]]
+from tflsplit.sim.times import Intervals
 
 
 class Media:

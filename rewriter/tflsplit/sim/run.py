@@ -21,7 +21,6 @@ import simpy
 from tflsplit.cluster import Cluster, Device
 from tflsplit.devices import DeviceGraph
 from tflsplit.errors import ClusterError, InternalError, PlanError
-from tflsplit.sim.channel import Intervals
 from tflsplit.sim.network import Network
 from tflsplit.sim.node import Node
 from tflsplit.sim.program import (
@@ -34,6 +33,7 @@ from tflsplit.sim.program import (
     program_of,
 )
 from tflsplit.sim.result import DeviceTimes, SimResult, Span
+from tflsplit.sim.times import Intervals, energy_mj, merged, overlap_us
 
 MAX_ERROR_RATE = 1e-3
 _CONTROL = 1
@@ -124,7 +124,8 @@ class _Simulation:
             if "No scheduled events" not in str(error):
                 raise
             waiting = "; ".join(
-                f"rank {node.rank} waits for {node.waits_for()}" for node in self.network.nodes
+                f"rank {node.rank} waits for {node.messages.waits_for()}"
+                for node in self.network.nodes
             )
             raise InternalError(f"the schedule stands still: {waiting}") from None
         return self._result()
@@ -140,12 +141,12 @@ class _Simulation:
 
     def _start(self, host: Node, number: int) -> None:
         for (index, _, _), (ranks, size) in self._input_messages().items():
-            host.post((number, INPUT_CHANNEL + index), ranks, size)
+            host.messages.post((number, INPUT_CHANNEL + index), ranks, size)
         for program in self.programs:
             for index, size in enumerate(program.outputs):
-                host.expect((number, OUTPUT_CHANNEL + index), program.rank, size)
+                host.messages.expect((number, OUTPUT_CHANNEL + index), program.rank, size)
         everyone = (1 << self.cluster.world_size) - 1
-        host.send_datagram(everyone, (number, _CONTROL), _START_BYTES)
+        host.messages.send_datagram(everyone, (number, _CONTROL), _START_BYTES)
         self.epochs.append(_Epoch(self.env.now))
 
     def _input_messages(self) -> dict[tuple[int, str, object], tuple[int, int]]:
@@ -160,12 +161,12 @@ class _Simulation:
     def _finished(self) -> int:
         """How many inferences the host has the outputs and REPORTs of."""
         host = self.network.host
-        for _, channel in host.inbox.datagrams:
+        for _, channel in host.messages.inbox.datagrams:
             self.epochs[channel[0]].reports += 1
-        host.inbox.datagrams.clear()
+        host.messages.inbox.datagrams.clear()
         done = 0
         for number, epoch in enumerate(self.epochs):
-            if not epoch.output_us and not host.is_expecting(number):
+            if not epoch.output_us and not host.messages.is_expecting(number):
                 epoch.output_us = self.env.now
             done += bool(epoch.output_us) and epoch.reports == self.cluster.world_size
         return done
@@ -175,7 +176,7 @@ class _Simulation:
     def _device(self, program: Program) -> _Steps:
         node = self.network.nodes[program.rank]
         for number in range(self.inputs):
-            yield from node.wait(lambda n=number: len(node.inbox.datagrams) > n)  # type: ignore[misc]
+            yield from node.wait(lambda n=number: len(node.messages.inbox.datagrams) > n)  # type: ignore[misc]
             yield from self._take_inputs(node, program, number)
             epoch = self.epochs[number]
             epoch.graph_begin_us = min(epoch.graph_begin_us, self.env.now)
@@ -183,21 +184,23 @@ class _Simulation:
                 yield from self._step(node, step, number)
             epoch.graph_end_us = max(epoch.graph_end_us, self.env.now)
             yield from self._give_outputs(node, program, number)
-            node.send_datagram(1 << self.cluster.host_rank, (number, _CONTROL), _REPORT_BYTES)
+            node.messages.send_datagram(
+                1 << self.cluster.host_rank, (number, _CONTROL), _REPORT_BYTES
+            )
         node.idle()
 
     def _take_inputs(self, node: Node, program: Program, number: int) -> _Steps:
         start = self.env.now
         for index, (_, _, size) in enumerate(program.inputs):
-            node.expect((number, INPUT_CHANNEL + index), self.cluster.host_rank, size)
-        yield from node.wait(lambda: node.all_received)
+            node.messages.expect((number, INPUT_CHANNEL + index), self.cluster.host_rank, size)
+        yield from node.wait(lambda: node.messages.all_received)
         self.clocks[node.rank].input_us += self._span(node.rank, "input", "", start)
 
     def _step(self, node: Node, step: Compute | Post | Receive, number: int) -> _Steps:
         clock, start = self.clocks[node.rank], self.env.now
         if isinstance(step, Post):
             for ranks, size in step.messages:
-                node.post((number, step.channel), ranks, size)
+                node.messages.post((number, step.channel), ranks, size)
             node.poll()
             return
         if isinstance(step, Compute):
@@ -206,17 +209,19 @@ class _Simulation:
             return
         yield self.env.timeout(self.cluster.link.step_overhead_us + step.us)
         for channel, source, size in step.pieces:
-            node.expect((number, channel), source, size)
+            node.messages.expect((number, channel), source, size)
         pending = frozenset((number, channel) for channel in step.pending)
-        yield from node.wait(lambda: node.all_received and node.is_released(pending))
+        yield from node.wait(
+            lambda: node.messages.all_received and node.messages.is_released(pending)
+        )
         self._span(node.rank, "exchange", step.node, start)
         clock.exchanges.append((start, self.env.now))
 
     def _give_outputs(self, node: Node, program: Program, number: int) -> _Steps:
         start = self.env.now
         for index, size in enumerate(program.outputs):
-            node.post((number, OUTPUT_CHANNEL + index), 1 << self.cluster.host_rank, size)
-        yield from node.wait(lambda: node.all_received and node.all_released)
+            node.messages.post((number, OUTPUT_CHANNEL + index), 1 << self.cluster.host_rank, size)
+        yield from node.wait(lambda: node.messages.all_received and node.messages.all_released)
         self.clocks[node.rank].output_us += self._span(node.rank, "output", "", start)
 
     def _span(self, rank: int, kind: str, name: str, start: float) -> float:
@@ -257,37 +262,3 @@ class _Simulation:
             output_us=clock.output_us,
             energy_mj=energy_mj(hardware, clock.compute_us, total),
         )
-
-
-def merged(intervals: Intervals) -> Intervals:
-    """The union of intervals, in order and apart."""
-    union: Intervals = []
-    for start, end in sorted(intervals):
-        if union and start <= union[-1][1]:
-            union[-1] = union[-1][0], max(union[-1][1], end)
-        else:
-            union.append((start, end))
-    return union
-
-
-def overlap_us(a: Intervals, b: Intervals) -> float:
-    """How long two ordered lists of intervals, each apart, have in common."""
-    total, i, j = 0.0, 0, 0
-    while i < len(a) and j < len(b):
-        total += max(0.0, min(a[i][1], b[j][1]) - max(a[i][0], b[j][0]))
-        if a[i][1] < b[j][1]:
-            i += 1
-        else:
-            j += 1
-    return total
-
-
-def energy_mj(hardware: Device, compute_us: float, total_us: float) -> float | None:
-    """mJ over ``total_us``: active while computing, idle otherwise; None if power is not known.
-
-    A device whose idle power is not known polls at full power, as the firmware does by default.
-    """
-    if hardware.active_mw is None:
-        return None
-    idle_mw = hardware.active_mw if hardware.idle_mw is None else hardware.idle_mw
-    return (hardware.active_mw * compute_us + idle_mw * (total_us - compute_us)) / 1e6

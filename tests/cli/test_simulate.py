@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``tflsplit simulate``: tables, JSON, sweeps, CSV, errors."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.bundles import bundle_of
+from tflsplit.bundle import read_bundle
+from tflsplit.cli import main
+from tflsplit.cli.sweeps import parse_sweep
+from tflsplit.cluster import default_cluster
+from tflsplit.errors import ClusterError
+from tflsplit.sim import simulate
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> str:
+    return str(bundle_of(tmp_path / "out", "ds_cnn", 3))
+
+
+def answer(capsys: pytest.CaptureFixture[str], *words: str) -> Any:
+    assert main(["simulate", *words, "--json"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def test_table(folder: str, capsys: pytest.CaptureFixture[str]):
+    assert main(["simulate", folder]) == 0
+    text = capsys.readouterr().out
+    assert "3 devices, ring of uart at 6 Mbit/s" in text
+    assert "teensy41-2" in text
+    assert "host" in text
+
+
+def test_json_is_the_simulation(folder: str, capsys: pytest.CaptureFixture[str]):
+    devices = read_bundle(Path(folder)).devices
+    found = answer(capsys, folder, "--link", "spi", "--inputs", "2")
+    expected = simulate(devices, default_cluster(3, "spi"), inputs=2)
+    assert found == json.loads(json.dumps(expected.document()))
+
+
+def test_a_cluster_file(folder: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    file = tmp_path / "cluster.toml"
+    file.write_text('topology = "line"\n[[device]]\nboard = "pico"\ncount = 3\n')
+    slow = answer(capsys, folder, "--cluster", str(file))
+    fast = answer(capsys, folder)
+    assert slow["devices"][0]["compute_us"] > 5 * fast["devices"][0]["compute_us"]
+    assert slow["energy_mj"] is None
+    assert fast["energy_mj"] > 0
+    assert {(w["from"], w["to"]) for w in slow["wires"]} == {
+        (0, 1), (1, 0), (1, 2), (2, 1), (0, 3), (3, 0)
+    }  # fmt: skip
+
+
+def test_sweep_of_a_rate(folder: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    saved = tmp_path / "sweep.csv"
+    rows = answer(capsys, folder, "--sweep", "baud=1e6,6e6", "--csv", str(saved))
+    assert [row["baud"] for row in rows] == [1e6, 6e6]
+    assert rows[0]["latency_us"] > 2 * rows[1]["latency_us"]
+    with saved.open() as file:
+        read = list(csv.DictReader(file))
+    assert [{k: float(v) for k, v in row.items()} for row in read] == rows
+    assert rows[1]["latency_us"] == answer(capsys, folder)["latencies_us"][0]
+
+
+def test_sweep_of_devices_splits_anew(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    folder = str(bundle_of(tmp_path / "out", "resnet", 3))
+    rows = answer(capsys, folder, "--sweep", "n=1..4")
+    assert [row["n"] for row in rows] == [1, 2, 3, 4]
+    assert rows[0]["payload_bytes"] == 0
+    assert rows[3]["compute_us"] < 0.5 * rows[0]["compute_us"]
+    # Of as many devices as the folder has, the folder's own graphs.
+    assert rows[2]["latency_us"] == answer(capsys, folder)["latencies_us"][0]
+
+
+def test_other_sweeps(folder: str, capsys: pytest.CaptureFixture[str]):
+    rates = answer(capsys, folder, "--sweep", "error_rate=0,5e-4", "--seed", "5")
+    assert rates[0]["resent_frames"] == 0 < rates[1]["resent_frames"]
+    flights = answer(capsys, folder, "--sweep", "in_flight=1,3", "--inputs", "3")
+    assert flights[1]["throughput_per_s"] > flights[0]["throughput_per_s"]
+    sizes = answer(capsys, folder, "--sweep", "mtu_bytes=256,1024")
+    assert sizes[0]["frames"] > sizes[1]["frames"]
+    polls = answer(capsys, folder, "--sweep", "background_poll_us=0,100")
+    assert polls[1]["latency_us"] <= polls[0]["latency_us"]
+    assert main(["simulate", folder, "--sweep", "in_flight=1,2"]) == 0
+    assert "sweep of in_flight" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--sweep", "speed=3"], "no such key; known are: n, "),
+        (["--sweep", "n=1..x"], "'1..x' is neither a number nor a range"),
+        (["--sweep", "n=4..1"], "a range goes up"),
+        (["--sweep", "n=1.5"], "whole numbers"),
+        (["--sweep", "n=65"], "must be 1 to 64"),
+        (["--sweep", "baud=3"], "too few"),
+        (["--sweep", "mtu_bytes=300,510"], "multiple of 4"),
+        (["--csv", "x.csv"], "--csv saves the table of a --sweep"),
+        (["--error-rate", "0.5"], "out of range"),
+        (["--inputs", "0"], "at least one input"),
+        (["--link", "uart", "--cluster", "none.toml"], "--link describes the default cluster"),
+        (["--cluster", "none.toml"], "No such file"),
+    ],
+)
+def test_errors(folder: str, capsys: pytest.CaptureFixture[str], words: list[str], says: str):
+    assert main(["simulate", folder, *words]) == 2
+    assert says in capsys.readouterr().err
+
+
+def test_a_cluster_of_another_size(folder: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    file = tmp_path / "cluster.toml"
+    file.write_text('[[device]]\nboard = "pico"\ncount = 2\n[[device]]\nboard = "pico2"\n')
+    assert main(["simulate", folder, "--cluster", str(file), "--sweep", "n=2"]) == 2
+    assert "equal devices" in capsys.readouterr().err
+    file.write_text('[[device]]\nboard = "pico"\ncount = 2\n')
+    assert main(["simulate", folder, "--cluster", str(file)]) == 2
+    assert "the graphs are for 3 devices, the cluster has 2" in capsys.readouterr().err
+
+
+def test_values_of_a_sweep():
+    assert parse_sweep("n=1..3,8") == ("n", [1, 2, 3, 8])
+    assert parse_sweep("baud=115200,6e6") == ("baud", [115200, 6e6])
+    with pytest.raises(ClusterError):
+        parse_sweep("baud")

@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Builds TFLM from a local tree as one static library that several environments share.
+"""Builds TFLM from a local tree, and tflsplit's own libraries, once for several environments.
 
 SCons keeps the state of a build in each environment's own folder, and its cache tells files by
-their path, so neither can share 110 object files between eight devices.  This does: the library
-lies in ``.pio/tflm/<board>-<key>``, and is built again when the tree, the compiler or a flag
-changes.
+their path, so neither can share 150 object files between eight devices.  This does: ``libtflm.a``
+and ``libsplit.a`` lie in ``.pio/tflm/<board>-<key>``, and are built again when a source, the
+compiler or a flag changes.
 """
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import hashlib
 import json
@@ -18,6 +19,7 @@ import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 MISSING = (
@@ -39,6 +41,8 @@ INCLUDES = (
     ".", "third_party/flatbuffers/include", "third_party/gemmlowp", "third_party/ruy",
     "third_party/kissfft",
 )  # fmt: skip
+SHARED = ("split_core", "split_device", "split_kernels", "split_tflm")
+"""Libraries of ``tflm_app/lib`` that are the same on every device of a board."""
 CMSIS_NN = "third_party/cmsis_nn"
 CMSIS_NN_INCLUDES = (CMSIS_NN, f"{CMSIS_NN}/Include", "third_party/cmsis/CMSIS/Core/Include")
 
@@ -74,7 +78,7 @@ def sources(tree: Path) -> list[Path]:
 
 
 def add_to(env, tree: Path) -> None:
-    """Lets the program of a SCons environment use the tree: includes, defines and the library."""
+    """Lets the program of a SCons environment use the tree: includes, defines and libraries."""
     check_tree(tree)
     includes = [str(tree / path) for path in INCLUDES]
     defines = [*DEFINES, "SPLIT_TFLM_PLATFORM"]
@@ -91,14 +95,52 @@ def add_to(env, tree: Path) -> None:
     key = hashlib.sha256(json.dumps(wanted, sort_keys=True).encode()).hexdigest()[:12]
     folder = Path(env.subst("$PROJECT_WORKSPACE_DIR")) / "tflm" / f"{wanted['board']}-{key}"
 
-    def build(target, source, env):
-        return build_library(env, tree, folder)
+    ours = Path(env["PROJECT_DIR"]) / "tflm_app" / "lib"
+    tflm = Library("tflm", [tree], sources(tree), [])
+    split = Library(
+        "split",
+        [ours / name for name in (*SHARED, "split_port")],
+        own_sources(ours),
+        sorted(ours.glob("*/include")),
+    )
+    # The linker resolves from left to right: ours calls TFLM.
+    env.Append(LIBS=[_command(env, library, folder) for library in (split, tflm)])
+    _ignore_in_finder(env)
 
-    library = env.Command(str(folder / "libtflm.a"), [], env.VerboseAction(build, "TFLM for $PIOENV"))
-    env.Precious(library)  # it may be good already, for another environment
-    env.NoClean(library)
-    env.AlwaysBuild(library)
-    env.Append(LIBS=[library])
+
+@dataclass(frozen=True)
+class Library:
+    """A static library: ``roots`` are the folders whose change calls for another build."""
+
+    name: str
+    roots: list[Path]
+    files: list[Path]
+    includes: list[Path]
+
+
+def own_sources(libraries: Path) -> list[Path]:
+    """The sources of the shared libraries of this project."""
+    return sorted(path for name in SHARED for path in (libraries / name / "src").glob("*.cc"))
+
+
+def _command(env, library: Library, folder: Path):
+    def build(target, source, env):
+        return build_library(env, library, folder / library.name)
+
+    path = folder / library.name / f"lib{library.name}.a"
+    action = env.VerboseAction(build, f"Library {library.name} for $PIOENV")
+    target = env.Command(str(path), [], action)
+    env.Precious(target)  # it may be good already, for another environment
+    env.NoClean(target)
+    env.AlwaysBuild(target)
+    return target
+
+
+def _ignore_in_finder(env) -> None:
+    """Keeps PlatformIO's library finder from building the shared libraries for each device."""
+    config, section = env.GetProjectConfig(), f"env:{env['PIOENV']}"
+    ignored = config.get(section, "lib_ignore", [])
+    config.set(section, "lib_ignore", [*ignored, *SHARED])
 
 
 def _flags(env, variable: str) -> list[str]:
@@ -107,10 +149,16 @@ def _flags(env, variable: str) -> list[str]:
     return [word for word in words if not word.startswith("-W") and word not in ("-g", "-g3")]
 
 
-def _compilers(env) -> dict[str, list[str]]:
+def say(text: str) -> None:
+    """A line of progress; a reader that has gone away must not end a build of minutes."""
+    with contextlib.suppress(OSError):
+        print(text, flush=True)
+
+
+def _compilers(env, includes: list[Path]) -> dict[str, list[str]]:
     """Command prefix for each suffix."""
     common = _flags(env, "$CCFLAGS $CPPFLAGS $_CPPDEFFLAGS")
-    common += ["-w", "-ffunction-sections", "-fdata-sections"]
+    common += ["-w", "-ffunction-sections", "-fdata-sections", *(f"-I{path}" for path in includes)]
     plain = [word for word in common if not word.startswith("-std=")]
     cxx = [env.subst("$CXX"), "-std=gnu++17", *_no_standard(_flags(env, "$CXXFLAGS")), *plain]
     c = [env.subst("$CC"), "-std=gnu11", *_no_standard(_flags(env, "$CFLAGS")), *plain]
@@ -122,56 +170,58 @@ def _no_standard(words: list[str]) -> list[str]:
     return [word for word in words if not word.startswith("-std=")]
 
 
-def _stamp(env, compilers: dict[str, list[str]], tree: Path) -> str:
+def _stamp(env, compilers: dict[str, list[str]], library: Library) -> str:
     """Changes when the library has to be built again."""
     version = subprocess.run(
         [env.subst("$CXX"), "--version"], capture_output=True, text=True, env=env["ENV"]
     ).stdout
-    digest = hashlib.sha256(json.dumps([compilers, version, LEFT_OUT]).encode())
-    for folder, _, names in sorted(os.walk(tree)):
-        for name in sorted(names):
-            status = os.stat(os.path.join(folder, name))
-            digest.update(f"{folder}/{name} {status.st_size} {status.st_mtime_ns}\n".encode())
+    names = [str(path) for path in library.files]
+    digest = hashlib.sha256(json.dumps([compilers, version, names]).encode())
+    for root in library.roots:
+        for folder, _, files in sorted(os.walk(root)):
+            for name in sorted(files):
+                status = os.stat(os.path.join(folder, name))
+                digest.update(f"{folder}/{name} {status.st_size} {status.st_mtime_ns}\n".encode())
     return digest.hexdigest()
 
 
-def build_library(env, tree: Path, folder: Path) -> int:
-    """Builds ``libtflm.a`` in ``folder`` unless it is there and good; returns an exit status.
+def build_library(env, library: Library, folder: Path) -> int:
+    """Builds the library in ``folder`` unless it is there and good; returns an exit status.
 
     Several environments may come here at once: the first builds, the others wait.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    compilers = _compilers(env)
+    compilers = _compilers(env, library.includes)
     with (folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        stamp = _stamp(env, compilers, tree)
-        stamp_file, library = folder / "stamp", folder / "libtflm.a"
-        if library.is_file() and stamp_file.is_file() and stamp_file.read_text() == stamp:
+        stamp = _stamp(env, compilers, library)
+        stamp_file, archive = folder / "stamp", folder / f"lib{library.name}.a"
+        if archive.is_file() and stamp_file.is_file() and stamp_file.read_text() == stamp:
             return 0
         stamp_file.unlink(missing_ok=True)
         objects_folder = folder / f"objects-{stamp[:12]}"
         for old in folder.glob("objects-*"):
             if old != objects_folder:
                 shutil.rmtree(old)
-        objects = _compile(env, compilers, tree, objects_folder)
+        objects = _compile(env, compilers, library, objects_folder)
         if objects is None:
             return 1
-        library.unlink(missing_ok=True)
+        archive.unlink(missing_ok=True)
         listing = folder / "objects.txt"  # more names than some command lines take
         listing.write_text("\n".join(f'"{path}"' for path in objects))
-        archive = [env.subst("$AR"), "rcs", str(library), f"@{listing}"]
-        if subprocess.run(archive, env=env["ENV"]).returncode != 0:
+        command = [env.subst("$AR"), "rcs", str(archive), f"@{listing}"]
+        if subprocess.run(command, env=env["ENV"]).returncode != 0:
             return 1
         stamp_file.write_text(stamp)
     return 0
 
 
-def _compile(env, compilers, tree: Path, folder: Path) -> list[Path] | None:
+def _compile(env, compilers, library: Library, folder: Path) -> list[Path] | None:
     """Compiles all sources that an interrupted build has not; the objects, or None if one fails."""
-    files = sources(tree)
+    files = library.files
     # env's number of jobs is 1 unless asked for; this takes minutes and is worth all cores.
     jobs = os.cpu_count() or 1
-    print(f"Compiling {len(files)} files of TFLM (once for this board)", flush=True)
+    say(f"Compiling {len(files)} files of library {library.name}, once for this board")
     folder.mkdir(parents=True, exist_ok=True)
 
     def compile_one(pair: tuple[int, Path]) -> Path | None:
@@ -187,7 +237,7 @@ def _compile(env, compilers, tree: Path, folder: Path) -> list[Path] | None:
             return None
         os.replace(part, target)
         if number % 25 == 0:
-            print(f"  {number} of {len(files)}", flush=True)
+            say(f"  {number} of {len(files)}")
         return target
 
     with ThreadPoolExecutor(jobs) as pool:

@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Generated environments under PlatformIO; with TFLM's sources, built and run."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.bundles import bundle_of
+from tests.firmware.conftest import ROOT
+from tests.support import run_tflm
+from tflsplit.bundle import read_bundle
+from tflsplit.emulate import Cluster, Device, line
+from tflsplit.firmware import BOARDS, FirmwareOptions, write_firmware
+from tflsplit.host import read_firmware_setup
+from tflsplit.host.coordinator import Coordinator
+from tflsplit.host.ports import SocketStream
+from tflsplit.memory import predict_arena
+
+BUILD_SECONDS = 1800  # TFLM's 150 files, once
+# A forced way, so that SEND, RECV and compute operators of our own are in the graphs.
+NETWORK = {"name": "mobilenet", "split": "channels"}
+
+
+def config_for(folder: Path, to: Path) -> Path:
+    """The project's platformio.ini with the environments of ``folder``."""
+    lines = (ROOT / "platformio.ini").read_text().splitlines()
+    chosen = f"extra_configs = {folder / 'nodes.ini'}"
+    to.write_text("\n".join(chosen if x.startswith("extra_configs") else x for x in lines) + "\n")
+    return to
+
+
+def test_platformio_takes_the_environments_of_every_board(platformio: Any, tmp_path: Path):
+    folder = bundle_of(tmp_path / "out", world_size=2)
+    for board in BOARDS.values():
+        options = FirmwareOptions(boards=(board.name,), tflm_dir=None, baud=1_000_000)
+        write_firmware(folder, options)
+        config = config_for(folder, tmp_path / "platformio.ini")
+        run = platformio.run("project", "config", "--json-output", "-d", str(ROOT), "-c", str(config))
+        assert run.returncode == 0, run.stdout + run.stderr
+        sections = {name: dict(entries) for name, entries in json.loads(run.stdout)}
+        for rank in range(2):
+            node = sections[f"env:node{rank}"]
+            assert node["extends"] == [f"board:{board.section}"]
+            assert node["custom_node_folder"] == (folder / f"firmware/node{rank}").as_posix()
+            needs_registry = any("TensorFLow" in name for name in node.get("lib_deps", []))
+            assert needs_registry != board.is_emulated
+            assert any("split_port" in n for n in node.get("lib_deps", [])) or board.is_emulated
+
+
+@pytest.mark.parametrize(
+    ("tree", "message"),
+    [("", "create_tflm_tree.py"), ("/nowhere", "is no tree made by TFLM's create_tflm_tree.py")],
+)
+def test_without_tflms_sources_the_build_says_how_to_get_them(
+    platformio: Any, tmp_path: Path, host_compiler: None, tree: str, message: str
+):
+    folder = bundle_of(tmp_path / "out", world_size=1)
+    write_firmware(folder, FirmwareOptions(boards=("host",), tflm_dir=None))
+    config = config_for(folder, tmp_path / "platformio.ini")
+    run = platformio.run(
+        "run", "-d", str(ROOT), "-c", str(config), "-e", "node0", TFLSPLIT_TFLM_DIR=tree
+    )
+    assert run.returncode != 0
+    assert message in run.stdout + run.stderr
+
+
+# ---- With TFLM's sources ----
+
+
+@dataclass(frozen=True)
+class Built:
+    folder: Path
+    board: str
+    programs: list[Path]
+
+
+def build(platformio: Any, tmp_path: Path, tree: Path, board: str, world_size: int) -> Built:
+    """The devices' programs; TFLM itself is built once and kept in the project's .pio."""
+    folder = bundle_of(tmp_path / "out", world_size=world_size, **NETWORK)
+    write_firmware(folder, FirmwareOptions(boards=(board,), tflm_dir=tree, arena_margin_bytes=0))
+    names = [f"node{rank}" for rank in range(world_size)]
+    command = [platformio.python, "-m", "platformio", "run", "-s", "-d", str(ROOT)]
+    command += ["-c", str(config_for(folder, tmp_path / "platformio.ini"))]
+    command += [word for name in names for word in ("-e", name)]
+    settings = {
+        "PLATFORMIO_CORE_DIR": str(platformio.folder / "core"),
+        "PLATFORMIO_BUILD_DIR": str(tmp_path / "build"),
+        "PLATFORMIO_SETTING_ENABLE_TELEMETRY": "no",
+        "PLATFORMIO_DISABLE_UPGRADE_CHECK": "true",
+        "TFLSPLIT_TFLM_DIR": str(tree),
+    }
+    run = subprocess.run(
+        command, env={**os.environ, **settings}, capture_output=True, text=True,
+        timeout=BUILD_SECONDS, check=False,
+    )  # fmt: skip
+    assert run.returncode == 0, run.stdout[-3000:] + run.stderr[-6000:]
+    program = "program" if board == "host" else "firmware.elf"
+    return Built(folder, board, [tmp_path / "build" / name / program for name in names])
+
+
+def run_and_compare(built: Built, runs: int = 3) -> Any:
+    """Random inferences; the unsplit model's bits each time.  Returns what the devices say."""
+    bundle = read_bundle(built.folder)
+    devices = [Device(program, built.board) for program in built.programs]
+    draw = np.random.default_rng(11)
+    with Cluster(devices, line(len(devices), gateway=0)) as cluster:
+        stream = SocketStream(cluster.host_sockets[0])
+        setup = read_firmware_setup(built.folder, bundle.document)
+        with Coordinator(stream, bundle, setup) as coordinator:
+            infos = coordinator.connect(60)
+            for _ in range(runs):
+                inputs = [draw.integers(-128, 128, v.shape).astype(np.int8) for v in bundle.model.inputs]
+                names = [entry["tensor"] for entry in bundle.document["inputs"]]
+                got = coordinator.infer(dict(zip(names, inputs, strict=True)), 120).outputs
+                for wanted, array in zip(run_tflm(bundle.model, inputs), got, strict=True):
+                    np.testing.assert_array_equal(array, wanted)
+    return infos
+
+
+@pytest.mark.parametrize("world_size", [1, 2])
+def test_host_devices_give_the_unsplit_models_bits(
+    platformio: Any, tmp_path: Path, tflm_tree: Path, host_compiler: None, world_size: int
+):
+    if (tflm_tree / "third_party" / "cmsis_nn").exists():
+        pytest.skip("needs a tree with reference kernels: this computer has no CMSIS-NN")
+    run_and_compare(build(platformio, tmp_path, tflm_tree, "host", world_size))
+
+
+@pytest.mark.parametrize("world_size", [1, 2])
+def test_emulated_devices_give_the_bits_in_the_predicted_arena(
+    platformio: Any, tmp_path: Path, tflm_tree: Path, arm_compiler: None, world_size: int
+):
+    if shutil.which("qemu-system-arm") is None:
+        pytest.skip("needs QEMU: apt-get install qemu-system-arm")
+    built = build(platformio, tmp_path, tflm_tree, "mps2_an500", world_size)
+    infos = run_and_compare(built)
+    kernels = "cmsis_nn" if (tflm_tree / "third_party" / "cmsis_nn").exists() else "reference"
+    for device, info in zip(read_bundle(built.folder).devices, infos, strict=True):
+        estimate = predict_arena(device.graph, "cortex_m", kernels)
+        assert estimate.exact
+        assert info.arena_used_bytes == estimate.total_bytes
+        assert info.arena_bytes == estimate.required_bytes, "no margin, and it was enough"

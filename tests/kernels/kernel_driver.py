@@ -110,7 +110,7 @@ def compile_driver(
 
 @dataclass(frozen=True)
 class Answer:
-    """What a kernel asked for, and made: the bytes of y."""
+    """What a kernel asked for (under TFLM: all arena used), and made: the bytes of y."""
 
     scratch_bytes: int
     y: bytes
@@ -152,9 +152,13 @@ class KernelProcess:
 
     def exchange(self, op: int, integers: Sequence[int], arrays: Sequence[Array | None]) -> Answer:
         """One case in the driver's own terms."""
+        return self.ask(encode_case(op, integers, arrays))
+
+    def ask(self, case: bytes) -> Answer:
+        """The answer to a case; RefusedError, or AssertionError if the program was stopped."""
         stdin = self._pipe("stdin")
         try:
-            stdin.write(encode_case(op, integers, arrays))
+            stdin.write(case)
             stdin.flush()
             return decode_answer(self._pipe("stdout"))
         except (BrokenPipeError, EOFError):

@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The compute operators as registered with TFLM: the same bits, and refusals in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from tests.kernels.kernel_driver import Answer, KernelProcess, RefusedError
+from tests.kernels.tflm_build import build_tflm_driver
+from tests.ops.custom_cases import (
+    Case,
+    conv_2d_cases,
+    depthwise_cases,
+    fused_block_cases,
+    partial_conv_2d_cases,
+    partial_fully_connected_cases,
+    requantize_cases,
+    run_case,
+)
+from tflsplit.ir import AttrValue, Graph, Node
+from tflsplit.ops.fused import scratch_of
+from tflsplit.tflite import write_model
+from tflsplit.wire import custom_ops as wire
+
+pytestmark = pytest.mark.slow  # builds TFLM, once
+
+
+@pytest.fixture(scope="module")
+def tflm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KernelProcess]:
+    program = tmp_path_factory.mktemp("tflm") / "tflm_driver"
+    build_tflm_driver(program)
+    process = KernelProcess(program)
+    yield process
+    process.close()
+
+
+def run(tflm: KernelProcess, node: Node, x: NDArray[Any]) -> Answer:
+    model = write_model(Graph("case", (node.input(0),), (node.output,), [node]))
+    parts = (np.array([len(model)], "<i4"), model, np.array([x.nbytes], "<i4"), x)
+    return tflm.ask(b"".join(bytes(part) for part in parts))
+
+
+def assert_equal(tflm: KernelProcess, case: Case) -> None:
+    answer = run(tflm, case.node, case.arrays[0])
+    np.testing.assert_array_equal(answer.array(case.node), run_case(case), strict=True)
+    if case.node.op == wire.FUSED_BLOCK:
+        assert answer.scratch_bytes > scratch_of(case.node).total_bytes
+
+
+CASES = {
+    wire.CONV_2D: conv_2d_cases(),
+    wire.DEPTHWISE_CONV_2D: depthwise_cases(),
+    wire.PARTIAL_CONV_2D: partial_conv_2d_cases(),
+    wire.PARTIAL_FULLY_CONNECTED: partial_fully_connected_cases(),
+    wire.REQUANTIZE: requantize_cases(max_channels=40),
+    wire.FUSED_BLOCK: fused_block_cases(),
+}
+
+
+@pytest.mark.parametrize("op", CASES)
+@settings(max_examples=60)
+@given(data=st.data())
+def test_the_same_bits_under_tflm(tflm: KernelProcess, op: str, data: st.DataObject) -> None:
+    assert_equal(tflm, data.draw(CASES[op]))
+
+
+def one_block() -> Case:
+    """A block with expansion that requantizes."""
+    found: list[Case] = []
+
+    @settings(max_examples=50, derandomize=True, database=None)
+    @given(fused_block_cases())
+    def look(case: Case) -> None:
+        if case.node.inputs[1] is not None and case.node.inputs[12] is not None:
+            found.append(case)
+
+    look()
+    return found[-1]
+
+
+BLOCK = one_block()
+EXPAND = BLOCK.node.attrs.integers("expand") or ()
+
+
+def with_int(index: int, number: int) -> tuple[int, ...]:
+    return (*EXPAND[:index], number, *EXPAND[index + 1 :])
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"v": 2}, "option 'v' is of a version"),
+        ({"sum": 2}, "option 'sum' is out of range"),
+        ({"sum": 1}, "y must be int8, or int32 sums"),
+        ({"tile_columns": -1}, "option 'tile_columns' is out of range"),
+        ({"depthwise": EXPAND[:11]}, "option 'depthwise' has another number of elements"),
+        ({"expand": EXPAND[:11]}, "option 'expand' has another number of elements"),
+        ({"expand": ()}, "operands of the expansion do not go with its options"),
+        ({"expand": with_int(0, 0)}, "stride: not positive"),
+        ({"expand": with_int(3, -1)}, "dilation: not positive"),
+        ({"expand": with_int(5, -1)}, "pads: negative"),
+        ({"expand": with_int(9, 128)}, "activation: no range"),
+        ({"expand": with_int(10, 128)}, "zero point outside"),
+        ({"expand": with_int(4, 100)}, "y does not follow"),
+        ({"activation": (5, 4)}, "activation: no range"),
+    ],
+)
+def test_blocks_that_make_no_sense_are_refused(
+    tflm: KernelProcess, changes: dict[str, AttrValue], message: str
+) -> None:
+    assert_equal(tflm, BLOCK)
+    node = replace(BLOCK.node, attrs=BLOCK.node.attrs.replace(**changes))
+    with pytest.raises(RefusedError, match=f"TFLSPLIT_FUSED_BLOCK: .*{message}"):
+        run(tflm, node, BLOCK.arrays[0])
+
+
+@pytest.mark.parametrize("place", [1, 3, 4, 5, 7, 8, 9, 11, 12])
+def test_a_block_without_an_operand_is_refused(tflm: KernelProcess, place: int) -> None:
+    inputs = (None if at == place else value for at, value in enumerate(BLOCK.node.inputs))
+    with pytest.raises(RefusedError, match="TFLSPLIT_FUSED_BLOCK: "):
+        run(tflm, replace(BLOCK.node, inputs=tuple(inputs)), BLOCK.arrays[0])

@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The firmware of whole clusters on emulated boards, beside the unsplit firmware on one of them.
+
+For each model and number of devices: write the device graphs, build their firmware, start the
+boards, compare the outputs with the unsplit model on TFLM's wheel, count instructions and bytes.
+The unsplit firmware (one device, no links but the host's) runs in the same way in the same run.
+
+    python -m benchmarks.emulated MODEL.tflite … -n 2 4 [--board mps2_an500] [--inputs 3]
+
+Needs TFLM's sources (``TFLSPLIT_TFLM_DIR``), PlatformIO, the Arm compiler and QEMU.  Prints rows
+for docs/verified.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from itertools import islice
+from pathlib import Path
+
+from tflsplit.bundle import Bundle, read_bundle
+from tflsplit.emulate.firmware_build import BuiltFirmware, build_firmware
+from tflsplit.emulate.session import whole_firmware
+from tflsplit.emulate.trial import Trial, run_trial
+from tflsplit.errors import UserError
+from tflsplit.firmware import FirmwareOptions
+from tflsplit.passes.fold_constants import fold_constants
+from tflsplit.plan.wishes import Wishes
+from tflsplit.rewrite import rewrite
+from tflsplit.runtime.engines import engine
+from tflsplit.verify import make_cases
+from tflsplit.verify.inputs import EDGES
+
+CONNECT_SECONDS = 300.0
+INFER_SECONDS = 1800.0
+
+
+@dataclass(frozen=True)
+class Row:
+    """One model on one cluster.
+
+    instructions: computing (waiting left out), by rank; link_bytes: by wire and direction, with
+    all overhead, per inference; payload_bytes: what plan.json says that devices send each other.
+    """
+
+    model: str
+    world_size: int
+    board: str
+    kernels: str
+    inputs: int
+    same_bits: bool
+    instructions: list[int]
+    arena_used_bytes: list[int]
+    link_bytes: dict[str, int]
+    payload_bytes: int
+    frames_resent: int
+
+
+def measure(model: Path, world_size: int, board: str, inputs: int, build: Path) -> Row:
+    """One row; UserError if something is missing or the cluster fails."""
+    folder = build / f"{model.stem}-{world_size}"
+    if not (folder / "plan.json").is_file():
+        rewrite(model, folder, Wishes(world_size))
+    bundle = read_bundle(folder)
+    built = build_firmware(bundle, FirmwareOptions(boards=(board,)))
+    trial = _trial(bundle, built, inputs)
+    plan = bundle.document["devices"]
+    return Row(
+        model.stem,
+        world_size,
+        board,
+        _kernels(folder, board),
+        len(trial.inferences),
+        trial.same_bits,
+        [round(device.compute_instructions or 0) for device in trial.devices],
+        [device.arena_used_bytes for device in trial.devices],
+        {_name(wire.a, wire.b, world_size): round(wire.bytes) for wire in trial.wires},
+        sum(device["sent_bytes"] for device in plan),
+        round(sum(wire.resent for wire in trial.wires) * len(trial.inferences)),
+    )
+
+
+def _trial(bundle: Bundle, built: BuiltFirmware, inputs: int) -> Trial:
+    cases = islice(make_cases(fold_constants(bundle.model), inputs, 0), len(EDGES), None)
+    with whole_firmware(bundle, built.setup, built.devices) as session:
+        return run_trial(
+            bundle,
+            session,
+            cases,
+            engine("tflm")[1],
+            connect_seconds=CONNECT_SECONDS,
+            infer_seconds=INFER_SECONDS,
+            counts_instructions=True,
+        )
+
+
+def _kernels(folder: Path, board: str) -> str:
+    document = json.loads((folder / "emulated" / board / "firmware.json").read_text())
+    return str(document["kernels"])
+
+
+def _name(a: int, b: int, world_size: int) -> str:
+    return "→".join("host" if rank == world_size else str(rank) for rank in (a, b))
+
+
+def print_row(row: Row, unsplit: Row) -> None:
+    """One line of docs/verified.md's table."""
+    millions = [f"{count / 1e6:.2f}" for count in row.instructions]
+    alone = unsplit.instructions[0] / 1e6
+    between = [size for name, size in row.link_bytes.items() if "host" not in name]
+    cells = [
+        row.model,
+        str(row.world_size),
+        row.board,
+        row.kernels,
+        f"{'same' if row.same_bits else 'DIFFERENT'} ({row.inputs} inputs)",
+        ", ".join(millions),
+        f"{alone:.2f}",
+        f"{max(row.instructions) / 1e6 / alone:.2f}",
+        f"{row.payload_bytes:,}",
+        f"{sum(between):,}",
+        f"{max(between, default=0):,}",
+        str(row.frames_resent),
+    ]
+    print(f"| {' | '.join(cells)} |", flush=True)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; 1 if a cluster gave other bits, 2 if something is missing."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("models", nargs="+", type=Path)
+    parser.add_argument("-n", "--devices", nargs="+", type=int, default=[2, 4])
+    parser.add_argument("--board", default="mps2_an500")
+    parser.add_argument("--inputs", type=int, default=3, help="seeded inputs for each (3)")
+    parser.add_argument("--build", type=Path, default=Path("build") / "emulated")
+    parser.add_argument("--output", type=Path, help="also save the rows as JSON")
+    chosen = parser.parse_args(arguments)
+    rows: list[Row] = []
+    try:
+        for model in chosen.models:
+            sizes = [1, *chosen.devices]
+            one, *split = [
+                measure(model, n, chosen.board, chosen.inputs, chosen.build) for n in sizes
+            ]
+            for row in split:
+                print_row(row, one)
+            rows += [one, *split]
+    except UserError as error:
+        print(f"{error}", file=sys.stderr)
+        return 2
+    if chosen.output:
+        chosen.output.write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n")
+    return 0 if all(row.same_bits for row in rows) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

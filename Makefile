@@ -8,8 +8,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-# groups of pyproject.toml: the engines, the tests' tools, PlatformIO
-EXTRAS ?= host,dev,firmware
+# groups of pyproject.toml: the engines, the page of `report`, the tests' tools, PlatformIO
+EXTRAS ?= host,report,dev,firmware
 # tests on both cores of a small machine; more help little, the longest test bounds them
 JOBS ?= 2
 PYTEST_ARGS ?=

@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``tflsplit report DIR -o report.html``."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from tflsplit.bundle import read_bundle
+from tflsplit.cli.console import STDOUT, Commands, kib, print_json, progress
+from tflsplit.cli.planning import planner_of
+from tflsplit.cluster import default_cluster, read_cluster
+from tflsplit.devices import DeviceGraph
+from tflsplit.errors import PlanError
+from tflsplit.ir import Graph
+from tflsplit.report.page import render, require_jinja, write_page
+from tflsplit.rewrite import MAX_WORLD_SIZE, split_model
+
+_BESIDE = "1,2,4,8"
+
+
+def add_parser(commands: Commands) -> argparse.ArgumentParser:
+    """The command's options."""
+    command = commands.add_parser(
+        "report",
+        help="one page that shows a plan: RAM, time, traffic, every layer",
+        description="Write one self-contained HTML page: what fits where, RAM over time, what each "
+        "device does when, how each layer was split and why, and what it is compared with.",
+    )
+    command.add_argument("folder", type=Path, metavar="DIR", help="what `rewrite` wrote")
+    command.add_argument(
+        "-o", "--output", type=Path, metavar="FILE", help="the page (DIR/report.html)"
+    )
+    command.add_argument(
+        "--cluster",
+        type=Path,
+        metavar="FILE",
+        help="cluster.toml (Teensy 4.1 in a ring of 6 Mbaud UARTs)",
+    )
+    command.add_argument(
+        "--beside",
+        default=_BESIDE,
+        metavar="N,…",
+        help=f"other numbers of devices to show beside, each of which is planned anew ({_BESIDE}); "
+        "none: only the plan itself",
+    )
+    return command
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """Run the command."""
+    require_jinja()
+    from tflsplit.report.content import gather  # needs Jinja2's MarkupSafe
+
+    sizes = _sizes(arguments.beside)
+    path = arguments.output or arguments.folder / "report.html"
+    with progress("reading") as stage:
+        bundle = read_bundle(arguments.folder)
+        if arguments.cluster is None:
+            cluster = default_cluster(bundle.document["world_size"])
+        else:
+            cluster = read_cluster(arguments.cluster)
+        content = gather(bundle, cluster, sizes, _divide, stage)
+        stage("writing")
+        page = render(content)
+        write_page(path, page)
+    document = {
+        "report": str(path),
+        "size_bytes": len(page.encode()),
+        "fits": content.fits,
+        "latency_us": content.simulation.latency_us,
+    }
+    if arguments.json:
+        print_json(document)
+        return 0
+    fits = "everything fits" if content.fits else "NOT everything fits"
+    STDOUT.print(
+        f"wrote {path} ({kib(len(page.encode()))}): {fits}, "
+        f"{content.simulation.latency_us / 1000:.1f} ms an inference, simulated",
+        soft_wrap=True,
+    )
+    return 0
+
+
+def _sizes(text: str) -> list[int]:
+    if text == "none":
+        return []
+    try:
+        sizes = [int(part) for part in text.split(",")]
+    except ValueError:
+        sizes = [0]
+    if not all(1 <= size <= MAX_WORLD_SIZE for size in sizes):
+        raise PlanError(f"--beside {text!r} is not a list of numbers from 1 to {MAX_WORLD_SIZE}")
+    return sizes
+
+
+def _divide(model: Graph, world_size: int) -> Sequence[DeviceGraph]:
+    """As ``tflsplit rewrite -n N`` without further options."""
+    wishes = argparse.Namespace(plan=None, objective=None, cluster=None, max_weights=None)
+    return split_model(model, planner_of(wishes, default_cluster(world_size))).devices

@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Other numbers of devices, and the seed system's scheme, beside a plan."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from tflsplit.baseline import SeedCost, seed_scheme
+from tflsplit.bundle.plan_json import Json, traffic_bytes
+from tflsplit.devices import DeviceGraph
+from tflsplit.errors import UserError
+from tflsplit.ir import Graph
+from tflsplit.memory.arena import predict_arena
+from tflsplit.memory.lifetimes import peak_live_bytes
+
+Divide = Callable[[Graph, int], Sequence[DeviceGraph]]
+"""Splits a model over so many devices."""
+
+
+@dataclass(frozen=True)
+class Beside:
+    """One number of devices; of each amount the largest device's, of traffic the sum.
+
+    arena_bytes: head and tail on the 32-bit target with reference kernels, as in plan.json.
+    live_bytes: activations alone, which is what the seed's figures count.
+    seed: None where the scheme does not know an operator or type of the model.
+    why_not: why tflsplit's figures are missing; "" if they are not.
+    """
+
+    world_size: int
+    arena_bytes: int | None
+    live_bytes: int | None
+    traffic_bytes: int | None
+    macs: int | None
+    seed: SeedCost | None
+    why_not: str = ""
+
+
+def beside(
+    model: Graph, whole: Graph, document: Json, sizes: Sequence[int], divide: Divide
+) -> Iterator[Beside]:
+    """The plan at hand (``document``, its plan.json) and ``divide``'s for other numbers, in order.
+
+    model: what is divided; whole: the same after its passes, for the seed's scheme.
+    """
+    for world_size in sorted({*sizes, document["world_size"]}):
+        seed = _seed(whole, world_size)
+        if world_size == document["world_size"]:
+            yield _planned(document, seed)
+            continue
+        try:
+            yield _divided(divide(model, world_size), seed)
+        except UserError as error:  # it does not fit on so few
+            yield Beside(world_size, None, None, None, None, seed, str(error))
+
+
+def _planned(document: Json, seed: SeedCost | None) -> Beside:
+    devices = document["devices"]
+    return Beside(
+        document["world_size"],
+        max(entry["arena_bytes"] for entry in devices),
+        max(entry["peak_live_bytes"] for entry in devices),
+        sum(entry["sent_bytes"] for entry in devices),
+        max(entry["macs"] for entry in devices),
+        seed,
+    )
+
+
+def _divided(devices: Sequence[DeviceGraph], seed: SeedCost | None) -> Beside:
+    return Beside(
+        len(devices),
+        max(predict_arena(device.graph).total_bytes for device in devices),
+        max(peak_live_bytes(device.graph) for device in devices),
+        sum(traffic_bytes(device.graph)[0] for device in devices),
+        max(device.macs for device in devices),
+        seed,
+    )
+
+
+def _seed(whole: Graph, world_size: int) -> SeedCost | None:
+    try:
+        return seed_scheme(whole, world_size)
+    except UserError:
+        return None

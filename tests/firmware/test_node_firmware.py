@@ -43,8 +43,8 @@ def test_platformio_takes_the_environments_of_every_board(platformio: Any, tmp_p
     for board in BOARDS.values():
         options = FirmwareOptions(boards=(board.name,), tflm_dir=None, baud=1_000_000)
         write_firmware(folder, options)
-        config = config_for(folder, tmp_path / "platformio.ini")
-        run = platformio.run("project", "config", "--json-output", "-d", str(ROOT), "-c", str(config))
+        config_for(folder, tmp_path / "platformio.ini")
+        run = platformio.run("project", "config", "--json-output", "-d", str(tmp_path))
         assert run.returncode == 0, run.stdout + run.stderr
         sections = {name: dict(entries) for name, entries in json.loads(run.stdout)}
         for rank in range(2):

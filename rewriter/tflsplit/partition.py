@@ -24,17 +24,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tflsplit.devices import DeviceGraph, Shard, tensor_labels
-from tflsplit.errors import InternalError
 from tflsplit.ir import Activation, Attrs, DType, Graph, Node, Value
-from tflsplit.ops import Box, Piece, cut_constant, local_value, rule_of
+from tflsplit.local_graph import LocalGraph
+from tflsplit.ops import Box, local_value, rule_of
 from tflsplit.ops.custom import recv, send
 from tflsplit.ops.custom_options import RecvPiece
-from tflsplit.ops.expansion import stock_expansion
 from tflsplit.ops.local import sliced
 from tflsplit.plan.layout import Layouts, NodeShards, SumTile, lay_out
 from tflsplit.plan.spec import Plan
 from tflsplit.plan.transfers import Assembly, Schedule, Tile, Transfer, schedule
-from tflsplit.wire.custom_ops import CONV_2D, DEPTHWISE_CONV_2D
 
 __all__ = ["DeviceGraph", "Shard", "partition", "tensor_labels"]
 
@@ -56,7 +54,7 @@ def partition(
     movements = schedule(layouts)
     labels = tensor_labels(graph)
     return tuple(
-        _Device(rank, graph, layouts, labels, plan.stock_kernels).build(movements)
+        _Device(rank, graph, layouts, LocalGraph(rank, labels, plan.stock_kernels)).build(movements)
         for rank in (range(plan.world_size) if ranks is None else ranks)
     )
 
@@ -68,40 +66,34 @@ class _Device:
     rank: int
     whole: Graph
     layouts: Layouts
-    labels: dict[Value, str]
-    stock_kernels: bool
-    nodes: list[Node] = field(default_factory=list)
-    held: dict[Value, list[tuple[Box, Value]]] = field(default_factory=dict)
+    local: LocalGraph
     pending: list[Value] = field(default_factory=list)
-    shards: dict[str, Shard] = field(default_factory=dict)
     steps: dict[str, str] = field(default_factory=dict)
-    constants: dict[tuple[Value, Box], Value] = field(default_factory=dict)
-    names: dict[str, int] = field(default_factory=dict)
     macs: int = 0
 
     def build(self, movements: Schedule) -> DeviceGraph:
         inputs = tuple(
-            self._hold(value, box)
+            self.local.hold(value, box)
             for value in self.whole.inputs
             if not (box := self.layouts.owned[value][self.rank]).is_empty
         )
         for position, shards in enumerate(self.layouts.nodes):
-            first = len(self.nodes)
+            first = len(self.local.nodes)
             self._send(movements.sends.get(position, ()))
             mine = self._mine(movements.assemblies.get(position, ()))
             for index, assembly in enumerate(mine):
                 self._receive(assembly, last=index == len(mine) - 1)
             self._compute(shards, movements, position)
-            self.steps.update({node.name: shards.node.name for node in self.nodes[first:]})
+            self.steps.update({node.name: shards.node.name for node in self.local.nodes[first:]})
         self._wait()
         outputs = [
-            self._read(value, box)
+            self.local.read(value, box)
             for value in dict.fromkeys(self.whole.outputs)
             if value in self.layouts.owned and not (box := self._returned(value)).is_empty
         ]
         name = f"{self.whole.name or 'main'}/rank{self.rank}"
-        graph = Graph(name, inputs, tuple(outputs), self.nodes)
-        return DeviceGraph(self.rank, graph, self.shards, self.steps, self.macs)
+        graph = Graph(name, inputs, tuple(outputs), self.local.nodes)
+        return DeviceGraph(self.rank, graph, self.local.shards, self.steps, self.macs)
 
     def _returned(self, value: Value) -> Box:
         """The part of a model output that this rank gives back: a replicated one only once."""
@@ -114,75 +106,17 @@ class _Device:
     def _mine(self, assemblies: Sequence[Assembly]) -> list[Assembly]:
         return [assembly for assembly in assemblies if assembly.rank == self.rank]
 
-    def _name(self, base: str) -> str:
-        count = self.names[base] = self.names.get(base, 0) + 1
-        return base if count == 1 else f"{base}#{count}"
-
-    def _add(self, nodes: Sequence[Node]) -> None:
-        """Append nodes, in stock form if that is wanted, their names unique in this graph."""
-        if self.stock_kernels:
-            nodes = [stock for node in nodes for stock in _in_stock_form(node)]
-        for node in nodes:
-            node.name = self._name(node.name or node.op)
-            self.nodes.append(node)
-
-    def _hold(self, value: Value, box: Box, suffix: str = "") -> Value:
-        """A fresh local tensor for ``box`` of ``value``; a suffix marks an assembled copy."""
-        label = self.labels[value]
-        local = local_value(value, box, self._tensor_name(label + suffix))
-        self.held.setdefault(value, []).append((box, local))
-        self.shards[local.name] = Shard(label, box, owned=not suffix)
-        return local
-
-    def _keep(self, value: Value, box: Box, local: Value) -> None:
-        """Note that a local tensor is the rank's share of ``value``."""
-        self.held.setdefault(value, []).append((box, local))
-        self.shards[local.name] = Shard(self.labels[value], box, owned=True)
-
-    def _tensor_name(self, base: str) -> str:
-        return self._name("tensor:" + base).removeprefix("tensor:")
-
-    def _read(self, value: Value, box: Box) -> Value:
-        """A local tensor that holds exactly ``box`` of ``value``, sliced out if need be."""
-        containers = [held for held in self.held.get(value, ()) if held[0].contains(box)]
-        if not containers:
-            raise InternalError(f"rank {self.rank} lacks {box} of {value!r}")
-        held, local = min(containers, key=lambda item: item[0].size)
-        if held == box:
-            return local
-        piece = self._hold(value, box, "/slice")
-        self._add([sliced(local, box.relative_to(held.origin).origin, piece)])
-        return piece
-
-    def _constant(self, value: Value, box: Box) -> Value:
-        key = value, box
-        if key not in self.constants:
-            cut = cut_constant(value, box)
-            self.constants[key] = cut
-        return self.constants[key]
-
-    def _inputs(self, node: Node, piece: Piece) -> list[Value | None]:
-        inputs: list[Value | None] = []
-        for value, box in zip(node.inputs, piece.operands, strict=True):
-            if value is None or box is None or box.is_empty:
-                inputs.append(None)
-            elif value.is_constant:
-                inputs.append(self._constant(value, box))
-            else:
-                inputs.append(self._read(value, box))
-        return inputs
-
     def _compute(self, shards: NodeShards, movements: Schedule, position: int) -> None:
         piece = shards.pieces[self.rank]
         if shards.is_reduction:
             self._reduce(shards, movements, position)
         elif not piece.is_empty:
-            inputs = self._inputs(shards.node, piece)
+            inputs = self.local.inputs_of(shards.node, piece)
             outputs = [
-                self._hold(value, box)
+                self.local.hold(value, box)
                 for value, box in zip(shards.node.outputs, piece.results, strict=True)
             ]
-            self._add(rule_of(shards.node).localize(shards.node, piece, inputs, outputs))
+            self.local.add(rule_of(shards.node).localize(shards.node, piece, inputs, outputs))
             self.macs += piece.macs
 
     def _reduce(self, shards: NodeShards, movements: Schedule, position: int) -> None:
@@ -200,45 +134,45 @@ class _Device:
             if (part := self._sum_up(shards.node, tile, movements, (position, index))) is not None
         ]
         if len(made) == 1 and len(shards.tiles) == 1:
-            self._keep(shards.node.output, *made[0])
+            self.local.keep(shards.node.output, *made[0])
         elif made:
-            box, whole = shards.shares[self.rank].results[0], self.labels[shards.node.output]
-            kept = self._hold(shards.node.output, box)
+            box, whole = shards.shares[self.rank].results[0], self.local.labels[shards.node.output]
+            kept = self.local.hold(shards.node.output, box)
             attrs = Attrs(axis=1, fused_activation_function=Activation.NONE)
             parts = tuple(part for _, part in made)
-            self._add([Node("CONCATENATION", parts, (kept,), attrs, whole)])
+            self.local.add([Node("CONCATENATION", parts, (kept,), attrs, whole)])
 
     def _sum_up(
         self, node: Node, tile: SumTile, movements: Schedule, key: Tile
     ) -> tuple[Box, Value] | None:
         """One tile of a reduction: the rank's part of the requantized result, if it has one."""
-        label, piece = self.labels[node.output], tile.pieces[self.rank]
+        label, piece = self.local.labels[node.output], tile.pieces[self.rank]
         partial: Value | None = None
         if not piece.is_empty:
             partial = self._sums(label + "/partial", piece.results[0])
-            inputs = self._inputs(node, piece)
-            self._add(rule_of(node).partial(node, piece, inputs, partial))
+            inputs = self.local.inputs_of(node, piece)
+            self.local.add(rule_of(node).partial(node, piece, inputs, partial))
             self.macs += piece.macs
             for transfer in movements.partial_sends.get(key, ()):
                 if transfer.source == self.rank:
                     self._post(transfer, partial, piece.results[0], label + "/sums")
         for assembly in self._mine(movements.sums.get(key, ())):
             sums = self._complete(assembly, partial, piece.results[0], label)
-            output = local_value(node.output, assembly.box, self._tensor_name(label))
+            output = local_value(node.output, assembly.box, self.local.tensor_name(label))
             kept = tile.shares[self.rank]
-            self._add(rule_of(node).requantize(node, kept, sums, output))
+            self.local.add(rule_of(node).requantize(node, kept, sums, output))
             return assembly.box, output
         return None
 
     def _sums(self, name: str, box: Box) -> Value:
-        return Value(self._tensor_name(name), box.shape, DType.INT32)
+        return Value(self.local.tensor_name(name), box.shape, DType.INT32)
 
     def _complete(self, assembly: Assembly, partial: Value | None, box: Box, label: str) -> Value:
         if not assembly.pieces and partial is not None and assembly.box == box:
             return partial
         sums = self._sums(label + "/sums", assembly.box)
         if not assembly.pieces and partial is not None:
-            self._add([sliced(partial, assembly.box.relative_to(box.origin).origin, sums)])
+            self.local.add([sliced(partial, assembly.box.relative_to(box.origin).origin, sums)])
             return sums
         self._recv(assembly, sums, label + "/sums", partial, box, add=True)
         return sums
@@ -247,10 +181,10 @@ class _Device:
         for transfer in transfers:
             if transfer.source == self.rank:
                 box, local = self._own(transfer.value)
-                self._post(transfer, local, box, self.labels[transfer.value])
+                self._post(transfer, local, box, self.local.labels[transfer.value])
 
     def _own(self, value: Value) -> tuple[Box, Value]:
-        return self.held[value][0]
+        return self.local.held[value][0]
 
     def _post(self, transfer: Transfer, local: Value, held: Box, tensor: str) -> None:
         node = send(
@@ -262,15 +196,15 @@ class _Device:
             origin=held.origin,
             name=f"{tensor}/send{transfer.channel}",
         )
-        self._add([node])
+        self.local.add([node])
         if local not in self.pending:
             self.pending.append(local)
 
     def _receive(self, assembly: Assembly, last: bool) -> None:
         value = assembly.value
         box, local = self._own(value) if not assembly.local.is_empty else (assembly.local, None)
-        output = self._hold(value, assembly.box, "/gathered")
-        self._recv(assembly, output, self.labels[value], local, box, wait=last)
+        output = self.local.hold(value, assembly.box, "/gathered")
+        self._recv(assembly, output, self.local.labels[value], local, box, wait=last)
 
     def _recv(
         self,
@@ -302,7 +236,7 @@ class _Device:
             name=output.name,
         )
         pending.clear()
-        self._add([node])
+        self.local.add([node])
 
     def _wait(self) -> None:
         """Keep what was sent last alive until it has left."""
@@ -319,8 +253,4 @@ class _Device:
             pending=self.pending,
             name="wait",
         )
-        self._add([node])
-
-
-def _in_stock_form(node: Node) -> list[Node]:
-    return stock_expansion(node) if node.op in (CONV_2D, DEPTHWISE_CONV_2D) else [node]
+        self.local.add([node])

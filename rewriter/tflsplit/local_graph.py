@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A device graph in the making: what one rank holds of the model so far, and its nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from tflsplit.devices import Shard
+from tflsplit.errors import InternalError
+from tflsplit.ir import Node, Value
+from tflsplit.ops import Box, Piece, cut_constant, local_value
+from tflsplit.ops.expansion import stock_expansion
+from tflsplit.ops.local import sliced
+from tflsplit.wire.custom_ops import CONV_2D, DEPTHWISE_CONV_2D
+
+
+@dataclass
+class LocalGraph:
+    """One rank's nodes and tensors.
+
+    labels: the names of the model's tensors.
+    held: for each tensor of the model, the boxes of it that are here; its own share comes first.
+    """
+
+    rank: int
+    labels: dict[Value, str]
+    stock_kernels: bool
+    nodes: list[Node] = field(default_factory=list)
+    held: dict[Value, list[tuple[Box, Value]]] = field(default_factory=dict)
+    shards: dict[str, Shard] = field(default_factory=dict)
+    constants: dict[tuple[Value, Box], Value] = field(default_factory=dict)
+    names: dict[str, int] = field(default_factory=dict)
+
+    def _name(self, base: str) -> str:
+        count = self.names[base] = self.names.get(base, 0) + 1
+        return base if count == 1 else f"{base}#{count}"
+
+    def add(self, nodes: Sequence[Node]) -> None:
+        """Append nodes, in stock form if that is wanted, their names unique in this graph."""
+        if self.stock_kernels:
+            nodes = [stock for node in nodes for stock in _in_stock_form(node)]
+        for node in nodes:
+            node.name = self._name(node.name or node.op)
+            self.nodes.append(node)
+
+    def hold(self, value: Value, box: Box, suffix: str = "") -> Value:
+        """A fresh local tensor for ``box`` of ``value``; a suffix marks an assembled copy."""
+        label = self.labels[value]
+        local = local_value(value, box, self.tensor_name(label + suffix))
+        self.held.setdefault(value, []).append((box, local))
+        self.shards[local.name] = Shard(label, box, owned=not suffix)
+        return local
+
+    def keep(self, value: Value, box: Box, local: Value) -> None:
+        """Note that a local tensor is the rank's share of ``value``."""
+        self.held.setdefault(value, []).append((box, local))
+        self.shards[local.name] = Shard(self.labels[value], box, owned=True)
+
+    def tensor_name(self, base: str) -> str:
+        """``base``, made unique among the tensors of this graph."""
+        return self._name("tensor:" + base).removeprefix("tensor:")
+
+    def read(self, value: Value, box: Box) -> Value:
+        """A local tensor that holds exactly ``box`` of ``value``, sliced out if need be."""
+        containers = [held for held in self.held.get(value, ()) if held[0].contains(box)]
+        if not containers:
+            raise InternalError(f"rank {self.rank} lacks {box} of {value!r}")
+        held, local = min(containers, key=lambda item: item[0].size)
+        if held == box:
+            return local
+        piece = self.hold(value, box, "/slice")
+        self.add([sliced(local, box.relative_to(held.origin).origin, piece)])
+        return piece
+
+    def constant(self, value: Value, box: Box) -> Value:
+        """The part ``box`` of a constant; nodes that need the same part share it."""
+        key = value, box
+        if key not in self.constants:
+            cut = cut_constant(value, box)
+            self.constants[key] = cut
+        return self.constants[key]
+
+    def inputs_of(self, node: Node, piece: Piece) -> list[Value | None]:
+        """The local operands of a piece; None where it reads nothing of an operand."""
+        inputs: list[Value | None] = []
+        for value, box in zip(node.inputs, piece.operands, strict=True):
+            if value is None or box is None or box.is_empty:
+                inputs.append(None)
+            elif value.is_constant:
+                inputs.append(self.constant(value, box))
+            else:
+                inputs.append(self.read(value, box))
+        return inputs
+
+
+def _in_stock_form(node: Node) -> list[Node]:
+    return stock_expansion(node) if node.op in (CONV_2D, DEPTHWISE_CONV_2D) else [node]

@@ -54,12 +54,15 @@ def choose_plan(graph: Graph, wishes: Wishes) -> Plan:
 class Chooser:
     """Goes through a graph in execution order, knowing how every earlier tensor lies.
 
+    home: the rank on which nodes run that stay whole; None: the one that holds most of what they
+        read, or that has the largest share.
     owned: the layout of every tensor so far; a caller may set those that come from elsewhere.
     """
 
     graph: Graph
     wishes: Wishes
     shares: tuple[float, ...]
+    home: int | None = None
     owned: dict[Value, tuple[Box, ...]] = field(default_factory=dict)
     reasons: dict[str, str] = field(default_factory=dict)
 
@@ -219,12 +222,15 @@ class Chooser:
         return found, "follows its inputs" if found is not home else "cannot be split more cheaply"
 
     def _home(self, inputs: Sequence[Value]) -> int:
-        """The rank that holds more than half of some values; rank 0 if none does."""
+        """The rank that holds more than half of some values; if none does, the largest share's."""
+        if self.home is not None:
+            return self.home
         held = [
             sum(0 if self.owned[v][rank].is_empty else self.owned[v][rank].size for v in inputs)
             for rank in range(self.world_size)
         ]
-        return next((rank for rank, size in enumerate(held) if 2 * size > sum(held)), 0)
+        largest = self.shares.index(max(self.shares))
+        return next((rank for rank, size in enumerate(held) if 2 * size > sum(held)), largest)
 
     def _forced(self, node: Node, way: Way) -> NodeSplit:
         if way is Way.REPLICATED:

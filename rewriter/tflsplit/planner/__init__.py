@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Choosing a plan for a cluster (docs/planner.md)."""
 
-from tflsplit.planner.planner import OBJECTIVES, Planned, Planner, finish
+from tflsplit.planner.planned import Planned, finish
+from tflsplit.planner.planner import OBJECTIVES, Planner
 
 __all__ = ["OBJECTIVES", "Planned", "Planner", "finish"]

@@ -7,8 +7,9 @@ would be in the end, and its arena is predicted from the device graphs.
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from tflsplit.cluster import Cluster, Device
@@ -53,6 +54,11 @@ class Step:
     layouts: tuple[Layout, ...]
     cost: Cost
 
+    @property
+    def chunk_bytes(self) -> int:
+        """Weights of all devices together."""
+        return sum(self.cost.weights_bytes)
+
     def of_unit(self, unit: Unit) -> Step:
         """The same step of a unit with the same signature."""
         if unit is self.unit:
@@ -71,15 +77,17 @@ def evaluate(cluster: Cluster, unit: Unit, plan: Plan, given: Mapping[Value, Lay
     graph = unit.graph
     layouts = lay_out(graph, plan, given)
     prediction = predict_layouts(layouts, schedule(layouts), cluster, graph)
-    samples = sample_ranks(cluster, layouts)
-    devices = lower(graph, plan, given, tuple(samples))
+    maps, constants = _held_bytes(layouts)
+    samples = sample_ranks(cluster, maps)
     heads, tails, weights = ([0] * cluster.world_size for _ in range(3))
-    for device in devices:
+    for device in lower(graph, plan, given, tuple(samples)):
         spec = cluster.devices[device.rank]
         estimate = predict_arena(device.graph, spec.abi, kernels_of(spec))
-        constants, added = constant_bytes(device.graph), _added_tail(estimate.parts)
+        added, exact = _added_tail(estimate.parts), constant_bytes(device.graph)
+        scale = exact / max(1, constants[device.rank])
         for rank in samples[device.rank]:
-            heads[rank], tails[rank], weights[rank] = estimate.head_bytes, added, constants
+            heads[rank], tails[rank] = estimate.head_bytes, added
+            weights[rank] = math.ceil(constants[rank] * scale)
     return Cost(
         prediction.graph_us,
         sum(prediction.bytes_per_link.values()),
@@ -89,28 +97,17 @@ def evaluate(cluster: Cluster, unit: Unit, plan: Plan, given: Mapping[Value, Lay
     )
 
 
-def sample_ranks(cluster: Cluster, layouts: Layouts) -> dict[int, tuple[int, ...]]:
-    """Ranks whose memory stands for others, and for which: one or two of each kind of device.
+def sample_ranks(cluster: Cluster, maps: Sequence[int]) -> dict[int, list[int]]:
+    """Ranks whose memory stands for others, and for which.
 
-    Among equal devices, those with the largest maps and with the most constants; what the others
-    need less is seen when the whole plan is checked.
+    maps: by rank, see ``_held_bytes``.
+    Of each kind of device: the one with the largest maps stands for those that compute, another
+    for those that only send.  What single ones need less is seen when the whole plan is checked.
     """
-    kinds: dict[Device, list[int]] = defaultdict(list)
+    alike: dict[tuple[Device, bool], list[int]] = defaultdict(list)
     for rank, device in enumerate(cluster.devices):
-        kinds[replace(device, name="")].append(rank)
-    maps, constants = _held_bytes(layouts)
-    samples: dict[int, tuple[int, ...]] = {}
-    for ranks in kinds.values():
-        fullest = max(ranks, key=maps.__getitem__)
-        heaviest = max(ranks, key=constants.__getitem__)
-        if constants[heaviest] == constants[fullest]:
-            heaviest = fullest
-        samples[fullest] = tuple(ranks)
-        if heaviest != fullest:
-            alike = tuple(r for r in ranks if constants[r] > constants[fullest])
-            samples[heaviest] = alike
-            samples[fullest] = tuple(r for r in ranks if r not in alike)
-    return samples
+        alike[replace(device, name=""), maps[rank] > 0].append(rank)
+    return {max(ranks, key=maps.__getitem__): ranks for ranks in alike.values()}
 
 
 def _held_bytes(layouts: Layouts) -> tuple[list[int], list[int]]:

@@ -6,7 +6,8 @@ from __future__ import annotations
 from typing import Any
 
 from tflsplit.planner.evaluate import Step
-from tflsplit.planner.planner import Planned, Planner
+from tflsplit.planner.planned import Planned
+from tflsplit.planner.planner import Planner
 
 
 def explain(planned: Planned, planner: Planner) -> list[dict[str, Any]]:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
 from tflsplit.errors import PlanError
@@ -14,6 +14,7 @@ from tflsplit.plan.halos import recompute_halos
 from tflsplit.plan.policy import Chooser
 from tflsplit.plan.spec import NodeSplit, Plan, Way
 from tflsplit.plan.wishes import Wishes
+from tflsplit.planner.shares import SPEED, Shares
 from tflsplit.planner.units import Unit
 
 Layout = tuple[Box, ...]
@@ -26,29 +27,61 @@ class Option:
 
     split: how its weighted layers are divided: a key of RUN_WAYS, or "whole".
     small: scratch and partial sums are kept small, at the price of some work done twice.
+    by: what the shares of the devices follow, a key of ``share_vectors``.
+    fewest: only as many devices take part as are needed to be as fast.
+    placed: only of "whole": on whichever device has flash left for it; which one that is is found
+        out when all units are known (``placement.py``).
     """
 
     split: str
     small: bool = False
+    by: str = SPEED
+    fewest: bool = False
+    placed: bool = False
 
     @property
     def name(self) -> str:
         """As plans and tables show it."""
-        return self.split + (", in tiles" if self.small else "")
+        return (
+            self.split
+            + (f" by {self.by}" if self.by != SPEED else "")
+            + (" on fewer devices" if self.fewest else "")
+            + (", where flash is left" if self.placed else "")
+            + (", in tiles" if self.small else "")
+        )
 
 
 SCRATCH_LIMIT_BYTES = 4096
 SUMS_LIMIT_BYTES = 24576
 """What "small" means: larger scratch is made in column tiles, larger sums in row tiles."""
 
+WHOLE = Option("whole")
 OPTIONS = (
     Option("rows"),
     Option("rows", small=True),
     Option("channels"),
     Option("channels", small=True),
     Option("out_channels"),
-    Option("whole"),
+    WHOLE,
 )
+
+
+def options_of(names: Collection[str], flash_is_scarce: bool) -> tuple[Option, ...]:
+    """All options where shares may follow what ``names`` says.
+
+    flash_is_scarce: whether some device cannot hold all weights.
+    """
+    unequal = [
+        replace(option, by=name)
+        for name in names
+        if name != SPEED
+        for option in OPTIONS
+        if option is not WHOLE
+    ]
+    fewer = [replace(option, fewest=True) for option in (OPTIONS[0], OPTIONS[2], OPTIONS[4])]
+    placed = [replace(WHOLE, placed=True)] if flash_is_scarce and len(names) else []
+    placed += [replace(option, small=True) for option in placed]
+    return (*OPTIONS, *unequal, *fewer, *placed)
 
 
 @dataclass(frozen=True)
@@ -64,11 +97,16 @@ class Chosen:
 
 
 def apply_option(
-    unit: Unit, option: Option, given: Mapping[Value, Layout], shares: tuple[float, ...]
+    unit: Unit,
+    option: Option,
+    given: Mapping[Value, Layout],
+    shares: Shares,
+    home: int | None = None,
 ) -> Chosen | None:
     """The unit's plan under an option; None where the option makes no sense for it.
 
     given: layouts of the inputs that do not come from the host.
+    home: the rank on which what stays whole is to run.
     """
     graph = unit.graph
     wishes = Wishes(
@@ -79,13 +117,13 @@ def apply_option(
         fuse=True,
         sums_limit_bytes=SUMS_LIMIT_BYTES if option.small else None,
     )
-    chooser = Chooser(graph, wishes, shares)
+    chooser = Chooser(graph, wishes, shares, home)
     chooser.owned.update(given)
     try:
         splits = tuple(chooser.choose(node) for node in unit.nodes)
     except PlanError:
         return None
-    if option.split in ("rows", "channels", "out_channels") and not _does(splits, option):
+    if option.split != "whole" and not _does(splits, option):
         return None
     if option.small:
         splits = _limited(unit, splits)

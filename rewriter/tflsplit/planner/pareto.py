@@ -6,7 +6,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from tflsplit.errors import ClusterError
-from tflsplit.planner.planner import Planned, Planner
+from tflsplit.planner.planned import Planned
+from tflsplit.planner.planner import Planner
 
 _POINTS = 12
 

@@ -34,6 +34,11 @@ class Unit:
         return Graph("unit", self.inputs, self.outputs, list(self.nodes))
 
     @cached_property
+    def weights_bytes(self) -> int:
+        """Constants of all nodes."""
+        return sum(v.size_bytes for n in self.nodes for v in n.operands if v.is_constant)
+
+    @cached_property
     def signature(self) -> tuple[object, ...]:
         """Equal for units that cost the same: operators, options, shapes and edges."""
         places: dict[Value, int] = {}

@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A whole plan, and all that it comes to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tflsplit.cluster import Cluster
+from tflsplit.devices import DeviceGraph, constant_bytes
+from tflsplit.ir import Graph
+from tflsplit.lower import lower
+from tflsplit.memory.arena import ArenaEstimate, predict_arena
+from tflsplit.plan.cost import Prediction, predict
+from tflsplit.plan.spec import Plan
+from tflsplit.planner.evaluate import Step, kernels_of
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A plan, what it was made from and what it comes to.
+
+    steps: of the search; () of a plan that comes from elsewhere.
+    arenas: by rank, predicted for the device's kernels.
+    weights_bytes: by rank, constants of the device graph.
+    """
+
+    plan: Plan
+    steps: tuple[Step, ...]
+    devices: tuple[DeviceGraph, ...]
+    arenas: tuple[ArenaEstimate, ...]
+    weights_bytes: tuple[int, ...]
+    prediction: Prediction
+
+    @property
+    def arena_bytes(self) -> int:
+        """Of the fullest device."""
+        return max(arena.required_bytes for arena in self.arenas)
+
+    @property
+    def wire_bytes(self) -> int:
+        """Over all wires, within the graph."""
+        return sum(self.prediction.bytes_per_link.values())
+
+    def value(self, objective: str) -> float:
+        """What an objective makes small."""
+        return {
+            "latency": self.prediction.latency_us,
+            "ram": float(self.arena_bytes),
+            "bytes": float(self.wire_bytes),
+        }[objective]
+
+    def arena_short_bytes(self, cluster: Cluster) -> tuple[int, ...]:
+        """By rank: RAM that is missing; 0 where the arena fits."""
+        return tuple(
+            max(0, arena.required_bytes - cluster.arena_room_bytes(rank))
+            for rank, arena in enumerate(self.arenas)
+        )
+
+    def flash_short_bytes(self, cluster: Cluster) -> tuple[int, ...]:
+        """By rank: flash that is missing; 0 where the weights fit."""
+        return tuple(
+            max(0, size - cluster.weights_room_bytes(rank))
+            for rank, size in enumerate(self.weights_bytes)
+        )
+
+    def fits(self, cluster: Cluster) -> bool:
+        """Whether nothing is missing anywhere."""
+        return not any((*self.arena_short_bytes(cluster), *self.flash_short_bytes(cluster)))
+
+
+def finish(graph: Graph, plan: Plan, cluster: Cluster, steps: tuple[Step, ...] = ()) -> Planned:
+    """Lower a plan and predict all that it comes to."""
+    devices = lower(graph, plan)
+    arenas = tuple(
+        predict_arena(device.graph, spec.abi, kernels_of(spec))
+        for device, spec in zip(devices, cluster.devices, strict=True)
+    )
+    weights = tuple(constant_bytes(device.graph) for device in devices)
+    return Planned(plan, steps, devices, arenas, weights, predict(graph, plan, cluster))

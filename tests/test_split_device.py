@@ -44,13 +44,30 @@ def driver(tmp_path_factory: pytest.TempPathFactory) -> Path:
     unity.write_text("".join(f'#include "{path}"\n' for path in sources if path.stem != "link_c"))
     includes = [f"-I{LIBRARIES / name / 'include'}" for name in ("split_core", "split_device")]
     # The driver is a test and may use exceptions, as its standard library does.
-    relaxed = [flag for flag in FLAGS if flag not in ("-fno-exceptions", "-fno-rtti", "-Wconversion")]
+    relaxed = [
+        flag for flag in FLAGS if flag not in ("-fno-exceptions", "-fno-rtti", "-Wconversion")
+    ]
     for source, flags in ((unity, FLAGS), (ROOT / "tests" / "device" / "driver.cc", relaxed)):
-        command = [compiler, *flags, *includes, "-c", str(source), "-o", f"{folder / source.stem}.o"]
+        command = [
+            compiler,
+            *flags,
+            *includes,
+            "-c",
+            str(source),
+            "-o",
+            f"{folder / source.stem}.o",
+        ]
         run = subprocess.run(command, capture_output=True, text=True, check=False)
         assert run.returncode == 0, run.stderr[-6000:]
     program = folder / "driver"
-    link = [compiler, *FLAGS, str(folder / "library.o"), str(folder / "driver.o"), "-o", str(program)]
+    link = [
+        compiler,
+        *FLAGS,
+        str(folder / "library.o"),
+        str(folder / "driver.o"),
+        "-o",
+        str(program),
+    ]
     run = subprocess.run(link, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr[-6000:]
     return program
@@ -97,7 +114,9 @@ def shown(op: str, options: dict[str, Any]) -> str:
         if isinstance(value, str):
             texts.append(f"{key}={value.encode().hex() or '-'}")
         else:
-            texts.append(f"{key}={','.join(map(str, value)) if isinstance(value, tuple) else value}")
+            texts.append(
+                f"{key}={','.join(map(str, value)) if isinstance(value, tuple) else value}"
+            )
     return " ".join(["ok", *texts])
 
 
@@ -313,6 +332,8 @@ def test_control_messages_are_those_of_the_table(driver, message):
 
 
 def test_other_versions_types_and_sizes_are_ignored(driver):
-    payloads = [entry["payload"] if isinstance(entry, dict) else entry for entry in VECTORS["ignored"]]
+    payloads = [
+        entry["payload"] if isinstance(entry, dict) else entry for entry in VECTORS["ignored"]
+    ]
     requests = [f"{kind} {payload or '-'}" for payload in payloads for kind in ("query", "start")]
     assert set(ask(driver, requests)) == {"none"}

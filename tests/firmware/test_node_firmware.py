@@ -18,6 +18,7 @@ from tests.bundles import bundle_of
 from tests.firmware.conftest import ROOT
 from tests.support import run_tflm
 from tflsplit.bundle import read_bundle
+from tflsplit.errors import LinkError
 from tflsplit.emulate import Cluster, Device, line
 from tflsplit.firmware import BOARDS, FirmwareOptions, write_firmware
 from tflsplit.host import read_firmware_setup
@@ -118,7 +119,9 @@ def run_and_compare(built: Built, runs: int = 3) -> Any:
         with Coordinator(stream, bundle, setup) as coordinator:
             infos = coordinator.connect(60)
             for _ in range(runs):
-                inputs = [draw.integers(-128, 128, v.shape).astype(np.int8) for v in bundle.model.inputs]
+                inputs = [
+                    draw.integers(-128, 128, v.shape).astype(np.int8) for v in bundle.model.inputs
+                ]
                 names = [entry["tensor"] for entry in bundle.document["inputs"]]
                 got = coordinator.infer(dict(zip(names, inputs, strict=True)), 120).outputs
                 for wanted, array in zip(run_tflm(bundle.model, inputs), got, strict=True):
@@ -135,17 +138,72 @@ def test_host_devices_give_the_unsplit_models_bits(
     run_and_compare(build(platformio, tmp_path, tflm_tree, "host", world_size))
 
 
-@pytest.mark.parametrize("world_size", [1, 2])
-def test_emulated_devices_give_the_bits_in_the_predicted_arena(
-    platformio: Any, tmp_path: Path, tflm_tree: Path, arm_compiler: None, world_size: int
-):
+@pytest.fixture(scope="module", params=[1, 2])
+def emulated(
+    request: pytest.FixtureRequest,
+    platformio: Any,
+    tmp_path_factory: pytest.TempPathFactory,
+    tflm_tree: Path,
+    arm_compiler: None,
+) -> Built:
+    """One or two emulated Cortex-M7."""
     if shutil.which("qemu-system-arm") is None:
         pytest.skip("needs QEMU: apt-get install qemu-system-arm")
-    built = build(platformio, tmp_path, tflm_tree, "mps2_an500", world_size)
-    infos = run_and_compare(built)
+    return build(
+        platformio, tmp_path_factory.mktemp("emulated"), tflm_tree, "mps2_an500", request.param
+    )
+
+
+def test_emulated_devices_give_the_bits_in_the_predicted_arena(emulated: Built, tflm_tree: Path):
+    infos = run_and_compare(emulated)
     kernels = "cmsis_nn" if (tflm_tree / "third_party" / "cmsis_nn").exists() else "reference"
-    for device, info in zip(read_bundle(built.folder).devices, infos, strict=True):
+    for device, info in zip(read_bundle(emulated.folder).devices, infos, strict=True):
         estimate = predict_arena(device.graph, "cortex_m", kernels)
         assert estimate.exact
         assert info.arena_used_bytes == estimate.total_bytes
         assert info.arena_bytes == estimate.required_bytes, "no margin, and it was enough"
+
+
+def test_a_reset_during_an_inference_is_named_and_the_next_one_is_right(emulated: Built):
+    bundle = read_bundle(emulated.folder)
+    names = [entry["tensor"] for entry in bundle.document["inputs"]]
+    inputs = [np.full(v.shape, 3, np.int8) for v in bundle.model.inputs]
+    with Cluster(
+        [Device(program, emulated.board) for program in emulated.programs],
+        line(len(emulated.programs), gateway=0),
+    ) as cluster:
+        setup = read_firmware_setup(emulated.folder, bundle.document)
+        stream = SocketStream(cluster.host_sockets[0])
+        with Coordinator(stream, bundle, setup) as coordinator:
+            coordinator.connect(60)
+            given = dict(zip(names, inputs, strict=True))
+            (wanted,) = run_tflm(bundle.model, inputs)
+            np.testing.assert_array_equal(coordinator.infer(given, 120).outputs[0], wanted)
+            for rank in range(len(emulated.programs)):
+                cluster.reset(rank)  # whatever it is doing: the host may not have noticed yet
+                with pytest.raises(LinkError, match=f"rank {rank} was reset"):
+                    coordinator.infer(given, 120)
+                np.testing.assert_array_equal(coordinator.infer(given, 120).outputs[0], wanted)
+
+
+def test_firmware_with_another_plans_model_says_so_and_runs_nothing(
+    emulated: Built, tmp_path: Path
+):
+    bundle = read_bundle(emulated.folder)
+    image = emulated.programs[0].read_bytes()
+    model = (emulated.folder / "firmware" / "node0" / "model.tflite").read_bytes()
+    digits = bundle.document["fingerprint"].encode()
+    place = image.index(model) + model.index(digits)
+    patched = tmp_path / "patched.elf"
+    patched.write_bytes(image[:place] + b"f" * len(digits) + image[place + len(digits) :])
+    devices = [Device(program, emulated.board) for program in (patched, *emulated.programs[1:])]
+    with Cluster(devices, line(len(devices), gateway=0)) as cluster:
+        setup = read_firmware_setup(emulated.folder, bundle.document)
+        stream = SocketStream(cluster.host_sockets[0])
+        with (
+            Coordinator(stream, bundle, setup) as coordinator,
+            pytest.raises(
+                LinkError, match=r"rank 0.*the model in flash is of another plan or rank"
+            ),
+        ):
+            coordinator.connect(30)

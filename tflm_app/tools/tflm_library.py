@@ -27,8 +27,8 @@ MISSING = (
     "  git clone https://github.com/tensorflow/tflite-micro\n"
     "  cd tflite-micro && python3 tensorflow/lite/micro/tools/project_generation/"
     "create_tflm_tree.py ../tflm_tree\n"
-    "(with --makefile_options=\"OPTIMIZED_KERNEL_DIR=cmsis_nn TARGET=cortex_m_generic "
-    "TARGET_ARCH=cortex-m7+fp\" for CMSIS-NN),\n"
+    '(with --makefile_options="OPTIMIZED_KERNEL_DIR=cmsis_nn TARGET=cortex_m_generic '
+    'TARGET_ARCH=cortex-m7+fp" for CMSIS-NN),\n'
     "then set TFLSPLIT_TFLM_DIR, or custom_tflm_dir in platformio.ini, to that folder."
 )
 DEFINES = ["TF_LITE_STATIC_MEMORY", "NDEBUG", "TF_LITE_STRIP_ERROR_STRINGS"]

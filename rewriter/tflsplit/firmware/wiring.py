@@ -35,7 +35,9 @@ def wire_links(
     Raises ClusterError as ``link_tables`` does, and for a bus, which has no ports of its own.
     """
     if topology is Topology.BUS:
-        raise ClusterError("no board has a port for a shared bus yet; wire a ring, a line or a star")
+        raise ClusterError(
+            "no board has a port for a shared bus yet; wire a ring, a line or a star"
+        )
     tables = link_tables(topology, world_size, host_at=gateway)
     return tuple(
         tuple(WiredLink(link, _port(topology, world_size, rank, link.peer_rank)) for link in links)

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import math
+
 
 def kib(size_bytes: float | None) -> str:
     """``61.2 KiB``; a dash where unknown."""
@@ -46,10 +48,9 @@ def short_name(name: str, width: int = 44) -> str:
 
 
 def ticks(largest: float, count: int = 6) -> list[float]:
-    """Round numbers from 0 up to ``largest``, about ``count`` of them."""
+    """Round numbers from 0 up to ``largest``, at most ``count + 1`` of them."""
     if largest <= 0:
         return [0.0]
-    step = 10.0 ** (len(str(int(largest / count))) - 1) if largest >= count else 1e-3
-    while largest / step > count:
-        step *= 2 if str(step).lstrip("0.")[:1] in ("1", "5") else 2.5
+    decade = 10.0 ** math.floor(math.log10(largest / count))
+    step = next(m * decade for m in (1, 2, 5, 10) if largest / (m * decade) <= count)
     return [step * i for i in range(int(largest / step) + 1)]

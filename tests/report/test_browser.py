@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The report in a real browser: no complaint, light and dark, wide and narrow."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.report.pages import bundle_in, content_of
+from tflsplit.report.content import Content
+from tflsplit.report.page import render
+
+webdriver: Any = pytest.importorskip(
+    "selenium.webdriver", reason="needs Selenium: pip install '.[dev]'"
+)
+
+KEYS = ("arena_bytes", "arena_head_bytes", "weights_bytes", "sent_bytes", "received_bytes", "macs")
+
+CONTRAST = """
+const parse = (c) => c.match(/[\\d.]+/g).map(Number);
+const luminance = ([r, g, b]) => [r, g, b].map((v) => v / 255)
+  .map((v) => v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)
+  .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
+const back = (e) => {
+  for (; e; e = e.parentElement) {
+    const c = parse(getComputedStyle(e).backgroundColor);
+    if (c.length === 3 || c[3] === 1) return c;
+  }
+  return [255, 255, 255];
+};
+const bad = [];
+const texts = "h1,h2,h3,p,dt,dd,a,th,td,.way,.badge,figcaption,summary,.soft";
+for (const e of document.querySelectorAll(texts)) {
+  if (!e.innerText || !e.innerText.trim()) continue;
+  const [a, b] = [luminance(parse(getComputedStyle(e).color)), luminance(back(e))];
+  const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+  if (ratio < 4.5) bad.push([e.tagName, e.className, e.innerText.slice(0, 30), ratio]);
+}
+return bad;
+"""
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    driver = shutil.which("chromedriver")
+    names = ("chromium", "chromium-browser", "google-chrome")
+    program = next(filter(None, map(shutil.which, names)), None)
+    if driver is None or program is None:
+        pytest.skip("needs a browser: apt install chromium chromium-driver (Debian)")
+    options = webdriver.ChromeOptions()
+    options.binary_location = program
+    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"):
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    service = webdriver.ChromeService(driver)
+    chrome = webdriver.Chrome(options=options, service=service)
+    yield chrome
+    chrome.quit()
+
+
+@pytest.fixture(scope="module")
+def content(tmp_path_factory: pytest.TempPathFactory) -> Content:
+    return content_of(bundle_in(tmp_path_factory.mktemp("report"), "mobilenet", 4), (2,))
+
+
+@pytest.fixture(scope="module")
+def page(content: Content, tmp_path_factory: pytest.TempPathFactory) -> str:
+    path = tmp_path_factory.mktemp("page") / "report.html"
+    path.write_text(render(content), encoding="utf-8")
+    return path.as_uri()
+
+
+def show(browser: Any, page: str, width: int, scheme: str) -> None:
+    command = browser.execute_cdp_cmd
+    metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600}
+    command("Emulation.setDeviceMetricsOverride", metrics)
+    media = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
+    command("Emulation.setEmulatedMedia", media)
+    browser.get(page)
+
+
+def background(browser: Any) -> int:
+    colour = browser.execute_script("return getComputedStyle(document.body).backgroundColor")
+    return sum(map(int, re.findall(r"\d+", colour)[:3]))
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 360])
+def test_without_complaint(browser: Any, page: str, width: int, scheme: str):
+    show(browser, page, width, scheme)
+    assert browser.get_log("browser") == []
+    assert (background(browser) > 600) == (scheme == "light")
+    # Wide things scroll inside of themselves: the page never does, also on a phone.
+    assert browser.execute_script("return document.documentElement.scrollWidth") <= width
+    assert browser.execute_script(CONTRAST) == []
+
+
+def test_it_asks_for_nothing(browser: Any, page: str):
+    browser.get_log("performance")
+    show(browser, page, 1000, "light")
+    messages = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
+    asked = [
+        message["params"]["request"]["url"]
+        for message in messages
+        if message["method"] == "Network.requestWillBeSent"
+    ]
+    assert [url for url in asked if not url.startswith(("file:", "data:"))] == []
+    assert any(url.startswith("file:") for url in asked)
+
+
+def test_numbers_are_those_of_plan_json(browser: Any, page: str, content: Content):
+    show(browser, page, 1280, "light")
+    script = "return [...document.querySelectorAll('td[data-key]')].map(e => ({...e.dataset}))"
+    shown = {(e["rank"], e["key"]): e["value"] for e in browser.execute_script(script)}
+    for device in content.document["devices"]:
+        for key in KEYS:
+            assert shown[str(device["rank"]), key] == str(device[key])
+    verdict = browser.find_element("id", "verdict").text
+    assert verdict == ("FITS" if content.fits else "DOES NOT FIT")
+
+
+@pytest.mark.parametrize("chart", ["gantt", "ram"])
+def test_charts_say_what_is_pointed_at(browser: Any, page: str, content: Content, chart: str):
+    show(browser, page, 1280, "light")
+    picture = browser.find_element("css selector", f"svg[data-chart={chart}]")
+    browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", picture)
+    size = picture.size
+    # Not the pointer's own way: in the middle of the first row, in the first third.
+    at = browser.execute_script(
+        "return {...arguments[0].getBoundingClientRect().toJSON()}", picture
+    )
+    x, y = at["x"] + size["width"] / 3, at["y"] + size["height"] * 0.35
+    browser.execute_cdp_cmd(
+        "Input.dispatchMouseEvent", {"type": "mouseMoved", "x": x, "y": y, "buttons": 0}
+    )
+    tip = browser.find_element("id", "tip")
+    assert tip.is_displayed()
+    assert re.search(r"#\d+ " if chart == "ram" else r"^rank \d+: \w+, [\d.]+ ms", tip.text)
+    assert browser.get_log("browser") == []

@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: Apache-2.0
+"""RAM over time: what is drawn is what the arena is made of."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.report.pages import bundle_in, content_of
+from tflsplit.memory.lifetimes import peak_live_bytes
+from tflsplit.report.ram import HEIGHT, RamSeries, ram_chart, scale_bytes
+
+SERIES = RamSeries(
+    rank=2, tail_bytes=100, live_bytes=(50, 300, 300, 20), scratch_bytes=(0, 0, 200, 0),
+    required_bytes=700, room_bytes=1000, layers=(0, 1, 1, -1),
+)  # fmt: skip
+NAMES = ["first;a", "<second>"]
+
+
+def test_totals_and_peak():
+    assert SERIES.totals == [150, 400, 600, 120]
+    assert SERIES.peak == 2
+
+
+def test_chart():
+    chart = ram_chart(SERIES, NAMES, scale_bytes(SERIES))
+    assert chart.count('class="limit"') == chart.count('class="arena"') == 1
+    assert "&lt;second&gt;" in chart
+    assert "<second>" not in chart
+    top = min(float(y) for y in re.findall(r"V([\d.]+)", chart))
+    assert 0 < top < HEIGHT
+
+
+def test_a_limit_far_above_is_said_and_not_drawn():
+    series = replace(SERIES, room_bytes=9000)
+    chart = ram_chart(series, NAMES, scale_bytes(series))
+    assert 'class="limit"' not in chart
+    assert "limit 8.8 KiB, above this chart" in chart
+
+
+def test_an_arena_above_its_limit_shows_both():
+    series = replace(SERIES, room_bytes=500)
+    chart = ram_chart(series, NAMES, scale_bytes(series))
+    heights = [
+        float(y) for y in re.findall(r'class="(?:limit|arena)" x1="60" y1="([\d.]+)"', chart)
+    ]
+    assert len(heights) == 2
+    assert heights[0] < heights[1]  # the arena's line lies above the limit's
+
+
+@pytest.mark.parametrize("name", ["mobilenet", "ds_cnn"])
+def test_series_of_devices(name: str, tmp_path: Path):
+    """The areas never exceed the arena, and reach what no planner can do without."""
+    bundle = bundle_in(tmp_path, name, 3)
+    for view, device in zip(content_of(bundle).devices, bundle.devices, strict=True):
+        series = view.ram
+        assert len(series.live_bytes) == len(device.graph.nodes) == len(series.layers)
+        assert (
+            max(series.live_bytes) == peak_live_bytes(device.graph) == view.entry["peak_live_bytes"]
+        )
+        assert max(series.totals) <= series.required_bytes == view.fit.arena_bytes

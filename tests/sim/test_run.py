@@ -42,6 +42,7 @@ from tflsplit.plan.wishes import Wishes
 from tflsplit.rewrite import split_model
 from tflsplit.sim import SimResult, simulate
 from tflsplit.sim.node import POLL_US
+from tflsplit.sim.program import Post, Receive, program_of
 from tflsplit.sim.times import energy_mj, merged, overlap_us
 from tflsplit.tflite import read_model
 from tflsplit.wire import custom_ops as wire
@@ -161,6 +162,19 @@ def _host_bytes(devices: tuple[DeviceGraph, ...]) -> int:
         if device.rank > 0
         for value in (*device.graph.inputs, *device.graph.outputs)
     )
+
+
+def test_a_program_waits_for_every_send():
+    for device in tiny_split("mobilenet", 3).devices:
+        steps = program_of(device, DEVICE).steps
+        posted = [step.channel for step in steps if isinstance(step, Post)]
+        waits = [step for step in steps if isinstance(step, Receive)]
+        assert posted
+        assert {channel for wait in waits for channel in wait.pending} == set(posted)
+        for index, step in enumerate(steps):
+            if isinstance(step, Receive):
+                before = {s.channel for s in steps[:index] if isinstance(s, Post)}
+                assert step.pending <= before
 
 
 def test_time_is_accounted_for():

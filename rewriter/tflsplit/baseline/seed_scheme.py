@@ -1,18 +1,26 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the seed system would need: RAM, traffic and work of its kernel-wise and neuron-wise split.
 
-The scheme, reconstructed from the lengths that its repository holds and checked against the
-figures published for it (tests/baseline/test_seed_scheme.py):
+The scheme, reconstructed from the lengths that its repository holds:
 
 * every layer's output is flattened channel by channel (CHW) and cut into ``world_size`` nearly
-  equal ranges, one per device: the first range has one element more, the last one less;
+  equal ranges, one per device;
 * a full or 1x1 convolution's device holds every input position that its range touches, in all
   channels, padding included; a depthwise one's only its own channels; a fully connected one's all;
 * a hub (a PC) stands between all devices.  A byte that some other device needs goes up to the hub
-  once, then down once to each device that needs it and has not made it itself.  Padding goes down
-  with the input of a convolution.  The hub feeds the image, pools, and takes the logits;
-* a device holds a layer's input and output at once; with its double buffer it holds the output
-  while the next layer's input arrives.
+  once, then down once to each device that needs it and has not made it itself.  The hub feeds the
+  image and takes the logits;
+* a device holds a layer's input and output at once.
+
+What that leaves open was fitted to the figures that are known of the seed system
+(tests/baseline/test_seed_scheme.py), so those figures do not confirm these rules:
+
+* the first range has one element more, the last one less (else peaks at N >= 2 are 1 byte off);
+* padding goes down with the input of a full convolution, not with a depthwise one's (else traffic
+  at N = 3 and 8 is off by 0.01 MB, or by 0.4 MB);
+* the hub pools: the last map goes up and the pooled vector down (else traffic is 0.06 MB less);
+* with its double buffer a device holds a layer's output while the next layer's input arrives
+  (the 508 KB of N = 8; only one figure is known).
 
      device 0 ─┐                  ┌─ device 0
      device 1 ─┼─ up ─ hub ─ down ┼─ device 1      between any two layers

@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: Apache-2.0
+"""tflsplit beside the seed system's scheme: RAM, traffic and balance, both computed in one run.
+
+Our figures are those of plan.json as ``tflsplit rewrite`` writes it, the scheme's come from
+``benchmarks.seed_scheme``, from the same file.  So that like is compared with like,
+
+* peak_bytes are live activations of the fullest device (ours: the largest sum of tensors and
+  scratch that are alive at once; the arena, TFLM's own structures included, stands beside it);
+* moved_bytes are payload without frames: every byte once for each device that receives it, the
+  image to the devices and the result to the host included.  The scheme's bytes go up to a hub and
+  down again, ours from device to device, so the scheme's are counted on both legs;
+* balance is the mean of the devices' multiply-accumulates over the largest: 1 is perfect.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks.measure import CommandError, run, seeded_mobilenet
+from tflsplit.baseline import seed_scheme
+from tflsplit.errors import UserError
+from tflsplit.ir import DType, Graph
+from tflsplit.ops import Box
+from tflsplit.tflite import read_model
+
+WAYS: dict[str, list[str]] = {
+    "default": [],
+    "objective ram": ["--objective", "ram"],
+    "rows only": ["--split", "rows", "--weights-limit", "1"],
+    "channels only": ["--split", "channels"],
+    "stock kernels": ["--stock-kernels"],
+}
+HEADINGS = ("peak_bytes", "arena_bytes", "weights_bytes", "moved_bytes", "balance")
+
+
+@dataclass(frozen=True)
+class Figures:
+    """One way to split, of the fullest or busiest device; None: the scheme knows none."""
+
+    peak_bytes: int
+    arena_bytes: int | None
+    weights_bytes: int | None
+    moved_bytes: int
+    balance: float
+
+
+def of_seed(graph: Graph, world_size: int) -> Figures:
+    """The scheme's; errors of ``seed_scheme``."""
+    cost = seed_scheme(graph, world_size)
+    return Figures(cost.peak_bytes, None, None, cost.traffic_bytes, balance(cost.macs))
+
+
+def of_rewrite(model: Path, world_size: int, options: Sequence[str]) -> Figures:
+    """Ours, as the command writes it; CommandError if it fails."""
+    with tempfile.TemporaryDirectory() as scratch:
+        where = ["-n", str(world_size), "-o", str(Path(scratch) / "out")]
+        result = run(["tflsplit", "rewrite", str(model), *where, "--json", *options])
+    return of_plan(json.loads(result.output))
+
+
+def of_plan(document: dict[str, Any]) -> Figures:
+    """The figures of a plan.json."""
+    devices = document["devices"]
+    dtypes = {
+        entry["tensor"]: DType(entry["dtype"].upper())
+        for entry in document["inputs"] + document["outputs"]
+    }
+    moved = sum(device["received_bytes"] for device in devices)
+    for device in devices:
+        for shard in device["inputs"] + device["outputs"]:
+            moved += Box.from_flat(shard["box"]).size * dtypes[shard["tensor"]].itemsize
+    return Figures(
+        max(device["peak_live_bytes"] for device in devices),
+        max(device["arena_bytes"] for device in devices),
+        max(device["weights_bytes"] for device in devices),
+        moved,
+        balance([device["macs"] for device in devices]),
+    )
+
+
+def balance(macs: Sequence[int]) -> float:
+    """Mean over largest; 1 for devices that all do nothing."""
+    return sum(macs) / len(macs) / max(macs) if any(macs) else 1.0
+
+
+def markdown(name: str, rows: Sequence[tuple[int, Figures]]) -> str:
+    """A table of one way, one row per number of devices."""
+    head = ["devices", *HEADINGS]
+    lines = [f"**{name}**", "", "| " + " | ".join(head) + " |", "|" + "---:|" * len(head)]
+    for world_size, figures in rows:
+        whole = (figures.peak_bytes, figures.arena_bytes, figures.weights_bytes)
+        cells = [str(world_size), *("–" if size is None else f"{size:,}" for size in whole)]
+        cells += [f"{figures.moved_bytes:,}", f"{figures.balance:.3f}"]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print one table per way to split, as Markdown."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.versus_seed", description=__doc__)
+    parser.add_argument("model", nargs="?", type=Path, help="a .tflite file (MobileNetV2 1.0 224)")
+    parser.add_argument("-n", type=int, nargs="+", default=list(range(1, 9)), metavar="DEVICES")
+    parser.add_argument("--ways", nargs="+", choices=list(WAYS), default=list(WAYS))
+    chosen = parser.parse_args(arguments)
+    try:
+        model = chosen.model or seeded_mobilenet(1.0, 224)
+        graph = read_model(model)
+        rows = [(count, of_seed(graph, count)) for count in chosen.n]
+        print(markdown("the seed system's scheme", rows), flush=True)
+        for way in chosen.ways:
+            rows = [(count, of_rewrite(model, count, WAYS[way])) for count in chosen.n]
+            print(markdown(f"tflsplit, {way}", rows), flush=True)
+    except (UserError, CommandError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

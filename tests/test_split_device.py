@@ -88,13 +88,16 @@ def ask(driver: Path, requests: list[str]) -> list[str]:
 
 SAMPLES: dict[str, dict[str, Any]] = {
     wire.SEND: {
-        "channel": 300, "to": (0, 2), "tensor": "a/b;c", "boxes": (0, 1, 2, 70000), "origin": (0, 2),
+        "channel": 300, "to": (0, 2), "tensor": "a/b;c", "boxes": (0, 1, 2, 70000),
+        "origin": (0, 2),
     },
     wire.RECV: {
         "tensor": "", "origin": (0,), "local": (), "local_origin": (), "channels": (1, 65534),
         "from": (3, 4), "boxes": (0, 4, 4, 9), "sum": 1,
     },
-    wire.CONV_2D: {"stride": (1, 2), "dilation": (1, 1), "pads": (0, 1, 2, 3), "activation": (-128, 5)},
+    wire.CONV_2D: {
+        "stride": (1, 2), "dilation": (1, 1), "pads": (0, 1, 2, 3), "activation": (-128, 5),
+    },
     wire.PARTIAL_CONV_2D: {"stride": (1, 2), "dilation": (9, 1), "pads": (0, 1, 2, 300)},
     wire.PARTIAL_FULLY_CONNECTED: {},
     wire.REQUANTIZE: {"activation": (-3, 127)},
@@ -174,7 +177,7 @@ def test_what_is_wrong_is_named(driver, changes, refusal):
 
 
 def test_damaged_options_are_refused_and_nothing_behind_them_is_read(driver):
-    """Every byte changed, every length cut, random soup: an answer each, and no sanitizer's word."""
+    """Every byte changed, every length cut, random soup: an answer each, no sanitizer's word."""
     draw = random.Random(5)
     requests = []
     for op in SAMPLES:
@@ -192,8 +195,8 @@ def test_damaged_options_are_refused_and_nothing_behind_them_is_read(driver):
             for _ in range(draw.randrange(1, 6)):
                 mutant[draw.randrange(len(mutant))] = draw.randrange(256)
             requests.append(f"options {mutant.hex()} {op}")
-        for _ in range(300):
-            requests.append(f"options {draw.randbytes(draw.randrange(1, 60)).hex()} {op}")
+        soup = [draw.randbytes(draw.randrange(1, 60)) for _ in range(300)]
+        requests += [f"options {some.hex()} {op}" for some in soup]
     answers = ask(driver, requests)
     assert all(answer.startswith(("ok", "refused")) for answer in answers)
     assert sum(answer.startswith("refused") for answer in answers) > len(answers) // 2
@@ -234,8 +237,8 @@ def test_boxes_equal_numpy_slices(driver):
     for index, (answer, wanted) in enumerate(zip(answers, expected, strict=True)):
         assert answer in (wanted, "none"), requests[index]
     for index in refused:  # only what has more than four axes that are cut
-        dims = requests[index].split()[2]
-        assert int(dims) >= 4, requests[index]
+        dim_count = requests[index].split()[2]
+        assert int(dim_count) >= 4, requests[index]
     assert len(refused) < len(answers) // 5
 
 

@@ -6,6 +6,7 @@ import json
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,7 +27,7 @@ from tflsplit.ir import Graph, Node
 from tflsplit.memory.arena import predict_arena
 from tflsplit.wire.topology import Topology
 
-NO_TREE = {"tflm_dir": None}
+NO_TREE: dict[str, Any] = {"tflm_dir": None}
 
 
 @pytest.fixture(scope="module")
@@ -52,10 +53,13 @@ def test_every_device_gets_its_sources(bundle):
 def test_the_configuration_is_the_plans(bundle):
     header = generate(bundle)["firmware/node2/config.h"].decode()
     digits = bundle.document["fingerprint"]
-    assert "kRank = 2;" in header and "kWorldSize = 4;" in header and "kMtuBytes = 512;" in header
+    assert "kRank = 2;" in header
+    assert "kWorldSize = 4;" in header
+    assert "kMtuBytes = 512;" in header
     assert f'kMark[] = "tflsplit-plan 1 {digits} 2/4"' in header
     stored = re.search(r"kFingerprint\[.*?\] = \{\s*(.*?)\};", header, re.DOTALL)
-    assert stored and bytes(int(b, 16) for b in stored[1].split(", ")).hex() == digits
+    assert stored
+    assert bytes(int(b, 16) for b in stored[1].split(", ")).hex() == digits
 
 
 def test_a_ring_has_its_links_in_the_tables_order(bundle):
@@ -65,7 +69,8 @@ def test_a_ring_has_its_links_in_the_tables_order(bundle):
     assert links == [("3", "1", "8"), ("1", "0", "6"), ("4", "255", "10")]
     assert "kPorts[] = {0, 1, 255};" in header
     far = generate(bundle)["firmware/node2/config.h"].decode()
-    assert len(re.findall(r"ULL\}", far)) == 2 and "kPorts[] = {0, 1};" in far
+    assert len(re.findall(r"ULL\}", far)) == 2
+    assert "kPorts[] = {0, 1};" in far
 
 
 @pytest.mark.parametrize(
@@ -120,7 +125,8 @@ def test_the_model_is_included_and_its_change_is_noticed(bundle):
     model = files["firmware/node1/model.tflite"]
     assembler = files["firmware/node1/model.S"].decode()
     assert hashlib.sha256(model).hexdigest() in assembler
-    assert '.incbin "model.tflite"' in assembler and ".balign 16" in assembler
+    assert '.incbin "model.tflite"' in assembler
+    assert ".balign 16" in assembler
     assert ".section .rodata." in assembler
     assert ".progmem" in generate(bundle, boards=("teensy41",))["firmware/node1/model.S"].decode()
 
@@ -158,7 +164,7 @@ def test_operators_that_no_firmware_has_are_named():
 
 def test_resolver_methods_follow_the_schemas_names():
     some = {"CONV_2D": "AddConv2D", "L2_POOL_2D": "AddL2Pool2D", "ADD_N": "AddAddN",
-            "BATCH_MATMUL": "AddBatchMatMul", "SPLIT_V": "AddSplitV", "RELU6": "AddRelu6"}  # fmt: skip
+            "BATCH_MATMUL": "AddBatchMatMul", "SPLIT_V": "AddSplitV"}  # fmt: skip
     assert {op: method_of(op) for op in some} == some
 
 
@@ -185,7 +191,7 @@ def test_firmware_is_written_again_for_other_boards(tmp_path):
     write_firmware(folder, FirmwareOptions(boards=("host",), **NO_TREE))
     assert json.loads((folder / "firmware.json").read_text())["devices"][1]["board"] == "host"
     ini = (folder / "nodes.ini").read_text()
-    assert "[env:node0]" in ini and "[env:node1]" in ini and "[env:node2]" not in ini
+    assert re.findall(r"\[env:(.*)\]", ini) == ["node0", "node1"]
     assert "extends = board:host" in ini
     assert not [path for path in folder.iterdir() if path.name.startswith(".firmware")]
 
@@ -213,7 +219,8 @@ def test_boards_of_the_registry_name_its_tflm_unless_a_tree_is_given(tmp_path):
     named = FirmwareOptions(boards=("pico",), tflm_dir=tmp_path, name_tflm_dir=True)
     write_firmware(folder, named)
     ini = (folder / "nodes.ini").read_text()
-    assert "Chirale" not in ini and f"custom_tflm_dir = {tmp_path.resolve().as_posix()}" in ini
+    assert "Chirale" not in ini
+    assert f"custom_tflm_dir = {tmp_path.resolve().as_posix()}" in ini
 
 
 def test_a_folder_inside_the_project_is_chosen(tmp_path, monkeypatch):
@@ -232,7 +239,8 @@ def test_every_board_has_a_section(bundle):
     ini = (Path(__file__).resolve().parents[2] / "platformio.ini").read_text()
     for board in BOARDS.values():
         assert f"[board:{board.section}]" in ini
-        assert len(board.name.encode()) <= 64 and board.name.isascii()
+        assert len(board.name.encode()) <= 64
+        assert board.name.isascii()
         generate(bundle, boards=(board.name,))
 
 

@@ -90,4 +90,5 @@ def test_names_in_options_are_cut_and_offsets_kept(tmp_path):
     small = stripped(graph)
     assert small.metadata[METADATA_NAME] == b"12345678"
     names = [str(n.attrs["tensor"]) for n in small.nodes if n.op in (wire.SEND, wire.RECV)]
-    assert names and all(len(name) <= NAME_CHARACTERS for name in names)
+    assert names
+    assert all(len(name) <= NAME_CHARACTERS for name in names)

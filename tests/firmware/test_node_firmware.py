@@ -18,17 +18,18 @@ from tests.bundles import bundle_of
 from tests.firmware.conftest import ROOT
 from tests.support import run_tflm
 from tflsplit.bundle import read_bundle
-from tflsplit.errors import LinkError
 from tflsplit.emulate import Cluster, Device, line
+from tflsplit.errors import LinkError
 from tflsplit.firmware import BOARDS, FirmwareOptions, write_firmware
 from tflsplit.host import read_firmware_setup
 from tflsplit.host.coordinator import Coordinator
 from tflsplit.host.ports import SocketStream
 from tflsplit.memory import predict_arena
+from tflsplit.memory.demand import Kernels
 
 BUILD_SECONDS = 1800  # TFLM's 150 files, once
 # A forced way, so that SEND, RECV and compute operators of our own are in the graphs.
-NETWORK = {"name": "mobilenet", "split": "channels"}
+NETWORK: dict[str, Any] = {"name": "mobilenet", "split": "channels"}
 
 
 def config_for(folder: Path, to: Path) -> Path:
@@ -156,7 +157,9 @@ def emulated(
 
 def test_emulated_devices_give_the_bits_in_the_predicted_arena(emulated: Built, tflm_tree: Path):
     infos = run_and_compare(emulated)
-    kernels = "cmsis_nn" if (tflm_tree / "third_party" / "cmsis_nn").exists() else "reference"
+    kernels: Kernels = (
+        "cmsis_nn" if (tflm_tree / "third_party" / "cmsis_nn").exists() else "reference"
+    )
     for device, info in zip(read_bundle(emulated.folder).devices, infos, strict=True):
         estimate = predict_arena(device.graph, "cortex_m", kernels)
         assert estimate.exact

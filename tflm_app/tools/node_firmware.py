@@ -42,7 +42,7 @@ env.Append(ASPPFLAGS=[f"-Wa,-I,{folder}"])
 # What main.cc includes, PlatformIO finds; sources from elsewhere have to be told.
 libraries = project_path("tflm_app/lib")
 env.Append(CPPPATH=[str(path) for path in sorted(libraries.glob("*/include"))])
-env.BuildSources(os.path.join("$BUILD_DIR", "node"), str(folder))
+env.BuildSources("$BUILD_DIR/node", str(folder))
 
 from_registry = any(
     "tensorflow" in dependency.lower() for dependency in env.GetProjectOption("lib_deps", [])

@@ -180,7 +180,7 @@ def _stamp(env, compilers: dict[str, list[str]], library: Library) -> str:
     for root in library.roots:
         for folder, _, files in sorted(os.walk(root)):
             for name in sorted(files):
-                status = os.stat(os.path.join(folder, name))
+                status = Path(folder, name).stat()
                 digest.update(f"{folder}/{name} {status.st_size} {status.st_mtime_ns}\n".encode())
     return digest.hexdigest()
 
@@ -235,7 +235,7 @@ def _compile(env, compilers, library: Library, folder: Path) -> list[Path] | Non
         if run.returncode != 0:
             sys.stderr.write(f"{shlex.join(command)}\n{run.stderr}")
             return None
-        os.replace(part, target)
+        part.replace(target)
         if number % 25 == 0:
             say(f"  {number} of {len(files)}")
         return target

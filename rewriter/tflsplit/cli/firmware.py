@@ -109,13 +109,15 @@ def options_of(arguments: argparse.Namespace) -> FirmwareOptions:
     )
 
 
-def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> argparse.ArgumentParser:
+def add_parser(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser],
+) -> argparse.ArgumentParser:
     """The command's options."""
     command = commands.add_parser(
         "firmware",
         help="generate the devices' firmware again, for other boards or wires",
-        description="Generate the firmware sources of an output folder, and make node0, node1, … of "
-        "`pio run` those of this folder. `tflsplit rewrite` does this already; use this command to "
+        description="Generate the firmware sources of an output folder, and make node0, node1, … "
+        "of `pio run` those of this folder. `tflsplit rewrite` does this already; use it to "
         "change boards or wiring, or to choose among several output folders.",
     )
     command.add_argument("folder", type=Path, metavar="DIR", help="what `tflsplit rewrite` wrote")

@@ -7,7 +7,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from tflsplit.bundle.folder import marked, mark_of
+from tflsplit.bundle.folder import mark_of, marked
 from tflsplit.bundle.plan_json import Json
 from tflsplit.devices import DeviceGraph
 from tflsplit.errors import ClusterError

@@ -66,6 +66,7 @@ class FirmwareOptions:
         boards = self.boards * world_size if len(self.boards) == 1 else self.boards
         if len(boards) != world_size:
             raise ClusterError(
-                f"{len(boards)} boards are named for {world_size} devices; name one, or one for each"
+                f"{len(boards)} boards are named for {world_size} devices; "
+                "name one, or one for each"
             )
         return boards

@@ -111,7 +111,7 @@ def _replace(folder: Path, files: Mapping[str, bytes]) -> None:
             (folder / FOLDER).rename(old)
         (fresh / FOLDER).rename(folder / FOLDER)
         for name in (DOCUMENT, NODES):
-            os.replace(fresh / name, folder / name)
+            (fresh / name).replace(folder / name)
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
 
@@ -120,8 +120,9 @@ def choose_nodes(folder: Path) -> Path | None:
     """Make node0, node1, … of the project's platformio.ini those of ``folder``.
 
     The names are the same for every output folder, so one of them is chosen: the one that was
-    written or chosen last, if it lies inside the project.  Returns the project's ``build/nodes.ini``,
-    or None if the folder lies elsewhere (then name its nodes.ini in ``extra_configs`` yourself).
+    written or chosen last, if it lies inside the project.  Returns the project's
+    ``build/nodes.ini``, or None if the folder lies elsewhere: then name its nodes.ini in
+    ``extra_configs`` yourself.
     Raises ClusterError if the folder has no nodes.ini.
     """
     nodes = folder.resolve() / NODES
@@ -132,8 +133,11 @@ def choose_nodes(folder: Path) -> Path | None:
         return None
     choice = root / _CHOICE
     choice.parent.mkdir(exist_ok=True)
-    text = f"; Written by tflsplit: whose node0, node1, ... `pio run` builds.\n[platformio]\nextra_configs = {nodes.relative_to(root).as_posix()}\n"
+    text = (
+        "; Written by tflsplit: whose node0, node1, ... `pio run` builds.\n"
+        f"[platformio]\nextra_configs = {nodes.relative_to(root).as_posix()}\n"
+    )
     fresh = choice.with_suffix(f".{os.getpid()}")
     fresh.write_text(text, encoding="utf-8")
-    os.replace(fresh, choice)
+    fresh.replace(choice)
     return choice

@@ -88,7 +88,16 @@ inline constexpr uint8_t kPorts[] = {{{ports}}};  // {_HOST_PORT_IN_C}: the boar
 inline constexpr uint16_t kMtuBytes = {device.mtu_bytes};
 inline constexpr uint32_t kTimeoutUs = {timing.timeout_ms * 1000};
 
-constexpr split_core::NodeConfig node_config() {{
+{_node_config(device)}
+}}  // namespace tflsplit_config
+
+#endif  // TFLSPLIT_CONFIG_H_
+"""
+
+
+def _node_config(device: DeviceSources) -> str:
+    timing = device.timing
+    return f"""constexpr split_core::NodeConfig node_config() {{
   split_core::NodeConfig config;
   config.rank = kRank;
   config.world_size = kWorldSize;
@@ -111,10 +120,6 @@ constexpr split_core::NodeConfig node_config() {{
   config.links = kLinks;
   return config;
 }}
-
-}}  // namespace tflsplit_config
-
-#endif  // TFLSPLIT_CONFIG_H_
 """
 
 

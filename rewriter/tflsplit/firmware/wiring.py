@@ -3,7 +3,8 @@
 
 ::
 
-    line, ring    port 1 of rank k ── port 0 of rank k + 1      star    port k - 1 of rank 0 ── port 0 of k
+    line, ring    port 1 of rank k ── port 0 of rank k + 1
+    star          port k - 1 of rank 0 ── port 0 of rank k
     host          the board's last port, whatever its number
 """
 

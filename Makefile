@@ -4,12 +4,13 @@
 #
 #   make demo    set up, build MobileNetV2, rewrite it for 8 devices, run and verify the result
 #   make test    set up, lint, check types and layers, run every test
+#   make docs    set up, write the API reference to build/api/index.html
 
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-# groups of pyproject.toml: the engines, the page of `report`, the tests' tools, PlatformIO
-EXTRAS ?= host,report,dev,firmware
+# groups of pyproject.toml: the engines, the page of `report`, the tests' tools, PlatformIO, pdoc
+EXTRAS ?= host,report,dev,firmware,docs
 # tests on both cores of a small machine; more help little, the longest test bounds them
 JOBS ?= 2
 PYTEST_ARGS ?=
@@ -25,7 +26,7 @@ DEMO ?= build/demo
 # versions of the rest, so it has an environment of its own; TENSORFLOW=no does without
 TENSORFLOW ?= yes
 
-.PHONY: help setup demo test lint format types layers tests clean
+.PHONY: help setup demo test lint format types layers tests docs clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -80,6 +81,10 @@ layers: $(VENV)/.installed
 
 tests: $(VENV)/.installed
 	$(BIN)/pytest -n $(JOBS) $(PYTEST_ARGS)
+
+# the command line is left out: its reference is --help
+docs: $(VENV)/.installed
+	$(BIN)/pdoc --no-show-source -o build/api tflsplit '!tflsplit.cli' '!tflsplit.__main__'
 
 clean:
 	rm -rf $(VENV) .venv-tensorflow build models/build benchmarks/results

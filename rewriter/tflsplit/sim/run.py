@@ -193,7 +193,10 @@ class _Simulation:
         start = self.env.now
         for index, (_, _, size) in enumerate(program.inputs):
             node.messages.expect((number, INPUT_CHANNEL + index), self.cluster.host_rank, size)
-        yield from node.wait(lambda: node.messages.all_received)
+        yield from node.wait(
+            lambda: node.messages.all_received
+            and all(link.all_acknowledged for link in node.links)
+        )
         self.clocks[node.rank].input_us += self._span(node.rank, "input", "", start)
 
     def _step(self, node: Node, step: Compute | Post | Receive, number: int) -> _Steps:
@@ -212,7 +215,9 @@ class _Simulation:
             node.messages.expect((number, channel), source, size)
         pending = frozenset((number, channel) for channel in step.pending)
         yield from node.wait(
-            lambda: node.messages.all_received and node.messages.is_released(pending)
+            lambda: node.messages.all_received
+            and node.messages.is_released(pending)
+            and all(link.all_acknowledged for link in node.links)
         )
         self._span(node.rank, "exchange", step.node, start)
         clock.exchanges.append((start, self.env.now))

@@ -106,6 +106,9 @@ bool Exchange::wait_until(Condition condition) {
 bool Exchange::wait(const void* const* tensors, size_t count) {
   return wait_until([this, tensors, count] {
     if (!node_.communicator().recvs_complete()) return false;
+    // After this a kernel may run for long, and nothing moves meanwhile: frames that were still
+    // here (our own, or on their way through us) would make the others wait for its end.
+    if (!node_.all_acknowledged()) return false;
     for (size_t i = 0; i < count; ++i) {
       if (!is_released(tensors[i])) return false;
     }

@@ -36,6 +36,8 @@ class Node {
   Error run_until_released(uint16_t channel, uint32_t timeout_us);  // the SEND's tensor is free
   Error run_until_idle(uint32_t timeout_us);  // all released and acknowledged by the neighbours
 
+  // The neighbours have all that was given to the links: nothing waits for the next poll().
+  bool all_acknowledged() const { return router_.all_acknowledged(); }
   // All sends are released and everything is acknowledged by the neighbours.
   bool is_idle() const {
     return communicator_.all_sends_released() && router_.all_acknowledged();

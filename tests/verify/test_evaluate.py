@@ -19,7 +19,6 @@ from tflsplit.plan.wishes import Wishes
 from tflsplit.rewrite import rewrite
 from tflsplit.runtime.engines import available_engines
 from tflsplit.runtime.load import InputError
-from tflsplit.tflite import load
 from tflsplit.verify.dataset import Dataset, open_dataset
 from tflsplit.verify.evaluate import evaluate
 from tflsplit.verify.judge import overlap, place
@@ -63,7 +62,7 @@ def test_accuracy_is_what_the_unsplit_model_gives(bundle: Bundle):
         order = np.argsort(-scores[0].astype(int), kind="stable")
         expected.append(list(order).index(label))
     done: list[int] = []
-    found = evaluate(bundle, dataset(), "tflm", 1, done.append)
+    found = evaluate(bundle, dataset(), "tflm", progress=done.append)
     assert done == list(range(1, 13))
     assert found.passed
     assert (found.samples, found.equal, found.difference) == (12, 12, None)
@@ -116,28 +115,31 @@ def split_public(models: Path, tmp_path: Path, name: str, world_size: int) -> Bu
 
 
 # INDEX.md beside the data has 0.902 and 0.715: those are LiteRT's XNNPACK kernels, which get one
-# sample of each set right that TFLM's get wrong (test_where_the_listed_figures_come_from).
+# sample of each set right that TFLM's get wrong (``desktop`` below).
 @needs_tflm
+@needs_litert
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("name", "data", "world_size", "limit", "right"),
+    ("name", "data", "world_size", "limit", "right", "desktop"),
     [
-        ("mlperf_kws_dscnn", "kws01_mfcc.npz", 3, 200, None),
-        pytest.param("mlperf_kws_dscnn", "kws01_mfcc.npz", 4, None, 901, marks=ALL),
-        pytest.param("mlperf_resnet8", "cifar10_200.npz", 4, None, 142, marks=ALL),
+        ("mlperf_kws_dscnn", "kws01_mfcc.npz", 3, 200, None, None),
+        pytest.param("mlperf_kws_dscnn", "kws01_mfcc.npz", 4, None, 901, 0.902, marks=ALL),
+        pytest.param("mlperf_resnet8", "cifar10_200.npz", 4, None, 142, 0.715, marks=ALL),
     ],
 )
 def test_public_sets(
     shared_models: Path, tmp_path: Path, name: str, data: str, world_size: int,
-    limit: int | None, right: int | None,
+    limit: int | None, right: int | None, desktop: float | None,
 ):  # fmt: skip
     bundle = split_public(shared_models, tmp_path, name, world_size)
     samples = open_dataset(str(shared_models / "data" / data), None, bundle.model).first(limit)
-    found = evaluate(bundle, samples, "tflm")
+    found = evaluate(bundle, samples, "tflm", desktop=True)
     assert found.passed
     assert found.split == found.unsplit
+    assert found.desktop is not None
     if right is not None:
         assert found.split.top1 == right / found.samples
+        assert found.desktop.top1 == desktop
     else:
         assert found.split.top1 is not None
         assert found.split.top1 > 0.85
@@ -151,31 +153,3 @@ def test_public_masks(shared_models: Path, tmp_path: Path):
     found = evaluate(bundle, data, "tflm")
     assert found.passed
     assert found.split.iou == pytest.approx(0.971, abs=5e-4)  # INDEX.md gives three digits
-
-
-@needs_litert
-@ALL
-@pytest.mark.parametrize(
-    ("name", "data", "listed"),
-    [("mlperf_kws_dscnn", "kws01_mfcc.npz", 0.902), ("mlperf_resnet8", "cifar10_200.npz", 0.715)],
-)
-def test_where_the_listed_figures_come_from(
-    shared_models: Path, name: str, data: str, listed: float
-):
-    from ai_edge_litert import interpreter as litert
-
-    path = shared_models / f"{name}.tflite"
-    samples = open_dataset(str(shared_models / "data" / data), None, load(path))
-    interpreter = litert.Interpreter(str(path), num_threads=1)
-    interpreter.allocate_tensors()
-    value, labels = load(path).inputs[0], samples.labels
-    assert labels is not None
-    right = 0
-    for index, label in enumerate(labels):
-        interpreter.set_tensor(
-            interpreter.get_input_details()[0]["index"], samples.sample(value, index)
-        )
-        interpreter.invoke()
-        scores = interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
-        right += place(scores, label) == 0
-    assert right / len(labels) == listed

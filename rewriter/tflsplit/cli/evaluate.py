@@ -46,6 +46,11 @@ def add_parser(commands: Commands) -> argparse.ArgumentParser:
     )
     command.add_argument("--limit", type=int, metavar="K", help="only the first K samples")
     command.add_argument("--jobs", type=int, metavar="J", help="processes (one per core)")
+    command.add_argument(
+        "--desktop",
+        action="store_true",
+        help="also the unsplit model on LiteRT's default kernels, as most figures are measured",
+    )
     command.add_argument("--engine", choices=["tflm", "litert"], help="kernels to run on (tflm)")
     return command
 
@@ -73,7 +78,12 @@ def main(arguments: argparse.Namespace) -> int:
         task = bar.add_task("", total=len(dataset))
         jobs = arguments.jobs or _cores()
         found = evaluate(
-            bundle, dataset, engine_name, jobs, lambda done: bar.update(task, completed=done)
+            bundle,
+            dataset,
+            engine_name,
+            jobs,
+            arguments.desktop,
+            lambda done: bar.update(task, completed=done),
         )
     if arguments.json:
         print_json(_document(found, bundle.document["fingerprint"]))
@@ -100,6 +110,8 @@ def _print(found: Evaluation, world_size: int) -> None:
             ["unsplit", *_figures(found.unsplit, names)],
             [f"split over {world_size}", *_figures(found.split, names)],
         ]
+        if found.desktop is not None:
+            rows.append(["unsplit, LiteRT's default", *_figures(found.desktop, names)])
         title = f"{found.samples} samples on {found.engine}"
         table(title, ["<", *(heads[name] for name in names)], rows)
     else:

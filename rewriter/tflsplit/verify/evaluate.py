@@ -14,7 +14,7 @@ from tflsplit.bundle import Bundle, read_bundle
 from tflsplit.errors import EngineError
 from tflsplit.runtime.engines import engine
 from tflsplit.verify.dataset import Dataset
-from tflsplit.verify.judge import Difference, Judge, Judged
+from tflsplit.verify.judge import Answer, Difference, Judge, Judged
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,7 @@ class Evaluation:
 
     equal: samples of which every output was equal in every bit.
     difference: of the first sample of which it was not.
+    desktop: of LiteRT's default kernels, if they were asked for.
     """
 
     engine: str
@@ -43,6 +44,7 @@ class Evaluation:
     unsplit: Accuracy
     split: Accuracy
     difference: Difference | None
+    desktop: Accuracy | None = None
 
     @property
     def passed(self) -> bool:
@@ -55,32 +57,35 @@ def evaluate(
     dataset: Dataset,
     engine_name: str,
     jobs: int = 1,
+    desktop: bool = False,
     progress: Callable[[int], None] = lambda done: None,
 ) -> Evaluation:
     """Run every sample through both models.
 
     jobs: processes that share the samples.
+    desktop: also run the unsplit model on LiteRT's default kernels.
     progress: is called with the number of samples done.
     Raises UserError if a sample cannot be read, EngineError if the engine refuses a graph or a
     process dies.
     """
     judged = []
-    for one in _all(bundle, dataset, engine_name, min(jobs, len(dataset))):
+    for one in _all(bundle, dataset, engine_name, min(jobs, len(dataset)), desktop):
         judged.append(one)
         progress(len(judged))
     return Evaluation(
         engine=engine_name,
         samples=len(judged),
         equal=sum(one.difference is None for one in judged),
-        unsplit=_accuracy([one.unsplit_place for one in judged], [j.unsplit_mask for j in judged]),
-        split=_accuracy([one.split_place for one in judged], [j.split_mask for j in judged]),
+        unsplit=_accuracy([one.unsplit for one in judged]),
+        split=_accuracy([one.split for one in judged]),
         difference=next((one.difference for one in judged if one.difference), None),
+        desktop=_accuracy([one.desktop for one in judged if one.desktop]) if desktop else None,
     )
 
 
-def _accuracy(places: list[int | None], masks: list[tuple[int, int] | None]) -> Accuracy:
-    known = [place for place in places if place is not None]
-    counts = [mask for mask in masks if mask is not None]
+def _accuracy(answers: list[Answer]) -> Accuracy:
+    known = [answer.place for answer in answers if answer.place is not None]
+    counts = [answer.mask for answer in answers if answer.mask is not None]
     union = sum(mask[1] for mask in counts)
     return Accuracy(
         top1=sum(place < 1 for place in known) / len(known) if known else None,
@@ -89,17 +94,19 @@ def _accuracy(places: list[int | None], masks: list[tuple[int, int] | None]) -> 
     )
 
 
-def _all(bundle: Bundle, dataset: Dataset, engine_name: str, jobs: int) -> Iterator[Judged]:
+def _all(
+    bundle: Bundle, dataset: Dataset, engine_name: str, jobs: int, desktop: bool
+) -> Iterator[Judged]:
     """Every sample's judgement, in order."""
     if jobs <= 1:
-        yield from map(Judge(bundle, dataset, engine(engine_name)[1]), range(len(dataset)))
+        yield from map(Judge(bundle, dataset, engine(engine_name)[1], desktop), range(len(dataset)))
         return
     # Not forked: TFLM and LiteRT are C++ with state that a fork would share half of.
     pool = ProcessPoolExecutor(
         jobs,
         multiprocessing.get_context("spawn"),
         _prepare,
-        (bundle.folder, dataset, engine_name),
+        (bundle.folder, dataset, engine_name, desktop),
     )
     try:
         yield from pool.map(_judge, range(len(dataset)))
@@ -115,8 +122,8 @@ _judges: list[Judge] = []
 """The judge of a worker process."""
 
 
-def _prepare(folder: Path, dataset: Dataset, engine_name: str) -> None:
-    _judges.append(Judge(read_bundle(folder), dataset, engine(engine_name)[1]))
+def _prepare(folder: Path, dataset: Dataset, engine_name: str, desktop: bool) -> None:
+    _judges.append(Judge(read_bundle(folder), dataset, engine(engine_name)[1], desktop))
 
 
 def _judge(index: int) -> Judged:

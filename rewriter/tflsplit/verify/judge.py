@@ -14,6 +14,7 @@ from tflsplit.passes.fold_constants import fold_constants
 from tflsplit.runtime.engines import Array, Engine
 from tflsplit.runtime.local import LocalCluster, assemble
 from tflsplit.verify.dataset import Dataset
+from tflsplit.verify.desktop import DesktopProgram
 
 Counts = tuple[int, int]
 """Elements in the intersection and in the union of two masks."""
@@ -37,25 +38,41 @@ class Difference:
 
 
 @dataclass(frozen=True)
+class Answer:
+    """One model's answer to one sample.
+
+    place: the label's among the classes, 0 the best; None without label.
+    mask: against the sample's mask; None without one.
+    """
+
+    place: int | None = None
+    mask: Counts | None = None
+
+
+@dataclass(frozen=True)
 class Judged:
     """What came of one sample.
 
-    unsplit_place, split_place: the label's place among the classes, 0 the best; None without label.
-    unsplit_mask, split_mask: against the sample's mask; None without one.
+    unsplit, split: how good the answers were.
+    desktop: the same of LiteRT's default kernels, if they were asked for.
     """
 
     difference: Difference | None
-    unsplit_place: int | None = None
-    split_place: int | None = None
-    unsplit_mask: Counts | None = None
-    split_mask: Counts | None = None
+    unsplit: Answer
+    split: Answer
+    desktop: Answer | None = None
 
 
 class Judge:
     """The split and the unsplit model, ready to run, and a data set."""
 
-    def __init__(self, bundle: Bundle, dataset: Dataset, engine: Engine) -> None:
-        """Compile both; EngineError if the engine refuses a part of one."""
+    def __init__(
+        self, bundle: Bundle, dataset: Dataset, engine: Engine, desktop: bool = False
+    ) -> None:
+        """Compile both; EngineError if the engine refuses a part of one.
+
+        desktop: also run the unsplit model on LiteRT's default kernels.
+        """
         self._dataset = dataset
         self._devices = bundle.devices
         self._model = bundle.model
@@ -63,6 +80,7 @@ class Judge:
         self._whole = fold_constants(bundle.model)
         self._labels = tensor_labels(self._whole)
         self._unsplit = engine(bundle.model)
+        self._desktop = DesktopProgram(bundle.model) if desktop else None
         self._cluster = LocalCluster(bundle.devices, engine)
 
     def __call__(self, index: int) -> Judged:
@@ -72,16 +90,20 @@ class Judge:
         self._cluster.infer({self._labels[self._whole.inputs[0]]: array})
         results = [device.outputs for device in self._cluster.devices]
         split = assemble(self._whole, self._labels, self._devices, results)
-        difference = self._difference(self._dataset.names[index], unsplit, split)
+        return Judged(
+            self._difference(self._dataset.names[index], unsplit, split),
+            self._answer(index, unsplit[0]),
+            self._answer(index, split[0]),
+            self._answer(index, self._desktop.run([array])[0]) if self._desktop else None,
+        )
+
+    def _answer(self, index: int, scores: Array) -> Answer:
         dataset = self._dataset
         if dataset.labels is not None:
-            label = dataset.labels[index]
-            return Judged(difference, place(unsplit[0], label), place(split[0], label))
+            return Answer(place=place(scores, dataset.labels[index]))
         if dataset.masks is not None:
-            mask, value = dataset.masks[index], self._model.outputs[0]
-            counts = (overlap(value, array, mask) for array in (unsplit[0], split[0]))
-            return Judged(difference, None, None, *counts)
-        return Judged(difference)
+            return Answer(mask=overlap(self._model.outputs[0], scores, dataset.masks[index]))
+        return Answer()
 
     def _difference(
         self, sample: str, unsplit: list[Array], split: list[Array]

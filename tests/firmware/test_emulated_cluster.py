@@ -162,7 +162,5 @@ def test_firmware_of_another_plan_is_refused(tmp_path: Path):
 def test_without_tflm_the_way_out_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.delenv("TFLSPLIT_TFLM_DIR", raising=False)
     bundle = read_bundle(bundle_of(tmp_path / "plan", "autoencoder", 2))
-    with pytest.raises(
-        ClusterError, match=r"TFLSPLIT_TFLM_DIR .* --core-only runs the links"
-    ):
+    with pytest.raises(ClusterError, match=r"TFLSPLIT_TFLM_DIR .* --core-only runs the links"):
         build_firmware(bundle, FirmwareOptions(boards=(BOARD,)))

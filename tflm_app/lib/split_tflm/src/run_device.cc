@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+// Composition: the board's streams become links, links a node, node and interpreter a device.
+#include "split_tflm/run_device.h"
+
+#include <new>
+
+#include "split_port/port.h"
+#include "tflm_graph.h"
+
+namespace split_tflm {
+namespace {
+
+using split_core::ByteStream;
+using split_core::Node;
+using split_core::NodeConfig;
+using split_device::Board;
+using split_device::Control;
+using split_device::DeviceRunner;
+using split_device::Exchange;
+using split_device::TextLine;
+
+constexpr int kConfigStatus = 3;
+
+const DeviceDescription* g_device = nullptr;
+
+size_t port_of(uint8_t link) {
+  const uint8_t port = g_device->ports[link];
+  return port == kHostPort ? split_port::host_link() : port;
+}
+
+uint32_t lost_bytes(uint8_t link) { return split_port::link_counters(port_of(link)).lost_bytes; }
+void print(const char* text) { split_port::console_write(text); }
+
+Board board() {
+  return {&split_port::clock(), split_port::ticks, split_port::ticks_per_second(), print,
+          lost_bytes};
+}
+
+// Start-up arguments, where the board has any, may lengthen what an emulator or a debugger slows
+// down.
+NodeConfig node_config(const DeviceDescription& device) {
+  NodeConfig config = device.node;
+  config.boot_nonce = split_port::boot_nonce();
+  const int32_t silence_ms = split_port::argument_or("peer_timeout_ms", 0);
+  if (silence_ms > 0) config.timing.peer_timeout_us = static_cast<uint32_t>(silence_ms) * 1000;
+  return config;
+}
+
+Node* make_node(const DeviceDescription& device, Control* control) {
+  static ByteStream* streams[split_core::kMaxLinks];
+  for (uint8_t i = 0; i < device.node.link_count; ++i) {
+    if (port_of(i) >= split_port::link_count()) return nullptr;
+    streams[i] = &split_port::link(port_of(i));
+  }
+  return Node::create(device.link_memory, device.link_memory_bytes, node_config(device), streams,
+                      split_port::clock(), control);
+}
+
+void describe(const DeviceDescription& device, const Node& node, Control* control) {
+  control->info.boot = node.config().boot_nonce;
+  control->info.arena_bytes = static_cast<uint32_t>(device.arena_bytes);
+  control->info.model_bytes = static_cast<uint32_t>(device.model_bytes);
+  control->info.link_bytes = static_cast<uint32_t>(device.link_memory_bytes);
+  control->info.ticks_per_second = split_port::ticks_per_second();
+  control->info.board = device.board;
+}
+
+void print_boot(const DeviceDescription& device, const Control& control) {
+  TextLine line;
+  line.add("READY rank ").add(device.node.rank).add(" of ").add(device.node.world_size);
+  line.add(" on ").add(device.board).add(": arena ").add(control.info.arena_used_bytes);
+  line.add(" of ").add(control.info.arena_bytes).add(" bytes, model ");
+  print(line.add(control.info.model_bytes).add(" bytes\n").text());
+}
+
+// Keeps the links of a device that cannot run its graph: others need them, and the host asks.
+[[noreturn]] void stay_broken(DeviceRunner& runner, const TextLine& why) {
+  runner.set_broken(why);
+  while (true) runner.turn();
+}
+
+}  // namespace
+
+int run_device(const DeviceDescription& device) {
+  g_device = &device;
+  static Control control;
+  Node* const node = make_node(device, &control);
+  if (node == nullptr) {
+    print("BROKEN: this board has not the links that the plan wants\n");
+    return kConfigStatus;
+  }
+  describe(device, *node, &control);
+  static Exchange exchange(*node, split_port::clock(), split_port::ticks, device.posted,
+                           device.node.send_slots);
+  static DeviceRunner runner(board(), *node, exchange, control, device.timeout_us);
+
+  TextLine why;
+  const api::MicroOpResolver* resolver = nullptr;
+  if (!check_model(device, &why)) stay_broken(runner, why);
+  if (device.resolve(&resolver) != kTfLiteOk) {
+    stay_broken(runner, why.add("the operators cannot be registered"));
+  }
+  // In place, because it must not be constructed before the model has been checked.
+  alignas(api::MicroInterpreter) static uint8_t memory[sizeof(api::MicroInterpreter)];
+  auto* const interpreter = new (memory) api::MicroInterpreter(
+      api::GetModel(device.model), *resolver, device.arena, device.arena_bytes);
+  interpreter->SetMicroExternalContext(&exchange);
+  if (!allocate(device, *interpreter, exchange, &why)) stay_broken(runner, why);
+  control.info.arena_used_bytes = static_cast<uint32_t>(interpreter->arena_used_bytes());
+  print_boot(device, control);
+
+  TflmGraph graph(*interpreter);
+  runner.serve(graph, static_cast<uint32_t>(split_port::argument_or("inferences", 0)));
+  return 0;
+}
+
+}  // namespace split_tflm

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable
 
 from tflsplit.host.firmware_json import FirmwareSetup
@@ -11,7 +12,8 @@ from tflsplit.host.ports import Stream
 from tflsplit.wire.control import Ask, Info, LinkReport, Message, Query, Report, TextReport
 
 QUERY_SECONDS = 0.3
-"""A question that some have not answered is asked again after this."""
+"""A question that some have not answered is asked again after this, and then ever more rarely."""
+_QUERY_SECONDS_MAX = 5.0
 
 
 class Inbox:
@@ -39,11 +41,11 @@ class Inbox:
         whom = list(ranks) or list(self.ranks)
         self._forget(what)
         self._token = self._token % 0xFFFF_FFFF + 1
-        turns = max(1, round(timeout_seconds / QUERY_SECONDS))
-        for _ in range(turns):
+        deadline, interval = time.monotonic() + timeout_seconds, QUERY_SECONDS
+        while not done() and time.monotonic() < deadline:
             self.gateway.send(whom, Query(what, self._token))
-            if self.gateway.wait_until(done, QUERY_SECONDS):
-                return True
+            self.gateway.wait_until(done, min(interval, timeout_seconds))
+            interval = min(2 * interval, _QUERY_SECONDS_MAX)
         return done()
 
     def links_of(self, rank: int) -> tuple[LinkReport, ...]:

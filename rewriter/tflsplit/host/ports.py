@@ -98,7 +98,8 @@ class SerialStream:
         import serial
 
         try:
-            self._port.timeout = timeout_seconds
+            if self._port.timeout != timeout_seconds:  # setting it asks the driver
+                self._port.timeout = timeout_seconds
             first: bytes = self._port.read(1)
             return first + self._port.read(self._port.in_waiting) if first else b""
         except (serial.SerialException, OSError) as error:

@@ -12,6 +12,8 @@ from tflsplit.wire.control import Ask, DeviceState, Info, LinkReport
 from tflsplit.wire.handshake import ErrorCode, describe
 
 _ANSWER_SECONDS = 1.5
+_LEAST_SECONDS = 0.5
+_PAUSE_SECONDS = 0.05
 _LINK_UP = 1
 _REFUSALS = range(ErrorCode.VERSION_MISMATCH, ErrorCode.MTU_MISMATCH + 1)
 
@@ -23,17 +25,24 @@ def call_roll(inbox: Inbox, setup: FirmwareSetup, timeout_seconds: float) -> tup
     """
     deadline = time.monotonic() + timeout_seconds
     inbox.gateway.open(timeout_seconds)
-    left = max(0.5, deadline - time.monotonic())
+    patience = _ANSWER_SECONDS
 
     def all_there() -> bool:
         return len(inbox.infos) == setup.world_size
 
-    # A device that has answered is asked again: its links may have come up since.
-    while not (inbox.ask(Ask.INFO, all_there, min(left, _ANSWER_SECONDS)) and _ready(inbox)):
-        left = deadline - time.monotonic()
-        if left <= 0 or _broken(inbox):
+    # Devices that have answered are asked again: their links may have come up since.  Slow ones
+    # get ever more time, because only answers to the newest question count.
+    while True:
+        left = max(_LEAST_SECONDS, deadline - time.monotonic())
+        answered = inbox.ask(Ask.INFO, all_there, min(left, patience))
+        if answered and _ready(inbox):
+            break
+        if time.monotonic() >= deadline or _broken(inbox):
             raise LinkError(_diagnosis(inbox, setup))
-        inbox.gateway.turn()
+        if answered:
+            inbox.gateway.wait_until(lambda: False, _PAUSE_SECONDS)
+        else:
+            patience *= 2
     return tuple(inbox.infos[rank] for rank in inbox.ranks)
 
 

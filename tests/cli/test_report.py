@@ -67,3 +67,12 @@ def test_without_jinja(
     monkeypatch.setitem(sys.modules, "jinja2", None)
     assert main(["report", str(folder)]) == 2
     assert "pip install 'tflsplit[report]'" in capsys.readouterr().err
+
+
+def test_of_a_mixed_cluster_there_is_no_other_number(folder: Path, tmp_path: Path):
+    cluster = tmp_path / "cluster.toml"
+    cluster.write_text('[[device]]\nboard = "pico"\n[[device]]\nboard = "teensy41"\n')
+    page = tmp_path / "r.html"
+    arguments = ["--cluster", str(cluster), "-o", str(page), "--beside", "1"]
+    assert main(["report", str(folder), *arguments]) == 0
+    assert "no other number of the same" in page.read_text(encoding="utf-8")

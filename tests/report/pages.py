@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from html.parser import HTMLParser
@@ -12,6 +12,8 @@ from pathlib import Path
 from tests.bundles import bundle_of
 from tflsplit.bundle import Bundle, read_bundle
 from tflsplit.cluster import Cluster, default_cluster
+from tflsplit.devices import DeviceGraph
+from tflsplit.ir import Graph
 from tflsplit.plan.wishes import Wishes
 from tflsplit.report.content import Content, gather
 from tflsplit.rewrite import split_model
@@ -26,9 +28,11 @@ def content_of(
     bundle: Bundle, sizes: tuple[int, ...] = (), cluster: Cluster | None = None
 ) -> Content:
     cluster = cluster or default_cluster(bundle.document["world_size"])
-    return gather(
-        bundle, cluster, sizes, lambda model, size: split_model(model, Wishes(size)).devices
-    )
+    return gather(bundle, cluster, sizes, divide)
+
+
+def divide(model: Graph, world_size: int) -> tuple[Sequence[DeviceGraph], Cluster]:
+    return split_model(model, Wishes(world_size)).devices, default_cluster(world_size)
 
 
 @dataclass

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.report.pages import bundle_in, content_of
+from tests.report.pages import bundle_in, content_of, divide
 from tests.splits import tiny
 from tflsplit.baseline import seed_scheme
 from tflsplit.bundle.runs import write_run
@@ -17,6 +17,7 @@ from tflsplit.ops import Box
 from tflsplit.report.beside import beside
 from tflsplit.report.content import Content
 from tflsplit.report.layers import slices
+from tflsplit.sim import simulate
 
 
 @pytest.fixture
@@ -53,6 +54,9 @@ def test_beside(content: Content):
     devices = content.document["devices"]
     assert four.arena_bytes == max(device["arena_bytes"] for device in devices)
     assert four.traffic_bytes == sum(device["sent_bytes"] for device in devices)
+    assert four.latency_us == content.simulation.latency_us
+    graphs, cluster = divide(tiny("mobilenet"), 2)
+    assert two.latency_us == simulate(graphs, cluster).latency_us
     assert two.macs is not None
     assert four.macs is not None
     assert two.macs > four.macs == max(device["macs"] for device in devices)
@@ -65,9 +69,10 @@ def test_what_does_not_fit_on_so_few_is_said(content: Content):
         raise ClusterError("too large for 1")
 
     model = tiny("mobilenet")
-    one, _ = beside(model, model, content.document, (1,), refuse)  # type: ignore[arg-type]
+    one, four = beside(model, model, content.document, 5.0, (1,), refuse)  # type: ignore[arg-type]
     assert one.arena_bytes is None
     assert one.why_not == "too large for 1"
+    assert four.latency_us == 5.0
 
 
 def test_another_cluster_is_refused(tmp_path: Path):

@@ -5,14 +5,16 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from tflsplit.bundle import read_bundle
 from tflsplit.cli.console import STDOUT, Commands, kib, print_json, progress
 from tflsplit.cli.planning import planner_of
-from tflsplit.cluster import default_cluster, read_cluster
+from tflsplit.cluster import Cluster, default_cluster, read_cluster
 from tflsplit.devices import DeviceGraph
-from tflsplit.errors import PlanError
+from tflsplit.errors import ClusterError, PlanError
 from tflsplit.ir import Graph
 from tflsplit.report.page import render, require_jinja, write_page
 from tflsplit.rewrite import MAX_WORLD_SIZE, split_model
@@ -61,7 +63,7 @@ def main(arguments: argparse.Namespace) -> int:
             cluster = default_cluster(bundle.document["world_size"])
         else:
             cluster = read_cluster(arguments.cluster)
-        content = gather(bundle, cluster, sizes, _divide, stage)
+        content = gather(bundle, cluster, sizes, partial(_divide, cluster), stage)
         stage("writing")
         page = render(content)
         write_page(path, page)
@@ -95,7 +97,13 @@ def _sizes(text: str) -> list[int]:
     return sizes
 
 
-def _divide(model: Graph, world_size: int) -> Sequence[DeviceGraph]:
-    """As ``tflsplit rewrite -n N`` without further options."""
+def _divide(
+    cluster: Cluster, model: Graph, world_size: int
+) -> tuple[Sequence[DeviceGraph], Cluster]:
+    """As ``tflsplit rewrite`` without further options, on another number of the same devices."""
+    kinds = {replace(device, name="") for device in cluster.devices}
+    if len(kinds) > 1 or cluster.wires:
+        raise ClusterError("devices or wires differ, so there is no other number of the same")
+    other = replace(cluster, devices=tuple(kinds) * world_size, input_rank=0, output_rank=0)
     wishes = argparse.Namespace(plan=None, objective=None, cluster=None, max_weights=None)
-    return split_model(model, planner_of(wishes, default_cluster(world_size))).devices
+    return split_model(model, planner_of(wishes, other)).devices, other

@@ -8,14 +8,16 @@ from dataclasses import dataclass
 
 from tflsplit.baseline import SeedCost, seed_scheme
 from tflsplit.bundle.plan_json import Json, traffic_bytes
+from tflsplit.cluster import Cluster
 from tflsplit.devices import DeviceGraph
 from tflsplit.errors import UserError
 from tflsplit.ir import Graph
 from tflsplit.memory.arena import predict_arena
 from tflsplit.memory.lifetimes import peak_live_bytes
+from tflsplit.sim import simulate
 
-Divide = Callable[[Graph, int], Sequence[DeviceGraph]]
-"""Splits a model over so many devices."""
+Divide = Callable[[Graph, int], tuple[Sequence[DeviceGraph], Cluster]]
+"""Splits a model over so many devices; UserError if that cannot be."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,7 @@ class Beside:
 
     arena_bytes: head and tail on the 32-bit target with reference kernels, as in plan.json.
     live_bytes: activations alone, which is what the seed's figures count.
+    latency_us: of one inference, simulated.
     seed: None where the scheme does not know an operator or type of the model.
     why_not: why tflsplit's figures are missing; "" if they are not.
     """
@@ -33,29 +36,36 @@ class Beside:
     live_bytes: int | None
     traffic_bytes: int | None
     macs: int | None
+    latency_us: float | None
     seed: SeedCost | None
     why_not: str = ""
 
 
 def beside(
-    model: Graph, whole: Graph, document: Json, sizes: Sequence[int], divide: Divide
+    model: Graph,
+    whole: Graph,
+    document: Json,
+    latency_us: float,
+    sizes: Sequence[int],
+    divide: Divide,
 ) -> Iterator[Beside]:
-    """The plan at hand (``document``, its plan.json) and ``divide``'s for other numbers, in order.
+    """The plan at hand and ``divide``'s for other numbers of devices, in order.
 
     model: what is divided; whole: the same after its passes, for the seed's scheme.
+    document, latency_us: of the plan at hand.
     """
     for world_size in sorted({*sizes, document["world_size"]}):
         seed = _seed(whole, world_size)
         if world_size == document["world_size"]:
-            yield _planned(document, seed)
+            yield _planned(document, latency_us, seed)
             continue
         try:
-            yield _divided(divide(model, world_size), seed)
+            yield _divided(*divide(model, world_size), seed)
         except UserError as error:  # it does not fit on so few
-            yield Beside(world_size, None, None, None, None, seed, str(error))
+            yield Beside(world_size, None, None, None, None, None, seed, str(error))
 
 
-def _planned(document: Json, seed: SeedCost | None) -> Beside:
+def _planned(document: Json, latency_us: float, seed: SeedCost | None) -> Beside:
     devices = document["devices"]
     return Beside(
         document["world_size"],
@@ -63,17 +73,19 @@ def _planned(document: Json, seed: SeedCost | None) -> Beside:
         max(entry["peak_live_bytes"] for entry in devices),
         sum(entry["sent_bytes"] for entry in devices),
         max(entry["macs"] for entry in devices),
+        latency_us,
         seed,
     )
 
 
-def _divided(devices: Sequence[DeviceGraph], seed: SeedCost | None) -> Beside:
+def _divided(devices: Sequence[DeviceGraph], cluster: Cluster, seed: SeedCost | None) -> Beside:
     return Beside(
         len(devices),
         max(predict_arena(device.graph).total_bytes for device in devices),
         max(peak_live_bytes(device.graph) for device in devices),
         sum(traffic_bytes(device.graph)[0] for device in devices),
         max(device.macs for device in devices),
+        simulate(devices, cluster).latency_us,
         seed,
     )
 

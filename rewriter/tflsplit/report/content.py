@@ -98,7 +98,7 @@ def gather(
     progress("predicting RAM")
     devices = _device_views(bundle, cluster, simulation)
     others: list[Beside] = []
-    for one in beside(bundle.model, whole, document, sizes, divide):
+    for one in beside(bundle.model, whole, document, simulation.latency_us, sizes, divide):
         others.append(one)
         progress(f"splitting for other numbers of devices, {one.world_size} done")
     runs, left_out = read_runs(bundle.folder, document["fingerprint"])

@@ -23,14 +23,14 @@ from models.mobilenet_v2 import mobilenet_v2  # noqa: E402
 from tflsplit.cli import main as tflsplit  # noqa: E402
 from tflsplit.tflite import write_model  # noqa: E402
 
-WIDTH = 1180
+WIDTH = 1240
 LIMIT_BYTES = 300_000
 
 
 def make_report(folder: Path, alpha: float, size: int, world_size: int) -> Path:
     """The page for the network on ``world_size`` devices, as the command line makes it."""
     model = folder / f"mobilenet_v2_{alpha}_{size}.tflite"
-    model.write_bytes(write_model(mobilenet_v2(alpha, size, images=1)))
+    model.write_bytes(write_model(mobilenet_v2(alpha, size)))
     out, page = str(folder / "out"), folder / "report.html"
     for arguments in (
         ["rewrite", str(model), "-n", str(world_size), "-o", out],
@@ -69,7 +69,9 @@ def shrunk(png: bytes) -> bytes:
 
     buffer = io.BytesIO()
     with Image.open(io.BytesIO(png)) as image:
-        image.convert("RGB").quantize(128).save(buffer, "PNG", optimize=True)
+        image.convert("RGB").quantize(256, dither=Image.Dither.NONE).save(
+            buffer, "PNG", optimize=True
+        )
     return buffer.getvalue()
 
 

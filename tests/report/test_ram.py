@@ -34,11 +34,12 @@ def test_chart():
     assert 0 < top < HEIGHT
 
 
-def test_a_limit_far_above_is_said_and_not_drawn():
+def test_a_limit_far_above_is_drawn_at_the_top_and_said():
     series = replace(SERIES, room_bytes=9000)
     chart = ram_chart(series, NAMES, scale_bytes(series))
     assert 'class="limit"' not in chart
-    assert "limit 8.8 KiB, above this chart" in chart
+    assert 'class="limit far"' in chart
+    assert "limit 8.8 KiB, not to scale" in chart
 
 
 def test_an_arena_above_its_limit_shows_both():

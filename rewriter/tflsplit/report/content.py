@@ -73,6 +73,11 @@ class Content:
         """Whether every device has room."""
         return all(device.fit.fits for device in self.devices)
 
+    @property
+    def fullest(self) -> DeviceView:
+        """The device whose arena takes most of its room."""
+        return max(self.devices, key=lambda d: d.fit.arena_bytes / max(1, d.fit.arena_room_bytes))
+
 
 def gather(
     bundle: Bundle,

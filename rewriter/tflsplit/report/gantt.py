@@ -86,12 +86,11 @@ def gantt_chart(bars: Sequence[Sequence[Bar]], latency_us: float) -> Markup:
         return LEFT + us * scale
 
     parts = []
-    for us in ticks(latency_us / 1000, 8):
-        at = x(us * 1000)
-        parts += [
-            line(at, TOP - 4, at, height - 4, "grid"),
-            text(at, 12, f"{us:g} ms", "label", "middle"),
-        ]
+    for ms in ticks(latency_us / 1000, 8):
+        at = x(ms * 1000)
+        parts.append(line(at, TOP - 4, at, height - 4, "grid"))
+        if at < WIDTH - 30:
+            parts.append(text(at, 12, f"{ms:g} ms", "label", "middle"))
     for rank, row in enumerate(bars):
         top = TOP + ROW * rank
         parts.append(text(LEFT - 6, top + 16, f"rank {rank}", anchor="end"))

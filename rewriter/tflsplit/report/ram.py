@@ -16,7 +16,7 @@ from tflsplit.report.figures import kib, short_name
 from tflsplit.report.svg import line, path, picture, steps_path, text
 
 WIDTH, HEIGHT = 640.0, 200.0
-LEFT, RIGHT, TOP, BOTTOM = 60.0, 8.0, 14.0, 24.0
+LEFT, RIGHT, TOP, BOTTOM = 60.0, 8.0, 18.0, 24.0
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def ram_series(device: DeviceGraph, arena: ArenaEstimate, fit: Fit, layers: list
 def scale_bytes(series: RamSeries) -> float:
     """The top of a chart: the limit, unless the arena would be a thin line below it."""
     used = max([series.required_bytes, *series.totals])
-    return 1.06 * (series.room_bytes if used <= series.room_bytes <= 4 * used else used)
+    return 1.1 * (series.room_bytes if used <= series.room_bytes <= 4 * used else used)
 
 
 def ram_chart(series: RamSeries, names: list[str], top_bytes: float) -> Markup:
@@ -135,6 +135,7 @@ def _limits(series: RamSeries, y: Callable[[float], float], top_bytes: float) ->
         if abs(limit - at) > 12:
             parts.append(text(LEFT - 4, limit + 4, kib(series.room_bytes), anchor="end"))
     else:
-        note = f"limit {kib(series.room_bytes)}, above this chart ↑"
-        parts.append(text(WIDTH - RIGHT, 10, note, "label limit-label", "end"))
+        note = f"limit {kib(series.room_bytes)}, not to scale"
+        parts.append(line(LEFT, TOP, WIDTH - RIGHT, TOP, "limit far"))
+        parts.append(text(WIDTH - RIGHT, TOP - 4, note, "label limit-label", "end"))
     return parts

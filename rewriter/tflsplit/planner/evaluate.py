@@ -46,18 +46,27 @@ class Cost:
 
 @dataclass(frozen=True)
 class Step:
-    """A unit under an option, from given layouts of its inputs to those of its outputs."""
+    """A unit under an option, from given layouts of its inputs to those of its outputs.
+
+    pooled: whether its weights may still go to any device (``placement.py``).
+    """
 
     unit: Unit
     option: Option
     plan: Plan
     layouts: tuple[Layout, ...]
     cost: Cost
+    pooled: bool = False
 
     @property
-    def chunk_bytes(self) -> int:
-        """Weights of all devices together."""
-        return sum(self.cost.weights_bytes)
+    def pool_bytes(self) -> int:
+        """Weights that wait for a place."""
+        return sum(self.cost.weights_bytes) if self.pooled else 0
+
+    @property
+    def fixed_bytes(self) -> tuple[int, ...]:
+        """By rank: weights that have their place."""
+        return (0,) * len(self.cost.weights_bytes) if self.pooled else self.cost.weights_bytes
 
     def of_unit(self, unit: Unit) -> Step:
         """The same step of a unit with the same signature."""

@@ -3,7 +3,7 @@
 
 A label has a row of numbers, all of which are better small::
 
-    value | fullest tail | weights of rank 0 ... n-1
+    value | fullest tail | weights of rank 0 ... n-1 | weights that may go to any rank
 
 and loses against a row that is nowhere larger.
 """
@@ -20,10 +20,10 @@ from tflsplit.planner.evaluate import Step
 
 Array = NDArray[np.float64]
 
-MOST_LABELS = 256
+MOST_LABELS = 128
 """A front that grows longer is thinned; only this makes the search inexact."""
 
-FLASH_BUCKETS = 96
+FLASH_BUCKETS = 48
 """A thinned front has labels for so many fillings of the fullest flash."""
 
 
@@ -31,7 +31,8 @@ FLASH_BUCKETS = 96
 class Front:
     """Labels, one per row.
 
-    values: [labels], of the objective so far; tails, weights: [labels, ranks], so far.
+    values: [labels], of the objective so far; tails: [labels, ranks], so far.
+    weights: [labels, ranks + 1], so far; the last column is the pool.
     steps, parents: [labels], the last step of each (an index into ``choices``), and the row in the
         front ``befores[step]`` that it came from.
     """
@@ -47,9 +48,9 @@ class Front:
     @classmethod
     def start(cls, world_size: int) -> Front:
         """The one label of a way that has no step yet."""
-        nothing = np.zeros((1, world_size))
         none = np.full(1, -1)
-        return cls(np.zeros(1), nothing, nothing, none, none)
+        weights = np.zeros((1, world_size + 1))
+        return cls(np.zeros(1), np.zeros((1, world_size)), weights, none, none)
 
     def __len__(self) -> int:
         return len(self.values)
@@ -88,15 +89,26 @@ def arrived(arrivals: Sequence[Arrival], weights_limits: Sequence[float]) -> Fro
     both = Front(
         np.concatenate([front.values + added for front, _, added in arrivals]),
         np.concatenate([f.tails + step.cost.tail_bytes for f, step, _ in arrivals]),
-        np.concatenate([f.weights + step.cost.weights_bytes for f, step, _ in arrivals]),
+        np.concatenate(
+            [f.weights + (*step.fixed_bytes, step.pool_bytes) for f, step, _ in arrivals]
+        ),
         np.repeat(np.arange(len(steps)), [len(front) for front in fronts]),
         np.concatenate([np.arange(len(front)) for front in fronts]),
         tuple(steps),
         tuple(fronts),
     )
     limits = np.array(weights_limits, np.float64)
-    both = both.rows(np.flatnonzero((both.weights <= limits).all(axis=1)))
+    both = both.rows(np.flatnonzero(_filling(both, limits) <= 1))
     return thinned(best_rows(both), limits)
+
+
+def _filling(front: Front, limits: Array) -> Array:
+    """How full the fullest flash is, and that of all together: at most 1 if the weights fit."""
+    fixed = front.weights[:, :-1]
+    used = np.column_stack([fixed, front.weights.sum(axis=1)])
+    rooms = np.append(limits, limits.sum())
+    empty = np.where(used > 0, np.inf, 0.0)
+    return np.divide(used, rooms, out=empty, where=rooms > 0).max(axis=1)
 
 
 def best_rows(front: Front) -> Front:
@@ -116,9 +128,7 @@ def thinned(front: Front, weights_limits: Array) -> Front:
     """The best value and the least tail of each bucket of flash, from empty to full."""
     if len(front) <= MOST_LABELS:
         return front
-    filling = np.divide(
-        front.weights, weights_limits, out=np.zeros_like(front.weights), where=weights_limits > 0
-    ).max(axis=1)
+    filling = _filling(front, weights_limits)
     buckets = (filling * FLASH_BUCKETS).astype(np.int64)
     tails = front.tails.max(axis=1)
     kept: dict[int, None] = {}

@@ -21,6 +21,14 @@ Layout = tuple[Box, ...]
 """The box of a tensor that each rank answers for."""
 
 
+_PARTS = {
+    0: "",
+    1: " on fewer devices",
+    2: " on half of the devices",
+    4: " on a quarter of the devices",
+}
+
+
 @dataclass(frozen=True)
 class Option:
     """One way to run a unit.
@@ -28,7 +36,8 @@ class Option:
     split: how its weighted layers are divided: a key of RUN_WAYS, or "whole".
     small: scratch and partial sums are kept small, at the price of some work done twice.
     by: what the shares of the devices follow, a key of ``share_vectors``.
-    fewest: only as many devices take part as are needed to be as fast.
+    part: 0: all devices take part; 1: only as many as are needed to be as fast; 2, 4: a half or a
+        quarter of those, for the sake of the others' flash.
     placed: only of "whole": on whichever device has flash left for it; which one that is is found
         out when all units are known (``placement.py``).
     """
@@ -36,7 +45,7 @@ class Option:
     split: str
     small: bool = False
     by: str = SPEED
-    fewest: bool = False
+    part: int = 0
     placed: bool = False
 
     @property
@@ -45,7 +54,7 @@ class Option:
         return (
             self.split
             + (f" by {self.by}" if self.by != SPEED else "")
-            + (" on fewer devices" if self.fewest else "")
+            + _PARTS[self.part]
             + (", where flash is left" if self.placed else "")
             + (", in tiles" if self.small else "")
         )
@@ -66,11 +75,17 @@ OPTIONS = (
 )
 
 
-def options_of(names: Collection[str], flash_is_scarce: bool) -> tuple[Option, ...]:
-    """All options where shares may follow what ``names`` says.
+SAVING_FLASH = (
+    Option("rows", small=True, part=2),
+    Option("rows", small=True, part=4),
+    Option("whole", placed=True),
+    Option("whole", small=True, placed=True),
+)
+"""Where flash is scarce: fewer copies of weights, at the price of time."""
 
-    flash_is_scarce: whether some device cannot hold all weights.
-    """
+
+def options_of(names: Collection[str]) -> tuple[Option, ...]:
+    """All options where shares may follow what ``names`` says."""
     unequal = [
         replace(option, by=name)
         for name in names
@@ -78,10 +93,8 @@ def options_of(names: Collection[str], flash_is_scarce: bool) -> tuple[Option, .
         for option in OPTIONS
         if option is not WHOLE
     ]
-    fewer = [replace(option, fewest=True) for option in (OPTIONS[0], OPTIONS[2], OPTIONS[4])]
-    placed = [replace(WHOLE, placed=True)] if flash_is_scarce and len(names) else []
-    placed += [replace(option, small=True) for option in placed]
-    return (*OPTIONS, *unequal, *fewer, *placed)
+    fewer = [replace(option, part=1) for option in (OPTIONS[0], OPTIONS[2], OPTIONS[4])]
+    return (*OPTIONS, *unequal, *fewer)
 
 
 @dataclass(frozen=True)

@@ -13,11 +13,11 @@ from tflsplit.ops.fused import fused_inside
 from tflsplit.plan.halos import recompute_halos
 from tflsplit.plan.spec import Plan
 from tflsplit.planner.evaluate import Step, evaluate
-from tflsplit.planner.options import WHOLE, Chosen, Layout, Option, apply_option, options_of
-from tflsplit.planner.placement import place, pooled
+from tflsplit.planner.options import SAVING_FLASH, WHOLE, Chosen, Layout, Option, apply_option, options_of
+from tflsplit.planner.placement import place
 from tflsplit.planner.planned import Planned, finish
 from tflsplit.planner.search import Label, Limits, search
-from tflsplit.planner.shares import SPEED, Shares, fewest_shares, only, share_vectors
+from tflsplit.planner.shares import SPEED, Shares, fewest_shares, only, part_of, share_vectors
 from tflsplit.planner.shortfall import why_not
 from tflsplit.planner.units import Unit, cut_into_units
 
@@ -36,13 +36,15 @@ class Planner:
     cluster: Cluster
     options: Sequence[Option] = ()
     shares: Shares = ()
-    _cache: dict[tuple[object, ...], list[Step]] = field(default_factory=dict)
-    _alike: dict[tuple[object, ...], list[Step]] = field(default_factory=dict)
+    _known: dict[tuple[object, ...], dict[Option, Step | None]] = field(default_factory=dict)
+    _renamed: dict[tuple[int, int], Step] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.vectors = share_vectors(self.cluster, self.shares)
         self.units = cut_into_units(self.graph)
-        self.options = self.options or options_of(self.vectors, self._flash_is_scarce())
+        self.pooling = self._flash_is_scarce()
+        self.options = self.options or options_of(self.vectors)
+        self.saving = SAVING_FLASH if self.pooling else ()
 
     def _flash_is_scarce(self) -> bool:
         total = sum(value.size_bytes for value in self.graph.constants())
@@ -61,34 +63,54 @@ class Planner:
 
     def all_steps(self) -> list[Step]:
         """Every step that a search has looked at."""
-        return [step for steps in self._cache.values() for step in steps]
+        return [step for known in self._known.values() for step in known.values() if step]
 
-    def expand(self, index: int, given: Mapping[Value, Layout]) -> list[Step]:
-        """Every option of a unit from given layouts, evaluated once."""
+    def expand(
+        self, index: int, given: Mapping[Value, Layout], options: Sequence[Option] = ()
+    ) -> list[Step]:
+        """What options (by default all) make of a unit from given layouts, evaluated once each."""
         unit = self.units[index]
-        key = (index, *given.values())
-        if key not in self._cache:
-            alike = (unit.signature, *given.values())
-            if alike not in self._alike:
-                self._alike[alike] = list(self._steps(unit, given))
-            self._cache[key] = [step.of_unit(unit) for step in self._alike[alike]]
-        return self._cache[key]
+        key = (unit.signature, *given.values())
+        known = self._known.setdefault(key, {})
+        steps: list[Step] = []
+        for option in options or self.options:
+            if option not in known:
+                known[option] = self._evaluated(unit, option, given, known)
+            step = known[option]
+            if step is not None and step not in steps:
+                steps.append(step)
+        return [self._of_unit(step, index) for step in steps]
 
-    def _steps(self, unit: Unit, given: Mapping[Value, Layout]) -> Iterator[Step]:
-        seen: list[tuple[bool, Plan]] = []
-        for option in self.options:
-            chosen = self._apply(unit, option, given)
-            same = option.placed, chosen.plan if chosen else None
-            if chosen is None or any(same[0] == p and chosen.plan.splits == q.splits for p, q in seen):
-                continue
-            seen.append((option.placed, chosen.plan))
-            yield self._step(unit, chosen, given)
+    def _of_unit(self, step: Step, index: int) -> Step:
+        key = index, id(step)
+        if key not in self._renamed:
+            self._renamed[key] = step.of_unit(self.units[index])
+        return self._renamed[key]
+
+    def _evaluated(
+        self,
+        unit: Unit,
+        option: Option,
+        given: Mapping[Value, Layout],
+        known: Mapping[Option, Step | None],
+    ) -> Step | None:
+        """A new step, or the equal one of another option; None if the option makes no sense."""
+        chosen = self._apply(unit, option, given)
+        if chosen is None:
+            return None
+        for step in known.values():
+            if step is not None and step.option.placed == option.placed:
+                if step.plan.splits == chosen.plan.splits:
+                    return step
+        return self._step(unit, chosen, given)
 
     def _step(self, unit: Unit, chosen: Chosen, given: Mapping[Value, Layout]) -> Step:
         cost = evaluate(self.cluster, unit, chosen.plan, given)
-        if chosen.option.placed:
-            cost = pooled(cost, self.cluster)
-        return Step(unit, chosen.option, chosen.plan, chosen.layouts, cost)
+        option = chosen.option
+        by_all = option.split in _CUT_BY_CHANNELS and not option.part
+        follows = option.split == "whole" and _is_on_one_rank(given)
+        pooled = option.placed or (self.pooling and (by_all or follows))
+        return Step(unit, option, chosen.plan, chosen.layouts, cost, pooled)
 
     def _apply(self, unit: Unit, option: Option, given: Mapping[Value, Layout]) -> Chosen | None:
         if option.placed:
@@ -105,60 +127,88 @@ class Planner:
 
     def _shares(self, unit: Unit, option: Option, given: Mapping[Value, Layout]) -> Shares | None:
         shares = self.vectors[option.by]
-        if not option.fewest:
+        if not option.part:
             return shares
         shape = unit.outputs[0].shape
         if option.split == "rows":
             fewer = fewest_shares(shares, shape[1]) if len(shape) == 4 else shares
+            fewer = part_of(fewer, option.part)
         else:
             holders = {rank for boxes in given.values() for rank in _holders(boxes)}
             fewer = only(shares, sorted(holders)) if holders else shares
-        return None if sum(s > 0 for s in fewer) == sum(s > 0 for s in shares) else fewer
+        busy = sum(share > 0 for share in fewer)
+        return fewer if 1 < busy < sum(share > 0 for share in shares) else None
 
     def _candidates(self, objective: str) -> Iterator[Planned]:
-        """Plans that fit, the best among them."""
-        rooms = [float(self.cluster.arena_room_bytes(r)) for r in range(self.cluster.world_size)]
-        if objective != "ram":
-            yield from self._fitting(objective, rooms)
-            return
-        for head in self._best_heads(rooms)[:_FINISHED]:
-            yield from self._fitting(objective, [min(room, head) for room in rooms])
+        """Plans that fit, the best among them.
 
-    def _best_heads(self, rooms: Sequence[float]) -> list[float]:
+        Options that save flash at the price of time are tried for latency only if need be.
+        """
+        everything = (*self.options, *self.saving)
+        rooms = [float(self.cluster.arena_room_bytes(r)) for r in range(self.cluster.world_size)]
+        if objective == "ram":
+            for head in self._best_heads(rooms, everything)[:_FINISHED]:
+                limits = [min(room, head) for room in rooms]
+                yield from self._fitting(objective, limits, everything)
+            return
+        found = False
+        for options in (self.options, everything) if self.saving else (everything,):
+            for planned in () if found else self._fitting(objective, rooms, options):
+                found = objective == "latency"
+                yield planned
+
+    def _best_heads(self, rooms: Sequence[float], options: Sequence[Option]) -> list[float]:
         """Limits on the head, the one with the smallest head and tail together first.
 
         The lowest limit need not be the best: what saves head (tiles) costs tail (operators).
         """
-        if not self._labels("ram", rooms):  # evaluates every step that could be taken
+
+        def total(head: float) -> float | None:
+            labels = self._labels("ram", [min(room, head) for room in rooms], options)
+            return head + _ram_of(min(labels, key=_ram_of)) if labels else None
+
+        if total(max(rooms)) is None:  # evaluates every step that could be taken
             return []
-        heads = sorted(
-            {-(-max(step.cost.head_bytes) // _GRAIN) * _GRAIN for step in self.all_steps()}
-        )
+        grains = {-(-max(step.cost.head_bytes) // _GRAIN) * _GRAIN for step in self.all_steps()}
+        heads = sorted(grains)
+        low, high = 0, len(heads) - 1
+        while low < high:  # the lowest limit under which there is a way at all
+            middle = (low + high) // 2
+            low, high = (low, middle) if total(heads[middle]) is not None else (middle + 1, high)
         totals: list[tuple[float, float]] = []
-        for head in heads:
-            if totals and head >= min(totals)[0]:
-                break
-            labels = self._labels("ram", [min(room, head) for room in rooms])
-            if labels:
-                totals.append((head + _ram_of(min(labels, key=_ram_of)), head))
+        for head in heads[low:]:
+            if totals and (head >= min(totals)[0] or head < totals[-1][1] + _STRIDE):
+                if head >= min(totals)[0]:
+                    break
+                continue
+            found = total(head)
+            if found is not None:
+                totals.append((found, head))
         return [head for _, head in sorted(totals)]
 
-    def _fitting(self, objective: str, heads: Sequence[float]) -> Iterator[Planned]:
+    def _fitting(
+        self, objective: str, heads: Sequence[float], options: Sequence[Option]
+    ) -> Iterator[Planned]:
         """The best plan under limits on the head, or the next that fits as a whole, if any does."""
         key = _ram_of if objective == "ram" else _value_of
         slack = _Slack()
         for _ in range(_TRIES):
-            labels = self._labels(objective, [head - slack.arena_bytes for head in heads], slack)
+            limits = [head - slack.arena_bytes for head in heads]
+            labels = self._labels(objective, limits, options, slack)
             if not labels:
                 return
-            planned = self._finish(min(labels, key=key))
+            planned = self._finish(min(labels, key=key), slack.flash_bytes)
             if planned.fits(self.cluster):
                 yield planned
                 return
             slack = slack.after(planned, self.cluster)
 
     def _labels(
-        self, objective: str, heads: Sequence[float], slack: _Slack | None = None
+        self,
+        objective: str,
+        heads: Sequence[float],
+        options: Sequence[Option],
+        slack: _Slack | None = None,
     ) -> list[Label]:
         slack = slack or _Slack()
         weights = tuple(
@@ -167,15 +217,15 @@ class Planner:
         )
 
         def allowed(index: int, given: Mapping[Value, Layout]) -> list[Step]:
-            return [s for s in self.expand(index, given) if slack.allows(s)]
+            return [s for s in self.expand(index, given, options) if slack.allows(s)]
 
         return search(self.units, allowed, _VALUES[objective], Limits(tuple(heads), weights))
 
-    def _finish(self, label: Label) -> Planned:
+    def _finish(self, label: Label, flash_slack_bytes: int = 0) -> Planned:
         """The whole plan: halos are chosen anew, now across units, and everything is predicted."""
         steps = label.steps()
-        if any(step.option.placed for step in steps):
-            steps = self._placed(steps)
+        if any(step.option.placed for step in steps) or not self._fits_evenly(steps):
+            steps = self._placed(steps, flash_slack_bytes)
         splits = tuple(replace(split, extents=()) for step in steps for split in step.plan.splits)
         reasons = {name: text for step in steps for name, text in step.plan.reasons.items()}
         shares = self.vectors[SPEED]
@@ -183,25 +233,33 @@ class Planner:
         plan = recompute_halos(self.graph, plan, fused_inside(self.graph))
         return finish(self.graph, plan, self.cluster, tuple(steps))
 
-    def _placed(self, steps: Sequence[Step]) -> list[Step]:
+    def _fits_evenly(self, steps: Sequence[Step]) -> bool:
+        """Whether the flash suffices with the shares that the search took."""
+        used = (sum(each) for each in zip(*(s.cost.weights_bytes for s in steps), strict=True))
+        return all(b <= self.cluster.weights_room_bytes(rank) for rank, b in enumerate(used))
+
+    def _placed(self, steps: Sequence[Step], flash_slack_bytes: int) -> list[Step]:
         """The same decisions, every placed unit on a device of its own choice."""
-        placement = place(self.cluster, steps)
+        rooms = [
+            self.cluster.weights_room_bytes(rank) - flash_slack_bytes
+            for rank in range(self.cluster.world_size)
+        ]
+        placement = place(rooms, steps, self.vectors[SPEED])
         known: dict[Value, Layout] = {}
         result = []
         for index, step in enumerate(steps):
             unit, option = step.unit, step.option
             given = {value: known[value] for value in unit.inputs if value in known}
-            if option.placed:
+            if index in placement.ranks:
                 shares, home = self.vectors[SPEED], placement.ranks[index]
-            elif option.split in ("channels", "out_channels"):
-                shares, home = placement.shares, None
+            elif index in placement.shares:
+                shares, home = placement.shares[index], None
             else:
                 shares, home = self._shares(unit, option, given) or self.vectors[option.by], None
             chosen = apply_option(unit, option, given, shares, home)
             chosen = chosen or apply_option(unit, WHOLE, given, shares)
             assert chosen is not None
-            cost = evaluate(self.cluster, unit, chosen.plan, given)
-            result.append(Step(unit, chosen.option, chosen.plan, chosen.layouts, cost))
+            result.append(self._step(unit, chosen, given))
             known.update(zip(unit.outputs, chosen.layouts, strict=True))
         return result
 
@@ -219,24 +277,30 @@ class _Slack:
 
     def allows(self, step: Step) -> bool:
         """Whether a step may be taken."""
-        return not step.option.placed or step.chunk_bytes < self.chunk_bytes
+        return not step.option.placed or step.pool_bytes < self.chunk_bytes
 
     def after(self, planned: Planned, cluster: Cluster) -> _Slack:
         """What to leave free next, after a plan that did not fit."""
         arena = max(planned.arena_short_bytes(cluster))
         short = planned.flash_short_bytes(cluster)
-        placed = [
-            max(step.cost.weights_bytes)
+        rooms = [cluster.weights_room_bytes(rank) for rank in range(cluster.world_size)]
+        crowded = [rank for rank, size in enumerate(short) if size > _ROUNDING * rooms[rank]]
+        chunks = [
+            step.pool_bytes
             for step in planned.steps
-            if step.option.placed and short[step.cost.weights_bytes.index(max(step.cost.weights_bytes))]
+            if step.option.split == "whole" and any(step.cost.weights_bytes[rank] for rank in crowded)
         ]
-        if placed:
-            return replace(self, arena_bytes=self.arena_bytes + arena, chunk_bytes=max(placed))
+        if chunks:
+            return replace(self, arena_bytes=self.arena_bytes + arena, chunk_bytes=max(chunks))
         return replace(
             self,
             arena_bytes=self.arena_bytes + arena,
-            flash_bytes=self.flash_bytes + max(short),
+            flash_bytes=self.flash_bytes + max(short) + (_CHANNEL if any(short) else 0),
         )
+
+
+def _is_on_one_rank(given: Mapping[Value, Layout]) -> bool:
+    return bool(given) and len({rank for boxes in given.values() for rank in _holders(boxes)}) == 1
 
 
 def _holders(boxes: Layout) -> list[int]:
@@ -244,10 +308,15 @@ def _holders(boxes: Layout) -> list[int]:
 
 
 _TRIES = 8
+_CHANNEL = 512
+_ROUNDING = 0.05
+"""A device that lacks more flash than that was given too large a unit, not badly rounded shares."""
 _FINISHED = 3
 """How many of the best limits on the head are carried through to a whole plan."""
 _GRAIN = 512
+_STRIDE = 2048
 _WORTH_PLACING = 1024
+_CUT_BY_CHANNELS = ("channels", "out_channels")
 
 
 def _value_of(label: Label) -> float:

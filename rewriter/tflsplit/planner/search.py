@@ -6,7 +6,7 @@ all that it costs.  RAM is a limit for each unit alone (maps of different units 
 the same time), so an edge that needs too much is left out; flash and the arena's tail add up, so
 every state keeps all labels that no other one beats in everything:
 
-    label = (objective so far, fullest flash, tail)          kept if not dominated
+    label = (objective so far, flash by rank, flash of all, tail)     kept if not dominated
 
 With the layouts as states this is exact: it finds the best of all combinations of options (a test
 compares it with their enumeration).
@@ -44,12 +44,14 @@ class Limits:
 class Label:
     """A way through all units.
 
-    value: of the objective; weights_bytes, tail_bytes: by rank.
+    value: of the objective; weights_bytes, tail_bytes: by rank; pool_bytes: weights of units that
+        may go to any device.
     """
 
     value: float
     weights_bytes: tuple[float, ...]
     tail_bytes: tuple[float, ...]
+    pool_bytes: float
     front: Front
     row: int
 
@@ -93,5 +95,5 @@ def _fits(amounts: Sequence[float], limits: Sequence[float]) -> bool:
 
 def _labels(front: Front) -> Iterator[Label]:
     for row, value in enumerate(front.values.tolist()):
-        weights, tails = front.weights[row].tolist(), front.tails[row].tolist()
-        yield Label(value, tuple(weights), tuple(tails), front, row)
+        *weights, pool = front.weights[row].tolist()
+        yield Label(value, tuple(weights), tuple(front.tails[row].tolist()), pool, front, row)

@@ -84,3 +84,9 @@ def _slowest(shares: Shares, speeds: Shares, rows: int) -> float:
 def only(shares: Shares, ranks: Sequence[int]) -> Shares:
     """The shares of some ranks; the others get nothing."""
     return normalized([share if rank in ranks else 0.0 for rank, share in enumerate(shares)])
+
+
+def part_of(shares: Shares, part: int) -> Shares:
+    """The shares of the first half (``part`` 2), quarter (4), ... of the devices that take part."""
+    active = [rank for rank, share in enumerate(shares) if share > 0]
+    return shares if part <= 1 else only(shares, active[: max(1, -(-len(active) // part))])

@@ -10,7 +10,13 @@ from typing import Any
 from tflsplit.bundle.plan_file import plan_part
 from tflsplit.bundle.text import dump
 from tflsplit.cli.console import STDOUT, Commands, kib, print_json, progress, shortened, table
-from tflsplit.cli.planning import add_cluster_options, add_objective, cluster_of, planner_of
+from tflsplit.cli.planning import (
+    add_cluster_options,
+    add_objective,
+    cluster_of,
+    meant,
+    planner_of,
+)
 from tflsplit.cluster import Cluster
 from tflsplit.errors import PlanError
 from tflsplit.passes.fold_constants import fold_constants
@@ -46,6 +52,7 @@ def main(arguments: argparse.Namespace) -> int:
         model = load(arguments.model)
         check_quantized(model)
         graph = fold_constants(model)
+    cluster = meant(arguments, cluster, graph)
     planner = Planner(graph, cluster)
     if arguments.pareto:
         return _pareto(planner, arguments)

@@ -101,20 +101,24 @@ def planner_of(arguments: argparse.Namespace, cluster: Cluster) -> Callable[[Gra
                 f"{arguments.plan} is for {saved.world_size} devices, not {cluster.world_size}"
             )
         return lambda graph: saved
-    if arguments.objective or arguments.cluster or arguments.max_weights:
-        return lambda graph: Planner(graph, cluster).best(arguments.objective or "latency").plan
-    return lambda graph: Planner(graph, _sharing(cluster, graph)).best("latency").plan
+    objective = arguments.objective or "latency"
+    return lambda graph: Planner(graph, meant(arguments, cluster, graph)).best(objective).plan
 
 
 LEAST_WEIGHTS_LIMIT_BYTES = 64 * 1024
 """Below this no device is short of flash, and the multipliers of tiny layers outweigh them."""
 
 
-def _sharing(cluster: Cluster, graph: Graph) -> Cluster:
-    """The cluster with room for a quarter of the weights on each device, or a bit over its share.
+def meant(arguments: argparse.Namespace, cluster: Cluster, graph: Graph) -> Cluster:
+    """The cluster, its flash limited where nobody asked for anything in particular.
 
-    What nobody asked for otherwise: parameters are to be distributed, however large the flash is.
+    Without --objective, --cluster, --max-weights or --pareto each device gets room for a quarter
+    of the weights, or a bit over its share: parameters are to be distributed, however large the
+    flash is.
     """
+    asked = (arguments.objective, arguments.cluster, arguments.max_weights)
+    if any(asked) or getattr(arguments, "pareto", False):
+        return cluster
     total = sum(value.size_bytes for value in graph.constants())
     limit = max(LEAST_WEIGHTS_LIMIT_BYTES, int(max(0.25, 1.25 / cluster.world_size) * total))
     return replace(

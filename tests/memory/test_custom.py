@@ -30,8 +30,10 @@ def test_the_budget_is_what_the_binding_asserts_of_its_struct():
     sizes = {struct_layout(fields, CORTEX_M).size_bytes for fields in custom.OP_DATA.values()}
     assert asserted == sizes - {0} == {12}
     transfers = (BINDING / "transfers.cc").read_text()
-    assert "AllocatePersistentBuffer" not in transfers and "RequestScratch" not in transfers
-    assert not custom.OP_DATA[wire.SEND] and not custom.OP_DATA[wire.RECV]
+    assert "AllocatePersistentBuffer" not in transfers
+    assert "RequestScratch" not in transfers
+    assert not custom.OP_DATA[wire.SEND]
+    assert not custom.OP_DATA[wire.RECV]
 
 
 def test_the_budget_has_no_pointers_and_is_the_same_on_every_target():

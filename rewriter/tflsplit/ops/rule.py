@@ -14,7 +14,6 @@ from tflsplit.ir import Attrs, Graph, Node, Quantization, Value
 from tflsplit.ops.factors import Factor, Piece, piece_of
 from tflsplit.ops.region import Box, Interval
 
-
 _FACTORS: WeakKeyDictionary[Node, tuple[Factor, ...]] = WeakKeyDictionary()
 
 

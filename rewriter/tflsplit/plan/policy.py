@@ -35,7 +35,6 @@ from tflsplit.plan.wishes import (
     way_of,
 )
 
-
 MOST_TILES = 10
 """Their results are concatenated, and TFLM's CONCATENATION takes 10 operands."""
 

@@ -194,8 +194,7 @@ class _Simulation:
         for index, (_, _, size) in enumerate(program.inputs):
             node.messages.expect((number, INPUT_CHANNEL + index), self.cluster.host_rank, size)
         yield from node.wait(
-            lambda: node.messages.all_received
-            and all(link.all_acknowledged for link in node.links)
+            lambda: node.messages.all_received and all(link.all_acknowledged for link in node.links)
         )
         self.clocks[node.rank].input_us += self._span(node.rank, "input", "", start)
 
@@ -215,9 +214,11 @@ class _Simulation:
             node.messages.expect((number, channel), source, size)
         pending = frozenset((number, channel) for channel in step.pending)
         yield from node.wait(
-            lambda: node.messages.all_received
-            and node.messages.is_released(pending)
-            and all(link.all_acknowledged for link in node.links)
+            lambda: (
+                node.messages.all_received
+                and node.messages.is_released(pending)
+                and all(link.all_acknowledged for link in node.links)
+            )
         )
         self._span(node.rank, "exchange", step.node, start)
         clock.exchanges.append((start, self.env.now))

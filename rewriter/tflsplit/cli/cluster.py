@@ -10,7 +10,14 @@ from typing import Any
 
 from tflsplit.bundle import Bundle, read_bundle
 from tflsplit.cli.console import STDERR, Commands, print_json, progress
-from tflsplit.cli.figures import figures_document, print_devices, print_rate, print_wires
+from tflsplit.cli.figures import (
+    add_record,
+    figures_document,
+    print_devices,
+    print_rate,
+    print_wires,
+    record,
+)
 from tflsplit.cli.results import (
     Best,
     add_result_options,
@@ -63,6 +70,7 @@ def add_parser(commands: Commands) -> argparse.ArgumentParser:
         metavar="S",
         help=f"longest time of an inference, in seconds ({INFER_SECONDS:g})",
     )
+    add_record(command)
     return command
 
 
@@ -90,6 +98,8 @@ def main(arguments: argparse.Namespace) -> int:
     best = best_classes(whole, outputs, arguments.top, labels)
     devices = device_figures(cluster.infos, inferences, counts_instructions=False)
     wires = wire_figures(before, after, len(inferences))
+    if arguments.record:
+        record(bundle, "cluster", figures_document(devices, wires, inferences))
     if arguments.json:
         head = _head(bundle, outputs, best, failed)
         print_json(head | figures_document(devices, wires, inferences))

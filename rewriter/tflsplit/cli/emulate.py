@@ -12,7 +12,14 @@ from typing import Any
 
 from tflsplit.bundle import Bundle, read_bundle
 from tflsplit.cli.console import STDOUT, Commands, Stage, print_json, progress
-from tflsplit.cli.figures import figures_document, print_devices, print_rate, print_wires
+from tflsplit.cli.figures import (
+    add_record,
+    figures_document,
+    print_devices,
+    print_rate,
+    print_wires,
+    record,
+)
 from tflsplit.cli.results import (
     add_result_options,
     best_classes,
@@ -86,6 +93,7 @@ def add_parser(commands: Commands) -> argparse.ArgumentParser:
     command.add_argument(
         "--timeout", type=float, default=600.0, metavar="S", help="of an inference (600)"
     )
+    add_record(command)
     return command
 
 
@@ -113,6 +121,10 @@ def main(arguments: argparse.Namespace) -> int:
     if arguments.output:
         save_outputs(arguments.output, outputs)
     best = best_classes(fold_constants(bundle.model), outputs, arguments.top, labels)
+    if arguments.record:
+        kind = "native" if arguments.native else "core" if arguments.core_only else "emulate"
+        figures = figures_document(trial.devices, trial.wires, trial.inferences)
+        record(bundle, kind, figures, trial.same_bits)
     if arguments.json:
         head = {"outputs": outputs_document(bundle.document, outputs, best)}
         print_json(head | _document(bundle, trial, engine_name))

@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from tflsplit.cli.console import STDOUT, kib, millions, table
+from tflsplit.bundle import Bundle
+from tflsplit.bundle.runs import write_run
+from tflsplit.cli.console import STDERR, STDOUT, kib, millions, table
 from tflsplit.host.coordinator import Inference
 from tflsplit.host.figures import DeviceFigures, WireFigures
 
@@ -76,3 +79,18 @@ def figures_document(
         ],
         "wires": [asdict(wire) for wire in wires],
     }
+
+
+def add_record(command: argparse.ArgumentParser) -> None:
+    """``--record``."""
+    command.add_argument(
+        "--record", action="store_true", help="keep the figures in DIR/runs, for `tflsplit report`"
+    )
+
+
+def record(
+    bundle: Bundle, kind: str, figures: dict[str, Any], same_bits: bool | None = None
+) -> None:
+    """Write a run (``bundle.runs``) and say where."""
+    path = write_run(bundle.folder, kind, bundle.document["fingerprint"], figures, same_bits)
+    STDERR.print(f"recorded {path}", soft_wrap=True)

@@ -9,6 +9,10 @@ from dataclasses import dataclass
 from tflsplit.bundle.plan_json import Json
 from tflsplit.sim import SimResult
 
+HOST_KINDS = ("native", "core")
+TARGETS_ONLY = ("arena used", "compute", "exchange")
+"""What a program of the host's tells nothing about: another processor, other pointers."""
+
 
 @dataclass(frozen=True)
 class Figure:
@@ -48,7 +52,12 @@ def run_views(
     for run in runs:
         seconds = run.get("seconds") or []
         figures = [
-            *(f for entry in run.get("devices", []) for f in _device(entry, document, simulation)),
+            *(
+                figure
+                for entry in run.get("devices", [])
+                for figure in _device(entry, document, simulation)
+                if run.get("kind") not in HOST_KINDS or figure.quantity not in TARGETS_ONLY
+            ),
             *(f for entry in run.get("wires", []) for f in _wire(entry, simulation, world_size)),
         ]
         views.append(

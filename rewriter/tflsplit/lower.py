@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """From a plan to device graphs: partition, then the passes that work on one device at a time.
 
-    model --partition--> device graphs --own_kernels--> --fuse_blocks--> device graphs
+    model --partition--> device graphs --own_kernels--> --fuse_blocks--> --plan_offline--> ...
 
 Partition comes first, because only then is a block whole on one device; own_kernels before
-fuse_blocks, which fuses own kernels only.
+fuse_blocks, which fuses own kernels only; plan_offline last, when all tensors are known.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from dataclasses import replace
 from tflsplit.devices import DeviceGraph
 from tflsplit.ir import Graph, Value
 from tflsplit.ops import Box
+from tflsplit.memory.better import plan_offline
 from tflsplit.partition import partition
 from tflsplit.passes.fuse_blocks import fuse_blocks
 from tflsplit.passes.own_kernels import own_kernels
@@ -41,4 +42,4 @@ def lower(
 
 def _fused(device: DeviceGraph, limits: Mapping[str, int]) -> DeviceGraph:
     local = {name: limits[layer] for name, layer in device.steps.items() if layer in limits}
-    return replace(device, graph=fuse_blocks(own_kernels(device.graph), local))
+    return replace(device, graph=plan_offline(fuse_blocks(own_kernels(device.graph), local)))

@@ -19,9 +19,14 @@ _Placed = tuple[int, int, int, int]  # offset, end, first, last
 
 def greedy_plan(buffers: Sequence[Buffer]) -> ArenaPlan:
     """Offsets for ``buffers``, which stand in the order in which TFLM adds them."""
+    return placed_in_order(_planning_order(buffers))
+
+
+def placed_in_order(buffers: Sequence[Buffer]) -> ArenaPlan:
+    """Every buffer in the first gap that the ones before it leave."""
     placed: list[_Placed] = []
     offsets: dict[Buffer, int] = {}
-    for buffer in _planning_order(buffers):
+    for buffer in buffers:
         offset = buffer.offset_bytes
         if offset is None:
             offset = _first_gap(placed, buffer)

@@ -10,6 +10,7 @@ from tests.plan.networks import expansion, out_channels, plan_of, rows
 from tests.splits import tiny
 from tflsplit.ir import Graph, Node
 from tflsplit.ops import rule_of
+from tflsplit.partition import partition
 from tflsplit.plan import halos
 from tflsplit.plan.halos import recompute_halos
 from tflsplit.plan.layout import lay_out
@@ -126,13 +127,40 @@ def test_recomputing_never_moves_more(name: str, split: str, monkeypatch: pytest
 
 
 def check_extents(node: Node, choice: NodeSplit) -> None:
-    """A halo repeats no weights and at most doubles the work: the layer stays split."""
+    """A halo repeats no weights, leaves nothing out and at most doubles the work."""
     factor = next(f for f in rule_of(node).factors(node) if f.name == choice.factor)
     assert not any(node.input(index).is_constant for index in factor.operands)
     assert sum(stop - start for start, stop in choice.extents) <= 2 * factor.size
-    for rank, (start, stop) in enumerate(choice.extents):
-        assert start <= choice.bounds[rank]
-        assert choice.bounds[rank + 1] <= stop
+    computed = {index for extent in choice.extents for index in range(*extent)}
+    assert computed == set(range(factor.size))
+
+
+def strided(returned: bool = False) -> Graph:
+    """An expansion of 10 rows before a filter of stride 2: the output's rows are 0..3 and 3..5."""
+    net = LayerBuilder("strided", 4, images=2)
+    wide = net.conv(net.conv(net.input((10, 4, 3)), 4), 24, (1, 1))
+    last = net.depthwise(wide, (3, 3), (2, 2))
+    return net.finish(last, wide) if returned else net.finish(last)
+
+
+def by_rows_strided(graph: Graph, first: int = 5) -> Plan:
+    return plan_of(
+        2, *(rows(n, 0, first, 10) for n in graph.nodes[:2]), rows(graph.nodes[2], 0, 3, 5)
+    )
+
+
+def test_what_only_the_neighbour_reads_is_left_to_the_neighbour():
+    """SAME pads 10 rows for stride 2 at the end only: outputs 0:3 read 0:7, outputs 3:5 6:10."""
+    graph = strided()
+    found = recompute_halos(graph, by_rows_strided(graph))
+    assert extents(found)[1] == ((0, 7), (6, 10))  # rank 1 would have computed its row 5 in vain
+    assert all(n.op != "SLICE" for device in partition(graph, found) for n in device.graph.nodes)
+
+
+def test_what_is_also_a_result_of_the_model_is_computed_by_its_owner():
+    graph = strided(returned=True)
+    found = recompute_halos(graph, by_rows_strided(graph))
+    assert extents(found)[1] == ((0, 7), (5, 10))
 
 
 def test_some_of_the_tiny_networks_have_halos_that_are_worth_it():

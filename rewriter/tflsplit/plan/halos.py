@@ -10,15 +10,19 @@ A 3x3 convolution over rows needs a row or two of its neighbours.  Where its inp
 Moving the exchange before the expansion sends a sixth of the bytes, and saves the copy that
 assembling ``e`` would need, for the few multiplications of the extra rows.  The pass goes
 backwards, so that a chain of such layers passes its halo up as far as that pays.
+
+What a rank alone would have computed for its neighbours it then need not compute at all: with
+stride 2, a rank's own last row may be read by the next rank only, and would have to be sliced off,
+which is a copy of the largest tensor.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from tflsplit.ir import Graph, Value
-from tflsplit.ops import Box, Kind, rule_of
+from tflsplit.ops import Box, Factor, Kind, rule_of
 from tflsplit.ops.region import Interval
 from tflsplit.plan.layout import NodeShards, Read, shard_node
 from tflsplit.plan.spec import Plan
@@ -66,7 +70,8 @@ def recompute_halos(
             splits[reader.name].factor == shards.split.factor
             for reader in readers[shards.node.output]
         )
-        chosen = _extended(shards, reads, owners, givens, inside) or shards
+        returned = any(value in graph.outputs for value in shards.node.outputs)
+        chosen = _extended(shards, reads, owners, givens, inside, not returned) or shards
         result.append(chosen.split)
         for rank, piece in enumerate(chosen.pieces):
             for value, box in zip(chosen.node.inputs, piece.operands, strict=True):
@@ -83,8 +88,12 @@ def _extended(
     owners: dict[Value, NodeShards],
     givens: Givens,
     always: bool,
+    may_shrink: bool,
 ) -> NodeShards | None:
-    """The node computing all that its readers need of it, if that pays; else None."""
+    """The node computing all that its readers need of it, if that pays; else None.
+
+    may_shrink: what no reader needs on a rank need not be computed there.
+    """
     node, split, world_size = shards.node, shards.split, len(shards.pieces)
     if not split.factor or len(node.outputs) != 1 or node.output not in reads:
         return None
@@ -93,16 +102,9 @@ def _extended(
         return None
     if any(node.input(index).is_constant for index in factor.operands):
         return None  # that would repeat weights which the split has just distributed
-    dim, scale = factor.results[0]
-    extents: list[Interval] = []
-    for rank in range(world_size):
-        start, stop = split.bounds[rank], split.bounds[rank + 1]
-        hull = _hull(box for _, box in reads[node.output][rank])
-        if stop > start and hull is not None:
-            low, high = hull.intervals[dim][0] // scale, -(-hull.intervals[dim][1] // scale)
-            start, stop = (low, high) if always else (min(start, low), max(stop, high))
-        extents.append((start, stop))
-    if all(extent == split.share(rank)[split.factor] for rank, extent in enumerate(extents)):
+    shares = [split.share(rank)[split.factor] for rank in range(world_size)]
+    extents = _extents(factor, shares, reads[node.output], always, may_shrink)
+    if extents == shares:
         return None
     if not always and sum(b - a for a, b in extents) > MOST_WORK * factor.size:
         return None
@@ -117,12 +119,43 @@ def _extended(
     return wider if saved > 0 and more_macs <= MACS_PER_BYTE * saved else None
 
 
+def _extents(
+    factor: Factor,
+    shares: Sequence[Interval],
+    reads: Sequence[Sequence[Read]],
+    always: bool,
+    may_shrink: bool,
+) -> list[Interval]:
+    """The interval that each rank's readers need, and its share unless that may be left out."""
+    dim, scale = factor.results[0]
+    extents = []
+    for (start, stop), boxes in zip(shares, reads, strict=True):
+        hull = _hull(box for _, box in boxes)
+        may_shrink = may_shrink and (stop > start or hull is None)  # else it is sent a share
+        if stop > start and hull is not None:
+            start, stop = hull.intervals[dim][0] // scale, -(-hull.intervals[dim][1] // scale)
+        extents.append((start, stop))
+    if always or (may_shrink and _cover(extents, factor.size)):
+        return extents
+    return [(min(a, c), max(b, d)) for (a, b), (c, d) in zip(extents, shares, strict=True)]
+
+
 def _hull(boxes: Iterable[Box]) -> Box | None:
     result: Box | None = None
     for box in boxes:
         if not box.is_empty:
             result = box if result is None else result.hull(box)
     return result
+
+
+def _cover(extents: Iterable[Interval], size: int) -> bool:
+    """Whether intervals leave nothing out of ``[0, size)``."""
+    reached = 0
+    for start, stop in sorted(extents):
+        if start > reached:
+            return False
+        reached = max(reached, stop)
+    return reached >= size
 
 
 def _fills(shards: NodeShards, reads: list[list[Read]]) -> bool:

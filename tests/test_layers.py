@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The import contracts of pyproject.toml hold, and each of them can fail."""
 
+import re
 import shutil
 import subprocess
 import sys
@@ -66,6 +67,24 @@ def test_each_contract_can_fail(tmp_path: Path, module: str, line: str, contract
 )
 def test_what_the_contracts_allow(tmp_path: Path, module: str, line: str):
     assert lint_imports(with_line(tmp_path, module, line)).returncode == 0
+
+
+def layers_of_the_contract() -> list[str]:
+    """Lowest first, as pyproject.toml has them; ``__main__`` is only a door."""
+    text = (ROOT / "pyproject.toml").read_text()
+    block = text.split("layers = [", 1)[1].split("]", 1)[0]
+    return [name for name in re.findall(r'"\(?(\w+)\)?"', block) if name != "__main__"][::-1]
+
+
+def layers_of_the_document() -> list[str]:
+    """The rows of the table under *Layers*."""
+    section = (ROOT / "ARCHITECTURE.md").read_text().split("## Layers", 1)[1].split("\n## ", 1)[0]
+    return re.findall(r"^\| `(\w+)(?:\.py|/)` \|", section, re.MULTILINE)
+
+
+def test_the_architecture_lists_the_layers_in_their_order():
+    assert layers_of_the_document() == layers_of_the_contract()
+    assert "planner" in layers_of_the_contract()
 
 
 def test_a_new_package_needs_a_place_among_the_layers(tmp_path: Path):

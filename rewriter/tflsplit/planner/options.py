@@ -84,15 +84,12 @@ SAVING_FLASH = (
 """Where flash is scarce: fewer copies of weights, at the price of time."""
 
 
+_BY_OTHER = (Option("rows"), Option("rows", small=True), Option("channels"))
+
+
 def options_of(names: Collection[str]) -> tuple[Option, ...]:
     """All options where shares may follow what ``names`` says."""
-    unequal = [
-        replace(option, by=name)
-        for name in names
-        if name != SPEED
-        for option in OPTIONS
-        if option is not WHOLE
-    ]
+    unequal = [replace(option, by=name) for name in names if name != SPEED for option in _BY_OTHER]
     fewer = [replace(option, part=1) for option in (OPTIONS[0], OPTIONS[2], OPTIONS[4])]
     return (*OPTIONS, *unequal, *fewer)
 

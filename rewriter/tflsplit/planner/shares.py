@@ -2,8 +2,8 @@
 """How much of a layer each device gets: by what it has of that which is scarce.
 
 Where time is scarce, shares follow speed; where maps do not fit, the RAM that is left for the
-arena; where weights do not fit, the flash that is left for them.  A device without any of it gets
-nothing of the layer.  Which one suits a unit is for the search to find out.
+arena.  Which one suits a unit is for the search to find out.  (Where weights do not fit, shares
+follow the flash that is left: ``placement.py``.)
 """
 
 from __future__ import annotations
@@ -17,31 +17,22 @@ from tflsplit.plan.spec import proportional_bounds
 Shares = tuple[float, ...]
 """By rank; they add up to 1."""
 
-SPEED, RAM, FLASH, MIXED = "speed", "RAM", "flash", "speed and RAM"
+SPEED, RAM = "speed", "RAM"
 
 
 def share_vectors(cluster: Cluster, preferred: Shares = ()) -> dict[str, Shares]:
-    """Shares by name, each vector once: of equal devices there is one only, by speed.
+    """Shares by name; of equal devices there is one vector only, by speed.
 
     preferred: what a user asks for, instead of all of them.
     """
     if preferred:
         return {SPEED: preferred}
-    ranks = range(cluster.world_size)
     speeds = default_shares(cluster)
-    rooms = [float(cluster.arena_room_bytes(rank)) for rank in ranks]
-    mixed = [speed * room for speed, room in zip(speeds, rooms, strict=True)]
-    candidates = {
-        SPEED: speeds,
-        RAM: normalized(rooms),
-        FLASH: normalized([float(cluster.weights_room_bytes(rank)) for rank in ranks]),
-        MIXED: normalized([product**0.5 for product in mixed]),
-    }
-    vectors: dict[str, Shares] = {}
-    for name, shares in candidates.items():
-        if not any(_alike(shares, other) for other in vectors.values()):
-            vectors[name] = shares
-    return vectors
+    rooms = [float(cluster.arena_room_bytes(rank)) for rank in range(cluster.world_size)]
+    by_ram = normalized(rooms)
+    if all(abs(a - b) < 1e-6 for a, b in zip(speeds, by_ram, strict=True)):
+        return {SPEED: speeds}
+    return {SPEED: speeds, RAM: by_ram}
 
 
 def normalized(amounts: Sequence[float]) -> Shares:
@@ -50,10 +41,6 @@ def normalized(amounts: Sequence[float]) -> Shares:
     if total <= 0:
         return (1.0 / len(amounts),) * len(amounts)
     return tuple(amount / total for amount in amounts)
-
-
-def _alike(a: Shares, b: Shares) -> bool:
-    return all(abs(x - y) < 1e-6 for x, y in zip(a, b, strict=True))
 
 
 def fewest_shares(shares: Shares, rows: int) -> Shares:

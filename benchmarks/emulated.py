@@ -26,7 +26,8 @@ from tflsplit.emulate.firmware_build import BuiltFirmware, build_firmware
 from tflsplit.emulate.session import whole_firmware
 from tflsplit.emulate.trial import Trial, run_trial
 from tflsplit.errors import UserError
-from tflsplit.firmware import FirmwareOptions
+from tflsplit.firmware import FirmwareOptions, board_named
+from tflsplit.firmware.arenas import kernels_of
 from tflsplit.passes.fold_constants import fold_constants
 from tflsplit.plan.wishes import Wishes
 from tflsplit.rewrite import rewrite
@@ -65,14 +66,15 @@ def measure(model: Path, world_size: int, board: str, inputs: int, build: Path) 
     if not (folder / "plan.json").is_file():
         rewrite(model, folder, Wishes(world_size))
     bundle = read_bundle(folder)
-    built = build_firmware(bundle, FirmwareOptions(boards=(board,)))
+    options = FirmwareOptions(boards=(board,))
+    built = build_firmware(bundle, options)
     trial = _trial(bundle, built, inputs)
     plan = bundle.document["devices"]
     return Row(
         model.stem,
         world_size,
         board,
-        _kernels(folder, board),
+        "+".join(kernels_of(board_named(board), options)),
         len(trial.inferences),
         trial.same_bits,
         [round(device.compute_instructions or 0) for device in trial.devices],
@@ -95,11 +97,6 @@ def _trial(bundle: Bundle, built: BuiltFirmware, inputs: int) -> Trial:
             infer_seconds=INFER_SECONDS,
             counts_instructions=True,
         )
-
-
-def _kernels(folder: Path, board: str) -> str:
-    document = json.loads((folder / "emulated" / board / "firmware.json").read_text())
-    return str(document["kernels"])
 
 
 def _name(a: int, b: int, world_size: int) -> str:

@@ -14,8 +14,8 @@ from dataclasses import replace
 
 from tflsplit.devices import DeviceGraph
 from tflsplit.ir import Graph, Value
-from tflsplit.ops import Box
 from tflsplit.memory.better import plan_offline
+from tflsplit.ops import Box
 from tflsplit.partition import partition
 from tflsplit.passes.fuse_blocks import fuse_blocks
 from tflsplit.passes.own_kernels import own_kernels

@@ -89,9 +89,7 @@ def arrived(arrivals: Sequence[Arrival], weights_limits: Sequence[float]) -> Fro
     both = Front(
         np.concatenate([front.values + added for front, _, added in arrivals]),
         np.concatenate([f.tails + step.cost.tail_bytes for f, step, _ in arrivals]),
-        np.concatenate(
-            [f.weights + (*step.fixed_bytes, step.pool_bytes) for f, step, _ in arrivals]
-        ),
+        np.concatenate([f.weights + np.array(_weights_of(step)) for f, step, _ in arrivals]),
         np.repeat(np.arange(len(steps)), [len(front) for front in fronts]),
         np.concatenate([np.arange(len(front)) for front in fronts]),
         tuple(steps),
@@ -108,7 +106,13 @@ def _filling(front: Front, limits: Array) -> Array:
     used = np.column_stack([fixed, front.weights.sum(axis=1)])
     rooms = np.append(limits, limits.sum())
     empty = np.where(used > 0, np.inf, 0.0)
-    return np.divide(used, rooms, out=empty, where=rooms > 0).max(axis=1)
+    filling: Array = np.divide(used, rooms, out=empty, where=rooms > 0).max(axis=1)
+    return filling
+
+
+def _weights_of(step: Step) -> tuple[float, ...]:
+    """By rank what must lie there, then what may lie anywhere."""
+    return *step.fixed_bytes, step.pool_bytes
 
 
 def best_rows(front: Front) -> Front:

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from tflsplit.planner.evaluate import Step
 from tflsplit.planner.shares import Shares, normalized
 
+
 @dataclass(frozen=True)
 class Placement:
     """What was found for single units, by their number.

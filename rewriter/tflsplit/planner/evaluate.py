@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 from tflsplit.cluster import Cluster, Device
 from tflsplit.devices import constant_bytes
-from tflsplit.ir import Value
+from tflsplit.ir import Graph, Value
 from tflsplit.lower import lower
 from tflsplit.memory.arena import predict_arena
 from tflsplit.memory.demand import Kernels
@@ -30,7 +30,8 @@ from tflsplit.planner.units import Unit
 class Cost:
     """What one unit adds to an inference.
 
-    time_us: from its first exchange to its last result, all ranks starting together.
+    time_us: from its first exchange to its last result, all ranks starting together; with what the
+        host sends for it and takes from it.
     wire_bytes: over all wires, headers and control frames included.
     head_bytes, tail_bytes: for each rank, the arena's head while the unit runs, and what its
         operators add to the tail.
@@ -85,7 +86,9 @@ def evaluate(cluster: Cluster, unit: Unit, plan: Plan, given: Mapping[Value, Lay
     """The cost of a unit's plan; ``given``: layouts of inputs that the devices hold already."""
     graph = unit.graph
     layouts = lay_out(graph, plan, given)
-    prediction = predict_layouts(layouts, schedule(layouts), cluster, graph)
+    host = tuple(value for value in unit.inputs if value not in given)
+    seen_by_host = Graph("unit", host, unit.returned, list(unit.nodes))
+    prediction = predict_layouts(layouts, schedule(layouts), cluster, seen_by_host)
     maps, constants = _held_bytes(layouts)
     samples = sample_ranks(cluster, maps)
     heads, tails, weights = ([0] * cluster.world_size for _ in range(3))
@@ -98,7 +101,7 @@ def evaluate(cluster: Cluster, unit: Unit, plan: Plan, given: Mapping[Value, Lay
             heads[rank], tails[rank] = estimate.head_bytes, added
             weights[rank] = math.ceil(constants[rank] * scale)
     return Cost(
-        prediction.graph_us,
+        prediction.latency_us,
         sum(prediction.bytes_per_link.values()),
         tuple(heads),
         tuple(tails),

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 
 from tflsplit.cluster import Cluster
 from tflsplit.errors import ClusterError
@@ -13,7 +14,7 @@ from tflsplit.ops.fused import fused_inside
 from tflsplit.plan.halos import recompute_halos
 from tflsplit.plan.spec import Plan
 from tflsplit.planner.evaluate import Step, evaluate
-from tflsplit.planner.options import SAVING_FLASH, WHOLE, Chosen, Layout, Option, apply_option, options_of
+from tflsplit.planner.options import OPTIONS, SAVING_FLASH, WHOLE, Chosen, Layout, Option, apply_option, options_of
 from tflsplit.planner.placement import place
 from tflsplit.planner.planned import Planned, finish
 from tflsplit.planner.search import Label, Limits, search
@@ -30,12 +31,14 @@ class Planner:
 
     options: what may be done with a unit; by default all that can pay on this cluster.
     shares: what each device gets; by default as the search finds best.
+    is_part: whether this is the search of another planner, with fewer devices.
     """
 
     graph: Graph
     cluster: Cluster
     options: Sequence[Option] = ()
     shares: Shares = ()
+    is_part: bool = False
     _known: dict[tuple[object, ...], dict[Option, Step | None]] = field(default_factory=dict)
     _renamed: dict[tuple[int, int], Step] = field(default_factory=dict)
 
@@ -56,10 +59,25 @@ class Planner:
 
     def best(self, objective: str) -> Planned:
         """The best plan that fits; ClusterError, saying what is missing, if none does."""
-        found = min(self._candidates(objective), key=lambda p: p.value(objective), default=None)
+        candidates = chain(self._candidates(objective), self._with_fewer_devices(objective))
+        found = min(candidates, key=lambda planned: planned.value(objective), default=None)
         if found is None:
             raise ClusterError(why_not(self.cluster, self.units, self.all_steps()))
         return found
+
+    def _with_fewer_devices(self, objective: str) -> Iterator[Planned]:
+        """Plans that leave devices idle throughout: one more device is never to make it slower.
+
+        Eight devices are no faster than seven on maps of 28, 14 and 7 rows.
+        """
+        shares = self.vectors[SPEED]
+        if objective != "latency" or self.pooling or self.is_part:
+            return
+        heights = {unit.outputs[0].shape[1] for unit in self.units if len(unit.outputs[0].shape) == 4}
+        fewer = {fewest_shares(shares, height) for height in heights} - {shares}
+        for part in sorted(fewer):
+            planner = Planner(self.graph, self.cluster, OPTIONS, part, is_part=True)
+            yield from planner._candidates(objective)
 
     def all_steps(self) -> list[Step]:
         """Every step that a search has looked at."""
@@ -142,9 +160,15 @@ class Planner:
     def _candidates(self, objective: str) -> Iterator[Planned]:
         """Plans that fit, the best among them.
 
-        Options that save flash at the price of time are tried for latency only if need be.
+        Where there are few ways, all are carried through, which makes the best exact; otherwise the
+        search decides by the sum of what units cost.  Options that save flash at the price of time are tried for latency only if need be.
         """
         everything = (*self.options, *self.saving)
+        ways = self._all_ways(everything)
+        if ways is not None:
+            finished = (self._assembled(steps) for steps in ways)
+            yield from (planned for planned in finished if planned.fits(self.cluster))
+            return
         rooms = [float(self.cluster.arena_room_bytes(r)) for r in range(self.cluster.world_size)]
         if objective == "ram":
             for head in self._best_heads(rooms, everything)[:_FINISHED]:
@@ -156,6 +180,20 @@ class Planner:
             for planned in () if found else self._fitting(objective, rooms, options):
                 found = objective == "latency"
                 yield planned
+
+    def _all_ways(self, options: Sequence[Option]) -> list[list[Step]] | None:
+        """Every combination of options; None if there are more than can be carried through."""
+        ways: list[list[Step]] = [[]]
+        for index, unit in enumerate(self.units):
+            longer = []
+            for way in ways:
+                known = dict(zip(self.units[index - 1].outputs, way[-1].layouts, strict=True)) if way else {}
+                given = {value: known[value] for value in unit.inputs if value in known}
+                longer += [[*way, step] for step in self.expand(index, given, options)]
+                if len(longer) > _ENUMERABLE:
+                    return None
+            ways = longer
+        return ways
 
     def _best_heads(self, rooms: Sequence[float], options: Sequence[Option]) -> list[float]:
         """Limits on the head, the one with the smallest head and tail together first.
@@ -222,8 +260,10 @@ class Planner:
         return search(self.units, allowed, _VALUES[objective], Limits(tuple(heads), weights))
 
     def _finish(self, label: Label, flash_slack_bytes: int = 0) -> Planned:
+        return self._assembled(label.steps(), flash_slack_bytes)
+
+    def _assembled(self, steps: list[Step], flash_slack_bytes: int = 0) -> Planned:
         """The whole plan: halos are chosen anew, now across units, and everything is predicted."""
-        steps = label.steps()
         if any(step.option.placed for step in steps) or not self._fits_evenly(steps):
             steps = self._placed(steps, flash_slack_bytes)
         splits = tuple(replace(split, extents=()) for step in steps for split in step.plan.splits)
@@ -314,6 +354,8 @@ _ROUNDING = 0.05
 _FINISHED = 3
 """How many of the best limits on the head are carried through to a whole plan."""
 _GRAIN = 512
+_ENUMERABLE = 64
+"""So many ways through a model are all carried through to whole plans."""
 _STRIDE = 2048
 _WORTH_PLACING = 1024
 _CUT_BY_CHANNELS = ("channels", "out_channels")

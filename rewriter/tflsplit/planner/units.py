@@ -22,11 +22,13 @@ class Unit:
 
     inputs: computed tensors from before that the unit reads, and inputs of the model.
     outputs: tensors that are read later, or are outputs of the model.
+    returned: those among them that go back to the host.
     """
 
     nodes: tuple[Node, ...]
     inputs: tuple[Value, ...]
     outputs: tuple[Value, ...]
+    returned: tuple[Value, ...] = ()
 
     @cached_property
     def graph(self) -> Graph:
@@ -54,7 +56,7 @@ class Unit:
                 )
                 for node in self.nodes
             ),
-            tuple(places[value] for value in self.outputs),
+            tuple((places[value], value in self.returned) for value in self.outputs),
         )
 
 
@@ -97,4 +99,6 @@ def _unit(graph: Graph, nodes: list[Node], alive: set[Value]) -> Unit:
     )
     outputs = [v for v in made if v in alive or v in graph.outputs]
     order = {value: at for at, value in enumerate(v for n in nodes for v in n.outputs)}
-    return Unit(tuple(nodes), tuple(read), tuple(sorted(outputs, key=order.__getitem__)))
+    outputs.sort(key=order.__getitem__)
+    returned = tuple(value for value in outputs if value in graph.outputs)
+    return Unit(tuple(nodes), tuple(read), tuple(outputs), returned)

@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 from tflsplit.planner.evaluate import Step
+from tflsplit.planner.options import Layout
 from tflsplit.planner.planned import Planned
 from tflsplit.planner.planner import Planner
 
@@ -17,11 +18,10 @@ def explain(planned: Planned, planner: Planner) -> list[dict[str, Any]]:
     why: what the chosen one is better at, or what ruled the better ones out.
     """
     entries = []
-    before: tuple[object, ...] = ()
+    layouts: tuple[Layout, ...] = ()
     for index, step in enumerate(planned.steps):
-        given = dict(zip(planner.units[index - 1].outputs if index else (), before, strict=True))
-        needed = {value: given[value] for value in step.unit.inputs if value in given}
-        others = [o for o in planner.expand(index, needed) if o.option != step.option]  # type: ignore[arg-type]
+        given = planner.choices.given(index, layouts)
+        others = [o for o in planner.choices.expand(index, given) if o.option != step.option]
         entries.append(
             {
                 "node": step.unit.nodes[-1].name,
@@ -33,7 +33,7 @@ def explain(planned: Planned, planner: Planner) -> list[dict[str, Any]]:
                 "alternatives": [{"option": o.option.name, **_figures(o)} for o in others],
             }
         )
-        before = step.layouts
+        layouts = step.layouts
     return entries
 
 

@@ -36,7 +36,8 @@ def _limited(planner: Planner, arena_bytes: int) -> Planner:
     devices = tuple(
         replace(device, arena_limit_bytes=arena_bytes) for device in planner.cluster.devices
     )
-    return replace(planner, cluster=replace(planner.cluster, devices=devices))
+    cluster = replace(planner.cluster, devices=devices)
+    return Planner(planner.graph, cluster, planner.choices)
 
 
 def _undominated(plans: list[Planned]) -> list[Planned]:

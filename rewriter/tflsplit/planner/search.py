@@ -29,6 +29,7 @@ State = tuple[Layout, ...]
 Expand = Callable[[int, Mapping[Value, Layout]], Sequence[Step]]
 """The steps that a unit (by index) can take from given layouts."""
 
+
 @dataclass(frozen=True)
 class Limits:
     """Hard limits, by rank.

@@ -1,15 +1,88 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is missing when nothing fits."""
+"""What is missing when nothing fits: which layer, how much, on which device."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 
 from tflsplit.cluster import Cluster
 from tflsplit.planner.evaluate import Step
 from tflsplit.planner.units import Unit
+from tflsplit.wire.frames import MAX_NODES
+
+_MOST_SEARCHES = 6
 
 
-def why_not(cluster: Cluster, units: Sequence[Unit], steps: Sequence[Step]) -> str:
-    """The unit that needs most, beside what there is."""
-    return "nothing fits"
+def why_not(cluster: Cluster, units: Sequence[Unit], steps: Iterable[Step]) -> str:
+    """The unit that lacks most RAM, or else the flash that is missing; one sentence."""
+    ranks = range(cluster.world_size)
+    rooms = [cluster.arena_room_bytes(rank) for rank in ranks]
+    flash = sum(cluster.weights_room_bytes(rank) for rank in ranks)
+    weights = sum(unit.weights_bytes for unit in units)
+    if weights > flash:
+        return (
+            f"nothing fits: the model has {weights:,} bytes of weights, and all devices together "
+            f"have room for {flash:,}: {weights - flash:,} bytes of flash are missing, "
+            f"{-(-(weights - flash) // cluster.world_size):,} on each"
+        )
+    short = _least_short(steps, rooms)
+    if short and max(short.values())[0] > 0:
+        signature, (missing, rank, need) = max(short.items(), key=lambda item: item[1])
+        name = next(u.nodes[-1].name for u in units if u.signature == signature)
+        return (
+            f"nothing fits: however {name!r} is split, some device lacks RAM; in the best case "
+            f"{_device(cluster, rank)} needs {need:,} bytes of activations and has {rooms[rank]:,} "
+            f"for the whole arena: {missing:,} bytes are missing"
+        )
+    return (
+        "nothing fits: every layer can be split so that the RAM suffices, but then weights are "
+        f"repeated, or operators added, until a device is full ({min(rooms):,} bytes for the "
+        f"arena, {flash // cluster.world_size:,} for weights on an average device)"
+    )
+
+
+def _least_short(
+    steps: Iterable[Step], rooms: Sequence[int]
+) -> dict[tuple[object, ...], tuple[int, int, int]]:
+    """By kind of unit: (RAM that is missing, rank, what it needs) of the option with least."""
+    short: dict[tuple[object, ...], tuple[int, int, int]] = {}
+    for step in steps:
+        heads = step.cost.head_bytes
+        worst = max((heads[rank] - room, rank, heads[rank]) for rank, room in enumerate(rooms))
+        key = step.unit.signature
+        short[key] = min(short.get(key, worst), worst)
+    return short
+
+
+def _device(cluster: Cluster, rank: int) -> str:
+    board = cluster.devices[rank].board
+    return f"rank {rank}" + (f" ({board})" if board else "")
+
+
+def smallest_cluster(cluster: Cluster, fits: Callable[[Cluster], bool]) -> int | None:
+    """How many devices of the same kind would do; None if that is unknown.
+
+    Only for equal devices: doubled until it fits, then bisected, in a few searches.
+    """
+    kinds = {replace(device, name="") for device in cluster.devices}
+    if len(kinds) > 1 or cluster.wires:
+        return None
+    low, high, searches = cluster.world_size, cluster.world_size, 0
+    while searches < _MOST_SEARCHES and high < MAX_NODES:
+        low, high, searches = high, min(2 * high, MAX_NODES), searches + 1
+        if not fits(resized(cluster, high)):
+            continue
+        while high - low > 1 and searches < _MOST_SEARCHES:
+            middle, searches = (low + high) // 2, searches + 1
+            low, high = (low, middle) if fits(resized(cluster, middle)) else (middle, high)
+        return high
+    return None
+
+
+def resized(cluster: Cluster, world_size: int) -> Cluster:
+    """The same cluster with another number of devices, all like its first."""
+    device = cluster.devices[0]
+    board = device.board or device.name
+    devices = tuple(replace(device, name=f"{board}-{rank}") for rank in range(world_size))
+    return replace(cluster, devices=devices)

@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whether a plan can be meant for a model: every violation, for plans that people have edited.
+
+Shares no code with what makes plans or follows from them (policy, layouts, halos): it holds a plan
+against the operators' factors only.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+
+from tflsplit.ir import Graph, Node
+from tflsplit.ops import Factor, Kind, rule_of
+from tflsplit.plan.spec import NodeSplit, Plan, Way
+
+MOST_TILES = 10
+"""TFLM's CONCATENATION takes so many operands."""
+
+
+def plan_problems(graph: Graph, plan: Plan) -> list[str]:
+    """Everything that is wrong with ``plan`` for ``graph``; empty if nothing is."""
+    problems = list(_shares(plan))
+    names = [node.name for node in graph.nodes]
+    listed = Counter(split.node for split in plan.splits)
+    problems += [f"{name!r} is listed {n} times" for name, n in listed.items() if n > 1]
+    problems += [f"the model has no layer {name!r}" for name in listed if name not in names]
+    problems += [f"nothing is said of {name!r}" for name in names if name not in listed]
+    nodes = {node.name: node for node in graph.nodes}
+    for split in plan.splits:
+        if split.node in nodes:
+            found = _split(nodes[split.node], split, plan)
+            problems += [f"{split.node!r}: {text}" for text in found]
+    return problems
+
+
+def _shares(plan: Plan) -> Iterator[str]:
+    if plan.world_size < 1:
+        yield f"world_size is {plan.world_size}"
+    if len(plan.shares) != plan.world_size:
+        yield f"there are {len(plan.shares)} shares for {plan.world_size} devices"
+    elif any(share < 0 for share in plan.shares) or abs(sum(plan.shares) - 1) > 1e-6:
+        yield f"the shares {list(plan.shares)} are not fractions of 1"
+
+
+def _split(node: Node, split: NodeSplit, plan: Plan) -> Iterator[str]:
+    if split.scratch_limit_bytes is not None and split.scratch_limit_bytes <= 0:
+        yield f"scratch_limit_bytes is {split.scratch_limit_bytes}"
+    if split.way in (Way.REPLICATED, Way.WHOLE):
+        if split.factor or split.bounds or split.scatter_factor:
+            yield f"{split.way.value} takes neither factor nor bounds"
+        if not 0 <= split.rank < plan.world_size:
+            yield f"rank {split.rank} is none of 0..{plan.world_size - 1}"
+        return
+    factors = {factor.name: factor for factor in rule_of(node).factors(node)}
+    factor = factors.get(split.factor)
+    if factor is None:
+        known = ", ".join(factors) or "nothing"
+        yield f"{node.op} cannot be split by {split.factor!r}, only by {known}"
+        return
+    yield from _bounds("bounds", split.bounds, factor.size, plan.world_size)
+    yield from _extents(split, factor, plan.world_size)
+    yield from _reduction(split, factor, factors, plan)
+
+
+def _bounds(what: str, bounds: Sequence[int], size: int, world_size: int) -> Iterator[str]:
+    if len(bounds) != world_size + 1:
+        yield f"{what} has {len(bounds)} numbers, not {world_size + 1}"
+    elif bounds[0] != 0 or bounds[-1] != size:
+        yield f"{what} goes from {bounds[0]} to {bounds[-1]}, not from 0 to {size}"
+    elif any(a > b for a, b in pairwise(bounds)):
+        yield f"{what} {list(bounds)} does not ascend"
+
+
+def _extents(split: NodeSplit, factor: Factor, world_size: int) -> Iterator[str]:
+    if not split.extents:
+        return
+    if len(split.extents) != world_size:
+        yield f"extents has {len(split.extents)} intervals, not {world_size}"
+        return
+    for rank, (start, stop) in enumerate(split.extents):
+        if not 0 <= start <= stop <= factor.size:
+            yield f"the extent of rank {rank}, {start} to {stop}, is outside 0 to {factor.size}"
+
+
+def _reduction(
+    split: NodeSplit, factor: Factor, factors: dict[str, Factor], plan: Plan
+) -> Iterator[str]:
+    is_sum = factor.kind is Kind.REDUCTION
+    if is_sum and plan.stock_kernels:
+        yield "stock kernels cannot return the partial sums of this split"
+    if not is_sum and (split.scatter_factor or split.sum_tiles != 1):
+        yield f"{split.factor} makes no sums: no scatter_factor, no sum_tiles"
+    if not is_sum:
+        return
+    kept = factors.get(split.scatter_factor)
+    if kept is None or kept.kind is Kind.REDUCTION:
+        yield f"the sums cannot be scattered by {split.scatter_factor!r}"
+    else:
+        yield from _bounds("scatter_bounds", split.scatter_bounds, kept.size, plan.world_size)
+    rows = factors["rows"].size if "rows" in factors else 1
+    if not 1 <= split.sum_tiles <= min(rows, MOST_TILES):
+        yield f"sum_tiles is {split.sum_tiles}, not within 1..{min(rows, MOST_TILES)}"

@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What can be done with each unit of a model on a cluster, and what that costs; found once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from tflsplit.cluster import Cluster
+from tflsplit.ir import Graph, Value
+from tflsplit.planner.evaluate import Step, evaluate
+from tflsplit.planner.options import SAVING_FLASH, Chosen, Layout, Option, apply_option, options_of
+from tflsplit.planner.shares import SPEED, Shares, fewest_shares, only, part_of, share_vectors
+from tflsplit.planner.units import Unit, cut_into_units
+
+_WORTH_PLACING_BYTES = 1024
+_SCARCE = 1.2
+"""Flash is scarce where a device has less than so many times all weights."""
+_CUT_BY_CHANNELS = ("channels", "out_channels")
+
+
+@dataclass
+class Choices:
+    """The units of a model and their options; every option is evaluated once.
+
+    shares: what each device gets; by default by speed and by RAM.
+    options: what may be done with a unit; saving: what saves flash at the price of time.
+    pooling: whether flash is scarce, so that weights wait for a place (``placement.py``).
+    """
+
+    graph: Graph
+    cluster: Cluster
+    options: Sequence[Option] = ()
+    shares: Shares = ()
+    _known: dict[tuple[object, ...], dict[Option, Step | None]] = field(default_factory=dict)
+    _renamed: dict[tuple[int, int], Step] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.vectors = share_vectors(self.cluster, self.shares)
+        self.units = cut_into_units(self.graph)
+        rooms = [self.cluster.weights_room_bytes(r) for r in range(self.cluster.world_size)]
+        self._largest_flash = max(rooms)
+        self.pooling = min(rooms) < _SCARCE * sum(unit.weights_bytes for unit in self.units)
+        self.options = self.options or options_of(self.vectors)
+        self.saving = SAVING_FLASH if self.pooling else ()
+
+    @property
+    def everything(self) -> tuple[Option, ...]:
+        """All options, whatever they cost."""
+        return (*self.options, *self.saving)
+
+    def given(self, index: int, layouts: Sequence[Layout]) -> dict[Value, Layout]:
+        """How a unit's inputs lie after the unit before it has left ``layouts``."""
+        before = self.units[index - 1].outputs if index else ()
+        known = dict(zip(before, layouts, strict=True))
+        return {value: known[value] for value in self.units[index].inputs if value in known}
+
+    def all_steps(self) -> list[Step]:
+        """Every step that was evaluated."""
+        return [step for known in self._known.values() for step in known.values() if step]
+
+    def expand(
+        self, index: int, given: Mapping[Value, Layout], options: Sequence[Option] = ()
+    ) -> list[Step]:
+        """What options (by default all) make of a unit from given layouts, evaluated once each."""
+        unit = self.units[index]
+        key = (unit.signature, *given.values())
+        known = self._known.setdefault(key, {})
+        steps: list[Step] = []
+        for option in options or self.options:
+            if option not in known:
+                known[option] = self._evaluated(unit, option, given, known)
+            step = known[option]
+            if step is not None and step not in steps:
+                steps.append(step)
+        return [self._of_unit(step, index) for step in steps]
+
+    def _of_unit(self, step: Step, index: int) -> Step:
+        key = index, id(step)
+        if key not in self._renamed:
+            self._renamed[key] = step.of_unit(self.units[index])
+        return self._renamed[key]
+
+    def _evaluated(
+        self,
+        unit: Unit,
+        option: Option,
+        given: Mapping[Value, Layout],
+        known: Mapping[Option, Step | None],
+    ) -> Step | None:
+        """A new step, or the equal one of another option; None if the option makes no sense."""
+        chosen = self._apply(unit, option, given)
+        if chosen is None:
+            return None
+        for step in known.values():
+            if step is None or step.option.placed != option.placed:
+                continue
+            if step.plan.splits == chosen.plan.splits:
+                return step
+        return self.step(unit, chosen, given)
+
+    def step(self, unit: Unit, chosen: Chosen, given: Mapping[Value, Layout]) -> Step:
+        """A chosen way with its cost."""
+        cost = evaluate(self.cluster, unit, chosen.plan, given)
+        option = chosen.option
+        by_all = option.split in _CUT_BY_CHANNELS and not option.part
+        follows = option.split == "whole" and _is_on_one_rank(given)
+        pooled = option.placed or (self.pooling and (by_all or follows))
+        return Step(unit, option, chosen.plan, chosen.layouts, cost, pooled)
+
+    def _apply(self, unit: Unit, option: Option, given: Mapping[Value, Layout]) -> Chosen | None:
+        if option.placed:
+            if not _WORTH_PLACING_BYTES < unit.weights_bytes < self._largest_flash:
+                return None
+            return apply_option(unit, option, given, self.vectors[SPEED], self._other_rank(given))
+        shares = self.shares_of(unit, option, given)
+        return apply_option(unit, option, given, shares) if shares else None
+
+    def _other_rank(self, given: Mapping[Value, Layout]) -> int:
+        """Where the search takes a placed unit to run: not where its input is."""
+        holders = [rank for boxes in given.values() for rank in _holders(boxes)]
+        return 1 % self.cluster.world_size if holders[:2] == [0] else 0
+
+    def shares_of(self, unit: Unit, option: Option, given: Mapping[Value, Layout]) -> Shares | None:
+        """What each device gets under an option; None where that is nothing of its own."""
+        shares = self.vectors[option.by]
+        if not option.part:
+            return shares
+        shape = unit.outputs[0].shape
+        if option.split == "rows":
+            fewer = fewest_shares(shares, shape[1]) if len(shape) == 4 else shares
+            fewer = part_of(fewer, option.part)
+        else:
+            holders = {rank for boxes in given.values() for rank in _holders(boxes)}
+            fewer = only(shares, sorted(holders)) if holders else shares
+        busy = sum(share > 0 for share in fewer)
+        return fewer if 1 < busy < sum(share > 0 for share in shares) else None
+
+    def all_ways(self, most: int) -> list[list[Step]] | None:
+        """Every combination of options; None if there are more than ``most``."""
+        ways: list[list[Step]] = [[]]
+        for index in range(len(self.units)):
+            longer: list[list[Step]] = []
+            for way in ways:
+                given = self.given(index, way[-1].layouts if way else ())
+                longer += [[*way, step] for step in self.expand(index, given, self.everything)]
+                if len(longer) > most:
+                    return None
+            ways = longer
+        return ways
+
+
+def _is_on_one_rank(given: Mapping[Value, Layout]) -> bool:
+    return bool(given) and len({rank for boxes in given.values() for rank in _holders(boxes)}) == 1
+
+
+def _holders(boxes: Layout) -> list[int]:
+    return [rank for rank, box in enumerate(boxes) if not box.is_empty]

@@ -6,6 +6,7 @@
     PARTIAL_CONV_2D              PAD -> SLICE (channels) -> CAST -> SUB -> CONV_2D float -> CAST
                                  for every slice, the int32 results chained by ADD
     PARTIAL_FULLY_CONNECTED      the same with FULLY_CONNECTED
+    FUSED_BLOCK                  those of its two or three convolutions, one after the other
 
 The float convolutions are exact: ``|x - zero_point| <= 255`` and ``|w| <= 128``, so 512 products
 stay below 2**24, and every slice has at most 512.  REQUANTIZE has no stock expansion, since no
@@ -24,6 +25,7 @@ from numpy.typing import NDArray
 from tflsplit.errors import InternalError
 from tflsplit.ir import Activation, Attrs, DType, Node, Padding, Quantization, Value
 from tflsplit.ops.custom_options import INT8_RANGE, WindowOptions, activation_of
+from tflsplit.ops.fused import unfused
 from tflsplit.ops.quantmath import convolution_multipliers
 from tflsplit.wire import custom_ops as wire
 
@@ -223,7 +225,12 @@ def _add_up(sums: Sequence[Value], output: Value) -> list[Node]:
     return nodes
 
 
+def _fused_block(node: Node) -> list[Node]:
+    return [stock for part in unfused(node) for stock in stock_expansion(part)]
+
+
 _EXPANSIONS: dict[str, Callable[[Node], list[Node]]] = {
+    wire.FUSED_BLOCK: _fused_block,
     wire.CONV_2D: _conv_2d,
     wire.DEPTHWISE_CONV_2D: _depthwise_conv_2d,
     wire.PARTIAL_CONV_2D: _partial_conv_2d,

@@ -133,3 +133,10 @@ def tflm_tree() -> Path:
             "needs TFLM's sources: set TFLSPLIT_TFLM_DIR to a tree made by its create_tflm_tree.py"
         )
     return Path(text)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """One worker runs all tests of firmware: they share one PlatformIO project and its builds."""
+    for item in items:
+        if item.path.parent == Path(__file__).parent:
+            item.add_marker(pytest.mark.xdist_group("firmware"))

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.measure import CommandError, Measured, run, seeded_mobilenet
+from benchmarks.readme import write_section
 
 DEVICES = (1, 2, 4, 8, 16, 32, 64)
 SIZES = ((0.35, 96), (0.35, 224), (0.5, 160), (1.0, 160), (1.0, 224), (1.4, 224))
@@ -100,6 +101,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Print the tables as Markdown."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.scaling", description=__doc__)
     parser.add_argument("-n", type=int, nargs="+", default=list(DEVICES), metavar="DEVICES")
+    parser.add_argument("--readme", action="store_true", help="write them into README.md, too")
     parser.add_argument("--modes", nargs="+", choices=list(MODES), default=list(MODES))
     parser.add_argument(
         "--what", nargs="+", choices=("devices", "size"), default=["devices", "size"]
@@ -107,14 +109,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = parser.parse_args(arguments)
     try:
         start = run(["tflsplit", "--version"])
-        print(f"start of Python and the package alone: {start.cpu_s:.1f} s of CPU\n", flush=True)
+        texts = [f"Start of Python and the package alone: {start.cpu_s:.1f} s of CPU.\n"]
         for mode in chosen.modes:
             if "devices" in chosen.what:
                 title = f"MobileNetV2 1.0 224, plan by {mode}"
-                print(markdown(title, by_devices(chosen.n, MODES[mode])), flush=True)
+                texts.append(markdown(title, by_devices(chosen.n, MODES[mode])))
             if "size" in chosen.what:
                 title = f"seeded MobileNetV2 by width and size on 8 devices, plan by {mode}"
-                print(markdown(title, by_size(8, MODES[mode])), flush=True)
+                texts.append(markdown(title, by_size(8, MODES[mode])))
+            print(f"{mode}: done", file=sys.stderr, flush=True)
+        print("\n".join(texts))
+        if chosen.readme:
+            write_section("scaling", "\n".join(texts))
     except CommandError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -18,12 +18,13 @@ import argparse
 import json
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from benchmarks.measure import CommandError, run, seeded_mobilenet
+from benchmarks.readme import write_section
 from tflsplit.baseline import seed_scheme
 from tflsplit.errors import UserError
 from tflsplit.ir import DType, Graph
@@ -90,33 +91,45 @@ def balance(macs: Sequence[int]) -> float:
     return sum(macs) / len(macs) / max(macs) if any(macs) else 1.0
 
 
-def markdown(name: str, rows: Sequence[tuple[int, Figures]]) -> str:
-    """A table of one way, one row per number of devices."""
-    head = ["devices", *HEADINGS]
-    lines = [f"**{name}**", "", "| " + " | ".join(head) + " |", "|" + "---:|" * len(head)]
-    for world_size, figures in rows:
-        whole = (figures.peak_bytes, figures.arena_bytes, figures.weights_bytes)
-        cells = [str(world_size), *("–" if size is None else f"{size:,}" for size in whole)]
-        cells += [f"{figures.moved_bytes:,}", f"{figures.balance:.3f}"]
-        lines.append("| " + " | ".join(cells) + " |")
+def markdown(ways: Mapping[str, Sequence[Figures]], counts: Sequence[int]) -> str:
+    """One table per figure: a row for each number of devices, a column for each way."""
+    return "\n".join(_table(heading, ways, counts) for heading in HEADINGS)
+
+
+def _table(heading: str, ways: Mapping[str, Sequence[Figures]], counts: Sequence[int]) -> str:
+    head = ["devices", *ways]
+    lines = [f"**{heading}**", "", "| " + " | ".join(head) + " |", "|" + "---:|" * len(head)]
+    for index, count in enumerate(counts):
+        cells = [_cell(getattr(figures[index], heading)) for figures in ways.values()]
+        lines.append("| " + " | ".join([str(count), *cells]) + " |")
     return "\n".join(lines) + "\n"
 
 
+def _cell(figure: float | None) -> str:
+    if figure is None:
+        return "–"
+    return f"{figure:,}" if isinstance(figure, int) else f"{figure:.3f}"
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print one table per way to split, as Markdown."""
+    """Print the tables as Markdown."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.versus_seed", description=__doc__)
     parser.add_argument("model", nargs="?", type=Path, help="a .tflite file (MobileNetV2 1.0 224)")
     parser.add_argument("-n", type=int, nargs="+", default=list(range(1, 9)), metavar="DEVICES")
     parser.add_argument("--ways", nargs="+", choices=list(WAYS), default=list(WAYS))
+    parser.add_argument("--readme", action="store_true", help="write them into README.md, too")
     chosen = parser.parse_args(arguments)
     try:
         model = chosen.model or seeded_mobilenet(1.0, 224)
         graph = read_model(model)
-        rows = [(count, of_seed(graph, count)) for count in chosen.n]
-        print(markdown("the seed system's scheme", rows), flush=True)
+        ways = {"the seed's scheme": [of_seed(graph, count) for count in chosen.n]}
         for way in chosen.ways:
-            rows = [(count, of_rewrite(model, count, WAYS[way])) for count in chosen.n]
-            print(markdown(f"tflsplit, {way}", rows), flush=True)
+            ways[way] = [of_rewrite(model, count, WAYS[way]) for count in chosen.n]
+            print(f"{way}: done", file=sys.stderr, flush=True)
+        tables = markdown(ways, chosen.n)
+        print(tables)
+        if chosen.readme:
+            write_section("versus_seed", tables)
     except (UserError, CommandError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -29,6 +29,7 @@ def message_frames(payload_bytes: int, mtu_bytes: int) -> tuple[int, int]:
     return full + (rest > 0), full * frame_bytes(most) + (frame_bytes(rest) if rest else 0)
 
 
+@lru_cache(maxsize=65536)
 def largest_frame_bytes(payload_bytes: int, mtu_bytes: int) -> int:
     """Wire bytes of the largest frame of a message."""
     return frame_bytes(min(payload_bytes, max_payload_bytes(mtu_bytes)))

@@ -9,6 +9,7 @@ from functools import cached_property
 
 from tflsplit.cluster.links import Duplex, LinkSpec, Medium
 from tflsplit.cluster.routes import Edge, Routes
+from tflsplit.cluster.ways import Ways
 from tflsplit.errors import ClusterError
 from tflsplit.wire.frames import MAX_MTU_BYTES, MAX_NODES, MIN_MTU_BYTES
 from tflsplit.wire.topology import LinkTable, Topology, link_tables
@@ -169,6 +170,16 @@ class Cluster:
     def output_routes(self) -> Routes:
         """The same with the host at ``output_rank``."""
         return Routes(self._tables, self.output_rank)
+
+    @cached_property
+    def ways(self) -> Ways:
+        """What messages along ``routes`` do to each wire."""
+        return Ways(self.routes, self.link_of)
+
+    @cached_property
+    def output_ways(self) -> Ways:
+        """The same along ``output_routes``."""
+        return Ways(self.output_routes, self.link_of)
 
     def link_of(self, edge: Edge) -> LinkSpec:
         """The numbers of a wire, in either direction."""

@@ -21,9 +21,13 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+from numpy.typing import NDArray
+
 from tflsplit.cluster import Cluster, Edge, message_frames
 from tflsplit.cluster.framing import HOP_FRAME_BYTES, largest_frame_bytes
 from tflsplit.cluster.routes import Routes
+from tflsplit.cluster.ways import Way, Ways, Wires
 from tflsplit.plan.transfers import Transfer
 
 
@@ -67,55 +71,47 @@ def step_cost(cluster: Cluster, transfers: Sequence[Transfer]) -> LinkCost:
 
 
 def exchange_cost(cluster: Cluster, messages: Sequence[Message], routes: Routes) -> LinkCost:
-    """The same for messages, which may come from the host or go to it (rank ``world_size``)."""
-    load = _Load(cluster, routes)
-    for source, destinations, payload_bytes in messages:
-        if payload_bytes and destinations & ~(1 << source):
-            load.add(source, destinations, payload_bytes)
-    if not load.frames:
+    """The same for messages, which may come from the host or go to it (rank ``world_size``).
+
+    routes: the cluster's ``routes``, or its ``output_routes``.
+    """
+    ways = cluster.output_ways if routes is cluster.output_routes else cluster.ways
+    sent = [
+        (ways.way(source, destinations), payload_bytes)
+        for source, destinations, payload_bytes in messages
+        if payload_bytes and destinations & ~(1 << source)
+    ]
+    if not sent:
         return LinkCost(0.0)
+    load = _Load(cluster, ways, *zip(*sent, strict=True))
     load.acknowledge()
     overhead = max(cluster.link_of(edge).step_overhead_us for edge in load.frames)
     us = overhead + load.busiest_us() + load.fill_us
-    return LinkCost(us, dict(load.bytes), dict(load.frames), dict(load.payload))
+    return LinkCost(us, load.bytes, load.frames, load.payload)
 
 
 class _Load:
-    """What each direction of each wire has to carry."""
+    """What each direction of each wire has to carry, if it carries anything."""
 
-    def __init__(self, cluster: Cluster, routes: Routes) -> None:
+    def __init__(
+        self, cluster: Cluster, ways: Ways, taken: Sequence[Way], payloads: Sequence[int]
+    ) -> None:
         self.cluster = cluster
-        self.routes = routes
-        self.bytes: dict[Edge, int] = defaultdict(int)
-        self.frames: dict[Edge, int] = defaultdict(int)
-        self.payload: dict[Edge, int] = defaultdict(int)
-        self.forwarded: dict[Edge, int] = defaultdict(int)
-        self.fill_us = 0.0
+        sizes = [message_frames(payload, cluster.mtu_bytes) for payload in payloads]
+        frames, wire_bytes = np.array(sizes).T
+        crossed = _Crossings([way.data for way in taken], len(ways.edges))
+        onward = _Crossings([way.forwarded for way in taken], len(ways.edges))
+        grants = np.bincount(np.concatenate([w.grants for w in taken]), minlength=len(ways.edges))
+        self.bytes = _by_edge(ways, crossed.sum(wire_bytes) + grants * HOP_FRAME_BYTES)
+        self.frames = _by_edge(ways, crossed.sum(frames) + grants)
+        self.payload = _by_edge(ways, crossed.sum(np.array(payloads)))
+        self.forwarded = _by_edge(ways, onward.sum(wire_bytes))
+        self.fill_us = max(map(self._fill_us, taken, payloads))
 
-    def add(self, source: int, destinations: int, payload_bytes: int) -> None:
-        mtu_bytes = self.cluster.mtu_bytes
-        frames, wire_bytes = message_frames(payload_bytes, mtu_bytes)
-        tree = self.routes.tree(source, destinations)
-        for edge in tree.edges:
-            self.bytes[edge] += wire_bytes
-            self.frames[edge] += frames
-            self.payload[edge] += payload_bytes
-            if edge[0] != source:
-                self.forwarded[edge] += wire_bytes
-        grant_us = 0.0
-        for rank in _bits(destinations & ~(1 << source)):
-            grant_us = max(grant_us, self._grant(rank, source))
-        first = largest_frame_bytes(payload_bytes, mtu_bytes)
-        hop_us = max(self.cluster.link_of(edge).frame_us(first) for edge in tree.edges)
-        self.fill_us = max(self.fill_us, grant_us + (tree.depth - 1) * hop_us)
-
-    def _grant(self, receiver: int, source: int) -> float:
-        us = 0.0
-        for edge in self.routes.path(receiver, source):
-            self.bytes[edge] += HOP_FRAME_BYTES
-            self.frames[edge] += 1
-            us += self.cluster.link_of(edge).frame_us(HOP_FRAME_BYTES)
-        return us
+    def _fill_us(self, way: Way, payload_bytes: int) -> float:
+        first = largest_frame_bytes(payload_bytes, self.cluster.mtu_bytes)
+        hop_us = max(link.frame_us(first) for link in way.links)
+        return way.grant_us + (way.depth - 1) * hop_us
 
     def acknowledge(self) -> None:
         """One ACK for each frame to which no frame of the other direction answers."""
@@ -123,8 +119,8 @@ class _Load:
         for (a, b), frames in sent.items():
             alone = frames - sent.get((b, a), 0)
             if alone > 0:
-                self.bytes[b, a] += alone * HOP_FRAME_BYTES
-                self.frames[b, a] += alone
+                self.bytes[b, a] = self.bytes.get((b, a), 0) + alone * HOP_FRAME_BYTES
+                self.frames[b, a] = self.frames.get((b, a), 0) + alone
 
     def busiest_us(self) -> float:
         busy: dict[object, float] = defaultdict(float)
@@ -144,7 +140,20 @@ class _Load:
         return self.forwarded[edge] / self.bytes[edge]
 
 
-def _bits(number: int) -> Iterator[int]:
-    while number:
-        yield (number & -number).bit_length() - 1
-        number &= number - 1
+class _Crossings:
+    """Which messages cross which wires."""
+
+    def __init__(self, wires: Sequence[Wires], count: int) -> None:
+        self.wires = np.concatenate(wires)
+        self.messages = np.repeat(np.arange(len(wires)), [len(some) for some in wires])
+        self.count = count
+
+    def sum(self, amounts: NDArray[np.int64]) -> NDArray[np.int64]:
+        """By wire, the amounts of the messages that cross it (exact: far below 2**53)."""
+        totals = np.bincount(self.wires, amounts[self.messages], self.count)
+        return totals.astype(np.int64)
+
+
+def _by_edge(ways: Ways, totals: NDArray[np.int64]) -> dict[Edge, int]:
+    """As a mapping of those that are not 0."""
+    return {edge: total for edge, total in zip(ways.edges, totals.tolist(), strict=True) if total}

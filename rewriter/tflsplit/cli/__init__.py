@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from tflsplit import __version__
 from tflsplit.cli import (
+    calibrate,
     cluster,
     compare,
     emulate,
@@ -39,6 +40,7 @@ COMMANDS = (
     firmware,
     cluster,
     emulate,
+    calibrate,
 )
 
 

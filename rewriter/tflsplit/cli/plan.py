@@ -5,11 +5,11 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
 
 from tflsplit.bundle.plan_file import plan_part
 from tflsplit.bundle.text import dump
-from tflsplit.cli.console import STDOUT, Commands, kib, print_json, progress, shortened, table
+from tflsplit.cli.console import Commands, kib, print_json, progress, table
+from tflsplit.cli.plan_report import describe, print_plan
 from tflsplit.cli.planning import (
     add_cluster_options,
     add_objective,
@@ -17,11 +17,9 @@ from tflsplit.cli.planning import (
     meant,
     planner_of,
 )
-from tflsplit.cluster import Cluster
 from tflsplit.errors import PlanError
 from tflsplit.passes.fold_constants import fold_constants
-from tflsplit.planner import Planned, Planner, finish
-from tflsplit.planner.explain import explain
+from tflsplit.planner import Planner, finish
 from tflsplit.planner.pareto import pareto_front
 from tflsplit.tflite import load
 from tflsplit.tflite.support import check_quantized
@@ -70,87 +68,8 @@ def main(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json(document)
     else:
-        _print(document, arguments)
+        print_plan(document, arguments.model.name)
     return 0 if all(device["fits"] for device in document["devices"]) else 1
-
-
-def describe(planned: Planned, planner: Planner, cluster: Cluster) -> dict[str, Any]:
-    """All that the command prints."""
-    prediction = planned.prediction
-    devices = []
-    for rank, (arena, weights) in enumerate(
-        zip(planned.arenas, planned.weights_bytes, strict=True)
-    ):
-        arena_room = cluster.arena_room_bytes(rank)
-        weights_room = cluster.weights_room_bytes(rank)
-        devices.append(
-            {
-                "rank": rank,
-                "board": cluster.devices[rank].board or cluster.devices[rank].name,
-                "arena_bytes": arena.required_bytes,
-                "arena_room_bytes": arena_room,
-                "weights_bytes": weights,
-                "weights_room_bytes": weights_room,
-                "fits": arena.required_bytes <= arena_room and weights <= weights_room,
-                "compute_us": prediction.compute_us[rank],
-                "send_us": prediction.send_us[rank],
-                "wait_us": prediction.wait_us[rank],
-            }
-        )
-    return {
-        "world_size": cluster.world_size,
-        "latency_us": prediction.latency_us,
-        "input_us": prediction.input_us,
-        "graph_us": prediction.graph_us,
-        "output_us": prediction.output_us,
-        "payload_bytes": prediction.payload_bytes,
-        "wire_bytes": planned.wire_bytes,
-        "links": [
-            {"from": a, "to": b, "bytes": size}
-            for (a, b), size in sorted(prediction.bytes_per_link.items())
-        ],
-        "devices": devices,
-        "units": explain(planned, planner),
-    }
-
-
-def _print(document: dict[str, Any], arguments: argparse.Namespace) -> None:
-    rows = [
-        [
-            shortened(unit["node"]),
-            "x".join(map(str, unit["output_shape"])),
-            unit["option"],
-            f"{unit['time_us'] / 1000:.2f}",
-            kib(unit["wire_bytes"]),
-            kib(unit["head_bytes"]),
-            unit["why"],
-        ]
-        for unit in document["units"]
-    ]
-    if rows:
-        columns = ["<up to", "output", "<split by", "ms", "on wires", "RAM", "<why"]
-        table(f"{arguments.model.name}: how it is split", columns, rows)
-    rows = [
-        [
-            str(device["rank"]),
-            device["board"],
-            f"{kib(device['arena_bytes'])} of {kib(device['arena_room_bytes'])}",
-            f"{kib(device['weights_bytes'])} of {kib(device['weights_room_bytes'])}",
-            "FITS" if device["fits"] else "DOES NOT FIT",
-            *(f"{device[key] / 1000:.1f}" for key in ("compute_us", "send_us", "wait_us")),
-        ]
-        for device in document["devices"]
-    ]
-    columns = ["rank", "<board", "arena", "weights", "<", "compute ms", "send ms", "wait ms"]
-    table("devices", columns, rows)
-    STDOUT.print(
-        f"predicted: {document['latency_us'] / 1000:.1f} ms from input to result "
-        f"({document['input_us'] / 1000:.1f} to hand out the input, "
-        f"{document['graph_us'] / 1000:.1f} in the devices, "
-        f"{document['output_us'] / 1000:.1f} to collect the result); "
-        f"{kib(document['wire_bytes'])} on the wires",
-        soft_wrap=True,
-    )
 
 
 def _pareto(planner: Planner, arguments: argparse.Namespace) -> int:

@@ -13,6 +13,7 @@ from tflsplit.bundle.plan_file import load_plan
 from tflsplit.cluster import Cluster, LinkKind, board_names, default_cluster, read_cluster
 from tflsplit.errors import ClusterError, PlanError
 from tflsplit.ir import Graph
+from tflsplit.plan.check import plan_problems
 from tflsplit.plan.spec import Plan
 from tflsplit.planner import OBJECTIVES, Planner
 
@@ -100,11 +101,21 @@ def planner_of(arguments: argparse.Namespace, cluster: Cluster) -> Callable[[Gra
             raise PlanError(
                 f"{arguments.plan} is for {saved.world_size} devices, not {cluster.world_size}"
             )
-        return lambda graph: saved
+        return lambda graph: _checked(saved, graph, arguments.plan)
     objective = arguments.objective or "latency"
     return lambda graph: Planner(graph, meant(arguments, cluster, graph)).best(objective).plan
 
 
+def _checked(plan: Plan, graph: Graph, path: Path) -> Plan:
+    """A saved plan for a model; PlanError with everything that is wrong with it."""
+    problems = plan_problems(graph, plan)
+    if problems:
+        more = f" (and {len(problems) - _SHOWN} more)" if len(problems) > _SHOWN else ""
+        raise PlanError(f"{path} does not fit the model: {'; '.join(problems[:_SHOWN])}{more}")
+    return plan
+
+
+_SHOWN = 12
 LEAST_WEIGHTS_LIMIT_BYTES = 64 * 1024
 """Below this no device is short of flash, and the multipliers of tiny layers outweigh them."""
 

@@ -12,11 +12,13 @@ from tflsplit.planner.planner import Planner
 
 
 def explain(planned: Planned, planner: Planner) -> list[dict[str, Any]]:
-    """One entry per unit, in execution order; empty for a plan that was not searched.
+    """One entry per unit, in execution order; per layer for a plan that was not searched.
 
     alternatives: every other option from the same layouts, with its cost.
     why: what the chosen one is better at, or what ruled the better ones out.
     """
+    if not planned.steps:
+        return _by_layer(planned, planner)
     entries = []
     layouts: tuple[Layout, ...] = ()
     for index, step in enumerate(planned.steps):
@@ -35,6 +37,27 @@ def explain(planned: Planned, planner: Planner) -> list[dict[str, Any]]:
         )
         layouts = step.layouts
     return entries
+
+
+def _by_layer(planned: Planned, planner: Planner) -> list[dict[str, Any]]:
+    """What the policy, or whoever wrote the plan, says of each layer."""
+    return [
+        {
+            "node": node.name,
+            "output_shape": list(node.outputs[0].shape) if node.outputs else [],
+            "nodes": 1,
+            "option": split.way.value,
+            "time_us": step.exchange_us + step.compute_us,
+            "wire_bytes": None,
+            "head_bytes": None,
+            "weights_bytes": sum(v.size_bytes for v in node.operands if v.is_constant),
+            "why": planned.plan.reasons.get(node.name, ""),
+            "alternatives": [],
+        }
+        for node, split, step in zip(
+            planner.graph.nodes, planned.plan.splits, planned.prediction.steps, strict=True
+        )
+    ]
 
 
 def _figures(step: Step) -> dict[str, Any]:

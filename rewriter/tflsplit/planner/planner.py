@@ -148,7 +148,7 @@ class Planner:
     ) -> Iterator[Planned]:
         """The best plan under limits on the head, or the next that fits as a whole, if any does."""
         key = _ram_of if objective == "ram" else _value_of
-        slack = Slack()
+        slack = Slack.none(self.cluster)
         for _ in range(_TRIES):
             limits = [head - slack.arena_bytes for head in heads]
             labels = self._labels(objective, limits, options, slack)
@@ -169,7 +169,7 @@ class Planner:
         options: Sequence[Option],
         slack: Slack | None = None,
     ) -> list[Label]:
-        slack = slack or Slack()
+        slack = slack or Slack.none(self.cluster)
         weights = tuple(
             float(self.cluster.weights_room_bytes(rank) - slack.flash_bytes)
             for rank in range(self.cluster.world_size)

@@ -11,7 +11,8 @@ from tflsplit.planner.evaluate import Step
 from tflsplit.planner.units import Unit
 from tflsplit.wire.frames import MAX_NODES
 
-_MOST_SEARCHES = 6
+_MOST_DEVICES = 100
+"""Of all clusters together that are tried: a search takes time in proportion to the devices."""
 
 
 def why_not(cluster: Cluster, units: Sequence[Unit], steps: Iterable[Step]) -> str:
@@ -29,7 +30,7 @@ def why_not(cluster: Cluster, units: Sequence[Unit], steps: Iterable[Step]) -> s
     short = _least_short(steps, rooms)
     if short and max(short.values())[0] > 0:
         signature, (missing, rank, need) = max(short.items(), key=lambda item: item[1])
-        name = next(u.nodes[-1].name for u in units if u.signature == signature)
+        name = next(u.nodes[-1].name for u in units if u.signature == signature).split(";")[0]
         return (
             f"nothing fits: however {name!r} is split, some device lacks RAM; in the best case "
             f"{_device(cluster, rank)} needs {need:,} bytes of activations and has {rooms[rank]:,} "
@@ -68,13 +69,14 @@ def smallest_cluster(cluster: Cluster, fits: Callable[[Cluster], bool]) -> int |
     kinds = {replace(device, name="") for device in cluster.devices}
     if len(kinds) > 1 or cluster.wires:
         return None
-    low, high, searches = cluster.world_size, cluster.world_size, 0
-    while searches < _MOST_SEARCHES and high < MAX_NODES:
-        low, high, searches = high, min(2 * high, MAX_NODES), searches + 1
+    low, high, budget = cluster.world_size, cluster.world_size, _MOST_DEVICES
+    while high < MAX_NODES and budget >= min(2 * high, MAX_NODES):
+        low, high = high, min(2 * high, MAX_NODES)
+        budget -= high
         if not fits(resized(cluster, high)):
             continue
-        while high - low > 1 and searches < _MOST_SEARCHES:
-            middle, searches = (low + high) // 2, searches + 1
+        while high - low > 1 and budget >= (middle := (low + high) // 2):
+            budget -= middle
             low, high = (low, middle) if fits(resized(cluster, middle)) else (middle, high)
         return high
     return None

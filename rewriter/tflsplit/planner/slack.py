@@ -21,13 +21,19 @@ class Slack:
     chunk_bytes: weights of the largest unit that may be placed whole on one device.
     """
 
+    chunk_bytes: int
     arena_bytes: int = 0
     flash_bytes: int = 0
-    chunk_bytes: int = 1 << 40
+
+    @classmethod
+    def none(cls, cluster: Cluster) -> Slack:
+        """Nothing is left free."""
+        return cls(max(map(cluster.weights_room_bytes, range(cluster.world_size))))
 
     def allows(self, step: Step) -> bool:
         """Whether a step may be taken."""
-        return not step.option.placed or step.pool_bytes < self.chunk_bytes
+        is_chunk = step.pooled and step.option.split == "whole"
+        return not is_chunk or step.pool_bytes <= self.chunk_bytes
 
     def after(self, planned: Planned, cluster: Cluster) -> Slack:
         """What to leave free next, after a plan that did not fit."""
@@ -42,7 +48,7 @@ class Slack:
             and any(step.cost.weights_bytes[rank] for rank in crowded)
         ]
         if chunks:
-            return replace(self, arena_bytes=self.arena_bytes + arena, chunk_bytes=max(chunks))
+            return replace(self, arena_bytes=self.arena_bytes + arena, chunk_bytes=max(chunks) - 1)
         return replace(
             self,
             arena_bytes=self.arena_bytes + arena,

@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``tflsplit calibrate DIR…``: cycles per multiply-accumulate from recorded runs."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from tflsplit.bundle import read_bundle
+from tflsplit.bundle.runs import read_runs
+from tflsplit.cli.console import STDERR, STDOUT, Commands, print_json, table
+from tflsplit.cluster import known_board
+from tflsplit.cluster.boards import board_names
+from tflsplit.errors import ClusterError
+from tflsplit.plan.cost.calibrate import (
+    Measurement,
+    calibrate,
+    calibration_toml,
+    relative_errors,
+)
+from tflsplit.plan.cost.work import work_of
+
+
+def add_parser(commands: Commands) -> argparse.ArgumentParser:
+    """The command's options."""
+    command = commands.add_parser(
+        "calibrate",
+        help="fit the cost model to measured runs",
+        description="Read the runs that `cluster` or `emulate` recorded in output folders "
+        "(--record), fit cycles per multiply-accumulate of each kind of operator to the times of "
+        "the devices, and print them as [device.cycles_per_mac] for cluster.toml. Several folders "
+        "(models, numbers of devices) tell kinds of operators apart.",
+    )
+    command.add_argument("folders", type=Path, nargs="+", metavar="DIR", help="of `rewrite`")
+    command.add_argument("--board", metavar="NAME", help="only devices of this board")
+    command.add_argument(
+        "--clock", type=float, metavar="HZ", help="their clock (of a known board: the table's)"
+    )
+    return command
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """Run the command."""
+    measured = [found for folder in arguments.folders for found in measurements_in(folder)]
+    boards = sorted({board for board, _, _ in measured})
+    board = arguments.board or (boards[0] if len(boards) == 1 else None)
+    if board is None:
+        raise ClusterError(
+            f"runs of {', '.join(boards) or 'no board at all'} are recorded there; name one with "
+            "--board, or record runs with `cluster DIR --record` or `emulate DIR --record`"
+        )
+    runs = [(name, run) for each, name, run in measured if each == board]
+    clock_hz = _clock_hz(arguments.clock, board)
+    cycles = calibrate([run for _, run in runs], clock_hz)
+    errors = relative_errors([run for _, run in runs], clock_hz, cycles)
+    source = f"measured: {len(runs)} runs of {board} at {clock_hz / 1e6:g} MHz"
+    if arguments.json:
+        print_json(_document(board, clock_hz, cycles, runs, errors))
+        return 0
+    rows = [
+        [name, f"{run.us / 1000:.2f}", f"{100 * error:+.1f} %"]
+        for (name, run), error in zip(runs, errors, strict=True)
+    ]
+    table("how well they explain the runs", ["<run", "ms", "predicted"], rows)
+    STDOUT.print(calibration_toml(cycles, source), end="", soft_wrap=True)
+    return 0
+
+
+def measurements_in(folder: Path) -> list[tuple[str, str, Measurement]]:
+    """(board, name of the run and rank, what ran and how long) of all runs of a folder.
+
+    Raises PlanError or ModelError if the folder is none of ours.  Devices that computed nothing,
+    and runs that do not say how long, are left out.
+    """
+    bundle = read_bundle(folder)
+    runs, left_out = read_runs(folder, bundle.document["fingerprint"])
+    for text in left_out:
+        STDERR.print(f"left out: {text}", soft_wrap=True)
+    work = [tuple(w for n in device.graph.nodes for w in work_of(n)) for device in bundle.devices]
+    return [
+        (
+            str(device.get("board", "")),
+            f"{folder.name}/{run['name']} rank {device['rank']}",
+            Measurement(work[device["rank"]], float(device["compute_us"])),
+        )
+        for run in runs
+        for device in run.get("devices", ())
+        if device.get("rank") in range(len(work))
+        and work[device["rank"]]
+        and float(device.get("compute_us") or 0) > 0
+    ]
+
+
+def _clock_hz(given: float | None, board: str) -> int:
+    if given is not None:
+        if not 1e3 <= given <= 1e11:
+            raise ClusterError(f"--clock {given:g} is no clock in Hz")
+        return int(given)
+    if board not in board_names():
+        raise ClusterError(f"the clock of {board!r} is not known; give --clock HZ")
+    return known_board(board).clock_hz
+
+
+def _document(
+    board: str,
+    clock_hz: int,
+    cycles: dict[Any, float],
+    runs: list[tuple[str, Measurement]],
+    errors: list[float],
+) -> dict[str, Any]:
+    return {
+        "board": board,
+        "clock_hz": clock_hz,
+        "cycles_per_mac": {family.value: each for family, each in cycles.items()},
+        "runs": [
+            {"run": name, "us": run.us, "relative_error": error}
+            for (name, run), error in zip(runs, errors, strict=True)
+        ],
+    }

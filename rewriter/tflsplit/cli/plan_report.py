@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What `plan` says of a plan, as a document and as tables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from tflsplit.cli.console import STDOUT, kib, shortened, table
+from tflsplit.cluster import Cluster
+from tflsplit.devices import DeviceGraph
+from tflsplit.ir import Graph
+from tflsplit.memory import live_bytes_over_time
+from tflsplit.planner import Planned, Planner
+from tflsplit.planner.explain import explain
+
+_BARS = "▁▂▃▄▅▆▇█"
+
+
+def describe(planned: Planned, planner: Planner, cluster: Cluster) -> dict[str, Any]:
+    """All that the command prints."""
+    prediction = planned.prediction
+    devices = []
+    for rank, (arena, weights) in enumerate(
+        zip(planned.arenas, planned.weights_bytes, strict=True)
+    ):
+        arena_room = cluster.arena_room_bytes(rank)
+        weights_room = cluster.weights_room_bytes(rank)
+        devices.append(
+            {
+                "rank": rank,
+                "board": cluster.devices[rank].board or cluster.devices[rank].name,
+                "arena_bytes": arena.required_bytes,
+                "arena_room_bytes": arena_room,
+                "weights_bytes": weights,
+                "weights_room_bytes": weights_room,
+                "fits": arena.required_bytes <= arena_room and weights <= weights_room,
+                "compute_us": prediction.compute_us[rank],
+                "send_us": prediction.send_us[rank],
+                "wait_us": prediction.wait_us[rank],
+                "ram_over_time": ram_over_time(planned.devices[rank], planner.graph),
+            }
+        )
+    return {
+        "world_size": cluster.world_size,
+        "latency_us": prediction.latency_us,
+        "input_us": prediction.input_us,
+        "graph_us": prediction.graph_us,
+        "output_us": prediction.output_us,
+        "payload_bytes": prediction.payload_bytes,
+        "wire_bytes": planned.wire_bytes,
+        "links": [
+            {"from": a, "to": b, "bytes": size}
+            for (a, b), size in sorted(prediction.bytes_per_link.items())
+        ],
+        "devices": devices,
+        "units": explain(planned, planner),
+    }
+
+
+def ram_over_time(device: DeviceGraph, whole: Graph) -> list[dict[str, Any]]:
+    """The most activations that are alive on a device during each layer, in the model's order.
+
+    0 while others work; scratch buffers and the planner's gaps are not counted.
+    """
+    most = dict.fromkeys((node.name for node in whole.nodes), 0)
+    for node, live in zip(device.graph.nodes, live_bytes_over_time(device.graph), strict=True):
+        # What has no layer is the last wait, for what was sent last.
+        layer = device.steps.get(node.name, whole.nodes[-1].name)
+        most[layer] = max(most[layer], live)
+    return [{"node": layer, "bytes": size} for layer, size in most.items()]
+
+
+def bars(amounts: Sequence[int], top: int) -> str:
+    """One bar for each amount, the highest for ``top``."""
+    last = len(_BARS) - 1
+    return "".join(_BARS[min(last, a * len(_BARS) // max(1, top))] if a else " " for a in amounts)
+
+
+def print_plan(document: dict[str, Any], name: str) -> None:
+    """Tables: decisions, devices, RAM over time, links, time."""
+    _print_units(document["units"], name)
+    _print_devices(document["devices"])
+    _print_ram(document["devices"])
+    _print_links(document["links"])
+    STDOUT.print(
+        f"predicted: {document['latency_us'] / 1000:.1f} ms from input to result "
+        f"({document['input_us'] / 1000:.1f} to hand out the input, "
+        f"{document['graph_us'] / 1000:.1f} in the devices, "
+        f"{document['output_us'] / 1000:.1f} to collect the result); "
+        f"{kib(document['wire_bytes'])} on the wires",
+        soft_wrap=True,
+    )
+
+
+def _print_units(units: list[dict[str, Any]], name: str) -> None:
+    rows = [
+        [
+            shortened(unit["node"]),
+            "x".join(map(str, unit["output_shape"])),
+            unit["option"],
+            f"{unit['time_us'] / 1000:.2f}",
+            kib(unit["wire_bytes"]),
+            kib(unit["head_bytes"]),
+            unit["why"],
+        ]
+        for unit in units
+    ]
+    if rows:
+        columns = ["<up to", "output", "<split by", "ms", "on wires", "RAM", "<why"]
+        table(f"{name}: how it is split", columns, rows)
+
+
+def _print_devices(devices: list[dict[str, Any]]) -> None:
+    rows = [
+        [
+            str(device["rank"]),
+            device["board"],
+            f"{kib(device['arena_bytes'])} of {kib(device['arena_room_bytes'])}",
+            f"{kib(device['weights_bytes'])} of {kib(device['weights_room_bytes'])}",
+            "FITS" if device["fits"] else "DOES NOT FIT",
+            *(f"{device[key] / 1000:.1f}" for key in ("compute_us", "send_us", "wait_us")),
+        ]
+        for device in devices
+    ]
+    columns = ["rank", "<board", "arena", "weights", "<", "compute ms", "send ms", "wait ms"]
+    table("devices", columns, rows)
+
+
+def _print_ram(devices: list[dict[str, Any]]) -> None:
+    top = max(entry["bytes"] for device in devices for entry in device["ram_over_time"])
+    rows = []
+    for device in devices:
+        amounts = [entry["bytes"] for entry in device["ram_over_time"]]
+        peak = device["ram_over_time"][amounts.index(max(amounts))]
+        rows.append(
+            [str(device["rank"]), bars(amounts, top), kib(peak["bytes"]), shortened(peak["node"])]
+        )
+    table("activations, layer by layer", ["rank", "<over time", "most", "<in"], rows)
+
+
+def _print_links(links: list[dict[str, Any]]) -> None:
+    if links:
+        rows = [[f"{link['from']} → {link['to']}", kib(link["bytes"])] for link in links]
+        table("links, per inference, frames included", ["<from → to", "bytes"], rows)

@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`tflsplit calibrate`: the cycles with which runs were made come back."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.bundles import bundle_of
+from tflsplit.bundle import read_bundle
+from tflsplit.bundle.runs import write_run
+from tflsplit.cli import main
+from tflsplit.cluster import Family, parse_cluster
+from tflsplit.plan.cost.work import work_of
+
+CYCLES = dict(zip(Family, (3.0, 2.0, 8.0, 4.0, 20.0, 1.5), strict=True))
+CLOCK_HZ = 100_000_000
+
+
+def record(folder: Path, board: str = "mine") -> None:
+    """A run that takes exactly what CYCLES says."""
+    bundle = read_bundle(folder)
+    devices = []
+    for device in bundle.devices:
+        work = [each for node in device.graph.nodes for each in work_of(node)]
+        cycles = sum(each.amount * CYCLES[each.family] for each in work)
+        us = cycles * 1e6 / CLOCK_HZ
+        devices.append({"rank": device.rank, "board": board, "compute_us": us})
+    write_run(folder, "cluster", bundle.document["fingerprint"], {"devices": devices, "wires": []})
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> list[Path]:
+    names = ("mobilenet", "ds_cnn", "resnet", "autoencoder")
+    made = [bundle_of(tmp_path / name, name, 4) for name in names]
+    for folder in made:
+        record(folder)
+    return made
+
+
+def test_cycles_come_back(folders: list[Path], capsys: pytest.CaptureFixture[str]):
+    arguments = ["calibrate", *map(str, folders), "--clock", str(CLOCK_HZ)]
+    assert main([*arguments, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["board"] == "mine"
+    for family, cycles in found["cycles_per_mac"].items():
+        assert cycles == pytest.approx(CYCLES[Family(family)], rel=1e-6)
+    assert {"pointwise", "depthwise", "fully_connected"} <= found["cycles_per_mac"].keys()
+    assert all(abs(run["relative_error"]) < 1e-6 for run in found["runs"])
+
+
+def test_what_is_printed_belongs_below_a_device(
+    folders: list[Path], capsys: pytest.CaptureFixture[str]
+):
+    assert main(["calibrate", *map(str, folders), "--clock", str(CLOCK_HZ)]) == 0
+    text = capsys.readouterr().out
+    toml = text[text.index("# measured") :]
+    cluster = parse_cluster(f'[[device]]\nboard = "teensy41"\n{toml}')
+    assert cluster.devices[0].cycles.pointwise == pytest.approx(CYCLES[Family.POINTWISE], rel=1e-3)
+
+
+def test_errors_say_what_to_do(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    folder = bundle_of(tmp_path / "out", "ds_cnn", 2)
+    assert main(["calibrate", str(folder)]) == 2
+    assert "--record" in capsys.readouterr().err
+    record(folder)
+    assert main(["calibrate", str(folder)]) == 2
+    assert "--clock" in capsys.readouterr().err
+    record(folder, "other")
+    assert main(["calibrate", str(folder), "--clock", "1e8"]) == 2
+    assert "--board" in capsys.readouterr().err
+    assert main(["calibrate", str(folder), "--board", "mine", "--clock", "1e8"]) == 2
+    assert "apart" in capsys.readouterr().err

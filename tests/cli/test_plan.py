@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`tflsplit plan`: what it prints, what it saves, what it refuses."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.planner.small import MIXED
+from tests.splits import needs_tflm, tiny
+from tflsplit.cli import main
+from tflsplit.cli.plan_report import bars
+from tflsplit.tflite import write_model
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    path = tmp_path / "mobilenet.tflite"
+    path.write_bytes(write_model(tiny("mobilenet")))
+    return path
+
+
+def document(capsys: pytest.CaptureFixture[str], *arguments: object) -> dict[str, Any]:
+    assert main(["plan", *map(str, arguments), "--json"]) == 0
+    found: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return found
+
+
+def test_the_document(model: Path, capsys: pytest.CaptureFixture[str]):
+    plan = document(capsys, model, "-n", 3, "--objective", "ram")
+    assert [device["rank"] for device in plan["devices"]] == [0, 1, 2]
+    assert sum(link["bytes"] for link in plan["links"]) == plan["wire_bytes"]
+    parts = plan["input_us"] + plan["graph_us"] + plan["output_us"]
+    assert parts == pytest.approx(plan["latency_us"])
+    assert sum(unit["nodes"] for unit in plan["units"]) == len(tiny("mobilenet").nodes)
+    assert all(unit["why"] for unit in plan["units"])
+    for device in plan["devices"]:
+        assert device["fits"] == (
+            device["arena_bytes"] <= device["arena_room_bytes"]
+            and device["weights_bytes"] <= device["weights_room_bytes"]
+        )
+        spent = device["compute_us"] + device["send_us"] + device["wait_us"]
+        assert spent <= plan["graph_us"] * (1 + 1e-9)
+        layers = [entry["node"] for entry in device["ram_over_time"]]
+        assert layers == [node.name for node in tiny("mobilenet").nodes]
+        assert 0 < max(e["bytes"] for e in device["ram_over_time"]) <= device["arena_bytes"]
+
+
+def test_the_tables(model: Path, capsys: pytest.CaptureFixture[str]):
+    assert main(["plan", str(model), "-n", "2", "--objective", "ram"]) == 0
+    text = capsys.readouterr().out
+    for part in ("FITS", "0 → 1", "over time", "compute ms", "predicted:", "split by"):
+        assert part in text
+
+
+def test_bars_are_in_proportion():
+    assert bars([0, 1, 50, 100], 100) == " ▁▅█"
+
+
+@needs_tflm
+def test_a_saved_plan_is_edited_checked_and_replayed(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    saved = tmp_path / "plan.json"
+    first = document(capsys, model, "-n", 2, "--objective", "ram", "-o", saved)
+    again = document(capsys, model, "-n", 2, "--plan", saved)
+    assert [d["arena_bytes"] for d in again["devices"]] == [
+        d["arena_bytes"] for d in first["devices"]
+    ]
+    assert again["latency_us"] == pytest.approx(first["latency_us"])
+    plan = json.loads(saved.read_text(encoding="utf-8"))
+    layer = next(each for each in plan["layers"] if each["way"] == "rows")
+    layer["bounds"][1] -= 1
+    layer.pop("extents", None)
+    saved.write_text(json.dumps(plan), encoding="utf-8")
+    out = tmp_path / "out"
+    assert main(["rewrite", str(model), "-n", "2", "--plan", str(saved), "-o", str(out)]) == 0
+    written = json.loads((out / "plan.json").read_text(encoding="utf-8"))
+    kept = next(each for each in written["layers"] if each["node"] == layer["node"])
+    assert kept["bounds"] == layer["bounds"]
+    assert main(["verify", str(out), "--runs", "1"]) == 0
+
+
+def test_a_damaged_plan_is_refused_with_all_that_is_wrong(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    saved = tmp_path / "plan.json"
+    document(capsys, model, "-n", 2, "-o", saved)
+    plan = json.loads(saved.read_text(encoding="utf-8"))
+    plan["layers"][0]["bounds"] = [0, 99, 3]
+    plan["layers"][0]["way"], plan["layers"][0]["factor"] = "rows", "rows"
+    lost = plan["layers"].pop()["node"]
+    saved.write_text(json.dumps(plan), encoding="utf-8")
+    for command in ("plan", "rewrite"):
+        arguments = [command, str(model), "-n", "2", "--plan", str(saved)]
+        arguments += ["-o", str(tmp_path / "never")] if command == "rewrite" else []
+        assert main(arguments) == 2
+        text = capsys.readouterr().err
+        assert "bounds goes from 0 to 3" in text
+        assert lost in text
+    assert not (tmp_path / "never").exists()
+
+
+def test_unequal_devices(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    cluster = tmp_path / "cluster.toml"
+    cluster.write_text(MIXED, encoding="utf-8")
+    plan = document(capsys, model, "--cluster", cluster, "--objective", "ram")
+    assert [device["board"] for device in plan["devices"]] == [
+        "teensy41",
+        "pico",
+        "pico",
+        "nano33ble",
+    ]
+    assert all(device["fits"] for device in plan["devices"])
+
+
+def test_the_front(model: Path, capsys: pytest.CaptureFixture[str]):
+    front = document(capsys, model, "-n", 3, "--pareto")["front"]
+    arenas = [point["arena_bytes"] for point in front]
+    assert arenas == sorted(arenas)
+    assert main(["plan", str(model), "-n", "3", "--pareto"]) == 0
+    assert "arena" in capsys.readouterr().out
+
+
+def test_nothing_fits(model: Path, capsys: pytest.CaptureFixture[str]):
+    assert main(["plan", str(model), "-n", "2", "--max-arena", "1KiB"]) == 2
+    text = capsys.readouterr().err
+    assert "bytes are missing" in text
+    assert "Traceback" not in text

@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Plans that people have edited: every violation is found, each can occur, none is invented."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.plan.networks import in_channels, out_channels, plan_of, rows, two_convolutions, whole
+from tests.splits import networks, plans, tiny
+from tflsplit.plan.check import plan_problems
+from tflsplit.plan.policy import choose_plan
+from tflsplit.plan.spec import NodeSplit, Plan, Way
+from tflsplit.plan.wishes import Wishes
+
+GRAPH = two_convolutions()
+A, B = GRAPH.nodes
+GOOD = plan_of(2, rows(A, 0, 4, 8), in_channels(B, (0, 3, 6), (0, 2, 4)))
+
+
+def changed(index: int, **fields: Any) -> Plan:
+    splits = list(GOOD.splits)
+    splits[index] = replace(splits[index], **fields)
+    return replace(GOOD, splits=tuple(splits))
+
+
+def test_a_good_plan_has_no_problems():
+    assert plan_problems(GRAPH, GOOD) == []
+
+
+BAD: dict[str, tuple[Plan, str]] = {
+    "bounds too short": (changed(0, bounds=(0, 8)), "bounds has 2 numbers, not 3"),
+    "bounds end early": (changed(0, bounds=(0, 4, 7)), "goes from 0 to 7, not from 0 to 8"),
+    "bounds descend": (changed(0, bounds=(0, 9, 8)), "does not ascend"),
+    "factor unknown": (changed(0, factor="pages"), "cannot be split by 'pages', only by"),
+    "extent outside": (
+        changed(0, extents=((0, 5), (3, 9))),
+        "extent of rank 1, 3 to 9, is outside",
+    ),
+    "extents missing": (changed(0, extents=((0, 5),)), "extents has 1 intervals, not 2"),
+    "sums of rows": (changed(0, sum_tiles=2), "rows makes no sums"),
+    "sums nowhere": (changed(1, scatter_factor="rows?"), "cannot be scattered by 'rows?'"),
+    "scatter bounds": (changed(1, scatter_bounds=(0, 2, 3)), "scatter_bounds goes from 0 to 3"),
+    "tiles": (changed(1, sum_tiles=11), "sum_tiles is 11, not within 1..10"),
+    "scratch": (changed(0, scratch_limit_bytes=0), "scratch_limit_bytes is 0"),
+    "rank": (replace(GOOD, splits=(whole(A, 2), GOOD.splits[1])), "rank 2 is none of 0..1"),
+    "whole with bounds": (
+        replace(GOOD, splits=(NodeSplit(A.name, Way.WHOLE, "rows", (0, 4, 8)), GOOD.splits[1])),
+        "takes neither factor nor bounds",
+    ),
+    "missing": (replace(GOOD, splits=GOOD.splits[:1]), "nothing is said of"),
+    "twice": (replace(GOOD, splits=(*GOOD.splits, GOOD.splits[0])), "is listed 2 times"),
+    "unknown": (replace(GOOD, splits=(*GOOD.splits, NodeSplit("x", Way.WHOLE))), "no layer 'x'"),
+    "shares": (replace(GOOD, shares=(0.5, 0.6)), "are not fractions of 1"),
+    "number of shares": (replace(GOOD, shares=(1.0,)), "there are 1 shares for 2 devices"),
+    "stock": (replace(GOOD, stock_kernels=True), "stock kernels cannot return"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_each_violation_is_found_alone(name: str):
+    plan, text = BAD[name]
+    problems = plan_problems(GRAPH, plan)
+    assert len(problems) == 1, problems
+    assert text in problems[0]
+
+
+def test_all_violations_are_found_at_once():
+    splits = (replace(GOOD.splits[0], bounds=(0, 8)), replace(GOOD.splits[1], sum_tiles=11))
+    problems = plan_problems(GRAPH, replace(GOOD, splits=splits, shares=(1.0,)))
+    assert len(problems) == 3
+    assert any(A.name in text for text in problems)
+    assert any(B.name in text for text in problems)
+
+
+@pytest.mark.parametrize("name", ["mobilenet", "unet", "squeeze_excite", "temporal"])
+@pytest.mark.parametrize("split", ["auto", "rows", "channels", "out_channels"])
+def test_nothing_is_wrong_with_the_policys_plans(name: str, split: str):
+    graph = tiny(name)
+    for world_size in (1, 2, 5):
+        wishes = Wishes(world_size, split, fuse=True)
+        assert plan_problems(graph, choose_plan(graph, wishes)) == []
+
+
+@given(st.data())
+def test_nothing_is_wrong_with_any_plan_at_all(data: st.DataObject):
+    graph = data.draw(networks())
+    assert plan_problems(graph, data.draw(plans(graph, 3))) == []
+
+
+def test_of_two_nodes_only_the_damaged_one_is_named():
+    plan = plan_of(2, rows(A, 0, 4, 8), out_channels(B, 0, 5, 4))
+    (problem,) = plan_problems(GRAPH, plan)
+    assert B.name in problem
+    assert A.name not in problem

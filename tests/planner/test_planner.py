@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whole plans: the best of all, within hard limits, exact, and reasons where there is none."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from tests.planner.small import every_way, limited, mixed, residual, uart, verdict
+from tests.splits import needs_tflm, tiny
+from tflsplit.errors import ClusterError
+from tflsplit.plan.policy import choose_plan
+from tflsplit.plan.wishes import Wishes
+from tflsplit.planner import OBJECTIVES, Planner, finish
+from tflsplit.planner.assembly import assemble
+from tflsplit.planner.explain import explain
+from tflsplit.planner.pareto import pareto_front
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+@pytest.mark.parametrize("world_size", [1, 2, 3, 4])
+def test_of_few_ways_the_best_whole_plan_is_found(objective, world_size):
+    graph, cluster = residual(), uart(world_size)
+    planner = Planner(graph, cluster)
+    plans = [assemble(planner.choices, cluster, list(w)) for w in every_way(planner.choices)]
+    best = planner.best(objective)
+    assert best.value(objective) <= min(p.value(objective) for p in plans if p.fits(cluster))
+
+
+@needs_tflm
+@pytest.mark.parametrize("objective", OBJECTIVES)
+@pytest.mark.parametrize("name", ["mobilenet", "unet", "resnet"])
+def test_every_plan_is_exact(objective, name):
+    graph = tiny(name)
+    assert verdict(graph, Planner(graph, uart(3)).best(objective)).passed
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_limits_are_hard(objective):
+    """Three quarters of the RAM and half of the weights that the fastest plan takes."""
+    graph = tiny("mobilenet")
+    free = Planner(graph, uart(4)).best("latency")
+    cluster = limited(uart(4), free.arena_bytes * 3 // 4, max(free.weights_bytes) // 2)
+    planned = Planner(graph, cluster).best(objective)
+    assert planned.fits(cluster)
+    assert planned.arena_bytes <= free.arena_bytes * 3 // 4
+    assert max(planned.weights_bytes) <= max(free.weights_bytes) // 2
+
+
+@needs_tflm
+def test_units_get_a_place_where_flash_is_left():
+    """So little flash that a unit runs whole on one device, and others on others."""
+    graph = tiny("mobilenet")
+    total = sum(value.size_bytes for value in graph.constants())
+    cluster = limited(uart(4), weights=total * 2 // 5)
+    planned = Planner(graph, cluster).best("bytes")
+    whole = [step.cost.weights_bytes for step in planned.steps if step.option.split == "whole"]
+    assert len({each.index(max(each)) for each in whole if max(each) > 1000}) > 1
+    assert planned.fits(cluster)
+    assert verdict(graph, planned).passed
+
+
+@pytest.mark.parametrize("name", ["mobilenet", "ds_cnn", "resnet"])
+def test_never_slower_than_the_policy_or_than_one_device(name):
+    graph = tiny(name)
+    for world_size in (2, 3, 5, 8):
+        cluster = uart(world_size)
+        searched = Planner(graph, cluster).best("latency").prediction.latency_us
+        shares = Planner(graph, cluster).choices.vectors["speed"]
+        policy = choose_plan(graph, Wishes(world_size, shares=shares, fuse=True))
+        alone = Planner(graph, uart(1)).best("latency").prediction.latency_us
+        assert searched <= finish(graph, policy, cluster).prediction.latency_us
+        assert searched <= alone * (1 + 1e-9)
+
+
+@needs_tflm
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_a_teensy_two_picos_and_a_nano(objective):
+    """All of them fit, bit for bit; with little RAM each, all of them work."""
+    graph = tiny("mobilenet")
+    cluster = mixed(arena=12 * 1024)
+    planned = Planner(graph, cluster).best(objective)
+    assert planned.fits(cluster)
+    assert verdict(graph, planned).passed
+
+
+def test_shares_follow_the_ram_where_ram_is_scarce():
+    """A Pico's core takes four times as long, but has half of the RAM: speed is not all."""
+    graph = residual(size=64, wide=48)
+    fast = Planner(graph, mixed()).best("latency")
+    tight = mixed(arena=fast.arena_bytes * 2 // 3)
+    planned = Planner(graph, tight).best("latency")
+    assert planned.fits(tight)
+    assert sum(device.macs > 0 for device in planned.devices) > 1
+
+
+def test_a_device_without_room_gets_nothing_of_large_layers():
+    graph = residual(size=32)
+    cluster = uart(3)
+    small = limited(cluster, arena=3000).devices[2]
+    cluster = type(cluster)(
+        devices=(*cluster.devices[:2], small),
+        topology=cluster.topology,
+        link=cluster.link,
+        host_link=cluster.host_link,
+    )
+    planned = Planner(graph, cluster).best("ram")
+    assert planned.fits(cluster)
+    assert planned.arenas[2].required_bytes <= 3000 < planned.arenas[0].required_bytes
+
+
+def test_what_is_missing_is_said_ram():
+    graph = residual(size=48)
+    with pytest.raises(ClusterError) as caught:
+        Planner(graph, limited(uart(2), arena=20_000)).best("latency")
+    text = str(caught.value)
+    found = re.search(r"needs ([\d,]+) bytes .* has ([\d,]+) .*: ([\d,]+) bytes are missing", text)
+    assert found is not None, text
+    need, room, missing = (int(number.replace(",", "")) for number in found.groups())
+    assert need - room == missing > 0
+    assert any(node.name.split(";")[0] in text for node in graph.nodes)
+    devices = re.search(r"(\d+) such devices would do", text)
+    assert devices is not None, text
+    enough = int(devices[1])
+    assert enough > 2
+    assert Planner(graph, limited(uart(enough), arena=20_000)).best("latency")
+
+
+def test_what_is_missing_is_said_flash():
+    graph = residual()
+    total = sum(unit.weights_bytes for unit in Planner(graph, uart(2)).choices.units)
+    with pytest.raises(ClusterError, match=f"{total - 2 * 900:,} bytes of flash are missing"):
+        Planner(graph, limited(uart(2), weights=900)).best("bytes")
+
+
+def test_the_front_trades_ram_for_time():
+    front = pareto_front(Planner(tiny("mobilenet"), uart(4)))
+    arenas = [planned.arena_bytes for planned in front]
+    times = [planned.prediction.latency_us for planned in front]
+    assert arenas == sorted(arenas)
+    assert times == sorted(times, reverse=True)
+    assert len(front) > 1
+
+
+def test_every_decision_is_explained():
+    graph = tiny("mobilenet")
+    planner = Planner(graph, uart(4))
+    entries = explain(planner.best("latency"), planner)
+    assert sum(entry["nodes"] for entry in entries) == len(graph.nodes)
+    for entry in entries:
+        assert entry["why"]
+        assert entry["option"] not in {other["option"] for other in entry["alternatives"]}

@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The search against the enumeration of all combinations of options."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.planner.small import every_way, residual, uart
+from tflsplit.plan.spec import Plan
+from tflsplit.planner.choices import Choices
+from tflsplit.planner.evaluate import Cost, Step
+from tflsplit.planner.front import Front, arrived, best_rows
+from tflsplit.planner.options import Option
+from tflsplit.planner.search import Limits, search
+
+OBJECTIVES = {
+    "latency": lambda step: step.cost.time_us,
+    "bytes": lambda step: float(step.cost.wire_bytes),
+}
+
+
+def fits(way, heads, weights):
+    used = [sum(each) for each in zip(*(s.cost.weights_bytes for s in way), strict=True)]
+    return all(
+        max(step.cost.head_bytes[r] for step in way) <= heads[r] and used[r] <= weights[r]
+        for r in range(len(heads))
+    )
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+@pytest.mark.parametrize("world_size", [2, 3])
+@pytest.mark.parametrize("share", [0.3, 0.5, 0.7, 1.0])
+def test_the_search_finds_the_enumerated_optimum_under_limits(objective, world_size, share):
+    choices = Choices(residual(), uart(world_size))
+    ways = list(every_way(choices))
+    assert len(ways) > 20
+    top = max(max(step.cost.head_bytes) for way in ways for step in way)
+    total = max(sum(max(s.cost.weights_bytes) for s in way) for way in ways)
+    for heads, weights in (
+        (share * top, total),
+        (top, share * total),
+        (share * top, share * total),
+    ):
+        limits = Limits((heads,) * world_size, (weights,) * world_size)
+        found = search(choices.units, choices.expand, OBJECTIVES[objective], limits)
+        allowed = [w for w in ways if fits(w, limits.head_bytes, limits.weights_bytes)]
+        values = [sum(map(OBJECTIVES[objective], way)) for way in allowed]
+        assert bool(found) == bool(allowed)
+        if found:
+            best = min(found, key=lambda label: label.value)
+            assert best.value == pytest.approx(min(values), rel=1e-12)
+            assert best.value == pytest.approx(sum(map(OBJECTIVES[objective], best.steps())))
+            assert fits(best.steps(), limits.head_bytes, limits.weights_bytes)
+
+
+def test_the_front_holds_the_flattest_tail_too():
+    choices = Choices(residual(), uart(2))
+    limits = Limits((1e9, 1e9), (1e9, 1e9))
+    found = search(choices.units, choices.expand, OBJECTIVES["latency"], limits)
+    tails = [
+        max(sum(each) for each in zip(*(s.cost.tail_bytes for s in way), strict=True))
+        for way in every_way(choices)
+    ]
+    assert min(max(label.tail_bytes) for label in found) == min(tails)
+
+
+NUMBERS = st.integers(0, 4)
+
+
+@given(st.lists(st.tuples(NUMBERS, NUMBERS, NUMBERS, NUMBERS), min_size=1, max_size=40))
+def test_a_front_keeps_what_nothing_beats(rows):
+    """Against the definition: of equal labels one stays, of others those that none beats."""
+    cost = [Cost(float(v), 0, (0, 0), (t, 0), (a, b)) for v, t, a, b in rows]
+    unit = Choices(residual(), uart(2)).units[0]
+    plan = Plan(2, (), (0.5, 0.5))
+    steps = [Step(unit, Option("rows"), plan, (), each) for each in cost]
+    front = arrived([(Front.start(2), s, s.cost.time_us) for s in steps], (100.0, 100.0))
+    kept = sorted(
+        (front.values[i], front.tails[i].max(), *front.weights[i, :2]) for i in range(len(front))
+    )
+
+    def beats(x, y):
+        return x != y and all(a <= b for a, b in zip(x, y, strict=True))
+
+    wanted = {row for row in rows if not any(beats(other, row) for other in rows)}
+    assert kept == sorted(tuple(map(float, row)) for row in wanted)
+    assert len(best_rows(front)) == len(front)

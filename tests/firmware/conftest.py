@@ -135,6 +135,7 @@ def tflm_tree() -> Path:
     return Path(text)
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """One worker runs all tests of firmware: they share one PlatformIO project and its builds."""
     for item in items:

@@ -68,8 +68,11 @@ def test_without_tflms_sources_the_build_says_how_to_get_them(
     folder = bundle_of(tmp_path / "out", world_size=1)
     write_firmware(folder, FirmwareOptions(boards=("host",), tflm_dir=None))
     config = config_for(folder, tmp_path / "platformio.ini")
+    # PlatformIO empties a workspace's builds when the configuration is another one.
     run = platformio.run(
-        "run", "-d", str(ROOT), "-c", str(config), "-e", "node0", TFLSPLIT_TFLM_DIR=tree
+        *("run", "-d", str(ROOT), "-c", str(config), "-e", "node0"),
+        TFLSPLIT_TFLM_DIR=tree,
+        PLATFORMIO_WORKSPACE_DIR=str(tmp_path / "workspace"),
     )
     assert run.returncode != 0
     assert message in run.stdout + run.stderr

@@ -18,6 +18,7 @@ from tests.soft_cluster import SoftCluster
 from tests.splits import needs_tflm
 from tflsplit.bundle import read_bundle
 from tflsplit.cli import main
+from tflsplit.errors import LinkError
 from tflsplit.host import SocketStream
 from tflsplit.host.firmware_json import default_setup
 from tflsplit.passes.fold_constants import fold_constants
@@ -27,14 +28,22 @@ from tflsplit.verify import make_cases
 pytestmark = needs_tflm
 
 
-def pass_on(source: socket.socket, sink: SocketStream) -> None:
-    while True:
+def relay(peer: socket.socket, gateway: SocketStream, ended: threading.Event) -> None:
+    """Pass bytes both ways until an end closes.  One thread: a stream is not for two."""
+    peer.settimeout(0.002)
+    while not ended.is_set():
         try:
-            data = source.recv(4096)
+            data = peer.recv(4096)
             if not data:
                 return
-            sink.send(data)
-        except OSError:
+            gateway.send(data)
+        except TimeoutError:
+            pass
+        except (OSError, LinkError):
+            return
+        try:
+            peer.sendall(gateway.receive(0.002))
+        except (OSError, LinkError):
             return
 
 
@@ -42,6 +51,7 @@ def pass_on(source: socket.socket, sink: SocketStream) -> None:
 def behind_tcp(cluster: SoftCluster) -> Iterator[str]:
     """The URL of a port that leads to a cluster's gateway."""
     server = socket.create_server(("127.0.0.1", 0))
+    ended = threading.Event()
 
     def serve() -> None:
         try:
@@ -49,20 +59,17 @@ def behind_tcp(cluster: SoftCluster) -> Iterator[str]:
         except OSError:
             return
         with peer:
-            peer.settimeout(10)
-            threading.Thread(target=pass_on, args=(peer, cluster.host), daemon=True).start()
-            while True:
-                try:
-                    peer.sendall(cluster.host.receive(0.005))
-                except Exception:
-                    return
+            relay(peer, cluster.host, ended)
 
     thread = threading.Thread(target=serve, daemon=True)
     thread.start()
-    with cluster:
-        yield f"socket://127.0.0.1:{server.getsockname()[1]}"
-    server.close()
-    thread.join(5)
+    with cluster, server:
+        try:
+            yield f"socket://127.0.0.1:{server.getsockname()[1]}"
+        finally:
+            ended.set()
+            server.shutdown(socket.SHUT_RDWR)  # wakes an accept
+            thread.join(5)
 
 
 @pytest.fixture
@@ -150,7 +157,7 @@ def test_a_failed_inference_is_repeated_if_asked(
     with behind_tcp(cluster) as url:
         code = main(["cluster", str(folder), "--port", url, *arguments, "--retries", "1", "--json"])
     captured = capsys.readouterr()
-    assert code == 0
+    assert code == 0, captured.err
     assert json.loads(captured.out)["repeated"] == 1
     assert "rank 1 was reset during the inference" in captured.err
 

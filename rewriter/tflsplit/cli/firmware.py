@@ -47,6 +47,12 @@ def add_options(command: argparse.ArgumentParser) -> None:
         help=f"added to the arena that TFLM needs ({DEFAULT_MARGIN_BYTES})",
     )
     group.add_argument(
+        "--background-poll-us",
+        type=int,
+        metavar="US",
+        help="how often a timer polls the links while a kernel runs; 0: never (by the clock)",
+    )
+    group.add_argument(
         "--kernels",
         choices=KERNEL_FLAVOURS,
         help="TFLM's kernels on the devices (those of the TFLM tree, or room for either)",
@@ -104,6 +110,7 @@ def options_of(arguments: argparse.Namespace) -> FirmwareOptions:
         baud=arguments.baud,
         arena_margin_bytes=arguments.arena_margin,
         kernels=arguments.kernels,
+        background_poll_us=arguments.background_poll_us,
         name_tflm_dir=arguments.tflm_dir is not None,
         **given,
     )

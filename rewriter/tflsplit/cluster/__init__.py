@@ -7,7 +7,7 @@ from tflsplit.cluster.framing import message_frames
 from tflsplit.cluster.links import Duplex, LinkKind, LinkSpec, Medium
 from tflsplit.cluster.read import parse_cluster, read_cluster
 from tflsplit.cluster.routes import Edge, Routes
-from tflsplit.cluster.spec import Cluster, Cycles, Device, Family
+from tflsplit.cluster.spec import Cluster, Cycles, Device, Family, tick_period_us
 from tflsplit.wire.topology import Topology
 
 __all__ = [
@@ -29,4 +29,5 @@ __all__ = [
     "message_frames",
     "parse_cluster",
     "read_cluster",
+    "tick_period_us",
 ]

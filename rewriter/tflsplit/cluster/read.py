@@ -50,7 +50,7 @@ def _cluster(file: TomlFile) -> Cluster:
         "port_rx_bytes": link_layer.integer("port_rx_bytes", 4096),
         "port_tx_bytes": link_layer.integer("port_tx_bytes", 1024, low=1),
     }
-    background_poll_us = link_layer.number("background_poll_us", 0.0)
+    background_poll_us = link_layer.optional_number("background_poll_us", None)
     link_layer.refuse_unknown()
     medium = root.choice("medium", default_medium(topology, link))
     if topology is Topology.BUS and medium is Medium.POINT_TO_POINT:

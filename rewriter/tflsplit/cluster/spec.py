@@ -90,6 +90,17 @@ class Device:
         return room if self.weights_limit_bytes is None else min(room, self.weights_limit_bytes)
 
 
+TICK_CYCLES = 60_000
+"""Between two polls from a timer while a kernel runs: a hundred times what an idle poll costs."""
+SHORTEST_TICK_US = 100
+"""Shorter ones hardly help: a frame of 512 bytes is 140 us on an SPI of 30 MHz."""
+
+
+def tick_period_us(clock_hz: int) -> int:
+    """How often a device of this clock polls its links while a kernel runs."""
+    return max(SHORTEST_TICK_US, TICK_CYCLES * 1_000_000 // clock_hz)
+
+
 @dataclass(frozen=True)
 class Cluster:
     """Devices by rank, and how they are wired.
@@ -99,8 +110,8 @@ class Cluster:
     host_link: the link over which they do; its far end is the host, rank ``world_size``.
     mtu_bytes, rx_slots, tx_slots: of the link layer (docs/wire_format.md); port_rx_bytes,
         port_tx_bytes: a link's ring buffers in the board's port.
-    background_poll_us: for simulations, how often links are driven while a kernel runs; 0: not at
-        all, as in the firmware.
+    background_poll_us: how often links are polled while a kernel runs; 0: not at all; None: by each
+        device's clock (``tick_period_us``).
     """
 
     devices: tuple[Device, ...]
@@ -116,7 +127,7 @@ class Cluster:
     tx_slots: int = 4
     port_rx_bytes: int = 4096
     port_tx_bytes: int = 1024
-    background_poll_us: float = 0.0
+    background_poll_us: float | None = None
 
     def __post_init__(self) -> None:
         if not 1 <= self.world_size <= MAX_NODES:
@@ -137,6 +148,12 @@ class Cluster:
     def world_size(self) -> int:
         """How many devices."""
         return len(self.devices)
+
+    def poll_period_us(self, rank: int) -> float:
+        """How often this device polls its links while a kernel runs; 0: not at all."""
+        if self.background_poll_us is not None:
+            return self.background_poll_us
+        return tick_period_us(self.devices[rank].clock_hz)
 
     @property
     def host_rank(self) -> int:

@@ -11,9 +11,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from tflsplit.cluster import known_board, tick_period_us
 from tflsplit.errors import ClusterError
 from tflsplit.memory.abi import CORTEX_M, ESP32, Abi
 
+_HOST_TICK_US = 1_000  # a signal costs a process far more than an interrupt costs a board
 _HOST = Abi("host", pointer_bytes=8, enum_bytes=4)
 REGISTRY_TFLM = "spaziochirale/Chirale_TensorFLowLite@2.0.0"
 """TFLM as PlatformIO's registry has it for Arduino cores."""
@@ -42,6 +44,13 @@ class Board:
     large_model_section: str = ""
     flash_bytes: int = 0
     baud: int | None = 1_000_000
+
+    @property
+    def tick_us(self) -> int:
+        """How often its links are polled while a kernel runs."""
+        if self.section == "host":
+            return _HOST_TICK_US
+        return tick_period_us(known_board(self.section).clock_hz)
 
 
 def _mps2(name: str, flash_bytes: int) -> Board:

@@ -105,6 +105,9 @@ def _device(
         links=links,
         slots=slots,
         timing=timing,
+        background_poll_us=(
+            board.tick_us if options.background_poll_us is None else options.background_poll_us
+        ),
         calls=resolver_calls(device.graph),
         model=flash_model(marked(device.graph, rank, world_size, fingerprint)),
     )
@@ -155,5 +158,6 @@ def _device_entry(device: DeviceSources) -> dict[str, Any]:
         "arena_bytes": device.arena_bytes,
         "arena_margin_bytes": device.arena_bytes - device.required_arena_bytes,
         "model_bytes": len(device.model),
+        "background_poll_us": device.background_poll_us,
         "links": [{"peer": link.table.peer_rank, "port": link.port} for link in device.links],
     }

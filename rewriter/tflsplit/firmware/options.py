@@ -15,6 +15,7 @@ from tflsplit.wire.topology import Topology
 TFLM_DIR_VARIABLE = "TFLSPLIT_TFLM_DIR"
 DEFAULT_BOARD = "teensy41"
 DEFAULT_MARGIN_BYTES = 1024
+MIN_TICK_US, MAX_TICK_US = 20, 5_000
 
 
 def _tflm_dir_of_environment() -> Path | None:
@@ -36,6 +37,8 @@ class FirmwareOptions:
     tflm_dir: a local TFLM tree, for the prediction only unless ``name_tflm_dir``.
     name_tflm_dir: write it into nodes.ini, so that every build uses it.
     timeout_ms: longest wait of a device for one box; None: by kind of board.
+    background_poll_us: how often a timer polls the links while a kernel runs; 0: never; None: by
+        the board's clock.
     """
 
     boards: tuple[str, ...] = (DEFAULT_BOARD,)
@@ -48,6 +51,7 @@ class FirmwareOptions:
     tflm_dir: Path | None = field(default_factory=_tflm_dir_of_environment)
     name_tflm_dir: bool = False
     timeout_ms: int | None = None
+    background_poll_us: int | None = None
 
     def __post_init__(self) -> None:
         mtu_fits = MIN_MTU_BYTES <= self.mtu_bytes <= MAX_MTU_BYTES and self.mtu_bytes % 4 == 0
@@ -58,6 +62,12 @@ class FirmwareOptions:
             )
         if self.arena_margin_bytes < 0:
             raise ClusterError(f"an arena margin of {self.arena_margin_bytes} bytes is negative")
+        period_us = self.background_poll_us
+        if period_us and not MIN_TICK_US <= period_us <= MAX_TICK_US:
+            raise ClusterError(
+                f"polling every {period_us} us is out of range: {MIN_TICK_US} to {MAX_TICK_US}, "
+                "or 0 for never"
+            )
         if self.baud is not None and self.baud < 9600:
             raise ClusterError(f"{self.baud} baud is too slow for a link; give 9600 or more")
 

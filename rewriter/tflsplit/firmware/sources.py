@@ -37,6 +37,7 @@ class DeviceSources:
     links: tuple[WiredLink, ...]
     slots: Slots
     timing: LinkTiming
+    background_poll_us: int
     calls: Sequence[str]
     model: bytes
 
@@ -87,6 +88,8 @@ inline constexpr uint8_t kLinkCount = {len(device.links)};
 inline constexpr uint8_t kPorts[] = {{{ports}}};  // {_HOST_PORT_IN_C}: the board's host link
 inline constexpr uint16_t kMtuBytes = {device.mtu_bytes};
 inline constexpr uint32_t kTimeoutUs = {timing.timeout_ms * 1000};
+// While kernels run, a timer polls the links; 0: nothing does.
+inline constexpr uint32_t kBackgroundPollUs = {device.background_poll_us};
 
 {_node_config(device)}
 }}  // namespace tflsplit_config
@@ -174,6 +177,7 @@ const split_tflm::DeviceDescription& tflsplit_device() {{
       sizeof link_memory,
       posted,
       kTimeoutUs,
+      kBackgroundPollUs,
       resolve,
   }};
   return device;

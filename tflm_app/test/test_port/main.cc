@@ -91,6 +91,29 @@ void unconnected_links_are_silent() {
   }
 }
 
+volatile uint32_t g_tick_count = 0;
+
+// A kernel, as the ticks see it; the numbers of ticks that came in so long.
+uint32_t ticks_during(uint32_t microseconds) {
+  const uint32_t before = g_tick_count;
+  const uint32_t start_us = split_port::clock().now_us();
+  while (split_port::clock().now_us() - start_us < microseconds) {
+  }
+  return g_tick_count - before;
+}
+
+void ticks_come_while_the_program_is_busy_and_only_between_resume_and_pause() {
+  CHECK(split_port::start_ticks([] { g_tick_count = g_tick_count + 1; }, 1000));
+  CHECK(ticks_during(20'000) == 0);
+  for (int turn = 0; turn < 3; ++turn) {
+    split_port::resume_ticks();
+    const uint32_t came = ticks_during(50'000);
+    split_port::pause_ticks();
+    CHECK(came >= 1 && came <= 52);  // a busy computer leaves some out
+    CHECK(ticks_during(20'000) == 0);
+  }
+}
+
 }  // namespace
 
 int split_app_main() {
@@ -102,5 +125,7 @@ int split_app_main() {
       {"missing_arguments_take_the_default", missing_arguments_take_the_default},
       {"clocks_agree_and_go_forward", clocks_agree_and_go_forward},
       {"unconnected_links_are_silent", unconnected_links_are_silent},
+      {"ticks_come_while_the_program_is_busy_and_only_between_resume_and_pause",
+       ticks_come_while_the_program_is_busy_and_only_between_resume_and_pause},
   });
 }

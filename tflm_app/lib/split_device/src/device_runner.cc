@@ -95,7 +95,10 @@ bool DeviceRunner::run_graph(Graph& graph) {
   const TransferCounters before = exchange_.counters();
   phase_us_ = board_.clock->now_us();
   const uint64_t start_ticks = board_.ticks();
-  const bool well = graph.invoke() && !exchange_.failed();
+  exchange_.begin_kernels();
+  const bool invoked = graph.invoke();
+  exchange_.end_kernels();
+  const bool well = invoked && !exchange_.failed();
   if (!well && !exchange_.failed()) exchange_.refuse("an operator", nullptr, "failed");
   Report& report = control_.report;
   const TransferCounters& after = exchange_.counters();
@@ -112,7 +115,7 @@ bool DeviceRunner::give_outputs(Graph& graph) {
   control_.report.phase = Phase::kOutput;
   phase_us_ = board_.clock->now_us();
   const uint64_t host = split_core::rank_bit(node_.config().world_size);
-  exchange_.enter(nullptr, Text{});
+  exchange_.name(nullptr, Text{});
   bool well = true;
   for (size_t i = 0; well && i < graph.output_count(); ++i) {
     const MutableBytes bytes = graph.output(i);

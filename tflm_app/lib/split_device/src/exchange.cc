@@ -18,6 +18,24 @@ void Exchange::begin(uint16_t epoch, uint32_t timeout_us) {
   for (uint8_t i = 0; i < posted_count_; ++i) posted_[i].tensor = nullptr;
 }
 
+void Exchange::begin_kernels() {
+  in_kernels_ = ticker_.exists();
+  let_go();
+}
+
+void Exchange::end_kernels() {
+  hold();
+  in_kernels_ = false;
+}
+
+void Exchange::hold() {
+  if (in_kernels_) ticker_.pause();
+}
+
+void Exchange::let_go() {
+  if (in_kernels_) ticker_.resume();
+}
+
 bool Exchange::keep(const Error& error) {
   if (error.ok()) return true;
   if (failed_) return false;
@@ -106,9 +124,9 @@ bool Exchange::wait_until(Condition condition) {
 bool Exchange::wait(const void* const* tensors, size_t count) {
   return wait_until([this, tensors, count] {
     if (!node_.communicator().recvs_complete()) return false;
-    // After this a kernel may run for long, and nothing moves meanwhile: frames that were still
-    // here (our own, or on their way through us) would make the others wait for its end.
-    if (!node_.all_acknowledged()) return false;
+    // Without a ticker nothing moves while a kernel runs: frames that were still here (our own, or
+    // on their way through us) would make the others wait for its end.
+    if (!ticker_.exists() && !node_.all_acknowledged()) return false;
     for (size_t i = 0; i < count; ++i) {
       if (!is_released(tensors[i])) return false;
     }

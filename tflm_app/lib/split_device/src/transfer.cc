@@ -125,7 +125,7 @@ bool run_send(Exchange& exchange, const FlexMap& options, const TensorView& x) {
   const IntVector boxes = integers_option(options, "boxes");
   const IntVector origin = integers_option(options, "origin");
   const auto channel = static_cast<uint16_t>(integer_option(options, "channel"));
-  exchange.enter("TFLSPLIT_SEND", text_option(options, "tensor"));
+  const Exchange::Transfer transfer(exchange, "TFLSPLIT_SEND", text_option(options, "tensor"));
   StridedBox box;
   if (holds_boxes(boxes, 1, x.rank)) {
     uint64_t ranks = 0;
@@ -245,7 +245,7 @@ bool begin_pieces(Exchange& exchange, const FlexMap& options, const TensorView& 
 
 bool run_recv(Exchange& exchange, const FlexMap& options, const TensorView* local,
               const TensorView* y, const void* const* pending, size_t pending_count) {
-  exchange.enter("TFLSPLIT_RECV", text_option(options, "tensor"));
+  const Exchange::Transfer transfer(exchange, "TFLSPLIT_RECV", text_option(options, "tensor"));
   if (y != nullptr) {
     if (!begin_result(options, local, *y)) return false;
     if (!begin_pieces(exchange, options, *y)) return false;

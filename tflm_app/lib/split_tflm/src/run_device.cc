@@ -22,6 +22,7 @@ using split_device::TextLine;
 constexpr int kConfigStatus = 3;
 
 const DeviceDescription* g_device = nullptr;
+Node* g_node = nullptr;
 
 size_t port_of(uint8_t link) {
   const uint8_t port = g_device->ports[link];
@@ -54,6 +55,13 @@ Node* make_node(const DeviceDescription& device, Control* control) {
   }
   return Node::create(device.link_memory, device.link_memory_bytes, node_config(device), streams,
                       split_port::clock(), control);
+}
+
+// Links go on moving while kernels run, where the board has a timer for it.
+split_device::Ticker start_ticker(uint32_t period_us) {
+  const auto poll = [] { g_node->poll(); };
+  if (period_us == 0 || !split_port::start_ticks(poll, period_us)) return {};
+  return {split_port::pause_ticks, split_port::resume_ticks};
 }
 
 void describe(const DeviceDescription& device, const Node& node, Control* control) {
@@ -89,9 +97,11 @@ int run_device(const DeviceDescription& device) {
     print("BROKEN: this board has not the links that the plan wants\n");
     return kConfigStatus;
   }
+  g_node = node;
   describe(device, *node, &control);
   static Exchange exchange(*node, split_port::clock(), split_port::ticks, device.posted,
                            device.node.send_slots);
+  exchange.set_ticker(start_ticker(device.background_poll_us));
   static DeviceRunner runner(board(), *node, exchange, control, device.timeout_us);
 
   TextLine why;

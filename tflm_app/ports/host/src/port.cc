@@ -9,6 +9,7 @@
 
 #include <poll.h>
 #include <sys/random.h>
+#include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -44,6 +45,25 @@ class HostClock final : public split_core::Clock {
 
 HostClock g_clock;
 
+// A signal stands in for the timer's interrupt.
+void (*g_tick)() = nullptr;
+uint32_t g_tick_us = 0;
+
+void mask_ticks(int how) {
+  sigset_t ticks;
+  sigemptyset(&ticks);
+  sigaddset(&ticks, SIGALRM);
+  sigprocmask(how, &ticks, nullptr);
+}
+
+void set_timer(uint32_t period_us) {
+  itimerval timer{};
+  timer.it_interval.tv_sec = timer.it_value.tv_sec = period_us / 1'000'000;
+  timer.it_interval.tv_usec = timer.it_value.tv_usec =
+      static_cast<suseconds_t>(period_us % 1'000'000);
+  setitimer(ITIMER_REAL, &timer, nullptr);
+}
+
 void open_links() {
   for (size_t index = 0; index < kLinkCount; ++index) {
     const char key[] = {'l', 'i', 'n', 'k', static_cast<char>('0' + index), '\0'};
@@ -66,6 +86,27 @@ LinkCounters link_counters(size_t index) { return g_links[index].counters(); }
 split_core::Clock& clock() { return g_clock; }
 uint64_t ticks() { return monotonic_ns(); }
 uint32_t ticks_per_second() { return 1'000'000'000; }
+
+bool start_ticks(void (*tick)(), uint32_t period_us) {
+  g_tick = tick;
+  g_tick_us = period_us;
+  pause_ticks();
+  struct sigaction action {};
+  action.sa_handler = [](int) { g_tick(); };
+  action.sa_flags = SA_RESTART;
+  return sigaction(SIGALRM, &action, nullptr) == 0;
+}
+
+// Blocked first: a signal that is on its way comes after resume_ticks().
+void pause_ticks() {
+  mask_ticks(SIG_BLOCK);
+  set_timer(0);
+}
+
+void resume_ticks() {
+  set_timer(g_tick_us);
+  mask_ticks(SIG_UNBLOCK);
+}
 
 uint32_t boot_nonce() {
   uint32_t nonce = 0;

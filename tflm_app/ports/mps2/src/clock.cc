@@ -15,9 +15,15 @@ constexpr uint32_t kSysTickOnCoreClock = 7;  // ENABLE | TICKINT | CLKSOURCE
 
 void BoardClock::begin() {
   ticks_ = reg(kCounterAddress);
-  reg(kSysTickReload) = kCoreHz / kSysTickHz - 1;
-  reg(kSysTickValue) = 0;
+  set_systick(0);
   reg(kSysTickControl) = kSysTickOnCoreClock;
+}
+
+void BoardClock::set_systick(uint32_t period_us) {
+  const uint32_t slowest = kCoreHz / kSysTickHz;
+  const uint64_t wanted = uint64_t{period_us} * (kCoreHz / 1'000'000);
+  reg(kSysTickReload) = (wanted == 0 || wanted > slowest ? slowest : static_cast<uint32_t>(wanted)) - 1;
+  reg(kSysTickValue) = 0;
 }
 
 uint64_t BoardClock::ticks() {

@@ -20,6 +20,8 @@ class BoardClock final : public split_core::Clock {
   void idle() override;
 
   uint64_t ticks();
+  // How often on_systick() comes from now on; 0: as often as the counter needs.
+  void set_systick(uint32_t period_us);
   // Tells idle() that there is something to do.
   void wake() { awake_ = true; }
 

@@ -30,6 +30,9 @@ bool anything_received() {
 
 BoardClock g_clock(anything_received);
 char g_command_line[256];
+void (*g_tick)() = nullptr;
+uint32_t g_tick_us = 0;
+volatile bool g_ticking = false;
 
 const UartPlace& link_place(size_t index) { return kUarts[index + 1]; }
 
@@ -55,7 +58,11 @@ void on_interrupt() {
   g_clock.wake();
 }
 
-void on_systick() { g_clock.ticks(); }
+// All interrupts have one priority, so none finds another half done.
+void on_systick() {
+  g_clock.ticks();
+  if (g_ticking) g_tick();
+}
 
 }  // namespace mps2
 
@@ -67,6 +74,24 @@ LinkCounters link_counters(size_t index) { return g_links[index].counters(); }
 split_core::Clock& clock() { return g_clock; }
 uint64_t ticks() { return g_clock.ticks(); }
 uint32_t ticks_per_second() { return kCounterHz; }
+
+bool start_ticks(void (*tick)(), uint32_t period_us) {
+  g_tick = tick;
+  g_tick_us = period_us;
+  return true;
+}
+
+void pause_ticks() {
+  InterruptLock lock;
+  g_ticking = false;
+  g_clock.set_systick(0);
+}
+
+void resume_ticks() {
+  InterruptLock lock;
+  g_ticking = true;
+  g_clock.set_systick(g_tick_us);
+}
 
 uint32_t boot_nonce() {
   // The boards have no random numbers. The emulator's clocks go on over a reset of the board, and

@@ -31,6 +31,15 @@ class WaitObserver {
   ~WaitObserver() = default;
 };
 
+// Polls the node while kernels run, from an interrupt of the board's timer or what comes close to
+// one. After pause() none is under way and none begins; it starts paused. Null functions: the board
+// has no such timer, or the plan wants none.
+struct Ticker {
+  void (*pause)() = nullptr;
+  void (*resume)() = nullptr;
+  bool exists() const { return pause != nullptr && resume != nullptr; }
+};
+
 class Exchange {
  public:
   // `posted` has one entry for each of the node's send slots. `ticks` counts as in split_port.
@@ -39,6 +48,7 @@ class Exchange {
       : node_(node), clock_(clock), ticks_(ticks), posted_(posted), posted_count_(posted_count) {}
 
   void set_observer(WaitObserver* observer) { observer_ = observer; }
+  void set_ticker(const Ticker& ticker) { ticker_ = ticker; }
 
   // Starts inference `epoch`: forgets everything of the one before.
   void begin(uint16_t epoch, uint32_t timeout_us);
@@ -55,10 +65,30 @@ class Exchange {
   bool wait_for_all();
   // An operator cannot do its work: "TFLSPLIT_CONV_2D: option 'pads' is missing".
   void refuse(const char* op, const char* key, const char* what);
-  // Whose transfer is under way; for the words. Null: not of an operator.
-  void enter(const char* op, const Text& tensor) { op_ = op, tensor_ = tensor; }
+
+  // One SEND or RECV, while it lives: has the node to itself, and its name stands in the words for
+  // what goes wrong. All calls above but refuse() want one if kernels are running.
+  class Transfer {
+   public:
+    Transfer(Exchange& exchange, const char* op, const Text& tensor) : exchange_(exchange) {
+      exchange_.hold();
+      exchange_.name(op, tensor);
+    }
+    ~Transfer() { exchange_.let_go(); }
+    Transfer(const Transfer&) = delete;
+    Transfer& operator=(const Transfer&) = delete;
+
+   private:
+    Exchange& exchange_;
+  };
 
   // ---- For the runner ----
+
+  // Kernels run from begin_kernels() to end_kernels(); in between, the node belongs to the ticker.
+  void begin_kernels();
+  void end_kernels();
+  // Whose transfer is under way. Null: not of an operator.
+  void name(const char* op, const Text& tensor) { op_ = op, tensor_ = tensor; }
 
   bool failed() const { return failed_; }
   bool superseded() const { return superseded_; }
@@ -70,6 +100,8 @@ class Exchange {
   split_core::Node& node() { return node_; }
 
  private:
+  void hold();
+  void let_go();
   bool keep(const split_core::Error& error);
   bool is_released(const void* tensor) const;
   template <typename Condition>
@@ -81,6 +113,8 @@ class Exchange {
   PostedSend* posted_;
   uint8_t posted_count_;
   WaitObserver* observer_ = nullptr;
+  Ticker ticker_;
+  bool in_kernels_ = false;
 
   uint32_t timeout_us_ = 0;
   bool failed_ = false;

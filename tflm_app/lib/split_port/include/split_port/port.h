@@ -35,6 +35,14 @@ LinkCounters link_counters(size_t index);
 // Microseconds; idle() sleeps until a link has news, at most a few milliseconds.
 split_core::Clock& clock();
 
+// Calls `tick` about every `period_us` from an interrupt, so that links go on moving while a kernel
+// runs; begins paused. Between pause_ticks() and resume_ticks() none is under way and none begins.
+// `tick` may use links, clock().now_us() and nothing else of this header. It must be interruptible
+// by what fills the links' buffers. Call once; false if the board has no timer for it.
+bool start_ticks(void (*tick)(), uint32_t period_us);
+void pause_ticks();
+void resume_ticks();
+
 // A counter for measuring: monotonic, 64 bit, ticks_per_second() is constant.
 uint64_t ticks();
 uint32_t ticks_per_second();

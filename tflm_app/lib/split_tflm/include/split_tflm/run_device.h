@@ -27,6 +27,7 @@ struct DeviceDescription {
   size_t link_memory_bytes;
   split_device::PostedSend* posted;  // node.send_slots of them
   uint32_t timeout_us;               // longest wait for one box
+  uint32_t background_poll_us;       // how often links are polled while kernels run; 0: never
   api::Status (*resolve)(const api::MicroOpResolver** resolver);  // its operators
 };
 

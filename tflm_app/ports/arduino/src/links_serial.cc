@@ -17,11 +17,11 @@ namespace {
 uint8_t g_rx_memory[kNeighbourCount][SPLIT_PORT_RX_BYTES];
 uint8_t g_tx_memory[kNeighbourCount][SPLIT_PORT_TX_BYTES];
 
-StreamLink<HardwareSerial> g_links[kNeighbourCount] = {StreamLink<HardwareSerial>(Serial1),
-                                                       StreamLink<HardwareSerial>(Serial2)};
+using Port = decltype(Serial1);  // HardwareSerial, since Teensyduino 1.58 a class derived of it
+StreamLink<Port> g_links[kNeighbourCount] = {StreamLink<Port>(Serial1), StreamLink<Port>(Serial2)};
 
 void begin_ports() {
-  HardwareSerial* const ports[kNeighbourCount] = {&Serial1, &Serial2};
+  Port* const ports[kNeighbourCount] = {&Serial1, &Serial2};
   for (size_t index = 0; index < kNeighbourCount; ++index) {
     ports[index]->addMemoryForRead(g_rx_memory[index], sizeof g_rx_memory[index]);
     ports[index]->addMemoryForWrite(g_tx_memory[index], sizeof g_tx_memory[index]);

@@ -12,7 +12,8 @@ from models.builder import NONE
 from models.layers import LayerBuilder
 from models.mobilenet_v2 import mobilenet_v2
 from models.tiny import NETWORKS
-from tflsplit.baseline.seed_scheme import chw, cut, inputs_of, pieces, seed_scheme
+from tflsplit.baseline.ranges import chw, cut, inputs_of, pieces
+from tflsplit.baseline.seed_scheme import seed_scheme
 from tflsplit.baseline.windows import window_of
 from tflsplit.errors import ModelError, PlanError
 from tflsplit.ir import DType, Graph

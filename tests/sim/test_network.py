@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from tests.core_build import build_core
 from tflsplit.cluster import Cluster, Topology, default_cluster
 from tflsplit.plan.cost.exchange import exchange_cost
-from tflsplit.sim.network import Network
+from tflsplit.sim.network import Network, NetworkOptions
 from tflsplit.sim.node import Node
 
 Message = tuple[int, int, int]
@@ -32,7 +32,7 @@ def exchange(
 ) -> tuple[float, Network]:
     """All ranks post, then receive; (microseconds until the last has everything, network)."""
     env = simpy.Environment()
-    network = Network(env, cluster, error_rate, seed)
+    network = Network(env, cluster, NetworkOptions(error_rate, seed))
     ends = []
 
     def device(node: Node):

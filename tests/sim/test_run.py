@@ -26,8 +26,8 @@ from tflsplit.cluster import (
     LinkSpec,
     Medium,
     Topology,
-    default_cluster,
 )
+from tflsplit.cluster import default_cluster as cluster_that_polls
 from tflsplit.cluster.links import LINK_DEFAULTS
 from tflsplit.devices import DeviceGraph
 from tflsplit.errors import ClusterError, InternalError, PlanError
@@ -47,10 +47,22 @@ from tflsplit.sim.times import energy_mj, merged, overlap_us
 from tflsplit.tflite import read_model
 from tflsplit.wire import custom_ops as wire
 
+
+def default_cluster(world_size: int, kind: str = "uart") -> Cluster:
+    """Kernels of a device without a timer take the same time whatever comes (test_polling.py)."""
+    return replace(cluster_that_polls(world_size, kind), background_poll_us=0.0)
+
+
 GRAPH = two_convolutions()
 FIRST, SECOND = GRAPH.nodes
 DEVICE = Device("test", "", 65536, 65536, 65536, 100_000_000, Cycles(4, 3, 10, 5, 50, 2))
-PAIR = Cluster((DEVICE, DEVICE), Topology.LINE, LinkSpec(step_overhead_us=20), LinkSpec())
+PAIR = Cluster(
+    (DEVICE, DEVICE),
+    Topology.LINE,
+    LinkSpec(step_overhead_us=20),
+    LinkSpec(),
+    background_poll_us=0.0,
+)
 # int8[1, 8, 4, 3] -- 3x3 to 6 channels -- 3x3 to 4; a row of each at 4 cycles and 100 MHz.
 FIRST_ROW = 4 * 6 * 27 * 4 * 0.01
 SECOND_ROW = 4 * 4 * 54 * 4 * 0.01

@@ -29,19 +29,15 @@ What that leaves open was fitted to the figures that are known of the seed syste
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
-from numpy.typing import NDArray
 
+from tflsplit.baseline.ranges import chw, cut, inputs_of, macs_per_output, sizes
 from tflsplit.baseline.windows import Window, window_of
 from tflsplit.errors import ModelError, PlanError
 from tflsplit.ir import Graph, Node, Value
-
-Mask = NDArray[np.bool_]
-Range = tuple[int, int]
 
 WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
 ELEMENTWISE = ("ADD", "SUB", "MUL", "QUANTIZE", "RELU", "RELU6", "LOGISTIC", "HARD_SWISH", "TANH")
@@ -63,6 +59,23 @@ class SeedCost:
     macs: tuple[int, ...]
 
 
+@dataclass(frozen=True)
+class SeedStep:
+    """One operator, or (node is None) the result's way to the hub; every tuple by rank.
+
+    up_bytes: what each device sends to the hub before it; down_bytes: what the hub then sends to
+        each.
+    made: output elements of each device; () of an operator that the hub runs.
+    macs: multiply-accumulates of each device.
+    """
+
+    node: Node | None
+    up_bytes: tuple[int, ...]
+    down_bytes: tuple[int, ...]
+    made: tuple[int, ...] = ()
+    macs: tuple[int, ...] = ()
+
+
 def seed_scheme(graph: Graph, world_size: int) -> SeedCost:
     """Cost of ``graph`` on ``world_size`` devices under the seed system's scheme.
 
@@ -71,21 +84,25 @@ def seed_scheme(graph: Graph, world_size: int) -> SeedCost:
         charge but for the bytes up and down.
     Raises PlanError for less than one device, ModelError for a layer that is not int8.
     """
+    return _run(graph, world_size).total()
+
+
+def seed_schedule(graph: Graph, world_size: int) -> tuple[SeedStep, ...]:
+    """What moves and is computed, operator by operator; the last ones only bring the result up.
+
+    Arguments and errors are those of ``seed_scheme``, whose traffic is the sum of these bytes.
+    """
+    return tuple(_run(graph, world_size).steps)
+
+
+def _run(graph: Graph, world_size: int) -> _Accounts:
     if world_size < 1:
         raise PlanError(f"a cluster has at least one device, not {world_size}")
     accounts = _Accounts(world_size, {id(value) for value in graph.inputs})
     for node in graph.nodes:
         accounts.run(node)
-    for value in graph.outputs:
-        accounts.bring_up(value)
-    return accounts.total()
-
-
-def cut(size: int, world_size: int) -> list[Range]:
-    """The ranges of a tensor of ``size`` elements, one per device."""
-    inner = [min(size, rank * size // world_size + 1) for rank in range(1, world_size)]
-    bounds = [0, *inner, size]
-    return list(pairwise(bounds))
+    accounts.bring_up(None, graph.outputs)
+    return accounts
 
 
 class _Accounts:
@@ -95,8 +112,7 @@ class _Accounts:
         self.world_size = world_size
         self.at_hub = at_hub
         self.padded: dict[int, tuple[Value, Window]] = {}
-        self.traffic_bytes = 0
-        self.macs = [0] * world_size
+        self.steps: list[SeedStep] = []
         self.peaks = [0] * world_size
         self.double_peaks = [0] * world_size
         self.last_output_bytes = [0] * world_size
@@ -105,28 +121,35 @@ class _Accounts:
         return SeedCost(
             max(self.peaks),
             max(max(self.peaks), *self.double_peaks),
-            self.traffic_bytes,
-            tuple(self.macs),
+            sum(sum(step.up_bytes) + sum(step.down_bytes) for step in self.steps),
+            tuple(sum(macs) for macs in zip(*self._macs(), strict=True)),
         )
+
+    def _macs(self) -> list[tuple[int, ...]]:
+        nothing = (0,) * self.world_size
+        return [nothing, *(step.macs for step in self.steps if step.macs)]
 
     def run(self, node: Node) -> None:
         """Account for one operator."""
         if node.op == "PAD":  # the layer that reads it counts its padding
             self.padded[id(node.output)] = node.input(0), window_of(node)
         elif node.op in WEIGHTED:
-            self._layer(node, self._weighted_needs(node))
+            self._weighted(node)
         elif node.op in ELEMENTWISE and self._computed_alike(node):
-            self._layer(node, self._elementwise_needs(node))
+            self._elementwise(node)
         else:
-            for value in node.operands:
-                self.bring_up(value)
+            self.bring_up(node, node.operands)
             self.at_hub.update(id(value) for value in node.outputs)
 
-    def bring_up(self, value: Value) -> None:
-        """Gather a tensor that lies on the devices."""
-        if not value.is_constant and id(value) not in self.at_hub:
-            self.traffic_bytes += value.size_bytes
-            self.at_hub.add(id(value))
+    def bring_up(self, node: Node | None, values: Iterable[Value]) -> None:
+        """Gather for ``node`` the tensors that lie on the devices."""
+        up = [0] * self.world_size
+        for value in values:
+            if not value.is_constant and id(value) not in self.at_hub:
+                self.at_hub.add(id(value))
+                for rank, size in enumerate(sizes(cut(value.size, self.world_size))):
+                    up[rank] += size * value.dtype.itemsize
+        self.steps.append(SeedStep(node, tuple(up), (0,) * self.world_size))
 
     def _computed_alike(self, node: Node) -> bool:
         return all(
@@ -134,93 +157,45 @@ class _Accounts:
             for value in node.operands
         )
 
-    def _elementwise_needs(self, node: Node) -> Iterator[tuple[int, int]]:
-        for start, stop in cut(node.output.size, self.world_size):
-            yield (stop - start) * len(node.operands), 0
+    def _elementwise(self, node: Node) -> None:
+        made = sizes(cut(node.output.size, self.world_size))
+        nothing = (0,) * self.world_size
+        held = [count * len(node.operands) for count in made]
+        self._layer(SeedStep(node, nothing, nothing, tuple(made), nothing), node, held)
 
-    def _weighted_needs(self, node: Node) -> Iterator[tuple[int, int]]:
-        """Per device: bytes of input that it holds, multiply-accumulates; moves what is missing."""
+    def _weighted(self, node: Node) -> None:
+        """A layer with weights; what a device has not made itself comes from the hub."""
         source, before = self.padded.get(id(node.input(0)), (node.input(0), Window()))
         window = before.then(window_of(node))
         at_hub = id(source) in self.at_hub
-        channels, rows, columns = chw(source)
-        inner_rows, inner_columns = window.inside(rows, columns)
-        wanted = np.zeros((channels, rows, columns), np.bool_)
+        inner = (slice(None), *window.inside(*chw(source)[1:]))
+        wanted = np.zeros(chw(source), np.bool_)
         owned = cut(source.size, self.world_size)
-        moved = 0
-        for rank, part in enumerate(cut(node.output.size, self.world_size)):
+        parts = cut(node.output.size, self.world_size)
+        held, down = [], []
+        for rank, part in enumerate(parts):
             reached = inputs_of(node, source, window, part)
-            need = reached[:, inner_rows, inner_columns].copy()
-            held, padding = int(reached.sum()), int(reached.sum() - need.sum())
+            need = reached[inner].copy()
+            padding = int(reached.sum() - need.sum())
             if not at_hub:
                 need.reshape(-1)[slice(*owned[rank])] = False
             wanted |= need
             missing = int(need.sum())
-            moved += missing + (padding if missing and node.op == "CONV_2D" else 0)
-            yield held, (part[1] - part[0]) * macs_per_output(node)
-        self.traffic_bytes += moved + (0 if at_hub else int(wanted.sum()))
+            held.append(int(reached.sum()))
+            down.append(missing + (padding if missing and node.op == "CONV_2D" else 0))
+        flat = wanted.reshape(-1)
+        up = [0 if at_hub else int(flat[slice(*own)].sum()) for own in owned]
+        made = sizes(parts)
+        macs = tuple(count * macs_per_output(node) for count in made)
+        self._layer(SeedStep(node, tuple(up), tuple(down), tuple(made), macs), node, held)
 
-    def _layer(self, node: Node, needs: Iterator[tuple[int, int]]) -> None:
+    def _layer(self, step: SeedStep, node: Node, held_bytes: Sequence[int]) -> None:
+        """Account for a layer on the devices; ``held_bytes``: of its input, by rank."""
         if node.output.dtype.itemsize != 1:
             raise ModelError(f"{node!r} is not int8; the seed system's scheme knows nothing else")
-        outputs = cut(node.output.size, self.world_size)
-        for rank, (held, macs) in enumerate(needs):
-            made = outputs[rank][1] - outputs[rank][0]
-            self.macs[rank] += macs
+        self.steps.append(step)
+        for rank, (held, made) in enumerate(zip(held_bytes, step.made, strict=True)):
             self.peaks[rank] = max(self.peaks[rank], held + made)
             arriving = self.last_output_bytes[rank] + held
             self.double_peaks[rank] = max(self.double_peaks[rank], arriving)
             self.last_output_bytes[rank] = made
-
-
-def inputs_of(node: Node, source: Value, window: Window, part: Range) -> Mask:
-    """What a device reads of ``source`` to make ``part`` of the node's flat CHW output.
-
-    A mask over the channels and positions of ``source`` with its padding.
-    """
-    channels, rows, columns = chw(source)
-    out_channels, out_rows, out_columns = chw(node.output)
-    need = np.zeros((channels, *window.padded(rows, columns)), np.bool_)
-    for span, positions in pieces(part, out_rows, out_columns):
-        need[input_channels(node, channels, out_channels, span)] |= window.reach(
-            positions, rows, columns
-        )
-    return need
-
-
-def pieces(part: Range, rows: int, columns: int) -> Iterator[tuple[Range, Mask]]:
-    """A flat CHW range as (channels, positions in each of them): at most three pieces."""
-    plane = rows * columns
-    start, stop = part
-    while start < stop:
-        first = start // plane
-        whole = start % plane == 0 and stop - start >= plane
-        end = stop // plane * plane if whole else min(stop, (first + 1) * plane)
-        positions = np.zeros(plane, np.bool_)
-        positions[slice(None) if whole else slice(start - first * plane, end - first * plane)] = (
-            True
-        )
-        yield (first, -(-end // plane)), positions.reshape(rows, columns)
-        start = end
-
-
-def input_channels(node: Node, channels: int, out_channels: int, span: Range) -> slice:
-    """The input channels that the output channels ``span`` read."""
-    if node.op == "DEPTHWISE_CONV_2D":
-        multiplier = out_channels // channels
-        return slice(span[0] // multiplier, -(-span[1] // multiplier))
-    return slice(0, channels)
-
-
-def macs_per_output(node: Node) -> int:
-    """Multiply-accumulates of one output element: the weights that one filter has."""
-    weights = node.input(1)
-    filters = weights.shape[3] if node.op == "DEPTHWISE_CONV_2D" else weights.shape[0]
-    return weights.size // filters
-
-
-def chw(value: Value) -> tuple[int, int, int]:
-    """Channels, rows and columns of an activation; a vector has one position."""
-    if len(value.shape) == 4:
-        return value.shape[3], value.shape[1], value.shape[2]
-    return value.size, 1, 1

@@ -6,8 +6,11 @@
     link          one end of a link: go-back-N, credits, POLL and STATUS (``link.h`` of split_core)
     communicator  messages: GRANT, DATA, multicast (``communicator.h``)
     node          links and router: forwarding, and when it polls (``router.h``)
+    polling       what polls from a timer take from a kernel
     network       all nodes of a cluster and the host
-    run           devices and host as processes; the result
+    processes     devices and host
+    run           all of it, from device graphs
+    seed          the seed system's scheme as programs, on the same devices
 
 The rules are those of docs/wire_format.md and of ``tflm_app/lib/split_core``; what is simpler is
 said where it is.  SimPy runs the events: devices are its processes, frames its time-outs.
@@ -15,5 +18,14 @@ said where it is.  SimPy runs the events: devices are its processes, frames its 
 
 from tflsplit.sim.result import DeviceTimes, SimResult, Span, WireCount
 from tflsplit.sim.run import simulate
+from tflsplit.sim.seed import SeedRun, simulate_seed
 
-__all__ = ["DeviceTimes", "SimResult", "Span", "WireCount", "simulate"]
+__all__ = [
+    "DeviceTimes",
+    "SeedRun",
+    "SimResult",
+    "Span",
+    "WireCount",
+    "simulate",
+    "simulate_seed",
+]

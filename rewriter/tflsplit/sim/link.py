@@ -84,6 +84,7 @@ class Link:
         """Act on all that waits."""
         while self.inbox:
             hop = self.inbox.popleft()
+            self.node.received_bytes += hop.wire_bytes
             self._handle_ack(hop)
             if hop.slot is not None:
                 self._handle_sequenced(hop, hop.slot)
@@ -149,6 +150,7 @@ class Link:
         """Hand to the port what may leave now."""
         self._update_timer()
         while (hop := self._next_hop()) is not None:
+            self.node.sent_bytes += hop.wire_bytes
             self.channel.send(hop)
 
     def _has_room(self, wire_bytes: int) -> bool:

@@ -4,17 +4,34 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import simpy
 
 from tflsplit.cluster import Cluster, Edge
 from tflsplit.sim.channel import Channel, Media
+from tflsplit.sim.communicator import MULTICAST_HOLD_US
 from tflsplit.sim.link import Link
 from tflsplit.sim.node import Node
 from tflsplit.wire.topology import NO_LINK, link_tables
 from tflsplit.wire.window import MAX_CREDIT
 
 _UNLIMITED = 1 << 30
+
+
+@dataclass(frozen=True)
+class NetworkOptions:
+    """What a network is beside its cluster.
+
+    error_rate: probability that a byte on a wire is damaged; seed: of that chance.
+    computer: the rank of a device that is a computer, with as many buffers as it likes; None: none.
+    hold_us: how long a multicast waits for all of its receivers.
+    """
+
+    error_rate: float = 0.0
+    seed: int = 0
+    computer: int | None = None
+    hold_us: float = MULTICAST_HOLD_US
 
 
 class Network:
@@ -24,18 +41,21 @@ class Network:
     """
 
     def __init__(
-        self, env: simpy.Environment, cluster: Cluster, error_rate: float = 0.0, seed: int = 0
+        self, env: simpy.Environment, cluster: Cluster, options: NetworkOptions | None = None
     ) -> None:
+        options = options or NetworkOptions()
         self.env = env
         self.cluster = cluster
-        self._media = Media(env, cluster, error_rate, seed)
+        self._computer = options.computer
+        self._media = Media(env, cluster, options.error_rate, options.seed)
         self.nodes = [
             Node(
                 env,
                 rank,
                 cluster.mtu_bytes,
-                cluster.tx_slots,
-                background_us=cluster.background_poll_us,
+                _UNLIMITED if rank == options.computer else cluster.tx_slots,
+                options.hold_us,
+                background_us=cluster.poll_period_us(rank),
             )
             for rank in range(cluster.world_size)
         ]
@@ -54,11 +74,12 @@ class Network:
         for node, table in zip(
             self.nodes, link_tables(cluster.topology, cluster.world_size), strict=True
         ):
+            rx_slots = MAX_CREDIT if node.rank == self._computer else cluster.rx_slots
             for entry in table:
                 behind = entry.destinations
                 if behind >> cluster.output_rank & 1:
                     behind |= to_host
-                node.links.append(Link(node, entry.peer_rank, behind, cluster.rx_slots))
+                node.links.append(Link(node, entry.peer_rank, behind, rx_slots))
             for link, entry in zip(list(node.links), table, strict=True):
                 if entry.ring_next != NO_LINK:
                     link.ring_next = node.links[entry.ring_next]

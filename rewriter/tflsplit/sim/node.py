@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """A node: its links and the router between them; ``communicator`` moves the messages.
 
-Nothing happens but in ``poll``, and a device polls only inside of SEND and RECV and between two
-inferences: the rules of ``node.cc`` and ``router.cc`` of split_core.  A poll
-takes no time; what it costs is part of the link's ``frame_overhead_us`` and ``step_overhead_us``.
+Nothing happens but in ``poll``.  A device polls inside of SEND and RECV, between two inferences,
+and, if it has a timer for it, while a kernel runs: the rules of ``node.cc``, ``router.cc`` and the
+ports' timers.  A poll takes no time here; what it costs is part of the link's
+``frame_overhead_us`` and ``step_overhead_us``, or of the kernel that it interrupts (``polling``).
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ class Node:
     messages: posted and expected here.
     hold_us: how long a multicast waits for all; tx_slots: frames of its own under way.
     background_us: how often it polls while it computes; 0: never.
+    sent_bytes, received_bytes: on all wires so far, as far as polls have handled them.
     """
 
     def __init__(
@@ -45,6 +47,7 @@ class Node:
         self.timing = Timing()
         self.links: list[Link] = []
         self.is_polling = False
+        self.sent_bytes = self.received_bytes = 0
         self.messages = Communicator(env, rank, self, mtu_bytes, hold_us)
         self._tx_slots = self._own_free = tx_slots
         self._background_us = background_us
@@ -69,6 +72,14 @@ class Node:
         """Poll from now on, whatever comes."""
         self.is_polling = True
         self.poll()
+
+    @property
+    def may_compute(self) -> bool:
+        """Whether a kernel may begin: without a timer, what is still here would wait for its end.
+
+        Frames of our own, or on their way through us (``Exchange::wait`` of split_device).
+        """
+        return bool(self._background_us) or all(link.all_acknowledged for link in self.links)
 
     # ---- The turn of the wheel ----
 

@@ -48,7 +48,7 @@ class Span:
 class DeviceTimes:
     """One device, summed over all inferences.
 
-    compute_us: in kernels; send_us: in RECV while its own wires carried its frames (or those that
+    compute_us: in kernels; poll_us: of it, what polls from the timer took; send_us: in RECV while its own wires carried its frames (or those that
         it forwards); wait_us: in RECV otherwise.
     input_us, output_us: taking the input and giving the output.
     energy_mj: over the whole time; None where the device's power is not known.
@@ -56,6 +56,7 @@ class DeviceTimes:
 
     rank: int
     compute_us: float
+    poll_us: float
     send_us: float
     wait_us: float
     input_us: float

@@ -37,7 +37,9 @@ def add_parser(commands: Commands) -> argparse.ArgumentParser:
     add_cluster_options(command)
     add_objective(command)
     command.add_argument(
-        "--pareto", action="store_true", help="the plans between least RAM and least time"
+        "--pareto",
+        action="store_true",
+        help="the plans between least RAM, least time and fewest bytes on the wires",
     )
     command.add_argument("-o", "--output", type=Path, metavar="FILE", help="save the plan")
     return command
@@ -96,5 +98,6 @@ def _pareto(planner: Planner, arguments: argparse.Namespace) -> int:
         ]
         for point in points
     ]
-    table("no plan is better in both", ["arena", "latency ms", "on wires", "weights"], rows)
+    columns = ["arena", "latency ms", "on wires", "weights"]
+    table("no plan found is better in RAM, time and bytes at once", columns, rows)
     return 0

@@ -1,34 +1,36 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The front between RAM and time: no plan on it is better than another in both."""
+"""The front between RAM, bytes on the wires and time: no plan on it is beaten in all three."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from tflsplit.errors import ClusterError
 from tflsplit.planner.planned import Planned
 from tflsplit.planner.planner import Planner
 
 _POINTS = 12
+_FREE = ("latency", "bytes")
+"""Objectives that a limit on the arena is combined with."""
 
 
 def pareto_front(planner: Planner, points: int = _POINTS) -> list[Planned]:
-    """Plans from least RAM to least time; ClusterError if nothing fits.
+    """Plans by falling latency from least RAM on; ClusterError if nothing fits.
 
-    The fastest plan comes first; then each next limit on the arena is a step below what the last
-    plan needed, down to the least that any plan needs.
+    The plans of least time and of least bytes come first; then each next limit on the arena is a
+    step below what the last plan needed, down to the least that any plan needs.
     """
-    fastest = planner.best("latency")
     smallest = planner.best("ram")
-    step = max(1, (fastest.arena_bytes - smallest.arena_bytes) // points)
-    front = [fastest]
-    while front[-1].arena_bytes - step >= smallest.arena_bytes:
-        try:
-            front.append(_limited(planner, front[-1].arena_bytes - step).best("latency"))
-        except ClusterError:
-            break
-    front.append(smallest)
-    return _undominated(front)
+    least, found = smallest.arena_bytes, [smallest]
+    for objective in _FREE:
+        best = planner.best(objective)
+        found.append(best)
+        step = max(1, (best.arena_bytes - least) // points)
+        while (limit := found[-1].arena_bytes - step) >= least:
+            limited = _limited(planner, limit).find(objective)
+            if limited is None:
+                break
+            found.append(limited)
+    return undominated(found)
 
 
 def _limited(planner: Planner, arena_bytes: int) -> Planner:
@@ -40,9 +42,19 @@ def _limited(planner: Planner, arena_bytes: int) -> Planner:
     return Planner(planner.graph, cluster, planner.choices)
 
 
-def _undominated(plans: list[Planned]) -> list[Planned]:
+def undominated(plans: list[Planned]) -> list[Planned]:
+    """Those that no other beats or equals in arena, latency and bytes; by these, in this order."""
     front: list[Planned] = []
-    for plan in sorted(plans, key=lambda p: (p.arena_bytes, p.prediction.latency_us)):
-        if not front or plan.prediction.latency_us < front[-1].prediction.latency_us:
+    for plan in sorted(plans, key=figures):
+        if not any(_is_as_good(other, plan) for other in front):
             front.append(plan)
     return front
+
+
+def figures(plan: Planned) -> tuple[float, float, float]:
+    """What the front is of: arena bytes, microseconds, bytes on the wires."""
+    return float(plan.arena_bytes), plan.latency_us, float(plan.wire_bytes)
+
+
+def _is_as_good(plan: Planned, other: Planned) -> bool:
+    return all(a <= b for a, b in zip(figures(plan), figures(other), strict=True))

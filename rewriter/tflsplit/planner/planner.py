@@ -38,15 +38,19 @@ class Planner:
 
     def best(self, objective: str) -> Planned:
         """The best plan that fits; ClusterError, saying what is missing, if none does."""
+        found = self.find(objective)
+        if found is None:
+            raise ClusterError(self._why_not())
+        return found
+
+    def find(self, objective: str) -> Planned | None:
+        """``best``, or None where nothing fits: what is missing takes further searches to say."""
         candidates = chain(
             self.candidates(objective),
             self._with_fewer_devices(objective),
             self._by_policy(objective),
         )
-        found = min(candidates, key=lambda planned: planned.value(objective), default=None)
-        if found is None:
-            raise ClusterError(self._why_not())
-        return found
+        return min(candidates, key=lambda planned: planned.value(objective), default=None)
 
     def _rooms(self) -> list[float]:
         return [float(self.cluster.arena_room_bytes(r)) for r in range(self.cluster.world_size)]

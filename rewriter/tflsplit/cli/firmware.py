@@ -5,14 +5,24 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from tflsplit.bundle.plan_json import Json
 from tflsplit.cli.console import STDOUT, kib, print_json, table
+from tflsplit.cluster import Cluster, read_cluster
 from tflsplit.devices import DeviceGraph
-from tflsplit.errors import UserError
-from tflsplit.firmware import BOARDS, FirmwareOptions, all_files, choose_nodes, write_firmware
-from tflsplit.firmware.options import DEFAULT_BOARD, DEFAULT_MARGIN_BYTES, TFLM_DIR_VARIABLE
+from tflsplit.errors import ClusterError, UserError
+from tflsplit.firmware import (
+    BOARDS,
+    FirmwareOptions,
+    all_files,
+    choose_nodes,
+    options_of_cluster,
+    write_firmware,
+)
+from tflsplit.firmware.options import DEFAULT_MARGIN_BYTES, TFLM_DIR_VARIABLE
 from tflsplit.firmware.project import NODES
 from tflsplit.memory.arena import KERNEL_FLAVOURS
 from tflsplit.wire.topology import Topology
@@ -29,13 +39,12 @@ def add_options(command: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--topology",
         choices=[t.value for t in Topology if t is not Topology.BUS],
-        default=Topology.RING.value,
         help="how the devices are wired (ring)",
     )
     group.add_argument(
-        "--gateway", type=int, default=0, metavar="RANK", help="the rank wired to this computer (0)"
+        "--gateway", type=int, metavar="RANK", help="the rank wired to this computer (0)"
     )
-    group.add_argument("--mtu", type=int, default=512, metavar="BYTES", help="largest frame (512)")
+    group.add_argument("--mtu", type=int, metavar="BYTES", help="largest frame (512)")
     group.add_argument(
         "--baud", type=int, metavar="RATE", help="of the links (the slowest board's own)"
     )
@@ -73,16 +82,20 @@ class FirmwareOfRewrite:
     host can address, an operator that TFLM lacks) is still written; ``problem`` says what is not.
     """
 
-    def __init__(self, folder: Path, arguments: argparse.Namespace) -> None:
+    def __init__(
+        self, folder: Path, arguments: argparse.Namespace, cluster: Cluster | None
+    ) -> None:
         self._folder = folder
-        self._options = options_of(arguments)
-        self._asked = arguments.board is not None or self._options != FirmwareOptions()
+        self._arguments = arguments
+        self._cluster = cluster
+        self._asked = options_of(arguments) != FirmwareOptions()
         self.problem = ""
 
     def __call__(self, document: Json, devices: Sequence[DeviceGraph]) -> Mapping[str, bytes]:
         """The files; UserError if they cannot be made and were asked for."""
         try:
-            return all_files(self._folder, document, devices, self._options)
+            options = options_of(self._arguments, self._cluster)
+            return all_files(self._folder, document, devices, options)
         except UserError as error:
             if self._asked:
                 raise
@@ -99,21 +112,50 @@ class FirmwareOfRewrite:
         return "firmware: pio run -e node0"
 
 
-def options_of(arguments: argparse.Namespace) -> FirmwareOptions:
-    """The options of a command line; ClusterError for one that cannot be."""
-    given = {} if arguments.tflm_dir is None else {"tflm_dir": arguments.tflm_dir}
-    return FirmwareOptions(
-        boards=tuple((arguments.board or DEFAULT_BOARD).split(",")),
-        topology=Topology(arguments.topology),
-        gateway=arguments.gateway,
-        mtu_bytes=arguments.mtu,
-        baud=arguments.baud,
-        arena_margin_bytes=arguments.arena_margin,
-        kernels=arguments.kernels,
-        background_poll_us=arguments.background_poll_us,
-        name_tflm_dir=arguments.tflm_dir is not None,
-        **given,
-    )
+def options_of(arguments: argparse.Namespace, cluster: Cluster | None = None) -> FirmwareOptions:
+    """The options of a command line, on top of a cluster's; ClusterError for one that cannot be.
+
+    cluster: what the user described; None: what the options make of the default.
+    """
+    boards = tuple((arguments.board or "").split(",")) if arguments.board else ()
+    base = FirmwareOptions() if cluster is None else options_of_cluster(cluster, boards)
+    given = {
+        "boards": boards or None,
+        "topology": None if arguments.topology is None else Topology(arguments.topology),
+        "gateway": arguments.gateway,
+        "mtu_bytes": arguments.mtu,
+        "baud": arguments.baud,
+        "arena_margin_bytes": arguments.arena_margin,
+        "kernels": arguments.kernels,
+        "background_poll_us": arguments.background_poll_us,
+        "tflm_dir": arguments.tflm_dir,
+        "name_tflm_dir": True if arguments.tflm_dir is not None else None,
+    }
+    return replace(base, **{key: value for key, value in given.items() if value is not None})
+
+
+def wired(cluster: Cluster, arguments: argparse.Namespace) -> Cluster:
+    """The default cluster as a command line's firmware options wire it.
+
+    Raises ClusterError if the user described the cluster and wires it in another way as well.
+    """
+    changes: dict[str, Any] = {}
+    if arguments.topology is not None:
+        changes["topology"] = Topology(arguments.topology)
+    if arguments.gateway is not None:
+        changes |= {"input_rank": arguments.gateway, "output_rank": arguments.gateway}
+    if arguments.mtu is not None:
+        changes["mtu_bytes"] = arguments.mtu
+    if arguments.baud is not None:
+        changes["link"] = replace(cluster.link, bit_rate=arguments.baud)
+    if arguments.background_poll_us is not None:
+        changes["background_poll_us"] = float(arguments.background_poll_us)
+    if changes and getattr(arguments, "cluster", None) is not None:
+        raise ClusterError(
+            f"{arguments.cluster} says how the devices are wired: leave out --topology, --gateway, "
+            "--mtu, --baud and --background-poll-us"
+        )
+    return replace(cluster, **changes)
 
 
 def add_parser(
@@ -128,13 +170,19 @@ def add_parser(
         "change boards or wiring, or to choose among several output folders.",
     )
     command.add_argument("folder", type=Path, metavar="DIR", help="what `tflsplit rewrite` wrote")
+    command.add_argument(
+        "--cluster", type=Path, metavar="FILE", help="cluster.toml: boards and wiring are its"
+    )
     add_options(command)
     return command
 
 
 def main(arguments: argparse.Namespace) -> int:
     """Run the command."""
-    document = write_firmware(arguments.folder, options_of(arguments))
+    cluster = None
+    if arguments.cluster is not None:
+        cluster = wired(read_cluster(arguments.cluster), arguments)
+    document = write_firmware(arguments.folder, options_of(arguments, cluster))
     if arguments.json:
         print_json(document)
     else:

@@ -5,12 +5,19 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from tflsplit.bundle.plan_file import load_plan
-from tflsplit.cluster import Cluster, LinkKind, board_names, default_cluster, read_cluster
+from tflsplit.cluster import (
+    Cluster,
+    LinkKind,
+    board_names,
+    default_cluster,
+    known_board,
+    read_cluster,
+)
 from tflsplit.errors import ClusterError, PlanError
 from tflsplit.ir import Graph
 from tflsplit.plan.check import plan_problems
@@ -70,9 +77,29 @@ def cluster_of(arguments: argparse.Namespace, board: str = DEFAULT_BOARD) -> Clu
     elif not 1 <= arguments.devices <= 64:
         raise ClusterError("the number of devices must be 1 to 64")
     else:
-        name = board if board in board_names() else DEFAULT_BOARD
-        cluster = default_cluster(arguments.devices, arguments.link or "uart", name)
+        boards = board.split(",")
+        cluster = default_cluster(arguments.devices, arguments.link or "uart", _planned(boards[0]))
+        if len(boards) > 1:
+            cluster = _with_boards(cluster, boards)
     return _limited(cluster, arguments.max_arena, arguments.max_weights)
+
+
+def _planned(board: str) -> str:
+    """The board whose numbers count; one without any (the host) plans as the default one."""
+    return board if board in board_names() else DEFAULT_BOARD
+
+
+def _with_boards(cluster: Cluster, boards: Sequence[str]) -> Cluster:
+    if len(boards) != cluster.world_size:
+        raise ClusterError(
+            f"{len(boards)} boards are named for {cluster.world_size} devices; "
+            "name one, or one for each"
+        )
+    devices = (
+        replace(known_board(_planned(board)), name=f"{board}-{rank}")
+        for rank, board in enumerate(boards)
+    )
+    return replace(cluster, devices=tuple(devices))
 
 
 def _limited(cluster: Cluster, arena: str | None, weights: str | None) -> Cluster:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tflsplit.bundle.plan_json import Json
 from tflsplit.cli.console import STDOUT, Commands, kib, millions, print_json, progress, table
-from tflsplit.cli.firmware import FirmwareOfRewrite, add_options
+from tflsplit.cli.firmware import FirmwareOfRewrite, add_options, wired
 from tflsplit.cli.planning import (
     DEFAULT_BOARD,
     add_cluster_options,
@@ -80,10 +80,10 @@ def _add_manual_options(parser: argparse.ArgumentParser) -> None:
 
 def main(arguments: argparse.Namespace) -> int:
     """Run the command."""
-    cluster = cluster_of(arguments, arguments.board or DEFAULT_BOARD)
+    cluster = wired(cluster_of(arguments, arguments.board or DEFAULT_BOARD), arguments)
     wishes = _wishes(arguments, cluster.world_size)
     folder = arguments.output or Path("build") / arguments.model.stem
-    firmware = FirmwareOfRewrite(folder, arguments)
+    firmware = FirmwareOfRewrite(folder, arguments, cluster if arguments.cluster else None)
     with progress("reading") as stage:
         document = rewrite(
             arguments.model,

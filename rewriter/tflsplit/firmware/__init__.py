@@ -2,6 +2,7 @@
 """Firmware of a device set: generated sources, and PlatformIO environments node0, node1, …"""
 
 from tflsplit.firmware.boards import BOARDS, Board, board_named
+from tflsplit.firmware.from_cluster import options_of_cluster
 from tflsplit.firmware.generate import FORMAT, VERSION, firmware_files
 from tflsplit.firmware.options import FirmwareOptions
 from tflsplit.firmware.project import all_files, choose_nodes, project_root, write_firmware
@@ -16,6 +17,7 @@ __all__ = [
     "board_named",
     "choose_nodes",
     "firmware_files",
+    "options_of_cluster",
     "project_root",
     "write_firmware",
 ]

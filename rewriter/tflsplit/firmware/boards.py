@@ -70,7 +70,7 @@ _ALL = (
     Board("teensy41", "teensy41", model_section=".progmem.tflsplit_model", baud=6_000_000),
     Board("nucleo_h743zi", "nucleo_h743zi", baud=6_000_000),
     Board("pico", "pico", cmsis_nn=False, baud=3_000_000),
-    Board("esp32-s3-devkitc-1", "esp32s3", abi=ESP32, cmsis_nn=False, baud=3_000_000),
+    Board("esp32s3", "esp32s3", abi=ESP32, cmsis_nn=False, baud=3_000_000),
     Board("nano33ble", "nano33ble", baud=1_000_000),
     # Room for the program beside the model.
     _mps2("mps2_an386", 3 * _MB),

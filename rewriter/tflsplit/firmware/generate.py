@@ -73,7 +73,8 @@ def link_baud(boards: Sequence[Board], options: FirmwareOptions) -> int | None:
 
 
 def _timing(boards: Sequence[Board], baud: int | None, options: FirmwareOptions) -> LinkTiming:
-    timing = timing_of(options.mtu_bytes, baud, any(board.is_emulated for board in boards))
+    is_emulated = any(board.is_emulated for board in boards)
+    timing = timing_of(options.mtu_bytes, options.rx_slots, baud, is_emulated)
     if options.timeout_ms is None:
         return timing
     return LinkTiming(**{**vars(timing), "timeout_ms": options.timeout_ms})
@@ -100,6 +101,8 @@ def _device(
         board=board,
         mtu_bytes=options.mtu_bytes,
         baud=baud,
+        rx_slots=options.rx_slots,
+        tx_slots=options.tx_slots,
         arena_bytes=arena_bytes(required, options),
         required_arena_bytes=required,
         links=links,

@@ -30,6 +30,7 @@ class FirmwareOptions:
     boards: one for all devices, or one for each.
     gateway: the rank that the host computer is wired to.
     mtu_bytes: the largest frame, a multiple of 4.
+    rx_slots, tx_slots: frames in transit per link, own frames under way (docs/wire_format.md).
     baud: of the links; None: the slowest board's default.
     arena_margin_bytes: added to the arena that is predicted.
     kernels: TFLM's kernels that the arenas are predicted for; None: those of ``tflm_dir``, or the
@@ -45,6 +46,8 @@ class FirmwareOptions:
     topology: Topology = Topology.RING
     gateway: int = 0
     mtu_bytes: int = 512
+    rx_slots: int = 4
+    tx_slots: int = 4
     baud: int | None = None
     arena_margin_bytes: int = DEFAULT_MARGIN_BYTES
     kernels: Kernels | None = None

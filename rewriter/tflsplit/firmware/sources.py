@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from tflsplit.firmware.boards import Board
 from tflsplit.firmware.slots import Slots
-from tflsplit.firmware.timing import RX_SLOTS, TX_SLOTS, LinkTiming
+from tflsplit.firmware.timing import LinkTiming
 from tflsplit.firmware.wiring import HOST_PORT, WiredLink
 from tflsplit.wire.handshake import fingerprint_bytes
 
@@ -32,6 +32,8 @@ class DeviceSources:
     board: Board
     mtu_bytes: int
     baud: int | None
+    rx_slots: int
+    tx_slots: int
     arena_bytes: int
     required_arena_bytes: int
     links: tuple[WiredLink, ...]
@@ -107,8 +109,8 @@ def _node_config(device: DeviceSources) -> str:
   config.node_count = kWorldSize + 1;  // the host is the last rank
   config.link_count = kLinkCount;
   config.mtu_bytes = kMtuBytes;
-  config.rx_slots = {RX_SLOTS};
-  config.tx_slots = {TX_SLOTS};
+  config.rx_slots = {device.rx_slots};
+  config.tx_slots = {device.tx_slots};
   config.send_slots = {device.slots.send};
   config.recv_slots = {device.slots.recv};
   config.grant_slots = {device.slots.grant};

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 
 from tflsplit.wire.frames import max_encoded_bytes
 
-RX_SLOTS = 4
-TX_SLOTS = 4
 _BITS_PER_BYTE = 10  # start, eight, stop
 _US = 1_000_000
 # Emulated UARTs pass some 40,000 bytes a second.
@@ -27,14 +25,14 @@ class LinkTiming:
     timeout_ms: int
 
 
-def timing_of(mtu_bytes: int, baud: int | None, is_emulated: bool) -> LinkTiming:
+def timing_of(mtu_bytes: int, rx_slots: int, baud: int | None, is_emulated: bool) -> LinkTiming:
     """A poll must come later than one window takes on the wire, or it costs bandwidth.
 
     A peer counts as silent only after the longest kernel between two polls: seconds on a board,
     more where several emulated processors share one.
     """
     rate = baud / _BITS_PER_BYTE if baud and not is_emulated else _EMULATED_BYTES_PER_SECOND
-    window_us = int((RX_SLOTS + 1) * max_encoded_bytes(mtu_bytes) / rate * _US)
+    window_us = int((rx_slots + 1) * max_encoded_bytes(mtu_bytes) / rate * _US)
     poll_us = max(20_000, 2 * window_us)
     return LinkTiming(
         hello_interval_us=max(20_000, window_us),

@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A cluster.toml as wishes for the firmware: the boards and wires that were planned for."""
+
+from __future__ import annotations
+
+from tflsplit.cluster import Cluster, LinkKind
+from tflsplit.errors import ClusterError
+from tflsplit.firmware.boards import BOARDS
+from tflsplit.firmware.options import FirmwareOptions
+from tflsplit.wire.topology import Topology
+
+
+def options_of_cluster(cluster: Cluster, boards: tuple[str, ...] = ()) -> FirmwareOptions:
+    """The options that make the firmware of this cluster.
+
+    boards: as in FirmwareOptions, instead of those that the cluster names.
+    Raises ClusterError for what no firmware can do: a device without a board that tflsplit knows
+    how to build for, a bus, input and output at different devices.
+    """
+    if cluster.topology is Topology.BUS:
+        raise ClusterError("the firmware has no port for a bus; wire a ring, a line or a star")
+    if cluster.input_rank != cluster.output_rank:
+        raise ClusterError(
+            f"input enters at rank {cluster.input_rank} and output leaves at rank "
+            f"{cluster.output_rank}; the firmware's host hangs on one device"
+        )
+    return FirmwareOptions(
+        boards=boards or tuple(_board(cluster, rank) for rank in range(cluster.world_size)),
+        topology=cluster.topology,
+        gateway=cluster.input_rank,
+        mtu_bytes=cluster.mtu_bytes,
+        baud=cluster.link.bit_rate if cluster.link.kind is LinkKind.UART else None,
+        rx_slots=cluster.rx_slots,
+        tx_slots=cluster.tx_slots,
+        background_poll_us=(
+            None if cluster.background_poll_us is None else round(cluster.background_poll_us)
+        ),
+    )
+
+
+def _board(cluster: Cluster, rank: int) -> str:
+    device = cluster.devices[rank]
+    if device.board not in BOARDS:
+        what = f"board {device.board!r}" if device.board else "no board"
+        raise ClusterError(
+            f"device {rank} of the cluster has {what}; firmware is generated for "
+            f"{', '.join(BOARDS)} (name them with --board)"
+        )
+    return device.board

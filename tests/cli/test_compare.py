@@ -9,7 +9,11 @@ from pathlib import Path
 import pytest
 
 from tests.bundles import bundle_of, plan_of
+from tflsplit.bundle import read_bundle
 from tflsplit.cli import main
+from tflsplit.cluster import read_cluster
+from tflsplit.passes.fold_constants import fold_constants
+from tflsplit.sim import simulate, simulate_seed
 
 
 @pytest.fixture
@@ -49,3 +53,64 @@ def test_json(folders: tuple[str, str], capsys: pytest.CaptureFixture[str]):
         assert figure["before"] == plans[0]["devices"][rank]["macs"]
         assert figure["after"] == plans[1]["devices"][rank]["macs"]
         assert figure["change"] == figure["after"] - figure["before"]
+
+
+def test_simulated_figures_and_the_seeds_scheme(
+    folders: tuple[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    cluster = tmp_path / "cluster.toml"
+    cluster.write_text('[link]\nbaud = 1_000_000\n[[device]]\nboard = "teensy41"\ncount = 2\n')
+    options = ["--simulate", "--cluster", str(cluster)]
+    assert main(["compare", *folders, *options, "--json"]) == 0
+    found = {(f["key"], f["what"]): f for f in json.loads(capsys.readouterr().out)["figures"]}
+    known = read_cluster(cluster)
+    for name, folder in zip(("before", "after"), folders, strict=True):
+        bundle = read_bundle(Path(folder))
+        latency_us = simulate(bundle.devices, known).latency_us
+        assert found["latency_us", "simulated"][name] == latency_us
+        seed = simulate_seed(fold_constants(bundle.model), known)
+        assert found["latency_us", "seed, simulated"][name] == seed.latency_us
+    is_faster = found["latency_us", "simulated"]["change"] < 0
+    worse = folders[::-1] if is_faster else folders
+    assert main(["compare", *worse, *options, "--fail-on", "latency_us+2%"]) == 1
+    text = capsys.readouterr().out
+    assert "REGRESSION: simulated of latency_us" in text
+    assert "seed, simulated" in text
+    assert main(["compare", *worse[::-1], *options, "--fail-on", "latency_us+2%"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--fail-on", "latency_us+2%"], "needs both simulated: add --simulate"),
+        (["--cluster", "c.toml"], "--cluster is what --simulate simulates on"),
+        (["--simulate", "--cluster", "none.toml"], "No such file"),
+        (["--simulate", "--fail-on", "each:latency_us+1"], "is no figure of each device"),
+        (["--simulate", "--fail-on", "energy+1"], "no such figure"),
+    ],
+)
+def test_errors_of_simulating(
+    folders: tuple[str, str], capsys: pytest.CaptureFixture[str], words: list[str], says: str
+):
+    assert main(["compare", *folders, *words]) == 2
+    assert says in capsys.readouterr().err
+
+
+def test_a_lone_plan_cannot_be_simulated(
+    folders: tuple[str, str], capsys: pytest.CaptureFixture[str]
+):
+    assert main(["compare", folders[0], f"{folders[1]}/plan.json", "--simulate"]) == 2
+    assert "holds no graphs to simulate" in capsys.readouterr().err
+
+
+def test_reports_know_what_was_simulated(
+    folders: tuple[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    pages = [str(tmp_path / f"{name}.html") for name in "ab"]
+    for folder, page in zip(folders, pages, strict=True):
+        assert main(["report", folder, "-o", page, "--beside", "none"]) == 0
+    capsys.readouterr()
+    assert main(["compare", *pages, "--json"]) == 0
+    found = {(f["key"], f["what"]): f for f in json.loads(capsys.readouterr().out)["figures"]}
+    assert found["latency_us", "simulated"]["before"] > 0
+    assert found["latency_us", "seed, simulated"]["change"] == 0  # one model, as many devices

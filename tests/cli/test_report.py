@@ -11,7 +11,7 @@ import pytest
 
 from tests.bundles import bundle_of
 from tflsplit.cli import main
-from tflsplit.report.compare import read_document
+from tflsplit.report.documents import read_document
 
 
 @pytest.fixture

@@ -16,7 +16,8 @@ from tflsplit.cli import main
 from tflsplit.cli.sweeps import parse_sweep
 from tflsplit.cluster import default_cluster
 from tflsplit.errors import ClusterError
-from tflsplit.sim import simulate
+from tflsplit.passes.fold_constants import fold_constants
+from tflsplit.sim import simulate, simulate_seed
 
 
 @pytest.fixture
@@ -73,9 +74,41 @@ def test_sweep_of_devices_splits_anew(tmp_path: Path, capsys: pytest.CaptureFixt
     rows = answer(capsys, folder, "--sweep", "n=1..4")
     assert [row["n"] for row in rows] == [1, 2, 3, 4]
     assert rows[0]["payload_bytes"] == 0
-    assert rows[3]["compute_us"] < 0.5 * rows[0]["compute_us"]
+    assert rows[2]["compute_us"] < 0.5 * rows[0]["compute_us"]
+    two = str(tmp_path / "two")
+    assert main(["rewrite", f"{folder}/model.tflite", "-n", "2", "-o", two, "--json"]) == 0
+    capsys.readouterr()
+    assert rows[1]["latency_us"] == answer(capsys, two)["latencies_us"][0]
     # Of as many devices as the folder has, the folder's own graphs.
     assert rows[2]["latency_us"] == answer(capsys, folder)["latencies_us"][0]
+
+
+def test_the_seeds_scheme_beside(folder: str, capsys: pytest.CaptureFixture[str]):
+    whole = fold_constants(read_bundle(Path(folder)).model)
+    seed = simulate_seed(whole, default_cluster(3, "ethernet"))
+    found = answer(capsys, folder, "--link", "ethernet", "--baseline")
+    assert found["seed"] == json.loads(json.dumps(seed.document()))
+    assert "seed" not in answer(capsys, folder)
+    assert main(["simulate", folder, "--link", "ethernet", "--baseline"]) == 0
+    text = capsys.readouterr().out
+    assert "the seed's scheme" in text
+    assert f"{seed.latency_us / 1000:.2f}" in text
+    rows = answer(capsys, folder, "--baseline", "--sweep", "n=2,3")
+    for row in rows:
+        run = simulate_seed(whole, default_cluster(int(row["n"])))
+        assert row["seed_latency_us"] == run.latency_us
+        assert row["seed_payload_bytes"] == run.document()["payload_bytes"]
+    assert main(["simulate", folder, "--baseline", "--sweep", "baud=1e6,6e6"]) == 0
+    assert "seed's ms" in capsys.readouterr().out
+
+
+def test_energy_that_is_not_known_is_said(
+    folder: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    file = tmp_path / "cluster.toml"
+    file.write_text('[[device]]\nboard = "mps2_an500"\ncount = 3\n')
+    assert main(["simulate", folder, "--cluster", str(file)]) == 0
+    assert "not known" in capsys.readouterr().out
 
 
 def test_other_sweeps(folder: str, capsys: pytest.CaptureFixture[str]):
@@ -86,7 +119,7 @@ def test_other_sweeps(folder: str, capsys: pytest.CaptureFixture[str]):
     sizes = answer(capsys, folder, "--sweep", "mtu_bytes=256,1024")
     assert sizes[0]["frames"] > sizes[1]["frames"]
     polls = answer(capsys, folder, "--sweep", "background_poll_us=0,100")
-    assert polls[1]["latency_us"] <= polls[0]["latency_us"]
+    assert polls[1]["compute_us"] > polls[0]["compute_us"]
     assert main(["simulate", folder, "--sweep", "in_flight=1,2"]) == 0
     assert "sweep of in_flight" in capsys.readouterr().out
 

@@ -12,7 +12,8 @@ import pytest
 from tests.bundles import bundle_of, plan_of
 from tflsplit.bundle.plan_json import Json
 from tflsplit.errors import PlanError
-from tflsplit.report.compare import compare, embedded, parse_limit, read_document
+from tflsplit.report.compare import compare, parse_limit
+from tflsplit.report.documents import embedded, read_document
 
 
 @pytest.fixture

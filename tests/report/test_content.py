@@ -17,7 +17,7 @@ from tflsplit.ops import Box
 from tflsplit.report.beside import beside
 from tflsplit.report.content import Content
 from tflsplit.report.layers import slices
-from tflsplit.sim import simulate
+from tflsplit.sim import simulate, simulate_seed
 
 
 @pytest.fixture
@@ -62,6 +62,8 @@ def test_beside(content: Content):
     assert two.macs > four.macs == max(device["macs"] for device in devices)
     for one in (two, four):
         assert one.seed == seed_scheme(tiny("mobilenet"), one.world_size)
+        run = simulate_seed(tiny("mobilenet"), default_cluster(one.world_size))
+        assert one.seed_latency_us == run.latency_us
 
 
 def test_what_does_not_fit_on_so_few_is_said(content: Content):
@@ -69,10 +71,16 @@ def test_what_does_not_fit_on_so_few_is_said(content: Content):
         raise ClusterError("too large for 1")
 
     model = tiny("mobilenet")
-    one, four = beside(model, model, content.document, 5.0, (1,), refuse)  # type: ignore[arg-type]
+    simulated = {**content.simulated, "latency_us": 5.0}
+    document = content.document
+    one, four = beside(model, model, document, simulated, (1,), refuse)  # type: ignore[arg-type]
     assert one.arena_bytes is None
     assert one.why_not == "too large for 1"
     assert four.latency_us == 5.0
+    assert (one.seed_latency_us, four.seed_latency_us) == (
+        None,
+        content.simulated["seed"]["latency_us"],
+    )
 
 
 def test_another_cluster_is_refused(tmp_path: Path):

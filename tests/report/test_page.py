@@ -14,8 +14,8 @@ from tests.report.pages import bundle_in, content_of, parse
 from tflsplit.bundle import Bundle, read_bundle
 from tflsplit.bundle.runs import write_run
 from tflsplit.cluster import default_cluster
-from tflsplit.report.compare import read_document
 from tflsplit.report.content import Content
+from tflsplit.report.documents import read_document
 from tflsplit.report.page import render
 
 KEYS = (

@@ -8,8 +8,14 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from tflsplit.cli.console import STDOUT, Commands, print_json, shortened, table
-from tflsplit.report.compare import SUMMED, Comparison, compare, parse_limit, read_document
+from tflsplit.bundle import read_bundle
+from tflsplit.bundle.plan_json import Json
+from tflsplit.cli.console import STDOUT, Commands, Stage, print_json, progress, shortened, table
+from tflsplit.cluster import default_cluster, read_cluster
+from tflsplit.errors import ClusterError, PlanError
+from tflsplit.report.compare import SUMMED, Comparison, compare, parse_limit
+from tflsplit.report.documents import SIMULATED, read_document
+from tflsplit.report.simulated import FIGURES, PLAN, SEED, simulate_bundle
 
 _SHOWN = ("arena_bytes", "weights_bytes", "sent_bytes", "received_bytes", "macs")
 
@@ -33,7 +39,20 @@ def add_parser(commands: Commands) -> argparse.ArgumentParser:
         metavar="KEY+LIMIT",
         help="what must not grow by more, as arena_bytes+2%% or sum:sent_bytes+1024; KEY is any "
         "number that plan.json has for a device; before it max: (the largest device), sum: or "
-        f"each:, without it sum: for {', '.join(SUMMED)} and max: for others (repeatable)",
+        f"each:, without it sum: for {', '.join(SUMMED)} and max: for others; or a simulated "
+        f"figure, {', '.join(FIGURES)} (repeatable)",
+    )
+    command.add_argument(
+        "--simulate",
+        action="store_true",
+        help="time, wire bytes and energy too, and those of the seed's scheme, of output folders "
+        "on --cluster (reports know theirs)",
+    )
+    command.add_argument(
+        "--cluster",
+        type=Path,
+        metavar="FILE",
+        help="for --simulate: cluster.toml (Teensy 4.1 in a ring of 6 Mbaud UARTs)",
     )
     return command
 
@@ -41,12 +60,29 @@ def add_parser(commands: Commands) -> argparse.ArgumentParser:
 def main(arguments: argparse.Namespace) -> int:
     """Run the command."""
     limits = [parse_limit(text) for text in arguments.fail_on]
-    found = compare(read_document(arguments.a), read_document(arguments.b), limits)
+    if arguments.cluster and not arguments.simulate:
+        raise ClusterError("--cluster is what --simulate simulates on")
+    with progress("reading") as stage:
+        before, after = (_read(path, arguments, stage) for path in (arguments.a, arguments.b))
+    found = compare(before, after, limits)
     if arguments.json:
         print_json(_document(found))
     else:
         _print(found, bool(limits))
     return 1 if found.regressions else 0
+
+
+def _read(path: Path, arguments: argparse.Namespace, stage: Stage) -> Json:
+    document = read_document(path)
+    if not arguments.simulate or SIMULATED in document:
+        return document
+    if not path.is_dir():
+        raise PlanError(f"{path} holds no graphs to simulate; name an output folder or a report")
+    stage(f"simulating {path}")
+    bundle = read_bundle(path)
+    size = len(bundle.devices)
+    cluster = read_cluster(arguments.cluster) if arguments.cluster else default_cluster(size)
+    return {**document, SIMULATED: simulate_bundle(bundle, cluster)}
 
 
 def _document(found: Comparison) -> dict[str, Any]:
@@ -67,9 +103,13 @@ def _print(found: Comparison, limited: bool) -> None:
         STDOUT.print(f"note: {note}", soft_wrap=True)
     known = {pair.key for pair in found.pairs}
     keys = [key for key in _SHOWN if key in known]
-    whats = list(dict.fromkeys(pair.what for pair in found.pairs))
+    simulated = [what for what in (PLAN, SEED) if any(p.what == what for p in found.pairs)]
+    whats = list(dict.fromkeys(pair.what for pair in found.pairs if pair.what not in simulated))
     rows = [[what, *(_cell(found, key, what) for key in keys)] for what in whats]
     table("A → B", ["<", *keys], rows)
+    if simulated:
+        rows = [[what, *(_simulated(found, key, what) for key in FIGURES)] for what in simulated]
+        table("A → B, one inference; wires between devices", ["<", *FIGURES], rows)
     if found.layers:
         changed = [[shortened(node), before, after] for node, before, after in found.layers]
         table(f"{len(changed)} layers are split otherwise", ["<layer", "<A", "<B"], changed)
@@ -77,6 +117,11 @@ def _print(found: Comparison, limited: bool) -> None:
         STDOUT.print(f"REGRESSION: {text}", soft_wrap=True)
     if limited and not found.regressions:
         STDOUT.print("nothing got worse than --fail-on allows")
+
+
+def _simulated(found: Comparison, key: str, what: str) -> str:
+    known = any((pair.key, pair.what) == (key, what) for pair in found.pairs)
+    return _cell(found, key, what) if known else ""
 
 
 def _cell(found: Comparison, key: str, what: str) -> str:

@@ -14,7 +14,8 @@ from tflsplit.errors import UserError
 from tflsplit.ir import Graph
 from tflsplit.memory.arena import predict_arena
 from tflsplit.memory.lifetimes import peak_live_bytes
-from tflsplit.sim import simulate
+from tflsplit.report.simulated import seed_run
+from tflsplit.sim import SeedRun, simulate
 
 Divide = Callable[[Graph, int], tuple[Sequence[DeviceGraph], Cluster]]
 """Splits a model over so many devices; UserError if that cannot be."""
@@ -28,6 +29,7 @@ class Beside:
     live_bytes: activations alone, which is what the seed's figures count.
     latency_us: of one inference, simulated.
     seed: None where the scheme does not know an operator or type of the model.
+    seed_latency_us: of one inference under the scheme, simulated; None: not known.
     why_not: why tflsplit's figures are missing; "" if they are not.
     """
 
@@ -38,6 +40,7 @@ class Beside:
     macs: int | None
     latency_us: float | None
     seed: SeedCost | None
+    seed_latency_us: float | None
     why_not: str = ""
 
 
@@ -45,27 +48,29 @@ def beside(
     model: Graph,
     whole: Graph,
     document: Json,
-    latency_us: float,
+    simulated: Json,
     sizes: Sequence[int],
     divide: Divide,
 ) -> Iterator[Beside]:
     """The plan at hand and ``divide``'s for other numbers of devices, in order.
 
     model: what is divided; whole: the same after its passes, for the seed's scheme.
-    document, latency_us: of the plan at hand.
+    document, simulated: of the plan at hand; the latter as ``report.simulated`` has it.
     """
     for world_size in sorted({*sizes, document["world_size"]}):
         seed = _seed(whole, world_size)
         if world_size == document["world_size"]:
-            yield _planned(document, latency_us, seed)
+            yield _planned(document, simulated, seed)
             continue
         try:
-            yield _divided(*divide(model, world_size), seed)
+            devices, cluster = divide(model, world_size)
         except UserError as error:  # it does not fit on so few
-            yield Beside(world_size, None, None, None, None, None, seed, str(error))
+            yield Beside(world_size, None, None, None, None, None, seed, None, str(error))
+            continue
+        yield _divided(devices, cluster, seed, seed_run(whole, cluster))
 
 
-def _planned(document: Json, latency_us: float, seed: SeedCost | None) -> Beside:
+def _planned(document: Json, simulated: Json, seed: SeedCost | None) -> Beside:
     devices = document["devices"]
     return Beside(
         document["world_size"],
@@ -73,12 +78,15 @@ def _planned(document: Json, latency_us: float, seed: SeedCost | None) -> Beside
         max(entry["peak_live_bytes"] for entry in devices),
         sum(entry["sent_bytes"] for entry in devices),
         max(entry["macs"] for entry in devices),
-        latency_us,
+        simulated["latency_us"],
         seed,
+        simulated["seed"] and simulated["seed"]["latency_us"],
     )
 
 
-def _divided(devices: Sequence[DeviceGraph], cluster: Cluster, seed: SeedCost | None) -> Beside:
+def _divided(
+    devices: Sequence[DeviceGraph], cluster: Cluster, seed: SeedCost | None, run: SeedRun | None
+) -> Beside:
     return Beside(
         len(devices),
         max(predict_arena(device.graph).total_bytes for device in devices),
@@ -87,6 +95,7 @@ def _divided(devices: Sequence[DeviceGraph], cluster: Cluster, seed: SeedCost | 
         max(device.macs for device in devices),
         simulate(devices, cluster).latency_us,
         seed,
+        None if run is None else run.latency_us,
     )
 
 

@@ -3,18 +3,16 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-from tflsplit.bundle.folder import PLAN
-from tflsplit.bundle.plan_json import Json, parse
+from tflsplit.bundle.plan_json import Json
 from tflsplit.errors import PlanError
-
-EMBEDDED = re.compile(r'<script type="application/json" id="plan">(.*?)</script>', re.DOTALL)
-"""Where a report holds its plan.json (report.html.j2)."""
+from tflsplit.report.documents import SIMULATED
+from tflsplit.report.simulated import FIGURES
+from tflsplit.report.simulated import PLAN as PLAN_SIMULATED
+from tflsplit.report.simulated import SEED as SEED_SIMULATED
 
 SUMMED = ("sent_bytes", "received_bytes", "macs", "nodes")
 """Amounts that all devices together have; of every other one the largest device counts."""
@@ -26,7 +24,7 @@ _LIMIT = re.compile(r"(?:(sum|max|each):)?([a-z_]+)\+([0-9.]+)(%?)")
 class Limit:
     """What must not grow by more: ``max:arena_bytes+2%``.
 
-    over: "sum" or "max" of the devices, "each" of them.
+    over: "sum" or "max" of the devices, "each" of them, "simulated" of all together.
     """
 
     over: str
@@ -44,7 +42,7 @@ class Limit:
 
 @dataclass(frozen=True)
 class Pair:
-    """One figure of both; ``what`` is "rank 3", "sum" or "max"."""
+    """One figure of both; ``what`` is "rank 3", "sum" or "max", or as in ``report.simulated``."""
 
     key: str
     what: str
@@ -80,27 +78,6 @@ class Comparison:
         raise KeyError(f"{what} of {key}")
 
 
-def read_document(path: Path) -> Json:
-    """The plan.json of an output folder, of a file, or inside a report.
-
-    Raises PlanError if it cannot be read.
-    """
-    file = path / PLAN if path.is_dir() else path
-    try:
-        text = file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not text"
-        raise PlanError(f"{file}: {reason}; name what `rewrite` or `report` wrote") from None
-    if file.suffix.lower() in (".html", ".htm"):
-        found = EMBEDDED.search(text)
-        if found is None:
-            raise PlanError(f"{file} is not a report that `tflsplit report` wrote")
-        text = found[1]
-    document = parse(text, str(file))
-    _check(document, file)
-    return document
-
-
 def parse_limit(text: str) -> Limit:
     """``arena_bytes+2%``, ``sum:sent_bytes+1024``, ``each:weights_bytes+0``; PlanError else."""
     match = _LIMIT.fullmatch(text.strip())
@@ -108,7 +85,8 @@ def parse_limit(text: str) -> Limit:
         raise PlanError(
             f"--fail-on {text!r} is not KEY+LIMIT, such as arena_bytes+2% or sum:sent_bytes+1024"
         )
-    over = match[1] or ("sum" if match[2] in SUMMED else "max")
+    usual = PLAN_SIMULATED if match[2] in FIGURES else "sum" if match[2] in SUMMED else "max"
+    over = match[1] or usual
     return Limit(over, match[2], float(match[3]), bool(match[4]))
 
 
@@ -122,13 +100,6 @@ def compare(before: Json, after: Json, limits: Sequence[Limit] = ()) -> Comparis
     comparison = Comparison(pairs, _layers(before, after), tuple(_notes(before, after)), ())
     regressions = [text for limit in limits for text in _exceeded(comparison, limit, before, after)]
     return Comparison(pairs, comparison.layers, comparison.notes, tuple(regressions))
-
-
-def _check(document: Json, file: Path) -> None:
-    devices = document.get("devices")
-    good = isinstance(devices, list) and devices and all(isinstance(d, dict) for d in devices)
-    if not good or not isinstance(document.get("layers"), list):
-        raise PlanError(f"{file} is damaged: it lists no devices or layers; write it again")
 
 
 def figures(document: Json) -> list[str]:
@@ -154,7 +125,16 @@ def _pairs(before: Json, after: Json) -> list[Pair]:
         a, b = (_all(document, key) for document in (before, after))
         pairs.append(Pair(key, "sum", sum(a) if a else None, sum(b) if b else None))
         pairs.append(Pair(key, "max", max(a, default=None), max(b, default=None)))
-    return pairs
+    return [*pairs, *_simulated(before.get(SIMULATED), after.get(SIMULATED))]
+
+
+def _simulated(before: Json | None, after: Json | None) -> list[Pair]:
+    """The figures that both have been simulated for: of the plans, then of the seed's scheme."""
+    if before is None or after is None:
+        return []
+    pairs = [Pair(key, PLAN_SIMULATED, before[key], after[key]) for key in FIGURES]
+    a, b = before["seed"] or {}, after["seed"] or {}
+    return [*pairs, *(Pair(key, SEED_SIMULATED, a[key], b[key]) for key in a if key in b)]
 
 
 def _figure(document: Json, rank: int, key: str) -> float | None:
@@ -215,8 +195,13 @@ def _exceeded(comparison: Comparison, limit: Limit, before: Json, after: Json) -
 def _known(comparison: Comparison, limit: Limit, what: str) -> tuple[float, float]:
     known = list(dict.fromkeys(pair.key for pair in comparison.pairs))
     if limit.key not in known:
+        if limit.key in FIGURES:
+            raise PlanError(f"--fail-on {limit} needs both simulated: add --simulate")
         raise PlanError(f"--fail-on {limit}: no such figure; there are {', '.join(known)}")
-    pair = comparison.of(limit.key, what)
+    try:
+        pair = comparison.of(limit.key, what)
+    except KeyError:
+        raise PlanError(f"--fail-on {limit}: {limit.key} is no figure of each device") from None
     if pair.before is None or pair.after is None:
         raise PlanError(f"--fail-on {limit}: {what} of {limit.key} is not known in both")
     return pair.before, pair.after
@@ -224,16 +209,3 @@ def _known(comparison: Comparison, limit: Limit, what: str) -> tuple[float, floa
 
 def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def embedded(document: Json) -> str:
-    """plan.json for a report's page: without the parts that only machines read.
-
-    A ``<`` is written as ``\\u003c``, so that no name can close the element.
-    """
-    slim = {key: value for key, value in document.items() if key != "tensors"}
-    slim["devices"] = [
-        {key: value for key, value in device.items() if key not in ("tensors", "steps")}
-        for device in document["devices"]
-    ]
-    return json.dumps(slim, ensure_ascii=False).replace("<", "\\u003c")

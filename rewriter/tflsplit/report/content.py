@@ -25,6 +25,7 @@ from tflsplit.report.layers import LayerView, layer_views
 from tflsplit.report.links import WireView, payload_matrix, wire_views
 from tflsplit.report.measured import RunView, run_views
 from tflsplit.report.ram import RamSeries, ram_chart, ram_series, scale_bytes
+from tflsplit.report.simulated import figures_of, seed_run
 from tflsplit.sim import DeviceTimes, SimResult, simulate
 
 Progress = Callable[[str], None]
@@ -53,6 +54,7 @@ class Content:
     payload: [source][destination] bytes of tensors.
     left_out: files in runs/ that were not used, and why.
     charts: what the page's script shows when something is pointed at.
+    simulated: as ``report.simulated`` has it.
     """
 
     document: Json
@@ -67,6 +69,7 @@ class Content:
     left_out: list[str]
     beside: list[Beside]
     charts: Json
+    simulated: Json
 
     @property
     def fits(self) -> bool:
@@ -100,10 +103,12 @@ def gather(
     whole = fold_constants(bundle.model)
     progress("simulating")
     simulation = simulate(bundle.devices, cluster)
+    progress("simulating the seed's scheme")
+    simulated = figures_of(simulation, seed_run(whole, cluster))
     progress("predicting RAM")
     devices = _device_views(bundle, cluster, simulation)
     others: list[Beside] = []
-    for one in beside(bundle.model, whole, document, simulation.latency_us, sizes, divide):
+    for one in beside(bundle.model, whole, document, simulated, sizes, divide):
         others.append(one)
         progress(f"splitting for other numbers of devices, {one.world_size} done")
     runs, left_out = read_runs(bundle.folder, document["fingerprint"])
@@ -131,6 +136,7 @@ def gather(
         left_out=left_out,
         beside=others,
         charts=charts,
+        simulated=simulated,
     )
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from tflsplit import __version__
 from tflsplit.errors import EngineError, PlanError
 from tflsplit.report import figures
-from tflsplit.report.compare import embedded
+from tflsplit.report.documents import embedded
 
 if TYPE_CHECKING:
     from tflsplit.report.content import Content
@@ -57,6 +57,7 @@ def render(content: Content) -> str:
         percent=figures.percent,
         deviation=figures.deviation,
         plan=Markup(embedded(content.document)),
+        simulated=Markup(_script_json(content.simulated)),
         charts=Markup(_script_json(content.charts)),
         style=Markup(_text("report.css")),
         script=Markup(_text("report.js")),

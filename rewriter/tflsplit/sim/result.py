@@ -48,8 +48,9 @@ class Span:
 class DeviceTimes:
     """One device, summed over all inferences.
 
-    compute_us: in kernels; poll_us: of it, what polls from the timer took; send_us: in RECV while its own wires carried its frames (or those that
-        it forwards); wait_us: in RECV otherwise.
+    compute_us: in kernels; poll_us: of it, what polls from the timer took.
+    send_us: in RECV while its own wires carried its frames (or those that it forwards); wait_us: in
+        RECV otherwise.
     input_us, output_us: taking the input and giving the output.
     energy_mj: over the whole time; None where the device's power is not known.
     """

@@ -7,12 +7,13 @@
                       │                     ▼                                  │
     device r  post what others need ── receive its input ── compute ── post what others need
 
-for each layer in turn: its bytes go down when all that is needed of the one before it is up.  The PC
-is the centre of a star of the cluster's links, rank 0 here, the devices are 1 to N.  It computes in
-no time and has buffers without limit.  Links of one kind share what such stars share
-(``default_medium``): of UARTs nothing, of Ethernet the PC's port, of SPI everything.  Frames, credits and acknowledgements are those
-of tflsplit's link layer, and kernels cost what the device's own cost: the scheme is compared, not
-the seed system's code.
+for each layer in turn: its bytes go down when all that is needed of the one before it is up.  The
+PC is the centre of a star of the cluster's links, rank 0 here, the devices are 1 to N.  It computes
+in no time and has buffers without limit.  Links of one kind share what such stars share
+(``default_medium``): of UARTs nothing, of Ethernet the PC's port, of SPI everything.
+
+Frames, credits and acknowledgements are those of tflsplit's link layer, and kernels cost what the
+device's own cost: the scheme is compared, not the seed system's code.
 """
 
 from __future__ import annotations

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "split_core/frame.h"
 
+#include <cstring>
+
 #include "split_core/crc32.h"
 #include "split_core/endian.h"
 
@@ -28,6 +30,13 @@ bool is_known(uint8_t type) {
          (type >= static_cast<uint8_t>(FrameType::kData) &&
           type <= static_cast<uint8_t>(FrameType::kFault));
 }
+
+size_t bytes_before_zero(const uint8_t* bytes, size_t count) {
+  const void* const zero = std::memchr(bytes, 0, count);
+  return zero == nullptr ? count : static_cast<size_t>(static_cast<const uint8_t*>(zero) - bytes);
+}
+
+size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
 
 }  // namespace
 
@@ -63,10 +72,14 @@ FrameDecoder::Event FrameDecoder::fail(uint32_t* counter) {
   return Event::kError;
 }
 
-bool FrameDecoder::append(uint8_t byte) {
-  if (used_ == buffer_.size()) return false;
-  buffer_[used_++] = byte;
-  return true;
+FrameDecoder::Event FrameDecoder::append(const uint8_t* from, size_t count) {
+  if (count > buffer_.size() - used_) {
+    skipping_ = true;
+    return fail(&counters_.too_long);
+  }
+  std::memcpy(buffer_.data() + used_, from, count);
+  used_ += count;
+  return Event::kNone;
 }
 
 FrameDecoder::Event FrameDecoder::finish() {
@@ -80,28 +93,43 @@ FrameDecoder::Event FrameDecoder::finish() {
   return Event::kFrame;
 }
 
-FrameDecoder::Event FrameDecoder::push(uint8_t byte) {
-  if (byte == 0) {
-    const bool idle = !started_ || skipping_;
-    const bool torn = block_left_ != 0;
-    const Event event = idle ? Event::kNone : torn ? fail(&counters_.cobs_errors) : finish();
-    restart();
-    return event;
+FrameDecoder::Event FrameDecoder::end_frame() {
+  const bool idle = !started_ || skipping_;
+  const bool torn = block_left_ != 0;
+  const Event event = idle ? Event::kNone : torn ? fail(&counters_.cobs_errors) : finish();
+  restart();
+  return event;
+}
+
+FrameDecoder::Event FrameDecoder::open_block(uint8_t code) {
+  const bool zero_due = started_ && owes_zero_;
+  started_ = true;
+  block_left_ = static_cast<uint8_t>(code - 1);
+  owes_zero_ = code != 0xFF;
+  constexpr uint8_t kZero = 0;
+  return zero_due ? append(&kZero, 1) : Event::kNone;
+}
+
+size_t FrameDecoder::push(ConstBytes bytes, Event* event) {
+  const uint8_t* at = bytes.begin();
+  *event = Event::kNone;
+  while (at != bytes.end() && *event == Event::kNone) {
+    if (*at == 0) {
+      ++at;
+      *event = end_frame();
+    } else if (block_left_ == 0 && !skipping_) {
+      *event = open_block(*at++);
+    } else {
+      const auto left = static_cast<size_t>(bytes.end() - at);
+      const size_t run = bytes_before_zero(at, skipping_ ? left : smaller(left, block_left_));
+      if (!skipping_) {
+        block_left_ = static_cast<uint8_t>(block_left_ - run);
+        *event = append(at, run);
+      }
+      at += run;
+    }
   }
-  if (skipping_) return Event::kNone;
-  bool fits = true;
-  if (block_left_ == 0) {  // a code byte
-    if (started_ && owes_zero_) fits = append(0);
-    started_ = true;
-    block_left_ = static_cast<uint8_t>(byte - 1);
-    owes_zero_ = byte != 0xFF;
-  } else {
-    --block_left_;
-    fits = append(byte);
-  }
-  if (fits) return Event::kNone;
-  skipping_ = true;
-  return fail(&counters_.too_long);
+  return static_cast<size_t>(at - bytes.begin());
 }
 
 // ---- Encoder ----
@@ -120,10 +148,12 @@ void FrameEncoder::cancel() {
   pending_ = pending_end_ = 0;
 }
 
-uint8_t FrameEncoder::at(size_t index) const {
-  if (index < kHeaderBytes) return header_[index];
+// What lies in one piece, in header, payload or CRC, from an index of the raw frame on.
+ConstBytes FrameEncoder::piece_at(size_t index) const {
+  if (index < kHeaderBytes) return ConstBytes(header_, kHeaderBytes).subspan(index);
   index -= kHeaderBytes;
-  return index < payload_.size() ? payload_[index] : crc_[index - payload_.size()];
+  if (index < payload_.size()) return payload_.subspan(index);
+  return ConstBytes(crc_, kCrcBytes).subspan(index - payload_.size());
 }
 
 FrameEncoder::State FrameEncoder::after_block() {
@@ -134,11 +164,15 @@ FrameEncoder::State FrameEncoder::after_block() {
 
 uint8_t FrameEncoder::open_block() {
   constexpr size_t kLongest = 254;
-  block_end_ = position_;
-  while (block_end_ < raw_bytes() && block_end_ - position_ < kLongest && at(block_end_) != 0) {
-    ++block_end_;
+  size_t count = 0;
+  while (count < kLongest && position_ + count < raw_bytes()) {
+    const ConstBytes piece = piece_at(position_ + count);
+    const size_t most = smaller(piece.size(), kLongest - count);
+    const size_t run = bytes_before_zero(piece.data(), most);
+    count += run;
+    if (run < most) break;
   }
-  const size_t count = block_end_ - position_;
+  block_end_ = position_ + count;
   // A full block stands for its bytes alone; any other also for the zero behind it (imaginary
   // behind the last byte of the frame).
   skip_zero_ = count < kLongest;
@@ -146,26 +180,37 @@ uint8_t FrameEncoder::open_block() {
   return static_cast<uint8_t>(count + 1);
 }
 
-uint8_t FrameEncoder::next_byte() {
+uint8_t FrameEncoder::control_byte() {
   if (state_ == State::kCode) return open_block();
-  if (state_ == State::kBytes) {
-    const uint8_t byte = at(position_++);
-    if (position_ == block_end_) state_ = after_block();
-    return byte;
-  }
   state_ = state_ == State::kOpen ? State::kCode : State::kIdle;
   return 0;  // the delimiter
+}
+
+void FrameEncoder::append_run() {
+  const ConstBytes piece = piece_at(position_);
+  const size_t room = sizeof(chunk_) - pending_end_;
+  const size_t count = smaller(smaller(piece.size(), block_end_ - position_), room);
+  std::memcpy(chunk_ + pending_end_, piece.data(), count);
+  pending_end_ = static_cast<uint8_t>(pending_end_ + count);
+  position_ += count;
+  if (position_ == block_end_) state_ = after_block();
+}
+
+void FrameEncoder::fill_chunk() {
+  pending_ = pending_end_ = 0;
+  while (state_ != State::kIdle && pending_end_ < sizeof(chunk_)) {
+    if (state_ == State::kBytes) {
+      append_run();
+    } else {
+      chunk_[pending_end_++] = control_byte();
+    }
+  }
 }
 
 size_t FrameEncoder::write_to(ByteStream& stream) {
   size_t total = 0;
   while (!done()) {
-    if (pending_ == pending_end_) {
-      pending_ = pending_end_ = 0;
-      while (state_ != State::kIdle && pending_end_ < sizeof(chunk_)) {
-        chunk_[pending_end_++] = next_byte();
-      }
-    }
+    if (pending_ == pending_end_) fill_chunk();
     const size_t wanted = static_cast<size_t>(pending_end_ - pending_);
     const size_t taken = stream.write(ConstBytes(chunk_ + pending_, wanted));
     pending_ = static_cast<uint8_t>(pending_ + taken);

@@ -78,8 +78,10 @@ void Link::receive(uint32_t now_us) {
     const size_t count = stream_.read(MutableBytes(chunk, sizeof(chunk)));
     if (count == 0) return;
     counters_.bytes_received += static_cast<uint32_t>(count);
-    for (size_t i = 0; i < count; ++i) {
-      if (decoder_.push(chunk[i]) != FrameDecoder::Event::kFrame) continue;
+    for (size_t taken = 0; taken < count;) {
+      FrameDecoder::Event event;
+      taken += decoder_.push(ConstBytes(chunk + taken, count - taken), &event);
+      if (event != FrameDecoder::Event::kFrame) continue;
       handle_frame(now_us);
       decoder_.set_buffer(pool_.landing(index_));  // the old one may have been kept
     }

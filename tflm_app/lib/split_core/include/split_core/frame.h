@@ -75,7 +75,7 @@ struct DecoderCounters {
   uint32_t errors() const { return crc_errors + cobs_errors + too_long + too_short; }
 };
 
-// Takes one byte at a time and writes the decoded frame into the caller's buffer. Any garbage
+// Takes bytes as they come and writes the decoded frame into the caller's buffer. Any garbage
 // costs at most the frames that it touches: the next delimiter starts afresh.
 class FrameDecoder {
  public:
@@ -83,9 +83,15 @@ class FrameDecoder {
 
   explicit FrameDecoder(MutableBytes buffer) : buffer_(buffer) {}
 
-  // After kFrame the frame (header and payload, CRC checked and dropped) is in the first
-  // frame_bytes() bytes of the buffer, until the next push().
-  Event push(uint8_t byte);
+  // Takes bytes up to the end of a frame, an error, or the last; returns how many. After kFrame the
+  // frame (header and payload, CRC checked and dropped) is in the first frame_bytes() bytes of the
+  // buffer, until the next push().
+  size_t push(ConstBytes bytes, Event* event);
+  Event push(uint8_t byte) {
+    Event event;
+    push(ConstBytes(&byte, 1), &event);
+    return event;
+  }
   size_t frame_bytes() const { return frame_bytes_; }
   // Lets the decoder fill another buffer of the same size. Only between kFrame and push().
   void set_buffer(uint8_t* data) { buffer_ = MutableBytes(data, buffer_.size()); }
@@ -93,8 +99,10 @@ class FrameDecoder {
 
  private:
   Event fail(uint32_t* counter);
+  Event end_frame();
   Event finish();
-  bool append(uint8_t byte);
+  Event open_block(uint8_t code);
+  Event append(const uint8_t* from, size_t count);
   void restart();
 
   MutableBytes buffer_;
@@ -121,10 +129,12 @@ class FrameEncoder {
 
  private:
   enum class State : uint8_t { kIdle, kOpen, kCode, kBytes, kClose };
-  uint8_t next_byte();
+  void fill_chunk();
+  void append_run();
+  uint8_t control_byte();
   uint8_t open_block();
   State after_block();
-  uint8_t at(size_t index) const;
+  ConstBytes piece_at(size_t index) const;
   size_t raw_bytes() const { return kHeaderBytes + payload_.size() + kCrcBytes; }
 
   uint8_t header_[kHeaderBytes] = {};
@@ -134,7 +144,7 @@ class FrameEncoder {
   size_t block_end_ = 0;
   bool skip_zero_ = false;
   State state_ = State::kIdle;
-  uint8_t chunk_[32] = {};
+  uint8_t chunk_[64] = {};
   uint8_t pending_ = 0;
   uint8_t pending_end_ = 0;
 };

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from models.tiny import NETWORKS
@@ -23,6 +24,10 @@ from tflsplit.check import check_devices
 from tflsplit.devices import DeviceGraph, Shard
 from tflsplit.errors import ModelError
 from tflsplit.ir import AttrValue, DType, Graph, Node, Value
+from tflsplit.memory import ArenaEstimate, ArenaPlan, offline_metadata, predict_arena, tensor_order
+from tflsplit.memory.arena import KERNEL_FLAVOURS
+from tflsplit.memory.demand import Kernels
+from tflsplit.memory.offline import METADATA_NAME
 from tflsplit.partition import partition
 from tflsplit.wire.custom_ops import RECV, SEND
 
@@ -403,3 +408,76 @@ def test_a_malformed_graph():
     problems = check_devices(WHOLE, at(HALOS, 0, reads_early))
     assert problems[0].startswith(f"rank 0: <Node TFLSPLIT_SEND {X}/send0> reads <Value {X} ")
     assert problems[0].endswith("before anything has written it")
+
+
+def with_offsets(rank: int, change: Callable[[list[int]], None]) -> Devices:
+    """HALOS, with the offsets of TFLM's own plan written into a device's graph, and changed."""
+
+    def changed(device: DeviceGraph) -> DeviceGraph:
+        order = tensor_order(device.graph)
+        blob = offline_metadata(predict_arena(device.graph).plan, order)
+        words = np.frombuffer(blob, "<i4").tolist()
+        change(words)
+        graph = replace(device.graph, metadata={METADATA_NAME: np.array(words, "<i4").tobytes()})
+        return replace(device, graph=graph)
+
+    return at(HALOS, rank, changed)
+
+
+def place(name: str, rank: int, offset: int) -> Devices:
+    names = [value.name for value in tensor_order(HALOS[rank].graph)]
+    return with_offsets(rank, lambda words: words.__setitem__(3 + names.index(name), offset))
+
+
+def test_tflms_own_offsets_are_sound():
+    assert check_devices(WHOLE, with_offsets(1, lambda words: None)) == []
+
+
+def test_tensors_that_share_bytes_while_both_are_live():
+    """RECV's result is put where the shard lies that RECV reads."""
+    plan = predict_arena(HALOS[1].graph).plan
+    (start,) = (at for buffer, at in plan.offsets.items() if buffer.label == X)
+    assert check_devices(WHOLE, place(GATHERED, 1, start)) == [
+        f"rank 1: arena: {X} [128, 208) and {GATHERED} [128, 256) share bytes at step 3",
+        f"rank 1: arena: {GATHERED} [128, 256) and {Y} [128, 176) share bytes at step 4",
+    ]
+
+
+def test_one_shared_row_is_enough():
+    """The shard of 3 rows lies below RECV's 5; moved up by 16 bytes its end is overwritten."""
+    plan = predict_arena(HALOS[1].graph).plan
+    places = {buffer.label: (at, buffer.size_bytes) for buffer, at in plan.offsets.items()}
+    assert places[GATHERED][0] + places[GATHERED][1] <= places[X][0]
+    below = places[GATHERED][0] + places[GATHERED][1] - 16
+    (problem,) = check_devices(WHOLE, place(X, 1, below))
+    assert "share bytes" in problem
+
+
+def test_an_offset_that_no_kernel_can_use():
+    end = predict_arena(HALOS[1].graph).head_bytes
+    problems = check_devices(WHOLE, place(GATHERED, 1, end + 8))
+    assert any(GATHERED in text and "not on a 16-byte boundary" in text for text in problems)
+
+
+def test_offsets_of_another_graph():
+    with pytest.raises(ModelError, match="plans 1 tensors"):
+        check_devices(WHOLE, with_offsets(1, lambda words: words.__setitem__(2, 1)))
+
+
+def test_scratch_of_either_flavour_of_kernels_is_looked_at(monkeypatch: pytest.MonkeyPatch):
+    """A planner that puts scratch over a live tensor is found, whichever kernels ask for it."""
+    seen = []
+    found = tiny_split("mobilenet", 2, stock=True)
+
+    def spoiled(graph: Graph, kernels: Kernels) -> ArenaEstimate:
+        estimate = predict_arena(graph, kernels=kernels)
+        scratch = [buffer for buffer in estimate.plan.offsets if buffer.value is None]
+        seen.append((kernels, len(scratch)))
+        offsets = {**estimate.plan.offsets, **dict.fromkeys(scratch, 0)}
+        return replace(estimate, plan=ArenaPlan(offsets))
+
+    monkeypatch.setattr("tflsplit.check.predict_arena", spoiled)
+    problems = check_devices(found.whole, found.devices)
+    assert {kernels for kernels, count in seen if count} == set(KERNEL_FLAVOURS)
+    assert problems
+    assert all("scratch" in problem and "share bytes" in problem for problem in problems)

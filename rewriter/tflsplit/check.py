@@ -11,7 +11,10 @@ themselves (as a device would) and shows that
    and every element of the model's outputs is given back by exactly one;
 4. what a SEND reads stays alive until a later RECV has seen it leave;
 5. the schedule ends: with no buffering at all, where a transfer happens only when the sender has
-   posted it and the receiver stands in its RECV.
+   posted it and the receiver stands in its RECV;
+6. in the arena, as TFLM lays it out for each flavour of its kernels, with the offsets that the
+   graph brings (``OfflineMemoryAllocation``, which TFLM takes on trust), no two tensors or scratch
+   buffers that are live at the same time share a byte.
 
 Each function returns every violation that it finds, as text.
 """
@@ -25,6 +28,8 @@ from dataclasses import dataclass
 from tflsplit.devices import DeviceGraph, tensor_labels
 from tflsplit.errors import ModelError
 from tflsplit.ir import Graph, Node, Value, check_graph
+from tflsplit.memory.arena import KERNEL_FLAVOURS, predict_arena
+from tflsplit.memory.overlap import plan_violations
 from tflsplit.ops.custom_check import problems as problems_of_node
 from tflsplit.ops.custom_options import RecvOptions, RecvPiece, SendOptions
 from tflsplit.ops.region import Box, covers, is_partition
@@ -53,7 +58,7 @@ Programs = Sequence[Sequence[Exchange]]
 def check_devices(whole: Graph, devices: Sequence[DeviceGraph]) -> list[str]:
     """Every violation in a set of device graphs of the model ``whole``; empty if it is sound.
 
-    Raises ModelError for options that cannot be read at all.
+    Raises ModelError for options, or planned offsets, that cannot be read at all.
     """
     problems = [
         f"rank {device.rank}: {text}" for device in devices for text in check_graph(device.graph)
@@ -66,6 +71,7 @@ def check_devices(whole: Graph, devices: Sequence[DeviceGraph]) -> list[str]:
         + check_labels(devices, programs)
         + check_lifetimes(programs)
         + check_progress(programs)
+        + check_arenas(devices)
     )
 
 
@@ -266,3 +272,14 @@ def _passes(
         for value in step.pending
         for options in posted.get((step.rank, value), ())
     )
+
+
+def check_arenas(devices: Sequence[DeviceGraph]) -> list[str]:
+    """Point 6: every tensor has its place in the arena for as long as anything uses it."""
+    problems: dict[str, None] = {}
+    for device in devices:
+        for kernels in KERNEL_FLAVOURS:
+            arena = predict_arena(device.graph, kernels=kernels)
+            for text in plan_violations(device.graph, arena.plan, arena.head_bytes):
+                problems[f"rank {device.rank}: arena: {text}"] = None
+    return list(problems)

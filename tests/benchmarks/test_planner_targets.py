@@ -18,14 +18,8 @@ from benchmarks.planned import (
     slower_steps,
     unlimited,
 )
-from benchmarks.planner_targets import (
-    Case,
-    default_model,
-    limit_name,
-    main,
-    ram_text,
-    verdict,
-)
+from benchmarks.planner_tables import Case, limit_name, verdict
+from benchmarks.planner_targets import default_model, main, ram_text
 from benchmarks.readme import README
 from models.tiny import NETWORKS
 from tests.splits import needs_tflm, tiny

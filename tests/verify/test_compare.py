@@ -33,7 +33,10 @@ from tflsplit.bundle import read_bundle
 from tflsplit.cli import main
 from tflsplit.devices import constant_bytes
 from tflsplit.ir import Attrs, DType, Graph, Node, Value
+from tflsplit.memory import ArenaEstimate, offline_metadata, predict_arena, tensor_order
+from tflsplit.memory.buffers import ArenaPlan
 from tflsplit.memory.lifetimes import peak_live_bytes
+from tflsplit.memory.offline import METADATA_NAME
 from tflsplit.ops.custom_options import RecvOptions, SendOptions
 from tflsplit.plan.wishes import Wishes
 from tflsplit.rewrite import split_model
@@ -313,6 +316,10 @@ def test_a_halo_of_the_wrong_rows_on_both_sides(tmp_path: Path):
         entry["nodes"] = len(graph.nodes)
         entry["weights_bytes"] = constant_bytes(graph)
         entry["peak_live_bytes"] = peak_live_bytes(graph)
+        arena = predict_arena(graph)
+        for part in ("total", "head", "tail", "required"):
+            key = "arena_bytes" if part == "total" else f"arena_{part}_bytes"
+            entry[key] = getattr(arena, f"{part}_bytes")
 
     rewrite_plan(folder, as_it_is)
     verdict = verified(folder)
@@ -347,6 +354,10 @@ def change_bytes(document: dict[str, Any]) -> None:
     document["devices"][1]["sent_bytes"] += 1
 
 
+def change_arena(document: dict[str, Any]) -> None:
+    document["devices"][1]["arena_required_bytes"] -= 16
+
+
 def change_way(document: dict[str, Any]) -> None:
     document["layers"][0]["way"] = "diagonal"
 
@@ -362,6 +373,7 @@ def change_owner(document: dict[str, Any]) -> None:
         (change_tensor_box, f"by its layers rank 2 holds .* of '{STOCK}', but its graph"),
         (change_owner, f"by its layers rank 2 holds .* of '{STOCK}', but its graph nothing"),
         (change_bytes, "sent_bytes of rank 1 is .*, but its graph comes to"),
+        (change_arena, "arena_required_bytes of rank 1 is .*, but its graph comes to"),
         (change_way, "the layers make no plan for the model .*diagonal"),
     ],
 )
@@ -437,3 +449,43 @@ def test_float_inputs_and_outputs(name: str):
     mismatch = compared(split).mismatch
     assert mismatch is not None
     assert (mismatch.op, mismatch.rank) == ("QUANTIZE", 1)
+
+
+def test_offsets_that_overlap_are_found_before_anything_runs(folder: Path):
+    """All tensors of a device at offset 0, as metadata that TFLM would take on trust."""
+
+    def piled(graph: Graph) -> None:
+        buffers = [b for b in predict_arena(graph).plan.offsets if b.value is not None]
+        graph.metadata[METADATA_NAME] = offline_metadata(
+            ArenaPlan(dict.fromkeys(buffers, 0)), tensor_order(graph)
+        )
+
+    rewrite_node(folder, 2, piled)
+    arena = predict_arena(device_graph(folder, 2))
+
+    def as_it_is(document: dict[str, Any]) -> None:
+        for part in ("head", "required"):
+            document["devices"][2][f"arena_{part}_bytes"] = getattr(arena, f"{part}_bytes")
+        document["devices"][2]["arena_bytes"] = arena.total_bytes
+
+    rewrite_plan(folder, as_it_is)
+    verdict = verified(folder)
+    assert verdict.cases == 0
+    assert verdict.problems
+    assert all(text.startswith("rank 2: arena: ") for text in verdict.problems)
+    assert any("share bytes at step" in text for text in verdict.problems)
+
+
+@pytest.mark.parametrize("part", ["head", "tail"])
+def test_an_arena_that_tflm_allocates_otherwise_is_a_failure(
+    folder: Path, part: str, monkeypatch: pytest.MonkeyPatch
+):
+    def short(graph: Graph, *arguments: Any, **options: Any) -> ArenaEstimate:
+        estimate = predict_arena(graph, *arguments, **options)
+        return replace(estimate, **{f"{part}_bytes": getattr(estimate, f"{part}_bytes") - 16})
+
+    monkeypatch.setattr("tflsplit.verify.arenas.predict_arena", short)
+    problems = verified(folder).problems
+    assert [text[:7] for text in problems] == [f"rank {rank}:" for rank in range(len(problems))]
+    assert all(f"the arena's {part} is predicted as" in text for text in problems)
+    assert len(problems) == 4

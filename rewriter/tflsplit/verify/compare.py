@@ -22,6 +22,7 @@ from tflsplit.passes.fold_constants import fold_constants
 from tflsplit.runtime.engines import Array, Engine
 from tflsplit.runtime.local import LocalCluster, assemble
 from tflsplit.runtime.steps import KernelStep, compile_graph
+from tflsplit.verify.arenas import arena_problems
 from tflsplit.verify.document import check_document
 from tflsplit.verify.inputs import Case, make_cases
 
@@ -59,7 +60,7 @@ class Mismatch:
 class Verdict:
     """The result of a verification.
 
-    problems: what the static checker found.
+    problems: what was wrong before anything ran: the static checker's, or of the arenas.
     cases: inputs that were compared, up to and with the first mismatch.
     elements: how many elements were compared in all.
     """
@@ -104,10 +105,13 @@ def verify_devices(
 ) -> Verdict:
     """Compare device graphs with the model ``whole`` on every case, until one differs.
 
+    First the graphs are checked without being run, and on TFLM their arenas are allocated.
     Raises EngineError if the engine refuses a graph, InternalError if the devices wait for each
     other (which the static checker would have said before).
     """
     problems = tuple(check_devices(whole, devices))
+    if engine_name == "tflm" and not problems:
+        problems = tuple(arena_problems(devices))
     if problems:
         return Verdict(engine_name, problems, 0, 0, 0, None)
     reference = _Reference(whole, engine)

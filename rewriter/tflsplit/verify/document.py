@@ -15,6 +15,7 @@ from tflsplit.bundle.plan_json import traffic_bytes
 from tflsplit.devices import DeviceGraph, constant_bytes, tensor_labels
 from tflsplit.errors import TflsplitError
 from tflsplit.ir import Graph
+from tflsplit.memory.arena import predict_arena
 from tflsplit.memory.lifetimes import peak_live_bytes
 from tflsplit.ops import Box
 from tflsplit.plan.layout import Layouts, lay_out
@@ -61,7 +62,12 @@ def _text(box: Box) -> str:
 def _numbers(device: DeviceGraph, layouts: Layouts) -> dict[str, int]:
     """What the device's graph comes to, by the keys of plan.json."""
     sent, received = traffic_bytes(device.graph)
+    arena = predict_arena(device.graph)
     return {
+        "arena_bytes": arena.total_bytes,
+        "arena_head_bytes": arena.head_bytes,
+        "arena_tail_bytes": arena.tail_bytes,
+        "arena_required_bytes": arena.required_bytes,
         "sent_bytes": sent,
         "received_bytes": received,
         "weights_bytes": constant_bytes(device.graph),

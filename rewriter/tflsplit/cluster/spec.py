@@ -235,7 +235,7 @@ class Cluster:
         if links == 0:
             return 0
         frames = (links * (self.rx_slots + 1) + self.tx_slots) * self.mtu_bytes
-        state = -(-2704 * max(3, links) // 3)
+        state = -(-2800 * max(3, links) // 3)
         rings = len(self._tables[rank]) * (self.port_rx_bytes + self.port_tx_bytes)
         return frames + state + rings
 

@@ -93,8 +93,13 @@ class Channel:
         if hop.again:
             count.resent_frames += 1
         else:
+            kind = hop.slot.frame.kind
             count.frames += 1
-            if hop.slot.frame.kind is Kind.DATA:
+            count.grant_frames += kind is Kind.GRANT
+            if kind in (Kind.DATA, Kind.GRANT):
+                count.message_bytes += hop.wire_bytes
+            if kind is Kind.DATA:
+                count.data_frames += 1
                 count.payload_bytes += hop.slot.frame.size
         if self.busy and start <= self.busy[-1][1]:
             self.busy[-1] = self.busy[-1][0], end

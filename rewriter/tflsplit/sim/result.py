@@ -16,6 +16,8 @@ class WireCount:
 
     payload_bytes: of DATA, first time; wire_bytes: everything, delimiters included.
     frames: sequenced ones (DATA, GRANT, DATAGRAM), first time; ``frames_sent`` of the firmware.
+    data_frames, grant_frames: of these; message_bytes: of both, delimiters included.  The plan alone
+        decides them, but for multicasts that leave more than once because a receiver is late.
     resent_frames: of these, sent again; hop_frames: ACK, NAK, POLL, STATUS.
     damaged: frames of any kind that did not arrive.
     busy_us: while bytes were on the wire.
@@ -24,6 +26,9 @@ class WireCount:
     payload_bytes: int = 0
     wire_bytes: int = 0
     frames: int = 0
+    data_frames: int = 0
+    grant_frames: int = 0
+    message_bytes: int = 0
     resent_frames: int = 0
     hop_frames: int = 0
     damaged: int = 0

@@ -23,36 +23,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from tflsplit.devices import DeviceGraph, tensor_labels
-from tflsplit.errors import ModelError
 from tflsplit.ir import Graph, Node, Value, check_graph
 from tflsplit.memory.arena import KERNEL_FLAVOURS, predict_arena
 from tflsplit.memory.overlap import plan_violations
-from tflsplit.ops.custom_check import problems as problems_of_node
-from tflsplit.ops.custom_options import RecvOptions, RecvPiece, SendOptions
+from tflsplit.ops.custom_options import RecvOptions, RecvPiece
 from tflsplit.ops.region import Box, covers, is_partition
-from tflsplit.wire.custom_ops import RECV, SEND
-
-
-@dataclass(frozen=True)
-class Exchange:
-    """A SEND or RECV of a device, its options read once."""
-
-    rank: int
-    node: Node
-    send: SendOptions | None
-    recv: RecvOptions | None
-
-    @property
-    def pending(self) -> tuple[Value, ...]:
-        """The operands whose SENDs a RECV waits for."""
-        assert self.recv is not None
-        return self.node.operands[self.recv.local is not None :]
-
-
-Programs = Sequence[Sequence[Exchange]]
+from tflsplit.schedule import Exchange, Programs, check_progress, exchanges
 
 
 def check_devices(whole: Graph, devices: Sequence[DeviceGraph]) -> list[str]:
@@ -73,23 +51,6 @@ def check_devices(whole: Graph, devices: Sequence[DeviceGraph]) -> list[str]:
         + check_progress(programs)
         + check_arenas(devices)
     )
-
-
-def exchanges(graphs: Sequence[Graph]) -> list[list[Exchange]]:
-    """Each rank's SENDs and RECVs in order; ModelError if one is malformed."""
-    return [
-        [_exchange(rank, node) for node in graph.nodes if node.op in (SEND, RECV)]
-        for rank, graph in enumerate(graphs)
-    ]
-
-
-def _exchange(rank: int, node: Node) -> Exchange:
-    found = problems_of_node(node)
-    if found:
-        raise ModelError(f"rank {rank}: {found[0]}")
-    if node.op == SEND:
-        return Exchange(rank, node, SendOptions.of(node), None)
-    return Exchange(rank, node, None, RecvOptions.of(node))
 
 
 def check_transfers(programs: Programs) -> list[str]:
@@ -227,51 +188,6 @@ def check_lifetimes(programs: Programs) -> list[str]:
             for value, channel in waiting.items()
         ]
     return problems
-
-
-def check_progress(programs: Programs) -> list[str]:
-    """Point 5: run all ranks with zero buffering; each that never ends is a violation."""
-    at = [0] * len(programs)
-    posted: dict[tuple[int, Value], list[SendOptions]] = defaultdict(list)
-    sent: set[int] = set()
-    receiving: dict[int, set[int]] = defaultdict(set)
-    moved = True
-    while moved:
-        moved = False
-        for rank, program in enumerate(programs):
-            while at[rank] < len(program):
-                step = program[at[rank]]
-                if step.send is not None:
-                    posted[rank, step.node.input(0)].append(step.send)
-                    sent.add(step.send.channel)
-                elif not _passes(step, sent, receiving, posted):
-                    break
-                at[rank] += 1
-                moved = True
-    return [
-        f"rank {rank} waits for ever in {program[at[rank]].node.name!r}"
-        for rank, program in enumerate(programs)
-        if at[rank] < len(program)
-    ]
-
-
-def _passes(
-    step: Exchange,
-    sent: set[int],
-    receiving: dict[int, set[int]],
-    posted: dict[tuple[int, Value], list[SendOptions]],
-) -> bool:
-    """Whether a RECV is done: its pieces are posted, and what it waits for has been taken."""
-    assert step.recv is not None
-    for piece in step.recv.pieces:
-        receiving[piece.channel].add(step.rank)
-    if any(piece.channel not in sent for piece in step.recv.pieces):
-        return False
-    return all(
-        receiving[options.channel].issuperset(options.to)
-        for value in step.pending
-        for options in posted.get((step.rank, value), ())
-    )
 
 
 def check_arenas(devices: Sequence[DeviceGraph]) -> list[str]:

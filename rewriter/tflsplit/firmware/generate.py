@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from tflsplit.bundle.folder import mark_of, marked
@@ -20,6 +21,7 @@ from tflsplit.firmware.slots import Slots, slots_of
 from tflsplit.firmware.sources import DeviceSources, source_files
 from tflsplit.firmware.timing import LinkTiming, timing_of
 from tflsplit.firmware.wiring import WiredLink, wire_links
+from tflsplit.schedule import multicasts_can_wait
 from tflsplit.wire import custom_ops as wire
 from tflsplit.wire.control import INPUT_CHANNEL, MAX_OPERANDS
 
@@ -59,7 +61,7 @@ def device_sources(
     boards = [board_named(name) for name in options.boards_of(len(devices))]
     links = wire_links(options.topology, len(devices), options.gateway)
     baud = link_baud(boards, options)
-    timing = _timing(boards, baud, options)
+    timing = _timing(boards, baud, options, multicasts_can_wait(devices))
     return tuple(
         _device(document, *each, baud, timing, options)
         for each in zip(devices, boards, links, slots_of(devices), strict=True)
@@ -72,12 +74,16 @@ def link_baud(boards: Sequence[Board], options: FirmwareOptions) -> int | None:
     return (options.baud or min(rates)) if rates else None
 
 
-def _timing(boards: Sequence[Board], baud: int | None, options: FirmwareOptions) -> LinkTiming:
+def _timing(
+    boards: Sequence[Board], baud: int | None, options: FirmwareOptions, multicasts_wait: bool
+) -> LinkTiming:
     is_emulated = any(board.is_emulated for board in boards)
     timing = timing_of(options.mtu_bytes, options.rx_slots, baud, is_emulated)
-    if options.timeout_ms is None:
-        return timing
-    return LinkTiming(**{**vars(timing), "timeout_ms": options.timeout_ms})
+    if options.timeout_ms is not None:
+        timing = replace(timing, timeout_ms=options.timeout_ms)
+    if multicasts_wait:
+        timing = replace(timing, multicast_hold_us=timing.timeout_ms * 1000)
+    return timing
 
 
 def _device(

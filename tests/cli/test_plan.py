@@ -130,3 +130,63 @@ def test_nothing_fits(model: Path, capsys: pytest.CaptureFixture[str]):
     text = capsys.readouterr().err
     assert "bytes are missing" in text
     assert "Traceback" not in text
+
+
+def test_every_layer(model: Path, capsys: pytest.CaptureFixture[str]):
+    options = ["-n", "3", "--objective", "ram"]
+    layers = document(capsys, model, *options)["layers"]
+    assert [layer["node"] for layer in layers] == [n.name for n in tiny("mobilenet").nodes]
+    ends = [layer["end_us"] for layer in layers]
+    assert ends == sorted(ends)
+    assert main(["plan", str(model), *options, "--layers"]) == 0
+    text = capsys.readouterr().out
+    rows = next(layer for layer in layers if layer["way"] == "rows")
+    assert " ".join(map(str, rows["bounds"])) in text
+
+
+def test_the_weights_that_are_distributed_unasked_are_said(
+    model: Path, capsys: pytest.CaptureFixture[str]
+):
+    for options, said in (([], True), (["--objective", "ram"], False)):
+        assert main(["plan", str(model), "-n", "2", *options]) == 0
+        assert ("--max-weights" in capsys.readouterr().out) is said
+
+
+def test_a_saved_plan_has_its_reasons_and_its_number_of_devices(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    saved = tmp_path / "plan.json"
+    units = document(capsys, model, "-n", 3, "--objective", "ram", "-o", saved)["units"]
+    reasons = {layer["node"]: layer["reason"] for layer in json.loads(saved.read_text())["layers"]}
+    for unit in units:
+        assert reasons[unit["node"]] == f"{unit['option']}: {unit['why']}"
+    again = document(capsys, model, "--plan", saved)
+    assert again["world_size"] == 3
+    assert [unit["why"] for unit in again["units"]] == list(reasons.values())
+
+
+def test_a_plan_of_another_model(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    saved, other = tmp_path / "plan.json", tmp_path / "other.tflite"
+    document(capsys, model, "-n", 2, "-o", saved)
+    plan = json.loads(saved.read_text())
+    for layer in plan["layers"]:
+        layer["node"] += "/elsewhere"
+    saved.write_text(json.dumps(plan))
+    other.write_bytes(write_model(tiny("ds_cnn")))
+    assert main(["plan", str(other), "-n", "2", "--plan", str(saved)]) == 2
+    assert "is of another model" in capsys.readouterr().err
+    assert main(["plan", str(model), "--plan", str(saved), "--objective", "ram"]) == 2
+    assert "give one of them" in capsys.readouterr().err
+
+
+@needs_tflm
+def test_a_replayed_plan_that_does_not_fit_is_written_with_a_warning(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    saved, out = tmp_path / "plan.json", tmp_path / "out"
+    document(capsys, model, "-n", 2, "-o", saved)
+    small = ["--plan", str(saved), "--max-arena", "2KiB"]
+    assert main(["plan", str(model), *small]) == 1
+    assert "DOES NOT FIT" in capsys.readouterr().out
+    assert main(["rewrite", str(model), *small, "-o", str(out)]) == 0
+    assert "warning: rank 0 lacks" in capsys.readouterr().err

@@ -4,25 +4,33 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 from tflsplit.bundle.plan_file import plan_part
 from tflsplit.bundle.text import dump
-from tflsplit.cli.console import Commands, kib, print_json, progress, table
+from tflsplit.cli.console import STDOUT, Commands, kib, print_json, progress, table
 from tflsplit.cli.plan_report import describe, print_plan
 from tflsplit.cli.planning import (
     add_cluster_options,
     add_objective,
+    checked,
     cluster_of,
     meant,
-    planner_of,
+    saved_plan,
 )
 from tflsplit.errors import PlanError
 from tflsplit.passes.fold_constants import fold_constants
 from tflsplit.planner import Planner, finish
+from tflsplit.planner.explain import reasoned
 from tflsplit.planner.pareto import pareto_front
 from tflsplit.tflite import load
 from tflsplit.tflite.support import check_quantized
+
+WEIGHTS_NOTE = (
+    "weights: each device gets a quarter of the model's, or 1.25 times an equal share, because "
+    "nothing else was asked for; --max-weights or --objective lifts that"
+)
 
 
 def add_parser(commands: Commands) -> argparse.ArgumentParser:
@@ -41,6 +49,9 @@ def add_parser(commands: Commands) -> argparse.ArgumentParser:
         action="store_true",
         help="the plans between least RAM, least time and fewest bytes on the wires",
     )
+    command.add_argument(
+        "--layers", action="store_true", help="also every single layer: its cuts, time, bytes"
+    )
     command.add_argument("-o", "--output", type=Path, metavar="FILE", help="save the plan")
     return command
 
@@ -52,7 +63,7 @@ def main(arguments: argparse.Namespace) -> int:
         model = load(arguments.model)
         check_quantized(model)
         graph = fold_constants(model)
-    cluster = meant(arguments, cluster, graph)
+    asked, cluster = cluster, meant(arguments, cluster, graph)
     planner = Planner(graph, cluster)
     if arguments.pareto:
         return _pareto(planner, arguments)
@@ -60,7 +71,9 @@ def main(arguments: argparse.Namespace) -> int:
         if arguments.plan is None:
             planned = planner.best(arguments.objective or "latency")
         else:
-            planned = finish(graph, planner_of(arguments, cluster)(graph), cluster)
+            saved = saved_plan(arguments.plan, cluster.world_size)
+            planned = finish(graph, checked(saved, graph, arguments.plan), cluster)
+    planned = replace(planned, plan=reasoned(planned, planner))
     if arguments.output is not None:
         try:
             arguments.output.write_text(dump(plan_part(graph, planned.plan)), encoding="utf-8")
@@ -70,7 +83,9 @@ def main(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json(document)
     else:
-        print_plan(document, arguments.model.name)
+        print_plan(document, arguments.model.name, arguments.layers)
+        if cluster is not asked:
+            STDOUT.print(WEIGHTS_NOTE, soft_wrap=True)
     return 0 if all(device["fits"] for device in document["devices"]) else 1
 
 

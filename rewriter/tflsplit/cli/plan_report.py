@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from tflsplit.bundle.plan_file import layer_entry
 from tflsplit.cli.console import STDOUT, kib, shortened, table
 from tflsplit.cluster import Cluster
 from tflsplit.devices import DeviceGraph
@@ -55,7 +56,23 @@ def describe(planned: Planned, planner: Planner, cluster: Cluster) -> dict[str, 
         ],
         "devices": devices,
         "units": explain(planned, planner),
+        "layers": layers(planned, planner.graph),
     }
+
+
+def layers(planned: Planned, graph: Graph) -> list[dict[str, Any]]:
+    """Every layer: its way, its cuts, its time and why; the entries of a saved plan, timed."""
+    return [
+        {
+            **layer_entry(node, split, planned.plan.reasons.get(node.name, "")),
+            "exchange_us": step.exchange_us,
+            "compute_us": step.compute_us,
+            "end_us": step.end_us,
+        }
+        for node, split, step in zip(
+            graph.nodes, planned.plan.splits, planned.prediction.steps, strict=True
+        )
+    ]
 
 
 def ram_over_time(device: DeviceGraph, whole: Graph) -> list[dict[str, Any]]:
@@ -77,9 +94,11 @@ def bars(amounts: Sequence[int], top: int) -> str:
     return "".join(_BARS[min(last, a * len(_BARS) // max(1, top))] if a else " " for a in amounts)
 
 
-def print_plan(document: dict[str, Any], name: str) -> None:
+def print_plan(document: dict[str, Any], name: str, each_layer: bool = False) -> None:
     """Tables: decisions, devices, RAM over time, links, time."""
     _print_units(document["units"], name)
+    if each_layer:
+        _print_layers(document["layers"])
     _print_devices(document["devices"])
     _print_ram(document["devices"])
     _print_links(document["links"])
@@ -109,6 +128,31 @@ def _print_units(units: list[dict[str, Any]], name: str) -> None:
     if rows:
         columns = ["<up to", "output", "<split by", "ms", "on wires", "RAM", "<why"]
         table(f"{name}: how it is split", columns, rows)
+
+
+def _print_layers(entries: list[dict[str, Any]]) -> None:
+    rows = [
+        [
+            str(index),
+            shortened(entry["node"], 32),
+            entry["op"],
+            entry["way"],
+            cuts(entry),
+            f"{entry['exchange_us'] / 1000:.2f}",
+            f"{entry['compute_us'] / 1000:.2f}",
+        ]
+        for index, entry in enumerate(entries)
+    ]
+    columns = ["", "<layer", "<operator", "<way", "<cuts", "exchange ms", "compute ms"]
+    table("every layer", columns, rows)
+
+
+def cuts(entry: dict[str, Any]) -> str:
+    """Where a layer is cut, as a plan file says it."""
+    if entry["way"] == "whole":
+        return f"on rank {entry['rank']}"
+    bounds = " ".join(map(str, entry.get("bounds", ())))
+    return bounds + (f", {entry['sum_tiles']} tiles" if "sum_tiles" in entry else "")
 
 
 def _print_devices(devices: list[dict[str, Any]]) -> None:

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from tflsplit.bundle.plan_file import load_plan
+from tflsplit.cli.console import STDERR
 from tflsplit.cluster import (
     Cluster,
     LinkKind,
@@ -22,7 +23,8 @@ from tflsplit.errors import ClusterError, PlanError
 from tflsplit.ir import Graph
 from tflsplit.plan.check import plan_problems
 from tflsplit.plan.spec import Plan
-from tflsplit.planner import OBJECTIVES, Planner
+from tflsplit.planner import OBJECTIVES, Planner, finish
+from tflsplit.planner.explain import reasoned
 
 DEFAULT_BOARD = "teensy41"
 
@@ -63,6 +65,9 @@ def add_objective(command: argparse.ArgumentParser) -> None:
 
 def cluster_of(arguments: argparse.Namespace, board: str = DEFAULT_BOARD) -> Cluster:
     """The cluster that is meant; ClusterError if the options contradict each other."""
+    if getattr(arguments, "plan", None) is not None and arguments.objective is not None:
+        raise ClusterError("--plan replays a plan, --objective searches one: give one of them")
+    board = board if board in board_names() else DEFAULT_BOARD
     if arguments.cluster is not None:
         if arguments.link is not None:
             raise ClusterError("--link describes the default cluster; --cluster names its own")
@@ -72,6 +77,9 @@ def cluster_of(arguments: argparse.Namespace, board: str = DEFAULT_BOARD) -> Clu
                 f"-n {arguments.devices} contradicts {arguments.cluster}, which has "
                 f"{cluster.world_size} devices"
             )
+    elif arguments.devices is None and getattr(arguments, "plan", None) is not None:
+        number = load_plan(arguments.plan).world_size
+        cluster = default_cluster(number, arguments.link or "uart", board)
     elif arguments.devices is None:
         raise ClusterError("say how many devices there are: -n N, or --cluster FILE")
     elif not 1 <= arguments.devices <= 64:
@@ -123,26 +131,53 @@ def parse_size(text: str) -> int:
 def planner_of(arguments: argparse.Namespace, cluster: Cluster) -> Callable[[Graph], Plan]:
     """What makes the plan: a saved one, or the search."""
     if arguments.plan is not None:
-        saved = load_plan(arguments.plan)
-        if saved.world_size != cluster.world_size:
-            raise PlanError(
-                f"{arguments.plan} is for {saved.world_size} devices, not {cluster.world_size}"
-            )
-        return lambda graph: _checked(saved, graph, arguments.plan)
-    objective = arguments.objective or "latency"
-    return lambda graph: Planner(graph, meant(arguments, cluster, graph)).best(objective).plan
+        saved = saved_plan(arguments.plan, cluster.world_size)
+        return lambda graph: _replayed(saved, graph, arguments.plan, cluster)
+
+    def searched(graph: Graph) -> Plan:
+        planner = Planner(graph, meant(arguments, cluster, graph))
+        return reasoned(planner.best(arguments.objective or "latency"), planner)
+
+    return searched
 
 
-def _checked(plan: Plan, graph: Graph, path: Path) -> Plan:
+def saved_plan(path: Path, world_size: int) -> Plan:
+    """A plan from a file; PlanError if it is damaged or for another number of devices."""
+    saved = load_plan(path)
+    if saved.world_size != world_size:
+        raise PlanError(f"{path} is for {saved.world_size} devices, not {world_size}")
+    return saved
+
+
+def checked(plan: Plan, graph: Graph, path: Path) -> Plan:
     """A saved plan for a model; PlanError with everything that is wrong with it."""
     problems = plan_problems(graph, plan)
+    names = {node.name for node in graph.nodes}
+    if plan.splits and names.isdisjoint(split.node for split in plan.splits):
+        raise PlanError(
+            f"{path} is of another model: it names {len(plan.splits)} layers, none of which is in "
+            f"this one, which has {len(names)}"
+        )
     if problems:
-        more = f" (and {len(problems) - _SHOWN} more)" if len(problems) > _SHOWN else ""
-        raise PlanError(f"{path} does not fit the model: {'; '.join(problems[:_SHOWN])}{more}")
+        raise PlanError(f"{path} does not fit the model:\n  " + "\n  ".join(problems))
     return plan
 
 
-_SHOWN = 12
+def _replayed(plan: Plan, graph: Graph, path: Path, cluster: Cluster) -> Plan:
+    """The same, with a warning on standard error where a device is too small for it."""
+    planned = finish(graph, checked(plan, graph, path), cluster)
+    shorts = zip(
+        planned.arena_short_bytes(cluster), planned.flash_short_bytes(cluster), strict=True
+    )
+    for rank, (arena, flash) in enumerate(shorts):
+        for what, short in (("RAM", arena), ("flash", flash)):
+            if short:
+                STDERR.print(
+                    f"warning: rank {rank} lacks {short:,} bytes of {what}", soft_wrap=True
+                )
+    return plan
+
+
 LEAST_WEIGHTS_LIMIT_BYTES = 64 * 1024
 """Below this no device is short of flash, and the multipliers of tiny layers outweigh them."""
 
@@ -150,11 +185,11 @@ LEAST_WEIGHTS_LIMIT_BYTES = 64 * 1024
 def meant(arguments: argparse.Namespace, cluster: Cluster, graph: Graph) -> Cluster:
     """The cluster, its flash limited where nobody asked for anything in particular.
 
-    Without --objective, --cluster, --max-weights or --pareto each device gets room for a quarter
-    of the weights, or a bit over its share: parameters are to be distributed, however large the
-    flash is.
+    Without --objective, --cluster, --max-weights, --plan or --pareto each device gets room for a
+    quarter of the weights, or a bit over its share: parameters are to be distributed, however large
+    the flash is.
     """
-    asked = (arguments.objective, arguments.cluster, arguments.max_weights)
+    asked = (arguments.objective, arguments.cluster, arguments.max_weights, arguments.plan)
     if any(asked) or getattr(arguments, "pareto", False):
         return cluster
     total = sum(value.size_bytes for value in graph.constants())

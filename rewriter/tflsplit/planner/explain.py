@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
+from tflsplit.plan.spec import Plan
 from tflsplit.planner.evaluate import Step
 from tflsplit.planner.options import Layout
 from tflsplit.planner.planned import Planned
@@ -37,6 +39,19 @@ def explain(planned: Planned, planner: Planner) -> list[dict[str, Any]]:
         )
         layouts = step.layouts
     return entries
+
+
+def reasoned(planned: Planned, planner: Planner) -> Plan:
+    """The plan, with reasons of the search: for each layer what its unit was decided by."""
+    if not planned.steps:
+        return planned.plan
+    entries = explain(planned, planner)
+    reasons = {
+        node.name: f"{entry['option']}: {entry['why']}"
+        for step, entry in zip(planned.steps, entries, strict=True)
+        for node in step.unit.nodes
+    }
+    return replace(planned.plan, reasons=reasons)
 
 
 def _by_layer(planned: Planned, planner: Planner) -> list[dict[str, Any]]:
@@ -83,10 +98,11 @@ def _why(step: Step, others: list[Step], planner: Planner) -> str:
         return f"{name} would be faster but needs {max(best.cost.head_bytes):,} B of RAM"
     if max(best.cost.weights_bytes) > max(step.cost.weights_bytes):
         return f"{name} would be faster but repeats {max(best.cost.weights_bytes):,} B of weights"
-    return f"{name} would be faster here, but not with what comes before and after it"
+    return f"{name} would be faster here, but not with its neighbours"
 
 
 def _times(other: Step, step: Step) -> str:
     if step.cost.time_us <= 0:
         return "more than"
-    return f"{other.cost.time_us / step.cost.time_us:.1f} times"
+    times = other.cost.time_us / step.cost.time_us
+    return f"{times:.2f} times" if times < 1.95 else f"{times:.1f} times"

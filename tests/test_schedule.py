@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from tests.splits import NETWORKS, tiny_split
+from models.tiny import NETWORKS
+from tests.splits import tiny_split
 from tflsplit.devices import DeviceGraph
 from tflsplit.ir import DType, Graph, Node, Value
 from tflsplit.ops.custom import recv, send

@@ -1,15 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
+// A link's session, window and timers, and what it sends next. What arrives is in link_receive.cc,
+// who the peer is in link_handshake.cc.
 #include "split_core/link.h"
 
 #include <cstring>
 
-#include "split_core/endian.h"
-
 namespace split_core {
 namespace {
 
-constexpr size_t kHelloBytes = 32;
-constexpr size_t kRefuseBytes = 1;
 constexpr uint32_t kRefusedHelloFactor = 8;  // how much rarer a refused node knocks
 constexpr uint8_t kPollsBeforeSilent = 3;
 
@@ -18,41 +16,6 @@ bool elapsed(uint32_t now_us, uint32_t since_us, uint32_t interval_us) {
 }
 
 }  // namespace
-
-// Payload of HELLO and WELCOME.
-struct Link::Hello {
-  uint32_t boot = 0;
-  uint32_t echo_boot = 0;
-  uint16_t session = 0;
-  uint16_t echo_session = 0;
-  uint16_t mtu_bytes = 0;
-  uint8_t world_size = 0;
-  uint8_t node_count = 0;
-  uint8_t fingerprint[kFingerprintBytes] = {};
-
-  void store(uint8_t* to) const {
-    store_le<uint32_t>(to, boot);
-    store_le<uint32_t>(to + 4, echo_boot);
-    store_le<uint16_t>(to + 8, session);
-    store_le<uint16_t>(to + 10, echo_session);
-    store_le<uint16_t>(to + 12, mtu_bytes);
-    to[14] = world_size;
-    to[15] = node_count;
-    std::memcpy(to + 16, fingerprint, kFingerprintBytes);
-  }
-  bool load(ConstBytes from) {
-    if (from.size() != kHelloBytes) return false;
-    boot = load_le<uint32_t>(from.data());
-    echo_boot = load_le<uint32_t>(from.data() + 4);
-    session = load_le<uint16_t>(from.data() + 8);
-    echo_session = load_le<uint16_t>(from.data() + 10);
-    mtu_bytes = load_le<uint16_t>(from.data() + 12);
-    world_size = from[14];
-    node_count = from[15];
-    std::memcpy(fingerprint, from.data() + 16, kFingerprintBytes);
-    return true;
-  }
-};
 
 Link::Link(const NodeConfig& config, uint8_t index, ByteStream& stream, FramePool& pool,
            LinkListener& listener, uint8_t* queue)
@@ -67,178 +30,6 @@ Link::Link(const NodeConfig& config, uint8_t index, ByteStream& stream, FramePoo
   for (uint8_t link = 0; link < config.link_count; ++link) {
     feeds_ring_ = feeds_ring_ || config.links[link].ring_next == index;
   }
-}
-
-// ---- Receiving ----
-
-void Link::receive(uint32_t now_us) {
-  uint8_t chunk[64];
-  size_t budget = (size_t{config_.rx_slots} + 1) * max_encoded_bytes(config_.mtu_bytes);
-  while (budget > 0) {
-    const size_t count = stream_.read(MutableBytes(chunk, sizeof(chunk)));
-    if (count == 0) return;
-    counters_.bytes_received += static_cast<uint32_t>(count);
-    for (size_t taken = 0; taken < count;) {
-      FrameDecoder::Event event;
-      taken += decoder_.push(ConstBytes(chunk + taken, count - taken), &event);
-      if (event != FrameDecoder::Event::kFrame) continue;
-      handle_frame(now_us);
-      decoder_.set_buffer(pool_.landing(index_));  // the old one may have been kept
-    }
-    budget -= count < budget ? count : budget;
-  }
-}
-
-void Link::handle_frame(uint32_t now_us) {
-  const uint8_t* const bytes = pool_.landing(index_);
-  FrameHeader header;
-  const HeaderError error = load_header(bytes, decoder_.frame_bytes(), &header);
-  if (error != HeaderError::kNone) {
-    ++counters_.bad_headers;
-    if (error == HeaderError::kVersion) handle_stranger(header);
-    return;
-  }
-  polls_unanswered_ = 0;
-  const ConstBytes payload(bytes + kHeaderBytes, header.length);
-  if (header.type == FrameType::kHello) return handle_hello(header, payload, now_us);
-  if (header.type == FrameType::kWelcome) return handle_welcome(header, payload, now_us);
-  if (header.type == FrameType::kRefuse) return handle_refuse(header, payload);
-  if (state_ == LinkState::kOpen) handle_ack(header, now_us);
-  if (is_sequenced(header.type)) return handle_sequenced(header, payload);
-  if (header.type == FrameType::kNak && state_ == LinkState::kOpen) go_back();
-  if (header.type == FrameType::kStatus) handle_status(header);
-  if (header.type == FrameType::kPoll && rx_open_) {
-    status_due_ = true;
-    status_number_ = header.sequence;
-  }
-}
-
-void Link::handle_stranger(const FrameHeader& header) {
-  if (header.type == FrameType::kHello) {
-    claimed_rank_ = header.source;
-    refuse_due_ = true;
-    refuse_reason_ = ErrorCode::kVersionMismatch;
-  } else if (header.type != FrameType::kRefuse) {
-    return;
-  }
-  close_session(LinkState::kRefused, ErrorCode::kVersionMismatch);
-}
-
-ErrorCode Link::check_identity(const FrameHeader& header, const Hello& hello) const {
-  if (std::memcmp(hello.fingerprint, config_.fingerprint, kFingerprintBytes) != 0) {
-    return ErrorCode::kFingerprintMismatch;
-  }
-  if (hello.world_size != config_.world_size || hello.node_count != config_.node_count) {
-    return ErrorCode::kWorldSizeMismatch;
-  }
-  if (header.source != link_config().peer_rank) return ErrorCode::kRankMismatch;
-  if (hello.mtu_bytes != config_.mtu_bytes) return ErrorCode::kMtuMismatch;
-  return ErrorCode::kOk;
-}
-
-void Link::handle_hello(const FrameHeader& header, ConstBytes payload, uint32_t now_us) {
-  Hello hello;
-  if (!hello.load(payload)) {
-    ++counters_.bad_headers;
-    return;
-  }
-  claimed_rank_ = header.source;
-  const ErrorCode error = check_identity(header, hello);
-  if (error != ErrorCode::kOk) {
-    refuse_due_ = true;
-    refuse_reason_ = error;
-    rx_open_ = false;
-    return close_session(LinkState::kRefused, error);
-  }
-  const bool known = rx_open_ || state_ == LinkState::kOpen;
-  const bool rebooted = known && hello.boot != peer_boot_;
-  if (!rx_open_ || rebooted || hello.session != peer_session_) {
-    rx_open_ = true;
-    peer_boot_ = hello.boot;
-    peer_session_ = hello.session;
-    expected_ = told_ack_ = told_credit_end_ = 0;
-    nak_due_ = nak_sent_ = false;
-    status_due_ = false;
-  }
-  welcome_due_ = true;
-  if (rebooted) close_session(LinkState::kLost, ErrorCode::kPeerReset);
-  // The peer is there: what is queued from now on may wait for its WELCOME. Unless it is the peer
-  // that refuses us; then only its WELCOME changes that.
-  if (state_ != LinkState::kOpen && !refused_by_peer_) {
-    if (state_ != LinkState::kConnecting) hello_due_ = true;
-    state_ = LinkState::kConnecting;
-    error_ = ErrorCode::kOk;
-    quiet_since_us_ = now_us;
-  }
-}
-
-void Link::handle_welcome(const FrameHeader& header, ConstBytes payload, uint32_t now_us) {
-  Hello hello;
-  if (!hello.load(payload)) {
-    ++counters_.bad_headers;
-    return;
-  }
-  const bool ours = hello.echo_boot == config_.boot_nonce && hello.echo_session == session_ &&
-                    check_identity(header, hello) == ErrorCode::kOk;
-  if (ours && state_ != LinkState::kOpen) open_session(header, now_us);
-}
-
-void Link::handle_refuse(const FrameHeader& header, ConstBytes payload) {
-  if (payload.size() != kRefuseBytes) {
-    ++counters_.bad_headers;
-    return;
-  }
-  claimed_rank_ = header.source;
-  refused_by_peer_ = true;
-  const auto reason = static_cast<ErrorCode>(payload[0]);
-  const bool sane = reason >= ErrorCode::kVersionMismatch && reason <= ErrorCode::kMtuMismatch;
-  close_session(LinkState::kRefused, sane ? reason : ErrorCode::kFingerprintMismatch);
-}
-
-void Link::handle_sequenced(const FrameHeader& header, ConstBytes payload) {
-  if (!rx_open_) return;
-  const uint8_t ahead = static_cast<uint8_t>(header.sequence - expected_);
-  if (ahead >= 128) {  // behind: our ACK was lost, or the peer went back too far
-    ++counters_.duplicates;
-    ack_due_ = true;
-    return;
-  }
-  if (ahead > 0) {
-    ++counters_.gaps;
-    nak_due_ = nak_due_ || !nak_sent_;
-    nak_sent_ = true;
-    return;
-  }
-  if (!listener_.on_frame(index_, header, payload)) {
-    ++counters_.over_credit;
-    return;
-  }
-  ++counters_.frames_received;
-  ++expected_;
-  nak_due_ = nak_sent_ = false;
-}
-
-void Link::handle_ack(const FrameHeader& header, uint32_t now_us) {
-  const uint8_t count = static_cast<uint8_t>(header.ack - acked_);
-  if (count > unacknowledged() || header.credit > kMaxRxSlots) {
-    ++counters_.bad_acks;
-    return;
-  }
-  const uint8_t credit_end = static_cast<uint8_t>(header.ack + header.credit);
-  const bool more_credit = static_cast<int8_t>(credit_end - credit_end_) > 0;
-  if (more_credit) credit_end_ = credit_end;
-  if (count == 0 && !more_credit) return;
-  for (uint8_t i = 0; i < count; ++i) release_slot(window_[acked_++ % kWindow]);
-  // The peer may acknowledge, late, what we are about to send again.
-  if (static_cast<int8_t>(resend_ - acked_) < 0) resend_ = acked_;
-  heard_progress(now_us);
-}
-
-void Link::handle_status(const FrameHeader& header) {
-  if (state_ != LinkState::kOpen || !poll_open_ || header.sequence != poll_number_) return;
-  poll_open_ = false;
-  // What was sent before the poll and is not acknowledged by its answer did not arrive.
-  if (poll_is_exact_ && static_cast<int8_t>(poll_next_ - acked_) > 0) go_back();
 }
 
 // ---- Session ----
@@ -437,27 +228,6 @@ void Link::send_hop_frame(FrameType type, uint8_t sequence, ConstBytes payload) 
   header.sequence = sequence;
   header.source = config_.rank;
   encoder_.start(stamp(header), payload);
-}
-
-void Link::send_hello(FrameType type) {
-  Hello hello;
-  hello.boot = config_.boot_nonce;
-  hello.session = session_;
-  hello.mtu_bytes = config_.mtu_bytes;
-  hello.world_size = config_.world_size;
-  hello.node_count = config_.node_count;
-  std::memcpy(hello.fingerprint, config_.fingerprint, kFingerprintBytes);
-  if (type == FrameType::kWelcome) {
-    hello.echo_boot = peer_boot_;
-    hello.echo_session = peer_session_;
-  }
-  hello.store(control_payload_);
-  send_hop_frame(type, 0, ConstBytes(control_payload_, kHelloBytes));
-}
-
-void Link::send_refuse() {
-  control_payload_[0] = static_cast<uint8_t>(refuse_reason_);
-  send_hop_frame(FrameType::kRefuse, 0, ConstBytes(control_payload_, kRefuseBytes));
 }
 
 bool Link::waits_for_peer() const { return unacknowledged() > 0 || queued_ > 0; }

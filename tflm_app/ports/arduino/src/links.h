@@ -19,7 +19,7 @@ class CountedStream : public split_core::ByteStream {
 };
 
 // Opens the two serial ports. Implemented once per family of Arduino cores:
-// links_mbed.cc (Pico, Nano 33 BLE) and links_serial.cc (Teensy, STM32, ESP32).
+// links_serial.cc (Teensy, STM32, ESP32), links_pico.cc and links_mbed.cc (Nano 33 BLE).
 void begin_neighbours();
 CountedStream& neighbour(size_t index);
 

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// Raspberry Pi Pico and Nano 33 BLE with Arduino's mbed cores. Their UART class keeps 256 received
-// bytes, less than one frame with its neighbours, so the interrupts are our own.
+// Nano 33 BLE, and what else has Arduino's mbed core but the Pico (links_pico.cc). The core's UART
+// class keeps 256 received bytes, less than one frame with its neighbours, so the interrupts are
+// our own.
+#include <chrono>  // before Arduino.h, whose macro abs() it does not survive in C++17
+
 #include <Arduino.h>
 
 #include "wiring.h"
 
-#if defined(ARDUINO_ARCH_MBED)
+#if defined(ARDUINO_ARCH_MBED) && !defined(TARGET_RP2040)
 
 #include <mbed.h>
 
@@ -26,8 +29,8 @@ class MbedLink final : public CountedStream {
   size_t write(split_core::ConstBytes from) override {
     const size_t taken = tx_.push(from);
     if (taken > 0) {
-      // Filled by hand first: the Pico's UART raises its interrupt only when its FIFO runs low,
-      // not because it is empty already.
+      // Filled by hand first: some UARTs raise their interrupt only when a FIFO runs low, not
+      // because it is empty already.
       mbed::CriticalSectionLock lock;
       fill_transmitter();
       if (!tx_.empty()) serial_.attach(mbed::callback(this, &MbedLink::on_transmit), kTxInterrupt);
@@ -87,4 +90,4 @@ CountedStream& neighbour(size_t index) { return links()[index]; }
 
 }  // namespace split_port::arduino
 
-#endif  // ARDUINO_ARCH_MBED
+#endif  // ARDUINO_ARCH_MBED && !TARGET_RP2040

@@ -11,13 +11,15 @@
 namespace split_port::arduino {
 namespace {
 
+// HardwareSerial, or a class derived from it: Teensyduino since 1.58, STM32 since 3.0.
+using Port = decltype(Serial1);
+
 #if defined(TEENSYDUINO)
 
 // The core's own 64 bytes come on top of these.
 uint8_t g_rx_memory[kNeighbourCount][SPLIT_PORT_RX_BYTES];
 uint8_t g_tx_memory[kNeighbourCount][SPLIT_PORT_TX_BYTES];
 
-using Port = decltype(Serial1);  // HardwareSerial, since Teensyduino 1.58 a class derived of it
 StreamLink<Port> g_links[kNeighbourCount] = {StreamLink<Port>(Serial1), StreamLink<Port>(Serial2)};
 
 void begin_ports() {
@@ -37,10 +39,10 @@ void begin_ports() {
 #endif
 
 constexpr uint32_t kPins[] = {SPLIT_PORT_PINS};
-HardwareSerial g_previous(kPins[0], kPins[1]);
-HardwareSerial g_next(kPins[2], kPins[3]);
-StreamLink<HardwareSerial> g_links[kNeighbourCount] = {StreamLink<HardwareSerial>(g_previous),
-                                                       StreamLink<HardwareSerial>(g_next)};
+Port g_previous(kPins[0], kPins[1]);
+Port g_next(kPins[2], kPins[3]);
+StreamLink<Port> g_links[kNeighbourCount] = {StreamLink<Port>(g_previous),
+                                             StreamLink<Port>(g_next)};
 
 void begin_ports() {
   g_previous.begin(SPLIT_PORT_BAUD);
@@ -50,15 +52,18 @@ void begin_ports() {
 #elif defined(ARDUINO_ARCH_ESP32)
 
 constexpr int8_t kPins[] = {SPLIT_PORT_PINS};
-StreamLink<HardwareSerial> g_links[kNeighbourCount] = {StreamLink<HardwareSerial>(Serial1),
-                                                       StreamLink<HardwareSerial>(Serial2)};
+// The hardware holds 128 bytes and interrupts at 120 of them, by the core's own choice: at 3 Mbaud
+// 27 us before the first byte is lost.
+constexpr uint8_t kInterruptAtBytes = 64;
+StreamLink<Port> g_links[kNeighbourCount] = {StreamLink<Port>(Serial1), StreamLink<Port>(Serial2)};
 
 void begin_ports() {
-  HardwareSerial* const ports[kNeighbourCount] = {&Serial1, &Serial2};
+  Port* const ports[kNeighbourCount] = {&Serial1, &Serial2};
   for (size_t index = 0; index < kNeighbourCount; ++index) {
     ports[index]->setRxBufferSize(SPLIT_PORT_RX_BYTES);
     ports[index]->setTxBufferSize(SPLIT_PORT_TX_BYTES);
     ports[index]->begin(SPLIT_PORT_BAUD, SERIAL_8N1, kPins[2 * index], kPins[2 * index + 1]);
+    ports[index]->setRxFIFOFull(kInterruptAtBytes);
   }
 }
 

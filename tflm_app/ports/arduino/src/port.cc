@@ -3,21 +3,20 @@
 // as the link to the host computer; from then on text would only disturb frames.
 #include "split_port/port.h"
 
+#include "stream_link.h"
+
 #include <Arduino.h>
 
 #include "entropy.h"
 #include "links.h"
-#include "stream_link.h"
+#include "wiring.h"
 
 namespace split_port {
 namespace {
 
 using arduino::kNeighbourCount;
-using UsbSerial = decltype(Serial);
 
-constexpr unsigned long kConsoleBaud = 115200;  // USB serial ports ignore it
-
-arduino::StreamLink<UsbSerial> g_host(Serial);
+arduino::StreamLink<arduino::UsbSerial> g_host(arduino::host_serial());
 bool g_host_taken = false;
 
 class ArduinoClock final : public split_core::Clock {
@@ -59,7 +58,8 @@ uint32_t ticks_per_second() { return 1'000'000; }
 uint32_t boot_nonce() { return arduino::random_word(); }
 
 void console_write(const char* text, size_t size) {
-  if (!g_host_taken) Serial.write(reinterpret_cast<const uint8_t*>(text), size);
+  if (g_host_taken) return;
+  arduino::host_serial().write(reinterpret_cast<const uint8_t*>(text), size);
 }
 
 bool argument(const char*, char*, size_t) { return false; }
@@ -70,8 +70,17 @@ void stop(int) {
 
 }  // namespace split_port
 
+#if defined(ARDUINO_ARCH_ESP32)
+SET_LOOP_TASK_STACK_SIZE(16 * 1024)  // what setup() runs on; the core's 8 KB are little for TFLM
+#endif
+
 void setup() {
-  Serial.begin(split_port::kConsoleBaud);
+#if defined(ARDUINO_ARCH_ESP32) && !ARDUINO_USB_CDC_ON_BOOT
+  // Both have to come before begin(); the core's own 256 bytes hold no frame.
+  Serial.setRxBufferSize(SPLIT_PORT_RX_BYTES);
+  Serial.setTxBufferSize(SPLIT_PORT_TX_BYTES);
+#endif
+  Serial.begin(SPLIT_PORT_HOST_BAUD);
   split_port::arduino::begin_neighbours();
   split_port::stop(split_app_main());
 }

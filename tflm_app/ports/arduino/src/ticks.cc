@@ -2,6 +2,8 @@
 // start_ticks() of port.h: from a timer's interrupt on cores without an operating system (Teensy,
 // STM32), from a thread of high priority on those with one (mbed, ESP32). Either way the interrupts
 // of the serial ports come first, so no byte is lost for a tick.
+#include <chrono>  // before Arduino.h, whose macro abs() it does not survive in C++17
+
 #include <Arduino.h>
 
 #include "split_port/port.h"
@@ -104,6 +106,7 @@ bool start_timer(uint32_t period_us) {
   esp_timer_create_args_t description = {};
   description.callback = on_timer;
   description.name = "tflsplit";
+  description.skip_unhandled_events = true;  // late ticks are not made up for
   esp_timer_handle_t timer;
   return esp_timer_create(&description, &timer) == ESP_OK &&
          esp_timer_start_periodic(timer, period_us) == ESP_OK;

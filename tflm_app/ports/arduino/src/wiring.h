@@ -18,6 +18,12 @@
 #define SPLIT_PORT_BAUD 1000000
 #endif
 
+// Of the port to the host computer and console, where that is a UART behind a bridge (Nucleo,
+// ESP32-S3-DevKitC); USB ports ignore it. Boards' host_baud in rewriter/tflsplit/firmware/boards.py.
+#ifndef SPLIT_PORT_HOST_BAUD
+#define SPLIT_PORT_HOST_BAUD 921600
+#endif
+
 // Bytes that may arrive while the owner is inside a kernel; see ByteStream in split_core.
 #ifndef SPLIT_PORT_RX_BYTES
 #define SPLIT_PORT_RX_BYTES 4096

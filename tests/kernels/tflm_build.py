@@ -92,7 +92,7 @@ def build_tflm_driver(output: Path) -> None:
     )
 
 
-OPERATORS = ("compute", "fused_block", "op_support")
+OPERATORS = ("compute_op", "convolutions", "dense", "fused_block", "op_support")
 
 
 def run(command: list[str]) -> None:

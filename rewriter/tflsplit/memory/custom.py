@@ -4,7 +4,7 @@
 The kernels read multipliers and shifts from constant tensors in flash, so none of them has tables
 per channel, and they read their options there again each time they run.  ``OP_DATA`` is what
 ``init`` allocates, as fields of ``abi.struct_layout``: ``OpData`` in
-``tflm_app/lib/split_tflm/src/compute.cc``, whose size a ``static_assert`` there holds.
+``tflm_app/lib/split_tflm/src/compute_op.h``, whose size a ``static_assert`` there holds.
 """
 
 from __future__ import annotations

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// TFLSPLIT_FUSED_BLOCK under TFLM. As in compute.cc, Prepare checks everything and keeps what TFLM
-// only tells there; Invoke reads the three stages from options and shapes again.
-#include "op_support.h"
-#include "split_kernels/kernels.h"
+// TFLSPLIT_FUSED_BLOCK under TFLM: its three stages are read from options and shapes.
+#include "compute_op.h"
 
 namespace split_tflm {
 namespace {
@@ -13,30 +11,12 @@ using split_kernels::FusedStage;
 using split_kernels::Requantization;
 using split_kernels::WindowParams;
 
-// rewriter/tflsplit/memory/custom.py counts with this.
-struct OpData {
-  int32_t x_zero_point;
-  int32_t y_zero_point;
-  int32_t scratch;  // number of the scratch buffer
-};
-static_assert(sizeof(OpData) == 12, "the budget in memory/custom.py");
-
 // Operands: x, then weights, bias, multiplier and shift of each stage.
 constexpr int kExpand = 1;
 constexpr int kDepthwise = 5;
 constexpr int kProject = 9;
 constexpr int kOperands = 13;
 constexpr uint32_t kStageIntegers = 12;
-
-void* init(api::Context* context, const char*, size_t) {
-  return context->AllocatePersistentBuffer(context, sizeof(OpData));
-}
-
-OpData* data_of(const api::OpNode* node) { return static_cast<OpData*>(node->user_data); }
-
-bool has_shape(const api::EvalTensor* tensor, TfLiteType type, int dims) {
-  return tensor != nullptr && tensor->type == type && rank(tensor) == dims;
-}
 
 bool expands(const FlexMap& options) {
   return split_device::integers_option(options, "expand").size() != 0;
@@ -48,22 +28,15 @@ bool makes_sums(const FlexMap& options) {
 
 // ---- Parameters ----
 
-const int32_t* table(api::Context* context, const api::OpNode* node, int index) {
-  const api::EvalTensor* const tensor = optional_input(context, node, index);
-  return tensor == nullptr ? nullptr : static_cast<const int32_t*>(tensor->data.data);
-}
-
 // Weights and tables of the stage whose operands begin at `first`.
 void set_operands(api::Context* context, const api::OpNode* node, int first, FusedStage* stage) {
   const api::EvalTensor* const weights = input(context, node, first);
-  stage->weights = static_cast<const int8_t*>(weights->data.data);
+  stage->weights = bytes(weights);
   stage->window.kernel_rows = dim(weights, 1);
   stage->window.kernel_columns = dim(weights, 2);
   stage->window.kernel_channels = dim(weights, 3);
   stage->window.out_channels = dim(weights, first == kDepthwise ? 3 : 0);
-  stage->requantization.bias = table(context, node, first + 1);
-  stage->requantization.multiplier = table(context, node, first + 2);
-  stage->requantization.shift = table(context, node, first + 3);
+  set_tables(context, node, first + 1, &stage->requantization);
 }
 
 // As stored: stride, dilation, pads, activation, zero point, scale (for people).
@@ -122,13 +95,6 @@ FusedBlockParams block_of(api::Context* context, const api::OpNode* node, const 
 
 // ---- Checks ----
 
-// Whether operand `index` is a constant int32 vector of so many elements.
-bool is_table(api::Context* context, const api::OpNode* node, int index, int32_t channels) {
-  const api::EvalTensor* const tensor = optional_input(context, node, index);
-  return has_shape(tensor, kTfLiteInt32, 1) && dim(tensor, 0) == channels &&
-         tensor->data.data != nullptr;
-}
-
 const char* check_stage(api::Context* context, const api::OpNode* node, int first, bool sums) {
   const api::EvalTensor* const weights = optional_input(context, node, first);
   if (!has_shape(weights, kTfLiteInt8, 4) || weights->data.data == nullptr) {
@@ -136,12 +102,10 @@ const char* check_stage(api::Context* context, const api::OpNode* node, int firs
   }
   const bool depthwise = first == kDepthwise;
   if (depthwise && dim(weights, 0) != 1) return "depthwise weights must begin with 1";
+  if (!sums) return check_tables(context, node, first + 1, dim(weights, depthwise ? 3 : 0));
   for (int i = 1; i <= 3; ++i) {
-    const bool missing = optional_input(context, node, first + i) == nullptr;
-    if (sums && !missing) return "makes sums, which are not requantized here";
-    if (sums || (missing && i == 1)) continue;
-    if (!is_table(context, node, first + i, dim(weights, depthwise ? 3 : 0))) {
-      return "bias, multiplier and shift must be constant int32 vectors, one element a channel";
+    if (optional_input(context, node, first + i) != nullptr) {
+      return "makes sums, which are not requantized here";
     }
   }
   return nullptr;
@@ -202,18 +166,13 @@ api::Status prepare(api::Context* context, api::OpNode* node) {
   what = split_kernels::check_fused_block(block);
   if (what == nullptr) what = check_result(output(context, node, 0), block.project.window);
   if (what != nullptr) return refuse(context, kFusedBlockName, what);
-  int number = -1;
-  const api::Status status = context->RequestScratchBufferInArena(
-      context, split_kernels::fused_block_get_scratch_bytes(block), &number);
-  data->scratch = number;
-  return status;
+  return request_scratch(context, split_kernels::fused_block_get_scratch_bytes(block), data);
 }
 
 api::Status invoke(api::Context* context, api::OpNode* node) {
   const OpData& data = *data_of(node);
   const FusedBlockParams block = block_of(context, node, checked_options(node), data);
-  split_kernels::fused_block(block, static_cast<const int8_t*>(input(context, node, 0)->data.data),
-                             context->GetScratchBuffer(context, data.scratch),
+  split_kernels::fused_block(block, bytes(input(context, node, 0)), scratch_of(context, data),
                              output(context, node, 0)->data.data);
   return kTfLiteOk;
 }
@@ -221,13 +180,7 @@ api::Status invoke(api::Context* context, api::OpNode* node) {
 }  // namespace
 
 const api::Registration* fused_block_registration() {
-  static api::Registration registration = [] {
-    api::Registration result{};
-    result.init = init;
-    result.prepare = prepare;
-    result.invoke = invoke;
-    return result;
-  }();
+  static api::Registration registration = compute_registration(prepare, invoke);
   return &registration;
 }
 

@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+// TFLSPLIT_PARTIAL_FULLY_CONNECTED and TFLSPLIT_REQUANTIZE under TFLM.
+#include "compute_op.h"
+
+namespace split_tflm {
+namespace {
+
+using split_kernels::FullyConnectedParams;
+using split_kernels::Requantization;
+
+// ---- PARTIAL_FULLY_CONNECTED ----
+
+FullyConnectedParams fully_connected_of(const api::EvalTensor* x, const api::EvalTensor* weights,
+                                        int32_t x_zero_point) {
+  FullyConnectedParams params;
+  params.in_channels = dim(x, rank(x) - 1);
+  params.batches = params.in_channels == 0 ? 0 : elements(x) / params.in_channels;
+  params.out_channels = dim(weights, 0);
+  params.x_zero_point = x_zero_point;
+  return params;
+}
+
+const char* check_fully_connected_tensors(api::Context* context, const api::OpNode* node) {
+  if (node->inputs->size != 2 || node->outputs->size != 1) {
+    return "has a wrong number of operands or results";
+  }
+  const api::EvalTensor* const x = input(context, node, 0);
+  const api::EvalTensor* const weights = input(context, node, 1);
+  const api::EvalTensor* const y = output(context, node, 0);
+  if (x->type != kTfLiteInt8 || rank(x) < 1) return "x must be int8 with one dimension or more";
+  if (!has_shape(weights, kTfLiteInt8, 2)) return "weights must be int8 with two dimensions";
+  if (y->type != kTfLiteInt32 || rank(y) < 1) return "y must be int32 with one dimension or more";
+  if (dim(weights, 1) != dim(x, rank(x) - 1)) return "x and weights differ in their input channels";
+  const int32_t batches = elements(x) / (dim(weights, 1) > 0 ? dim(weights, 1) : 1);
+  if (dim(y, rank(y) - 1) != dim(weights, 0) || elements(y) != batches * dim(weights, 0)) {
+    return "y does not fit x and weights";
+  }
+  return nullptr;
+}
+
+api::Status prepare_partial_fully_connected(api::Context* context, api::OpNode* node) {
+  constexpr const char* kName = kPartialFullyConnectedName;
+  OpData* const data = data_of(node);
+  if (exchange_of(context) == nullptr || data == nullptr) return kTfLiteError;
+  FlexMap options;
+  const Problem problem = open_and_check(node, split_device::kNoOptions, &options);
+  if (problem.found()) return refuse(context, kName, problem);
+  const char* what = check_fully_connected_tensors(context, node);
+  if (what != nullptr) return refuse(context, kName, what);
+  *data = OpData{0, 0, -1};
+  if (!input_zero_point(context, node, 0, &data->x_zero_point)) {
+    return refuse(context, kName, "the arena has no room to look at x");
+  }
+  what = split_kernels::check_fully_connected(fully_connected_of(
+      input(context, node, 0), input(context, node, 1), data->x_zero_point));
+  return what != nullptr ? refuse(context, kName, what) : kTfLiteOk;
+}
+
+api::Status invoke_partial_fully_connected(api::Context* context, api::OpNode* node) {
+  const api::EvalTensor* const x = input(context, node, 0);
+  const api::EvalTensor* const weights = input(context, node, 1);
+  split_kernels::partial_fully_connected(
+      fully_connected_of(x, weights, data_of(node)->x_zero_point), bytes(x), bytes(weights),
+      output(context, node, 0)->data.i32);
+  return kTfLiteOk;
+}
+
+// ---- REQUANTIZE ----
+
+const char* check_requantize_tensors(api::Context* context, const api::OpNode* node) {
+  if (node->inputs->size != 4 || node->outputs->size != 1) {
+    return "has a wrong number of operands or results";
+  }
+  const api::EvalTensor* const sums = input(context, node, 0);
+  const api::EvalTensor* const y = output(context, node, 0);
+  if (sums->type != kTfLiteInt32 || rank(sums) < 1) {
+    return "sums must be int32 with one dimension or more";
+  }
+  if (y->type != kTfLiteInt8 || rank(y) != rank(sums)) return "y must be int8, shaped like sums";
+  for (int axis = 0; axis < rank(sums); ++axis) {
+    if (dim(sums, axis) != dim(y, axis) || dim(y, axis) < 1) {
+      return "y must be int8, shaped like sums";
+    }
+  }
+  return check_tables(context, node, 1, dim(sums, rank(sums) - 1));
+}
+
+api::Status prepare_requantize(api::Context* context, api::OpNode* node) {
+  OpData* const data = data_of(node);
+  if (exchange_of(context) == nullptr || data == nullptr) return kTfLiteError;
+  FlexMap options;
+  const Problem problem = open_and_check(node, split_device::kActivationOptions, &options);
+  if (problem.found()) return refuse(context, kRequantizeName, problem);
+  const char* what = check_requantize_tensors(context, node);
+  if (what != nullptr) return refuse(context, kRequantizeName, what);
+  *data = OpData{0, 0, -1};
+  if (!output_zero_point(context, node, 0, &data->y_zero_point)) {
+    return refuse(context, kRequantizeName, "the arena has no room to look at y");
+  }
+  const api::EvalTensor* const sums = input(context, node, 0);
+  what = split_kernels::check_requantization(
+      requantization_of(context, node, 1, options, data->y_zero_point),
+      dim(sums, rank(sums) - 1));
+  return what != nullptr ? refuse(context, kRequantizeName, what) : kTfLiteOk;
+}
+
+api::Status invoke_requantize(api::Context* context, api::OpNode* node) {
+  const api::EvalTensor* const sums = input(context, node, 0);
+  const int32_t channels = dim(sums, rank(sums) - 1);
+  const Requantization q =
+      requantization_of(context, node, 1, checked_options(node), data_of(node)->y_zero_point);
+  split_kernels::requantize(q, elements(sums) / channels, channels, words(sums),
+                            output(context, node, 0)->data.int8);
+  return kTfLiteOk;
+}
+
+}  // namespace
+
+const api::Registration* partial_fully_connected_registration() {
+  static api::Registration registration =
+      compute_registration(prepare_partial_fully_connected, invoke_partial_fully_connected);
+  return &registration;
+}
+const api::Registration* requantize_registration() {
+  static api::Registration registration = compute_registration(prepare_requantize, invoke_requantize);
+  return &registration;
+}
+
+}  // namespace split_tflm

@@ -62,17 +62,22 @@ def test_units_get_a_place_where_flash_is_left():
     assert verdict(graph, planned).passed
 
 
+CONTROL_US = 100.0
+"""Of one device: a dozen frames of some 60 bytes, at 125 cycles a byte that is forwarded."""
+
+
 @pytest.mark.parametrize("name", ["mobilenet", "ds_cnn", "resnet"])
 def test_never_slower_than_the_policy_or_than_one_device(name):
     graph = tiny(name)
     for world_size in (2, 3, 5, 8):
         cluster = uart(world_size)
-        searched = Planner(graph, cluster).best("latency").prediction.latency_us
+        searched = Planner(graph, cluster).best("latency").latency_us
         shares = Planner(graph, cluster).choices.vectors["speed"]
         policy = choose_plan(graph, Wishes(world_size, shares=shares, fuse=True))
-        alone = Planner(graph, uart(1)).best("latency").prediction.latency_us
-        assert searched <= finish(graph, policy, cluster).prediction.latency_us
-        assert searched <= alone * (1 + 1e-9)
+        alone = Planner(graph, uart(1)).best("latency").latency_us
+        assert searched <= finish(graph, policy, cluster).latency_us
+        # Idle devices are told START and REPORT all the same, which rank 0 forwards.
+        assert searched <= alone + CONTROL_US * (world_size - 1)
 
 
 @needs_tflm

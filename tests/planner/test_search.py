@@ -3,17 +3,20 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.planner.small import every_way, residual, uart
+from tests.splits import tiny
 from tflsplit.plan.spec import Plan
 from tflsplit.planner.choices import Choices
-from tflsplit.planner.evaluate import Cost, Step
+from tflsplit.planner.evaluate import Cost, Memory, Step
 from tflsplit.planner.front import Front, arrived, best_rows
-from tflsplit.planner.options import Option
-from tflsplit.planner.search import Limits, search
+from tflsplit.planner.options import WHOLE, Option
+from tflsplit.planner.search import Limits, search, unlimited
 
 OBJECTIVES = {
     "latency": lambda step: step.cost.time_us,
@@ -69,10 +72,23 @@ def test_the_front_holds_the_flattest_tail_too():
 NUMBERS = st.integers(0, 4)
 
 
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_without_limits_the_best_way_is_found_and_memory_is_not_looked_at(objective):
+    graph = tiny("mobilenet")
+    choices, cost = Choices(graph, uart(3)), OBJECTIVES[objective]
+    options = (WHOLE, *choices.quick[:3])
+    found = unlimited(choices.units, lambda i, g: choices.expand(i, g, options), cost)
+    assert found
+    assert not any("memory" in vars(step.cost) for step in choices.all_steps())
+    limits = Limits((float("inf"),) * 3, (float("inf"),) * 3)
+    labels = search(choices.units, lambda i, g: choices.expand(i, g, options), cost, limits)
+    assert sum(map(cost, found)) == pytest.approx(min(label.value for label in labels))
+
+
 @given(st.lists(st.tuples(NUMBERS, NUMBERS, NUMBERS, NUMBERS), min_size=1, max_size=40))
 def test_a_front_keeps_what_nothing_beats(rows):
     """Against the definition: of equal labels one stays, of others those that none beats."""
-    cost = [Cost(float(v), 0, (0, 0), (t, 0), (a, b)) for v, t, a, b in rows]
+    cost = [Cost(float(v), 0, partial(Memory, (0, 0), (t, 0), (a, b))) for v, t, a, b in rows]
     unit = Choices(residual(), uart(2)).units[0]
     plan = Plan(2, (), (0.5, 0.5))
     steps = [Step(unit, Option("rows"), plan, (), each) for each in cost]

@@ -49,12 +49,14 @@ def recompute_halos(
     plan: Plan,
     always: Collection[str] = (),
     given: Givens | None = None,
+    never: Collection[str] = (),
 ) -> Plan:
     """The plan with extents wherever recomputing a halo is cheaper than receiving it.
 
     always: names of nodes whose halo is recomputed at any price, because their result is to live
         inside a fused operator, where nothing can be received.
     given: how inputs of the graph lie that do not come from the host.
+    never: names of nodes whose halo is received at any price, because the wires are fast.
     """
     splits = plan.by_node()
     reads: dict[Value, list[list[Read]]] = {}
@@ -71,7 +73,9 @@ def recompute_halos(
             for reader in readers[shards.node.output]
         )
         returned = any(value in graph.outputs for value in shards.node.outputs)
-        chosen = _extended(shards, reads, owners, givens, inside, not returned) or shards
+        chosen = shards
+        if shards.node.name not in never:
+            chosen = _extended(shards, reads, owners, givens, inside, not returned) or shards
         result.append(chosen.split)
         for rank, piece in enumerate(chosen.pieces):
             for value, box in zip(chosen.node.inputs, piece.operands, strict=True):

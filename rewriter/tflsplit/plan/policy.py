@@ -12,7 +12,7 @@ This is a heuristic with one knob; whatever it decides, partitioning stays exact
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -56,6 +56,7 @@ class Chooser:
     home: the rank on which nodes run that stay whole; None: the one that holds most of what they
         read, or that has the largest share.
     owned: the layout of every tensor so far; a caller may set those that come from elsewhere.
+    recut: values whose cuts are not followed, so that what reads them is cut by the shares.
     """
 
     graph: Graph
@@ -63,6 +64,7 @@ class Chooser:
     shares: tuple[float, ...]
     home: int | None = None
     owned: dict[Value, tuple[Box, ...]] = field(default_factory=dict)
+    recut: Collection[Value] = ()
     reasons: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -173,7 +175,8 @@ class Chooser:
         """Bounds that read only what each rank already holds, from the largest operand."""
         operands = sorted(factor.operands.items(), key=lambda o: -node.input(o[0]).size)
         for index, (dim, dim_map) in operands:
-            owned = self.owned.get(node.input(index))
+            value = node.input(index)
+            owned = None if value in self.recut else self.owned.get(value)
             if owned is None or not isinstance(dim_map, Scaled):
                 continue
             cuts = _cuts_along(owned, node.input(index).shape, dim)

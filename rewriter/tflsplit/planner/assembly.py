@@ -4,40 +4,79 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from tflsplit.cluster import Cluster
 from tflsplit.ir import Value
 from tflsplit.ops.fused import fused_inside
+from tflsplit.plan.cost import Prediction, predict
 from tflsplit.plan.halos import recompute_halos
 from tflsplit.plan.spec import Plan
 from tflsplit.planner.choices import Choices
 from tflsplit.planner.evaluate import Step
-from tflsplit.planner.options import WHOLE, Layout, apply_option
+from tflsplit.planner.options import WHOLE, Layout, apply_option, expansions
 from tflsplit.planner.placement import place
 from tflsplit.planner.planned import Planned, finish
 from tflsplit.planner.shares import SPEED
 
 
-def assemble(
-    choices: Choices, cluster: Cluster, steps: list[Step], flash_slack_bytes: int = 0
-) -> Planned:
-    """The whole plan: halos are chosen anew, now across units, and everything is predicted.
+@dataclass(frozen=True)
+class Draft:
+    """A whole plan whose time is predicted, but not yet what it needs of the devices."""
+
+    plan: Plan
+    steps: tuple[Step, ...]
+    prediction: Prediction
+
+
+def assemble(choices: Choices, cluster: Cluster, steps: list[Step]) -> Planned:
+    """The whole plan, with halos chosen across units, and all that it comes to."""
+    return complete(choices, cluster, draft(choices, cluster, steps))
+
+
+def complete(choices: Choices, cluster: Cluster, drafted: Draft) -> Planned:
+    """A draft with all that it comes to."""
+    return finish(choices.graph, drafted.plan, cluster, drafted.steps, drafted.prediction)
+
+
+def draft(
+    choices: Choices,
+    cluster: Cluster,
+    steps: list[Step],
+    across: bool = True,
+    fits: bool = False,
+    flash_slack_bytes: int = 0,
+) -> Draft:
+    """The whole plan of some steps.
 
     flash_slack_bytes: of each device, to be left free where units are given a place.
+    across: halos are chosen anew, now across units: fewer bytes, more work; else they stay as the
+        search found them unit by unit.
+    fits: flash is known to suffice (or is looked at later), so that no unit needs a place.
     """
-    if any(step.option.placed for step in steps) or not _fits_evenly(cluster, steps):
+    if not fits and not _has_places(cluster, steps):
         steps = _placed(choices, cluster, steps, flash_slack_bytes)
-    splits = tuple(replace(split, extents=()) for step in steps for split in step.plan.splits)
+    splits = tuple(split for step in steps for split in step.plan.splits)
     reasons = {name: text for step in steps for name, text in step.plan.reasons.items()}
     shares = choices.vectors[SPEED]
     plan = Plan(cluster.world_size, splits, shares, reasons=reasons, fuse=True)
-    plan = recompute_halos(choices.graph, plan, fused_inside(choices.graph))
-    return finish(choices.graph, plan, cluster, tuple(steps))
+    if across:
+        received = frozenset[str]().union(*map(received_inside, steps))
+        bare = replace(plan, splits=tuple(replace(split, extents=()) for split in splits))
+        always = fused_inside(choices.graph) - received
+        plan = recompute_halos(choices.graph, bare, always, never=received)
+    return Draft(plan, tuple(steps), predict(choices.graph, plan, cluster))
 
 
-def _fits_evenly(cluster: Cluster, steps: Sequence[Step]) -> bool:
-    """Whether the flash suffices with the shares that the search took."""
+def received_inside(step: Step) -> frozenset[str]:
+    """Names of the nodes of a unit whose halos are received although a block could hold them."""
+    return expansions(step.unit.graph) if step.option.receive else frozenset()
+
+
+def _has_places(cluster: Cluster, steps: Sequence[Step]) -> bool:
+    """Whether no unit waits for one, and the flash suffices with the shares of the search."""
+    if any(step.option.placed for step in steps):
+        return False
     used = (sum(each) for each in zip(*(s.cost.weights_bytes for s in steps), strict=True))
     return all(b <= cluster.weights_room_bytes(rank) for rank, b in enumerate(used))
 

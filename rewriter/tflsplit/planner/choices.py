@@ -8,8 +8,18 @@ from dataclasses import dataclass, field
 
 from tflsplit.cluster import Cluster
 from tflsplit.ir import Graph, Value
+from tflsplit.ops import rule_of
+from tflsplit.plan.cost import compute_us
 from tflsplit.planner.evaluate import Step, evaluate
-from tflsplit.planner.options import SAVING_FLASH, Chosen, Layout, Option, apply_option, options_of
+from tflsplit.planner.options import (
+    RECEIVING,
+    SAVING_FLASH,
+    Chosen,
+    Layout,
+    Option,
+    apply_option,
+    options_of,
+)
 from tflsplit.planner.shares import SPEED, Shares, fewest_shares, only, part_of, share_vectors
 from tflsplit.planner.units import Unit, cut_into_units
 
@@ -24,7 +34,8 @@ class Choices:
     """The units of a model and their options; every option is evaluated once.
 
     shares: what each device gets; by default by speed and by RAM.
-    options: what may be done with a unit; saving: what saves flash at the price of time.
+    options: what may be done with a unit; saving: what saves flash at the price of time; quick:
+        options, and what saves time only.
     pooling: whether flash is scarce, so that weights wait for a place (``placement.py``).
     """
 
@@ -43,6 +54,7 @@ class Choices:
         self.pooling = min(rooms) < _SCARCE * sum(unit.weights_bytes for unit in self.units)
         self.options = self.options or options_of(self.vectors)
         self.saving = SAVING_FLASH if self.pooling else ()
+        self.quick = (*self.options, *(RECEIVING if self.cluster.world_size > 1 else ()))
 
     @property
     def everything(self) -> tuple[Option, ...]:
@@ -54,6 +66,19 @@ class Choices:
         before = self.units[index - 1].outputs if index else ()
         known = dict(zip(before, layouts, strict=True))
         return {value: known[value] for value in self.units[index].inputs if value in known}
+
+    def work_us(self, units: int) -> list[float]:
+        """By rank, how long the first units would take on it alone."""
+        nodes = [node for unit in self.units[:units] for node in unit.nodes]
+        sizes = [sum(value.size_bytes for value in node.outputs) for node in nodes]
+        macs = [rule_of(node).macs(node) for node in nodes]
+        return [
+            sum(
+                compute_us(self.cluster, rank, *each)
+                for each in zip(nodes, macs, sizes, strict=True)
+            )
+            for rank in range(self.cluster.world_size)
+        ]
 
     def all_steps(self) -> list[Step]:
         """Every step that was evaluated."""
@@ -71,7 +96,7 @@ class Choices:
             if option not in known:
                 known[option] = self._evaluated(unit, option, given, known)
             step = known[option]
-            if step is not None and step not in steps:
+            if step is not None and not any(step is other for other in steps):
                 steps.append(step)
         return [self._of_unit(step, index) for step in steps]
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property, partial
 
 from tflsplit.cluster import Cluster, Device
 from tflsplit.devices import constant_bytes
@@ -27,22 +28,51 @@ from tflsplit.planner.units import Unit
 
 
 @dataclass(frozen=True)
+class Memory:
+    """What one unit needs on each rank.
+
+    head_bytes, tail_bytes: the arena's head while the unit runs, and what its operators add to the
+        tail; weights_bytes: constants.
+    """
+
+    head_bytes: tuple[int, ...]
+    tail_bytes: tuple[int, ...]
+    weights_bytes: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class Cost:
     """What one unit adds to an inference.
 
     time_us: from its first exchange to its last result, all ranks starting together; with what the
         host sends for it and takes from it.
     wire_bytes: over all wires, headers and control frames included.
-    head_bytes, tail_bytes: for each rank, the arena's head while the unit runs, and what its
-        operators add to the tail.
-    weights_bytes: for each rank, constants.
+    find_memory: lowers the unit, which takes most of an evaluation and is often not needed.
     """
 
     time_us: float
     wire_bytes: int
-    head_bytes: tuple[int, ...]
-    tail_bytes: tuple[int, ...]
-    weights_bytes: tuple[int, ...]
+    find_memory: Callable[[], Memory]
+
+    @cached_property
+    def memory(self) -> Memory:
+        """What it needs, found once."""
+        return self.find_memory()
+
+    @property
+    def head_bytes(self) -> tuple[int, ...]:
+        """By rank, of ``memory``."""
+        return self.memory.head_bytes
+
+    @property
+    def tail_bytes(self) -> tuple[int, ...]:
+        """By rank, of ``memory``."""
+        return self.memory.tail_bytes
+
+    @property
+    def weights_bytes(self) -> tuple[int, ...]:
+        """By rank, of ``memory``."""
+        return self.memory.weights_bytes
 
 
 @dataclass(frozen=True)
@@ -89,7 +119,13 @@ def evaluate(cluster: Cluster, unit: Unit, plan: Plan, given: Mapping[Value, Lay
     host = tuple(value for value in unit.inputs if value not in given)
     seen_by_host = Graph("unit", host, unit.returned, list(unit.nodes))
     prediction = predict_layouts(layouts, schedule(layouts), cluster, seen_by_host)
-    maps, constants = _held_bytes(layouts)
+    wire_bytes = sum(prediction.bytes_per_link.values())
+    return Cost(prediction.latency_us, wire_bytes, partial(memory_of, cluster, graph, plan, given))
+
+
+def memory_of(cluster: Cluster, graph: Graph, plan: Plan, given: Mapping[Value, Layout]) -> Memory:
+    """What a unit's plan needs, from its device graphs."""
+    maps, constants = _held_bytes(lay_out(graph, plan, given))
     samples = sample_ranks(cluster, maps)
     heads, tails, weights = ([0] * cluster.world_size for _ in range(3))
     for device in lower(graph, plan, given, tuple(samples)):
@@ -100,13 +136,7 @@ def evaluate(cluster: Cluster, unit: Unit, plan: Plan, given: Mapping[Value, Lay
         for rank in samples[device.rank]:
             heads[rank], tails[rank] = estimate.head_bytes, added
             weights[rank] = math.ceil(constants[rank] * scale)
-    return Cost(
-        prediction.latency_us,
-        sum(prediction.bytes_per_link.values()),
-        tuple(heads),
-        tuple(tails),
-        tuple(weights),
-    )
+    return Memory(tuple(heads), tuple(tails), tuple(weights))
 
 
 def sample_ranks(cluster: Cluster, maps: Sequence[int]) -> dict[int, list[int]]:

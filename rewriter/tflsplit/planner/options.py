@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
 from tflsplit.errors import PlanError
-from tflsplit.ir import Value
+from tflsplit.ir import Graph, Value
 from tflsplit.ops import Box
 from tflsplit.ops.fused import block_parts, fused_inside
 from tflsplit.plan.halos import recompute_halos
@@ -40,6 +40,9 @@ class Option:
         quarter of those, for the sake of the others' flash.
     placed: only of "whole": on whichever device has flash left for it; which one that is is found
         out when all units are known (``placement.py``).
+    receive: only of "rows": the halo of an expansion is received, wide as it is, where wires are
+        faster than computing it twice; the block is fused without its expansion.
+    recut: the cuts of the unit's input are not followed: shares change from one unit to the next.
     """
 
     split: str
@@ -47,6 +50,8 @@ class Option:
     by: str = SPEED
     part: int = 0
     placed: bool = False
+    receive: bool = False
+    recut: bool = False
 
     @property
     def name(self) -> str:
@@ -57,6 +62,8 @@ class Option:
             + _PARTS[self.part]
             + (", where flash is left" if self.placed else "")
             + (", in tiles" if self.small else "")
+            + (", halos received" if self.receive else "")
+            + (", cut anew" if self.recut else "")
         )
 
 
@@ -83,6 +90,9 @@ SAVING_FLASH = (
 )
 """Where flash is scarce: fewer copies of weights, at the price of time."""
 
+
+RECEIVING = (Option("rows", receive=True), Option("rows", part=1, receive=True))
+"""Where wires are fast: less work, more bytes."""
 
 _BY_OTHER = (Option("rows"), Option("rows", small=True), Option("channels"))
 
@@ -127,7 +137,7 @@ def apply_option(
         fuse=True,
         sums_limit_bytes=SUMS_LIMIT_BYTES if option.small else None,
     )
-    chooser = Chooser(graph, wishes, shares, home)
+    chooser = Chooser(graph, wishes, shares, home, recut=tuple(given) if option.recut else ())
     chooser.owned.update(given)
     try:
         splits = tuple(chooser.choose(node) for node in unit.nodes)
@@ -138,9 +148,17 @@ def apply_option(
     if option.small:
         splits = _limited(unit, splits)
     plan = Plan(len(shares), splits, shares, reasons=chooser.reasons, fuse=True)
-    plan = recompute_halos(graph, plan, fused_inside(graph), given)
+    received = expansions(unit.graph) if option.receive else frozenset()
+    if option.receive and not received:
+        return None
+    plan = recompute_halos(graph, plan, fused_inside(graph) - received, given, received)
     layouts = tuple(chooser.owned[value] for value in unit.outputs)
     return Chosen(option, plan, layouts)
+
+
+def expansions(graph: Graph) -> frozenset[str]:
+    """Names of the nodes that begin a block; what they make can be received instead."""
+    return frozenset(first.name for first, _ in block_parts(graph).values() if first is not None)
 
 
 _DOES = {

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from tflsplit.cluster import Cluster
 from tflsplit.devices import DeviceGraph, constant_bytes
@@ -13,18 +14,21 @@ from tflsplit.memory.arena import ArenaEstimate, predict_arena
 from tflsplit.plan.cost import Prediction, predict
 from tflsplit.plan.spec import Plan
 from tflsplit.planner.evaluate import Step, kernels_of
+from tflsplit.sim import simulate
 
 
 @dataclass(frozen=True)
 class Planned:
     """A plan, what it was made from and what it comes to.
 
+    cluster: what it was made for.
     steps: of the search; () of a plan that comes from elsewhere.
     arenas: by rank, predicted for the device's kernels.
     weights_bytes: by rank, constants of the device graph.
     """
 
     plan: Plan
+    cluster: Cluster
     steps: tuple[Step, ...]
     devices: tuple[DeviceGraph, ...]
     arenas: tuple[ArenaEstimate, ...]
@@ -41,13 +45,16 @@ class Planned:
         """Over all wires, within the graph."""
         return sum(self.prediction.bytes_per_link.values())
 
+    @cached_property
+    def latency_us(self) -> float:
+        """From the host's first byte to its last, simulated frame by frame."""
+        return simulate(self.devices, self.cluster).latencies_us[0]
+
     def value(self, objective: str) -> float:
         """What an objective makes small."""
-        return {
-            "latency": self.prediction.latency_us,
-            "ram": float(self.arena_bytes),
-            "bytes": float(self.wire_bytes),
-        }[objective]
+        if objective == "latency":
+            return self.latency_us
+        return {"ram": float(self.arena_bytes), "bytes": float(self.wire_bytes)}[objective]
 
     def arena_short_bytes(self, cluster: Cluster) -> tuple[int, ...]:
         """By rank: RAM that is missing; 0 where the arena fits."""
@@ -68,12 +75,22 @@ class Planned:
         return not any((*self.arena_short_bytes(cluster), *self.flash_short_bytes(cluster)))
 
 
-def finish(graph: Graph, plan: Plan, cluster: Cluster, steps: tuple[Step, ...] = ()) -> Planned:
-    """Lower a plan and predict all that it comes to."""
+def finish(
+    graph: Graph,
+    plan: Plan,
+    cluster: Cluster,
+    steps: tuple[Step, ...] = (),
+    prediction: Prediction | None = None,
+) -> Planned:
+    """Lower a plan and predict all that it comes to.
+
+    prediction: of its time, if it is there already.
+    """
     devices = lower(graph, plan)
     arenas = tuple(
         predict_arena(device.graph, spec.abi, kernels_of(spec))
         for device, spec in zip(devices, cluster.devices, strict=True)
     )
     weights = tuple(constant_bytes(device.graph) for device in devices)
-    return Planned(plan, steps, devices, arenas, weights, predict(graph, plan, cluster))
+    prediction = prediction or predict(graph, plan, cluster)
+    return Planned(plan, cluster, steps, devices, arenas, weights, prediction)

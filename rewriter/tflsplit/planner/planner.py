@@ -11,13 +11,14 @@ from tflsplit.errors import ClusterError
 from tflsplit.ir import Graph, Value
 from tflsplit.plan.policy import choose_plan
 from tflsplit.plan.wishes import Wishes
-from tflsplit.planner.assembly import assemble
+from tflsplit.planner.assembly import assemble, complete, draft
 from tflsplit.planner.choices import Choices
 from tflsplit.planner.evaluate import Step
-from tflsplit.planner.options import OPTIONS, Layout, Option
+from tflsplit.planner.options import Layout
 from tflsplit.planner.planned import Planned, finish
-from tflsplit.planner.search import Label, Limits, search
-from tflsplit.planner.shares import SPEED, fewest_shares
+from tflsplit.planner.quick import Menu, races_of
+from tflsplit.planner.search import Expand, Label, Limits, search, unlimited
+from tflsplit.planner.shares import SPEED
 from tflsplit.planner.shortfall import smallest_cluster, why_not
 from tflsplit.planner.slack import Slack
 
@@ -45,11 +46,7 @@ class Planner:
 
     def find(self, objective: str) -> Planned | None:
         """``best``, or None where nothing fits: what is missing takes further searches to say."""
-        candidates = chain(
-            self.candidates(objective),
-            self._with_fewer_devices(objective),
-            self._by_policy(objective),
-        )
+        candidates = chain(self.candidates(objective), self._by_policy(objective))
         return min(candidates, key=lambda planned: planned.value(objective), default=None)
 
     def _rooms(self) -> list[float]:
@@ -66,21 +63,6 @@ class Planner:
 
     def _would_do(self, cluster: Cluster) -> bool:
         return any(True for _ in Planner(self.graph, cluster).candidates("latency"))
-
-    def _with_fewer_devices(self, objective: str) -> Iterator[Planned]:
-        """Plans that leave devices idle throughout: one more device is never to make it slower.
-
-        Eight devices are no faster than seven on maps of 28, 14 and 7 rows.
-        """
-        shares = self.choices.vectors[SPEED]
-        if objective != "latency" or self.choices.pooling:
-            return
-        shapes = [unit.outputs[0].shape for unit in self.choices.units]
-        heights = {shape[1] for shape in shapes if len(shape) == 4}
-        fewer = {fewest_shares(shares, height) for height in heights} - {shares}
-        for part in sorted(fewer):
-            choices = Choices(self.graph, self.cluster, OPTIONS, part)
-            yield from Planner(self.graph, self.cluster, choices).candidates(objective)
 
     def _by_policy(self, objective: str) -> Iterator[Planned]:
         """The plan of the simple policy, so that a search is never slower than none."""
@@ -107,12 +89,38 @@ class Planner:
         if objective == "ram":
             for head in self._best_heads(rooms)[:_FINISHED]:
                 limits = [min(room, head) for room in rooms]
-                yield from self._fitting(objective, limits, everything)
+                yield from self._fitting(objective, limits, lambda _: everything)
             return
-        first = list(self._fitting(objective, rooms, self.choices.options))
-        yield from first
-        if self.choices.saving and not (first and objective == "latency"):
-            yield from self._fitting(objective, rooms, everything)
+        found = list(self._unlimited(objective))
+        if not found:
+            usual = self.choices.quick if objective == "latency" else self.choices.options
+            found = list(self._fitting(objective, rooms, lambda _: usual))
+        yield from found
+        if self.choices.saving and not (found and objective == "latency"):
+            yield from self._fitting(objective, rooms, lambda _: everything)
+
+    def _unlimited(self, objective: str) -> Iterator[Planned]:
+        """The best plans where RAM and flash are not looked at, if they fit all the same."""
+        if self.choices.pooling:
+            return
+        options = self.choices.options
+        races = races_of(self.choices) if objective == "latency" else [[lambda _: options]]
+        for menus in races:
+            ways = (
+                unlimited(self.choices.units, self._expand(menu), _VALUES[objective])
+                for menu in menus
+            )
+            drafts = [
+                draft(self.choices, self.cluster, steps, across, fits=True)
+                for steps in ways
+                if steps
+                for across in _VERSIONS[objective]
+            ]
+            drafts.sort(key=lambda drafted: drafted.prediction.latency_us)
+            for drafted in drafts[:_FINALISTS]:
+                planned = complete(self.choices, self.cluster, drafted)
+                if planned.fits(self.cluster):
+                    yield planned
 
     def _best_heads(self, rooms: Sequence[float]) -> list[float]:
         """Limits on the head, the one with the smallest head and tail together first.
@@ -122,7 +130,7 @@ class Planner:
 
         def total(head: float) -> float | None:
             limits = [min(room, head) for room in rooms]
-            labels = self._labels("ram", limits, self.choices.everything)
+            labels = self._labels("ram", limits, lambda _: self.choices.everything)
             return head + _ram_of(min(labels, key=_ram_of)) if labels else None
 
         if total(max(rooms)) is None:  # evaluates every step that could be taken
@@ -147,30 +155,42 @@ class Planner:
                 totals.append((found, head))
         return [head for _, head in sorted(totals)]
 
-    def _fitting(
-        self, objective: str, heads: Sequence[float], options: Sequence[Option]
-    ) -> Iterator[Planned]:
+    def _fitting(self, objective: str, heads: Sequence[float], menu: Menu) -> Iterator[Planned]:
         """The best plan under limits on the head, or the next that fits as a whole, if any does."""
         key = _ram_of if objective == "ram" else _value_of
         slack = Slack.none(self.cluster)
         for _ in range(_TRIES):
             limits = [head - slack.arena_bytes for head in heads]
-            labels = self._labels(objective, limits, options, slack)
+            labels = self._labels(objective, limits, menu, slack)
             if not labels:
                 return
-            planned = assemble(
-                self.choices, self.cluster, min(labels, key=key).steps(), slack.flash_bytes
-            )
-            if planned.fits(self.cluster):
-                yield planned
+            steps = min(labels, key=key).steps()
+            versions = [
+                complete(
+                    self.choices,
+                    self.cluster,
+                    draft(self.choices, self.cluster, steps, across, False, slack.flash_bytes),
+                )
+                for across in _VERSIONS[objective]
+            ]
+            found = [planned for planned in versions if planned.fits(self.cluster)]
+            yield from found
+            if found:
                 return
-            slack = slack.after(planned, self.cluster)
+            slack = slack.after(versions[0], self.cluster)
+
+    def _expand(self, menu: Menu, slack: Slack | None = None) -> Expand:
+        def allowed(index: int, given: Mapping[Value, Layout]) -> list[Step]:
+            steps = self.choices.expand(index, given, menu(index))
+            return [step for step in steps if slack is None or slack.allows(step)]
+
+        return allowed
 
     def _labels(
         self,
         objective: str,
         heads: Sequence[float],
-        options: Sequence[Option],
+        menu: Menu,
         slack: Slack | None = None,
     ) -> list[Label]:
         slack = slack or Slack.none(self.cluster)
@@ -179,15 +199,19 @@ class Planner:
             for rank in range(self.cluster.world_size)
         )
 
-        def allowed(index: int, given: Mapping[Value, Layout]) -> list[Step]:
-            return [s for s in self.choices.expand(index, given, options) if slack.allows(s)]
-
         return search(
-            self.choices.units, allowed, _VALUES[objective], Limits(tuple(heads), weights)
+            self.choices.units,
+            self._expand(menu, slack),
+            _VALUES[objective],
+            Limits(tuple(heads), weights),
         )
 
 
 _TRIES = 8
+_FINALISTS = 3
+"""So many plans of each race, the best by prediction, are lowered, and for latency simulated."""
+_VERSIONS = {"latency": (True, False), "ram": (True,), "bytes": (True,)}
+"""Halos across units or not (``draft``): fewer bytes for more work, so that latency tries both."""
 _FINISHED = 3
 """How many of the best limits on the head are carried through to a whole plan."""
 _GRAIN = 512

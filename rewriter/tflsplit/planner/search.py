@@ -86,6 +86,27 @@ def search(
     return [label for front in fronts.values() for label in _labels(front)]
 
 
+def unlimited(
+    units: Sequence[Unit], expand: Expand, objective: Callable[[Step], float]
+) -> list[Step] | None:
+    """The best way through the units where RAM and flash do not matter; they are not looked at.
+
+    What it comes to may fit all the same, and is the best then.  None if there is no way at all.
+    """
+    best: dict[State, tuple[float, list[Step]]] = {(): (0.0, [])}
+    for index, unit in enumerate(units):
+        reached: dict[State, tuple[float, list[Step]]] = {}
+        for state, (value, way) in best.items():
+            given = dict(zip(_outputs_before(units, index), state, strict=True))
+            needed = {value: given[value] for value in unit.inputs if value in given}
+            for step in expand(index, needed):
+                total = value + objective(step)
+                if step.layouts not in reached or total < reached[step.layouts][0]:
+                    reached[step.layouts] = total, [*way, step]
+        best = reached
+    return min(best.values(), key=lambda found: found[0])[1] if best else None
+
+
 def _outputs_before(units: Sequence[Unit], index: int) -> tuple[Value, ...]:
     return units[index - 1].outputs if index else ()
 

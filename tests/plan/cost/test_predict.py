@@ -53,14 +53,17 @@ def test_rows_on_a_fast_and_a_slow_device():
     # and a GRANT of 31 each way, 86 on the busiest wire, a GRANT before: 20 + (86 + 31) * 5/3 us.
     halo = 20 + (55 + 31 + 31) * 5 / 3
     assert result.steps[1].exchange_us == pytest.approx(halo)
-    meet = max(5 * FIRST_ROW, 2 * 3 * FIRST_ROW)
-    assert meet == 2 * 3 * FIRST_ROW
+    # The input: 6 rows and 4 rows of 12 bytes, 103 and 79 on the wire.  Rank 0 has its part after
+    # a GRANT and 103 bytes, rank 1 its own after two GRANTs, 103 + 79 bytes and a hop of 79.
+    late = 20 + (31 + 79 + 79) * 5 / 3
+    meet = max(5 * FIRST_ROW, late + 2 * 3 * FIRST_ROW)
+    assert meet == late + 2 * 3 * FIRST_ROW
     assert result.graph_us == pytest.approx(meet + halo + 6 * SECOND_ROW)
     assert result.compute_us == pytest.approx(
         (5 * (FIRST_ROW + SECOND_ROW), 6 * (FIRST_ROW + SECOND_ROW))
     )
     assert result.send_us == pytest.approx((halo, halo))
-    assert result.wait_us == pytest.approx((FIRST_ROW, 0.0))
+    assert result.wait_us == pytest.approx((late + FIRST_ROW, late))
     assert result.payload_bytes == 2 * 24
     assert result.bytes_per_link == {(0, 1): 86, (1, 0): 86}
 
@@ -68,9 +71,11 @@ def test_rows_on_a_fast_and_a_slow_device():
 def test_input_and_output():
     plan = plan_of(2, rows(FIRST, 0, 4, 8), rows(SECOND, 0, 4, 8))
     result = predict(GRAPH, plan, PAIR)
-    # Each rank reads 5 rows of 4 * 3 = 12 bytes: 60; 28 + 60 + 3 = 91 on the wire.  Host -> 0
-    # carries both, no ACK; rank 1's GRANT takes two hops; a further hop of 91.
-    assert result.input_us == pytest.approx((91 + 91 + 2 * 31 + 91) * 5 / 3 + 20)
+    # Each rank reads 5 rows of 4 * 3 = 12 bytes: 60; 28 + 60 + 3 = 91 on the wire.  Rank 0's come
+    # first; rank 1 waits for both on host -> 0, for a GRANT over two hops, a further hop of 91.
+    assert result.input_us == pytest.approx((31 + 91) * 5 / 3)
+    late = (91 + 91 + 2 * 31 + 91) * 5 / 3 + 20 - result.input_us
+    assert result.wait_us[1] == pytest.approx(late)
     # 4 rows of 16 bytes from each: 64, 28 + 64 + 3 = 95; the same way back.
     assert result.output_us == pytest.approx((95 + 95 + 2 * 31 + 95) * 5 / 3 + 20)
     assert result.latency_us == result.input_us + result.graph_us + result.output_us
@@ -83,8 +88,10 @@ def test_partial_sums():
     partial = 8 * (FIRST_ROW + SECOND_ROW) / 2 * 2  # on the slow one
     # Each gives the other 8 * 4 * 2 int32 sums: 256 bytes, 28 + 256 = 284, + 1 + 3 = 288.
     exchange = 20 + (288 + 31 + 31) * 5 / 3
-    # Each requantizes 64 values at 50 cycles, the slow one at 0.02 us a cycle.
-    assert result.graph_us == pytest.approx(partial + exchange + 64 * 50 * 0.02)
+    # Each requantizes 64 values at 50 cycles, the slow one at 0.02 us a cycle.  The input is a
+    # multicast of 96 bytes, 127 on the wire, which the farther one has a GRANT and a hop later.
+    late = 20 + (31 + 127) * 5 / 3
+    assert result.graph_us == pytest.approx(late + partial + exchange + 64 * 50 * 0.02)
     assert result.steps[0].exchange_us == 0.0
 
 

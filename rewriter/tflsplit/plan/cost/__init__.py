@@ -6,6 +6,7 @@ Each term has a module, and a test against a case computed by hand:
     work        what a node does, by operator family
     compute     that work in microseconds on a device; shares by speed
     exchange    microseconds of simultaneous transfers over shared links (alpha-beta)
+    arrival     microseconds until each device has its part of the input
     predict     a whole plan: a list simulation over the positions of the nodes
     fit         arena and flash of a device graph against what its device has left
     calibrate   cycles per multiply-accumulate from measured runs
@@ -16,6 +17,7 @@ port's small ring buffers moves.  So a device never computes and sends at the sa
 here assumes it; devices overlap with each other only.  ``tflsplit.sim`` follows every frame.
 """
 
+from tflsplit.plan.cost.arrival import arrivals_us
 from tflsplit.plan.cost.calibrate import Measurement, calibrate, calibration_toml
 from tflsplit.plan.cost.compute import compute_us, default_shares, local_node_us
 from tflsplit.plan.cost.exchange import LinkCost, step_cost
@@ -30,6 +32,7 @@ __all__ = [
     "Prediction",
     "StepTime",
     "Work",
+    "arrivals_us",
     "calibrate",
     "calibration_toml",
     "compute_us",

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The time of a whole plan, predicted: a list simulation over the positions of the nodes.
 
+    the input arrives, near devices first
     position p:   exchange what p needs  ->  compute the pieces of p  ->  (reduction: exchange the
                   sums, requantize)
 
@@ -20,6 +21,7 @@ from tflsplit.cluster import Cluster, Edge
 from tflsplit.errors import PlanError
 from tflsplit.ir import Graph, Node
 from tflsplit.ops import Box, Piece
+from tflsplit.plan.cost.arrival import arrivals_us
 from tflsplit.plan.cost.compute import compute_us, requantize_us
 from tflsplit.plan.cost.exchange import LinkCost, Message, exchange_cost, step_cost
 from tflsplit.plan.layout import Layouts, lay_out
@@ -45,9 +47,11 @@ class StepTime:
 class Prediction:
     """Time and traffic of one inference.
 
-    latency_us = input_us + graph_us + output_us: from the host's first byte to the result.
+    latency_us = input_us + graph_us + output_us: from the host's first byte to the result.  The
+        graph begins when the first device has its input.
     compute_us, send_us, wait_us: by rank, within the graph; they add up to the rank's end. send_us
-        is the time in which the rank's exchanges run, wait_us that in which it waits for others.
+        is the time in which the rank's exchanges run, wait_us that in which it waits for others
+        and, at the beginning, for its input.
     bytes_per_link: on the wires, by (sender, receiver), within the graph.
     payload_bytes: bytes of tensors over all wires, within the graph.
     steps: by node, in order.
@@ -83,7 +87,8 @@ def predict_layouts(
     layouts: Layouts, movements: Schedule, cluster: Cluster, whole: Graph
 ) -> Prediction:
     """``predict`` for a caller that has layouts and schedule already."""
-    run = _Run(cluster)
+    arrivals = arrivals_us(cluster, _inputs(layouts, cluster, whole))
+    run = _Run(cluster, arrivals)
     steps = []
     for position, shards in enumerate(layouts.nodes):
         exchange = run.exchange(movements.sends.get(position, []))
@@ -92,11 +97,11 @@ def predict_layouts(
             compute += run.compute(shards.node, tile.pieces)
             exchange += run.exchange(movements.partial_sends.get((position, index), []))
             compute += run.requantize(tile.shares)
-        steps.append(StepTime(shards.node.name, exchange, compute, max(run.clock)))
-    end = max(run.clock)
+        end = max(run.clock) - run.begin_us
+        steps.append(StepTime(shards.node.name, exchange, compute, end))
     return Prediction(
-        input_us=exchange_cost(cluster, _inputs(layouts, cluster, whole), cluster.routes).us,
-        graph_us=end,
+        input_us=run.begin_us,
+        graph_us=max(run.clock) - run.begin_us,
         output_us=exchange_cost(
             cluster, _outputs(layouts, cluster, whole), cluster.output_routes
         ).us,
@@ -114,13 +119,16 @@ class _Run:
     """Clocks of all ranks, and what they spent their time on."""
 
     cluster: Cluster
+    arrivals_us: Sequence[float]
     bytes_per_link: dict[Edge, int] = field(default_factory=lambda: defaultdict(int))
     payload_bytes: int = 0
 
     def __post_init__(self) -> None:
         zeros = [0.0] * self.cluster.world_size
-        self.clock, self.compute_us = list(zeros), list(zeros)
-        self.send_us, self.wait_us = list(zeros), list(zeros)
+        self.begin_us = min((us for us in self.arrivals_us if us), default=0.0)
+        self.clock = [max(us, self.begin_us) for us in self.arrivals_us]
+        self.wait_us = [us - self.begin_us for us in self.clock]
+        self.compute_us, self.send_us = list(zeros), list(zeros)
 
     def exchange(self, transfers: Sequence[Transfer]) -> float:
         """All of them at once; returns their cost."""

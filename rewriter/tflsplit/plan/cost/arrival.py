@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: Apache-2.0
+"""When each device has its part of the input: near ones first.
+
+    host == 0 -- 1 -- 2        on 0 -- 1:  | rank 1's | rank 2's |
+                               on 1 -- 2:       | rank 2's |
+
+Every device asks at once, the GRANT of a near one is there first, and its message goes first.  So
+a rank waits, on each wire of its way, for its own bytes and those of all ranks that are nearer:
+
+    us  =  step overhead  +  GRANT  +  bytes so far on the busiest wire of the way  +  a frame a hop
+
+and may begin while bytes for farther ranks still pass through it.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+from tflsplit.cluster import Cluster, message_frames
+from tflsplit.cluster.framing import largest_frame_bytes
+from tflsplit.cluster.ways import bits
+from tflsplit.plan.cost.exchange import Message
+
+
+def arrivals_us(cluster: Cluster, messages: Sequence[Message]) -> list[float]:
+    """By rank, until it has all messages from the host that are for it; 0.0 if there are none."""
+    arrivals = [0.0] * cluster.world_size
+    busy: dict[object, float] = defaultdict(float)
+    host, routes = cluster.host_rank, cluster.routes
+
+    def distance(message: Message) -> int:
+        return routes.tree(host, message[1]).depth
+
+    for _, destinations, payload_bytes in sorted(messages, key=distance):
+        frames, wire_bytes = message_frames(payload_bytes, cluster.mtu_bytes)
+        for edge in routes.tree(host, destinations).edges:
+            link = cluster.link_of(edge)
+            wire_bytes_here = wire_bytes + frames * link.frame_overhead_bytes
+            us = wire_bytes_here * link.byte_us + frames * link.frame_overhead_us
+            for resource in cluster.resources_of(edge):
+                busy[resource] += us
+        for rank in bits(destinations):
+            arrivals[rank] = max(arrivals[rank], _arrival_us(cluster, rank, payload_bytes, busy))
+    return arrivals
+
+
+def _arrival_us(
+    cluster: Cluster, rank: int, payload_bytes: int, busy: dict[object, float]
+) -> float:
+    way = cluster.ways.way(cluster.host_rank, 1 << rank)
+    path = cluster.routes.path(cluster.host_rank, rank)
+    first = largest_frame_bytes(payload_bytes, cluster.mtu_bytes)
+    links = [cluster.link_of(edge) for edge in path]
+    queue_us = max(busy[resource] for edge in path for resource in cluster.resources_of(edge))
+    hop_us = max(link.frame_us(first) for link in links)
+    overhead_us = max(link.step_overhead_us for link in links)
+    return overhead_us + way.grant_us + queue_us + (way.depth - 1) * hop_us

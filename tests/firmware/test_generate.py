@@ -251,3 +251,22 @@ def test_a_large_model_goes_where_the_emulated_board_has_room(bundle):
 
     assert ".rodata" in model_source(device)
     assert ".section .model," in model_source(replace(device, model=bytes(2 << 20)))
+
+
+def test_a_large_arena_goes_where_the_board_has_room(bundle):
+    small = generate(bundle, boards=("teensy41",))["firmware/node0/device.cc"].decode()
+    assert "#define TFLSPLIT_ARENA_ATTRIBUTE\n" in small
+    margin = board_named("teensy41").fast_arena_bytes
+    files = generate(bundle, boards=("teensy41",), arena_margin_bytes=margin)
+    text = files["firmware/node0/device.cc"].decode()
+    assert '#define TFLSPLIT_ARENA_ATTRIBUTE __attribute__((section(".dmabuffers")))\n' in text
+
+
+@pytest.mark.parametrize(("board", "baud"), [("teensy41", None), ("esp32s3", 921_600)])
+def test_the_hosts_port_has_the_rate_of_the_gateways_bridge(bundle, board: str, baud: int | None):
+    document = json.loads(generate(bundle, boards=(board,))["firmware.json"])
+    assert document["host_baud"] == baud
+    wiring = Path(__file__).parents[2] / "tflm_app" / "ports" / "arduino" / "src" / "wiring.h"
+    (default,) = re.findall(r"#define SPLIT_PORT_HOST_BAUD (\d+)", wiring.read_text())
+    rates = {b.host_baud for b in BOARDS.values() if b.host_baud is not None}
+    assert rates == {int(default)}

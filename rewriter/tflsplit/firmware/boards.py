@@ -32,7 +32,10 @@ class Board:
     model_section: where the linker script keeps constants in flash.
     large_model_section: the same for models that the flash does not hold (emulated boards).
     flash_bytes: beyond which ``large_model_section`` is taken.
+    large_arena_section: where the linker script has room for arenas of more than
+        ``fast_arena_bytes``; smaller ones are static data like any other.
     baud: default rate of the links to the neighbours; None where there is none.
+    host_baud: of the gateway's port to the host computer; None: it has no rate (USB, emulated).
     """
 
     name: str
@@ -43,7 +46,10 @@ class Board:
     model_section: str = ".rodata.tflsplit_model"
     large_model_section: str = ""
     flash_bytes: int = 0
+    large_arena_section: str = ""
+    fast_arena_bytes: int = 0
     baud: int | None = 1_000_000
+    host_baud: int | None = None
 
     @property
     def tick_us(self) -> int:
@@ -65,12 +71,29 @@ def _mps2(name: str, flash_bytes: int) -> Board:
 
 
 _MB = 1 << 20
+_BRIDGE_BAUD = 921_600  # SPLIT_PORT_HOST_BAUD of ports/arduino: USB bridges take no megabauds
 _ALL = (
-    # Teensy copies .rodata into RAM at start; .progmem stays in flash.
-    Board("teensy41", "teensy41", model_section=".progmem.tflsplit_model", baud=6_000_000),
-    Board("nucleo_h743zi", "nucleo_h743zi", baud=6_000_000),
+    # Teensy copies .rodata into RAM at start; .progmem stays in flash. Static data share half of
+    # the RAM with the program, which leaves 384 KB; .dmabuffers is the other half, and slower.
+    Board(
+        "teensy41",
+        "teensy41",
+        model_section=".progmem.tflsplit_model",
+        large_arena_section=".dmabuffers",
+        fast_arena_bytes=256 * 1024,
+        baud=6_000_000,
+    ),
+    # The core's driver takes an interrupt of some hundred instructions for each byte and direction.
+    Board("nucleo_h743zi", "nucleo_h743zi", baud=2_000_000, host_baud=_BRIDGE_BAUD),
     Board("pico", "pico", cmsis_nn=False, baud=3_000_000),
-    Board("esp32s3", "esp32s3", abi=ESP32, cmsis_nn=False, baud=3_000_000),
+    Board(
+        "esp32s3",
+        "esp32s3",
+        abi=ESP32,
+        cmsis_nn=False,
+        baud=3_000_000,
+        host_baud=_BRIDGE_BAUD,
+    ),
     Board("nano33ble", "nano33ble", baud=1_000_000),
     # Room for the program beside the model.
     _mps2("mps2_an386", 3 * _MB),

@@ -150,7 +150,7 @@ def _document(devices: Sequence[DeviceSources], options: FirmwareOptions) -> dic
         "topology": options.topology.value,
         "mtu_bytes": first.mtu_bytes,
         "baud": first.baud,
-        "host_baud": devices[options.gateway].baud,
+        "host_baud": devices[options.gateway].board.host_baud,
         "timing": timing,
         "timeout_ms": timeout_ms,
         "kernels": options.kernels,

@@ -148,7 +148,7 @@ constexpr split_core::NodeConfig kNode = node_config();
 constexpr int kOperators = {max(1, len(device.calls))};
 
 #if !defined(TFLSPLIT_ARENA_ATTRIBUTE)
-#define TFLSPLIT_ARENA_ATTRIBUTE
+#define TFLSPLIT_ARENA_ATTRIBUTE{_arena_attribute(device)}
 #endif
 alignas(16) TFLSPLIT_ARENA_ATTRIBUTE uint8_t arena[kArenaBytes];
 alignas(8) uint8_t link_memory[split_core::Node::required_bytes(kNode)];
@@ -185,6 +185,12 @@ const split_tflm::DeviceDescription& tflsplit_device() {{
   return device;
 }}
 """
+
+
+def _arena_attribute(device: DeviceSources) -> str:
+    board = device.board
+    is_large = bool(board.large_arena_section) and device.arena_bytes > board.fast_arena_bytes
+    return f' __attribute__((section("{board.large_arena_section}")))' if is_large else ""
 
 
 def model_source(device: DeviceSources) -> str:

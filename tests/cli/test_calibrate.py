@@ -12,7 +12,11 @@ from tests.bundles import bundle_of
 from tflsplit.bundle import read_bundle
 from tflsplit.bundle.runs import write_run
 from tflsplit.cli import main
+from tflsplit.cli.calibrate import computing_us
+from tflsplit.cli.figures import figures_document
 from tflsplit.cluster import Family, parse_cluster
+from tflsplit.host.coordinator import Inference
+from tflsplit.host.figures import DeviceFigures
 from tflsplit.plan.cost.work import work_of
 
 CYCLES = dict(zip(Family, (3.0, 2.0, 8.0, 4.0, 20.0, 1.5), strict=True))
@@ -27,8 +31,27 @@ def record(folder: Path, board: str = "mine") -> None:
         work = [each for node in device.graph.nodes for each in work_of(node)]
         cycles = sum(each.amount * CYCLES[each.family] for each in work)
         us = cycles * 1e6 / CLOCK_HZ
-        devices.append({"rank": device.rank, "board": board, "compute_us": us})
-    write_run(folder, "cluster", bundle.document["fingerprint"], {"devices": devices, "wires": []})
+        devices.append(figures(device.rank, board, us))
+    document = figures_document(devices, [], [Inference([], (), 0.1)])
+    write_run(folder, "cluster", bundle.document["fingerprint"], document)
+
+
+def figures(rank: int, board: str, us: float, instructions: float | None = None) -> DeviceFigures:
+    """A device that computed for ``us`` and waited for 5 ms, as `cluster` and `emulate` say it."""
+    return DeviceFigures(
+        rank,
+        board,
+        arena_bytes=1,
+        arena_used_bytes=1,
+        input_us=7.0,
+        graph_us=us + 5000,
+        wait_us=5000.0,
+        output_us=3.0,
+        instructions=instructions,
+        wait_instructions=None if instructions is None else 1000.0,
+        sent_bytes=0,
+        received_bytes=0,
+    )
 
 
 @pytest.fixture
@@ -68,8 +91,18 @@ def test_errors_say_what_to_do(tmp_path: Path, capsys: pytest.CaptureFixture[str
     record(folder)
     assert main(["calibrate", str(folder)]) == 2
     assert "--clock" in capsys.readouterr().err
+    assert main(["calibrate", str(folder), "--board", "pico"]) == 2
+    assert "no run of 'pico' is recorded there, only of mine" in capsys.readouterr().err
     record(folder, "other")
     assert main(["calibrate", str(folder), "--clock", "1e8"]) == 2
     assert "--board" in capsys.readouterr().err
     assert main(["calibrate", str(folder), "--board", "mine", "--clock", "1e8"]) == 2
     assert "apart" in capsys.readouterr().err
+
+
+def test_where_instructions_are_counted_they_count():
+    """3,000 instructions, 1,000 of them while it waited: 2,000 of 64 ns, and not the clock."""
+    devices = [figures(0, "mps2_an500", 999.0, 3000.0), figures(1, "mine", 999.0)]
+    document = figures_document(devices, [], [Inference([], (), 0.1)])
+    assert [computing_us(device) for device in document["devices"]] == [128.0, 999.0]
+    assert computing_us({"rank": 0}) == 0.0

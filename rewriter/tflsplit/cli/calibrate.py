@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from tflsplit.cli.console import STDERR, STDOUT, Commands, print_json, table
 from tflsplit.cluster import known_board
 from tflsplit.cluster.boards import board_names
 from tflsplit.errors import ClusterError
+from tflsplit.host.figures import NS_PER_INSTRUCTION
 from tflsplit.plan.cost.calibrate import (
     Measurement,
     calibrate,
@@ -51,6 +53,10 @@ def main(arguments: argparse.Namespace) -> int:
             "--board, or record runs with `cluster DIR --record` or `emulate DIR --record`"
         )
     runs = [(name, run) for each, name, run in measured if each == board]
+    if not runs:
+        raise ClusterError(
+            f"no run of {board!r} is recorded there, only of {', '.join(boards) or 'nothing'}"
+        )
     clock_hz = _clock_hz(arguments.clock, board)
     cycles = calibrate([run for _, run in runs], clock_hz)
     errors = relative_errors([run for _, run in runs], clock_hz, cycles)
@@ -82,14 +88,29 @@ def measurements_in(folder: Path) -> list[tuple[str, str, Measurement]]:
         (
             str(device.get("board", "")),
             f"{folder.name}/{run['name']} rank {device['rank']}",
-            Measurement(work[device["rank"]], float(device["compute_us"])),
+            Measurement(work[device["rank"]], us),
         )
         for run in runs
         for device in run.get("devices", ())
         if device.get("rank") in range(len(work))
         and work[device["rank"]]
-        and float(device.get("compute_us") or 0) > 0
+        and (us := computing_us(device)) > 0
     ]
+
+
+def computing_us(device: Mapping[str, Any]) -> float:
+    """How long a device of a recorded run computed; 0 if the run does not say.
+
+    Where instructions were counted (emulated boards), these: their clock's time also passes while
+    this computer is busy with something else.
+    """
+    counted = device.get("compute_instructions")
+    if counted:
+        return float(counted) * NS_PER_INSTRUCTION / 1000
+    graph_us, wait_us = device.get("graph_us"), device.get("wait_us")
+    if graph_us is None or wait_us is None:
+        return 0.0
+    return float(graph_us) - float(wait_us)
 
 
 def _clock_hz(given: float | None, board: str) -> int:

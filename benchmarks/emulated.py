@@ -62,19 +62,13 @@ class Row:
 
 def measure(model: Path, world_size: int, board: str, inputs: int, build: Path) -> Row:
     """One row; UserError if something is missing or the cluster fails."""
-    folder = build / f"{model.stem}-{world_size}"
-    if not (folder / "plan.json").is_file():
-        rewrite(model, folder, Wishes(world_size))
-    bundle = read_bundle(folder)
-    options = FirmwareOptions(boards=(board,))
-    built = build_firmware(bundle, options)
-    trial = _trial(bundle, built, inputs)
+    bundle, trial, kernels = emulate(model, world_size, board, inputs, build)
     plan = bundle.document["devices"]
     return Row(
         model.stem,
         world_size,
         board,
-        "+".join(kernels_of(board_named(board), options)),
+        kernels,
         len(trial.inferences),
         trial.same_bits,
         [round(device.compute_instructions or 0) for device in trial.devices],
@@ -83,6 +77,22 @@ def measure(model: Path, world_size: int, board: str, inputs: int, build: Path) 
         sum(device["sent_bytes"] for device in plan),
         round(sum(wire.resent for wire in trial.wires) * len(trial.inferences)),
     )
+
+
+def emulate(
+    model: Path, world_size: int, board: str, inputs: int, build: Path
+) -> tuple[Bundle, Trial, str]:
+    """A plan (made once, below ``build``), its inferences on emulated boards, and their kernels.
+
+    Raises UserError if something is missing or the cluster fails.
+    """
+    folder = build / f"{model.stem}-{world_size}"
+    if not (folder / "plan.json").is_file():
+        rewrite(model, folder, Wishes(world_size))
+    bundle = read_bundle(folder)
+    options = FirmwareOptions(boards=(board,))
+    trial = _trial(bundle, build_firmware(bundle, options), inputs)
+    return bundle, trial, "+".join(kernels_of(board_named(board), options))
 
 
 def _trial(bundle: Bundle, built: BuiltFirmware, inputs: int) -> Trial:

@@ -9,7 +9,10 @@ Our figures are those of plan.json as ``tflsplit rewrite`` writes it, the scheme
 * moved_bytes are payload without frames: every byte once for each device that receives it, the
   image to the devices and the result to the host included.  The scheme's bytes go up to a hub and
   down again, ours from device to device, so the scheme's are counted on both legs;
-* balance is the mean of the devices' multiply-accumulates over the largest: 1 is perfect.
+* balance is the mean of the devices' multiply-accumulates over the largest: 1 is perfect;
+* uart_ms and ethernet_ms are one inference, simulated: ours on Teensy 4.1 in a ring of 6 Mbaud
+  UARTs and on a switch of 100 Mbit/s (the same plan), the scheme's on the same devices, each wired
+  to a PC by such a UART or by such a switch.
 """
 
 from __future__ import annotations
@@ -19,16 +22,18 @@ import json
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from benchmarks.measure import CommandError, run, seeded_mobilenet
 from benchmarks.readme import write_section
 from tflsplit.baseline import seed_scheme
+from tflsplit.cluster import default_cluster, parse_cluster
 from tflsplit.errors import UserError
 from tflsplit.ir import DType, Graph
 from tflsplit.ops import Box
+from tflsplit.sim import simulate_seed
 from tflsplit.tflite import read_model
 
 WAYS: dict[str, list[str]] = {
@@ -38,7 +43,16 @@ WAYS: dict[str, list[str]] = {
     "channels only": ["--split", "channels"],
     "stock kernels": ["--stock-kernels"],
 }
-HEADINGS = ("peak_bytes", "arena_bytes", "weights_bytes", "moved_bytes", "balance")
+HEADINGS = ("peak_bytes", "arena_bytes", "weights_bytes", "moved_bytes", "balance", "uart_ms",
+            "ethernet_ms")  # fmt: skip
+_SWITCH = """\
+topology = "bus"
+[link]
+kind = "ethernet"
+[[device]]
+board = "teensy41"
+count = {}
+"""
 
 
 @dataclass(frozen=True)
@@ -50,20 +64,36 @@ class Figures:
     weights_bytes: int | None
     moved_bytes: int
     balance: float
+    uart_ms: float | None = None
+    ethernet_ms: float | None = None
 
 
 def of_seed(graph: Graph, world_size: int) -> Figures:
     """The scheme's; errors of ``seed_scheme``."""
     cost = seed_scheme(graph, world_size)
-    return Figures(cost.peak_bytes, None, None, cost.traffic_bytes, balance(cost.macs))
+    uart, ethernet = (
+        simulate_seed(graph, cluster).latency_us / 1000
+        for cluster in (default_cluster(world_size), parse_cluster(_SWITCH.format(world_size)))
+    )
+    balanced = balance(cost.macs)
+    return Figures(cost.peak_bytes, None, None, cost.traffic_bytes, balanced, uart, ethernet)
 
 
 def of_rewrite(model: Path, world_size: int, options: Sequence[str]) -> Figures:
     """Ours, as the command writes it; CommandError if it fails."""
     with tempfile.TemporaryDirectory() as scratch:
-        where = ["-n", str(world_size), "-o", str(Path(scratch) / "out")]
+        folder, switch = Path(scratch) / "out", Path(scratch) / "switch.toml"
+        switch.write_text(_SWITCH.format(world_size), encoding="utf-8")
+        where = ["-n", str(world_size), "-o", str(folder)]
         result = run(["tflsplit", "rewrite", str(model), *where, "--json", *options])
-    return of_plan(json.loads(result.output))
+        uart, ethernet = (latency_ms(folder, words) for words in ((), ("--cluster", str(switch))))
+    return replace(of_plan(json.loads(result.output)), uart_ms=uart, ethernet_ms=ethernet)
+
+
+def latency_ms(folder: Path, options: Sequence[str]) -> float:
+    """Of an output folder, by ``tflsplit simulate``; CommandError if it fails."""
+    result = run(["tflsplit", "simulate", str(folder), "--json", *options])
+    return float(json.loads(result.output)["latencies_us"][0]) / 1000
 
 
 def of_plan(document: dict[str, Any]) -> Figures:
@@ -108,7 +138,9 @@ def _table(heading: str, ways: Mapping[str, Sequence[Figures]], counts: Sequence
 def _cell(figure: float | None) -> str:
     if figure is None:
         return "–"
-    return f"{figure:,}" if isinstance(figure, int) else f"{figure:.3f}"
+    if isinstance(figure, int):
+        return f"{figure:,}"
+    return f"{figure:.3f}" if figure < 10 else f"{figure:,.0f}"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -5,9 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.seed_scheme import main
+from benchmarks.seed_scheme import main, slowed
 from models.tiny import NETWORKS
 from tflsplit.baseline import seed_scheme
+from tflsplit.cluster import default_cluster
+from tflsplit.sim import simulate_seed
 from tflsplit.tflite import write_model
 
 
@@ -17,6 +19,10 @@ def test_the_command_prints_the_figures(capsys: pytest.CaptureFixture[str], tmp_
     assert main([str(path), "-n", "1", "3"]) == 0
     printed = capsys.readouterr().out
     cost = seed_scheme(NETWORKS["mobilenet"](), 3)
+    quick = default_cluster(3, "ethernet")
+    run, slow = (simulate_seed(NETWORKS["mobilenet"](), c) for c in (quick, slowed(quick, 2)))
+    assert f"| {slow.latency_us / 1000:,.0f} |" in printed
+    assert slow.compute_us > 1.9 * run.compute_us
     assert f"{cost.peak_bytes:,}" in printed
     assert f"{cost.traffic_bytes:,}" in printed
 

@@ -10,6 +10,8 @@ import pytest
 from benchmarks.versus_seed import WAYS, balance, main, of_plan, of_rewrite
 from models.tiny import NETWORKS
 from tflsplit.baseline import seed_scheme
+from tflsplit.cluster import default_cluster
+from tflsplit.sim import simulate_seed
 from tflsplit.tflite import write_model
 
 DOCUMENT = {
@@ -59,6 +61,9 @@ def test_the_command_prints_both(model: Path, capfd: pytest.CaptureFixture[str])
     ours = of_rewrite(model, 3, WAYS["channels only"])
     seed = seed_scheme(NETWORKS["mobilenet"](), 3)
     assert f"| 3 | {seed.peak_bytes:,} | {ours.peak_bytes:,} |" in printed
+    run = simulate_seed(NETWORKS["mobilenet"](), default_cluster(3))
+    assert ours.uart_ms is not None
+    assert f"| 3 | {run.latency_us / 1000:,.0f} | {ours.uart_ms:,.0f} |" in printed
 
 
 def test_a_failing_command_is_one_clear_error(tmp_path: Path, capfd: pytest.CaptureFixture[str]):

@@ -99,10 +99,8 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 def run(bundle: Bundle, topology: Topology, clock: Clock) -> dict[Edge, list[Frame]]:
     """The DATA and GRANT frames of one inference on the devices."""
     (case, *_) = make_cases(fold_constants(bundle.model), 1, seed=1)
-    with (
-        TappedCluster(bundle, topology) as cluster,
-        Coordinator(cluster.host, bundle, cluster.setup) as host,
-    ):
+    cluster = TappedCluster(bundle, topology)
+    with cluster, Coordinator(cluster.host, bundle, cluster.setup) as host:
         host.connect(60)
         clock.slow_down()
         host.infer(case.inputs, 60)

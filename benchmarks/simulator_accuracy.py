@@ -1,0 +1,254 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``tflsplit simulate`` against emulated boards: compute times, frames and bytes.
+
+Whole clusters run on emulated boards whose clock counts instructions; the same plans are simulated
+on the same boards of the table.  Compared are
+
+* the instructions of each device's graph, waiting left out, with the simulated time of its kernels,
+  polls and copies, in cycles (the table's cycles of an emulated board are instructions);
+* frames and bytes of every wire between devices, acknowledgements and control included.
+
+    python -m benchmarks.simulator_accuracy MODEL.tflite … -n 1 2 4 [--board mps2_an500]
+
+The emulated wires have no rate; they are simulated at 1 Gbit/s.  Runs are recorded in their
+folders, as by ``tflsplit emulate --record``; ``--recorded`` compares those that are there.
+
+Needs what ``benchmarks.emulated`` needs; with CMSIS-NN in TFLM's tree, as the table's cycles are
+those of CMSIS-NN.  Prints rows for docs/verified.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from benchmarks.emulated import emulate
+from tflsplit.bundle import Bundle, read_bundle
+from tflsplit.bundle.plan_json import Json
+from tflsplit.bundle.runs import read_runs, write_run
+from tflsplit.cli.figures import figures_document
+from tflsplit.cluster import Cluster, Device, Family, LinkSpec, default_cluster, known_board
+from tflsplit.devices import DeviceGraph
+from tflsplit.errors import ClusterError, PlanError, UserError
+from tflsplit.plan.cost.calibrate import Measurement, calibrate
+from tflsplit.plan.cost.work import Work, work_of
+from tflsplit.sim import SimResult, simulate
+from tflsplit.sim.program import Receive, program_of
+
+
+@dataclass(frozen=True)
+class Computed:
+    """One device: instructions of an inference's graph without waiting."""
+
+    model: str
+    world_size: int
+    rank: int
+    measured: float
+    simulated: float
+
+    @property
+    def ratio(self) -> float:
+        """Simulated over measured."""
+        return self.simulated / self.measured
+
+
+@dataclass(frozen=True)
+class Carried:
+    """All wires between the devices of one cluster, per inference: measured, simulated.
+
+    polls: POLLs that were sent: time-outs, while a neighbour computed.
+    """
+
+    model: str
+    world_size: int
+    frames: tuple[float, float]
+    bytes: tuple[float, float]
+    polls: float
+    resent: float
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """Everything that was compared; ``runs`` are what ``calibrate`` fits cycles to."""
+
+    computed: list[Computed]
+    carried: list[Carried]
+    runs: list[Measurement]
+
+
+def compare(bundle: Bundle, run: Json, model: str, cluster: Cluster, found: Accuracy) -> None:
+    """Add one cluster's recorded run to ``found``."""
+    result = simulate(bundle.devices, cluster)
+    for graph, device, figures in zip(bundle.devices, cluster.devices, run["devices"], strict=True):
+        measured = float(figures["compute_instructions"])
+        simulated_us = result.devices[graph.rank].compute_us + copies_us(graph, device)
+        cycles = simulated_us * device.clock_hz / 1e6
+        found.computed.append(Computed(model, cluster.world_size, graph.rank, measured, cycles))
+        work = tuple(_known(work) for node in graph.graph.nodes for work in work_of(node))
+        found.runs.append(Measurement(work, measured * 1e6 / device.clock_hz))
+    if cluster.world_size > 1:
+        found.carried.append(carried(run, result, model))
+
+
+def copies_us(graph: DeviceGraph, device: Device) -> float:
+    """What its RECVs copy: not waiting, so part of what is measured."""
+    steps = program_of(graph, device).steps
+    return sum(step.us for step in steps if isinstance(step, Receive))
+
+
+def _known(work: Work) -> Work:
+    """Fully connected layers are too small here to tell their cycles: counted as pointwise."""
+    is_dense = work.family is Family.FULLY_CONNECTED
+    return Work(Family.POINTWISE, work.amount) if is_dense else work
+
+
+def carried(run: Json, result: SimResult, model: str) -> Carried:
+    """The wires of one cluster."""
+    world_size = len(result.devices)
+    between = [wire for wire in run["wires"] if max(wire["a"], wire["b"]) < world_size]
+    simulated = result.between_devices()
+
+    def measured(key: str) -> float:
+        return sum(float(wire[key]) for wire in between)
+
+    return Carried(
+        model,
+        world_size,
+        (measured("frames"), simulated.frames),
+        (measured("bytes"), simulated.wire_bytes),
+        measured("polls"),
+        measured("resent"),
+    )
+
+
+def markdown(found: Accuracy, device: Device) -> Iterator[str]:
+    """Tables and what is to be said of them."""
+    yield "| model | N | instructions (M), measured | simulated | simulated : measured |"
+    yield "|---|---|---|---|---|"
+    for name, world_size in dict.fromkeys((c.model, c.world_size) for c in found.computed):
+        ranks = [c for c in found.computed if (c.model, c.world_size) == (name, world_size)]
+        yield row(
+            name,
+            str(world_size),
+            ", ".join(f"{c.measured / 1e6:.2f}" for c in ranks),
+            ", ".join(f"{c.simulated / 1e6:.2f}" for c in ranks),
+            ", ".join(f"{c.ratio:.2f}" for c in ranks),
+        )
+    yield ""
+    yield from sentences(found)
+    if found.carried:
+        yield ""
+        yield from wires_table(found.carried)
+    yield ""
+    yield from families_table(found, device)
+
+
+def sentences(found: Accuracy) -> Iterator[str]:
+    """How far off the compute times are."""
+    ratios = [c.ratio for c in found.computed]
+    mean = math.exp(sum(map(math.log, ratios)) / len(ratios))
+    off = [max(r / mean, mean / r) - 1 for r in ratios]
+    yield (
+        f"Simulated over measured: {min(ratios):.2f} to {max(ratios):.2f}, geometric mean "
+        f"{mean:.2f}; of {len(ratios)} devices half are within "
+        f"{100 * sorted(off)[len(off) // 2]:.0f} % of it, all within {100 * max(off):.0f} %."
+    )
+    spread = [
+        max(group) / min(group) - 1
+        for key in dict.fromkeys((c.model, c.world_size) for c in found.computed)
+        if len(group := [c.ratio for c in found.computed if (c.model, c.world_size) == key]) > 1
+    ]
+    if spread:
+        yield f"Between the devices of one plan it differs by at most {100 * max(spread):.0f} %."
+
+
+def wires_table(found: Sequence[Carried]) -> Iterator[str]:
+    """Frames and bytes."""
+    head = ("frames, measured", "simulated", "bytes, measured", "simulated", "POLLs", "sent again")
+    yield row("model", "N", *head)
+    yield "|---|---|---|---|---|---|---|---|"
+    for c in found:
+        yield row(
+            c.model,
+            str(c.world_size),
+            *(f"{count:,.0f}" for count in (*c.frames, *c.bytes)),
+            f"{c.polls:,.0f}",
+            f"{c.resent:,.0f}",
+        )
+
+
+def families_table(found: Accuracy, device: Device) -> Iterator[str]:
+    """Cycles per unit of work of each family: the table's, and those that fit the runs best."""
+    try:
+        fitted = calibrate(found.runs, device.clock_hz)
+    except ClusterError as error:
+        yield f"No cycles by family: {error}"
+        return
+    yield "| family | table | fitted to these runs |"
+    yield "|---|---|---|"
+    for family, cycles in fitted.items():
+        yield row(family.value, f"{device.cycles.of(family):.1f}", f"{cycles:.1f}")
+
+
+def row(*cells: str) -> str:
+    """Of a table."""
+    return f"| {' | '.join(cells)} |"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; 2 if something is missing."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("models", nargs="+", type=Path)
+    parser.add_argument("-n", "--devices", nargs="+", type=int, default=[1, 2, 4])
+    parser.add_argument("--board", default="mps2_an500")
+    parser.add_argument("--inputs", type=int, default=2, help="seeded inputs for each (2)")
+    parser.add_argument("--build", type=Path, default=Path("build") / "emulated")
+    parser.add_argument("--recorded", action="store_true", help="compare the last recorded runs")
+    chosen = parser.parse_args(arguments)
+    found = Accuracy([], [], [])
+    try:
+        device = known_board(chosen.board)
+        for model in chosen.models:
+            for world_size in chosen.devices:
+                folder = chosen.build / f"{model.stem}-{world_size}"
+                if not chosen.recorded:
+                    record(model, world_size, chosen)
+                    print(f"{model.stem}, N = {world_size}: done", file=sys.stderr, flush=True)
+                bundle = read_bundle(folder)
+                cluster = cluster_of(world_size, chosen.board)
+                compare(bundle, last_run(bundle), model.stem, cluster, found)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    print("\n".join(markdown(found, device)))
+    return 0
+
+
+def record(model: Path, world_size: int, chosen: argparse.Namespace) -> None:
+    """Emulate, and keep the figures in the plan's folder."""
+    bundle, trial, _ = emulate(model, world_size, chosen.board, chosen.inputs, chosen.build)
+    figures = figures_document(trial.devices, trial.wires, trial.inferences)
+    fingerprint = bundle.document["fingerprint"]
+    write_run(bundle.folder, "emulate", fingerprint, figures, trial.same_bits)
+
+
+def last_run(bundle: Bundle) -> Json:
+    """The latest of a folder; PlanError if there is none."""
+    runs, _ = read_runs(bundle.folder, bundle.document["fingerprint"])
+    if not runs:
+        raise PlanError(f"{bundle.folder} has no recorded run; leave --recorded out")
+    return runs[-1]
+
+
+def cluster_of(world_size: int, board: str) -> Cluster:
+    """The emulated boards, and wires that take next to no time."""
+    wire = LinkSpec(bit_rate=10**9, step_overhead_us=20)
+    return replace(default_cluster(world_size, board=board), link=wire, host_link=wire)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

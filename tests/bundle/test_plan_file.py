@@ -58,15 +58,27 @@ def damage(change: Callable[[dict[str, Any]], object]) -> dict[str, Any]:
         (lambda d: d.pop("world_size"), "world_size"),
         (lambda d: d.update(shares=["a"] * 3), "ValueError"),
         (lambda d: d.update(shares=[1.0]), "1 shares for 3 devices"),
-        (lambda d: d["layers"][2].update(way="diagonal"), "layer 2"),
-        (lambda d: d["layers"][1].update(bounds=["x"]), "layer 1"),
-        (lambda d: d["layers"][0].pop("node"), "layer 0"),
-        (lambda d: d.update(layers=[5]), "layer 0"),
+        (lambda d: d["layers"][2].update(way="diagonal"), "layer 2 .*'diagonal' is not known; kn"),
+        (lambda d: d["layers"][1].update(bounds=["x"]), "layer 1 .*bounds 'x' is no whole number"),
+        (lambda d: d["layers"][1].update(bounds="0 3"), "layer 1 .*bounds '0 3' is no list"),
+        (lambda d: d["layers"][1].update(rank=True), "layer 1 .*rank True is no whole number"),
+        (lambda d: d["layers"][1].update(extents=[[1]]), r"layer 1 .*no list of \[start, stop\]"),
+        (lambda d: d["layers"][0].pop("node"), "layer 0 '': node is missing"),
+        (lambda d: d.update(layers=[5]), "layer 0 '': 5 is no record"),
     ],
 )
 def test_damage_is_named(change: Callable[[dict[str, Any]], object], text: str):
     with pytest.raises(PlanError, match=text):
         read_plan(damage(change), "my_plan.json")
+
+
+def test_all_damage_is_named_at_once():
+    document = stored()
+    for index in (1, 4):
+        document["layers"][index]["way"] = 3
+    with pytest.raises(PlanError) as caught:
+        read_plan(document, "my_plan.json")
+    assert len(str(caught.value).splitlines()) == 2
 
 
 def test_files_that_are_no_plans(tmp_path: Path):

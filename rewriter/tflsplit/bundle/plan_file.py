@@ -86,29 +86,80 @@ def read_plan(document: Mapping[str, Any], source: str) -> Plan:
         raise PlanError(f"{source}: {type(error).__name__}: {error}") from None
     if len(shares) != world_size:
         raise PlanError(f"{source}: {len(shares)} shares for {world_size} devices")
-    splits = tuple(_split(layer, f"{source}: layer {i}") for i, layer in enumerate(layers))
+    splits, problems = [], []
+    for index, layer in enumerate(layers):
+        try:
+            splits.append(_split(layer))
+        except _DamagedError as error:
+            problems.append(f"layer {index} {_name(layer)!r}: {error}")
+    if problems:
+        raise PlanError(f"{source}: " + "\n  ".join(problems))
     reasons = {layer["node"]: str(layer.get("reason", "")) for layer in layers}
-    return Plan(world_size, splits, shares, stock_kernels, reasons, fuse)
+    return Plan(world_size, tuple(splits), shares, stock_kernels, reasons, fuse)
 
 
-def _split(layer: Json, place: str) -> NodeSplit:
+class _DamagedError(Exception):
+    """What is wrong with an entry."""
+
+
+def _name(layer: object) -> str:
+    return str(layer.get("node", "")).split(";")[0] if isinstance(layer, dict) else ""
+
+
+def _split(layer: object) -> NodeSplit:
+    if not isinstance(layer, dict):
+        raise _DamagedError(f"{layer!r} is no record of a layer")
+    return NodeSplit(
+        node=_text(layer, "node"),
+        way=_way(_text(layer, "way")),
+        factor=_text(layer, "factor", ""),
+        bounds=_integers("bounds", layer.get("bounds", ())),
+        extents=_extents(layer.get("extents", ())),
+        scatter_factor=_text(layer, "scatter_factor", ""),
+        scatter_bounds=_integers("scatter_bounds", layer.get("scatter_bounds", ())),
+        sum_tiles=_integer("sum_tiles", layer.get("sum_tiles", 1)),
+        scratch_limit_bytes=(
+            _integer("scratch_limit_bytes", layer["scratch_limit_bytes"])
+            if layer.get("scratch_limit_bytes") is not None
+            else None
+        ),
+        rank=_integer("rank", layer.get("rank", 0)),
+    )
+
+
+def _text(layer: Json, key: str, default: str | None = None) -> str:
+    found = layer.get(key, default)
+    if found is None:
+        raise _DamagedError(f"{key} is missing")
+    if not isinstance(found, str):
+        raise _DamagedError(f"{key} {found!r} is no text")
+    return found
+
+
+def _way(text: str) -> Way:
     try:
-        return NodeSplit(
-            node=str(layer["node"]),
-            way=Way(layer["way"]),
-            factor=str(layer.get("factor", "")),
-            bounds=_ints(layer.get("bounds", ())),
-            extents=tuple((int(a), int(b)) for a, b in layer.get("extents", ())),
-            scatter_factor=str(layer.get("scatter_factor", "")),
-            scatter_bounds=_ints(layer.get("scatter_bounds", ())),
-            sum_tiles=int(layer.get("sum_tiles", 1)),
-            scratch_limit_bytes=layer.get("scratch_limit_bytes"),
-            rank=int(layer.get("rank", 0)),
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        name = layer.get("node", "") if isinstance(layer, dict) else ""
-        raise PlanError(f"{place} {name!r}: {type(error).__name__}: {error}") from None
+        return Way(text)
+    except ValueError:
+        known = ", ".join(way.value for way in Way)
+        raise _DamagedError(f"way {text!r} is not known; known are: {known}") from None
 
 
-def _ints(numbers: Sequence[Any]) -> tuple[int, ...]:
-    return tuple(int(number) for number in numbers)
+def _integer(key: str, found: object) -> int:
+    if isinstance(found, bool) or not isinstance(found, int):
+        raise _DamagedError(f"{key} {found!r} is no whole number")
+    return found
+
+
+def _integers(key: str, found: object) -> tuple[int, ...]:
+    if not isinstance(found, (list, tuple)):
+        raise _DamagedError(f"{key} {found!r} is no list of whole numbers")
+    return tuple(_integer(key, number) for number in found)
+
+
+def _extents(found: object) -> tuple[tuple[int, int], ...]:
+    if not isinstance(found, (list, tuple)):
+        raise _DamagedError(f"extents {found!r} is no list of [start, stop]")
+    pairs = tuple(_integers("extents", each) for each in found)
+    if any(len(pair) != 2 for pair in pairs):
+        raise _DamagedError(f"extents {list(found)!r} is no list of [start, stop]")
+    return tuple((start, stop) for start, stop in pairs)

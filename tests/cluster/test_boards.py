@@ -8,8 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from tflsplit.cluster import board_names, board_sources, known_board
+from tflsplit.cluster import (
+    board_names,
+    board_sources,
+    default_cluster,
+    known_board,
+    parse_cluster,
+)
 from tflsplit.cluster.boards import board_title
+from tflsplit.cluster.links import USB_SPEEDS
 from tflsplit.cluster.toml_file import TomlFile
 from tflsplit.errors import ClusterError
 
@@ -56,6 +63,15 @@ def test_cycles_are_scaled_as_the_table_says():
         assert cycles.depthwise / 8.0 == pytest.approx(published / instructions, rel=0.03)
     pico = known_board("pico").cycles
     assert 0.87 * pico.pointwise + 0.13 * pico.depthwise == pytest.approx(14.4, rel=0.03)
+
+
+def test_the_host_reaches_a_gateway_by_its_usb():
+    assert default_cluster(2).host_link == USB_SPEEDS["high"]
+    assert default_cluster(2, board="pico").host_link == USB_SPEEDS["full"]
+    text = '[[device]]\nboard = "pico"\n[[device]]\nboard = "teensy41"\n'
+    assert parse_cluster(text).host_link == USB_SPEEDS["full"]
+    assert parse_cluster("gateway_rank = 1\n" + text).host_link == USB_SPEEDS["high"]
+    assert parse_cluster(text.replace("pico", 'pico"\nusb = "high')).host_link == USB_SPEEDS["high"]
 
 
 def test_an_unknown_board():

@@ -17,7 +17,7 @@ from tflsplit.cluster import (
     message_frames,
 )
 from tflsplit.cluster.framing import HOP_FRAME_BYTES, frame_bytes, largest_frame_bytes
-from tflsplit.cluster.links import LINK_DEFAULTS
+from tflsplit.cluster.links import LINK_DEFAULTS, USB_SPEEDS
 from tflsplit.errors import ClusterError, InternalError
 from tflsplit.wire.frames import Frame, FrameType, encode
 
@@ -53,6 +53,8 @@ def test_time_of_a_frame():
     assert LINK_DEFAULTS[LinkKind.ETHERNET].frame_us(600) == pytest.approx(73.28)
     # 1,216,000 bytes/s (USB 2.0, table 5-9).
     assert LINK_DEFAULTS[LinkKind.USB].byte_us == pytest.approx(1e6 / 1_216_000, rel=1e-3)
+    # 13 transactions of 512 bytes, 8,000 times a second (USB 2.0, table 5-10).
+    assert USB_SPEEDS["high"].byte_us == pytest.approx(1e6 / (13 * 512 * 8000), rel=1e-3)
 
 
 def cluster(topology: Topology, world_size: int, **changes: object) -> Cluster:

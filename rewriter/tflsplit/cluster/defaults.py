@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from tflsplit.cluster.boards import known_board
-from tflsplit.cluster.links import LINK_DEFAULTS, LinkKind, LinkSpec, Medium
+from tflsplit.cluster.links import LINK_DEFAULTS, USB_SPEEDS, LinkKind, LinkSpec, Medium
 from tflsplit.cluster.spec import Cluster
 from tflsplit.errors import ClusterError
 from tflsplit.wire.topology import Topology
@@ -17,7 +17,7 @@ DEFAULT_BOARD = "teensy41"
 def default_cluster(
     world_size: int, kind: LinkKind | str = LinkKind.UART, board: str = DEFAULT_BOARD
 ) -> Cluster:
-    """``world_size`` boards of one kind in a ring; rank 0 hangs on the host by full-speed USB.
+    """``world_size`` boards of one kind in a ring; rank 0 hangs on the host by its USB.
 
     kind: "uart": 6 Mbaud each way; "spi": 30 MHz each way, every device master towards the next
         one and slave of the previous; the others of ``LINK_DEFAULTS`` too.
@@ -33,7 +33,7 @@ def default_cluster(
         devices=tuple(replace(device, name=f"{board}-{rank}") for rank in range(world_size)),
         topology=Topology.RING,
         link=LINK_DEFAULTS[link_kind],
-        host_link=LINK_DEFAULTS[LinkKind.USB],
+        host_link=USB_SPEEDS[device.usb],
     )
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 
 from dataclasses import fields, replace
 
+from tflsplit.cluster.links import USB_SPEEDS
 from tflsplit.cluster.spec import Cycles, Device
 from tflsplit.cluster.table import Table
 
 KERNELS = ("reference", "cmsis_nn")
 ABIS = ("cortex_m", "esp32")
+USB = tuple(USB_SPEEDS)
 
 
 def read_device(table: Table, board: Device | None, name: str) -> Device:
@@ -40,6 +42,7 @@ def read_device(table: Table, board: Device | None, name: str) -> Device:
         abi=table.text("abi", base.abi, ABIS),
         active_mw=table.optional_number("active_mw", base.active_mw),
         idle_mw=table.optional_number("idle_mw", base.idle_mw),
+        usb=table.text("usb", base.usb, USB),
     )
 
 

@@ -88,3 +88,11 @@ LINK_DEFAULTS: dict[LinkKind, LinkSpec] = {
 }
 """By kind.  ``step_overhead_us`` is an estimate (two polls and the copying of a box's description);
 ``tflsplit calibrate`` replaces it."""
+
+USB_SPEEDS: dict[str, LinkSpec] = {
+    "full": LINK_DEFAULTS[LinkKind.USB],
+    # High speed carries at most 13 bulk transactions of 512 bytes a microframe of 125 us,
+    # 53,248,000 bytes/s (USB 2.0, table 5-10); of the 480 Mbit/s that is 9.014 bits a byte.
+    "high": LinkSpec(LinkKind.USB, 480_000_000, 9.014, step_overhead_us=_STEP_US),
+}
+"""A host's link by the speed of its device's USB; both are the most that the bus can carry."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from tflsplit.cluster.boards import board_names, known_board
 from tflsplit.cluster.defaults import default_medium
 from tflsplit.cluster.device_table import read_device
-from tflsplit.cluster.links import LINK_DEFAULTS, LinkKind, LinkSpec, Medium
+from tflsplit.cluster.links import LINK_DEFAULTS, USB_SPEEDS, LinkKind, LinkSpec, Medium
 from tflsplit.cluster.routes import Edge
 from tflsplit.cluster.spec import Cluster, Device
 from tflsplit.cluster.table import Table
@@ -56,7 +56,7 @@ def _cluster(file: TomlFile) -> Cluster:
     if topology is Topology.BUS and medium is Medium.POINT_TO_POINT:
         raise root.error("medium", "a bus is 'shared' or 'switched'; for wires of their own use "
                          "topology = \"ring\", \"line\" or \"star\"")  # fmt: skip
-    host_link = _link(root.table("host"), LINK_DEFAULTS[LinkKind.USB])
+    host_link = _link(root.table("host"), USB_SPEEDS[devices[gateway].usb])
     wires = tuple(_wire(table, link, topology, world_size) for table in root.tables("wire"))
     root.refuse_unknown()
     try:

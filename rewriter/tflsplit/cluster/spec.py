@@ -60,6 +60,7 @@ class Device:
     arena_limit_bytes, weights_limit_bytes: what the user gives at most; None: all that is left.
     kernels: "reference" or "cmsis_nn"; abi: see ``tflsplit.memory.abi``. Both for the arena.
     active_mw, idle_mw: power while computing and while waiting; None where no source is known.
+    usb: the speed of its USB, "full" (12 Mbit/s) or "high" (480 Mbit/s).
     """
 
     name: str
@@ -78,6 +79,7 @@ class Device:
     abi: str = "cortex_m"
     active_mw: float | None = None
     idle_mw: float | None = None
+    usb: str = "full"
 
     def cycles_us(self, cycles: float) -> float:
         """Time of so many clock cycles."""

@@ -14,9 +14,10 @@ from tflsplit.bundle.runs import write_run
 from tflsplit.cli import main
 from tflsplit.cli.calibrate import computing_us
 from tflsplit.cli.figures import figures_document
-from tflsplit.cluster import Family, parse_cluster
+from tflsplit.cluster import Family, known_board, parse_cluster
 from tflsplit.host.coordinator import Inference
 from tflsplit.host.figures import DeviceFigures
+from tflsplit.plan.cost import local_node_us
 from tflsplit.plan.cost.work import work_of
 
 CYCLES = dict(zip(Family, (3.0, 2.0, 8.0, 4.0, 20.0, 1.5), strict=True))
@@ -98,6 +99,27 @@ def test_errors_say_what_to_do(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert "--board" in capsys.readouterr().err
     assert main(["calibrate", str(folder), "--board", "mine", "--clock", "1e8"]) == 2
     assert "apart" in capsys.readouterr().err
+
+
+def test_too_few_runs_of_a_known_board_scale_its_table(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    """One device of one run, which takes three times as long as the table says."""
+    folder = bundle_of(tmp_path / "out", "ds_cnn", 1)
+    bundle = read_bundle(folder)
+    board = known_board("pico")
+    predicted_us = sum(local_node_us(board, node) for node in bundle.devices[0].graph.nodes)
+    document = figures_document(
+        [figures(0, "pico", 3 * predicted_us)], [], [Inference([], (), 0.1)]
+    )
+    write_run(folder, "cluster", bundle.document["fingerprint"], document)
+    assert main(["calibrate", str(folder), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["cycles_per_mac"] == pytest.approx(
+        {family.value: 3 * board.cycles.of(family) for family in Family}
+    )
+    assert "all times 3" in found["source"]
+    assert "apart" in found["source"]
 
 
 def test_where_instructions_are_counted_they_count():

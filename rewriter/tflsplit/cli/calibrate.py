@@ -4,14 +4,14 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from tflsplit.bundle import read_bundle
 from tflsplit.bundle.runs import read_runs
 from tflsplit.cli.console import STDERR, STDOUT, Commands, print_json, table
-from tflsplit.cluster import known_board
+from tflsplit.cluster import Family, known_board
 from tflsplit.cluster.boards import board_names
 from tflsplit.errors import ClusterError
 from tflsplit.host.figures import NS_PER_INSTRUCTION
@@ -20,6 +20,7 @@ from tflsplit.plan.cost.calibrate import (
     calibrate,
     calibration_toml,
     relative_errors,
+    scaled,
 )
 from tflsplit.plan.cost.work import work_of
 
@@ -58,11 +59,11 @@ def main(arguments: argparse.Namespace) -> int:
             f"no run of {board!r} is recorded there, only of {', '.join(boards) or 'nothing'}"
         )
     clock_hz = _clock_hz(arguments.clock, board)
-    cycles = calibrate([run for _, run in runs], clock_hz)
+    cycles, note = _cycles([run for _, run in runs], clock_hz, board)
     errors = relative_errors([run for _, run in runs], clock_hz, cycles)
-    source = f"measured: {len(runs)} runs of {board} at {clock_hz / 1e6:g} MHz"
+    source = f"measured: {len(runs)} runs of {board} at {clock_hz / 1e6:g} MHz{note}"
     if arguments.json:
-        print_json(_document(board, clock_hz, cycles, runs, errors))
+        print_json(_document(board, clock_hz, cycles, runs, errors) | {"source": source})
         return 0
     rows = [
         [name, f"{run.us / 1000:.2f}", f"{100 * error:+.1f} %"]
@@ -71,6 +72,25 @@ def main(arguments: argparse.Namespace) -> int:
     table("how well they explain the runs", ["<run", "ms", "predicted"], rows)
     STDOUT.print(calibration_toml(cycles, source), end="", soft_wrap=True)
     return 0
+
+
+def _cycles(
+    runs: Sequence[Measurement], clock_hz: int, board: str
+) -> tuple[dict[Family, float], str]:
+    """Of every family, and what to say of them.
+
+    Where the runs do not determine each family, a known board's own cycles, times one factor.
+    """
+    try:
+        return calibrate(runs, clock_hz), ""
+    except ClusterError as error:
+        if board not in board_names():
+            raise
+        table_of_board = known_board(board).cycles
+        known = {family: table_of_board.of(family) for family in Family}
+        cycles = scaled(runs, clock_hz, known)
+        factor = cycles[Family.CONV] / known[Family.CONV]
+        return cycles, f"\nthe board's own cycles, all times {factor:.3g}, because\n{error}"
 
 
 def measurements_in(folder: Path) -> list[tuple[str, str, Measurement]]:

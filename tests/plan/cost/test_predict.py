@@ -29,7 +29,7 @@ from tflsplit.plan.cost import (
     step_cost,
     work_of,
 )
-from tflsplit.plan.cost.calibrate import relative_errors
+from tflsplit.plan.cost.calibrate import relative_errors, scaled
 from tflsplit.plan.layout import lay_out
 from tflsplit.plan.transfers import schedule
 from tflsplit.tflite import write_model
@@ -198,6 +198,16 @@ def test_what_calibration_cannot_tell():
     ]
     with pytest.raises(ClusterError, match="contradict"):
         calibrate(odd, 100_000_000)
+
+
+def test_known_cycles_times_one_factor():
+    # At 100 MHz and 4 cycles 1,000 MACs take 40 us; measured are 80 and 160: p = 1/2 and 1/4,
+    # f = (1/2 + 1/4) / (1/4 + 1/16) = 2.4.
+    made = [Measurement((Work(Family.CONV, 1000),), us) for us in (80.0, 160.0)]
+    found = scaled(made, 100_000_000, {family: CYCLES.of(family) for family in Family})
+    assert found == pytest.approx({family: 2.4 * CYCLES.of(family) for family in Family})
+    with pytest.raises(ClusterError, match="took time"):
+        scaled([Measurement((), 9.0)], 100_000_000, {})
 
 
 def test_work_of_a_graph_calibrates_it():

@@ -6,6 +6,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 
 #include "split_core/span.h"
 
@@ -35,9 +36,14 @@ class RingBuffer {
   }
   // Producer. Takes as many bytes as fit; returns how many.
   size_t push(split_core::ConstBytes from) {
-    size_t taken = 0;
-    while (taken < from.size() && push(from[taken])) ++taken;
-    return taken;
+    const uint32_t head = head_.load(std::memory_order_relaxed);
+    const size_t count = smaller(from.size(), free());
+    const size_t first = smaller(count, kCapacity - (head & (kCapacity - 1)));
+    if (count == 0) return 0;  // an empty span may have no address
+    std::memcpy(bytes_ + (head & (kCapacity - 1)), from.data(), first);
+    std::memcpy(bytes_, from.data() + first, count - first);
+    head_.store(head + static_cast<uint32_t>(count), std::memory_order_release);
+    return count;
   }
 
   // Consumer. Returns false if the queue is empty.
@@ -50,12 +56,19 @@ class RingBuffer {
   }
   // Consumer. Fills `to` as far as there are bytes; returns how many.
   size_t pop(split_core::MutableBytes to) {
-    size_t given = 0;
-    while (given < to.size() && pop(&to[given])) ++given;
-    return given;
+    const uint32_t tail = tail_.load(std::memory_order_relaxed);
+    const size_t count = smaller(to.size(), size());
+    const size_t first = smaller(count, kCapacity - (tail & (kCapacity - 1)));
+    if (count == 0) return 0;
+    std::memcpy(to.data(), bytes_ + (tail & (kCapacity - 1)), first);
+    std::memcpy(to.data() + first, bytes_, count - first);
+    tail_.store(tail + static_cast<uint32_t>(count), std::memory_order_release);
+    return count;
   }
 
  private:
+  static size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
+
   std::atomic<uint32_t> head_{0};
   std::atomic<uint32_t> tail_{0};
   uint8_t bytes_[kCapacity];

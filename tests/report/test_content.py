@@ -11,7 +11,7 @@ from tests.report.pages import bundle_in, content_of, divide
 from tests.splits import tiny
 from tflsplit.baseline import seed_scheme
 from tflsplit.bundle.runs import write_run
-from tflsplit.cluster import default_cluster
+from tflsplit.cluster import Cluster, default_cluster
 from tflsplit.errors import ClusterError, PlanError
 from tflsplit.ops import Box
 from tflsplit.report.beside import beside
@@ -119,6 +119,29 @@ def test_runs_beside_predictions(tmp_path: Path):
     assert found["wire 0 → 1", "bytes"] == (wire.wire_bytes, 1000.0)
     assert found["wire 9 → 8", "bytes"] == (None, 1.0)
     assert ("rank 1", "instructions") not in found
+
+
+def test_times_are_only_predicted_for_the_board_that_ran(tmp_path: Path):
+    bundle = bundle_in(tmp_path, "ds_cnn", 2)
+    device = {
+        "rank": 0, "board": "mps2_an500", "graph_us": 900.0, "wait_us": 400.0,
+        "compute_us": 500.0, "compute_instructions": 7812.5,
+    }  # fmt: skip
+    fingerprint = bundle.document["fingerprint"]
+    write_run(bundle.folder, "emulate", fingerprint, {"devices": [device]})
+    for cluster, is_same in ((default_cluster(2), False), (on_emulated_boards(2), True)):
+        content = content_of(bundle, cluster=cluster)
+        (run,) = content.runs
+        found = {f.quantity: (f.predicted, f.measured) for f in run.figures}
+        times = content.simulation.devices[0]
+        assert found["compute"] == (times.compute_us if is_same else None, 500.0)
+        # 64 ns an instruction: the clock of the board table.
+        cycles = pytest.approx(times.compute_us / 0.064) if is_same else None
+        assert found["instructions"] == (cycles, 7812.5)
+
+
+def on_emulated_boards(world_size: int) -> Cluster:
+    return default_cluster(world_size, board="mps2_an500")
 
 
 def test_the_page_cannot_be_written(tmp_path: Path):

@@ -132,7 +132,7 @@ def gather(
         gantt=gantt_chart(bars, simulation.latency_us),
         payload=payload_matrix(bundle.devices),
         wires=wire_views(simulation, world_size),
-        runs=run_views(runs, document, simulation, world_size),
+        runs=run_views(runs, document, simulation, cluster),
         left_out=left_out,
         beside=others,
         charts=charts,

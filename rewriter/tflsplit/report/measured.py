@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tflsplit.bundle.plan_json import Json
+from tflsplit.cluster import Cluster
+from tflsplit.emulate.machines import QEMU_MACHINES
 from tflsplit.sim import SimResult
 
 HOST_KINDS = ("native", "core")
@@ -45,9 +47,12 @@ class RunView:
 
 
 def run_views(
-    runs: Sequence[Json], document: Json, simulation: SimResult, world_size: int
+    runs: Sequence[Json], document: Json, simulation: SimResult, cluster: Cluster
 ) -> list[RunView]:
-    """Every run; predictions are plan.json's (arena, payload) and the simulation's (the rest)."""
+    """Every run; predictions are plan.json's (arena, payload) and the simulation's (the rest).
+
+    cluster: what was simulated; of a device that ran on another board, times are not predicted.
+    """
     views = []
     for run in runs:
         seconds = run.get("seconds") or []
@@ -55,10 +60,10 @@ def run_views(
             *(
                 figure
                 for entry in run.get("devices", [])
-                for figure in _device(entry, document, simulation)
+                for figure in _device(entry, document, simulation, cluster)
                 if run.get("kind") not in HOST_KINDS or figure.quantity not in TARGETS_ONLY
             ),
-            *(f for entry in run.get("wires", []) for f in _wire(entry, simulation, world_size)),
+            *(f for e in run.get("wires", []) for f in _wire(e, simulation, cluster.world_size)),
         ]
         views.append(
             RunView(
@@ -74,18 +79,25 @@ def run_views(
     return views
 
 
-def _device(entry: Json, document: Json, simulation: SimResult) -> list[Figure]:
+def _device(entry: Json, document: Json, simulation: SimResult, cluster: Cluster) -> list[Figure]:
     rank = entry.get("rank")
     if not isinstance(rank, int) or not 0 <= rank < len(simulation.devices):
         return []
     planned, times = document["devices"][rank], simulation.devices[rank]
+    hardware = cluster.devices[rank]
+    is_same = entry.get("board", hardware.board) == hardware.board
+    compute_us = times.compute_us if is_same else None
+    exchange_us = times.send_us + times.wait_us if is_same else None
+    # The clock of an emulated board counts instructions, so its cycles are instructions.
+    counts = is_same and hardware.board in QEMU_MACHINES
+    cycles = times.compute_us * hardware.clock_hz / 1e6 if counts else None
     pairs = [
         ("arena used", "bytes", planned["arena_bytes"], _positive(entry.get("arena_used_bytes"))),
         ("sent", "bytes", planned["sent_bytes"], entry.get("sent_bytes")),
         ("received", "bytes", planned["received_bytes"], entry.get("received_bytes")),
-        ("compute", "us", times.compute_us, _positive(entry.get("compute_us", _compute(entry)))),
-        ("exchange", "us", times.send_us + times.wait_us, entry.get("wait_us")),
-        ("instructions", "count", None, entry.get("instructions")),
+        ("compute", "us", compute_us, _positive(entry.get("compute_us", _compute(entry)))),
+        ("exchange", "us", exchange_us, entry.get("wait_us")),
+        ("instructions", "count", cycles, entry.get("compute_instructions")),
     ]
     return [Figure(f"rank {rank}", *pair) for pair in pairs if pair[3] is not None]
 

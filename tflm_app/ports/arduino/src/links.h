@@ -19,7 +19,8 @@ class CountedStream : public split_core::ByteStream {
 };
 
 // Opens the two serial ports. Implemented once per family of Arduino cores:
-// links_serial.cc (Teensy, STM32, ESP32), links_pico.cc and links_mbed.cc (Nano 33 BLE).
+// links_serial.cc (Teensy, STM32, ESP32), links_pico.cc, links_mbed.cc (Nano 33 BLE),
+// links_spi_teensy.cc.
 void begin_neighbours();
 CountedStream& neighbour(size_t index);
 

@@ -4,7 +4,7 @@
 
 #include "wiring.h"
 
-#if !defined(ARDUINO_ARCH_MBED)
+#if !defined(ARDUINO_ARCH_MBED) && !defined(SPLIT_PORT_SPI)
 
 #include "stream_link.h"
 
@@ -79,4 +79,4 @@ CountedStream& neighbour(size_t index) { return g_links[index]; }
 
 }  // namespace split_port::arduino
 
-#endif  // !ARDUINO_ARCH_MBED
+#endif  // !ARDUINO_ARCH_MBED && !SPLIT_PORT_SPI

@@ -10,12 +10,25 @@
 //
 // Cross the wires: TX of one rank's next port to RX of the following rank's previous port and the
 // other way round, and join all grounds. All boards here use 3.3 V.
+//
+// With -DSPLIT_PORT_SPI (tflsplit firmware --link spi), on Teensy 4.1:
+//
+//   master of the next rank          SCK 13  MOSI 11  MISO 12  SELECT 10  READY 9  ASK 8
+//   slave of the previous rank       SCK 27  MOSI 26  MISO 1   SELECT 0   READY 2  ASK 3
+//
+// Each pin of the master to the pin of the same name of the following rank's slave; short wires,
+// with a ground beside SCK.
 #ifndef SPLIT_PORT_ARDUINO_WIRING_H_
 #define SPLIT_PORT_ARDUINO_WIRING_H_
 
 // Equal on every board of a cluster.
 #ifndef SPLIT_PORT_BAUD
 #define SPLIT_PORT_BAUD 1000000
+#endif
+
+// SPI's clock, given by the master of each link.
+#ifndef SPLIT_PORT_SPI_HZ
+#define SPLIT_PORT_SPI_HZ 30000000
 #endif
 
 // Of the port to the host computer and console, where that is a UART behind a bridge (Nucleo,

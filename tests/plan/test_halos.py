@@ -8,6 +8,7 @@ from models.layers import LayerBuilder
 from models.tiny import NETWORKS
 from tests.plan.networks import expansion, out_channels, plan_of, rows
 from tests.splits import tiny
+from tflsplit.check import check_devices
 from tflsplit.ir import Graph, Node
 from tflsplit.ops import rule_of
 from tflsplit.partition import partition
@@ -176,3 +177,15 @@ def test_a_cheap_layer_that_all_must_see_is_gathered_not_repeated():
     assert narrow.input(1).shape == (64, 8)
     assert plan.by_node()[narrow.name].bounds == (0, 16, 32, 48, 64)
     assert not any(extents(plan))
+
+
+def test_a_rank_without_a_share_computes_all_that_it_reads_if_nothing_can_come():
+    """Rank 1 has no row of the expansion, but two of what the depthwise layer makes of it."""
+    graph = expansion()
+    expand = graph.nodes[1]
+    idle, busy = (0, 4, 4, 8), (0, 3, 5, 8)
+    bounds = (idle, idle, busy, busy)
+    plan = plan_of(3, *(rows(n, *b) for n, b in zip(graph.nodes, bounds, strict=True)))
+    found = recompute_halos(graph, plan, always=[expand.name])
+    assert found.by_node()[expand.name].extents == ((0, 4), (2, 6), (4, 8))
+    assert check_devices(graph, partition(graph, found)) == []

@@ -136,7 +136,8 @@ def _extents(
     for (start, stop), boxes in zip(shares, reads, strict=True):
         hull = _hull(box for _, box in boxes)
         may_shrink = may_shrink and (stop > start or hull is None)  # else it is sent a share
-        if stop > start and hull is not None:
+        # A rank without a share computes none for others, but all that it reads if nothing can come.
+        if (always or stop > start) and hull is not None:
             start, stop = hull.intervals[dim][0] // scale, -(-hull.intervals[dim][1] // scale)
         extents.append((start, stop))
     if always or (may_shrink and _cover(extents, factor.size)):

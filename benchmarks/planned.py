@@ -15,7 +15,7 @@ from tflsplit.cli.console import shortened
 from tflsplit.cluster import Cluster, default_cluster
 from tflsplit.devices import DeviceGraph
 from tflsplit.ir import Graph
-from tflsplit.memory import HOST_64, ArenaEstimate, ArenaPlan, measure_arena, predict_arena
+from tflsplit.memory import HOST_64, ArenaEstimate, measure_arena, predict_arena
 from tflsplit.memory.arena import KERNEL_FLAVOURS
 from tflsplit.plan.policy import choose_plan
 from tflsplit.plan.wishes import Wishes
@@ -138,8 +138,7 @@ def arena_limit(figures: Figures) -> str:
     """What fills the fullest device: the layer at the head's peak, the tail's largest parts."""
     rank = max(range(len(figures.arenas)), key=lambda r: figures.arenas[r].required_bytes)
     device, arena = figures.planned.devices[rank], figures.arenas[rank]
-    time = peak_time(arena.plan)
-    node = device.graph.nodes[max(time, 1) - 1] if device.graph.nodes else None
+    node = device.graph.nodes[max(arena.plan.peak_step, 1) - 1] if device.graph.nodes else None
     layer = shortened(device.steps.get(node.name, node.name)) if node else "its input"
     parts = sorted(
         ((size, name) for name, size in arena.parts.items() if name != "head_scratch"),
@@ -149,13 +148,6 @@ def arena_limit(figures: Figures) -> str:
     return (
         f"rank {rank}: head {arena.head_bytes:,} at `{layer}`; tail {arena.tail_bytes:,} ({tail})"
     )
-
-
-def peak_time(plan: ArenaPlan) -> int:
-    """The first step at which most bytes are live (node i runs at step i + 1)."""
-    times = sorted({buffer.first for buffer in plan.offsets if buffer.first >= 0})
-    live = [sum(b.size_bytes for b in plan.offsets if b.first <= t <= b.last) for t in times]
-    return times[live.index(max(live))] if times else 0
 
 
 def wires_limit(planned: Planned) -> str:

@@ -14,7 +14,6 @@ from benchmarks.planned import (
     NotConfirmedError,
     is_recorded,
     largest_arena,
-    peak_time,
     slower_steps,
     unlimited,
 )
@@ -25,7 +24,7 @@ from models.tiny import NETWORKS
 from tests.splits import needs_tflm, tiny
 from tflsplit.baseline import seed_scheme
 from tflsplit.cluster import default_cluster
-from tflsplit.memory import ArenaPlan, Buffer, measure_arena
+from tflsplit.memory import measure_arena
 from tflsplit.planner import Planned, Planner
 from tflsplit.tflite import write_model
 
@@ -118,12 +117,6 @@ def test_an_arena_that_the_recorder_contradicts_is_no_figure(monkeypatch: pytest
 
 def test_steps_that_are_slower_are_named():
     assert slower_steps([100, 60, 60.03, 61, 50, 50.2]) == [4, 6]
-
-
-def test_the_peak_is_when_most_bytes_are_live():
-    buffers = [(32, 0, 1), (64, 1, 2), (48, 2, 4), (32, 4, 4)]
-    plan = ArenaPlan({Buffer(s, a, b, None, str(s)): 0 for s, a, b in buffers})
-    assert peak_time(plan) == 2
 
 
 def test_one_device_with_unlimited_ram_has_room_for_anything():

@@ -11,7 +11,7 @@ from tests.memory.op_cases import tensor
 from tests.memory.op_list import CASES
 from tflsplit.errors import UserError
 from tflsplit.ir import Graph, Node
-from tflsplit.memory import ABIS, CORTEX_M, ESP32, HOST_64, predict_arena
+from tflsplit.memory import ABIS, CORTEX_M, ESP32, HOST_64, ArenaPlan, Buffer, predict_arena
 
 
 @given(graphs())
@@ -62,3 +62,10 @@ def test_an_abi_goes_by_its_name_too():
 def test_an_unknown_target_is_refused_with_the_known_ones(abi, kernels):
     with pytest.raises(UserError, match="known are"):
         predict_arena(CASES["CONV_2D"](), abi, kernels)
+
+
+def test_the_peak_is_when_most_bytes_are_live():
+    buffers = [(32, 0, 1), (64, 1, 2), (48, 2, 4), (32, 4, 4)]
+    plan = ArenaPlan({Buffer(s, a, b, None, str(s)): 0 for s, a, b in buffers})
+    assert plan.peak_step == 2
+    assert ArenaPlan({}).peak_step == 0

@@ -140,6 +140,27 @@ def test_what_is_missing_is_said_flash():
         Planner(graph, limited(uart(2), weights=900)).best("bytes")
 
 
+def test_what_is_missing_is_said_where_no_layer_alone_is_to_blame():
+    """The activations fit, but not with TFLM's structures: 64 bytes less than the best plan."""
+    graph = residual()
+    best = Planner(graph, uart(2)).best("ram")
+    with pytest.raises(ClusterError) as caught:
+        Planner(graph, limited(uart(2), arena=best.arena_bytes - 64)).best("ram")
+    text = str(caught.value)
+    assert "in the plan of least RAM rank" in text
+    assert f"needs an arena of {best.arena_bytes:,} bytes" in text
+    assert f"has {best.arena_bytes - 64:,}: 64 bytes are missing" in text
+    assert any(f"at {node.name.split(';')[0]!r}" in text for node in graph.nodes)
+
+
+def test_what_is_missing_is_said_where_weights_are_repeated():
+    """All devices together have room for the weights, but no device for its share of the plan."""
+    graph = residual()
+    total = sum(unit.weights_bytes for unit in Planner(graph, uart(2)).choices.units)
+    with pytest.raises(ClusterError, match=r"needs [\d,]+ bytes of flash .*: [\d,]+ bytes are mis"):
+        Planner(graph, limited(uart(2), weights=total // 2 + 1)).best("ram")
+
+
 def test_the_front_trades_ram_bytes_and_time():
     """Against the definition: the best in each is on it, and no plan of it beats another."""
     planner = Planner(tiny("mobilenet"), uart(4))

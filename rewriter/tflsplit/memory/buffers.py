@@ -52,6 +52,15 @@ class ArenaPlan:
         """The size of the head: the end of the buffer that ends last."""
         return max((at + buffer.size_bytes for buffer, at in self.offsets.items()), default=0)
 
+    @property
+    def peak_step(self) -> int:
+        """The first step at which most bytes are live; node ``i`` runs at step ``i + 1``."""
+        steps = sorted({buffer.first for buffer in self.offsets if buffer.first >= 0})
+        live = [
+            sum(b.size_bytes for b in self.offsets if b.first <= step <= b.last) for step in steps
+        ]
+        return steps[live.index(max(live))] if steps else 0
+
     def offset_of(self, value: Value) -> int | None:
         """Where a tensor lies; None if it is not in the head (a constant, a variable)."""
         return next((at for buffer, at in self.offsets.items() if buffer.value is value), None)

@@ -59,7 +59,12 @@ class Planner:
             if enough
             else "use more devices, or devices with more RAM or flash"
         )
-        return f"{why_not(self.cluster, self.choices.units, self.choices.all_steps())}; {advice}"
+
+        def find(cluster: Cluster) -> Planned | None:
+            return Planner(self.graph, cluster).find("ram")
+
+        steps = self.choices.all_steps()
+        return f"{why_not(self.cluster, self.choices.units, steps, find)}; {advice}"
 
     def _would_do(self, cluster: Cluster) -> bool:
         return any(True for _ in Planner(self.graph, cluster).candidates("latency"))

@@ -8,15 +8,23 @@ from dataclasses import replace
 
 from tflsplit.cluster import Cluster
 from tflsplit.planner.evaluate import Step
+from tflsplit.planner.planned import Planned
 from tflsplit.planner.units import Unit
 from tflsplit.wire.frames import MAX_NODES
 
+Find = Callable[[Cluster], Planned | None]
+"""The plan of least RAM for a cluster, if one fits."""
+
+_UNLIMITED_BYTES = 1 << 40
 _MOST_DEVICES = 100
 """Of all clusters together that are tried: a search takes time in proportion to the devices."""
 
 
-def why_not(cluster: Cluster, units: Sequence[Unit], steps: Iterable[Step]) -> str:
-    """The unit that lacks most RAM, or else the flash that is missing; one sentence."""
+def why_not(cluster: Cluster, units: Sequence[Unit], steps: Iterable[Step], find: Find) -> str:
+    """The unit that lacks most RAM, or else the flash that is missing; one sentence.
+
+    find: searches again, for devices with more RAM or flash, where no unit alone is to blame.
+    """
     ranks = range(cluster.world_size)
     rooms = [cluster.arena_room_bytes(rank) for rank in ranks]
     flash = sum(cluster.weights_room_bytes(rank) for rank in ranks)
@@ -36,11 +44,54 @@ def why_not(cluster: Cluster, units: Sequence[Unit], steps: Iterable[Step]) -> s
             f"{_device(cluster, rank)} needs {need:,} bytes of activations and has {rooms[rank]:,} "
             f"for the whole arena: {missing:,} bytes are missing"
         )
+    return f"nothing fits: {_closest(cluster, find)}"
+
+
+def _closest(cluster: Cluster, find: Find) -> str:
+    """What the plan of least RAM lacks, if RAM, or flash, were no matter."""
+    planned = find(with_room(cluster))
+    if planned is not None:
+        shorts = planned.arena_short_bytes(cluster)
+        rank = shorts.index(max(shorts))
+        arena = planned.arenas[rank]
+        return (
+            f"in the plan of least RAM {_device(cluster, rank)} needs an arena of "
+            f"{arena.required_bytes:,} bytes (activations up to {arena.head_bytes:,} at "
+            f"{_peak_layer(planned, rank)!r}, {arena.tail_bytes:,} for TFLM's structures) and has "
+            f"{cluster.arena_room_bytes(rank):,}: {shorts[rank]:,} bytes are missing"
+        )
+    planned = find(with_room(cluster, flash=True))
+    if planned is None:
+        return "not even with all the RAM and flash in the world"
+    shorts = planned.flash_short_bytes(cluster)
+    rank = shorts.index(max(shorts))
     return (
-        "nothing fits: every layer can be split so that the RAM suffices, but then weights are "
-        f"repeated, or operators added, until a device is full ({min(rooms):,} bytes for the "
-        f"arena, {flash // cluster.world_size:,} for weights on an average device)"
+        f"in the plan of least RAM {_device(cluster, rank)} needs {planned.weights_bytes[rank]:,} "
+        f"bytes of flash for weights and has {cluster.weights_room_bytes(rank):,}: "
+        f"{shorts[rank]:,} bytes are missing"
     )
+
+
+def _peak_layer(planned: Planned, rank: int) -> str:
+    device = planned.devices[rank]
+    step = planned.arenas[rank].plan.peak_step
+    if not device.graph.nodes:
+        return "its input"
+    node = device.graph.nodes[max(step, 1) - 1]
+    return device.steps.get(node.name, node.name).split(";")[0]
+
+
+def with_room(cluster: Cluster, flash: bool = False) -> Cluster:
+    """The same devices with as much RAM, and flash if asked for, as anything takes."""
+    room: dict[str, int | None] = {
+        "ram_bytes": _UNLIMITED_BYTES,
+        "ram_block_bytes": _UNLIMITED_BYTES,
+        "arena_limit_bytes": None,
+    }
+    if flash:
+        room |= {"flash_bytes": _UNLIMITED_BYTES, "weights_limit_bytes": None}
+    devices = tuple(replace(device, **room) for device in cluster.devices)  # type: ignore[arg-type]
+    return replace(cluster, devices=devices)
 
 
 def _least_short(

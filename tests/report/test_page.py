@@ -16,6 +16,7 @@ from tflsplit.bundle.runs import write_run
 from tflsplit.cluster import default_cluster
 from tflsplit.report.content import Content
 from tflsplit.report.documents import read_document
+from tflsplit.report.figures import kib, milliseconds
 from tflsplit.report.page import render
 
 KEYS = (
@@ -48,6 +49,17 @@ def test_numbers_are_those_of_plan_json(content: Content):
     assert [row.attributes["data-way"] for row in rows] == [
         layer["way"] for layer in content.document["layers"]
     ]
+
+
+def test_the_seeds_scheme_stands_beside_ours(content: Content):
+    page = parse(render(content))
+    for one in content.beside:
+        (row,) = page.all("tr", data_n=str(one.world_size))
+        cells = [cell.text for cell in row.all("td")]
+        assert cells[:2] == [milliseconds(one.latency_us), milliseconds(one.seed_latency_us)]
+        assert one.seed is not None
+        assert cells[3] == kib(one.seed.traffic_bytes)
+        assert cells[5] == kib(one.seed.peak_bytes)
 
 
 def test_it_needs_nothing_else(content: Content):

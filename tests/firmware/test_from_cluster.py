@@ -97,3 +97,17 @@ def test_boards_by_option_are_planned_for(tmp_path: Path, capsys: pytest.Capture
     assert (out / "nodes.ini").read_text().count("-DSPLIT_PORT_BAUD=3000000") == 2
     assert main(["rewrite", model, "-n", "3", *boards, "-o", str(out)]) == 2
     assert "2 boards are named for 3 devices" in capsys.readouterr().err
+
+
+def test_an_spi_ring_is_planned_and_built(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    text = '[link]\nkind = "spi"\nclock_hz = 20_000_000\n[[device]]\nboard = "%s"\ncount = 3\n'
+    options = options_of_cluster(parse_cluster(text % "teensy41"))
+    assert (options.link, options.baud) == ("spi", 20_000_000)
+    model, out = str(model_file(tmp_path)), tmp_path / "out"
+    # Planned for a link that no firmware has: the plan is there, and says so.
+    assert main(["rewrite", model, "-n", "2", "--link", "usb", "-o", str(out)]) == 0
+    assert "no firmware: the firmware has no links of kind 'usb'" in capsys.readouterr().out
+    assert main(["firmware", str(out), "--link", "spi", "--board", "teensy41"]) == 0
+    assert json.loads((out / "firmware.json").read_text())["link"] == "spi"
+    assert main(["firmware", str(out), "--link", "spi", "--board", "pico"]) == 2
+    assert "no SPI link for pico" in capsys.readouterr().err

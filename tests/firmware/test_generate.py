@@ -22,6 +22,7 @@ from tflsplit.firmware import (
     write_firmware,
 )
 from tflsplit.firmware.generate import device_sources
+from tflsplit.firmware.project import nodes_ini
 from tflsplit.firmware.resolver import BUILTIN, method_of, resolver_calls
 from tflsplit.ir import Graph, Node
 from tflsplit.memory.arena import predict_arena
@@ -270,3 +271,32 @@ def test_the_hosts_port_has_the_rate_of_the_gateways_bridge(bundle, board: str, 
     (default,) = re.findall(r"#define SPLIT_PORT_HOST_BAUD (\d+)", wiring.read_text())
     rates = {b.host_baud for b in BOARDS.values() if b.host_baud is not None}
     assert rates == {int(default)}
+
+
+def test_spi_links_are_built_where_both_ends_exist(bundle, tmp_path: Path):
+    options = FirmwareOptions(boards=("teensy41",), link="spi", **NO_TREE)
+    document = json.loads(generate(bundle, boards=("teensy41",), link="spi")["firmware.json"])
+    assert (document["link"], document["baud"]) == ("spi", 30_000_000)
+    text = nodes_ini(tmp_path, "model", 4, options)
+    assert text.count("-DSPLIT_PORT_SPI -DSPLIT_PORT_SPI_HZ=30000000") == 4
+    assert "SPLIT_PORT_BAUD" not in text
+    slower = nodes_ini(tmp_path, "model", 4, replace(options, baud=10_000_000))
+    assert slower.count("-DSPLIT_PORT_SPI_HZ=10000000") == 4
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"boards": ("pico",), "link": "spi"}, "no SPI link for pico: both ends exist for teensy"),
+        ({"boards": ("teensy41",), "link": "usb"}, "no links of kind 'usb', only uart and spi"),
+        ({"link": "spi", "topology": Topology.STAR}, "wire a ring or a line, not a star"),
+    ],
+)
+def test_links_that_no_firmware_has_are_refused(bundle, options: dict[str, Any], message: str):
+    with pytest.raises(ClusterError, match=message):
+        generate(bundle, **{"boards": ("teensy41",), **options})
+
+
+def test_emulated_boards_stand_for_any_link(bundle):
+    document = json.loads(generate(bundle, link="spi")["firmware.json"])
+    assert document["baud"] is None

@@ -22,6 +22,7 @@ from tflsplit.firmware import (
     options_of_cluster,
     write_firmware,
 )
+from tflsplit.firmware.from_cluster import SERIAL_LINKS
 from tflsplit.firmware.options import DEFAULT_MARGIN_BYTES, TFLM_DIR_VARIABLE
 from tflsplit.firmware.project import NODES
 from tflsplit.memory.arena import KERNEL_FLAVOURS
@@ -46,7 +47,10 @@ def add_options(command: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--mtu", type=int, metavar="BYTES", help="largest frame (512)")
     group.add_argument(
-        "--baud", type=int, metavar="RATE", help="of the links (the slowest board's own)"
+        "--baud",
+        type=int,
+        metavar="RATE",
+        help="of the links, SPI's clock in Hz (the slowest board's own)",
     )
     group.add_argument(
         "--arena-margin",
@@ -88,7 +92,8 @@ class FirmwareOfRewrite:
         self._folder = folder
         self._arguments = arguments
         self._cluster = cluster
-        self._asked = options_of(arguments) != FirmwareOptions()
+        # A kind of link may be planned for that no firmware has.
+        self._asked = replace(options_of(arguments), link="uart") != FirmwareOptions()
         self.problem = ""
 
     def __call__(self, document: Json, devices: Sequence[DeviceGraph]) -> Mapping[str, bytes]:
@@ -124,6 +129,7 @@ def options_of(arguments: argparse.Namespace, cluster: Cluster | None = None) ->
         "topology": None if arguments.topology is None else Topology(arguments.topology),
         "gateway": arguments.gateway,
         "mtu_bytes": arguments.mtu,
+        "link": arguments.link,
         "baud": arguments.baud,
         "arena_margin_bytes": arguments.arena_margin,
         "kernels": arguments.kernels,
@@ -173,6 +179,11 @@ def add_parser(
     command.add_argument(
         "--cluster", type=Path, metavar="FILE", help="cluster.toml: boards and wiring are its"
     )
+    command.add_argument(
+        "--link",
+        choices=[kind.value for kind in SERIAL_LINKS],
+        help="what joins the devices (uart)",
+    )
     add_options(command)
     return command
 
@@ -202,7 +213,8 @@ def print_firmware(document: Json) -> None:
         ]
         for device in document["devices"]
     ]
-    title = f"firmware: {document['topology']}, host at rank {document['gateway']}"
+    wires = f"{document['topology']} of {document['link']} links"
+    title = f"firmware: {wires}, host at rank {document['gateway']}"
     table(title, ["rank", "<board", "model", "arena", "<links port>rank"], rows)
     STDOUT.print("build: pio run -e node0", soft_wrap=True)
 

@@ -35,6 +35,7 @@ class Board:
     large_arena_section: where the linker script has room for arenas of more than
         ``fast_arena_bytes``; smaller ones are static data like any other.
     baud: default rate of the links to the neighbours; None where there is none.
+    spi_hz: default clock of SPI links; None: the port has not both ends of one for this board.
     host_baud: of the gateway's port to the host computer; None: it has no rate (USB, emulated).
     """
 
@@ -49,6 +50,7 @@ class Board:
     large_arena_section: str = ""
     fast_arena_bytes: int = 0
     baud: int | None = 1_000_000
+    spi_hz: int | None = None
     host_baud: int | None = None
 
     @property
@@ -82,6 +84,7 @@ _ALL = (
         large_arena_section=".dmabuffers",
         fast_arena_bytes=256 * 1024,
         baud=6_000_000,
+        spi_hz=30_000_000,
     ),
     # The core's driver takes an interrupt of some hundred instructions for each byte and direction.
     Board("nucleo_h743zi", "nucleo_h743zi", baud=2_000_000, host_baud=_BRIDGE_BAUD),

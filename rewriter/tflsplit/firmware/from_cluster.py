@@ -9,6 +9,9 @@ from tflsplit.firmware.boards import BOARDS
 from tflsplit.firmware.options import FirmwareOptions
 from tflsplit.wire.topology import Topology
 
+SERIAL_LINKS = (LinkKind.UART, LinkKind.SPI)
+"""Kinds of links that the firmware has."""
+
 
 def options_of_cluster(cluster: Cluster, boards: tuple[str, ...] = ()) -> FirmwareOptions:
     """The options that make the firmware of this cluster.
@@ -29,7 +32,8 @@ def options_of_cluster(cluster: Cluster, boards: tuple[str, ...] = ()) -> Firmwa
         topology=cluster.topology,
         gateway=cluster.input_rank,
         mtu_bytes=cluster.mtu_bytes,
-        baud=cluster.link.bit_rate if cluster.link.kind is LinkKind.UART else None,
+        link=cluster.link.kind.value,
+        baud=cluster.link.bit_rate if cluster.link.kind in SERIAL_LINKS else None,
         rx_slots=cluster.rx_slots,
         tx_slots=cluster.tx_slots,
         background_poll_us=(

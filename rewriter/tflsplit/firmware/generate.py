@@ -10,10 +10,11 @@ from typing import Any
 
 from tflsplit.bundle.folder import mark_of, marked
 from tflsplit.bundle.plan_json import Json
+from tflsplit.cluster import LinkKind
 from tflsplit.devices import DeviceGraph
 from tflsplit.errors import ClusterError
 from tflsplit.firmware.arenas import arena_bytes, required_arena_bytes
-from tflsplit.firmware.boards import Board, board_named
+from tflsplit.firmware.boards import BOARDS, Board, board_named
 from tflsplit.firmware.model import flash_model
 from tflsplit.firmware.options import FirmwareOptions
 from tflsplit.firmware.resolver import resolver_calls
@@ -24,6 +25,7 @@ from tflsplit.firmware.wiring import WiredLink, wire_links
 from tflsplit.schedule import multicasts_can_wait
 from tflsplit.wire import custom_ops as wire
 from tflsplit.wire.control import INPUT_CHANNEL, MAX_OPERANDS
+from tflsplit.wire.topology import Topology
 
 FORMAT = "tflsplit-firmware"
 VERSION = 1
@@ -59,6 +61,7 @@ def device_sources(
     """By rank."""
     _check_channels(devices)
     boards = [board_named(name) for name in options.boards_of(len(devices))]
+    _check_link(boards, options)
     links = wire_links(options.topology, len(devices), options.gateway)
     baud = link_baud(boards, options)
     timing = _timing(boards, baud, options, multicasts_can_wait(devices))
@@ -69,9 +72,37 @@ def device_sources(
 
 
 def link_baud(boards: Sequence[Board], options: FirmwareOptions) -> int | None:
-    """What all serial links run at: the slowest board's rate; None if there are none."""
-    rates = [board.baud for board in boards if board.baud is not None]
+    """What all links run at, baud or Hz: the slowest board's rate; None if there are none."""
+    of_boards = [board.spi_hz if _is_spi(options) else board.baud for board in boards]
+    rates = [rate for rate in of_boards if rate is not None]
     return (options.baud or min(rates)) if rates else None
+
+
+def _is_spi(options: FirmwareOptions) -> bool:
+    return options.link == LinkKind.SPI.value
+
+
+def _check_link(boards: Sequence[Board], options: FirmwareOptions) -> None:
+    """Emulated boards stand for whatever was planned: their wires are the emulator's."""
+    real = [board for board in boards if not board.is_emulated]
+    if not real or options.link == LinkKind.UART.value:
+        return
+    if not _is_spi(options):
+        raise ClusterError(
+            f"the firmware has no links of kind {options.link!r}, only uart and spi; "
+            "for another, see docs/adding_a_board.md"
+        )
+    lacking = sorted({board.name for board in real if board.spi_hz is None})
+    if lacking:
+        have = ", ".join(board.name for board in BOARDS.values() if board.spi_hz is not None)
+        raise ClusterError(
+            f"no SPI link for {', '.join(lacking)}: both ends exist for {have} only; use UART links"
+        )
+    if options.topology not in (Topology.RING, Topology.LINE):
+        raise ClusterError(
+            "an SPI link's master is always the rank before its slave: wire a ring or a line, "
+            f"not a {options.topology.value}"
+        )
 
 
 def _timing(
@@ -149,6 +180,7 @@ def _document(devices: Sequence[DeviceSources], options: FirmwareOptions) -> dic
         "gateway": options.gateway,
         "topology": options.topology.value,
         "mtu_bytes": first.mtu_bytes,
+        "link": options.link,
         "baud": first.baud,
         "host_baud": devices[options.gateway].board.host_baud,
         "timing": timing,

@@ -7,6 +7,7 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tflsplit.cluster import LinkKind
 from tflsplit.errors import ClusterError
 from tflsplit.memory.demand import Kernels
 from tflsplit.wire.frames import MAX_MTU_BYTES, MIN_MTU_BYTES
@@ -31,7 +32,8 @@ class FirmwareOptions:
     gateway: the rank that the host computer is wired to.
     mtu_bytes: the largest frame, a multiple of 4.
     rx_slots, tx_slots: frames in transit per link, own frames under way (docs/wire_format.md).
-    baud: of the links; None: the slowest board's default.
+    link: what joins the devices, "uart" or "spi"; other kinds can be planned for, not built.
+    baud: of the links, or SPI's clock in Hz; None: the slowest board's default.
     arena_margin_bytes: added to the arena that is predicted.
     kernels: TFLM's kernels that the arenas are predicted for; None: those of ``tflm_dir``, or the
         larger arena of both kinds if that is not known.
@@ -48,6 +50,7 @@ class FirmwareOptions:
     mtu_bytes: int = 512
     rx_slots: int = 4
     tx_slots: int = 4
+    link: str = LinkKind.UART.value
     baud: int | None = None
     arena_margin_bytes: int = DEFAULT_MARGIN_BYTES
     kernels: Kernels | None = None

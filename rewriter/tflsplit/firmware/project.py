@@ -12,6 +12,7 @@ from pathlib import Path
 
 from tflsplit.bundle import read_bundle
 from tflsplit.bundle.plan_json import Json
+from tflsplit.cluster import LinkKind
 from tflsplit.devices import DeviceGraph
 from tflsplit.errors import ClusterError, PlanError
 from tflsplit.firmware.boards import REGISTRY_TFLM, Board, board_named
@@ -71,8 +72,10 @@ def _environment(
     elif not board.is_emulated:
         lines += ["lib_deps =", f"  ${{board:{board.section}.lib_deps}}", f"  {REGISTRY_TFLM}"]
     if board.baud is not None:
-        flags = f"${{board:{board.section}.build_flags}} -DSPLIT_PORT_BAUD={baud}"
-        lines.append(f"build_flags = {flags}")
+        is_spi = options.link == LinkKind.SPI.value
+        flags = f"-DSPLIT_PORT_SPI -DSPLIT_PORT_SPI_HZ={baud}" if is_spi else ""
+        flags = flags or f"-DSPLIT_PORT_BAUD={baud}"
+        lines.append(f"build_flags = ${{board:{board.section}.build_flags}} {flags}")
     return "\n" + "\n".join(lines) + "\n"
 
 

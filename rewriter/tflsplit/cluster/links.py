@@ -74,10 +74,13 @@ LINK_DEFAULTS: dict[LinkKind, LinkSpec] = {
     # The core keeps a UART busy without gaps: 93.8 % of the line rate at MTU 512, which is what
     # header, CRC and COBS leave of it (docs/wire_format.md, "Sizes and rates").
     LinkKind.UART: LinkSpec(LinkKind.UART, step_overhead_us=_STEP_US),
-    # Estimate, not measured: select line and ready line cost an interrupt at each end of a frame.
-    LinkKind.SPI: LinkSpec(
-        LinkKind.SPI, 30_000_000, 8.0, frame_overhead_us=10.0, step_overhead_us=_STEP_US
-    ),
+    # The stream of split_port/spi_stream.h: blocks of 128 bytes carry 125, and 4.5 us pass between
+    # two blocks (slave's interrupt 0.5, copying and arming 2, master's interrupt 0.5, copying and
+    # starting 1.5: estimates), at 30 MHz 135 bits: (128 * 8 + 135) / 125 bits a byte. Frames share
+    # blocks, so nothing is lost between them. A lone box waits for blocks that are under way and
+    # pads its last one: 118 us beside its bytes on the simulated bus (tflm_app/test/test_spi), of
+    # which 10 are the GRANT's frame.
+    LinkKind.SPI: LinkSpec(LinkKind.SPI, 30_000_000, 9.3, step_overhead_us=110.0),
     # 8 preamble + 14 header + 4 FCS + 12 gap (IEEE 802.3), 20 IPv4 + 8 UDP; the pause: an estimate.
     LinkKind.ETHERNET: LinkSpec(
         LinkKind.ETHERNET, 100_000_000, 8.0, 66, frame_overhead_us=20.0, step_overhead_us=_STEP_US
@@ -86,8 +89,8 @@ LINK_DEFAULTS: dict[LinkKind, LinkSpec] = {
     # (USB 2.0, table 5-9); of the 12 Mbit/s that is 9.87 bits a byte.
     LinkKind.USB: LinkSpec(LinkKind.USB, 12_000_000, 9.868, step_overhead_us=_STEP_US),
 }
-"""By kind.  ``step_overhead_us`` is an estimate (two polls and the copying of a box's description);
-``tflsplit calibrate`` replaces it."""
+"""By kind.  ``step_overhead_us`` but SPI's is an estimate (two polls and the copying of a box's
+description); ``tflsplit calibrate`` replaces it."""
 
 USB_SPEEDS: dict[str, LinkSpec] = {
     "full": LINK_DEFAULTS[LinkKind.USB],

@@ -361,7 +361,7 @@ bool connect(Bus& bus) {
 }
 
 // One box from each rank in `senders` (bits) to the other; the time it took, 0 if it did not.
-uint64_t transfer(Bus& bus, uint32_t senders, uint16_t epoch) {
+uint64_t transfer(Bus& bus, uint32_t senders, uint16_t epoch, uint32_t box_bytes = kBoxBytes) {
   std::memset(g_received, 0, sizeof g_received);
   for (uint8_t rank = 0; rank < 2; ++rank) {
     g_peers[rank].node->communicator().begin_epoch(epoch);
@@ -372,9 +372,9 @@ uint64_t transfer(Bus& bus, uint32_t senders, uint16_t epoch) {
     const auto other = static_cast<uint8_t>(1 - rank);
     using split_core::StridedBox;
     g_peers[rank].node->communicator().post_send(rank, uint64_t{1} << other,
-                                                 StridedBox::flat(g_sent[rank], kBoxBytes));
+                                                 StridedBox::flat(g_sent[rank], box_bytes));
     g_peers[other].node->communicator().begin_recv(rank, rank,
-                                                   StridedBox::flat(g_received[rank], kBoxBytes));
+                                                   StridedBox::flat(g_received[rank], box_bytes));
   }
   const uint64_t begin_ns = bus.now_ns();
   const auto is_done = [](Peer& peer) { return peer.node->communicator().recvs_complete(); };
@@ -384,7 +384,7 @@ uint64_t transfer(Bus& bus, uint32_t senders, uint16_t epoch) {
   }
   for (uint8_t rank = 0; rank < 2; ++rank) {
     const bool is_sender = (senders >> rank & 1u) != 0;
-    if (is_sender && std::memcmp(g_sent[rank], g_received[rank], kBoxBytes) != 0) return 0;
+    if (is_sender && std::memcmp(g_sent[rank], g_received[rank], box_bytes) != 0) return 0;
   }
   return bus.now_ns() - begin_ns;
 }
@@ -404,6 +404,36 @@ void check_rate(uint32_t senders, const char* what, uint32_t least) {
 void boxes_from_the_master() { check_rate(1, "box from master to slave, MTU 512", 700); }
 void boxes_from_the_slave() { check_rate(2, "box from slave to master, MTU 512", 700); }
 void boxes_both_ways() { check_rate(3, "boxes both ways, MTU 512", 700); }
+
+// The mean time of a box in an idle moment, over many phases of polls and blocks.
+uint64_t lone_box_ns(uint32_t senders, uint32_t box_bytes) {
+  constexpr uint32_t kPhases = 20;
+  uint64_t sum_ns = 0;
+  for (uint32_t phase = 0; phase < kPhases; ++phase) {
+    Bus bus{Wire()};
+    CHECK(connect(bus));
+    for (uint32_t turn = 0; turn < 200; ++turn) poll(bus);
+    bus.advance(phase * kNodePollNs * 7 / kPhases);
+    const uint64_t time_ns = transfer(bus, senders, 1, box_bytes);
+    CHECK(time_ns > 0);
+    sum_ns += time_ns;
+  }
+  return sum_ns / kPhases;
+}
+
+// What rewriter/tflsplit/cluster/links.py says of SPI: so long beside the bytes, so long for each.
+void a_lone_box_costs_what_the_planner_expects() {
+  constexpr uint32_t kShort = 484, kLong = 4840;  // whole frames
+  constexpr uint64_t kWirePerPayload = 1064;  // per mille: header, CRC, COBS
+  for (uint32_t senders = 1; senders <= 2; ++senders) {
+    const uint64_t short_ns = lone_box_ns(senders, kShort), long_ns = lone_box_ns(senders, kLong);
+    const uint64_t ps_per_byte = (long_ns - short_ns) * 1'000'000 / kWirePerPayload /
+                                 (kLong - kShort);
+    CHECK(ps_per_byte > 300'000 && ps_per_byte < 320'000);  // 9.3 bits at 30 MHz: 310 ns
+    const uint64_t beside_ns = long_ns - ps_per_byte * kLong * kWirePerPayload / 1'000'000;
+    CHECK(beside_ns > 110'000 && beside_ns < 130'000);
+  }
+}
 
 void the_link_repairs_what_the_bus_loses() {
   Wire wire;
@@ -458,6 +488,7 @@ int split_app_main() {
       {"boxes_from_the_master", boxes_from_the_master},
       {"boxes_from_the_slave", boxes_from_the_slave},
       {"boxes_both_ways", boxes_both_ways},
+      {"a_lone_box_costs_what_the_planner_expects", a_lone_box_costs_what_the_planner_expects},
       {"the_link_repairs_what_the_bus_loses", the_link_repairs_what_the_bus_loses},
       {"the_link_comes_up_again_after_a_slave_was_reset",
        the_link_comes_up_again_after_a_slave_was_reset},

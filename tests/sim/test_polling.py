@@ -45,6 +45,14 @@ def test_a_multicast_is_held_as_long_as_in_the_firmware():
     assert int(found[1].replace("'", "")) == MULTICAST_HOLD_US
 
 
+def test_the_document_gives_these_numbers():
+    text = " ".join((ROOT / "docs" / "simulate.md").read_text(encoding="utf-8").split())
+    assert (
+        f"A tick takes {IDLE_POLL_CYCLES:.0f} cycles from the kernel, and each byte of a wire "
+        f"{SENT_BYTE_CYCLES:.0f} (sent) or {RECEIVED_BYTE_CYCLES:.0f} (received)."
+    ) in text
+
+
 def test_cost_by_hand():
     cost = PollCost(DEVICE, 100.0)
     idle_us = IDLE_POLL_CYCLES / 100  # at 100 MHz

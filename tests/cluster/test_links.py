@@ -47,8 +47,8 @@ def test_time_of_a_frame():
     # 6 Mbaud, 10 bits a byte: 10 / 6 us a byte.
     uart = LINK_DEFAULTS[LinkKind.UART]
     assert uart.frame_us(600) == pytest.approx(1000.0)
-    # 30 MHz, 9.3 bits with headers and pauses of blocks: 600 * 9.3 / 30 = 186 us.
-    assert LINK_DEFAULTS[LinkKind.SPI].frame_us(600) == pytest.approx(186.0)
+    # 30 MHz, 128 bytes carry 125: 600 * 8.192 / 30 = 163.84 us, and 18.6 us between blocks.
+    assert LINK_DEFAULTS[LinkKind.SPI].frame_us(600) == pytest.approx(182.44)
     # 100 Mbit/s: (600 + 66) * 0.08 = 53.28 us, and 20 us.
     assert LINK_DEFAULTS[LinkKind.ETHERNET].frame_us(600) == pytest.approx(73.28)
     # 1,216,000 bytes/s (USB 2.0, table 5-9).

@@ -74,13 +74,15 @@ LINK_DEFAULTS: dict[LinkKind, LinkSpec] = {
     # The core keeps a UART busy without gaps: 93.8 % of the line rate at MTU 512, which is what
     # header, CRC and COBS leave of it (docs/wire_format.md, "Sizes and rates").
     LinkKind.UART: LinkSpec(LinkKind.UART, step_overhead_us=_STEP_US),
-    # The stream of split_port/spi_stream.h: blocks of 128 bytes carry 125, and 4.5 us pass between
-    # two blocks (slave's interrupt 0.5, copying and arming 2, master's interrupt 0.5, copying and
-    # starting 1.5: estimates), at 30 MHz 135 bits: (128 * 8 + 135) / 125 bits a byte. Frames share
-    # blocks, so nothing is lost between them. A lone box waits for blocks that are under way and
-    # pads its last one: 118 us beside its bytes on the simulated bus (tflm_app/test/test_spi), of
-    # which 10 are the GRANT's frame.
-    LinkKind.SPI: LinkSpec(LinkKind.SPI, 30_000_000, 9.3, step_overhead_us=110.0),
+    # The stream of split_port/spi_stream.h: blocks of 128 bytes carry 125, so 8 * 128 / 125 bits a
+    # byte; 4.5 us pass between two blocks (slave's interrupt 0.5, copying and arming 2, master's
+    # interrupt 0.5, copying and starting 1.5: estimates), 4.14 times for the 517 bytes of a full
+    # frame, MTU 512, on the wire. Short frames share blocks, or pad one: much the same. A lone box
+    # also waits for blocks that are under way and pads its last one: 118 us beside its bytes on the
+    # simulated bus (tflm_app/test/test_spi), of which the GRANT's frame is 27.
+    LinkKind.SPI: LinkSpec(
+        LinkKind.SPI, 30_000_000, 8.192, frame_overhead_us=18.6, step_overhead_us=90.0
+    ),
     # 8 preamble + 14 header + 4 FCS + 12 gap (IEEE 802.3), 20 IPv4 + 8 UDP; the pause: an estimate.
     LinkKind.ETHERNET: LinkSpec(
         LinkKind.ETHERNET, 100_000_000, 8.0, 66, frame_overhead_us=20.0, step_overhead_us=_STEP_US

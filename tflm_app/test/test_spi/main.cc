@@ -429,7 +429,7 @@ void a_lone_box_costs_what_the_planner_expects() {
     const uint64_t short_ns = lone_box_ns(senders, kShort), long_ns = lone_box_ns(senders, kLong);
     const uint64_t ps_per_byte = (long_ns - short_ns) * 1'000'000 / kWirePerPayload /
                                  (kLong - kShort);
-    CHECK(ps_per_byte > 300'000 && ps_per_byte < 320'000);  // 9.3 bits at 30 MHz: 310 ns
+    CHECK(ps_per_byte > 300'000 && ps_per_byte < 320'000);  // (517 * 8.192 / 30 + 18.6) / 517
     const uint64_t beside_ns = long_ns - ps_per_byte * kLong * kWirePerPayload / 1'000'000;
     CHECK(beside_ns > 110'000 && beside_ns < 130'000);
   }

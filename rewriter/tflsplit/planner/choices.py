@@ -35,7 +35,8 @@ class Choices:
 
     shares: what each device gets; by default by speed and by RAM.
     options: what may be done with a unit; saving: what saves flash at the price of time; quick:
-        options, and what saves time only.
+        options that may be quickest, those included that save time only; all_quick: and those that
+        save RAM.
     pooling: whether flash is scarce, so that weights wait for a place (``placement.py``).
     """
 
@@ -54,7 +55,9 @@ class Choices:
         self.pooling = min(rooms) < _SCARCE * sum(unit.weights_bytes for unit in self.units)
         self.options = self.options or options_of(self.vectors)
         self.saving = SAVING_FLASH if self.pooling else ()
-        self.quick = (*self.options, *(RECEIVING if self.cluster.world_size > 1 else ()))
+        receiving = RECEIVING if self.cluster.world_size > 1 else ()
+        self.all_quick = (*self.options, *receiving)
+        self.quick = tuple(option for option in self.all_quick if not option.small)
 
     @property
     def everything(self) -> tuple[Option, ...]:

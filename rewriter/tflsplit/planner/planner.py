@@ -98,7 +98,7 @@ class Planner:
             return
         found = list(self._unlimited(objective))
         if not found:
-            usual = self.choices.quick if objective == "latency" else self.choices.options
+            usual = self.choices.all_quick if objective == "latency" else self.choices.options
             found = list(self._fitting(objective, rooms, lambda _: usual))
         yield from found
         if self.choices.saving and not (found and objective == "latency"):

@@ -24,6 +24,9 @@ Menu = Callable[[int], Sequence[Option]]
 """The options for a unit, by its number."""
 
 
+_MANY_DEVICES = 24
+
+
 def races_of(choices: Choices) -> list[list[Menu]]:
     """What to choose from for the least latency.
 
@@ -31,7 +34,10 @@ def races_of(choices: Choices) -> list[list[Menu]]:
     best of each race by simulations.
     """
     balanced = (_balanced_menu(choices, units) for units in range(1, _mapped_units(choices) + 1))
-    return [[lambda _: choices.quick], list(balanced), _fewer_menus(choices)]
+    usual: list[Menu] = [lambda _: choices.quick]
+    if choices.cluster.world_size > _MANY_DEVICES:
+        return [usual]  # each menu is a search, which takes time in proportion to the devices
+    return [usual, list(balanced), _fewer_menus(choices)]
 
 
 def _mapped_units(choices: Choices) -> int:
@@ -54,7 +60,7 @@ def _balanced_menu(choices: Choices, units: int) -> Menu:
             sum(value.size_bytes for value in choices.graph.inputs),
             choices.work_us(units),
         )
-    rows = [option for option in choices.quick if option.split == "rows" and not option.small]
+    rows = [option for option in choices.quick if option.split == "rows"]
     first = [replace(option, by=name) for option in rows if not option.part]
     turn = [*choices.quick, *(replace(option, recut=True) for option in rows)]
     return lambda unit: first if unit < units else turn if unit == units else choices.quick

@@ -18,6 +18,7 @@ BOARDS = ROOT / "tflm_app" / "platforms" / "mps2" / "boards"
 EMULATED = {"mps2_an386", "mps2_an500", "mps2_an505", "mps3_an547"}
 REGISTRY = {
     "teensy41": ("teensy", "teensy41"),
+    "teensy41_spi": ("teensy", "teensy41"),
     "nucleo_h743zi": ("ststm32", "nucleo_h743zi"),
     "pico": ("raspberrypi", "pico"),
     "esp32s3": ("espressif32", "esp32-s3-devkitc-1"),

@@ -152,6 +152,16 @@ def test_the_weights_that_are_distributed_unasked_are_said(
         assert ("--max-weights" in capsys.readouterr().out) is said
 
 
+def test_a_limit_that_nobody_asked_for_gives_way(
+    model: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("tflsplit.cli.planning.weights_share_bytes", lambda *_: 16)
+    plan = document(capsys, model, "-n", 2)
+    assert plan == document(capsys, model, "-n", 2, "--objective", "latency")
+    assert main(["plan", str(model), "-n", "2", "--max-weights", "16"]) == 2
+    assert "nothing fits" in capsys.readouterr().err
+
+
 def test_a_saved_plan_has_its_reasons_and_its_number_of_devices(
     model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):

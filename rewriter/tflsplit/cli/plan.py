@@ -16,8 +16,8 @@ from tflsplit.cli.planning import (
     add_objective,
     checked,
     cluster_of,
-    meant,
     saved_plan,
+    search,
 )
 from tflsplit.errors import PlanError
 from tflsplit.passes.fold_constants import fold_constants
@@ -63,16 +63,17 @@ def main(arguments: argparse.Namespace) -> int:
         model = load(arguments.model)
         check_quantized(model)
         graph = fold_constants(model)
-    asked, cluster = cluster, meant(arguments, cluster, graph)
-    planner = Planner(graph, cluster)
+    asked = cluster
     if arguments.pareto:
-        return _pareto(planner, arguments)
+        return _pareto(Planner(graph, cluster), arguments)
     with progress("searching"):
         if arguments.plan is None:
-            planned = planner.best(arguments.objective or "latency")
+            planner, planned = search(arguments, cluster, graph)
         else:
+            planner = Planner(graph, cluster)
             saved = saved_plan(arguments.plan, cluster.world_size)
             planned = finish(graph, checked(saved, graph, arguments.plan), cluster)
+    cluster = planner.cluster
     planned = replace(planned, plan=reasoned(planned, planner))
     if arguments.output is not None:
         try:

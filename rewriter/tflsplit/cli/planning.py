@@ -23,7 +23,7 @@ from tflsplit.errors import ClusterError, PlanError
 from tflsplit.ir import Graph
 from tflsplit.plan.check import plan_problems
 from tflsplit.plan.spec import Plan
-from tflsplit.planner import OBJECTIVES, Planner, finish
+from tflsplit.planner import OBJECTIVES, Planned, Planner, finish
 from tflsplit.planner.explain import reasoned
 
 DEFAULT_BOARD = "teensy41"
@@ -135,10 +135,27 @@ def planner_of(arguments: argparse.Namespace, cluster: Cluster) -> Callable[[Gra
         return lambda graph: _replayed(saved, graph, arguments.plan, cluster)
 
     def searched(graph: Graph) -> Plan:
-        planner = Planner(graph, meant(arguments, cluster, graph))
-        return reasoned(planner.best(arguments.objective or "latency"), planner)
+        planner, planned = search(arguments, cluster, graph)
+        return reasoned(planned, planner)
 
     return searched
+
+
+def search(
+    arguments: argparse.Namespace, cluster: Cluster, graph: Graph
+) -> tuple[Planner, Planned]:
+    """The best plan, and who found it; the limit of ``meant`` gives way where nothing fits it.
+
+    Raises ClusterError, saying what is missing, if nothing fits the cluster.
+    """
+    objective = arguments.objective or "latency"
+    planner = Planner(graph, meant(arguments, cluster, graph))
+    if planner.cluster is not cluster:
+        planned = planner.find(objective)
+        if planned is not None:
+            return planner, planned
+        planner = Planner(graph, cluster, planner.choices)
+    return planner, planner.best(objective)
 
 
 def saved_plan(path: Path, world_size: int) -> Plan:
@@ -192,8 +209,13 @@ def meant(arguments: argparse.Namespace, cluster: Cluster, graph: Graph) -> Clus
     asked = (arguments.objective, arguments.cluster, arguments.max_weights, arguments.plan)
     if any(asked) or getattr(arguments, "pareto", False):
         return cluster
-    total = sum(value.size_bytes for value in graph.constants())
-    limit = max(LEAST_WEIGHTS_LIMIT_BYTES, int(max(0.25, 1.25 / cluster.world_size) * total))
+    limit = weights_share_bytes(graph, cluster.world_size)
     return replace(
         cluster, devices=tuple(replace(d, weights_limit_bytes=limit) for d in cluster.devices)
     )
+
+
+def weights_share_bytes(graph: Graph, world_size: int) -> int:
+    """What a device may hold of the weights unasked: a quarter, or a bit over its share."""
+    total = sum(value.size_bytes for value in graph.constants())
+    return max(LEAST_WEIGHTS_LIMIT_BYTES, int(max(0.25, 1.25 / world_size) * total))

@@ -109,5 +109,10 @@ def test_an_spi_ring_is_planned_and_built(tmp_path: Path, capsys: pytest.Capture
     assert "no firmware: the firmware has no links of kind 'usb'" in capsys.readouterr().out
     assert main(["firmware", str(out), "--link", "spi", "--board", "teensy41"]) == 0
     assert json.loads((out / "firmware.json").read_text())["link"] == "spi"
-    assert main(["firmware", str(out), "--link", "spi", "--board", "pico"]) == 2
-    assert "no SPI link for pico" in capsys.readouterr().err
+    assert main(["firmware", str(out), "--link", "spi", "--board", "teensy41,pico"]) == 0
+    assert json.loads((out / "firmware.json").read_text())["baud"] == 10_000_000  # the slower one's
+    assert main(["firmware", str(out), "--link", "spi", "--board", "nano33ble"]) == 2
+    assert (
+        "no SPI link for nano33ble: both ends exist for teensy41, pico only"
+        in capsys.readouterr().err
+    )

@@ -21,6 +21,7 @@ REGISTRY = {
     "teensy41_spi": ("teensy", "teensy41"),
     "nucleo_h743zi": ("ststm32", "nucleo_h743zi"),
     "pico": ("raspberrypi", "pico"),
+    "pico_spi": ("raspberrypi", "pico"),
     "esp32s3": ("espressif32", "esp32-s3-devkitc-1"),
     "nano33ble": ("nordicnrf52", "nano33ble"),
 }

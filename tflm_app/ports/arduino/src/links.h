@@ -20,7 +20,7 @@ class CountedStream : public split_core::ByteStream {
 
 // Opens the two serial ports. Implemented once per family of Arduino cores:
 // links_serial.cc (Teensy, STM32, ESP32), links_pico.cc, links_mbed.cc (Nano 33 BLE),
-// links_spi_teensy.cc.
+// links_spi_teensy.cc, links_spi_pico.cc.
 void begin_neighbours();
 CountedStream& neighbour(size_t index);
 

@@ -8,7 +8,7 @@
 
 #include "wiring.h"
 
-#if defined(ARDUINO_ARCH_MBED) && !defined(TARGET_RP2040)
+#if defined(ARDUINO_ARCH_MBED) && !defined(TARGET_RP2040) && !defined(SPLIT_PORT_SPI)
 
 #include <mbed.h>
 
@@ -90,4 +90,4 @@ CountedStream& neighbour(size_t index) { return links()[index]; }
 
 }  // namespace split_port::arduino
 
-#endif  // ARDUINO_ARCH_MBED && !TARGET_RP2040
+#endif  // ARDUINO_ARCH_MBED && !TARGET_RP2040 && !SPLIT_PORT_SPI

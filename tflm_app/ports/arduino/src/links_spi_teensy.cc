@@ -40,7 +40,8 @@ class BlockTransfer {
     port_.DER = 0;
     port_.CR = LPSPI_CR_RTF | LPSPI_CR_RRF;
     port_.SR = kAllFlags;
-    port_.TCR = LPSPI_TCR_BYSW | LPSPI_TCR_FRAMESZ(kSpiBlockBytes * 8 - 1);
+    // SPI mode 1, for the sake of the Pico (links_spi_pico.cc); first byte and highest bit first.
+    port_.TCR = LPSPI_TCR_CPHA | LPSPI_TCR_BYSW | LPSPI_TCR_FRAMESZ(kSpiBlockBytes * 8 - 1);
     port_.CR = LPSPI_CR_MEN;
     rx.clearComplete();
     tx.clearComplete();
@@ -110,7 +111,7 @@ void Master::begin() {
   pinMode(kReadyIn, INPUT_PULLDOWN);  // a slave that is not there is not ready
   pinMode(kAskIn, INPUT_PULLDOWN);
   SPI.begin();
-  SPI.beginTransaction(SPISettings(SPLIT_PORT_SPI_HZ, MSBFIRST, SPI_MODE0));
+  SPI.beginTransaction(SPISettings(SPLIT_PORT_SPI_HZ, MSBFIRST, SPI_MODE1));
   transfer_.begin(DMAMUX_SOURCE_LPSPI4_RX, DMAMUX_SOURCE_LPSPI4_TX);
   transfer_.rx.interruptAtCompletion();
   transfer_.rx.attachInterrupt([] { g_master.on_dma(); }, kMasterPriority);
@@ -194,6 +195,6 @@ CountedStream& neighbour(size_t index) {
 
 }  // namespace split_port::arduino
 
-#elif defined(SPLIT_PORT_SPI)
-#error "SPI links are made for Teensy 4.1 only; leave out --link spi. See docs/adding_a_board.md."
+#elif defined(SPLIT_PORT_SPI) && !defined(TARGET_RP2040)
+#error "SPI links are made for Teensy 4.1 and Pico only; see docs/adding_a_board.md."
 #endif

@@ -11,10 +11,12 @@
 // Cross the wires: TX of one rank's next port to RX of the following rank's previous port and the
 // other way round, and join all grounds. All boards here use 3.3 V.
 //
-// With -DSPLIT_PORT_SPI (tflsplit firmware --link spi), on Teensy 4.1:
+// With -DSPLIT_PORT_SPI (tflsplit firmware --link spi), on Teensy 4.1, and on the Pico (GP numbers):
 //
 //   master of the next rank          SCK 13  MOSI 11  MISO 12  SELECT 10  READY 9  ASK 8
 //   slave of the previous rank       SCK 27  MOSI 26  MISO 1   SELECT 0   READY 2  ASK 3
+//   Pico, master                     SCK 10  MOSI 11  MISO 12  SELECT 13  READY 14 ASK 15
+//   Pico, slave                      SCK 18  MOSI 16  MISO 19  SELECT 17  READY 20 ASK 21
 //
 // Each pin of the master to the pin of the same name of the following rank's slave; short wires,
 // with a ground beside SCK.
@@ -28,7 +30,11 @@
 
 // SPI's clock, given by the master of each link.
 #ifndef SPLIT_PORT_SPI_HZ
+#if defined(ARDUINO_ARCH_MBED)
+#define SPLIT_PORT_SPI_HZ 10000000
+#else
 #define SPLIT_PORT_SPI_HZ 30000000
+#endif
 #endif
 
 // Of the port to the host computer and console, where that is a UART behind a bridge (Nucleo,

@@ -9,6 +9,7 @@ from itertools import chain
 from tflsplit.cluster import Cluster
 from tflsplit.errors import ClusterError
 from tflsplit.ir import Graph, Value
+from tflsplit.plan.cost import predict
 from tflsplit.plan.policy import choose_plan
 from tflsplit.plan.wishes import Wishes
 from tflsplit.planner.assembly import assemble, complete, draft
@@ -46,8 +47,9 @@ class Planner:
 
     def find(self, objective: str) -> Planned | None:
         """``best``, or None where nothing fits: what is missing takes further searches to say."""
-        candidates = chain(self.candidates(objective), self._by_policy(objective))
-        return min(candidates, key=lambda planned: planned.value(objective), default=None)
+        searched = list(self.candidates(objective))
+        every = chain(searched, self._by_policy(objective, searched))
+        return min(every, key=lambda planned: planned.value(objective), default=None)
 
     def _rooms(self) -> list[float]:
         return [float(self.cluster.arena_room_bytes(r)) for r in range(self.cluster.world_size)]
@@ -69,12 +71,19 @@ class Planner:
     def _would_do(self, cluster: Cluster) -> bool:
         return any(True for _ in Planner(self.graph, cluster).candidates("latency"))
 
-    def _by_policy(self, objective: str) -> Iterator[Planned]:
-        """The plan of the simple policy, so that a search is never slower than none."""
-        if objective == "latency" and self.cluster.world_size > 1:
-            shares = self.choices.vectors[SPEED]
-            wishes = Wishes(self.cluster.world_size, shares=shares, fuse=True)
-            planned = finish(self.graph, choose_plan(self.graph, wishes), self.cluster)
+    def _by_policy(self, objective: str, searched: Sequence[Planned]) -> Iterator[Planned]:
+        """The plan of the simple policy, so that a search is never slower than none.
+
+        Left out if it is hopeless: simulating gathers among many devices takes minutes.
+        """
+        if objective != "latency" or self.cluster.world_size == 1:
+            return
+        wishes = Wishes(self.cluster.world_size, shares=self.choices.vectors[SPEED], fuse=True)
+        plan = choose_plan(self.graph, wishes)
+        predicted = predict(self.graph, plan, self.cluster)
+        best = min((p.prediction.latency_us for p in searched), default=float("inf"))
+        if predicted.latency_us <= _HOPELESS * best:
+            planned = finish(self.graph, plan, self.cluster, prediction=predicted)
             if planned.fits(self.cluster):
                 yield planned
 
@@ -213,6 +222,8 @@ class Planner:
 
 
 _TRIES = 8
+_HOPELESS = 1.3
+"""Predictions are within a tenth of simulations, mostly; so much slower is not a matter of that."""
 _FINALISTS = 3
 """So many plans of each race, the best by prediction, are lowered, and for latency simulated."""
 _VERSIONS = {"latency": (True, False), "ram": (True,), "bytes": (True,)}

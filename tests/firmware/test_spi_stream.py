@@ -9,7 +9,7 @@ import pytest
 
 APP = Path(__file__).resolve().parents[2] / "tflm_app"
 FOLDERS = ("lib/split_port/src", "lib/split_core/src", "ports/host/src")
-INCLUDES = ("lib/split_port/include", "lib/split_core/include", "ports/host/src")
+INCLUDES = ("test", "lib/split_port/include", "lib/split_core/include", "ports/host/src")
 FLAGS = ["-std=gnu++17", "-O1", "-g", "-Wall", "-Wextra", "-Wpedantic", "-Werror"]
 FLAGS += ["-fno-exceptions", "-fno-rtti", "-fsanitize=address,undefined"]
 FLAGS += ["-fno-sanitize-recover=undefined"]

@@ -77,8 +77,10 @@ void clocks_agree_and_go_forward() {
   const uint64_t ticks = split_port::ticks() - begin_ticks;
   const uint64_t ticks_us = ticks * 1'000'000 / split_port::ticks_per_second();
   CHECK(ticks_us >= last_us && ticks_us < last_us + 500'000);
-  CHECK(idle_calls >= 2);      // it woke without any link having news
+  CHECK(idle_calls >= 2);  // it woke without any link having news
+#if !defined(ARDUINO)        // where idle() only yields
   CHECK(idle_calls < 10'000);  // and it slept
+#endif
 }
 
 void unconnected_links_are_silent() {

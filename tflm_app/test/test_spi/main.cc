@@ -3,8 +3,8 @@
 #include <cstdio>
 #include <initializer_list>
 
-#include "../check.h"
 #include "bus.h"
+#include "check.h"
 #include "split_core/node.h"
 
 namespace {

@@ -317,7 +317,7 @@ void full_blocks_reach_most_of_the_clock_rate() {
 
 // ---- below split_core ----
 
-constexpr uint32_t kBoxBytes = 50'000;
+constexpr uint32_t kBoxBytes = 20'000;  // four of them fit a Pico
 constexpr uint64_t kNodePollNs = 5'000;
 uint8_t g_sent[2][kBoxBytes];
 uint8_t g_received[2][kBoxBytes];

@@ -136,7 +136,7 @@ def _extents(
     for (start, stop), boxes in zip(shares, reads, strict=True):
         hull = _hull(box for _, box in boxes)
         may_shrink = may_shrink and (stop > start or hull is None)  # else it is sent a share
-        # A rank without a share computes none for others, but all that it reads if nothing can come.
+        # Where nothing can come, a rank without a share still computes what it reads.
         if (always or stop > start) and hull is not None:
             start, stop = hull.intervals[dim][0] // scale, -(-hull.intervals[dim][1] // scale)
         extents.append((start, stop))

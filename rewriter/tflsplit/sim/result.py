@@ -16,8 +16,8 @@ class WireCount:
 
     payload_bytes: of DATA, first time; wire_bytes: everything, delimiters included.
     frames: sequenced ones (DATA, GRANT, DATAGRAM), first time; ``frames_sent`` of the firmware.
-    data_frames, grant_frames: of these; message_bytes: of both, delimiters included.  The plan alone
-        decides them, but for multicasts that leave more than once because a receiver is late.
+    data_frames, grant_frames: of these; message_bytes: of both, delimiters included.  The plan
+        alone decides them, but for multicasts that leave more than once because a receiver is late.
     resent_frames: of these, sent again; hop_frames: ACK, NAK, POLL, STATUS.
     damaged: frames of any kind that did not arrive.
     busy_us: while bytes were on the wire.

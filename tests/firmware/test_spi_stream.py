@@ -20,7 +20,8 @@ def printed(host_compiler: None, tmp_path_factory: pytest.TempPathFactory) -> st
     program = tmp_path_factory.mktemp("spi") / "spi"
     sources = [path for folder in FOLDERS for path in sorted((APP / folder).glob("*.cc"))]
     command = ["g++", *FLAGS, *(f"-I{APP / folder}" for folder in INCLUDES)]
-    command += [APP / "test" / "test_spi" / "main.cc", *sources, "-o", program]
+    sources.append(APP / "test" / "test_spi" / "main.cc")
+    command += [*map(str, sources), "-o", str(program)]
     built = subprocess.run(command, capture_output=True, text=True, check=False)
     assert built.returncode == 0, built.stderr[-4000:]
     run = subprocess.run([program], capture_output=True, text=True, timeout=60, check=False)

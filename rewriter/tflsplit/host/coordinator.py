@@ -42,6 +42,7 @@ from tflsplit.wire.control import (
     is_later,
 )
 from tflsplit.wire.handshake import PeerError
+from tflsplit.wire.topology import nearest
 
 CONNECT_SECONDS = 15.0
 INFER_SECONDS = 60.0
@@ -171,8 +172,15 @@ class Coordinator:
                 content[key] = array
             for index, value in enumerate(part.graph.outputs):
                 self._endpoint.begin_recv(OUTPUT_CHANNEL + index, part.rank, value.size_bytes)
-        for key, ranks in readers.items():
-            self._endpoint.post_send(INPUT_CHANNEL + key[0], ranks, content[key].tobytes())
+        setup = self.setup
+        ways = {
+            key: nearest(setup.topology, setup.world_size, setup.gateway, ranks)
+            for key, ranks in readers.items()
+        }
+        # The nearest first, so that it can begin; each wire of the gateway at its own pace.
+        for key in sorted(ways, key=lambda key: ways[key]):
+            data = content[key].tobytes()
+            self._endpoint.post_send(INPUT_CHANNEL + key[0], readers[key], data, ways[key][1])
 
     def _run(self, deadline: float) -> list[list[Array]]:
         """Start, and wait for all outputs and reports; the outputs by rank."""

@@ -34,6 +34,7 @@ class Send:
     channel: Channel
     total_bytes: int
     remaining: int
+    lane: int | None = None
     granted: int = 0
     batch: int = 0
     offset: int = 0
@@ -92,11 +93,17 @@ class Communicator:
 
     # ---- For devices and hosts ----
 
-    def post(self, channel: Channel, destinations: int, size_bytes: int) -> None:
-        """Offer a message to ranks; each gets it when it asks."""
+    def post(
+        self, channel: Channel, destinations: int, size_bytes: int, lane: int | None = None
+    ) -> None:
+        """Offer a message to ranks; each gets it when it asks.
+
+        lane: messages of one lane leave one after the other, as a host's do; None: a lane of its
+            own.
+        """
         if size_bytes == 0 or destinations == 0:
             return
-        send = Send(channel, size_bytes, destinations)
+        send = Send(channel, size_bytes, destinations, lane)
         early = self.inbox.grants.get(channel, 0) & destinations
         if early:
             self._grant(send, early)
@@ -214,7 +221,7 @@ class Communicator:
 
     def _start_batch(self, send: Send) -> bool:
         ready = send.remaining & send.granted
-        if not ready:
+        if not ready or (send.lane is not None and self._must_wait(send)):
             return False
         # A hair less than the hold, so that its own timer never comes a rounding error too early.
         waited = self.env.now - send.first_grant_us >= self._hold_us * (1 - 1e-9)
@@ -222,3 +229,15 @@ class Communicator:
             return False
         send.batch, send.offset = ready, 0
         return True
+
+    def _must_wait(self, send: Send) -> bool:
+        """Whether another message of its lane has begun, or can and was posted before."""
+        earlier = True
+        for other in self._sends:
+            if other is send:
+                earlier = False
+            elif other.lane == send.lane and (
+                other.batch or (earlier and other.granted == other.remaining)
+            ):
+                return True
+        return False

@@ -59,7 +59,9 @@ class Network:
             )
             for rank in range(cluster.world_size)
         ]
-        self.host = Node(env, cluster.host_rank, cluster.mtu_bytes, _UNLIMITED, float("inf"))
+        # As wire/endpoint.py: what the gateway gives credit for, and two frames that wait for it.
+        under_way = cluster.rx_slots + 2
+        self.host = Node(env, cluster.host_rank, cluster.mtu_bytes, under_way, float("inf"))
         self._wire_devices()
         self._wire_host()
         self.channels: Mapping[Edge, Channel] = {

@@ -26,6 +26,7 @@ from tflsplit.sim.polling import PollCost
 from tflsplit.sim.program import INPUT_CHANNEL, OUTPUT_CHANNEL, Compute, Post, Program, Receive
 from tflsplit.sim.result import DeviceTimes, SimResult, Span
 from tflsplit.sim.times import Intervals, energy_mj, merged, overlap_us
+from tflsplit.wire.topology import nearest
 
 _CONTROL = 1
 _START_BYTES, _REPORT_BYTES = 12, 56
@@ -106,14 +107,24 @@ class Simulation:
         yield from host.wait(lambda: self._finished() == self.inputs)
 
     def _start(self, host: Node, number: int) -> None:
-        for (index, _, _), (ranks, size) in self._input_messages().items():
-            host.messages.post((number, INPUT_CHANNEL + index), ranks, size)
+        posts = [
+            (self._way(ranks), INPUT_CHANNEL + index, ranks, size)
+            for (index, _, _), (ranks, size) in self._input_messages().items()
+        ]
+        for (_, lane), channel, ranks, size in sorted(posts, key=lambda post: post[0]):
+            host.messages.post((number, channel), ranks, size, lane)
         for program in self.programs:
             for index, size in enumerate(program.outputs):
                 host.messages.expect((number, OUTPUT_CHANNEL + index), program.rank, size)
         everyone = (1 << self.cluster.world_size) - 1
         host.messages.send_datagram(everyone, (number, _CONTROL), _START_BYTES)
         self.epochs.append(_Epoch(self.env.now))
+
+    def _way(self, ranks: int) -> tuple[int, int]:
+        """Wires to the nearest of some ranks, and the gateway's neighbour on the way: its lane."""
+        cluster = self.cluster
+        members = [rank for rank in range(cluster.world_size) if ranks >> rank & 1]
+        return nearest(cluster.topology, cluster.world_size, cluster.input_rank, members)
 
     def _input_messages(self) -> dict[tuple[int, str, object], tuple[int, int]]:
         """Ranks and bytes of every message; ranks that read the same box share a multicast."""

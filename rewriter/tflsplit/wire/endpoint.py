@@ -22,6 +22,7 @@ from tflsplit.wire.link_state import LinkState
 from tflsplit.wire.timers import Timing
 
 _FAULT_BYTES = 4
+_WAITING_FRAMES = 2
 _NO_CHANNEL = 0xFFFF
 _NO_RANK = 0xFF
 
@@ -39,7 +40,9 @@ class _Send:
     channel: int
     data: bytes
     remaining: int
+    lane: int = 0
     granted: int = 0
+    offset: int = 0
 
 
 @dataclass
@@ -69,6 +72,7 @@ class Endpoint:
         self._on_datagram = on_datagram
         self._epoch: int | None = None
         self._sends: list[_Send] = []
+        self._lane = 0
         self._recvs: dict[tuple[int, int], _Recv] = {}
         self._done: dict[tuple[int, int], bytes] = {}
         self._early: list[tuple[int, int, int, int]] = []  # epoch, channel, rank, total bytes
@@ -85,10 +89,16 @@ class Endpoint:
         self._done.clear()
         self._early = [grant for grant in self._early if not _is_before(grant[0], epoch)]
 
-    def post_send(self, channel: int, destinations: Iterable[int], data: bytes) -> None:
-        """Offer ``data`` to the ranks; each gets it when it asks. Raises ``error`` if there is."""
+    def post_send(
+        self, channel: int, destinations: Iterable[int], data: bytes, lane: int = 0
+    ) -> None:
+        """Offer ``data`` to the ranks; each gets it when it asks. Raises ``error`` if there is.
+
+        lane: messages of one lane leave one after the other, those of several lanes a frame of each
+            in turn.
+        """
         self._check()
-        send = _Send(channel, bytes(data), rank_set(destinations))
+        send = _Send(channel, bytes(data), rank_set(destinations), lane)
         if not send.data:
             return
         for grant in list(self._early):
@@ -97,7 +107,6 @@ class Endpoint:
                 self._early.remove(grant)
                 self._grant(send, rank, total)
         self._sends.append(send)
-        self._serve(send)
 
     def begin_recv(self, channel: int, source: int, size_bytes: int) -> None:
         """Ask ``source`` for a message of ``size_bytes``; ``take`` returns it once it is whole."""
@@ -142,7 +151,13 @@ class Endpoint:
 
     def poll(self, now_us: int) -> bytes:
         """What is to be sent to the gateway now."""
-        return self.link.poll(now_us)
+        out = bytearray()
+        while True:
+            self._pump()
+            piece = self.link.poll(now_us)
+            if not piece:
+                return bytes(out)
+            out += piece
 
     # ---- Arrivals ----
 
@@ -168,7 +183,6 @@ class Endpoint:
                 waits >> frame.source & 1
             ):
                 self._grant(send, frame.source, frame.offset)
-                self._serve(send)
                 return
         self._early.append((frame.epoch, frame.channel, frame.source, frame.offset))
 
@@ -215,19 +229,34 @@ class Endpoint:
             return
         send.granted |= 1 << rank
 
-    def _serve(self, send: _Send) -> None:
-        """Send to all once all are ready: a host's message crosses its wire only once.
+    def _pump(self) -> None:
+        """Keep few frames waiting for credit, so that no message blocks those of other lanes."""
+        while self.link.unsent < _WAITING_FRAMES and self.error is None:
+            send = self._next_to_serve()
+            if send is None:
+                return
+            most = max_payload_bytes(self._identity.mtu_bytes)
+            piece = send.data[send.offset : send.offset + most]
+            self._send(FrameType.DATA, send.remaining, send.channel, send.offset, piece)
+            self._lane = send.lane
+            send.offset += len(piece)
+            if send.offset == len(send.data):
+                self._sends.remove(send)
 
-        A host's receivers never wait for each other's copy of its own message (they are the
-        input's shards), so waiting for all cannot lock up.
+    def _next_to_serve(self) -> _Send | None:
+        """Of each lane the message that has begun, or the first that can; of these the next lane's.
+
+        A message is sent to all once all are ready: a host's crosses its wire only once.  A host's
+        receivers never wait for each other's copy of its own message (they are the input's shards),
+        so waiting for all cannot lock up.
         """
-        if send.granted != send.remaining or self.error is not None:
-            return
-        most = max_payload_bytes(self._identity.mtu_bytes)
-        for offset in range(0, len(send.data), most):
-            piece = send.data[offset : offset + most]
-            self._send(FrameType.DATA, send.remaining, send.channel, offset, piece)
-        self._sends.remove(send)
+        heads: dict[int, _Send] = {}
+        for send in self._sends:
+            if send.granted == send.remaining and (send.offset or send.lane not in heads):
+                heads[send.lane] = send
+        if not heads:
+            return None
+        return heads[min(heads, key=lambda lane: (lane <= self._lane, lane))]
 
     def _send(
         self, kind: FrameType, destinations: int, channel: int, offset: int = 0,

@@ -10,6 +10,7 @@ every rank is one hop away.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 
@@ -79,6 +80,25 @@ def link_tables(
     if host_at is not None:
         tables.append((LinkTable(host_at, (1 << world_size) - 1),))
     return tuple(tables)
+
+
+def nearest(
+    topology: Topology, world_size: int, gateway: int, ranks: Iterable[int]
+) -> tuple[int, int]:
+    """Of the ways from ``gateway`` to some ranks the shortest: how many wires, and to whom first.
+
+    To the gateway itself: (0, gateway).
+    """
+    return min(_way(topology, world_size, gateway, rank) for rank in ranks)
+
+
+def _way(topology: Topology, world_size: int, gateway: int, rank: int) -> tuple[int, int]:
+    at, hops, first = gateway, 0, gateway
+    while at != rank:
+        at = _next_hop(topology, world_size, at, rank)
+        first = at if hops == 0 else first
+        hops += 1
+    return hops, first
 
 
 def _check_link_counts(topology: Topology, tables: list[tuple[LinkTable, ...]]) -> None:

@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+"""In which order a host's messages leave: lanes in turn, the messages of a lane one by one."""
+
+from __future__ import annotations
+
+import pytest
+
+from tflsplit.wire.endpoint import Endpoint
+from tflsplit.wire.frames import Frame, FrameType, max_payload_bytes
+from tflsplit.wire.handshake import Identity
+from tflsplit.wire.link import Link
+from tflsplit.wire.topology import Topology, nearest
+
+DEVICES, MTU_BYTES = 4, 256
+PIECE_BYTES = max_payload_bytes(MTU_BYTES)
+
+
+class Wire:
+    """A host, rank 4, and the link of its gateway, rank 0, which only listens and asks."""
+
+    def __init__(self) -> None:
+        self.now_us = 0
+        self.frames: list[Frame] = []
+        host, gateway = (
+            Identity(rank, DEVICES, DEVICES + 1, MTU_BYTES, bytes(16)) for rank in (DEVICES, 0)
+        )
+        self.host = Endpoint(host, 0, 1)
+        self.gateway = Link(gateway, DEVICES, 2, self.frames.append, lambda code, rank: None)
+        self.run()
+        self.host.begin_epoch(1)
+
+    def run(self, turns: int = 50) -> None:
+        for _ in range(turns):
+            self.gateway.receive(self.host.poll(self.now_us), self.now_us)
+            self.host.receive(self.gateway.poll(self.now_us), self.now_us)
+            self.now_us += 1000
+
+    def ask(self, rank: int, channel: int, size_bytes: int) -> None:
+        """The GRANT of a rank."""
+        self.gateway.send(
+            Frame(FrameType.GRANT, source=rank, channel=channel, destinations=1 << DEVICES,
+                  offset=size_bytes, epoch=1)
+        )  # fmt: skip
+
+    def order(self) -> list[int]:
+        """The channels of the DATA frames, as they came."""
+        return [frame.channel for frame in self.frames if frame.type is FrameType.DATA]
+
+
+def test_lanes_take_turns_and_a_lanes_messages_do_not():
+    wire = Wire()
+    size = 3 * PIECE_BYTES
+    for channel, rank, lane in ((10, 1, 1), (11, 3, 3), (12, 2, 1)):
+        wire.host.post_send(channel, [rank], bytes(size), lane)
+        wire.ask(rank, channel, size)
+    wire.run()
+    assert wire.order() == [10, 11, 10, 11, 10, 11, 12, 12, 12]
+    assert wire.host.idle
+
+
+def test_who_has_not_asked_holds_up_nobody():
+    wire = Wire()
+    for channel, rank in ((10, 1), (11, 2)):
+        wire.host.post_send(channel, [rank], bytes(PIECE_BYTES), lane=1)
+    wire.ask(2, 11, PIECE_BYTES)
+    wire.run()
+    assert wire.order() == [11]
+    assert not wire.host.idle
+
+
+def test_what_has_begun_is_finished_first():
+    wire = Wire()
+    size = 40 * PIECE_BYTES
+    wire.host.post_send(10, [1], bytes(PIECE_BYTES), lane=1)
+    wire.host.post_send(11, [2], bytes(size), lane=1)
+    wire.ask(2, 11, size)
+    wire.run(turns=3)
+    assert 0 < len(wire.order()) < 40
+    wire.ask(1, 10, PIECE_BYTES)
+    wire.run()
+    assert wire.order() == [11] * 40 + [10]
+
+
+def test_few_frames_wait_for_credit():
+    """What waits blocks a FAULT, and the other lanes."""
+    wire = Wire()
+    size = 100 * PIECE_BYTES
+    wire.host.post_send(10, [1], bytes(size), lane=1)
+    wire.ask(1, 10, size)
+    wire.run(turns=2)
+    assert wire.host.link.unsent <= 2
+    wire.run(turns=200)
+    assert wire.order() == [10] * 100
+
+
+@pytest.mark.parametrize(
+    ("topology", "ranks", "way"),
+    [
+        (Topology.RING, [0], (0, 0)),
+        (Topology.RING, [3], (3, 1)),
+        (Topology.RING, [5], (3, 7)),
+        (Topology.RING, [2, 7], (1, 7)),
+        (Topology.LINE, [5], (5, 1)),
+        (Topology.STAR, [5], (1, 5)),
+        (Topology.BUS, [5], (1, 5)),
+    ],
+)
+def test_ways_from_the_gateway(topology: Topology, ranks: list[int], way: tuple[int, int]):
+    assert nearest(topology, 8, 0, ranks) == way

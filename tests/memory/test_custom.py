@@ -25,7 +25,7 @@ def test_every_operator_of_ours_has_a_budget():
 
 def test_the_budget_is_what_the_binding_asserts_of_its_struct():
     """Measured on the target by tests/firmware; here without a compiler."""
-    sources = "".join(path.read_text() for path in BINDING.glob("*.cc"))
+    sources = "".join(path.read_text() for path in BINDING.glob("*.[ch]*"))
     asserted = {int(n) for n in re.findall(r"static_assert\(sizeof\(OpData\) == (\d+)", sources)}
     sizes = {struct_layout(fields, CORTEX_M).size_bytes for fields in custom.OP_DATA.values()}
     assert asserted == sizes - {0} == {12}

@@ -6,6 +6,10 @@ boards, compare the outputs with the unsplit model on TFLM's wheel, count instru
 The unsplit firmware (one device, no links but the host's) runs in the same way in the same run.
 
     python -m benchmarks.emulated MODEL.tflite … -n 2 4 [--board mps2_an500] [--inputs 3]
+        [--objective latency]
+
+Plans are those of the simple policy (rows while maps are large, channels afterwards), or with
+--objective the search's for these boards in a ring of UARTs.
 
 Needs TFLM's sources (``TFLSPLIT_TFLM_DIR``), PlatformIO, the Arm compiler and QEMU.  Prints rows
 for docs/verified.md.
@@ -16,20 +20,24 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
 
 from tflsplit.bundle import Bundle, read_bundle
+from tflsplit.cluster import default_cluster
 from tflsplit.emulate.firmware_build import BuiltFirmware, build_firmware
 from tflsplit.emulate.session import whole_firmware
 from tflsplit.emulate.trial import Trial, run_trial
 from tflsplit.errors import UserError
 from tflsplit.firmware import FirmwareOptions, board_named
 from tflsplit.firmware.arenas import kernels_of
+from tflsplit.ir import Graph
 from tflsplit.passes.fold_constants import fold_constants
+from tflsplit.plan.spec import Plan
 from tflsplit.plan.wishes import Wishes
+from tflsplit.planner import OBJECTIVES, Planner
 from tflsplit.rewrite import rewrite
 from tflsplit.runtime.engines import engine
 from tflsplit.verify import make_cases
@@ -60,9 +68,11 @@ class Row:
     frames_resent: int
 
 
-def measure(model: Path, world_size: int, board: str, inputs: int, build: Path) -> Row:
+def measure(
+    model: Path, world_size: int, board: str, inputs: int, build: Path, objective: str | None = None
+) -> Row:
     """One row; UserError if something is missing or the cluster fails."""
-    bundle, trial, kernels = emulate(model, world_size, board, inputs, build)
+    bundle, trial, kernels = emulate(model, world_size, board, inputs, build, objective)
     plan = bundle.document["devices"]
     return Row(
         model.stem,
@@ -80,19 +90,26 @@ def measure(model: Path, world_size: int, board: str, inputs: int, build: Path) 
 
 
 def emulate(
-    model: Path, world_size: int, board: str, inputs: int, build: Path
+    model: Path, world_size: int, board: str, inputs: int, build: Path, objective: str | None = None
 ) -> tuple[Bundle, Trial, str]:
     """A plan (made once, below ``build``), its inferences on emulated boards, and their kernels.
 
     Raises UserError if something is missing or the cluster fails.
     """
-    folder = build / f"{model.stem}-{world_size}"
+    folder = build / f"{model.stem}-{world_size}{'-' + objective if objective else ''}"
     if not (folder / "plan.json").is_file():
-        rewrite(model, folder, Wishes(world_size))
+        rewrite(model, folder, _policy(world_size, board, objective))
     bundle = read_bundle(folder)
     options = FirmwareOptions(boards=(board,))
     trial = _trial(bundle, build_firmware(bundle, options), inputs)
     return bundle, trial, "+".join(kernels_of(board_named(board), options))
+
+
+def _policy(world_size: int, board: str, objective: str | None) -> Wishes | Callable[[Graph], Plan]:
+    if objective is None:
+        return Wishes(world_size)
+    cluster = default_cluster(world_size, "uart", board)
+    return lambda graph: Planner(graph, cluster).best(objective).plan
 
 
 def _trial(bundle: Bundle, built: BuiltFirmware, inputs: int) -> Trial:
@@ -141,6 +158,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("models", nargs="+", type=Path)
     parser.add_argument("-n", "--devices", nargs="+", type=int, default=[2, 4])
     parser.add_argument("--board", default="mps2_an500")
+    parser.add_argument("--objective", choices=OBJECTIVES, help="search instead of the policy")
     parser.add_argument("--inputs", type=int, default=3, help="seeded inputs for each (3)")
     parser.add_argument("--build", type=Path, default=Path("build") / "emulated")
     parser.add_argument("--output", type=Path, help="also save the rows as JSON")
@@ -150,7 +168,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for model in chosen.models:
             sizes = [1, *chosen.devices]
             one, *split = [
-                measure(model, n, chosen.board, chosen.inputs, chosen.build) for n in sizes
+                measure(
+                    *(model, n, chosen.board, chosen.inputs, chosen.build),
+                    chosen.objective if n > 1 else None,
+                )
+                for n in sizes
             ]
             for row in split:
                 print_row(row, one)

@@ -14,6 +14,7 @@ from tflsplit.bundle.runs import read_runs
 from tflsplit.cluster import Cluster
 from tflsplit.devices import DeviceGraph
 from tflsplit.errors import ClusterError
+from tflsplit.firmware.model import flash_model
 from tflsplit.memory.arena import predict_arena
 from tflsplit.passes.fold_constants import fold_constants
 from tflsplit.plan.cost.fit import Fit, fit_device
@@ -147,7 +148,7 @@ def _device_views(
     fits, series = [], []
     for entry, device in zip(bundle.document["devices"], bundle.devices, strict=True):
         spec = cluster.devices[device.rank]
-        fit = fit_device(cluster, device.rank, device.graph, entry["file_bytes"])
+        fit = fit_device(cluster, device.rank, device.graph, len(flash_model(device.graph)))
         arena = predict_arena(device.graph, spec.abi, kernels_of(spec))
         fits.append(fit)
         series.append(ram_series(device, arena, fit, entry["steps"]))

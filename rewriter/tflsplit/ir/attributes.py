@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import ItemsView, Iterator, Mapping
 from typing import Any
 
 AttrValue = bool | int | float | str | bytes | tuple[Any, ...]
@@ -30,6 +30,15 @@ class Attrs(Mapping[str, AttrValue]):
 
     def __len__(self) -> int:
         return len(self._items)
+
+    # What Mapping would derive from the above, at the speed of a dict: searches ask a lot.
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._items
+
+    def items(self) -> ItemsView[str, AttrValue]:
+        """Pairs of name and value."""
+        return self._items.items()
 
     def __hash__(self) -> int:
         return hash(tuple(sorted(self._items.items(), key=lambda item: item[0])))

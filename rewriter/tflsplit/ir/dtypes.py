@@ -34,7 +34,7 @@ class DType(enum.Enum):
     @property
     def itemsize(self) -> int:
         """Bytes per element; 0 where elements have no fixed whole number of bytes."""
-        return 0 if self not in _NUMPY else _NUMPY[self].itemsize
+        return _ITEMSIZE.get(self.value, 0)
 
     @property
     def numpy(self) -> np.dtype[np.generic]:
@@ -63,4 +63,5 @@ _NUMPY: dict[DType, np.dtype[np.generic]] = {
     DType.COMPLEX64: np.dtype("<c8"),
     DType.COMPLEX128: np.dtype("<c16"),
 }
+_ITEMSIZE = {dtype.value: array_dtype.itemsize for dtype, array_dtype in _NUMPY.items()}
 _FROM_NUMPY = {array_dtype: dtype for dtype, array_dtype in _NUMPY.items()}

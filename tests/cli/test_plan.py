@@ -13,6 +13,7 @@ from tests.planner.small import MIXED
 from tests.splits import needs_tflm, tiny
 from tflsplit.cli import main
 from tflsplit.cli.plan_report import bars
+from tflsplit.cli.planning import idle_note
 from tflsplit.tflite import write_model
 
 
@@ -150,6 +151,22 @@ def test_the_weights_that_are_distributed_unasked_are_said(
     for options, said in (([], True), (["--objective", "ram"], False)):
         assert main(["plan", str(model), "-n", "2", *options]) == 0
         assert ("--max-weights" in capsys.readouterr().out) is said
+
+
+def test_devices_without_work_are_named(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    """On a wire of 9,600 baud nothing is worth sending."""
+    path = tmp_path / "slow.toml"
+    path.write_text(
+        '[link]\nkind = "uart"\nbit_rate = 9600\n[[device]]\nboard = "teensy41"\ncount = 2\n'
+    )
+    assert main(["plan", str(model), "--cluster", str(path)]) == 0
+    assert "rank 1 has nothing to do, because that is faster" in capsys.readouterr().out
+    assert main(["rewrite", str(model), "--cluster", str(path), "-o", str(tmp_path / "o")]) == 0
+    assert "rank 1 has nothing to do" in capsys.readouterr().out
+    assert idle_note([{"rank": 0, "macs": 5}, {"rank": 1, "macs": 7}]) == ""
+    assert "ranks 0, 2 have" in idle_note([{"rank": r, "macs": r % 2} for r in range(3)])
 
 
 def test_a_limit_that_nobody_asked_for_gives_way(

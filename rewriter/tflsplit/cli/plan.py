@@ -16,6 +16,7 @@ from tflsplit.cli.planning import (
     add_objective,
     checked,
     cluster_of,
+    idle_note,
     saved_plan,
     search,
 )
@@ -85,6 +86,8 @@ def main(arguments: argparse.Namespace) -> int:
         print_json(document)
     else:
         print_plan(document, arguments.model.name, arguments.layers)
+        if note := idle_note(document["devices"]):
+            STDOUT.print(note, soft_wrap=True)
         if cluster is not asked:
             STDOUT.print(WEIGHTS_NOTE, soft_wrap=True)
     return 0 if all(device["fits"] for device in document["devices"]) else 1

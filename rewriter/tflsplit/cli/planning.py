@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from tflsplit.bundle.plan_file import load_plan
+from tflsplit.bundle.plan_json import Json
 from tflsplit.cli.console import STDERR
 from tflsplit.cluster import (
     Cluster,
@@ -219,3 +220,15 @@ def weights_share_bytes(graph: Graph, world_size: int) -> int:
     """What a device may hold of the weights unasked: a quarter, or a bit over its share."""
     total = sum(value.size_bytes for value in graph.constants())
     return max(LEAST_WEIGHTS_LIMIT_BYTES, int(max(0.25, 1.25 / world_size) * total))
+
+
+def idle_note(devices: Sequence[Json]) -> str:
+    """What to say of devices that the plan leaves without work; "" if there are none."""
+    idle = [str(device["rank"]) for device in devices if not device["macs"]]
+    if not idle or len(idle) == len(devices):
+        return ""
+    who = f"rank {idle[0]} has" if len(idle) == 1 else f"ranks {', '.join(idle)} have"
+    return (
+        f"{who} nothing to do, because that is faster. --objective ram, or less RAM or flash "
+        "(--max-arena, --max-weights), shares the model out further."
+    )

@@ -14,6 +14,7 @@ from tflsplit.cli.planning import (
     add_cluster_options,
     add_objective,
     cluster_of,
+    idle_note,
     planner_of,
 )
 from tflsplit.errors import PlanError
@@ -164,4 +165,6 @@ def _print(document: Json, folder: Path) -> None:
         f"{kib(moved)} move between the devices per inference. "
         "Arena: TFLM's, on a 32-bit microcontroller with reference kernels."
     )
+    if note := idle_note(document["devices"]):
+        STDOUT.print(note, soft_wrap=True)
     STDOUT.print(f"wrote {folder}; next: tflsplit verify {folder}", soft_wrap=True)

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import chain
 
 from tflsplit.cluster import Cluster
 from tflsplit.errors import ClusterError
@@ -48,7 +47,9 @@ class Planner:
     def find(self, objective: str) -> Planned | None:
         """``best``, or None where nothing fits: what is missing takes further searches to say."""
         searched = list(self.candidates(objective))
-        every = chain(searched, self._by_policy(objective, searched))
+        every = [*searched, *self._by_policy(objective, searched)]
+        if len(every) == 1:
+            return every[0]  # not worth a simulation
         return min(every, key=lambda planned: planned.value(objective), default=None)
 
     def _rooms(self) -> list[float]:
@@ -172,20 +173,26 @@ class Planner:
     def _fitting(self, objective: str, heads: Sequence[float], menu: Menu) -> Iterator[Planned]:
         """The best plan under limits on the head, or the next that fits as a whole, if any does."""
         key = _ram_of if objective == "ram" else _value_of
-        slack = Slack.none(self.cluster)
+        slack = Slack.usual(self.cluster)
         for _ in range(_TRIES):
             limits = [head - slack.arena_bytes for head in heads]
             labels = self._labels(objective, limits, menu, slack)
+            if not labels and slack == Slack.usual(self.cluster):
+                slack = Slack.none(self.cluster)
+                labels = self._labels(objective, limits, menu, slack)
             if not labels:
                 return
             steps = min(labels, key=key).steps()
-            versions = [
-                complete(
-                    self.choices,
-                    self.cluster,
-                    draft(self.choices, self.cluster, steps, across, False, slack.flash_bytes),
-                )
+            drafts = [
+                draft(self.choices, self.cluster, steps, across, False, slack.flash_bytes)
                 for across in _VERSIONS[objective]
+            ]
+            close = _CLOSE * min(drafted.prediction.latency_us for drafted in drafts)
+            versions = [
+                complete(self.choices, self.cluster, drafted)
+                for index, drafted in enumerate(drafts)
+                if drafted.prediction.latency_us <= close
+                and all(drafted.plan != earlier.plan for earlier in drafts[:index])
             ]
             found = [planned for planned in versions if planned.fits(self.cluster)]
             yield from found
@@ -224,6 +231,8 @@ class Planner:
 _TRIES = 8
 _HOPELESS = 1.3
 """Predictions are within a tenth of simulations, mostly; so much slower is not a matter of that."""
+_CLOSE = 1.02
+"""Versions of a plan that are predicted to be further apart than this need no simulation."""
 _FINALISTS = 3
 """So many plans of each race, the best by prediction, are lowered, and for latency simulated."""
 _VERSIONS = {"latency": (True, False), "ram": (True,), "bytes": (True,)}

@@ -10,6 +10,7 @@ from tflsplit.planner.evaluate import Step
 from tflsplit.planner.planned import Planned
 
 _CHANNEL_BYTES = 512
+_USUAL_BYTES = 2048
 _ROUNDING = 0.05
 """A device that lacks more flash than that was given too large a unit, not badly rounded shares."""
 
@@ -29,6 +30,11 @@ class Slack:
     def none(cls, cluster: Cluster) -> Slack:
         """Nothing is left free."""
         return cls(max(map(cluster.weights_room_bytes, range(cluster.world_size))))
+
+    @classmethod
+    def usual(cls, cluster: Cluster) -> Slack:
+        """What plans near the limit turn out to lack, left free at once: it saves a search."""
+        return replace(cls.none(cluster), flash_bytes=_USUAL_BYTES)
 
     def allows(self, step: Step) -> bool:
         """Whether a step may be taken."""

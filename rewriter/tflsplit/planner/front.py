@@ -115,17 +115,26 @@ def _weights_of(step: Step) -> tuple[float, ...]:
     return *step.fixed_bytes, step.pool_bytes
 
 
+_BATCH = 32
+"""So many labels are compared with all others at once."""
+
+
 def best_rows(front: Front) -> Front:
     """The labels that no other one beats; of equal ones the first."""
     numbers = np.column_stack([front.values, front.tails.max(axis=1), front.weights])
     numbers = np.unique(numbers, axis=1)  # devices that are alike need not be compared twice
     scales = np.maximum(numbers.max(axis=0, initial=0), 1)
     left = np.argsort((numbers / scales).sum(axis=1), kind="stable")
-    kept: list[int] = []
-    while len(left):  # the smallest sum of all that are left is beaten by none of them
-        kept.append(int(left[0]))
-        left = left[(numbers[left] < numbers[left[0]]).any(axis=1)]
-    return front.rows(np.array(kept, np.int64))
+    kept: list[NDArray[np.int64]] = []
+    while len(left):  # who has a smaller sum is beaten by none of those behind
+        first, left = left[:_BATCH], left[_BATCH:]
+        mine = numbers[first]
+        beats = np.all(mine[:, None, :] <= mine[None, :, :], axis=-1)
+        first = first[~np.any(np.triu(beats, 1), axis=0)]
+        kept.append(first)
+        better = np.any(numbers[left][:, None, :] < numbers[first][None, :, :], axis=-1)
+        left = left[np.all(better, axis=1)]
+    return front.rows(np.concatenate([np.empty(0, np.int64), *kept]))
 
 
 def thinned(front: Front, weights_limits: Array) -> Front:

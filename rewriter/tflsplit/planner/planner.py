@@ -14,7 +14,7 @@ from tflsplit.plan.wishes import Wishes
 from tflsplit.planner.assembly import assemble, complete, draft
 from tflsplit.planner.choices import Choices
 from tflsplit.planner.evaluate import Step
-from tflsplit.planner.options import Layout
+from tflsplit.planner.options import Layout, Option
 from tflsplit.planner.planned import Planned, finish
 from tflsplit.planner.quick import Menu, races_of
 from tflsplit.planner.search import Expand, Label, Limits, search, unlimited
@@ -36,6 +36,7 @@ class Planner:
         self.graph = graph
         self.cluster = cluster
         self.choices = choices or Choices(graph, cluster)
+        self._searched: dict[tuple[str, tuple[float, ...], Menu, Slack], list[Label]] = {}
 
     def best(self, objective: str) -> Planned:
         """The best plan that fits; ClusterError, saying what is missing, if none does."""
@@ -100,11 +101,11 @@ class Planner:
             finished = (assemble(self.choices, self.cluster, steps) for steps in ways)
             yield from (planned for planned in finished if planned.fits(self.cluster))
             return
-        rooms, everything = self._rooms(), self.choices.everything
+        rooms = self._rooms()
         if objective == "ram":
             for head in self._best_heads(rooms)[:_FINISHED]:
                 limits = [min(room, head) for room in rooms]
-                yield from self._fitting(objective, limits, lambda _: everything)
+                yield from self._fitting(objective, limits, self._everything)
             return
         found = list(self._unlimited(objective))
         if not found:
@@ -112,7 +113,7 @@ class Planner:
             found = list(self._fitting(objective, rooms, lambda _: usual))
         yield from found
         if self.choices.saving and not (found and objective == "latency"):
-            yield from self._fitting(objective, rooms, lambda _: everything)
+            yield from self._fitting(objective, rooms, self._everything)
 
     def _unlimited(self, objective: str) -> Iterator[Planned]:
         """The best plans where RAM and flash are not looked at, if they fit all the same."""
@@ -145,7 +146,8 @@ class Planner:
 
         def total(head: float) -> float | None:
             limits = [min(room, head) for room in rooms]
-            labels = self._labels("ram", limits, lambda _: self.choices.everything)
+            labels = self._labels("ram", limits, self._everything, Slack.usual(self.cluster))
+            labels = labels or self._labels("ram", limits, self._everything)
             return head + _ram_of(min(labels, key=_ram_of)) if labels else None
 
         if total(max(rooms)) is None:  # evaluates every step that could be taken
@@ -214,18 +216,25 @@ class Planner:
         menu: Menu,
         slack: Slack | None = None,
     ) -> list[Label]:
+        """All ways that no other beats; each search is made once."""
         slack = slack or Slack.none(self.cluster)
-        weights = tuple(
-            float(self.cluster.weights_room_bytes(rank) - slack.flash_bytes)
-            for rank in range(self.cluster.world_size)
-        )
+        key = objective, tuple(heads), menu, slack
+        if key not in self._searched:
+            weights = tuple(
+                float(self.cluster.weights_room_bytes(rank) - slack.flash_bytes)
+                for rank in range(self.cluster.world_size)
+            )
+            self._searched[key] = search(
+                self.choices.units,
+                self._expand(menu, slack),
+                _VALUES[objective],
+                Limits(tuple(heads), weights),
+            )
+        return self._searched[key]
 
-        return search(
-            self.choices.units,
-            self._expand(menu, slack),
-            _VALUES[objective],
-            Limits(tuple(heads), weights),
-        )
+    def _everything(self, _index: int) -> Sequence[Option]:
+        """Whatever can be done to a unit."""
+        return self.choices.everything
 
 
 _TRIES = 8

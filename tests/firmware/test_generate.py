@@ -23,9 +23,10 @@ from tflsplit.firmware import (
 )
 from tflsplit.firmware.generate import device_sources
 from tflsplit.firmware.project import nodes_ini
-from tflsplit.firmware.resolver import BUILTIN, method_of, resolver_calls
+from tflsplit.firmware.resolver import method_of, resolver_calls
 from tflsplit.ir import Graph, Node
 from tflsplit.memory.arena import predict_arena
+from tflsplit.tflite.support import TFLM_BUILTINS
 from tflsplit.wire.topology import Topology
 
 NO_TREE: dict[str, Any] = {"tflm_dir": None}
@@ -176,10 +177,10 @@ def test_resolver_methods_are_tflms(tflm_tree):
         r"TfLiteStatus (Add\w+)\([^)]*(?:\([^)]*\))?[^)]*\)\s*\{\s*return AddBuiltin\(\s*"
         r"BuiltinOperator_(\w+)", text)  # fmt: skip
     methods = {op: method for method, op in pairs}
-    assert {op: method_of(op) for op in BUILTIN & methods.keys()} == {
-        op: methods[op] for op in BUILTIN & methods.keys()
+    assert {op: method_of(op) for op in TFLM_BUILTINS & methods.keys()} == {
+        op: methods[op] for op in TFLM_BUILTINS & methods.keys()
     }
-    assert methods.keys() >= BUILTIN, "a tree this old lacks operators that we would register"
+    assert methods.keys() >= TFLM_BUILTINS, "a tree this old lacks operators that we would register"
 
 
 # ---- The folder and the project ----

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from tflsplit.errors import UnsupportedOpError
 from tflsplit.ir import Graph
+from tflsplit.tflite.support import TFLM_BUILTINS
 from tflsplit.wire import custom_ops as wire
 
 # Where TFLM's name is not the schema's in camel case (micro_mutable_op_resolver.h, 90b983c).
@@ -16,22 +17,6 @@ _UNUSUAL = {
     "PADV2": "PadV2",
     "UNIDIRECTIONAL_SEQUENCE_LSTM": "UnidirectionalSequenceLSTM",
 }
-_BUILTIN = """
-ABS ADD ADD_N ARG_MAX ARG_MIN ASSIGN_VARIABLE AVERAGE_POOL_2D BATCH_MATMUL BATCH_TO_SPACE_ND
-BROADCAST_ARGS BROADCAST_TO CALL_ONCE CAST CEIL CONCATENATION CONV_2D COS CUMSUM
-DEPTHWISE_CONV_2D DEPTH_TO_SPACE DEQUANTIZE DIV DYNAMIC_UPDATE_SLICE ELU EMBEDDING_LOOKUP
-EQUAL EXP EXPAND_DIMS FILL FLOOR FLOOR_DIV FLOOR_MOD FULLY_CONNECTED GATHER GATHER_ND GREATER
-GREATER_EQUAL HARD_SWISH IF L2_NORMALIZATION L2_POOL_2D LEAKY_RELU LESS LESS_EQUAL LOG
-LOGICAL_AND LOGICAL_NOT LOGICAL_OR LOGISTIC LOG_SOFTMAX MAXIMUM MAX_POOL_2D MEAN MINIMUM
-MIRROR_PAD MUL NEG NOT_EQUAL PACK PAD PADV2 PRELU QUANTIZE READ_VARIABLE REDUCE_ALL REDUCE_MAX
-REDUCE_MIN RELU RELU6 RESHAPE RESIZE_BILINEAR RESIZE_NEAREST_NEIGHBOR REVERSE_V2 ROUND RSQRT
-SELECT_V2 SHAPE SIN SLICE SOFTMAX SPACE_TO_BATCH_ND SPACE_TO_DEPTH SPLIT SPLIT_V SQRT SQUARE
-SQUARED_DIFFERENCE SQUEEZE STRIDED_SLICE SUB SUM SVDF TANH TRANSPOSE TRANSPOSE_CONV
-UNIDIRECTIONAL_SEQUENCE_LSTM UNPACK VAR_HANDLE WHILE ZEROS_LIKE
-"""
-BUILTIN = frozenset(_BUILTIN.split())
-"""The operators that TFLM has."""
-
 CUSTOM = {
     wire.SEND: ("kSendName", "send_registration"),
     wire.RECV: ("kRecvName", "recv_registration"),
@@ -50,7 +35,7 @@ CUSTOM = {
 
 def method_of(op: str) -> str:
     """``AddConv2D`` for ``CONV_2D``; UnsupportedOpError for what TFLM does not have."""
-    if op not in BUILTIN:
+    if op not in TFLM_BUILTINS:
         raise UnsupportedOpError(f"TFLM has no operator {op}, so no firmware can run this graph")
     if op in _UNUSUAL:
         return f"Add{_UNUSUAL[op]}"

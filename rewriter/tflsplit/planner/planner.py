@@ -146,8 +146,7 @@ class Planner:
 
         def total(head: float) -> float | None:
             limits = [min(room, head) for room in rooms]
-            labels = self._labels("ram", limits, self._everything, Slack.usual(self.cluster))
-            labels = labels or self._labels("ram", limits, self._everything)
+            labels, _ = self._first_labels("ram", limits, self._everything)
             return head + _ram_of(min(labels, key=_ram_of)) if labels else None
 
         if total(max(rooms)) is None:  # evaluates every step that could be taken
@@ -175,13 +174,8 @@ class Planner:
     def _fitting(self, objective: str, heads: Sequence[float], menu: Menu) -> Iterator[Planned]:
         """The best plan under limits on the head, or the next that fits as a whole, if any does."""
         key = _ram_of if objective == "ram" else _value_of
-        slack = Slack.usual(self.cluster)
+        labels, slack = self._first_labels(objective, heads, menu)
         for _ in range(_TRIES):
-            limits = [head - slack.arena_bytes for head in heads]
-            labels = self._labels(objective, limits, menu, slack)
-            if not labels and slack == Slack.usual(self.cluster):
-                slack = Slack.none(self.cluster)
-                labels = self._labels(objective, limits, menu, slack)
             if not labels:
                 return
             steps = min(labels, key=key).steps()
@@ -201,6 +195,8 @@ class Planner:
             if found:
                 return
             slack = slack.after(versions[0], self.cluster)
+            limits = [head - slack.arena_bytes for head in heads]
+            labels = self._labels(objective, limits, menu, slack)
 
     def _expand(self, menu: Menu, slack: Slack | None = None) -> Expand:
         def allowed(index: int, given: Mapping[Value, Layout]) -> list[Step]:
@@ -209,15 +205,21 @@ class Planner:
 
         return allowed
 
+    def _first_labels(
+        self, objective: str, heads: Sequence[float], menu: Menu
+    ) -> tuple[list[Label], Slack]:
+        """All ways that leave a little free, or where there are none, all that fit at all."""
+        slack = Slack.usual(self.cluster)
+        labels = self._labels(objective, heads, menu, slack)
+        if not labels:
+            slack = Slack.none(self.cluster)
+            labels = self._labels(objective, heads, menu, slack)
+        return labels, slack
+
     def _labels(
-        self,
-        objective: str,
-        heads: Sequence[float],
-        menu: Menu,
-        slack: Slack | None = None,
+        self, objective: str, heads: Sequence[float], menu: Menu, slack: Slack
     ) -> list[Label]:
         """All ways that no other beats; each search is made once."""
-        slack = slack or Slack.none(self.cluster)
         key = objective, tuple(heads), menu, slack
         if key not in self._searched:
             weights = tuple(

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from tflsplit.devices import DeviceGraph
 from tflsplit.errors import ModelError
@@ -15,6 +16,7 @@ from tflsplit.ir import Graph, Node, Value
 from tflsplit.ops.custom_check import problems as problems_of_node
 from tflsplit.ops.custom_options import RecvOptions, SendOptions
 from tflsplit.wire.custom_ops import RECV, SEND
+from tflsplit.wire.timers import MULTICAST_HOLD_US
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,14 @@ def multicasts_can_wait(devices: Sequence[DeviceGraph]) -> bool:
     """
     programs = exchanges([device.graph for device in devices])
     return all(step is None for step in _Run(programs, waits=True).stuck())
+
+
+_Us = TypeVar("_Us", int, float)
+
+
+def multicast_hold_us(devices: Sequence[DeviceGraph], patient_us: _Us) -> _Us | int:
+    """How long a multicast waits for all of its receivers: ``patient_us`` where that is safe."""
+    return patient_us if multicasts_can_wait(devices) else MULTICAST_HOLD_US
 
 
 @dataclass

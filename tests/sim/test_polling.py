@@ -13,13 +13,13 @@ from tests.splits import tiny_split
 from tflsplit.cluster import Cluster, Cycles, Device, LinkSpec, Topology, default_cluster
 from tflsplit.lower import lower
 from tflsplit.sim import SimResult, simulate
-from tflsplit.sim.communicator import MULTICAST_HOLD_US
 from tflsplit.sim.polling import (
     IDLE_POLL_CYCLES,
     RECEIVED_BYTE_CYCLES,
     SENT_BYTE_CYCLES,
     PollCost,
 )
+from tflsplit.wire.timers import MULTICAST_HOLD_US
 
 DEVICE = Device("test", "", 65536, 65536, 65536, 100_000_000, Cycles(4, 3, 10, 5, 50, 2))
 GRAPH = two_convolutions()

@@ -24,7 +24,7 @@ from tflsplit.host import Coordinator, FirmwareSetup, SocketStream
 from tflsplit.host.firmware_json import default_setup
 from tflsplit.runtime.engines import engine
 from tflsplit.runtime.local import dense_results
-from tflsplit.schedule import multicasts_can_wait
+from tflsplit.schedule import multicast_hold_us
 from tflsplit.wire.timers import Timing
 from tflsplit.wire.topology import Topology
 
@@ -73,8 +73,8 @@ def core_only(
     faults: on every wire, the host's too.  Raises ClusterError if the links cannot be built.
     """
     setup = replace(default_setup(bundle.document), topology=topology, timing=_CORE_ONLY_TIMING)
-    if multicasts_can_wait(bundle.devices):
-        setup = replace(setup, multicast_hold_us=setup.timeout_ms * 1000)
+    hold_us = multicast_hold_us(bundle.devices, setup.timeout_ms * 1000)
+    setup = replace(setup, multicast_hold_us=hold_us)
     wired = wire_links(setup.topology, setup.world_size, setup.gateway)
     dense = dense_results(bundle.devices, engine(engine_name)[1])
     slots = slots_of(bundle.devices)

@@ -22,7 +22,7 @@ from tflsplit.firmware.slots import Slots, slots_of
 from tflsplit.firmware.sources import DeviceSources, source_files
 from tflsplit.firmware.timing import LinkTiming, timing_of
 from tflsplit.firmware.wiring import WiredLink, wire_links
-from tflsplit.schedule import multicasts_can_wait
+from tflsplit.schedule import multicast_hold_us
 from tflsplit.wire import custom_ops as wire
 from tflsplit.wire.control import INPUT_CHANNEL, MAX_OPERANDS
 from tflsplit.wire.topology import Topology
@@ -64,7 +64,7 @@ def device_sources(
     _check_link(boards, options)
     links = wire_links(options.topology, len(devices), options.gateway)
     baud = link_baud(boards, options)
-    timing = _timing(boards, baud, options, multicasts_can_wait(devices))
+    timing = _timing(boards, baud, options, devices)
     return tuple(
         _device(document, *each, baud, timing, options)
         for each in zip(devices, boards, links, slots_of(devices), strict=True)
@@ -106,15 +106,17 @@ def _check_link(boards: Sequence[Board], options: FirmwareOptions) -> None:
 
 
 def _timing(
-    boards: Sequence[Board], baud: int | None, options: FirmwareOptions, multicasts_wait: bool
+    boards: Sequence[Board],
+    baud: int | None,
+    options: FirmwareOptions,
+    devices: Sequence[DeviceGraph],
 ) -> LinkTiming:
     is_emulated = any(board.is_emulated for board in boards)
     timing = timing_of(options.mtu_bytes, options.rx_slots, baud, is_emulated)
     if options.timeout_ms is not None:
         timing = replace(timing, timeout_ms=options.timeout_ms)
-    if multicasts_wait:
-        timing = replace(timing, multicast_hold_us=timing.timeout_ms * 1000)
-    return timing
+    hold_us = multicast_hold_us(devices, timing.timeout_ms * 1000)
+    return replace(timing, multicast_hold_us=hold_us)
 
 
 def _device(

@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tflsplit.wire.frames import max_encoded_bytes
+from tflsplit.wire.timers import MULTICAST_HOLD_US
 
 _BITS_PER_BYTE = 10  # start, eight, stop
 _US = 1_000_000
@@ -39,6 +40,6 @@ def timing_of(mtu_bytes: int, rx_slots: int, baud: int | None, is_emulated: bool
         poll_interval_us=poll_us,
         poll_interval_max_us=8 * poll_us,
         peer_timeout_us=30 * _US if is_emulated else 5 * _US,
-        multicast_hold_us=10_000,
+        multicast_hold_us=MULTICAST_HOLD_US,
         timeout_ms=120_000 if is_emulated else 20_000,
     )

@@ -11,7 +11,7 @@ from typing import Any
 
 from tflsplit.bundle.plan_json import Json
 from tflsplit.errors import PlanError
-from tflsplit.wire.timers import Timing
+from tflsplit.wire.timers import MULTICAST_HOLD_US, Timing
 from tflsplit.wire.topology import Topology
 
 FILE = "firmware.json"
@@ -36,7 +36,7 @@ class FirmwareSetup:
     mtu_bytes: int = 512
     host_baud: int | None = None
     timing: Timing = field(default_factory=Timing)
-    multicast_hold_us: int = 10_000
+    multicast_hold_us: int = MULTICAST_HOLD_US
     timeout_ms: int = 10_000
     devices: tuple[Mapping[str, Any], ...] = ()
 

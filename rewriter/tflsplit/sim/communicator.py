@@ -20,9 +20,6 @@ from tflsplit.errors import InternalError
 from tflsplit.sim.frames import Frame, Kind
 from tflsplit.wire.frames import max_payload_bytes
 
-MULTICAST_HOLD_US = 10_000.0
-"""How long a multicast waits for all of its receivers (``config.h``)."""
-
 Channel = tuple[int, int]
 """(epoch, channel)."""
 

@@ -10,9 +10,9 @@ import simpy
 
 from tflsplit.cluster import Cluster, Edge
 from tflsplit.sim.channel import Channel, Media
-from tflsplit.sim.communicator import MULTICAST_HOLD_US
 from tflsplit.sim.link import Link
 from tflsplit.sim.node import Node
+from tflsplit.wire.timers import MULTICAST_HOLD_US
 from tflsplit.wire.topology import NO_LINK, link_tables
 from tflsplit.wire.window import MAX_CREDIT
 

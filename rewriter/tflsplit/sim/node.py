@@ -14,10 +14,10 @@ from collections.abc import Callable, Generator
 import simpy
 
 from tflsplit.errors import InternalError
-from tflsplit.sim.communicator import MULTICAST_HOLD_US, Communicator
+from tflsplit.sim.communicator import Communicator
 from tflsplit.sim.frames import Frame, Slot
 from tflsplit.sim.link import Link
-from tflsplit.wire.timers import Timing
+from tflsplit.wire.timers import MULTICAST_HOLD_US, Timing
 
 POLL_US = 5.0
 """From the moment that something happens to the poll that sees it: an estimate of the time between

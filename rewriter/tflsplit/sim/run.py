@@ -8,8 +8,7 @@ from collections.abc import Sequence
 from tflsplit.cluster import Cluster
 from tflsplit.devices import DeviceGraph
 from tflsplit.errors import ClusterError, PlanError
-from tflsplit.schedule import multicasts_can_wait
-from tflsplit.sim.communicator import MULTICAST_HOLD_US
+from tflsplit.schedule import multicast_hold_us
 from tflsplit.sim.network import NetworkOptions
 from tflsplit.sim.processes import Simulation
 from tflsplit.sim.program import Program, program_of
@@ -41,7 +40,7 @@ def simulate(
         )
     programs = [program_of(d, h) for d, h in zip(devices, cluster.devices, strict=True)]
     # As in the generated firmware: a box leaves once for all wherever that cannot stop anything.
-    hold_us = float("inf") if multicasts_can_wait(devices) else MULTICAST_HOLD_US
+    hold_us = multicast_hold_us(devices, float("inf"))
     network = NetworkOptions(error_rate, seed, hold_us=hold_us)
     return run_programs(programs, cluster, inputs, in_flight, network)
 

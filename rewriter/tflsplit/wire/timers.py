@@ -6,6 +6,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+MULTICAST_HOLD_US = 10_000
+"""How long a multicast waits for all of its receivers where it must not wait for ever
+(``config.h`` of split_core)."""
 _POLLS_BEFORE_SILENT = 3
 
 

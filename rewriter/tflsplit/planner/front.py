@@ -121,20 +121,32 @@ _BATCH = 32
 
 def best_rows(front: Front) -> Front:
     """The labels that no other one beats; of equal ones the first."""
-    numbers = np.column_stack([front.values, front.tails.max(axis=1), front.weights])
-    numbers = np.unique(numbers, axis=1)  # devices that are alike need not be compared twice
-    scales = np.maximum(numbers.max(axis=0, initial=0), 1)
-    left = np.argsort((numbers / scales).sum(axis=1), kind="stable")
+    columns = _different([front.values, front.tails.max(axis=1), *front.weights.T])
+    scales = np.maximum(columns.max(axis=1, initial=0), 1)
+    left = np.argsort((columns / scales[:, None]).sum(axis=0), kind="stable")
+    columns = columns[:, left]
     kept: list[NDArray[np.int64]] = []
     while len(left):  # who has a smaller sum is beaten by none of those behind
-        first, left = left[:_BATCH], left[_BATCH:]
-        mine = numbers[first]
-        beats = np.all(mine[:, None, :] <= mine[None, :, :], axis=-1)
-        first = first[~np.any(np.triu(beats, 1), axis=0)]
-        kept.append(first)
-        better = np.any(numbers[left][:, None, :] < numbers[first][None, :, :], axis=-1)
-        left = left[np.all(better, axis=1)]
+        first = columns[:, :_BATCH]
+        unbeaten = ~np.triu(_beaten(first, first), 1).any(axis=0)
+        first = first[:, unbeaten]
+        kept.append(left[:_BATCH][unbeaten])
+        others = np.flatnonzero(~_beaten(first, columns[:, _BATCH:]).any(axis=0)) + _BATCH
+        left, columns = left[others], columns[:, others]
     return front.rows(np.concatenate([np.empty(0, np.int64), *kept]))
+
+
+def _different(columns: Sequence[Array]) -> Array:
+    """The columns as rows; of equal ones one: devices that are alike need not be compared twice."""
+    return np.array(list({column.tobytes(): column for column in columns}.values()))
+
+
+def _beaten(some: Array, others: Array) -> NDArray[np.bool_]:
+    """[some, others]: whether one is nowhere larger; column by column, which is quick in NumPy."""
+    beaten = np.ones((some.shape[1], others.shape[1]), np.bool_)
+    for mine, theirs in zip(some, others, strict=True):
+        beaten &= mine[:, None] <= theirs[None, :]
+    return beaten
 
 
 def thinned(front: Front, weights_limits: Array) -> Front:

@@ -9,7 +9,7 @@ from tflsplit.wire.endpoint import Endpoint
 from tflsplit.wire.frames import Frame, FrameType, max_payload_bytes
 from tflsplit.wire.handshake import Identity
 from tflsplit.wire.link import Link
-from tflsplit.wire.topology import Topology, nearest
+from tflsplit.wire.topology import FIRST_LANE, Topology, nearest
 
 DEVICES, MTU_BYTES = 4, 256
 PIECE_BYTES = max_payload_bytes(MTU_BYTES)
@@ -58,6 +58,17 @@ def test_lanes_take_turns_and_a_lanes_messages_do_not():
     assert wire.host.idle
 
 
+def test_the_gateways_own_message_goes_first():
+    """In turn with the others it would go at the pace of the wires behind the gateway."""
+    wire = Wire()
+    size = 3 * PIECE_BYTES
+    for channel, rank, lane in ((10, 1, 1), (11, 3, 3), (12, 0, FIRST_LANE)):
+        wire.host.post_send(channel, [rank], bytes(size), lane)
+        wire.ask(rank, channel, size)
+    wire.run()
+    assert wire.order() == [12, 12, 12, 10, 11, 10, 11, 10, 11]
+
+
 def test_who_has_not_asked_holds_up_nobody():
     wire = Wire()
     for channel, rank in ((10, 1), (11, 2)):
@@ -96,7 +107,7 @@ def test_few_frames_wait_for_credit():
 @pytest.mark.parametrize(
     ("topology", "ranks", "way"),
     [
-        (Topology.RING, [0], (0, 0)),
+        (Topology.RING, [0], (0, FIRST_LANE)),
         (Topology.RING, [3], (3, 1)),
         (Topology.RING, [5], (3, 7)),
         (Topology.RING, [2, 7], (1, 7)),

@@ -19,6 +19,7 @@ import simpy
 from tflsplit.errors import InternalError
 from tflsplit.sim.frames import Frame, Kind
 from tflsplit.wire.frames import max_payload_bytes
+from tflsplit.wire.topology import FIRST_LANE
 
 Channel = tuple[int, int]
 """(epoch, channel)."""
@@ -95,8 +96,8 @@ class Communicator:
     ) -> None:
         """Offer a message to ranks; each gets it when it asks.
 
-        lane: messages of one lane leave one after the other, as a host's do; None: a lane of its
-            own.
+        lane: messages of one lane leave one after the other, as a host's do, FIRST_LANE's before
+            all others; None: a lane of its own.
         """
         if size_bytes == 0 or destinations == 0:
             return
@@ -190,6 +191,8 @@ class Communicator:
                     Frame(Kind.GRANT, self.rank, 1 << source, channel, recv.total_bytes)
                 )
                 recv.grant_sent = True
+        while any(self._pump_send(send) for send in self._sends if send.lane == FIRST_LANE):
+            self._sends = [send for send in self._sends if send.remaining]
         # One frame from each SEND in turn, so that a long message does not hold up short ones.
         idle = 0
         while idle < len(self._sends):

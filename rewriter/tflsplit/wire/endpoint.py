@@ -20,6 +20,7 @@ from tflsplit.wire.handshake import ErrorCode, Identity, PeerError
 from tflsplit.wire.link import Link
 from tflsplit.wire.link_state import LinkState
 from tflsplit.wire.timers import Timing
+from tflsplit.wire.topology import FIRST_LANE
 
 _FAULT_BYTES = 4
 _WAITING_FRAMES = 2
@@ -95,7 +96,7 @@ class Endpoint:
         """Offer ``data`` to the ranks; each gets it when it asks. Raises ``error`` if there is.
 
         lane: messages of one lane leave one after the other, those of several lanes a frame of each
-            in turn.
+            in turn; FIRST_LANE's before all others.
         """
         self._check()
         send = _Send(channel, bytes(data), rank_set(destinations), lane)
@@ -246,6 +247,8 @@ class Endpoint:
     def _next_to_serve(self) -> _Send | None:
         """Of each lane the message that has begun, or the first that can; of these the next lane's.
 
+        FIRST_LANE's turn comes before any other's.
+
         A message is sent to all once all are ready: a host's crosses its wire only once.  A host's
         receivers never wait for each other's copy of its own message (they are the input's shards),
         so waiting for all cannot lock up.
@@ -256,7 +259,8 @@ class Endpoint:
                 heads[send.lane] = send
         if not heads:
             return None
-        return heads[min(heads, key=lambda lane: (lane <= self._lane, lane))]
+        turns = {lane: (lane != FIRST_LANE, lane <= self._lane, lane) for lane in heads}
+        return heads[min(heads, key=turns.__getitem__)]
 
     def _send(
         self, kind: FrameType, destinations: int, channel: int, offset: int = 0,

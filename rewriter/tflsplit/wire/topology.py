@@ -82,18 +82,26 @@ def link_tables(
     return tuple(tables)
 
 
+FIRST_LANE = -1
+"""The lane of messages that end at the gateway; they leave before those of all others.
+
+They take none of its wires, but would be held up by frames that wait for one: these fill the
+gateway's slots, and then the host may send nothing at all.
+"""
+
+
 def nearest(
     topology: Topology, world_size: int, gateway: int, ranks: Iterable[int]
 ) -> tuple[int, int]:
-    """Of the ways from ``gateway`` to some ranks the shortest: how many wires, and to whom first.
+    """Of the ways from ``gateway`` to some ranks the shortest: how many wires, and its lane.
 
-    To the gateway itself: (0, gateway).
+    A lane is named by the gateway's neighbour on the way; to the gateway itself: (0, FIRST_LANE).
     """
     return min(_way(topology, world_size, gateway, rank) for rank in ranks)
 
 
 def _way(topology: Topology, world_size: int, gateway: int, rank: int) -> tuple[int, int]:
-    at, hops, first = gateway, 0, gateway
+    at, hops, first = gateway, 0, FIRST_LANE
     while at != rank:
         at = _next_hop(topology, world_size, at, rank)
         first = at if hops == 0 else first

@@ -6,6 +6,7 @@ from __future__ import annotations
 import importlib.util
 import itertools
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache
 
 import pytest
@@ -16,6 +17,7 @@ from models.layers import LayerBuilder
 from models.tiny import NETWORKS
 from tflsplit.ir import Graph, Node
 from tflsplit.ops import Factor, Kind, rule_of
+from tflsplit.plan.layout import tile_factor
 from tflsplit.plan.spec import NodeSplit, Plan, Way
 from tflsplit.plan.wishes import Wishes, way_of
 from tflsplit.rewrite import Split, split_model
@@ -113,43 +115,52 @@ def plans(draw: st.DrawFn, graph: Graph, world_size: int, stock_kernels: bool = 
 
 @st.composite
 def _node_splits(draw: st.DrawFn, node: Node, world_size: int, stock: bool) -> NodeSplit:
+    split = draw(_untiled(node, world_size, stock))
+    if tile_factor(node, split) is None or not draw(st.booleans()):
+        return split
+    tiles = draw(st.integers(1, 4), label="tiles")
+    if split.scatter_factor:
+        return replace(split, sum_tiles=tiles)
+    return replace(split, gather_tiles=tiles)
+
+
+@st.composite
+def _untiled(draw: st.DrawFn, node: Node, world_size: int, stock: bool) -> NodeSplit:
     factors = [f for f in rule_of(node).factors(node) if not (stock and f.kind is Kind.REDUCTION)]
     factor = draw(st.sampled_from([None, None, *factors, *factors]), label=node.name)
     if factor is None:
         if draw(st.booleans()):
             return NodeSplit(node.name, Way.REPLICATED)
         return NodeSplit(node.name, Way.WHOLE, rank=draw(st.integers(0, world_size - 1)))
-    bounds = draw(_bounds(factor.size, world_size))
+    cuts = draw(bounds(factor.size, world_size))
     if factor.kind is Kind.REDUCTION:
         kept = next(f for f in factors if way_of(f) is Way.OUT_CHANNELS)
-        scatter = draw(_bounds(kept.size, world_size))
         return NodeSplit(
             node.name,
             way_of(factor),
             factor.name,
-            bounds,
+            cuts,
             scatter_factor=kept.name,
-            scatter_bounds=scatter,
-            sum_tiles=draw(st.integers(1, 4)) if len(node.output.shape) == 4 else 1,
+            scatter_bounds=draw(bounds(kept.size, world_size)),
         )
-    extents = draw(_extents(factor, bounds)) if draw(st.booleans()) else ()
-    return NodeSplit(node.name, way_of(factor), factor.name, bounds, extents)
+    extents = draw(_extents(factor, cuts)) if draw(st.booleans()) else ()
+    return NodeSplit(node.name, way_of(factor), factor.name, cuts, extents)
 
 
 @st.composite
-def _bounds(draw: st.DrawFn, size: int, world_size: int) -> tuple[int, ...]:
+def bounds(draw: st.DrawFn, size: int, world_size: int) -> tuple[int, ...]:
     """Where ``[0, size)`` is cut for exactly ``world_size`` ranks; some may get nothing."""
     inner = draw(st.lists(st.integers(0, size), min_size=world_size - 1, max_size=world_size - 1))
     return (0, *sorted(inner), size)
 
 
 @st.composite
-def _extents(draw: st.DrawFn, factor: Factor, bounds: Sequence[int]) -> tuple[tuple[int, int], ...]:
+def _extents(draw: st.DrawFn, factor: Factor, cuts: Sequence[int]) -> tuple[tuple[int, int], ...]:
     """Every share that is not empty, widened by up to two steps on either side."""
     more = st.integers(0, 2)
     return tuple(
         (max(0, start - draw(more)), min(factor.size, stop + draw(more)))
         if stop > start
         else (start, stop)
-        for start, stop in itertools.pairwise(bounds)
+        for start, stop in itertools.pairwise(cuts)
     )

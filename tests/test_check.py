@@ -39,6 +39,15 @@ SUMS = partition(
     WHOLE,
     plan_of(3, out_channels(FIRST, 0, 2, 4, 6), in_channels(SECOND, (0, 2, 4, 6), (0, 1, 2, 4))),
 )
+POINTWISE = two_convolutions((1, 1))
+TILED = partition(
+    POINTWISE,
+    plan_of(
+        2,
+        out_channels(POINTWISE.nodes[0], 0, 3, 6),
+        replace(out_channels(POINTWISE.nodes[1], 0, 2, 4), gather_tiles=2),
+    ),
+)
 X, Y, GATHERED = "conv_2d_0", "conv_2d_1", "conv_2d_0/gathered"
 
 
@@ -91,6 +100,61 @@ def row(start: int, stop: int, channels: int = 6) -> tuple[int, ...]:
 @pytest.mark.parametrize("devices", [HALOS, SUMS], ids=["halos", "sums"])
 def test_sound(devices: Devices):
     assert check_devices(WHOLE, devices) == []
+
+
+def test_a_gather_in_tiles():
+    """rank 0: SEND 0, RECV rows 0:4, conv, SEND 2, RECV rows 4:8, conv, CONCATENATION."""
+    assert check_devices(POINTWISE, TILED) == []
+    ops = [node.op for node in TILED[0].graph.nodes]
+    assert ops == ["CONV_2D", SEND, RECV, "CONV_2D", SEND, RECV, "CONV_2D", "CONCATENATION"]
+
+
+def moved(devices: Devices, rank: int, order: Sequence[int]) -> Devices:
+    return at(devices, rank, lambda d: with_nodes(d, [d.graph.nodes[index] for index in order]))
+
+
+def changed_node(devices: Devices, rank: int, index: int, **changes: AttrValue) -> Devices:
+    def changed(device: DeviceGraph) -> DeviceGraph:
+        nodes = list(device.graph.nodes)
+        nodes[index] = replace(nodes[index], attrs=nodes[index].attrs.replace(**changes))
+        return with_nodes(device, nodes)
+
+    return at(devices, rank, changed)
+
+
+def test_tiles_in_another_order_on_one_rank():
+    """Each rank sends and receives all it should, but they wait for different tiles."""
+    assert check_devices(POINTWISE, moved(TILED, 1, (0, 4, 5, 6, 1, 2, 3, 7))) == [
+        "rank 0 waits for ever in 'conv_2d_0/gathered'",
+        "rank 1 waits for ever in 'conv_2d_0/gathered#2'",
+    ]
+
+
+def test_a_tile_of_other_rows():
+    problems = check_devices(POINTWISE, changed_node(TILED, 0, 4, boxes=(0, 1, 3, 7, 0, 4, 0, 3)))
+    assert problems == [
+        f"rank 1: RECV of channel 2 expects [0:1, 4:8, 0:4, 0:3] of '{X}', but "
+        f"[0:1, 3:7, 0:4, 0:3] of '{X}' is sent"
+    ]
+
+
+def test_a_tile_that_is_not_sent():
+    problems = check_devices(POINTWISE, moved(TILED, 0, (0, 1, 2, 3, 5, 6, 7)))
+    assert "rank 1: RECV of channel 2 is never sent" in problems
+    assert "rank 1 waits for ever in 'conv_2d_0/gathered#2'" in problems
+
+
+def test_a_tile_left_out_of_the_result():
+    def shorter(device: DeviceGraph) -> DeviceGraph:
+        joined = device.graph.nodes[-1]
+        half = replace(joined.output, shape=(1, 4, 4, 2))
+        last = replace(joined, inputs=joined.inputs[:1], outputs=(half,))
+        graph = device.graph
+        made = Graph(graph.name, graph.inputs, (half,), [*graph.nodes[:-1], last])
+        return replace(device, graph=made)
+
+    (problem,) = check_devices(POINTWISE, at(TILED, 0, shorter))
+    assert "has shape [1, 4, 4, 2], but is said to be [0:1, 0:8, 0:4, 0:2]" in problem
 
 
 @pytest.mark.parametrize("name", NETWORKS)

@@ -9,17 +9,28 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from models.builder import NONE
 from models.layers import LayerBuilder
 from models.tiny import NETWORKS
-from tests.splits import WAYS, compared, needs_tflm, networks, plans, tiny, tiny_split
+from tests.splits import (
+    WAYS,
+    bounds,
+    compared,
+    needs_tflm,
+    networks,
+    plans,
+    tiny,
+    tiny_split,
+)
 from tflsplit.check import check_devices
 from tflsplit.errors import PlanError
 from tflsplit.ir import DType, Graph, Quantization, Value
 from tflsplit.lower import lower
+from tflsplit.memory.lifetimes import peak_live_bytes
 from tflsplit.ops import graph_macs, rule_of
 from tflsplit.partition import partition
 from tflsplit.plan.halos import recompute_halos
-from tflsplit.plan.spec import Way
+from tflsplit.plan.spec import NodeSplit, Plan, Way
 from tflsplit.plan.wishes import Wishes
 from tflsplit.rewrite import Split, split_model
 from tflsplit.tflite import write_model
@@ -134,6 +145,53 @@ def test_stock_kernels_leave_send_and_recv_as_the_only_custom_operators(name: st
     custom = {n.op for device in stock.devices for n in device.graph.nodes if n.is_custom}
     assert custom <= {SEND, RECV}
     assert compared(stock, runs=1).passed
+
+
+@needs_tflm
+@settings(max_examples=30)
+@given(st.data())
+def test_gathers_in_tiles_give_the_same_bits(data: st.DataObject):
+    """1x1 convolutions, over maps that lie anyhow; more ranks than rows, ranks without a share."""
+    shape = data.draw(st.tuples(st.integers(2, 9), st.integers(1, 5), st.integers(1, 6)))
+    net = LayerBuilder("pointwise", data.draw(st.integers(0, 99)), images=2)
+    x = net.conv(net.input(shape), data.draw(st.integers(2, 8)))
+    first = net.conv(x, data.draw(st.integers(2, 9)), (1, 1))
+    graph = net.finish(net.conv(first, data.draw(st.integers(2, 5)), (1, 1), activation=NONE))
+    world_size = data.draw(st.integers(1, 12))
+    plan = data.draw(plans(graph, world_size))
+    splits = [
+        NodeSplit(
+            node.name,
+            Way.OUT_CHANNELS,
+            "out_channels",
+            data.draw(bounds(node.output.shape[3], world_size)),
+            gather_tiles=data.draw(st.integers(1, 10)),
+        )
+        for node in graph.nodes[1:]
+    ]
+    plan = replace(plan, splits=(plan.splits[0], *splits), fuse=data.draw(st.booleans()))
+    devices = lower(graph, plan)
+    assert check_devices(graph, devices) == []
+    assert compared(Split(graph, plan, devices), runs=1).passed
+
+
+def test_a_gather_in_tiles_holds_one_tile_at_a_time():
+    """Own channels in and out, and a quarter of the input, instead of all of it."""
+    net = LayerBuilder("wide", 1, images=2)
+    graph = net.finish(net.conv(net.conv(net.input((16, 4, 3)), 32, (1, 1)), 8, (1, 1)))
+    first, second = (
+        NodeSplit(n.name, Way.OUT_CHANNELS, "out_channels", cuts)
+        for n, cuts in zip(graph.nodes, [(0, 8, 16, 24, 32), (0, 2, 4, 6, 8)], strict=True)
+    )
+    live = {}
+    for tiles in (1, 4):
+        splits = (first, replace(second, gather_tiles=tiles))
+        devices = partition(graph, Plan(4, splits, (0.25,) * 4))
+        live[tiles] = peak_live_bytes(devices[0].graph)
+    pixels, own, gathered, made = 16 * 4, 8, 32, 2
+    assert live[1] == pixels * (own + gathered)
+    # In the last RECV three tiles of results are there already.
+    assert live[4] == pixels * own + pixels // 4 * gathered + 3 * pixels // 4 * made
 
 
 @needs_tflm

@@ -57,6 +57,13 @@ class LocalGraph:
         self.held.setdefault(value, []).append((box, local))
         self.shards[local.name] = Shard(self.labels[value], box, owned=True)
 
+    def remembered(self) -> dict[Value, list[tuple[Box, Value]]]:
+        """A copy of ``held``: put back, what was received and sliced out since is not used again.
+
+        Memory is free once a tensor is read for the last time.
+        """
+        return {value: list(boxes) for value, boxes in self.held.items()}
+
     def tensor_name(self, base: str) -> str:
         """``base``, made unique among the tensors of this graph."""
         return self._name("tensor:" + base).removeprefix("tensor:")

@@ -30,9 +30,9 @@ from tflsplit.ops import Box, local_value, rule_of
 from tflsplit.ops.custom import recv, send
 from tflsplit.ops.custom_options import RecvPiece
 from tflsplit.ops.local import sliced
-from tflsplit.plan.layout import Layouts, NodeShards, SumTile, lay_out
+from tflsplit.plan.layout import Layouts, NodeShards, NodeTile, Step, lay_out, tile_factor
 from tflsplit.plan.spec import Plan
-from tflsplit.plan.transfers import Assembly, Schedule, Tile, Transfer, schedule
+from tflsplit.plan.transfers import Assembly, Schedule, Transfer, schedule
 
 __all__ = ["DeviceGraph", "Shard", "partition", "tensor_labels"]
 
@@ -79,11 +79,7 @@ class _Device:
         )
         for position, shards in enumerate(self.layouts.nodes):
             first = len(self.local.nodes)
-            self._send(movements.sends.get(position, ()))
-            mine = self._mine(movements.assemblies.get(position, ()))
-            for index, assembly in enumerate(mine):
-                self._receive(assembly, last=index == len(mine) - 1)
-            self._compute(shards, movements, position)
+            self._run(shards, movements, position)
             self.steps.update({node.name: shards.node.name for node in self.local.nodes[first:]})
         self._wait()
         outputs = [
@@ -106,46 +102,66 @@ class _Device:
     def _mine(self, assemblies: Sequence[Assembly]) -> list[Assembly]:
         return [assembly for assembly in assemblies if assembly.rank == self.rank]
 
-    def _compute(self, shards: NodeShards, movements: Schedule, position: int) -> None:
-        piece = shards.pieces[self.rank]
-        if shards.is_reduction:
-            self._reduce(shards, movements, position)
-        elif not piece.is_empty:
-            inputs = self.local.inputs_of(shards.node, piece)
-            outputs = [
-                self.local.hold(value, box)
-                for value, box in zip(shards.node.outputs, piece.results, strict=True)
-            ]
-            self.local.add(rule_of(shards.node).localize(shards.node, piece, inputs, outputs))
-            self.macs += piece.macs
+    def _run(self, shards: NodeShards, movements: Schedule, position: int) -> None:
+        """One node; nearly always it is one tile.
 
-    def _reduce(self, shards: NodeShards, movements: Schedule, position: int) -> None:
+        In tiles of rows, what they make is concatenated:
+
+        x[:, 0:8] -- SEND, RECV x[0:4] --> CONV_2D --> y[0:4, 8:16] --.
+                                                                   CONCATENATION --> y[:, 8:16]
+                  -- SEND, RECV x[4:8] --> CONV_2D --> y[4:8, 8:16] --'
+        """
+        made: list[tuple[Value, ...]] = []
+        kept = self.local.remembered() if shards.split.gather_tiles > 1 else None
+        for number in range(len(shards.tiles)):
+            made += self._tile(shards, movements, (position, number))
+        if kept is not None:
+            self.local.held = kept
+        for index, parts in enumerate(zip(*made, strict=True)):
+            value, box = shards.node.outputs[index], shards.held(self.rank)[index]
+            self.local.keep(value, box, self._joined(shards, index, parts))
+
+    def _joined(self, shards: NodeShards, index: int, parts: tuple[Value, ...]) -> Value:
+        if len(parts) == 1:
+            return parts[0]
+        value, factor = shards.node.outputs[index], tile_factor(shards.node, shards.split)
+        assert factor is not None
+        attrs = Attrs(axis=factor.results[index][0], fused_activation_function=Activation.NONE)
+        whole = self._made(value, shards.held(self.rank)[index])
+        self.local.add([Node("CONCATENATION", parts, (whole,), attrs, whole.name)])
+        return whole
+
+    def _made(self, value: Value, box: Box, suffix: str = "") -> Value:
+        return local_value(value, box, self.local.tensor_name(self.local.labels[value] + suffix))
+
+    def _tile(self, shards: NodeShards, movements: Schedule, step: Step) -> list[tuple[Value, ...]]:
+        """One tile of a node: what the rank makes of each result; empty if that is nothing."""
+        self._send(movements.sends.get(step, ()))
+        mine = self._mine(movements.assemblies.get(step, ()))
+        for index, assembly in enumerate(mine):
+            self._receive(assembly, last=index == len(mine) - 1)
+        tile, suffix = shards.tiles[step[1]], "/tile" if len(shards.tiles) > 1 else ""
+        if shards.is_reduction:
+            return self._sum_up(shards.node, tile, movements, step, suffix)
+        node, piece = shards.node, tile.pieces[self.rank]
+        if piece.is_empty:
+            return []
+        inputs = self.local.inputs_of(node, piece)
+        results = zip(node.outputs, piece.results, strict=True)
+        outputs = tuple(self._made(value, box, suffix) for value, box in results)
+        self.local.add(rule_of(node).localize(node, piece, inputs, outputs))
+        self.macs += piece.macs
+        return [outputs]
+
+    def _sum_up(
+        self, node: Node, tile: NodeTile, movements: Schedule, step: Step, suffix: str
+    ) -> list[tuple[Value, ...]]:
         """Partial sums, reduce_scatter, requantize.
 
         x[:, 0:8] -- PARTIAL --> sums of all channels -- SEND sums[8:16] -> 1
                                       |
                       RECV sums[0:8] + rank 1's -- REQUANTIZE --> y[0:8]
-
-        In tiles, the same for a few rows at a time; their results are concatenated.
         """
-        made = [
-            part
-            for index, tile in enumerate(shards.tiles)
-            if (part := self._sum_up(shards.node, tile, movements, (position, index))) is not None
-        ]
-        if len(made) == 1 and len(shards.tiles) == 1:
-            self.local.keep(shards.node.output, *made[0])
-        elif made:
-            box, whole = shards.shares[self.rank].results[0], self.local.labels[shards.node.output]
-            kept = self.local.hold(shards.node.output, box)
-            attrs = Attrs(axis=1, fused_activation_function=Activation.NONE)
-            parts = tuple(part for _, part in made)
-            self.local.add([Node("CONCATENATION", parts, (kept,), attrs, whole)])
-
-    def _sum_up(
-        self, node: Node, tile: SumTile, movements: Schedule, key: Tile
-    ) -> tuple[Box, Value] | None:
-        """One tile of a reduction: the rank's part of the requantized result, if it has one."""
         label, piece = self.local.labels[node.output], tile.pieces[self.rank]
         partial: Value | None = None
         if not piece.is_empty:
@@ -153,16 +169,16 @@ class _Device:
             inputs = self.local.inputs_of(node, piece)
             self.local.add(rule_of(node).partial(node, piece, inputs, partial))
             self.macs += piece.macs
-            for transfer in movements.partial_sends.get(key, ()):
+            for transfer in movements.partial_sends.get(step, ()):
                 if transfer.source == self.rank:
                     self._post(transfer, partial, piece.results[0], label + "/sums")
-        for assembly in self._mine(movements.sums.get(key, ())):
+        for assembly in self._mine(movements.sums.get(step, ())):
             sums = self._complete(assembly, partial, piece.results[0], label)
-            output = local_value(node.output, assembly.box, self.local.tensor_name(label))
+            output = self._made(node.output, assembly.box, suffix)
             kept = tile.shares[self.rank]
             self.local.add(rule_of(node).requantize(node, kept, sums, output))
-            return assembly.box, output
-        return None
+            return [(output,)]
+        return []
 
     def _sums(self, name: str, box: Box) -> Value:
         return Value(self.local.tensor_name(name), box.shape, DType.INT32)

@@ -30,7 +30,7 @@ def stored() -> dict[str, Any]:
 
 def test_what_is_stored_comes_back():
     assert any(split.sum_tiles > 1 for split in PLAN.splits)
-    limited = replace(PLAN.splits[-1], scratch_limit_bytes=4096)
+    limited = replace(PLAN.splits[-1], scratch_limit_bytes=4096, gather_tiles=3)
     plan = replace(PLAN, splits=(*PLAN.splits[:-1], limited))
     text = dump(plan_part(GRAPH, plan)).encode()
     assert read_plan(parse(text, "test"), "test") == plan
@@ -63,6 +63,7 @@ def damage(change: Callable[[dict[str, Any]], object]) -> dict[str, Any]:
         (lambda d: d["layers"][1].update(bounds="0 3"), "layer 1 .*bounds '0 3' is no list"),
         (lambda d: d["layers"][1].update(rank=True), "layer 1 .*rank True is no whole number"),
         (lambda d: d["layers"][1].update(extents=[[1]]), r"layer 1 .*no list of \[start, stop\]"),
+        (lambda d: d["layers"][1].update(gather_tiles="2"), "layer 1 .*gather_tiles '2' is no who"),
         (lambda d: d["layers"][0].pop("node"), "layer 0 '': node is missing"),
         (lambda d: d.update(layers=[5]), "layer 0 '': 5 is no record"),
     ],

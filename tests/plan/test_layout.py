@@ -3,6 +3,7 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from tests.plan.networks import (
@@ -16,9 +17,11 @@ from tests.plan.networks import (
     two_convolutions,
     whole,
 )
+from tests.splits import tiny
 from tflsplit.errors import PlanError
+from tflsplit.ir import Activation, Attrs, DType, Node, Quantization, Value
 from tflsplit.ops import Box
-from tflsplit.plan.layout import lay_out, shard_node
+from tflsplit.plan.layout import Read, lay_out, shard_node, tile_factor
 from tflsplit.plan.spec import NodeSplit, Way
 
 WHOLE_Y = box(0, 1, 0, 8, 0, 4, 0, 6)
@@ -81,6 +84,56 @@ def test_whole_and_replicated():
     assert [everywhere.owned(rank)[0] for rank in range(3)] == [WHOLE_Y] * 3
 
 
+def test_tiles_cut_the_rows_of_what_every_rank_does():
+    node = two_convolutions((1, 1)).nodes[1]
+    shards = shard_node(node, replace(out_channels(node, 0, 1, 4), gather_tiles=3), 2)
+    assert [tile.pieces[1].results[0] for tile in shards.tiles] == [
+        box(0, 1, a, b, 0, 4, 1, 4) for a, b in ((0, 3), (3, 5), (5, 8))
+    ]
+    assert [tile.pieces[1].operands[0] for tile in shards.tiles] == [
+        box(0, 1, a, b, 0, 4, 0, 6) for a, b in ((0, 3), (3, 5), (5, 8))
+    ]
+    assert sum(piece.macs for tile in shards.tiles for piece in tile.pieces) == 8 * 4 * 4 * 6
+    assert shards.owned(1) == (box(0, 1, 0, 8, 0, 4, 1, 4),)
+
+
+def test_no_more_tiles_than_rows():
+    node = two_convolutions().nodes[1]
+    tiles = shard_node(node, replace(whole(node, 1), gather_tiles=10), 2).tiles
+    assert [tile.pieces[1].results[0].intervals[1] for tile in tiles] == [
+        (row, row + 1) for row in range(8)
+    ]
+    assert all(tile.pieces[0].is_empty for tile in tiles)
+
+
+def test_what_cannot_be_taken_in_tiles():
+    """The split divides the rows themselves, or a step makes no part of the outermost dimension."""
+    node = two_convolutions().nodes[1]
+    with pytest.raises(PlanError, match="split so, cannot be run in tiles"):
+        shard_node(node, replace(rows(node, 0, 4, 8), gather_tiles=2), 2)
+    assert tile_factor(node, rows(node, 0, 4, 8)) is None
+    found = tile_factor(node, out_channels(node, 0, 2, 4))
+    assert found is not None
+    assert found.name == "rows"
+    softmax = tiny("ds_cnn").nodes[-1]
+    assert softmax.op == "SOFTMAX"
+    assert tile_factor(softmax, NodeSplit(softmax.name, Way.WHOLE)) is None
+
+
+def test_a_batch_of_pixels_is_taken_in_tiles_of_pixels():
+    x = Value("x", (12, 5), DType.INT8, Quantization((0.5,), (0,)))
+    weights = Value("w", (8, 5), DType.INT8, Quantization((0.5,), (0,)), np.zeros((8, 5), np.int8))
+    y = replace(x, name="y", shape=(12, 8))
+    attrs = Attrs(fused_activation_function=Activation.NONE)
+    node = Node("FULLY_CONNECTED", (x, weights), (y,), attrs, "dense")
+    split = NodeSplit("dense", Way.OUT_CHANNELS, "out_channels", (0, 3, 8), gather_tiles=4)
+    tiles = shard_node(node, split, 2).tiles
+    assert [tile.pieces[1].results[0] for tile in tiles] == [
+        box(a, a + 3, 3, 8) for a in (0, 3, 6, 9)
+    ]
+    assert tiles[2].pieces[0].operands[0] == box(6, 9, 0, 5)
+
+
 @pytest.mark.parametrize(
     "bounds", [(0, 8), (0, 4, 7), (1, 4, 8), (0, 5, 4, 8), (0, 9, 8), (0, 3, 5, 8), ()]
 )
@@ -108,8 +161,8 @@ def test_reads_and_the_part_of_the_input_that_the_host_sends():
         box(0, 1, 3, 8, 0, 4, 0, 3),
     )
     assert layouts.reads[first.output] == (
-        [(1, box(0, 1, 0, 7, 0, 4, 0, 6))],
-        [(1, box(0, 1, 5, 8, 0, 4, 0, 6))],
+        [Read((1, 0), box(0, 1, 0, 7, 0, 4, 0, 6))],
+        [Read((1, 0), box(0, 1, 5, 8, 0, 4, 0, 6))],
     )
     assert layouts.owned[second.output][0] == box(0, 1, 0, 6, 0, 4, 0, 4)
 

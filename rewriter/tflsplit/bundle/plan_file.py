@@ -55,6 +55,8 @@ def layer_entry(node: Node, split: NodeSplit, reason: str) -> Json:
         layer["scatter_bounds"] = list(split.scatter_bounds)
     if split.sum_tiles > 1:
         layer["sum_tiles"] = split.sum_tiles
+    if split.gather_tiles > 1:
+        layer["gather_tiles"] = split.gather_tiles
     if split.scratch_limit_bytes is not None:
         layer["scratch_limit_bytes"] = split.scratch_limit_bytes
     if split.way is Way.WHOLE:
@@ -118,6 +120,7 @@ def _split(layer: object) -> NodeSplit:
         scatter_factor=_text(layer, "scatter_factor", ""),
         scatter_bounds=_integers("scatter_bounds", layer.get("scatter_bounds", ())),
         sum_tiles=_integer("sum_tiles", layer.get("sum_tiles", 1)),
+        gather_tiles=_integer("gather_tiles", layer.get("gather_tiles", 1)),
         scratch_limit_bytes=(
             _integer("scratch_limit_bytes", layer["scratch_limit_bytes"])
             if layer.get("scratch_limit_bytes") is not None

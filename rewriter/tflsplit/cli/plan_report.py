@@ -153,7 +153,8 @@ def cuts(entry: dict[str, Any]) -> str:
     if entry["way"] == "whole":
         return f"on rank {entry['rank']}"
     bounds = " ".join(map(str, entry.get("bounds", ())))
-    return bounds + (f", {entry['sum_tiles']} tiles" if "sum_tiles" in entry else "")
+    tiles = entry.get("sum_tiles", entry.get("gather_tiles"))
+    return bounds + (f", {tiles} tiles" if tiles else "")
 
 
 def _print_devices(devices: list[dict[str, Any]]) -> None:

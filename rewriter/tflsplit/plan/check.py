@@ -47,13 +47,14 @@ def _shares(plan: Plan) -> Iterator[str]:
 def _split(node: Node, split: NodeSplit, plan: Plan) -> Iterator[str]:
     if split.scratch_limit_bytes is not None and split.scratch_limit_bytes <= 0:
         yield f"scratch_limit_bytes is {split.scratch_limit_bytes}"
+    factors = {factor.name: factor for factor in rule_of(node).factors(node)}
     if split.way in (Way.REPLICATED, Way.WHOLE):
         if split.factor or split.bounds or split.scatter_factor:
             yield f"{split.way.value} takes neither factor nor bounds"
         if not 0 <= split.rank < plan.world_size:
             yield f"rank {split.rank} is none of 0..{plan.world_size - 1}"
+        yield from _tiles(node, split, factors)
         return
-    factors = {factor.name: factor for factor in rule_of(node).factors(node)}
     factor = factors.get(split.factor)
     if factor is None:
         known = ", ".join(factors) or "nothing"
@@ -62,6 +63,7 @@ def _split(node: Node, split: NodeSplit, plan: Plan) -> Iterator[str]:
     yield from _bounds("bounds", split.bounds, factor.size, plan.world_size)
     yield from _extents(split, factor, plan.world_size)
     yield from _reduction(split, factor, factors, plan)
+    yield from _tiles(node, split, factors)
 
 
 def _bounds(what: str, bounds: Sequence[int], size: int, world_size: int) -> Iterator[str]:
@@ -90,8 +92,8 @@ def _reduction(
     is_sum = factor.kind is Kind.REDUCTION
     if is_sum and plan.stock_kernels:
         yield "stock kernels cannot return the partial sums of this split"
-    if not is_sum and (split.scatter_factor or split.sum_tiles != 1):
-        yield f"{split.factor} makes no sums: no scatter_factor, no sum_tiles"
+    if not is_sum and split.scatter_factor:
+        yield f"{split.factor} makes no sums: no scatter_factor"
     if not is_sum:
         return
     kept = factors.get(split.scatter_factor)
@@ -99,5 +101,31 @@ def _reduction(
         yield f"the sums cannot be scattered by {split.scatter_factor!r}"
     else:
         yield from _bounds("scatter_bounds", split.scatter_bounds, kept.size, plan.world_size)
-    if not 1 <= split.sum_tiles <= MOST_TILES:
-        yield f"sum_tiles is {split.sum_tiles}, not within 1..{MOST_TILES}"
+
+
+def _tiles(node: Node, split: NodeSplit, factors: dict[str, Factor]) -> Iterator[str]:
+    factor = factors.get(split.factor)
+    is_sum = factor is not None and factor.kind is Kind.REDUCTION
+    what = split.factor or split.way.value
+    if is_sum and split.gather_tiles != 1:
+        yield f"{what} makes sums, which have sum_tiles: gather_tiles must be 1"
+    if not is_sum and split.sum_tiles != 1:
+        yield f"{what} makes no sums: sum_tiles must be 1"
+    key, tiles = ("sum_tiles", split.sum_tiles) if is_sum else ("gather_tiles", split.gather_tiles)
+    if not 1 <= tiles <= MOST_TILES:
+        yield f"{key} is {tiles}, not within 1..{MOST_TILES}"
+    elif tiles > 1 and not _tiled_by(node, factors) - {split.factor, split.scatter_factor}:
+        yield f"{node.op}, split so, cannot be run in tiles of rows: {key} must be 1"
+
+
+def _tiled_by(node: Node, factors: dict[str, Factor]) -> set[str]:
+    """Names of the factors that cut the outermost dimension of every result."""
+    found = set(factors)
+    for index, value in enumerate(node.outputs):
+        outermost = next((dim for dim, extent in enumerate(value.shape) if extent > 1), None)
+        found &= {
+            factor.name
+            for factor in factors.values()
+            if factor.kind is Kind.PARALLEL and factor.results.get(index, (-1,))[0] == outermost
+        }
+    return found

@@ -24,7 +24,7 @@ from dataclasses import replace
 from tflsplit.ir import Graph, Value
 from tflsplit.ops import Box, Factor, Kind, rule_of
 from tflsplit.ops.region import Interval
-from tflsplit.plan.layout import NodeShards, Read, shard_node
+from tflsplit.plan.layout import NodeShards, shard_node
 from tflsplit.plan.spec import Plan
 
 MACS_PER_BYTE = 100
@@ -59,7 +59,7 @@ def recompute_halos(
     never: names of nodes whose halo is received at any price, because the wires are fast.
     """
     splits = plan.by_node()
-    reads: dict[Value, list[list[Read]]] = {}
+    reads: dict[Value, list[list[Box]]] = {}
     givens = dict(given or {})
     owners: dict[Value, NodeShards] = {}
     plain = [shard_node(node, splits[node.name], plan.world_size) for node in graph.nodes]
@@ -80,15 +80,14 @@ def recompute_halos(
         for rank, piece in enumerate(chosen.pieces):
             for value, box in zip(chosen.node.inputs, piece.operands, strict=True):
                 if value is not None and box is not None and not value.is_constant:
-                    reads.setdefault(value, [[] for _ in range(plan.world_size)])[rank].append(
-                        (0, box)
-                    )
+                    boxes = reads.setdefault(value, [[] for _ in range(plan.world_size)])
+                    boxes[rank].append(box)
     return replace(plan, splits=tuple(reversed(result)))
 
 
 def _extended(
     shards: NodeShards,
-    reads: dict[Value, list[list[Read]]],
+    reads: dict[Value, list[list[Box]]],
     owners: dict[Value, NodeShards],
     givens: Givens,
     always: bool,
@@ -126,7 +125,7 @@ def _extended(
 def _extents(
     factor: Factor,
     shares: Sequence[Interval],
-    reads: Sequence[Sequence[Read]],
+    reads: Sequence[Sequence[Box]],
     always: bool,
     may_shrink: bool,
 ) -> list[Interval]:
@@ -134,7 +133,7 @@ def _extents(
     dim, scale = factor.results[0]
     extents = []
     for (start, stop), boxes in zip(shares, reads, strict=True):
-        hull = _hull(box for _, box in boxes)
+        hull = _hull(boxes)
         may_shrink = may_shrink and (stop > start or hull is None)  # else it is sent a share
         # Where nothing can come, a rank without a share still computes what it reads.
         if (always or stop > start) and hull is not None:
@@ -163,22 +162,22 @@ def _cover(extents: Iterable[Interval], size: int) -> bool:
     return reached >= size
 
 
-def _fills(shards: NodeShards, reads: list[list[Read]]) -> bool:
+def _fills(shards: NodeShards, reads: list[list[Box]]) -> bool:
     """Whether no rank needs more of the output than it now computes."""
     return all(
         shards.pieces[rank].results[0].contains(box)
         for rank, boxes in enumerate(reads)
         if not shards.pieces[rank].is_empty
-        for _, box in boxes
+        for box in boxes
     )
 
 
-def _missing(shards: NodeShards, reads: list[list[Read]]) -> int:
+def _missing(shards: NodeShards, reads: list[list[Box]]) -> int:
     """Bytes of the node's output that ranks would have to receive."""
     return shards.node.output.dtype.itemsize * sum(
         hull.size - _common(hull, shards.held(rank)[0])
         for rank, boxes in enumerate(reads)
-        if not shards.pieces[rank].is_empty and (hull := _hull(box for _, box in boxes)) is not None
+        if not shards.pieces[rank].is_empty and (hull := _hull(boxes)) is not None
     )
 
 

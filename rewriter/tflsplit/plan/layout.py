@@ -4,19 +4,21 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import NamedTuple
 
 from tflsplit.errors import PlanError
 from tflsplit.ir import Graph, Node, Value
-from tflsplit.ops import Box, Kind, Piece, rule_of
+from tflsplit.ops import Box, Factor, Kind, Piece, rule_of
+from tflsplit.ops.region import Interval
 from tflsplit.plan.spec import NodeSplit, Plan, Way
 
 
 @dataclass(frozen=True)
-class SumTile:
-    """What is summed up at one time: each rank's partial sums, and what each rank keeps."""
+class NodeTile:
+    """What of a node is done at one time: ``pieces`` and ``shares`` as of ``NodeShards``."""
 
     pieces: tuple[Piece, ...]
     shares: tuple[Piece, ...]
@@ -29,19 +31,26 @@ class NodeShards:
     pieces: what each rank computes; of a reduction, the partial sums.
     shares: what each rank answers for: the pieces without recomputed halos; of a reduction, the
         part of the requantized result that it keeps.
-    tiles: only of a reduction: the same, for each tile in time.
+    tiles: the same, for each tile in time; of most nodes there is one.
     """
 
     node: Node
     split: NodeSplit
     pieces: tuple[Piece, ...]
     shares: tuple[Piece, ...]
-    tiles: tuple[SumTile, ...] = ()
+    tiles: tuple[NodeTile, ...]
 
     @property
     def is_reduction(self) -> bool:
         """Whether the pieces are partial sums."""
         return bool(self.split.scatter_factor)
+
+    @property
+    def gathered(self) -> tuple[NodeTile, ...]:
+        """Tiles before each of which the ranks gather what they read in it."""
+        if self.split.gather_tiles > 1:
+            return self.tiles
+        return (NodeTile(self.pieces, self.shares),)
 
     def owned(self, rank: int) -> tuple[Box, ...]:
         """The boxes of the node's outputs that a rank answers for."""
@@ -60,7 +69,7 @@ class Layouts:
     owned: for each computed tensor, the box that each rank answers for; either the boxes partition
         the tensor, or every rank holds all of it (replicated), or (model inputs) they overlap.
     held: the box that each rank has without asking others: ``owned``, and recomputed halos.
-    reads: for each tensor and rank, (node position, box) for every piece that reads it.
+    reads: for each tensor and rank, (step, box) for every piece that reads it.
     """
 
     world_size: int
@@ -70,7 +79,19 @@ class Layouts:
     reads: dict[Value, tuple[list[Read], ...]] = field(default_factory=dict)
 
 
-Read = tuple[int, Box]
+Step = tuple[int, int]
+"""Position of a node, and number of its tile."""
+
+
+class Read(NamedTuple):
+    """What a rank reads of a tensor in a step.
+
+    in_tiles: it is one of several tiles, gathered when its turn comes.
+    """
+
+    step: Step
+    box: Box
+    in_tiles: bool = False
 
 
 @lru_cache(maxsize=8192)
@@ -79,44 +100,65 @@ def shard_node(node: Node, split: NodeSplit, world_size: int) -> NodeShards:
 
     Remembered, because planning comes back to the same split of the same node many times.
     """
-    rule = rule_of(node)
-    ranks = range(world_size)
-    if split.way is Way.REPLICATED:
-        pieces = (rule.piece(node, {}),) * world_size
-        return NodeShards(node, split, pieces, pieces)
-    if split.way is Way.WHOLE:
-        whole, nothing = rule.piece(node, {}), empty_piece(node)
-        pieces = tuple(whole if rank == split.rank else nothing for rank in ranks)
-        return NodeShards(node, split, pieces, pieces)
-    factor = next((f for f in rule.factors(node) if f.name == split.factor), None)
+    if split.factor:
+        _check_factor(node, split, world_size)
+    everything = _tile(node, split, world_size, {})
+    tiles = (everything,) if split.tiles == 1 else _tiles(node, split, world_size)
+    return NodeShards(node, split, everything.pieces, everything.shares, tiles)
+
+
+def _check_factor(node: Node, split: NodeSplit, world_size: int) -> None:
+    factors = rule_of(node).factors(node)
+    factor = next((f for f in factors if f.name == split.factor), None)
     if factor is None:
         raise PlanError(
             f"{node.op} {node.name!r} cannot be split by {split.factor!r}; it can be by: "
-            f"{', '.join(f.name for f in rule.factors(node)) or 'nothing (it runs whole)'}"
+            f"{', '.join(f.name for f in factors) or 'nothing (it runs whole)'}"
         )
     check_bounds(split.bounds, factor.size, world_size, node.name)
-    shares = tuple(rule.piece(node, split.share(rank)) for rank in ranks)
-    if factor.kind is Kind.REDUCTION:
-        kept = tuple(rule.piece(node, split.scatter_interval(rank)) for rank in ranks)
-        single = (SumTile(shares, kept),)
-        tiles = single if split.sum_tiles == 1 else _sum_tiles(node, split, world_size)
-        return NodeShards(node, split, shares, kept, tiles)
-    if not split.extents:
-        return NodeShards(node, split, shares, shares)
-    pieces = tuple(rule.piece(node, split.computed(rank)) for rank in ranks)
-    return NodeShards(node, split, pieces, shares)
 
 
-def _sum_tiles(node: Node, split: NodeSplit, world_size: int) -> tuple[SumTile, ...]:
-    rule, ranks = rule_of(node), range(world_size)
-    rows = next((f.size for f in rule.factors(node) if f.name == "rows"), 1)
+def _tiles(node: Node, split: NodeSplit, world_size: int) -> tuple[NodeTile, ...]:
+    factor = tile_factor(node, split)
+    if factor is None:
+        raise PlanError(f"{node.op} {node.name!r}, split so, cannot be run in tiles")
     return tuple(
-        SumTile(
-            tuple(rule.piece(node, {**split.share(rank), **tile}) for rank in ranks),
-            tuple(rule.piece(node, {**split.scatter_interval(rank), **tile}) for rank in ranks),
-        )
-        for tile in split.tiles(rows)
+        _tile(node, split, world_size, {factor.name: interval})
+        for interval in split.tile_intervals(factor.size)
     )
+
+
+def _tile(node: Node, split: NodeSplit, world_size: int, tile: Mapping[str, Interval]) -> NodeTile:
+    """What the ranks do of a node where the factors in ``tile`` run over these intervals only."""
+    rule, nothing = rule_of(node), empty_piece(node)
+    if not split.factor:
+        piece = rule.piece(node, tile)
+        takes_part = [split.way is Way.REPLICATED or r == split.rank for r in range(world_size)]
+        pieces = tuple(piece if part else nothing for part in takes_part)
+        return NodeTile(pieces, pieces)
+
+    def of_ranks(spans: Callable[[int], Mapping[str, Interval]]) -> tuple[Piece, ...]:
+        return tuple(rule.piece(node, {**spans(rank), **tile}) for rank in range(world_size))
+
+    if split.scatter_factor:
+        return NodeTile(of_ranks(split.share), of_ranks(split.scatter_interval))
+    shares = of_ranks(split.share)
+    return NodeTile(of_ranks(split.computed) if split.extents else shares, shares)
+
+
+def tile_factor(node: Node, split: NodeSplit) -> Factor | None:
+    """The dimension along which a node can be taken in tiles: the outermost of its results.
+
+    That is rows of a map, pixels of a batch.  None where its steps do not make independent parts
+    of every result, or are what the split divides among the ranks.
+    """
+    taken = split.factor, split.scatter_factor
+    outer = [next((d for d, n in enumerate(v.shape) if n > 1), None) for v in node.outputs]
+    for factor in rule_of(node).factors(node):
+        made = [factor.results.get(index, (None, 0))[0] for index in range(len(outer))]
+        if factor.kind is Kind.PARALLEL and factor.name not in taken and made == outer:
+            return factor if factor.size > 1 else None
+    return None
 
 
 def check_bounds(bounds: Sequence[int], size: int, world_size: int, name: str) -> None:
@@ -184,18 +226,20 @@ def lay_out(
 
 
 def _note_reads(layouts: Layouts, position: int, shards: NodeShards) -> None:
-    for rank, piece in enumerate(shards.pieces):
-        for value, box in zip(shards.node.inputs, piece.operands, strict=True):
-            if value is None or value.is_constant or box is None or box.is_empty:
-                continue
-            if value not in layouts.reads:
-                layouts.reads[value] = tuple([] for _ in range(layouts.world_size))
-            layouts.reads[value][rank].append((position, box))
+    in_tiles = shards.split.gather_tiles > 1
+    for number, tile in enumerate(shards.gathered):
+        for rank, piece in enumerate(tile.pieces):
+            for value, box in zip(shards.node.inputs, piece.operands, strict=True):
+                if value is None or value.is_constant or box is None or box.is_empty:
+                    continue
+                if value not in layouts.reads:
+                    layouts.reads[value] = tuple([] for _ in range(layouts.world_size))
+                layouts.reads[value][rank].append(Read((position, number), box, in_tiles))
 
 
 def _input_box(value: Value, reads: Iterable[Read]) -> Box:
     """The part of a model input that the host sends to a rank: around all that it reads."""
     box = _nothing(value)
-    for _, needed in reads:
-        box = box.hull(needed)
+    for read in reads:
+        box = box.hull(read.box)
     return box

@@ -40,6 +40,8 @@ class NodeSplit:
         the ranks afterwards.
     sum_tiles: only for a reduction: the partial sums are made, added up and requantized in this
         many tiles of rows, one after the other.
+    gather_tiles: for the others: what the node reads is gathered, and computed with, in this many
+        tiles of rows, one after the other.
     scratch_limit_bytes: only for the projection of a fused block: it makes its columns in as many
         tiles as keep its scratch within this.
     rank: only for WHOLE: the device that runs it.
@@ -53,6 +55,7 @@ class NodeSplit:
     scatter_factor: str = ""
     scatter_bounds: tuple[int, ...] = ()
     sum_tiles: int = 1
+    gather_tiles: int = 1
     scratch_limit_bytes: int | None = None
     rank: int = 0
 
@@ -70,12 +73,15 @@ class NodeSplit:
         """The interval of the scattered result of a reduction."""
         return {self.scatter_factor: (self.scatter_bounds[rank], self.scatter_bounds[rank + 1])}
 
-    def tiles(self, rows: int) -> list[Mapping[str, Interval]]:
-        """The row intervals of a reduction's tiles; one empty mapping if there are no tiles."""
-        if self.sum_tiles == 1:
-            return [{}]
-        cuts = proportional_bounds(rows, even_shares(self.sum_tiles))
-        return [{"rows": interval} for interval in pairwise(cuts)]
+    @property
+    def tiles(self) -> int:
+        """In how many tiles in time the node is run."""
+        return max(self.sum_tiles, self.gather_tiles)
+
+    def tile_intervals(self, steps: int) -> list[Interval]:
+        """``[0, steps)`` cut into the tiles, as even as can be; fewer if there are not enough."""
+        cuts = proportional_bounds(steps, even_shares(min(steps, self.tiles)))
+        return list(pairwise(cuts))
 
 
 @dataclass(frozen=True)

@@ -15,13 +15,14 @@ one node is one SEND: equal boxes are a multicast, different ones a scatter.
 
 from __future__ import annotations
 
+import itertools
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from tflsplit.ir import Value
 from tflsplit.ops import Box
-from tflsplit.plan.layout import Layouts, Read, SumTile
+from tflsplit.plan.layout import Layouts, NodeTile, Read, Step
 
 
 @dataclass(frozen=True)
@@ -61,22 +62,19 @@ class Assembly:
     pieces: tuple[tuple[int, int, Box], ...]
 
 
-Tile = tuple[int, int]
-"""Position of a reduction, and number of its tile."""
-
-
 @dataclass(frozen=True)
 class Schedule:
-    """All movements of a plan, by the position of the node that they belong to.
+    """All movements of a plan, by (position of the node, number of the tile) they belong to.
 
-    ``sends`` and ``assemblies`` stand before their node; ``partial_sends`` and ``sums``, by
-    (position, tile), between a reduction's partial sums and their requantization.
+    ``sends`` and ``assemblies`` stand before what a node does in a tile (before its first if it
+    gathers all at once); ``partial_sends`` and ``sums`` between a reduction's partial sums and
+    their requantization.
     """
 
-    sends: dict[int, list[Transfer]] = field(default_factory=lambda: defaultdict(list))
-    assemblies: dict[int, list[Assembly]] = field(default_factory=lambda: defaultdict(list))
-    partial_sends: dict[Tile, list[Transfer]] = field(default_factory=lambda: defaultdict(list))
-    sums: dict[Tile, list[Assembly]] = field(default_factory=lambda: defaultdict(list))
+    sends: dict[Step, list[Transfer]] = field(default_factory=lambda: defaultdict(list))
+    assemblies: dict[Step, list[Assembly]] = field(default_factory=lambda: defaultdict(list))
+    partial_sends: dict[Step, list[Transfer]] = field(default_factory=lambda: defaultdict(list))
+    sums: dict[Step, list[Assembly]] = field(default_factory=lambda: defaultdict(list))
 
     def transfers(self) -> Iterator[Transfer]:
         """Every transfer, in no particular order."""
@@ -84,52 +82,59 @@ class Schedule:
             yield from transfers
 
 
-def gather_groups(reads: list[Read], held: Box) -> list[Read]:
-    """(first position, box) of the boxes that a rank must assemble, given what it holds.
+def gather_groups(reads: list[Read], held: Box) -> list[tuple[Step, Box]]:
+    """(first step, box) of the boxes that a rank must assemble, given what it holds.
 
     Reads of the same or overlapping boxes share one assembly when their hull holds nothing that
-    neither of them asked for; a read inside what the rank holds anyway needs none.
+    neither of them asked for; a read inside what the rank holds anyway needs none.  What is read
+    in tiles is assembled for each tile alone, and gone after it, unless it is there already.
     """
-    groups: list[Read] = []
-    for position, box in reads:
-        if held.contains(box):
-            continue
+    lacking = [read for read in reads if not held.contains(read.box)]
+    groups: list[tuple[Step, Box]] = []
+    for step, box, _ in (read for read in lacking if not read.in_tiles):
         for index, (first, other) in enumerate(groups):
             hull = other.hull(box)
             if hull.size <= other.size + box.size - other.intersect(box).size:
                 groups[index] = first, hull
                 break
         else:
-            groups.append((position, box))
-    return groups
+            groups.append((step, box))
+    tiles: list[tuple[Step, Box]] = []
+    for step, box, _ in (read for read in lacking if read.in_tiles):
+        of_node = (tile for tile in tiles if tile[0][0] == step[0])
+        there = itertools.chain((group for group in groups if group[0] <= step), of_node)
+        if not any(other.contains(box) for _, other in there):
+            tiles.append((step, box))
+    return groups + tiles
 
 
 def schedule(layouts: Layouts) -> Schedule:
     """Every SEND and RECV that the layouts call for.
 
-    Channels are numbered in the order of the nodes that need the data, so that on every link
+    Channels are numbered in the order of the steps that need the data, so that on every link
     the order of sending is the order of receiving.
     """
     result = Schedule()
-    wanted: dict[int, list[tuple[Value, int, Box]]] = defaultdict(list)
+    wanted: dict[Step, list[tuple[Value, int, Box]]] = defaultdict(list)
     for value, by_rank in layouts.reads.items():
         for rank, reads in enumerate(by_rank):
-            for position, box in gather_groups(reads, layouts.held[value][rank]):
-                wanted[position].append((value, rank, box))
+            for step, box in gather_groups(reads, layouts.held[value][rank]):
+                wanted[step].append((value, rank, box))
     channels = iter(range(1 << 30))
     for position, shards in enumerate(layouts.nodes):
-        for value in dict.fromkeys(value for value, _, _ in wanted[position]):
-            needs = {rank: box for v, rank, box in wanted[position] if v is value}
-            _exchange(result, layouts, position, value, needs, channels)
-        for index, tile in enumerate(shards.tiles):
-            _reduce_scatter(result, (position, index), shards.node.output, tile, channels)
+        for step in ((position, number) for number in range(len(shards.tiles))):
+            for value in dict.fromkeys(value for value, _, _ in wanted[step]):
+                needs = {rank: box for v, rank, box in wanted[step] if v is value}
+                _exchange(result, layouts, step, value, needs, channels)
+            if shards.is_reduction:
+                _reduce_scatter(result, step, shards.node.output, shards.tiles[step[1]], channels)
     return result
 
 
 def _exchange(
     result: Schedule,
     layouts: Layouts,
-    position: int,
+    step: Step,
     value: Value,
     needs: dict[int, Box],
     channels: Iterator[int],
@@ -146,35 +151,33 @@ def _exchange(
         }
         if parts:
             transfer = Transfer(
-                next(channels), position, value, source, *_split(parts), value.dtype.itemsize
+                next(channels), step[0], value, source, *_split(parts), value.dtype.itemsize
             )
-            result.sends[position].append(transfer)
+            result.sends[step].append(transfer)
             for rank, part in parts.items():
                 pieces[rank].append((transfer.channel, source, part))
     for rank, need in needs.items():
         local = owned[rank].intersect(need)
-        result.assemblies[position].append(
-            Assembly(position, value, rank, need, local, tuple(pieces[rank]))
-        )
+        assembly = Assembly(step[0], value, rank, need, local, tuple(pieces[rank]))
+        result.assemblies[step].append(assembly)
 
 
 def _reduce_scatter(
-    result: Schedule, key: Tile, value: Value, tile: SumTile, channels: Iterator[int]
+    result: Schedule, step: Step, value: Value, tile: NodeTile, channels: Iterator[int]
 ) -> None:
-    position = key[0]
     adders = [rank for rank, piece in enumerate(tile.pieces) if not piece.is_empty]
     kept = {rank: piece.results[0] for rank, piece in enumerate(tile.shares) if not piece.is_empty}
     pieces: dict[int, list[tuple[int, int, Box]]] = defaultdict(list)
     for source in adders:
         parts = {rank: box for rank, box in kept.items() if rank != source}
         if parts:
-            transfer = Transfer(next(channels), position, value, source, *_split(parts), 4)
-            result.partial_sends[key].append(transfer)
+            transfer = Transfer(next(channels), step[0], value, source, *_split(parts), 4)
+            result.partial_sends[step].append(transfer)
             for rank, part in parts.items():
                 pieces[rank].append((transfer.channel, source, part))
     for rank, box in kept.items():
         local = box if rank in adders else Box.empty(len(box.intervals))
-        result.sums[key].append(Assembly(position, value, rank, box, local, tuple(pieces[rank])))
+        result.sums[step].append(Assembly(step[0], value, rank, box, local, tuple(pieces[rank])))
 
 
 def _split(parts: dict[int, Box]) -> tuple[tuple[int, ...], tuple[Box, ...]]:

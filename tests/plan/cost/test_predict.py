@@ -36,6 +36,7 @@ from tflsplit.tflite import write_model
 
 GRAPH = two_convolutions()
 FIRST, SECOND = GRAPH.nodes
+POINTWISE = two_convolutions((1, 1))
 CYCLES = Cycles(4, 3, 10, 5, 50, 2)
 DEVICE = Device("test", "", 65536, 65536, 65536, 100_000_000, CYCLES)
 SLOW = replace(DEVICE, clock_hz=50_000_000)
@@ -103,6 +104,16 @@ def test_sums_in_tiles_cost_an_exchange_each():
     assert result.steps[1].exchange_us == pytest.approx(4 * (20 + (95 + 31 + 31) * 5 / 3))
     macs = 8 * (FIRST_ROW + SECOND_ROW)  # half of both, at half the clock
     assert result.compute_us[1] == pytest.approx(macs + 64 * 50 * 0.02)
+
+
+def test_what_is_gathered_in_tiles_costs_an_exchange_each():
+    tiled = replace(out_channels(POINTWISE.nodes[1], 0, 2, 4), gather_tiles=4)
+    plan = plan_of(2, out_channels(POINTWISE.nodes[0], 0, 3, 6), tiled)
+    result = predict(POINTWISE, plan, PAIR)
+    # 2 rows of 4 columns and 3 channels a tile: 24 bytes, 28 + 24 + 3 = 55.
+    assert result.steps[1].exchange_us == pytest.approx(4 * (20 + (55 + 31 + 31) * 5 / 3))
+    at_once = replace(plan, splits=(plan.splits[0], replace(tiled, gather_tiles=1)))
+    assert result.compute_us == pytest.approx(predict(POINTWISE, at_once, PAIR).compute_us)
 
 
 def test_one_device_only_computes():

@@ -91,12 +91,13 @@ def predict_layouts(
     run = _Run(cluster, arrivals)
     steps = []
     for position, shards in enumerate(layouts.nodes):
-        exchange = run.exchange(movements.sends.get(position, []))
-        compute = 0.0 if shards.tiles else run.compute(shards.node, shards.pieces)
-        for index, tile in enumerate(shards.tiles):
+        exchange = compute = 0.0
+        for number, tile in enumerate(shards.tiles):
+            exchange += run.exchange(movements.sends.get((position, number), []))
             compute += run.compute(shards.node, tile.pieces)
-            exchange += run.exchange(movements.partial_sends.get((position, index), []))
-            compute += run.requantize(tile.shares)
+            if shards.is_reduction:
+                exchange += run.exchange(movements.partial_sends.get((position, number), []))
+                compute += run.requantize(tile.shares)
         end = max(run.clock) - run.begin_us
         steps.append(StepTime(shards.node.name, exchange, compute, end))
     return Prediction(

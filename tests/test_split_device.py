@@ -310,6 +310,58 @@ def test_recv_is_checked_against_its_tensors(driver, changes, item, local, refus
     assert ask(driver, [request]) == [refusal]
 
 
+# ---- RECV's local shard, in memory of its own or inside the result ----
+
+
+def local_request(size: int, dims: list[list[int]], at: list[int], rows: list[int]) -> str:
+    """Shard and result at bytes ``at``; of axis 1 they hold what begins at ``rows``."""
+    start, stop = max(rows), min(row + each[1] for row, each in zip(rows, dims, strict=True))
+    ends = [stop if axis == 1 else min(pair) for axis, pair in enumerate(zip(*dims, strict=True))]
+    box = [at for axis, end in enumerate(ends) for at in (start if axis == 1 else 0, end)]
+    origins = [[row if axis == 1 else 0 for axis in range(len(dims[0]))] for row in rows]
+    options = {
+        **RECV, "local": tuple(box), "local_origin": tuple(origins[0]), "channels": (), "from": (),
+        "origin": tuple(origins[1]), "boxes": (),
+    }  # fmt: skip
+    words = [size, 1, len(dims[0]), at[0], *dims[0], at[1], *dims[1]]
+    return f"local {options_hex(**options)} " + " ".join(map(str, words))
+
+
+def test_a_shard_that_lies_in_the_result_is_not_moved(driver):
+    draw = random.Random(3)
+    requests, sizes = [], []
+    for _ in range(200):
+        row, count = draw.choice([1, 6, 48, 300]), draw.randrange(2, 9)
+        tail = [row] if draw.random() < 0.5 else [1, row]
+        first = draw.randrange(0, count)  # of the shard, in the result; some reach over its ends
+        held, before = draw.randrange(1, 9), draw.randrange(0, 3)
+        rows = [10 + first - before, 10]
+        size = 16 + row * (before + count + held)
+        dims = [[1, before + held, *tail], [1, count, *tail]]
+        places = [16 + row * first, 16 + row * before]
+        requests.append(local_request(size, dims, places, rows))
+        sizes.append(size)
+    for request, size, answer in zip(requests, sizes, ask(driver, requests), strict=True):
+        assert answer == counting(size).tobytes().hex(), request
+
+
+def test_a_shard_elsewhere_is_copied_to_its_rows(driver):
+    request = local_request(100, [[1, 3, 5], [1, 6, 5]], [70, 8], [2, 0])
+    memory = counting(100).copy()
+    memory[8 + 10 : 8 + 25] = memory[70:85]
+    assert ask(driver, [request]) == [memory.tobytes().hex()]
+
+
+def test_columns_that_begin_at_the_same_byte_are_no_rows_of_the_result(driver):
+    """Equal addresses, but other distances between the rows: there is something to copy."""
+    dims = [[3, 4, 2], [3, 6, 2]]
+    memory = counting(50).copy()
+    shard = memory[4 : 4 + 24].reshape(3, 4, 2).copy()
+    memory[4 : 4 + 36].reshape(3, 6, 2)[:, :4] = shard
+    request = local_request(50, dims, [4, 4], [0, 0])
+    assert ask(driver, [request]) == [memory.tobytes().hex()]
+
+
 # ---- Control messages ----
 
 

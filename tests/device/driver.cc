@@ -6,6 +6,8 @@
 //   box ITEM RANK DIMS... BOX... ORIGIN...  -> hex of the box's bytes of a tensor that counts up
 //   send HEX NODES ITEM RANK DIMS...        -> "ok" or "refused ..."
 //   recv HEX NODES LOCAL ITEM RANK LDIMS... YDIMS...  (LOCAL 0: no local shard)
+//   local HEX BYTES ITEM RANK AT LDIMS... AT YDIMS...  -> hex of the memory, counting up at first, in
+//       which both tensors lie, after a RECV without pieces
 //   query HEX | start HEX       -> fields, or "none"
 //   info|report|link FIELDS..., text TOKEN HEX  -> hex of the message
 #include <cstdint>
@@ -170,6 +172,57 @@ std::string check(std::istream& in, bool is_send) {
   return problem.found() ? refusal(problem) : "ok";
 }
 
+struct Silence final : split_core::ByteStream {
+  size_t read(split_core::MutableBytes) override { return 0; }
+  size_t write(split_core::ConstBytes) override { return 0; }
+};
+struct NoTime final : split_core::Clock {
+  uint32_t now_us() override { return 0; }
+};
+uint64_t no_ticks() { return 0; }
+
+bool run_alone(const FlexMap& options, const TensorView& local, const TensorView& y) {
+  alignas(16) static uint8_t node_memory[64 * 1024];
+  Silence silence;
+  NoTime clock;
+  split_core::ByteStream* const streams[] = {&silence};
+  split_core::LinkConfig link;
+  link.peer_rank = 1;
+  split_core::NodeConfig config;
+  config.node_count = 2;
+  config.link_count = 1;
+  config.links = &link;
+  auto* const node = split_core::Node::create(node_memory, sizeof node_memory, config, streams,
+                                              clock, nullptr);
+  if (node == nullptr) return false;
+  PostedSend posted[1];
+  Exchange exchange(*node, clock, no_ticks, posted, 1);
+  exchange.begin(1, 1000);
+  return run_recv(exchange, options, &local, &y, nullptr, 0);
+}
+
+std::string local(std::istream& in) {
+  std::string hex;
+  size_t size = 0, at = 0;
+  uint32_t item = 0, rank = 0;
+  in >> hex >> size >> item >> rank;
+  const Bytes bytes = from_hex(hex);
+  FlexMap map;
+  const Problem problem = open_options(bytes.data(), bytes.size(), kRecvOptions, &map);
+  if (problem.found()) return refusal(problem);
+  Bytes memory(size);
+  for (size_t i = 0; i < size; ++i) memory[i] = static_cast<uint8_t>(i * 7 + i / 256);
+  Tensor tensors[2];
+  for (Tensor& tensor : tensors) {
+    in >> at;
+    read_tensor(in, item, rank, &tensor);
+    if (at + tensor.data.size() > size) return "none";
+    tensor.view.data = memory.data() + at;
+  }
+  if (!run_alone(map, tensors[0].view, tensors[1].view)) return "failed";
+  return to_hex(memory.data(), memory.size());
+}
+
 // ---- Messages ----
 
 uint64_t number(std::istream& in) {
@@ -260,6 +313,7 @@ std::string answer(const std::string& line) {
   if (what == "box") return box(in);
   if (what == "send") return check(in, true);
   if (what == "recv") return check(in, false);
+  if (what == "local") return local(in);
   if (what == "query") return query(in);
   if (what == "start") return start(in);
   if (what == "info") return info(in);

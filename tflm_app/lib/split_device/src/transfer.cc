@@ -42,6 +42,22 @@ void copy_box(const StridedBox& from, const StridedBox& to) {
   }
 }
 
+bool is_contiguous(const StridedBox& box) {
+  uint32_t run_bytes = box.element_bytes;
+  for (uint32_t axis = kAxes; axis-- > 0;) {
+    if (box.extent[axis] == 1) continue;
+    if (box.stride_bytes[axis] != run_bytes) return false;
+    run_bytes *= box.extent[axis];
+  }
+  return true;
+}
+
+// Whether two boxes of one size are the same memory: a planned arena may hold a shard inside the
+// result that it becomes a part of (docs/arena.md).
+bool is_same_memory(const StridedBox& a, const StridedBox& b) {
+  return a.base == b.base && is_contiguous(a) && is_contiguous(b);
+}
+
 uint32_t size_bytes(const TensorView& tensor) {
   uint32_t bytes = tensor.item_bytes;
   for (uint32_t axis = 0; axis < tensor.rank; ++axis) {
@@ -220,7 +236,7 @@ bool begin_result(const FlexMap& options, const TensorView* local, const TensorV
   StridedBox from, to;
   if (!make_box(*local, box, 0, integers_option(options, "local_origin"), &from)) return false;
   if (!make_box(y, box, 0, integers_option(options, "origin"), &to)) return false;
-  if (from.base != to.base) copy_box(from, to);  // a plan may put them into the same place
+  if (!is_same_memory(from, to)) copy_box(from, to);
   return true;
 }
 

@@ -82,8 +82,13 @@ Arrival = tuple[Front, Step, float]
 """A front, a step that all of its labels take, and what that adds to the objective."""
 
 
-def arrived(arrivals: Sequence[Arrival], weights_limits: Sequence[float]) -> Front:
-    """All labels that come to one state and keep within the flash, without those that lose."""
+def arrived(
+    arrivals: Sequence[Arrival], weights_limits: Sequence[float], needed_bytes: float = 0
+) -> Front:
+    """All labels that come to one state and keep within the flash, without those that lose.
+
+    needed_bytes: of the flash of all together, what is still to come.
+    """
     fronts = [front for front, _, _ in arrivals]
     steps = [step for _, step, _ in arrivals]
     both = Front(
@@ -96,7 +101,9 @@ def arrived(arrivals: Sequence[Arrival], weights_limits: Sequence[float]) -> Fro
         tuple(fronts),
     )
     limits = np.array(weights_limits, np.float64)
-    both = both.rows(np.flatnonzero(_filling(both, limits) <= 1))
+    all_weights = both.weights.sum(axis=1) + needed_bytes
+    fits = (_filling(both, limits) <= 1) & (all_weights <= limits.sum())
+    both = both.rows(np.flatnonzero(fits))
     return thinned(best_rows(both), limits)
 
 

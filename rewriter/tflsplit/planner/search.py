@@ -68,6 +68,9 @@ def search(
     limits: Limits,
 ) -> list[Label]:
     """The labels of all ways through the units that are not dominated; empty if nothing fits."""
+    coming = _weights_from(units)
+    if coming[0] > sum(limits.weights_bytes):
+        return []
     fronts: dict[State, Front] = {(): Front.start(len(limits.head_bytes))}
     for index, unit in enumerate(units):
         reached: dict[State, list[Arrival]] = {}
@@ -81,9 +84,20 @@ def search(
         fronts = {
             state: front
             for state, arrivals in reached.items()
-            if len(front := arrived(arrivals, limits.weights_bytes))
+            if len(front := arrived(arrivals, limits.weights_bytes, coming[index + 1]))
         }
     return [label for front in fronts.values() for label in _labels(front)]
+
+
+def _weights_from(units: Sequence[Unit]) -> list[int]:
+    """By unit: bytes of weights that it and those behind it bring, however they are divided.
+
+    A label that leaves less flash than that is given up at once.
+    """
+    coming = [0]
+    for unit in reversed(units):
+        coming.insert(0, coming[0] + unit.matrices_bytes)
+    return coming
 
 
 def unlimited(

@@ -14,6 +14,7 @@ from functools import cached_property
 
 from tflsplit.ir import Graph, Node, Value
 from tflsplit.ops.fused import block_parts
+from tflsplit.plan.wishes import is_weighted
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,13 @@ class Unit:
     def weights_bytes(self) -> int:
         """Constants of all nodes."""
         return sum(v.size_bytes for n in self.nodes for v in n.operands if v.is_constant)
+
+    @cached_property
+    def matrices_bytes(self) -> int:
+        """Weights without biases and tables: some device has each of them, however divided."""
+        operands = (v for node in self.nodes if is_weighted(node) for v in node.operands)
+        different = {v for v in operands if v.is_constant and len(v.shape) >= 2}
+        return sum(value.size * value.dtype.itemsize for value in different)
 
     @cached_property
     def signature(self) -> tuple[object, ...]:

@@ -178,28 +178,28 @@ def piece_of(
 def _result_box(
     index: int, shape: Sequence[int], factors: Sequence[Factor], spans: Mapping[str, Interval]
 ) -> Box:
-    box = Box.whole(shape)
+    intervals = [(0, extent) for extent in shape]
     for factor in factors:
         if index in factor.results:
             dim, scale = factor.results[index]
             start, stop = spans[factor.name]
-            box = box.with_dim(dim, (start * scale, stop * scale))
-    return box
+            intervals[dim] = start * scale, stop * scale
+    return Box(tuple(intervals))
 
 
 def _operand_box(
     index: int, shape: Sequence[int], factors: Sequence[Factor], spans: Mapping[str, Interval]
 ) -> tuple[Box, tuple[tuple[int, int], ...]]:
-    box = Box.whole(shape)
+    intervals = [(0, extent) for extent in shape]
     pads = [(0, 0)] * len(shape)
     for factor in factors:
         if index not in factor.operands:
             continue
         dim, dim_map = factor.operands[index]
         start, stop = dim_map.need(*spans[factor.name])
-        clipped = max(0, start), min(shape[dim], stop)
-        if clipped[1] <= clipped[0]:
+        first, last = max(0, start), min(shape[dim], stop)
+        if last <= first:
             return Box.empty(len(shape)), ((0, 0),) * len(shape)
-        pads[dim] = clipped[0] - start, stop - clipped[1]
-        box = box.with_dim(dim, clipped)
-    return box, tuple(pads)
+        pads[dim] = first - start, stop - last
+        intervals[dim] = first, last
+    return Box(tuple(intervals)), tuple(pads)

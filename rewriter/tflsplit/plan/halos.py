@@ -199,5 +199,4 @@ def _upstream(shards: NodeShards, owners: dict[Value, NodeShards], givens: Given
 
 
 def _common(a: Box, b: Box) -> int:
-    common = a.intersect(b)
-    return 0 if common.is_empty else common.size
+    return a.intersect(b).size

@@ -186,8 +186,10 @@ class Chooser:
         return None
 
     def _cheapest(self, node: Node, splits: Iterable[NodeSplit]) -> NodeSplit | None:
-        ranked = [(self._cost(node, split), order, split) for order, split in enumerate(splits)]
-        return min(ranked)[2] if ranked else None
+        candidates = list(splits)
+        if len(candidates) < 2:
+            return candidates[0] if candidates else None
+        return min(candidates, key=lambda split: self._cost(node, split))
 
     def _cost(self, node: Node, split: NodeSplit) -> int:
         """Bytes that the split moves, and bytes that the fullest rank must hold for it."""
@@ -205,7 +207,7 @@ class Chooser:
             if value is None or box is None or value not in self.owned:
                 continue
             held = self.owned[value][rank].intersect(box)
-            missing += (box.size - (0 if held.is_empty else held.size)) * value.dtype.itemsize
+            missing += (box.size - held.size) * value.dtype.itemsize
         return missing
 
     def _follow(self, node: Node) -> tuple[NodeSplit, str]:
@@ -228,8 +230,7 @@ class Chooser:
         if self.home is not None:
             return self.home
         held = [
-            sum(0 if self.owned[v][rank].is_empty else self.owned[v][rank].size for v in inputs)
-            for rank in range(self.world_size)
+            sum(self.owned[value][rank].size for value in inputs) for rank in range(self.world_size)
         ]
         largest = self.shares.index(max(self.shares))
         return next((rank for rank, size in enumerate(held) if 2 * size > sum(held)), largest)
@@ -273,15 +274,11 @@ def _cuts_along(owned: Sequence[Box], shape: Sequence[int], dim: int) -> tuple[i
 def _held_bytes(shards: NodeShards, rank: int) -> int:
     """Computed operands and results of a rank's piece."""
     piece, node = shards.pieces[rank], shards.node
-    boxes = [
-        *((v, box) for v, box in zip(node.inputs, piece.operands, strict=True) if v is not None),
-        *zip(node.outputs, piece.results, strict=True),
-    ]
-    return sum(
-        box.size * value.dtype.itemsize
-        for value, box in boxes
-        if box is not None and not value.is_constant and not box.is_empty
-    )
+    held = sum(b.size * v.dtype.itemsize for v, b in zip(node.outputs, piece.results, strict=True))
+    for value, box in zip(node.inputs, piece.operands, strict=True):
+        if value is not None and box is not None and not value.is_constant:
+            held += box.size * value.dtype.itemsize
+    return held
 
 
 def _busy(bounds: Sequence[int]) -> int:

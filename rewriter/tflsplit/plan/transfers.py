@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import itertools
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from tflsplit.ir import Value
@@ -141,14 +141,7 @@ def _exchange(
 ) -> None:
     owned = layouts.owned[value]
     pieces: dict[int, list[tuple[int, int, Box]]] = defaultdict(list)
-    for source, shard in enumerate(owned):
-        if shard.is_empty:
-            continue
-        parts = {
-            rank: part
-            for rank, need in needs.items()
-            if rank != source and not (part := shard.intersect(need)).is_empty
-        }
+    for source, parts in enumerate(_parts_of(owned, needs)):
         if parts:
             transfer = Transfer(
                 next(channels), step[0], value, source, *_split(parts), value.dtype.itemsize
@@ -160,6 +153,19 @@ def _exchange(
         local = owned[rank].intersect(need)
         assembly = Assembly(step[0], value, rank, need, local, tuple(pieces[rank]))
         result.assemblies[step].append(assembly)
+
+
+def _parts_of(owned: Sequence[Box], needs: dict[int, Box]) -> Iterator[dict[int, Box]]:
+    """By source: what it gives to each rank of what that needs.
+
+    Many ranks need the same box, where they gather: it is cut once for all of them.
+    """
+    numbers = {box: number for number, box in enumerate(dict.fromkeys(needs.values()))}
+    numbered = [(rank, numbers[box]) for rank, box in needs.items()]
+    for source, shard in enumerate(owned):
+        common = [shard.intersect(box) for box in numbers if not shard.is_empty]
+        given = {number: part for number, part in enumerate(common) if not part.is_empty}
+        yield {rank: given[n] for rank, n in numbered if n in given and rank != source}
 
 
 def _reduce_scatter(

@@ -3,7 +3,7 @@
 
     PYTHONPATH=rewriter:. python -m tests.core.measure_poll
 
-``tflsplit.sim.polling`` holds the numbers; tests/sim/test_polling.py compares them.
+``tflsplit.plan.cost.polling`` holds the numbers; tests/sim/test_polling.py compares them.
 """
 
 from __future__ import annotations

@@ -20,9 +20,9 @@ import simpy
 
 from tflsplit.cluster import Cluster, Device
 from tflsplit.errors import InternalError
+from tflsplit.plan.cost.polling import PollCost
 from tflsplit.sim.network import Network, NetworkOptions
 from tflsplit.sim.node import Node
-from tflsplit.sim.polling import PollCost
 from tflsplit.sim.program import INPUT_CHANNEL, OUTPUT_CHANNEL, Compute, Post, Program, Receive
 from tflsplit.sim.result import DeviceTimes, SimResult, Span
 from tflsplit.sim.times import Intervals, energy_mj, merged, overlap_us

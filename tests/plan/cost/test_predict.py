@@ -29,7 +29,9 @@ from tflsplit.plan.cost import (
     step_cost,
     work_of,
 )
+from tflsplit.plan.cost.arrival import Passing
 from tflsplit.plan.cost.calibrate import relative_errors, scaled
+from tflsplit.plan.cost.polling import IDLE_POLL_CYCLES, RECEIVED_BYTE_CYCLES, SENT_BYTE_CYCLES
 from tflsplit.plan.layout import lay_out
 from tflsplit.plan.transfers import schedule
 from tflsplit.tflite import write_model
@@ -40,7 +42,13 @@ POINTWISE = two_convolutions((1, 1))
 CYCLES = Cycles(4, 3, 10, 5, 50, 2)
 DEVICE = Device("test", "", 65536, 65536, 65536, 100_000_000, CYCLES)
 SLOW = replace(DEVICE, clock_hz=50_000_000)
-PAIR = Cluster((DEVICE, SLOW), Topology.LINE, LinkSpec(step_overhead_us=20), LinkSpec())
+PAIR = Cluster(
+    (DEVICE, SLOW),
+    Topology.LINE,
+    LinkSpec(step_overhead_us=20),
+    LinkSpec(),
+    background_poll_us=0.0,
+)
 # int8[1, 8, 4, 3] -- 3x3 to 6 channels -- 3x3 to 4 channels; a row of the first: 4 * 6 * 27 MACs
 FIRST_ROW = 4 * 6 * 27 * 4 * 0.01  # us on DEVICE
 SECOND_ROW = 4 * 4 * 54 * 4 * 0.01
@@ -67,6 +75,28 @@ def test_rows_on_a_fast_and_a_slow_device():
     assert result.wait_us == pytest.approx((late + FIRST_ROW, late))
     assert result.payload_bytes == 2 * 24
     assert result.bytes_per_link == {(0, 1): 86, (1, 0): 86}
+
+
+def test_polls_and_input_that_passes_take_from_the_kernels():
+    plan = plan_of(2, rows(FIRST, 0, 5, 8), rows(SECOND, 0, 5, 8))
+    result = predict(GRAPH, plan, replace(PAIR, background_poll_us=100.0))
+    idle = IDLE_POLL_CYCLES * 0.01 / 100
+    assert result.compute_us[1] == pytest.approx(2 * 3 * (FIRST_ROW + SECOND_ROW) / (1 - 2 * idle))
+    # Rank 1's input, 79 bytes on the wire, comes to rank 0 after its own and leaves until it is at
+    # rank 1, 20 + (31 + 79 + 79) * 5/3 us later; meanwhile rank 0 computes the first layer.
+    passing = 79 * (SENT_BYTE_CYCLES + RECEIVED_BYTE_CYCLES) * 0.01
+    late = 20 + (31 + 79 + 79) * 5 / 3
+    assert 5 * FIRST_ROW / (1 - idle) < late - passing
+    first = 5 * FIRST_ROW / (1 - idle) / (1 - passing / late)
+    assert result.compute_us[0] == pytest.approx(first + 5 * SECOND_ROW / (1 - idle))
+
+
+def test_a_kernel_that_lasts_longer_than_the_input_passes():
+    passing = Passing(until_us=100.0, share=0.25)
+    assert passing.elapsed_us(20.0, 30.0) == pytest.approx(40.0)
+    assert passing.elapsed_us(20.0, 60.0) == pytest.approx(80.0)
+    assert passing.elapsed_us(20.0, 75.0) == pytest.approx(95.0)
+    assert passing.elapsed_us(100.0, 75.0) == pytest.approx(75.0)
 
 
 def test_input_and_output():
@@ -118,7 +148,7 @@ def test_what_is_gathered_in_tiles_costs_an_exchange_each():
 
 def test_one_device_only_computes():
     plan = plan_of(1, whole(FIRST, 0), whole(SECOND, 0))
-    result = predict(GRAPH, plan, default_cluster(1))
+    result = predict(GRAPH, plan, replace(default_cluster(1), background_poll_us=0.0))
     # 3.4 cycles per MAC at 600 MHz.
     macs = 8 * 4 * (6 * 27 + 4 * 54)
     assert result.graph_us == pytest.approx(macs * 3.4 / 600)

@@ -25,7 +25,7 @@ from tflsplit.wire import custom_ops as wire
 
 DEVICE = Device("test", "", 65536, 65536, 65536, 100_000_000, Cycles(4, 3, 10, 5, 50, 2))
 UART = LinkSpec(step_overhead_us=20)  # 6 Mbaud: 5/3 us a byte
-PAIR = Cluster((DEVICE, DEVICE), Topology.LINE, UART, UART)
+PAIR = Cluster((DEVICE, DEVICE), Topology.LINE, UART, UART, background_poll_us=0.0)
 GRAPH = two_convolutions()
 FIRST, SECOND = GRAPH.nodes
 # int8[1, 8, 4, 3] -- 3x3 to 6 channels -- 3x3 to 4 channels, at 4 cycles of 0.01 us a MAC.

@@ -7,14 +7,15 @@ Each term has a module, and a test against a case computed by hand:
     compute     that work in microseconds on a device; shares by speed
     exchange    microseconds of simultaneous transfers over shared links (alpha-beta)
     arrival     microseconds until each device has its part of the input
+    polling     what polls from a timer take from kernels, and the bytes that they move
     predict     a whole plan: a list simulation over the positions of the nodes
     fit         arena and flash of a device graph against what its device has left
     calibrate   cycles per multiply-accumulate from measured runs
 
 **Overlap.** A device is one thread.  A byte moves only while both of its ends, and every device
 that forwards it, drive their links, that is, stand in a RECV; during a kernel nothing but the
-port's small ring buffers moves.  So a device never computes and sends at the same time, and nothing
-here assumes it; devices overlap with each other only.  ``tflsplit.sim`` follows every frame.
+port's small ring buffers moves, unless a timer polls (``polling``).  Of what moves then only the
+input is counted here; ``tflsplit.sim`` follows every frame.
 """
 
 from tflsplit.plan.cost.arrival import arrivals_us

@@ -16,11 +16,30 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from tflsplit.cluster import Cluster, message_frames
 from tflsplit.cluster.framing import largest_frame_bytes
 from tflsplit.cluster.ways import bits
 from tflsplit.plan.cost.exchange import Message
+from tflsplit.plan.cost.polling import MOST_SHARE, PollCost
+
+
+@dataclass(frozen=True)
+class Passing:
+    """Input for others that passes through a device while its kernels run.
+
+    until_us: when the last of it has; share: of the device's time that it takes so long.
+    """
+
+    until_us: float
+    share: float
+
+    def elapsed_us(self, now_us: float, us: float) -> float:
+        """How long a kernel takes from ``now_us`` that needs ``us`` alone."""
+        left = max(0.0, self.until_us - now_us)
+        free = left * (1 - self.share)
+        return us / (1 - self.share) if us <= free else left + us - free
 
 
 def arrivals_us(cluster: Cluster, messages: Sequence[Message]) -> list[float]:
@@ -43,6 +62,37 @@ def arrivals_us(cluster: Cluster, messages: Sequence[Message]) -> list[float]:
         for rank in bits(destinations):
             arrivals[rank] = max(arrivals[rank], _arrival_us(cluster, rank, payload_bytes, busy))
     return arrivals
+
+
+def passing_input(
+    cluster: Cluster, messages: Sequence[Message], arrivals: Sequence[float]
+) -> list[Passing]:
+    """What passes through each rank, after its own (``arrivals``), on its way to farther ones."""
+    sent, received = [0] * cluster.world_size, [0] * cluster.world_size
+    until = [0.0] * cluster.world_size
+    for source, destinations, payload_bytes in messages:
+        _, wire_bytes = message_frames(payload_bytes, cluster.mtu_bytes)
+        last = max(arrivals[rank] for rank in bits(destinations))
+        for a, b in cluster.routes.tree(source, destinations).edges:
+            if a != source:
+                sent[a] += wire_bytes
+                until[a] = max(until[a], last)
+            if not destinations >> b & 1:
+                received[b] += wire_bytes
+    return [
+        Passing(until[rank], _share_of_time(cluster, rank, *both, until[rank] - arrivals[rank]))
+        for rank, both in enumerate(zip(sent, received, strict=True))
+    ]
+
+
+def _share_of_time(
+    cluster: Cluster, rank: int, sent_bytes: int, received_bytes: int, during_us: float
+) -> float:
+    period_us = cluster.poll_period_us(rank)
+    if not period_us or during_us <= 0:
+        return 0.0
+    cost = PollCost(cluster.devices[rank], period_us)
+    return min(MOST_SHARE, cost.bytes_us(sent_bytes, received_bytes) / during_us)
 
 
 def _arrival_us(

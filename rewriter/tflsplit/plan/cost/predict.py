@@ -6,9 +6,11 @@
                   sums, requantize)
 
 Every rank has a clock.  In an exchange a rank waits until those that it gives to or takes from
-have arrived at the same position, and leaves after the exchange's cost.  Two things are simpler
-than in the firmware, and ``tflsplit.sim`` does both right: a rank that gives and takes nothing goes
-on and gives its bytes only in its next RECV, and a rank forwards only while it stands in a RECV.
+have arrived at the same position, and leaves after the exchange's cost.  Kernels take longer by
+the polls that interrupt them, and those at the beginning by the input that passes on to others.
+Two things are simpler than in the firmware, and ``tflsplit.sim`` does both right: a rank that gives
+and takes nothing goes on and gives its bytes only in its next RECV, and a rank forwards maps only
+while it stands in a RECV.
 """
 
 from __future__ import annotations
@@ -21,9 +23,10 @@ from tflsplit.cluster import Cluster, Edge
 from tflsplit.errors import PlanError
 from tflsplit.ir import Graph, Node
 from tflsplit.ops import Box, Piece
-from tflsplit.plan.cost.arrival import arrivals_us
+from tflsplit.plan.cost.arrival import Passing, arrivals_us, passing_input
 from tflsplit.plan.cost.compute import compute_us, requantize_us
 from tflsplit.plan.cost.exchange import LinkCost, Message, exchange_cost, step_cost
+from tflsplit.plan.cost.polling import PollCost
 from tflsplit.plan.layout import Layouts, lay_out
 from tflsplit.plan.spec import Plan
 from tflsplit.plan.transfers import Schedule, Transfer, schedule
@@ -87,8 +90,9 @@ def predict_layouts(
     layouts: Layouts, movements: Schedule, cluster: Cluster, whole: Graph
 ) -> Prediction:
     """``predict`` for a caller that has layouts and schedule already."""
-    arrivals = arrivals_us(cluster, _inputs(layouts, cluster, whole))
-    run = _Run(cluster, arrivals)
+    inputs = _inputs(layouts, cluster, whole)
+    arrivals = arrivals_us(cluster, inputs)
+    run = _Run(cluster, arrivals, passing_input(cluster, inputs, arrivals))
     steps = []
     for position, shards in enumerate(layouts.nodes):
         exchange = compute = 0.0
@@ -121,6 +125,7 @@ class _Run:
 
     cluster: Cluster
     arrivals_us: Sequence[float]
+    passing: Sequence[Passing]
     bytes_per_link: dict[Edge, int] = field(default_factory=lambda: defaultdict(int))
     payload_bytes: int = 0
 
@@ -130,6 +135,10 @@ class _Run:
         self.clock = [max(us, self.begin_us) for us in self.arrivals_us]
         self.wait_us = [us - self.begin_us for us in self.clock]
         self.compute_us, self.send_us = list(zeros), list(zeros)
+        self.polls = [
+            PollCost(device, self.cluster.poll_period_us(rank))
+            for rank, device in enumerate(self.cluster.devices)
+        ]
 
     def exchange(self, transfers: Sequence[Transfer]) -> float:
         """All of them at once; returns their cost."""
@@ -167,6 +176,7 @@ class _Run:
         )
 
     def _spend(self, rank: int, us: float) -> float:
+        us = self.passing[rank].elapsed_us(self.clock[rank], self.polls[rank].kernel_us(us))
         self.compute_us[rank] += us
         self.clock[rank] += us
         return us

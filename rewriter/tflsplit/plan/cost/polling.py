@@ -22,7 +22,7 @@ SENT_BYTE_CYCLES = 34.0
 RECEIVED_BYTE_CYCLES = 31.0
 """Per byte on the wire; a byte that is forwarded is received and sent."""
 
-_MOST_SHARE = 0.95
+MOST_SHARE = 0.95
 """Of a device's time that polls can take: beyond it the kernel would never end."""
 
 
@@ -33,7 +33,7 @@ class PollCost:
         self._sent_us = device.cycles_us(SENT_BYTE_CYCLES)
         self._received_us = device.cycles_us(RECEIVED_BYTE_CYCLES)
         idle_us = device.cycles_us(IDLE_POLL_CYCLES)
-        self._share = min(_MOST_SHARE, idle_us / period_us) if period_us else 0.0
+        self._share = min(MOST_SHARE, idle_us / period_us) if period_us else 0.0
 
     def kernel_us(self, us: float) -> float:
         """How long a kernel takes that needs ``us`` alone, if no poll finds anything."""

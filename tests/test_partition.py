@@ -59,7 +59,7 @@ def test_partition_is_pure(name: str, split: str):
     """Arguments are not changed, and equal ones give equal results."""
     before, plan = tiny_split(name, 3, split), tiny_split(name, 3, split).plan
     model, said = write_model(before.whole), repr(plan)
-    again = partition(before.whole, plan)
+    again = lower(before.whole, plan)
     assert write_model(before.whole) == model
     assert repr(plan) == said
     for first, second in zip(before.devices, again, strict=True):

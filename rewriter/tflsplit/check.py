@@ -14,7 +14,7 @@ themselves (as a device would) and shows that
    posted it and the receiver stands in its RECV;
 6. in the arena, as TFLM lays it out for each flavour of its kernels, with the offsets that the
    graph brings (``OfflineMemoryAllocation``, which TFLM takes on trust), no two tensors or scratch
-   buffers that are live at the same time share a byte.
+   buffers that are live at the same time share a byte, unless it is the same byte in both.
 
 Each function returns every violation that it finds, as text.
 """
@@ -191,7 +191,7 @@ def check_lifetimes(programs: Programs) -> list[str]:
 
 
 def check_arenas(devices: Sequence[DeviceGraph]) -> list[str]:
-    """Point 6: every tensor has its place in the arena for as long as anything uses it."""
+    """Point 6: every tensor has its bytes in the arena for as long as anything uses it."""
     problems: dict[str, None] = {}
     for device in devices:
         for kernels in KERNEL_FLAVOURS:

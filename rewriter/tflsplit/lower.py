@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """From a plan to device graphs: partition, then the passes that work on one device at a time.
 
-    model --partition--> device graphs --own_kernels--> --fuse_blocks--> --plan_offline--> ...
+    model --partition--> device graphs [--own_kernels--> --fuse_blocks-->] --plan_offline--> ...
 
 Partition comes first, because only then is a block whole on one device; own_kernels before
-fuse_blocks, which fuses own kernels only; plan_offline last, when all tensors are known.
+fuse_blocks, which fuses own kernels only (both only if the plan says so); plan_offline last, when
+all tensors are known.
 """
 
 from __future__ import annotations
@@ -30,16 +31,21 @@ def lower(
 ) -> tuple[DeviceGraph, ...]:
     """The device graphs of ``graph`` under ``plan``, by rank; arguments and errors of partition."""
     devices = partition(graph, plan, given, ranks)
-    if not plan.fuse:
-        return devices
+    if plan.fuse:
+        devices = _fused(devices, plan)
+    return tuple(replace(device, graph=plan_offline(device.graph)) for device in devices)
+
+
+def _fused(devices: Sequence[DeviceGraph], plan: Plan) -> tuple[DeviceGraph, ...]:
     limits = {
         split.node: split.scratch_limit_bytes
         for split in plan.splits
         if split.scratch_limit_bytes is not None
     }
-    return tuple(_fused(device, limits) for device in devices)
-
-
-def _fused(device: DeviceGraph, limits: Mapping[str, int]) -> DeviceGraph:
-    local = {name: limits[layer] for name, layer in device.steps.items() if layer in limits}
-    return replace(device, graph=plan_offline(fuse_blocks(own_kernels(device.graph), local)))
+    graphs = []
+    for device in devices:
+        local = {name: limits[layer] for name, layer in device.steps.items() if layer in limits}
+        graphs.append(fuse_blocks(own_kernels(device.graph), local))
+    return tuple(
+        replace(device, graph=graph) for device, graph in zip(devices, graphs, strict=True)
+    )

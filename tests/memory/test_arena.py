@@ -65,7 +65,16 @@ def test_an_unknown_target_is_refused_with_the_known_ones(abi, kernels):
 
 
 def test_the_peak_is_when_most_bytes_are_live():
-    buffers = [(32, 0, 1), (64, 1, 2), (48, 2, 4), (32, 4, 4)]
-    plan = ArenaPlan({Buffer(s, a, b, None, str(s)): 0 for s, a, b in buffers})
+    buffers = [(32, 0, 1, 64), (64, 1, 2, 0), (48, 2, 4, 64), (32, 4, 4, 0)]
+    plan = ArenaPlan({Buffer(s, a, b, None, str(s)): at for s, a, b, at in buffers})
     assert plan.peak_step == 2
+
+
+def test_bytes_that_two_buffers_share_are_live_once():
+    buffers = [(64, 1, 3, 16), (80, 2, 3, 0), (96, 4, 4, 0)]
+    plan = ArenaPlan({Buffer(s, a, b, None, str(s)): at for s, a, b, at in buffers})
+    assert plan.peak_step == 4
+
+
+def test_an_empty_plan_has_its_peak_before_the_first_node():
     assert ArenaPlan({}).peak_step == 0

@@ -2,8 +2,10 @@
 """Offsets planned ahead reach TFLM, and TFLM's head is the one that was planned."""
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from tests.memory.measuring import measured
+from tests.memory.measuring import graphs, measured
 from tests.memory.op_cases import tensor
 from tflsplit.errors import ModelError
 from tflsplit.ir import Graph, Node
@@ -15,7 +17,7 @@ from tflsplit.memory import (
     predict_arena,
     tensor_order,
 )
-from tflsplit.memory.offline import METADATA_NAME, offline_offsets
+from tflsplit.memory.offline import METADATA_NAME, offline_offsets, offsets_blob
 
 
 def in_place():
@@ -72,3 +74,16 @@ def test_metadata_of_another_graph_is_refused():
     graph.nodes.append(Node("FLOOR", graph.outputs, (tensor((64,)),), name="n2"))
     with pytest.raises(ModelError, match="plans 3 tensors, the graph has 4"):
         predict_arena(graph)
+
+
+@settings(max_examples=150)
+@given(graphs(), st.data())
+def test_tflm_plans_the_rest_around_fixed_tensors_that_overlap(graph, data):
+    """Whatever lies over whatever: the tensors that TFLM places find the same gaps."""
+    places = st.integers(-1, 20).map(lambda at: 16 * at if at >= 0 else -1)
+    order = tensor_order(graph)
+    offsets = data.draw(st.lists(places, min_size=len(order), max_size=len(order)))
+    graph.metadata[METADATA_NAME] = offsets_blob(
+        {value: at for value, at in zip(order, offsets, strict=True) if at >= 0}, order
+    )
+    assert measured(graph).head_bytes == predict_arena(graph).head_bytes

@@ -93,6 +93,34 @@ def changed_constant(
     return apply
 
 
+def describe_again(folder: Path, rank: int) -> None:
+    """Write into plan.json what a device graph says of itself, so that only a run can tell."""
+    graph = device_graph(folder, rank)
+    arena = predict_arena(graph)
+
+    def as_it_is(document: dict[str, Any]) -> None:
+        entry = document["devices"][rank]
+        entry["steps"] += [-1] * (len(graph.nodes) - entry["nodes"])
+        entry["nodes"] = len(graph.nodes)
+        entry["weights_bytes"] = constant_bytes(graph)
+        entry["peak_live_bytes"] = peak_live_bytes(graph)
+        for part in ("total", "head", "tail", "required"):
+            key = "arena_bytes" if part == "total" else f"arena_{part}_bytes"
+            entry[key] = getattr(arena, f"{part}_bytes")
+
+    rewrite_plan(folder, as_it_is)
+
+
+def without_planned_offsets(folder: Path, rank: int) -> None:
+    """Let TFLM place the tensors of a device, each by itself."""
+
+    def forget(graph: Graph) -> None:
+        del graph.metadata[METADATA_NAME]
+
+    rewrite_node(folder, rank, forget)
+    describe_again(folder, rank)
+
+
 def flip_channel(channel: int) -> Callable[[Any], None]:
     def change(data: Any) -> None:
         data[channel] = -data[channel] - 1
@@ -245,17 +273,28 @@ def test_an_activation_bound(folder: Path):
     check_named(mismatch_of(folder), folder, ROWS, rank=0)
 
 
+def other_row(data: Any) -> None:
+    data[1] += 1 if data[1] == 0 else -1
+
+
 def test_a_slice_that_begins_elsewhere(folder: Path):
     """Rows that were recomputed for a neighbour are added instead of the rank's own."""
-
-    def other_row(data: Any) -> None:
-        data[1] += 1 if data[1] == 0 else -1
-
+    without_planned_offsets(folder, 1)
     changed_constant(1, "conv_2d_0/slice", "/begin", other_row)(folder)
     mismatch = mismatch_of(folder)
     # The slice is the first tensor that is wrong; it is a copy of what conv_2d_0 made.
     assert (mismatch.tensor, mismatch.rank) == (ROWS, 1)
     assert mismatch.local_tensor == "conv_2d_0/slice"
+
+
+def test_a_slice_that_no_longer_lies_where_it_is_cut_from(folder: Path):
+    """The same, where the slice was planned to be a part of its operand's own memory."""
+    changed_constant(1, "conv_2d_0/slice", "/begin", other_row)(folder)
+    verdict = verified(folder)
+    assert verdict.cases == 0
+    (problem,) = verdict.problems
+    assert problem.startswith("rank 1: arena: conv_2d_0 ")
+    assert "conv_2d_0/slice" in problem
 
 
 def a_halo(graph: Graph, op: str) -> Any:
@@ -289,6 +328,7 @@ def test_a_halo_of_the_wrong_rows_on_both_sides(tmp_path: Path):
     folder = bundle_of(tmp_path / "out", "resnet", 2, "rows")
 
     def shifted(graph: Graph) -> None:
+        graph.metadata.pop(METADATA_NAME)  # it has no place for one tensor more
         send = a_halo(graph, SEND)
         options = SendOptions.of(send)
         x = send.input(0)
@@ -308,20 +348,7 @@ def test_a_halo_of_the_wrong_rows_on_both_sides(tmp_path: Path):
                 break
 
     rewrite_node(folder, 0, shifted)
-    graph = device_graph(folder, 0)
-
-    def as_it_is(document: dict[str, Any]) -> None:
-        entry = document["devices"][0]
-        entry["steps"].append(-1)
-        entry["nodes"] = len(graph.nodes)
-        entry["weights_bytes"] = constant_bytes(graph)
-        entry["peak_live_bytes"] = peak_live_bytes(graph)
-        arena = predict_arena(graph)
-        for part in ("total", "head", "tail", "required"):
-            key = "arena_bytes" if part == "total" else f"arena_{part}_bytes"
-            entry[key] = getattr(arena, f"{part}_bytes")
-
-    rewrite_plan(folder, as_it_is)
+    describe_again(folder, 0)
     verdict = verified(folder)
     assert verdict.mismatch is not None, verdict.problems
     assert verdict.mismatch.rank == 1
@@ -451,8 +478,8 @@ def test_float_inputs_and_outputs(name: str):
     assert (mismatch.op, mismatch.rank) == ("QUANTIZE", 1)
 
 
-def test_offsets_that_overlap_are_found_before_anything_runs(folder: Path):
-    """All tensors of a device at offset 0, as metadata that TFLM would take on trust."""
+def pile_up(folder: Path) -> None:
+    """All tensors of rank 2 at offset 0, as metadata that TFLM would take on trust."""
 
     def piled(graph: Graph) -> None:
         buffers = [b for b in predict_arena(graph).plan.offsets if b.value is not None]
@@ -461,19 +488,29 @@ def test_offsets_that_overlap_are_found_before_anything_runs(folder: Path):
         )
 
     rewrite_node(folder, 2, piled)
-    arena = predict_arena(device_graph(folder, 2))
+    describe_again(folder, 2)
 
-    def as_it_is(document: dict[str, Any]) -> None:
-        for part in ("head", "required"):
-            document["devices"][2][f"arena_{part}_bytes"] = getattr(arena, f"{part}_bytes")
-        document["devices"][2]["arena_bytes"] = arena.total_bytes
 
-    rewrite_plan(folder, as_it_is)
+def test_offsets_that_overlap_are_found_before_anything_runs(folder: Path):
+    pile_up(folder)
     verdict = verified(folder)
     assert verdict.cases == 0
     assert verdict.problems
     assert all(text.startswith("rank 2: arena: ") for text in verdict.problems)
     assert any("share bytes at step" in text for text in verdict.problems)
+
+
+def test_offsets_that_overlap_are_found_by_an_inference(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Even if nobody looked at the plan: a tensor is not where it was left."""
+    pile_up(folder)
+    monkeypatch.setattr("tflsplit.check.plan_violations", lambda *arguments: [])
+    verdict = verified(folder)
+    assert verdict.cases == 1
+    assert not verdict.passed
+    assert [text[:15] for text in verdict.problems] == ["rank 2: arena: "] * len(verdict.problems)
+    assert "in the arena" in verdict.problems[0]
 
 
 @pytest.mark.parametrize("part", ["head", "tail"])

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -57,10 +57,24 @@ class ArenaPlan:
         """The first step at which most bytes are live; node ``i`` runs at step ``i + 1``."""
         steps = sorted({buffer.first for buffer in self.offsets if buffer.first >= 0})
         live = [
-            sum(b.size_bytes for b in self.offsets if b.first <= step <= b.last) for step in steps
+            covered_bytes(
+                (at, at + b.size_bytes)
+                for b, at in self.offsets.items()
+                if b.first <= step <= b.last
+            )
+            for step in steps
         ]
         return steps[live.index(max(live))] if steps else 0
 
     def offset_of(self, value: Value) -> int | None:
         """Where a tensor lies; None if it is not in the head (a constant, a variable)."""
         return next((at for buffer, at in self.offsets.items() if buffer.value is value), None)
+
+
+def covered_bytes(spans: Iterable[tuple[int, int]]) -> int:
+    """How many bytes half-open spans of addresses take; those that they share count once."""
+    covered = reached = 0
+    for start, stop in sorted(spans):
+        covered += max(0, stop - max(start, reached))
+        reached = max(reached, stop)
+    return covered

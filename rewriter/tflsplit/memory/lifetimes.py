@@ -18,8 +18,10 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from tflsplit.ir import Graph, Node, Value
 from tflsplit.memory.abi import align_up
-from tflsplit.memory.buffers import ALIGNMENT_BYTES, Buffer
+from tflsplit.memory.buffers import ALIGNMENT_BYTES, Buffer, covered_bytes
 from tflsplit.memory.kernels import tensor_bytes
+from tflsplit.memory.offline import offline_offsets
+from tflsplit.memory.order import tensor_order
 
 Span = tuple[int, int]
 
@@ -77,22 +79,29 @@ def planned_buffers(
 
 
 def live_bytes_over_time(graph: Graph) -> list[int]:
-    """The sum of live activations while each node runs, without alignment, gaps and scratch.
+    """The bytes of live activations while each node runs, without alignment, gaps and scratch.
 
-    One number per node; a graph without nodes has none.
+    Bytes that two of them share, by the offsets that the graph's metadata plans, count once.
+    One number per node; a graph without nodes has none.  Raises ModelError for broken metadata.
     """
     changes = [0] * (len(graph.nodes) + 2)
+    planned: list[tuple[Span, Span]] = []
+    offsets = offline_offsets(graph, tensor_order(graph))
     for value, (first, last) in lifetimes(graph).items():
-        changes[first] += tensor_bytes(value)
-        changes[last + 1] -= tensor_bytes(value)
-    totals = []
-    live = changes[0]
-    for change in changes[1:-1]:
+        size, at = tensor_bytes(value), offsets.get(value)
+        if at is not None:
+            planned.append(((first, last), (at, at + size)))
+            continue
+        changes[first] += size
+        changes[last + 1] -= size
+    totals, live = [], changes[0]
+    for time, change in enumerate(changes[1:-1], 1):
         live += change
-        totals.append(live)
+        spans = (place for (first, last), place in planned if first <= time <= last)
+        totals.append(live + covered_bytes(spans))
     return totals
 
 
 def peak_live_bytes(graph: Graph) -> int:
-    """The largest of ``live_bytes_over_time``: no planner can do with a smaller head."""
+    """The largest of ``live_bytes_over_time``: the head cannot be smaller, as it is planned."""
     return max(live_bytes_over_time(graph), default=0)

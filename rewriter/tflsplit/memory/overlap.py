@@ -2,13 +2,18 @@
 """A checker of arena plans that shares no code with the planners.
 
 It walks through time: at each step it takes what is live, sorts it by address and looks at
-neighbours, where a planner reasons about gaps.
+neighbours, where a planner reasons about gaps.  Tensors that share bytes while both are live must
+hold the same in each of them: that is found by moving identities (``identity.py``), and nobody who
+planned them is believed.
 """
 
 from __future__ import annotations
 
+import numpy as np
+
 from tflsplit.ir import Graph, Value
 from tflsplit.memory.buffers import ALIGNMENT_BYTES, ArenaPlan, Buffer
+from tflsplit.memory.identity import Identities
 
 
 def plan_violations(graph: Graph, plan: ArenaPlan, head_bytes: int | None = None) -> list[str]:
@@ -16,15 +21,18 @@ def plan_violations(graph: Graph, plan: ArenaPlan, head_bytes: int | None = None
     return [
         *missing_values(graph, plan),
         *short_spans(graph, plan),
-        *overlap_violations(plan, head_bytes),
+        *overlap_violations(plan, head_bytes, Identities(graph)),
     ]
 
 
-def overlap_violations(plan: ArenaPlan, head_bytes: int | None = None) -> list[str]:
+def overlap_violations(
+    plan: ArenaPlan, head_bytes: int | None = None, identities: Identities | None = None
+) -> list[str]:
     """Every collision of buffers, by the spans that they claim.
 
-    Buffers that are live together may not share a byte, each starts on a 16-byte boundary at or
-    above 0, and none reaches beyond ``head_bytes`` if that is given.
+    Buffers that are live together may not share a byte, unless ``identities`` says that it is the
+    same byte in both; each starts on a 16-byte boundary at or above 0, and none reaches beyond
+    ``head_bytes`` if that is given.
     """
     problems = []
     for buffer, start in plan.offsets.items():
@@ -32,10 +40,10 @@ def overlap_violations(plan: ArenaPlan, head_bytes: int | None = None) -> list[s
             problems.append(f"{buffer.label} starts at {start}, not on a 16-byte boundary")
         if head_bytes is not None and start + buffer.size_bytes > head_bytes:
             problems.append(f"{buffer.label} ends at {start + buffer.size_bytes}, after the head")
-    return problems + _collisions(plan)
+    return problems + _collisions(plan, identities)
 
 
-def _collisions(plan: ArenaPlan) -> list[str]:
+def _collisions(plan: ArenaPlan, identities: Identities | None) -> list[str]:
     found: dict[tuple[Buffer, Buffer], str] = {}
     for time in sorted({buffer.first for buffer in plan.offsets}):
         # Two buffers are live together only if one of them is when the other begins.
@@ -49,7 +57,24 @@ def _collisions(plan: ArenaPlan) -> list[str]:
                     break
                 if other.size_bytes and buffer.size_bytes:
                     found.setdefault((buffer, other), _describe(buffer, at, other, other_at, time))
-    return list(found.values())
+    return [
+        text
+        for (a, b), text in found.items()
+        if identities is None or not _hold_the_same(plan, a, b, identities)
+    ]
+
+
+def _hold_the_same(plan: ArenaPlan, a: Buffer, b: Buffer, identities: Identities) -> bool:
+    """Whether two tensors are the same wherever they lie over each other, and do so at all."""
+    if a.value is None or b.value is None:
+        return False
+    numbers_a, numbers_b = identities.of(a.value), identities.of(b.value)
+    start_a, start_b = plan.offsets[a], plan.offsets[b]
+    start = max(start_a, start_b)
+    stop = min(start_a + len(numbers_a), start_b + len(numbers_b))
+    return start < stop and np.array_equal(
+        numbers_a[start - start_a : stop - start_a], numbers_b[start - start_b : stop - start_b]
+    )
 
 
 def _is_live(buffer: Buffer, time: int) -> bool:

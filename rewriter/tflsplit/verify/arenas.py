@@ -1,12 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The predicted arenas against TFLM's own recording allocator."""
+"""The planned arenas: against TFLM's own recording allocator, and with an inference in them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from tflsplit.devices import DeviceGraph
+from tflsplit.ir import Value
 from tflsplit.memory import HOST_64, measure_arena, predict_arena
+from tflsplit.memory.arena import KERNEL_FLAVOURS
+from tflsplit.runtime.engines import Array
+from tflsplit.verify.replay import Replay
 
 
 def arena_problems(devices: Sequence[DeviceGraph]) -> list[str]:
@@ -33,3 +37,31 @@ def arena_problems(devices: Sequence[DeviceGraph]) -> list[str]:
                     f"here, but TFLM's recording allocator takes {found}"
                 )
     return problems
+
+
+class ArenaWitness:
+    """Replays inferences of device graphs in their arenas, as both flavours of kernels lay them."""
+
+    def __init__(self, devices: Sequence[DeviceGraph]) -> None:
+        plans = [
+            [predict_arena(device.graph, kernels=kernels).plan for kernels in KERNEL_FLAVOURS]
+            for device in devices
+        ]
+        self._replays = [
+            [Replay(device.graph, plan) for plan in each]
+            for device, each in zip(devices, plans, strict=True)
+        ]
+
+    def wanted(self, rank: int) -> list[Value]:
+        """The tensors of a rank that ``problems`` must be told."""
+        return self._replays[rank][0].wanted
+
+    def problems(self, values: Sequence[Mapping[Value, Array]]) -> list[str]:
+        """Everything that a rank would find overwritten; ``values``: by rank, of one inference."""
+        found = {
+            f"rank {rank}: arena: {text}": None
+            for rank, replays in enumerate(self._replays)
+            for replay in replays
+            for text in replay.problems(values[rank])
+        }
+        return list(found)

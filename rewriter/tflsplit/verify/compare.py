@@ -22,7 +22,7 @@ from tflsplit.passes.fold_constants import fold_constants
 from tflsplit.runtime.engines import Array, Engine
 from tflsplit.runtime.local import LocalCluster, assemble
 from tflsplit.runtime.steps import KernelStep, compile_graph
-from tflsplit.verify.arenas import arena_problems
+from tflsplit.verify.arenas import ArenaWitness, arena_problems
 from tflsplit.verify.document import check_document
 from tflsplit.verify.inputs import Case, make_cases
 
@@ -60,7 +60,7 @@ class Mismatch:
 class Verdict:
     """The result of a verification.
 
-    problems: what was wrong before anything ran: the static checker's, or of the arenas.
+    problems: what is wrong whatever the results: the static checker's, or of the arenas.
     cases: inputs that were compared, up to and with the first mismatch.
     elements: how many elements were compared in all.
     """
@@ -105,7 +105,8 @@ def verify_devices(
 ) -> Verdict:
     """Compare device graphs with the model ``whole`` on every case, until one differs.
 
-    First the graphs are checked without being run, and on TFLM their arenas are allocated.
+    First the graphs are checked without being run, and on TFLM their arenas are allocated; then
+    every inference that was equal is replayed in the arenas.
     Raises EngineError if the engine refuses a graph, InternalError if the devices wait for each
     other (which the static checker would have said before).
     """
@@ -115,9 +116,10 @@ def verify_devices(
     if problems:
         return Verdict(engine_name, problems, 0, 0, 0, None)
     reference = _Reference(whole, engine)
-    watched = [_watched(device) for device in devices]
+    watched, witness = [_watched(device) for device in devices], ArenaWitness(devices)
+    keep = [[*(v for v, _ in each), *witness.wanted(rank)] for rank, each in enumerate(watched)]
     try:
-        cluster = LocalCluster(devices, engine, [[v for v, _ in pairs] for pairs in watched])
+        cluster = LocalCluster(devices, engine, keep)
     except ModelError as error:  # an operator of ours that contradicts itself
         return Verdict(engine_name, (str(error),), 0, 0, 0, None)
     order = _comparison_order(reference, watched)
@@ -139,6 +141,9 @@ def verify_devices(
             whole, reference.labels, devices, [device.outputs for device in cluster.devices]
         )
         _assert_outputs(reference, expected, assembled)
+        problems = tuple(witness.problems([device.values for device in cluster.devices]))
+        if problems:
+            return Verdict(engine_name, problems, done, len(order), elements, None)
     return Verdict(engine_name, (), done, len(order), elements, None)
 
 

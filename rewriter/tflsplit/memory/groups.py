@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Buffers tied to each other: placed as one, each counted only while it is live.
+
+    time    1   2   3   4                 A tie fixes where one lies relative to the other; the rest
+    shard   ======= |   |    at 16        of the arena sees every member with its own span and
+    y       |   =========    at 0         place, so before y is live its rows belong to others.
+
+Two members that share bytes while both are live must hold the same there.  They do if all tensors
+on the way of ties between them reach over the shared bytes: each tie says that what its two ends
+have in common is equal.  A tie that would bring together anything else is left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from tflsplit.memory.aliases import Tie
+from tflsplit.memory.buffers import ArenaPlan, Buffer, covered_bytes
+from tflsplit.memory.kernels import tensor_bytes
+
+
+@dataclass(frozen=True, eq=False)
+class Group:
+    """Buffers that are placed together, or a single one.
+
+    members: each with its offset in bytes from the start of the group; the lowest has 0.
+    """
+
+    members: tuple[tuple[Buffer, int], ...]
+    size_bytes: int = field(init=False)
+    first: int = field(init=False)
+    last: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        ends = (at + buffer.size_bytes for buffer, at in self.members)
+        object.__setattr__(self, "size_bytes", max(ends))
+        object.__setattr__(self, "first", min(buffer.first for buffer, _ in self.members))
+        object.__setattr__(self, "last", max(buffer.last for buffer, _ in self.members))
+
+
+def single(buffers: Iterable[Buffer]) -> list[Group]:
+    """Every buffer for itself."""
+    return [Group(((buffer, 0),)) for buffer in buffers]
+
+
+def tied(buffers: Sequence[Buffer], ties: Iterable[Tie]) -> list[Group]:
+    """The buffers, those of tied values in one group as far as that is sound."""
+    by_value = {buffer.value: buffer for buffer in buffers if buffer.value is not None}
+    clusters = {buffer: _Cluster({buffer: 0}, {buffer: []}) for buffer in by_value.values()}
+    for tie in ties:
+        inner, outer = by_value[tie.inner], by_value[tie.outer]
+        a, b = clusters[inner], clusters[outer]
+        if a is not b and (joined := _joined(a, inner, b, outer, tie.offset_bytes)) is not None:
+            clusters.update(dict.fromkeys(joined.places, joined))
+    whole = dict.fromkeys(clusters.values())
+    scratch = [buffer for buffer in buffers if buffer.value is None]
+    return [cluster.group() for cluster in whole] + single(scratch)
+
+
+@dataclass(eq=False)
+class _Cluster:
+    """Buffers by relative place, and a tree of ties between them."""
+
+    places: dict[Buffer, int]
+    neighbours: dict[Buffer, list[Buffer]]
+
+    def group(self) -> Group:
+        lowest = min(self.places.values())
+        return Group(tuple((buffer, at - lowest) for buffer, at in self.places.items()))
+
+    def span(self, buffer: Buffer) -> tuple[int, int]:
+        """The bytes that the tensor itself takes, without what aligns its end."""
+        assert buffer.value is not None
+        at = self.places[buffer]
+        return at, at + tensor_bytes(buffer.value)
+
+    def way(self, start: Buffer, goal: Buffer) -> list[Buffer]:
+        """The only way of ties from one buffer to another, both included."""
+        came_from: dict[Buffer, Buffer | None] = {start: None}
+        edge = [start]
+        while goal not in came_from:
+            at = edge.pop()
+            new = [buffer for buffer in self.neighbours[at] if buffer not in came_from]
+            came_from.update(dict.fromkeys(new, at))
+            edge += new
+        found, at_end = [], came_from[goal]
+        while at_end is not None:
+            found.append(at_end)
+            at_end = came_from[at_end]
+        return [goal, *found]
+
+    def holds_the_same(self, a: Buffer, b: Buffer) -> bool:
+        """Whether two buffers may be live at once where they lie."""
+        (a_start, a_stop), (b_start, b_stop) = self.span(a), self.span(b)
+        start, stop = max(a_start, b_start), min(a_stop, b_stop)
+        if start >= stop or not a.overlaps_in_time(b):
+            return True
+        spans = [self.span(buffer) for buffer in self.way(a, b)]
+        return all(low <= start and stop <= high for low, high in spans)
+
+
+def _joined(
+    a: _Cluster, inner: Buffer, b: _Cluster, outer: Buffer, offset_bytes: int
+) -> _Cluster | None:
+    """Both clusters, with ``inner`` at ``offset_bytes`` of ``outer``; None if that is unsound."""
+    shift = b.places[outer] + offset_bytes - a.places[inner]
+    places = {**b.places, **{buffer: at + shift for buffer, at in a.places.items()}}
+    neighbours = {
+        **a.neighbours,
+        **b.neighbours,
+        inner: [*a.neighbours[inner], outer],
+        outer: [*b.neighbours[outer], inner],
+    }
+    joined = _Cluster(places, neighbours)
+    sound = all(joined.holds_the_same(x, y) for x in a.places for y in b.places)
+    return joined if sound else None
+
+
+def place(groups: Iterable[Group]) -> ArenaPlan:
+    """Each group at the lowest address at which no member meets one placed before it."""
+    placed: list[tuple[int, int, int, int]] = []
+    offsets: dict[Buffer, int] = {}
+    for group in groups:
+        base = _lowest(placed, group)
+        for buffer, at in group.members:
+            start = offsets[buffer] = base + at
+            placed.append((start, start + buffer.size_bytes, buffer.first, buffer.last))
+    return ArenaPlan(offsets)
+
+
+def _lowest(placed: Sequence[tuple[int, int, int, int]], group: Group) -> int:
+    # The base may not lie between `low` and `high`, for any of these.
+    blocked = [
+        (start - at - buffer.size_bytes, end - at)
+        for buffer, at in group.members
+        for start, end, first, last in placed
+        if first <= buffer.last and buffer.first <= last and end > at
+    ]
+    base = 0
+    for low, high in sorted(blocked):
+        if low >= base:
+            break
+        base = max(base, high)
+    return base
+
+
+def peak_bytes(groups: Sequence[Group]) -> int:
+    """The most that is live at one time, shared bytes once: no plan of them can do with less."""
+    times = {buffer.first for group in groups for buffer, _ in group.members}
+    return max((sum(_live_bytes(group, time) for group in groups) for time in times), default=0)
+
+
+def _live_bytes(group: Group, time: int) -> int:
+    if not group.first <= time <= group.last:
+        return 0
+    return covered_bytes(
+        (at, at + buffer.size_bytes)
+        for buffer, at in group.members
+        if buffer.first <= time <= buffer.last
+    )

@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One arena, byte for byte: whether every node would find its operands where they were left.
+
+The engines keep every tensor in memory of its own, so equal results say nothing of the places that
+were planned.  Here the tensors of an inference that was run are put, node by node, into *one* array
+of bytes, at their places, as a device does it::
+
+    inputs ─► arena   for each node: what it reads is there ── its scratch is overwritten ──
+                      its results are written ── what is live is still there ── what has died is
+                      overwritten                                                  arena ─► outputs
+
+If all is found, each node computes from the arena what it computed from memory of its own: so
+tensors that lie over each other (docs/arena.md) give the same bits as those that do not.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tflsplit.ir import Graph, Value
+from tflsplit.memory.buffers import ArenaPlan, Buffer
+from tflsplit.runtime.engines import Array
+
+
+class Replay:
+    """An arena to replay inferences of one graph in."""
+
+    def __init__(self, graph: Graph, plan: ArenaPlan) -> None:
+        """``plan``: a place for every tensor and scratch buffer of ``graph``, right or wrong."""
+        self._graph, self._plan = graph, plan
+        self._buffers = {b.value: b for b in plan.offsets if b.value is not None}
+        self._arena: NDArray[np.uint8] = np.zeros(plan.head_bytes, np.uint8)
+        self._scratch: dict[int, list[Buffer]] = defaultdict(list)
+        self._dying: dict[int, list[Buffer]] = defaultdict(list)
+        for buffer in plan.offsets:
+            if buffer.value not in graph.outputs:  # those the host reads after the last node
+                self._dying[buffer.last].append(buffer)
+            if buffer.value is None:
+                self._scratch[buffer.first].append(buffer)
+
+    @property
+    def wanted(self) -> list[Value]:
+        """The tensors that ``problems`` must be told."""
+        return [value for value in self._graph.values() if value in self._buffers]
+
+    def problems(self, values: Mapping[Value, Array]) -> list[str]:
+        """What is not where it should be, at the first node at which anything is not.
+
+        values: all ``wanted`` tensors of one inference.
+        """
+        contents = {value: _bytes_of(values[value]) for value in self.wanted}
+        live = dict.fromkeys(v for v in self._graph.inputs if v in contents)
+        self._write(live, contents)
+        self._bury(0, live)  # an input that no node reads
+        for time, node in enumerate(self._graph.nodes, 1):
+            read = [value for value in node.operands if value in contents]
+            found = self._missing(read, contents, f"{node!r} finds no longer")
+            for buffer in self._scratch[time]:
+                self._spoil(buffer, ())
+            made = [value for value in node.outputs if value in contents]
+            self._write(made, contents)
+            live.update(dict.fromkeys(made))
+            found += self._missing(live, contents, f"{node!r} overwrites")
+            if found:
+                return found
+            self._bury(time, live)
+        return self._missing(
+            [value for value in self._graph.outputs if value in contents],
+            contents,
+            "the host finds no longer",
+        )
+
+    def _write(self, values: Iterable[Value], contents: Mapping[Value, NDArray[np.uint8]]) -> None:
+        for value in values:
+            self._place(value)[: len(contents[value])] = contents[value]
+
+    def _place(self, value: Value) -> NDArray[np.uint8]:
+        buffer = self._buffers[value]
+        start = self._plan.offsets[buffer]
+        return self._arena[start : start + buffer.size_bytes]
+
+    def _missing(
+        self, values: Iterable[Value], contents: Mapping[Value, NDArray[np.uint8]], says: str
+    ) -> list[str]:
+        return [
+            f"{says} {value!r} in the arena"
+            for value in values
+            if not np.array_equal(self._place(value)[: len(contents[value])], contents[value])
+        ]
+
+    def _bury(self, time: int, live: dict[Value, None]) -> None:
+        """Overwrite what nobody needs any more, but for what others hold of the same bytes."""
+        dead = self._dying[time]
+        for value in [buffer.value for buffer in dead if buffer.value is not None]:
+            live.pop(value, None)
+        for buffer in dead:
+            self._spoil(buffer, live)
+
+    def _spoil(self, buffer: Buffer, keep: Iterable[Value]) -> None:
+        """Make every byte another one; it would not do to write what may be there already."""
+        spoiled = np.zeros(len(self._arena), bool)
+        start = self._plan.offsets[buffer]
+        spoiled[start : start + buffer.size_bytes] = True
+        for value in keep:
+            at = self._plan.offsets[self._buffers[value]]
+            spoiled[at : at + value.size_bytes] = False
+        self._arena[spoiled] ^= 0xFF
+
+
+def _bytes_of(array: Array) -> NDArray[np.uint8]:
+    return np.frombuffer(np.ascontiguousarray(array).tobytes(), np.uint8)

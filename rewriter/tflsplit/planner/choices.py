@@ -87,6 +87,10 @@ class Choices:
         """Every step that was evaluated."""
         return [step for known in self._known.values() for step in known.values() if step]
 
+    def heads(self) -> list[int]:
+        """Bytes of head that each of these needs on the fullest device."""
+        return [max(step.cost.head_bytes) for step in self.all_steps()]
+
     def expand(
         self, index: int, given: Mapping[Value, Layout], options: Sequence[Option] = ()
     ) -> list[Step]:

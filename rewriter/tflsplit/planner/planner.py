@@ -14,6 +14,7 @@ from tflsplit.plan.wishes import Wishes
 from tflsplit.planner.assembly import assemble, complete, draft
 from tflsplit.planner.choices import Choices
 from tflsplit.planner.evaluate import Step
+from tflsplit.planner.heads import best_heads
 from tflsplit.planner.options import Layout, Option
 from tflsplit.planner.planned import Planned, finish
 from tflsplit.planner.quick import Menu, races_of
@@ -103,7 +104,7 @@ class Planner:
             return
         rooms = self._rooms()
         if objective == "ram":
-            for head in self._best_heads(rooms)[:_FINISHED]:
+            for head in self._best_heads(rooms):
                 limits = [min(room, head) for room in rooms]
                 yield from self._fitting(objective, limits, self._everything)
             return
@@ -139,37 +140,14 @@ class Planner:
                     yield planned
 
     def _best_heads(self, rooms: Sequence[float]) -> list[float]:
-        """Limits on the head, the one with the smallest head and tail together first.
-
-        The lowest limit need not be the best: what saves head (tiles) costs tail (operators).
-        """
+        """Limits on the head, the one with the smallest head and tail together first."""
 
         def total(head: float) -> float | None:
             limits = [min(room, head) for room in rooms]
             labels, _ = self._first_labels("ram", limits, self._everything)
             return head + _ram_of(min(labels, key=_ram_of)) if labels else None
 
-        if total(max(rooms)) is None:  # evaluates every step that could be taken
-            return []
-        grains = {
-            -(-max(step.cost.head_bytes) // _GRAIN) * _GRAIN for step in self.choices.all_steps()
-        }
-        heads = sorted(grains)
-        low, high = 0, len(heads) - 1
-        while low < high:  # the lowest limit under which there is a way at all
-            middle = (low + high) // 2
-            low, high = (low, middle) if total(heads[middle]) is not None else (middle + 1, high)
-        totals: list[tuple[float, float]] = []
-        tried = 0.0
-        for head in heads[low:]:
-            if totals and head >= min(totals)[0]:
-                break
-            if totals and head < tried + _STRIDE:
-                continue
-            tried, found = head, total(head)
-            if found is not None:
-                totals.append((found, head))
-        return [head for _, head in sorted(totals)]
+        return best_heads(total, self.choices.heads, max(rooms), _FINISHED)
 
     def _fitting(self, objective: str, heads: Sequence[float], menu: Menu) -> Iterator[Planned]:
         """The best plan under limits on the head, or the next that fits as a whole, if any does."""
@@ -250,10 +228,8 @@ _VERSIONS = {"latency": (True, False), "ram": (True,), "bytes": (True,)}
 """Halos across units or not (``draft``): fewer bytes for more work, so that latency tries both."""
 _FINISHED = 3
 """How many of the best limits on the head are carried through to a whole plan."""
-_GRAIN = 512
 _ENUMERABLE = 64
 """So many ways through a model are all carried through to whole plans."""
-_STRIDE = 2048
 
 
 def _value_of(label: Label) -> float:

@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""For the least RAM: which limits on the arena's head to search under.
+
+The head is a limit for every unit alone, the tail adds up; a search under a limit on the head finds
+the least tail.  What counts is their sum, and what saves head (tiles) costs tail (operators)::
+
+    head + least tail  |  no way  |     ~
+                       |          | ~   |  ~~  |        the lowest limit need not be the best;
+                       |          |     | ~  ~~|~~~     beyond ``reach`` none can be better
+                       +----------low----------reach--> limit on the head
+
+Most of the steps that units could take need far more than the best limit allows.  So the limit is
+raised from far below until there is a way: what no way under it can take is never looked at.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Callable, Sequence
+
+GRAIN_BYTES = 512
+_FIRST_BYTES = 16384
+_STRIDE_BYTES = 2048
+
+Total = Callable[[float], float | None]
+"""Head and least tail under a limit on the head; None if there is no way under it."""
+
+Heads = Callable[[], Sequence[int]]
+"""Bytes of head that the steps need which were looked at so far."""
+
+
+def best_heads(total: Total, heads: Heads, most: float, wanted: int) -> list[float]:
+    """So many limits on the head, the one with the smallest head and tail together first.
+
+    most: RAM for the arena.
+    """
+    high = _enough(total, most)
+    if high is None:
+        return []
+    low = _lowest(total, _grains(heads(), high))
+    reach = min(total(low) or most, most)
+    tail = (total(reach) or reach) - reach  # the least of all; and now every step is known
+    totals: list[tuple[float, float]] = []
+    next_head = low
+    for head in _grains(heads(), reach):
+        if len(totals) >= wanted and head + tail >= sorted(totals)[wanted - 1][0]:
+            break
+        if head >= next_head and (found := total(head)) is not None:
+            totals.append((found, head))
+            next_head = head + _STRIDE_BYTES
+    return [head for _, head in sorted(totals)[:wanted]]
+
+
+def _enough(total: Total, most: float) -> float | None:
+    """A limit under which there is a way, at most twice the lowest; None if there is none."""
+    limit = min(float(_FIRST_BYTES), most)
+    while total(limit) is None:
+        if limit >= most:
+            return None
+        limit = min(2 * limit, most)
+    return limit
+
+
+def _lowest(total: Total, grains: Sequence[float]) -> float:
+    """The lowest limit under which there is a way; there is one under the last."""
+    last = len(grains) - 1
+    return grains[bisect_left(grains, True, hi=last, key=lambda head: total(head) is not None)]
+
+
+def _grains(heads: Sequence[int], limit: float) -> list[float]:
+    """The limits that make a difference up to one, in ascending order."""
+    rounded = {-(-head // GRAIN_BYTES) * GRAIN_BYTES for head in heads if head <= limit}
+    return [float(head) for head in sorted(rounded)]

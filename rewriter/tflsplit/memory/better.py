@@ -17,8 +17,10 @@ scratch buffers stay for TFLM to place around it.  Search orders by conflict: Se
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from operator import le
+from types import MappingProxyType
 
 from tflsplit.errors import InternalError
 from tflsplit.ir import Graph, Node, Value
@@ -28,7 +30,7 @@ from tflsplit.memory.buffers import ArenaPlan, Buffer
 from tflsplit.memory.demand import Kernels, node_demand
 from tflsplit.memory.greedy import greedy_plan
 from tflsplit.memory.groups import Group, peak_bytes, place, single, tied
-from tflsplit.memory.lifetimes import planned_buffers
+from tflsplit.memory.lifetimes import lifetimes, planned_buffers
 from tflsplit.memory.offline import METADATA_NAME, offsets_blob
 from tflsplit.memory.order import tensor_order
 from tflsplit.memory.overlap import plan_violations
@@ -54,26 +56,56 @@ def plan_offline(graph: Graph) -> Graph:
     """
     if METADATA_NAME in graph.metadata:
         return graph
-    order = tensor_order(graph)
-    scratch = [_scratch(graph, flavour) for flavour in _FLAVOURS]
-    heads = before = [_head_bytes(graph, order, each, {}) for each in scratch]
-    largest = scratch[before.index(max(before))]
+    head = _Head(graph)
+    before = best = head.laid_out({})
     places: dict[Value, int] = {}
-    for groups in _groupings(graph, planned_buffers(graph, largest, order, {})):
+    for groups in _groupings(graph, head.buffers(before.index(max(before, key=_bytes)))):
         is_tied = any(len(group.members) > 1 for group in groups)
-        if not is_tied and max(heads) <= peak_bytes(groups):
+        if not is_tied and _largest(best) <= peak_bytes(groups):
             continue
         tried = _places(best_plan(groups))
-        after = [_head_bytes(graph, order, each, tried) for each in scratch]
-        smaller = max(after) < max(heads) or (is_tied and max(after) == max(heads))
-        if smaller and all(a <= b for a, b in zip(after, before, strict=True)):
-            places, heads = tried, after
+        after = head.laid_out(tried)
+        limit = _largest(best) - (0 if is_tied else 1)
+        if _largest(after) <= limit and all(map(le, map(_bytes, after), map(_bytes, before))):
+            places, best = tried, after
     if not places:
         return graph
-    blob = offsets_blob(places, order)
-    planned = replace(graph, metadata={**graph.metadata, METADATA_NAME: blob})
-    _assert_sound(planned, order, largest, places)
-    return planned
+    problems = plan_violations(graph, best[0], _bytes(best[0]))
+    if problems:
+        raise InternalError("the planned arena is unsound: " + "; ".join(problems[:3]))
+    blob = offsets_blob(places, head.order)
+    return replace(graph, metadata={**graph.metadata, METADATA_NAME: blob})
+
+
+class _Head:
+    """A graph's head as TFLM lays it out, for every flavour of kernels that differs."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.order = tensor_order(graph)
+        self._graph, self._spans = graph, lifetimes(graph)
+        self._scratch: list[dict[Node, Sequence[int]]] = []
+        for flavour in _FLAVOURS:  # they often ask for the same
+            scratch = _scratch(graph, flavour)
+            if scratch not in self._scratch:
+                self._scratch.append(scratch)
+
+    def buffers(
+        self, index: int, places: Mapping[Value, int] = MappingProxyType({})
+    ) -> list[Buffer]:
+        """What one of the flavours wants to be placed, some of it at ``places``."""
+        return planned_buffers(self._graph, self._scratch[index], self.order, places, self._spans)
+
+    def laid_out(self, places: Mapping[Value, int]) -> list[ArenaPlan]:
+        """What TFLM makes of ``places``, by flavour."""
+        return [greedy_plan(self.buffers(index, places)) for index in range(len(self._scratch))]
+
+
+def _bytes(plan: ArenaPlan) -> int:
+    return plan.head_bytes
+
+
+def _largest(plans: Iterable[ArenaPlan]) -> int:
+    return max(map(_bytes, plans))
 
 
 def _groupings(graph: Graph, buffers: Sequence[Buffer]) -> list[list[Group]]:
@@ -86,17 +118,22 @@ def _groupings(graph: Graph, buffers: Sequence[Buffer]) -> list[list[Group]]:
 def best_plan(groups: Sequence[Group]) -> ArenaPlan:
     """The lowest plan of all orders that are tried."""
     bound = peak_bytes(groups)
-    orders = [sorted(groups, key=key) for key in _ORDERS]
-    plans = [place(order) for order in orders]
-    best = min(range(len(plans)), key=lambda index: plans[index].head_bytes)
-    order, plan = orders[best], plans[best]
-    trial, tried = order, plan
+    order = sorted(groups, key=_ORDERS[0])
+    plan = place(order)
+    for key in _ORDERS[1:]:
+        if plan.head_bytes <= bound:
+            return plan
+        other = sorted(groups, key=key)
+        tried = place(other)
+        if tried.head_bytes < plan.head_bytes:
+            order, plan = other, tried
+    tried = plan
     for _ in range(_ROUNDS):
         if plan.head_bytes <= bound:
             break
-        top = max(trial, key=lambda group: _end(group, tried))
-        trial = [top, *(group for group in trial if group is not top)]
-        tried = place(trial)
+        top = max(order, key=lambda group: _end(group, tried))
+        order = [top, *(group for group in order if group is not top)]
+        tried = place(order)
         if tried.head_bytes < plan.head_bytes:
             plan = tried
     return plan
@@ -110,27 +147,6 @@ def _places(plan: ArenaPlan) -> dict[Value, int]:
     return {buffer.value: at for buffer, at in plan.offsets.items() if buffer.value is not None}
 
 
-def _assert_sound(
-    graph: Graph,
-    order: Sequence[Value],
-    scratch: Mapping[Node, Sequence[int]],
-    places: Mapping[Value, int],
-) -> None:
-    plan = greedy_plan(planned_buffers(graph, scratch, order, places))
-    problems = plan_violations(graph, plan, plan.head_bytes)
-    if problems:
-        raise InternalError("the planned arena is unsound: " + "; ".join(problems[:3]))
-
-
 def _scratch(graph: Graph, flavour: Kernels) -> dict[Node, Sequence[int]]:
     # Scratch buffers do not depend on the size of pointers: any ABI will do.
     return {node: node_demand(node, HOST_64, flavour).prepared.scratch for node in graph.nodes}
-
-
-def _head_bytes(
-    graph: Graph,
-    order: Sequence[Value],
-    scratch: Mapping[Node, Sequence[int]],
-    places: Mapping[Value, int],
-) -> int:
-    return greedy_plan(planned_buffers(graph, scratch, order, places)).head_bytes

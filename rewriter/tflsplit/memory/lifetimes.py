@@ -51,14 +51,16 @@ def planned_buffers(
     scratch: Mapping[Node, Sequence[int]],
     order: Iterable[Value],
     fixed: Mapping[Value, int],
+    spans: Mapping[Value, Span] | None = None,
 ) -> list[Buffer]:
     """Everything that wants a place in the head, in the order in which TFLM lists it.
 
     scratch: the scratch buffers in bytes that each node asks for; nodes may be missing.
     order: the graph's tensors as the file lists them (ties between equal sizes depend on it).
     fixed: offsets that are planned already.
+    spans: ``lifetimes(graph)``, if they are known.
     """
-    spans = lifetimes(graph)
+    spans = lifetimes(graph) if spans is None else spans
     buffers = [
         Buffer(
             align_up(tensor_bytes(value), ALIGNMENT_BYTES),

@@ -20,6 +20,9 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+from numpy.typing import NDArray
+
 from tflsplit.ir import Value
 from tflsplit.ops import Box
 from tflsplit.plan.layout import Layouts, NodeTile, Read, Step
@@ -160,12 +163,31 @@ def _parts_of(owned: Sequence[Box], needs: dict[int, Box]) -> Iterator[dict[int,
 
     Many ranks need the same box, where they gather: it is cut once for all of them.
     """
-    numbers = {box: number for number, box in enumerate(dict.fromkeys(needs.values()))}
+    boxes = list(dict.fromkeys(needs.values()))
+    numbers = {box: number for number, box in enumerate(boxes)}
     numbered = [(rank, numbers[box]) for rank, box in needs.items()]
-    for source, shard in enumerate(owned):
-        common = [shard.intersect(box) for box in numbers if not shard.is_empty]
-        given = {number: part for number, part in enumerate(common) if not part.is_empty}
+    for source, shared in enumerate(_overlapping(owned, boxes)):
+        given = {number: owned[source].intersect(boxes[number]) for number in shared}
         yield {rank: given[n] for rank, n in numbered if n in given and rank != source}
+
+
+def _overlapping(some: Sequence[Box], others: Sequence[Box]) -> list[list[int]]:
+    """For each box, the numbers of the others that have something in common with it."""
+    found: list[list[int]] = [[] for _ in some]
+    full = [number for number, box in enumerate(some) if not box.is_empty]
+    if full and others:
+        mine, theirs = _bounds([some[number] for number in full]), _bounds(others)
+        starts = np.maximum(mine[:, None, :, 0], theirs[None, :, :, 0])
+        stops = np.minimum(mine[:, None, :, 1], theirs[None, :, :, 1])
+        for number, other in np.argwhere((starts < stops).all(axis=-1)).tolist():
+            found[full[number]].append(other)
+    return found
+
+
+def _bounds(boxes: Sequence[Box]) -> NDArray[np.int64]:
+    """[boxes, dimensions, start and stop]."""
+    intervals = [box.intervals for box in boxes]
+    return np.array(intervals, np.int64).reshape(len(boxes), len(intervals[0]), 2)
 
 
 def _reduce_scatter(

@@ -20,6 +20,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -76,6 +77,18 @@ def exchange_cost(cluster: Cluster, messages: Sequence[Message], routes: Routes)
     routes: the cluster's ``routes``, or its ``output_routes``.
     """
     ways = cluster.output_ways if routes is cluster.output_routes else cluster.ways
+    known = _KNOWN.setdefault(ways, {})
+    key = tuple(messages)
+    if key not in known:
+        known[key] = _found_cost(cluster, key, ways)
+    return known[key]
+
+
+_KNOWN: WeakKeyDictionary[Ways, dict[tuple[Message, ...], LinkCost]] = WeakKeyDictionary()
+"""Costs of exchanges: tiles of a layer, and many ways to run it, have the same ones."""
+
+
+def _found_cost(cluster: Cluster, messages: Sequence[Message], ways: Ways) -> LinkCost:
     sent = [
         (ways.way(source, destinations), payload_bytes)
         for source, destinations, payload_bytes in messages

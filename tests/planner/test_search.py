@@ -69,6 +69,22 @@ def test_the_front_holds_the_flattest_tail_too():
     assert min(max(label.tail_bytes) for label in found) == min(tails)
 
 
+def test_weights_that_fit_nowhere_are_known_before_anything_is_lowered():
+    choices = Choices(residual(), uart(2))
+    total = sum(unit.matrices_bytes for unit in choices.units)
+    assert 0 < total <= sum(unit.weights_bytes for unit in choices.units)
+    limits = Limits((1e9, 1e9), (total / 2 - 1, total / 2))
+    assert not search(choices.units, choices.expand, OBJECTIVES["bytes"], limits)
+    assert not choices.all_steps()
+
+
+def test_no_step_holds_less_than_the_weights_that_a_unit_is_said_to_bring():
+    choices = Choices(tiny("mobilenet"), uart(3))
+    ways = every_way(Choices(residual(), uart(2)))
+    for step in (*choices.expand(0, {}), *(step for way in ways for step in way)):
+        assert sum(step.cost.weights_bytes) >= step.unit.matrices_bytes
+
+
 NUMBERS = st.integers(0, 4)
 
 

@@ -17,7 +17,7 @@ from models.layers import LayerBuilder
 from models.tiny import NETWORKS
 from tflsplit.ir import Graph, Node
 from tflsplit.ops import Factor, Kind, rule_of
-from tflsplit.plan.layout import tile_factor
+from tflsplit.plan.shards import tile_factor
 from tflsplit.plan.spec import NodeSplit, Plan, Way
 from tflsplit.plan.wishes import Wishes, way_of
 from tflsplit.rewrite import Split, split_model
@@ -109,8 +109,24 @@ _LAYERS = (_conv, _conv, _depthwise, _residual, _concat, _gate, _pool, _upsample
 @st.composite
 def plans(draw: st.DrawFn, graph: Graph, world_size: int, stock_kernels: bool = False) -> Plan:
     """Any plan at all: every node in any way its rule allows, at any bounds, with any halos."""
-    splits = tuple(draw(_node_splits(node, world_size, stock_kernels)) for node in graph.nodes)
+    splits = tuple(
+        _streamed(graph, node, draw(_node_splits(node, world_size, stock_kernels)), draw(_SOME))
+        for node in graph.nodes
+    )
     return Plan(world_size, splits, (1 / world_size,) * world_size, stock_kernels)
+
+
+_SOME = st.sampled_from([False, False, True])
+
+
+def _streamed(graph: Graph, node: Node, split: NodeSplit, wanted: bool) -> NodeSplit:
+    """The split, streamed where that is wanted and can be."""
+    readers = graph.consumers().get(node.outputs[0], []) if len(node.outputs) == 1 else []
+    if not wanted or len(readers) != 1 or node.output in graph.outputs:
+        return split
+    if split.scatter_factor or split.gather_tiles > 1:
+        return split
+    return replace(split, extents=(), streamed=True)
 
 
 @st.composite

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from tflsplit.devices import Shard
@@ -57,12 +57,12 @@ class LocalGraph:
         self.held.setdefault(value, []).append((box, local))
         self.shards[local.name] = Shard(self.labels[value], box, owned=True)
 
-    def remembered(self) -> dict[Value, list[tuple[Box, Value]]]:
-        """A copy of ``held``: put back, what was received and sliced out since is not used again.
+    def remembered(self, values: Iterable[Value]) -> dict[Value, list[tuple[Box, Value]]]:
+        """``held`` of some values, now: put back, what came since is not used again.
 
         Memory is free once a tensor is read for the last time.
         """
-        return {value: list(boxes) for value, boxes in self.held.items()}
+        return {value: list(self.held.get(value, ())) for value in values}
 
     def tensor_name(self, base: str) -> str:
         """``base``, made unique among the tensors of this graph."""

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """From a plan to device graphs: partition, then the passes that work on one device at a time.
 
-    model --partition--> device graphs [--own_kernels--> --fuse_blocks-->] --plan_offline--> ...
+    model --partition--> device graphs [--own_kernels--> --fuse_blocks-->]
+        [--share_constants-->] --plan_offline--> ...
 
 Partition comes first, because only then is a block whole on one device; own_kernels before
-fuse_blocks, which fuses own kernels only (both only if the plan says so); plan_offline last, when
-all tensors are known.
+fuse_blocks, which fuses own kernels only (both only if the plan says so); share_constants where
+something runs in tiles; plan_offline last, when all tensors are known.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from tflsplit.ops import Box
 from tflsplit.partition import partition
 from tflsplit.passes.fuse_blocks import fuse_blocks
 from tflsplit.passes.own_kernels import own_kernels
+from tflsplit.passes.share_constants import share_constants
 from tflsplit.plan.spec import Plan
 
 
@@ -33,6 +35,10 @@ def lower(
     devices = partition(graph, plan, given, ranks)
     if plan.fuse:
         devices = _fused(devices, plan)
+    if any(split.tiles > 1 for split in plan.splits):
+        devices = tuple(
+            replace(device, graph=share_constants(device.graph, device.steps)) for device in devices
+        )
     return tuple(replace(device, graph=plan_offline(device.graph)) for device in devices)
 
 

@@ -26,13 +26,14 @@ from dataclasses import dataclass, field
 from tflsplit.devices import DeviceGraph, Shard, tensor_labels
 from tflsplit.ir import Activation, Attrs, DType, Graph, Node, Value
 from tflsplit.local_graph import LocalGraph
-from tflsplit.ops import Box, local_value, rule_of
+from tflsplit.ops import Box, Piece, local_value, rule_of
 from tflsplit.ops.custom import recv, send
 from tflsplit.ops.custom_options import RecvPiece
 from tflsplit.ops.local import sliced
-from tflsplit.plan.layout import Layouts, NodeShards, NodeTile, Step, lay_out, tile_factor
+from tflsplit.plan.layout import Layouts, Step, lay_out
+from tflsplit.plan.shards import NodeShards, NodeTile, tile_factor
 from tflsplit.plan.spec import Plan
-from tflsplit.plan.transfers import Assembly, Schedule, Transfer, schedule
+from tflsplit.plan.transfers import Assembly, Schedule, Tile, Transfer, schedule
 
 __all__ = ["DeviceGraph", "Shard", "partition", "tensor_labels"]
 
@@ -80,7 +81,8 @@ class _Device:
         for position, shards in enumerate(self.layouts.nodes):
             first = len(self.local.nodes)
             self._run(shards, movements, position)
-            self.steps.update({node.name: shards.node.name for node in self.local.nodes[first:]})
+            for node in self.local.nodes[first:]:
+                self.steps.setdefault(node.name, shards.node.name)
         self._wait()
         outputs = [
             self.local.read(value, box)
@@ -112,11 +114,10 @@ class _Device:
                   -- SEND, RECV x[4:8] --> CONV_2D --> y[4:8, 8:16] --'
         """
         made: list[tuple[Value, ...]] = []
-        kept = self.local.remembered() if shards.split.gather_tiles > 1 else None
+        kept = self.local.remembered(_read_in_tiles(shards))
         for number in range(len(shards.tiles)):
-            made += self._tile(shards, movements, (position, number))
-        if kept is not None:
-            self.local.held = kept
+            made += self._tile(shards, movements, position, number)
+        self.local.held.update(kept)
         for index, parts in enumerate(zip(*made, strict=True)):
             value, box = shards.node.outputs[index], shards.held(self.rank)[index]
             self.local.keep(value, box, self._joined(shards, index, parts))
@@ -134,16 +135,30 @@ class _Device:
     def _made(self, value: Value, box: Box, suffix: str = "") -> Value:
         return local_value(value, box, self.local.tensor_name(self.local.labels[value] + suffix))
 
-    def _tile(self, shards: NodeShards, movements: Schedule, step: Step) -> list[tuple[Value, ...]]:
+    def _tile(
+        self, shards: NodeShards, movements: Schedule, position: int, number: int
+    ) -> list[tuple[Value, ...]]:
         """One tile of a node: what the rank makes of each result; empty if that is nothing."""
+        tile, suffix = shards.tiles[number], "/tile" if len(shards.tiles) > 1 else ""
+        for stage, (node, pieces) in enumerate(tile.inside):
+            first = len(self.local.nodes)
+            self._gather(movements, (position, number, stage))
+            self.local.held[node.output] = []
+            for (output,) in self._computed(node, pieces[self.rank]):
+                self.local.keep(node.output, pieces[self.rank].results[0], output)
+            self.steps.update({made.name: node.name for made in self.local.nodes[first:]})
+        self._gather(movements, (position, number, len(tile.inside)))
+        if shards.is_reduction:
+            return self._sum_up(shards.node, tile, movements, (position, number), suffix)
+        return self._computed(shards.node, tile.pieces[self.rank], suffix)
+
+    def _gather(self, movements: Schedule, step: Step) -> None:
         self._send(movements.sends.get(step, ()))
         mine = self._mine(movements.assemblies.get(step, ()))
         for index, assembly in enumerate(mine):
             self._receive(assembly, last=index == len(mine) - 1)
-        tile, suffix = shards.tiles[step[1]], "/tile" if len(shards.tiles) > 1 else ""
-        if shards.is_reduction:
-            return self._sum_up(shards.node, tile, movements, step, suffix)
-        node, piece = shards.node, tile.pieces[self.rank]
+
+    def _computed(self, node: Node, piece: Piece, suffix: str = "") -> list[tuple[Value, ...]]:
         if piece.is_empty:
             return []
         inputs = self.local.inputs_of(node, piece)
@@ -154,7 +169,7 @@ class _Device:
         return [outputs]
 
     def _sum_up(
-        self, node: Node, tile: NodeTile, movements: Schedule, step: Step, suffix: str
+        self, node: Node, tile: NodeTile, movements: Schedule, key: Tile, suffix: str
     ) -> list[tuple[Value, ...]]:
         """Partial sums, reduce_scatter, requantize.
 
@@ -169,10 +184,10 @@ class _Device:
             inputs = self.local.inputs_of(node, piece)
             self.local.add(rule_of(node).partial(node, piece, inputs, partial))
             self.macs += piece.macs
-            for transfer in movements.partial_sends.get(step, ()):
+            for transfer in movements.partial_sends.get(key, ()):
                 if transfer.source == self.rank:
                     self._post(transfer, partial, piece.results[0], label + "/sums")
-        for assembly in self._mine(movements.sums.get(step, ())):
+        for assembly in self._mine(movements.sums.get(key, ())):
             sums = self._complete(assembly, partial, piece.results[0], label)
             output = self._made(node.output, assembly.box, suffix)
             kept = tile.shares[self.rank]
@@ -270,3 +285,11 @@ class _Device:
             name="wait",
         )
         self.local.add([node])
+
+
+def _read_in_tiles(shards: NodeShards) -> set[Value]:
+    """What is gathered or made for one tile of a node at a time."""
+    nodes = {node for tile in shards.tiles for node, _ in tile.inside}
+    if shards.split.gather_tiles > 1:
+        nodes.add(shards.node)
+    return {value for node in nodes for value in (*node.operands, *node.outputs)}

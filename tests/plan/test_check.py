@@ -46,6 +46,18 @@ BAD: dict[str, tuple[Plan, str]] = {
     "tiles of sums of rows": (changed(0, sum_tiles=2), "rows makes no sums: sum_tiles must be 1"),
     "tiles of rows in rows": (changed(0, gather_tiles=2), "so, cannot be run in tiles of rows"),
     "gathered sums": (changed(1, gather_tiles=2), "in_channels makes sums, which have sum_tiles"),
+    "streamed result": (
+        replace(GOOD, splits=(GOOD.splits[0], replace(rows(B, 0, 4, 8), streamed=True))),
+        "one result that one other layer",
+    ),
+    "streamed extents": (
+        changed(0, streamed=True, extents=((0, 5), (3, 8))),
+        "streamed has no extents",
+    ),
+    "streamed tiles": (
+        replace(GOOD, splits=(replace(whole(A, 1), gather_tiles=2, streamed=True), GOOD.splits[1])),
+        "streamed has no sums and no tiles of its own",
+    ),
     "gather tiles": (
         replace(GOOD, splits=(replace(whole(A, 1), gather_tiles=0), GOOD.splits[1])),
         "gather_tiles is 0, not within 1..10",

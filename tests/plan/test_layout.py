@@ -21,7 +21,8 @@ from tests.splits import tiny
 from tflsplit.errors import PlanError
 from tflsplit.ir import Activation, Attrs, DType, Node, Quantization, Value
 from tflsplit.ops import Box
-from tflsplit.plan.layout import Read, lay_out, shard_node, tile_factor
+from tflsplit.plan.layout import Read, lay_out
+from tflsplit.plan.shards import shard_node, tile_factor
 from tflsplit.plan.spec import NodeSplit, Way
 
 WHOLE_Y = box(0, 1, 0, 8, 0, 4, 0, 6)
@@ -161,8 +162,8 @@ def test_reads_and_the_part_of_the_input_that_the_host_sends():
         box(0, 1, 3, 8, 0, 4, 0, 3),
     )
     assert layouts.reads[first.output] == (
-        [Read((1, 0), box(0, 1, 0, 7, 0, 4, 0, 6))],
-        [Read((1, 0), box(0, 1, 5, 8, 0, 4, 0, 6))],
+        [Read((1, 0, 0), box(0, 1, 0, 7, 0, 4, 0, 6))],
+        [Read((1, 0, 0), box(0, 1, 5, 8, 0, 4, 0, 6))],
     )
     assert layouts.owned[second.output][0] == box(0, 1, 0, 6, 0, 4, 0, 4)
 

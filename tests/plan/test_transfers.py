@@ -42,7 +42,7 @@ Sent = tuple[int, dict[int, Box]]
 
 def sends(found: Schedule, position: int) -> list[Sent]:
     """(source, box by destination) of every SEND before a node."""
-    return [sent(transfer) for transfer in found.sends[position, 0]]
+    return [sent(transfer) for transfer in found.sends[position, 0, 0]]
 
 
 def sent(transfer: Transfer) -> Sent:
@@ -61,7 +61,7 @@ def test_all_gather():
     parts = [box(0, 1, a, b, 0, 4, 0, 6) for a, b in ((0, 3), (3, 6), (6, 8))]
     assert sends(found, 1) == [(r, {to: parts[r] for to in range(3) if to != r}) for r in range(3)]
     assert sends(found, 0) == []
-    for rank, assembly in enumerate(found.assemblies[1, 0]):
+    for rank, assembly in enumerate(found.assemblies[1, 0, 0]):
         assert (assembly.rank, assembly.box) == (rank, box(0, 1, 0, 8, 0, 4, 0, 6))
         assert assembly.local == parts[rank]
         assert received(assembly) == [(r, parts[r]) for r in range(3) if r != rank]
@@ -78,7 +78,7 @@ def test_halo_exchange():
         (1, {0: box(0, 1, 3, 4, 0, 4, 0, 6), 2: box(0, 1, 5, 6, 0, 4, 0, 6)}),
         (2, {1: box(0, 1, 6, 7, 0, 4, 0, 6)}),
     ]
-    middle = found.assemblies[1, 0][1]
+    middle = found.assemblies[1, 0, 0][1]
     assert middle.box == box(0, 1, 2, 7, 0, 4, 0, 6)
     assert middle.local == box(0, 1, 3, 6, 0, 4, 0, 6)
     assert [source for source, _ in received(middle)] == [0, 2]
@@ -98,7 +98,7 @@ def test_gather():
     )
     left, right = box(0, 1, 0, 8, 0, 4, 0, 2), box(0, 1, 0, 8, 0, 4, 2, 6)
     assert sends(found, 1) == [(0, {1: left}), (2, {1: right})]
-    (assembly,) = found.assemblies[1, 0]
+    (assembly,) = found.assemblies[1, 0, 0]
     assert assembly.rank == 1
     assert assembly.local.is_empty
     assert received(assembly) == [(0, left), (2, right)]
@@ -109,7 +109,7 @@ def test_broadcast():
     found = scheduled(two_convolutions(), plan_of(3, whole(FIRST, 1), replicated(SECOND)))
     everything = box(0, 1, 0, 8, 0, 4, 0, 6)
     assert sends(found, 1) == [(1, {0: everything, 2: everything})]
-    assert [a.rank for a in found.assemblies[1, 0]] == [0, 2]
+    assert [a.rank for a in found.assemblies[1, 0, 0]] == [0, 2]
 
 
 def test_scatter():
@@ -168,13 +168,13 @@ def test_rows_are_gathered_in_tiles_by_those_that_have_them_not():
     tiled = replace(out_channels(second, 0, 2, 4), gather_tiles=3)
     found = scheduled(POINTWISE, plan_of(2, rows(first, 0, 4, 8), tiled))
     top, middle, bottom = (box(0, 1, a, b, 0, 4, 0, 6) for a, b in ((0, 3), (3, 5), (5, 8)))
-    assert [sent(t) for t in found.sends[1, 0]] == [(0, {1: top})]
-    assert [sent(t) for t in found.sends[1, 1]] == [
+    assert [sent(t) for t in found.sends[1, 0, 0]] == [(0, {1: top})]
+    assert [sent(t) for t in found.sends[1, 1, 0]] == [
         (0, {1: middle.with_dim(1, (3, 4))}),
         (1, {0: middle.with_dim(1, (4, 5))}),
     ]
-    assert [sent(t) for t in found.sends[1, 2]] == [(1, {0: bottom})]
-    boxes = [[(a.rank, a.box) for a in found.assemblies[1, tile]] for tile in range(3)]
+    assert [sent(t) for t in found.sends[1, 2, 0]] == [(1, {0: bottom})]
+    boxes = [[(a.rank, a.box) for a in found.assemblies[1, tile, 0]] for tile in range(3)]
     assert boxes == [[(1, top)], [(0, middle), (1, middle)], [(0, bottom)]]
     assert [t.channel for t in found.transfers()] == list(range(4))
 
@@ -185,7 +185,7 @@ def test_channels_are_gathered_in_tiles_from_everybody():
     found = scheduled(POINTWISE, plan_of(2, out_channels(first, 0, 2, 6), tiled))
     for tile, (start, stop) in enumerate([(0, 4), (4, 8)]):
         part = box(0, 1, start, stop, 0, 4, 0, 2)
-        assert [sent(t) for t in found.sends[1, tile]] == [(0, {1: part})]
+        assert [sent(t) for t in found.sends[1, tile, 0]] == [(0, {1: part})]
 
 
 @given(st.data())
@@ -228,12 +228,12 @@ def test_channels_are_numbered_in_the_order_of_the_nodes():
         two_convolutions(), plan_of(2, in_channels(FIRST, (0, 1, 3), (0, 3, 6)), replicated(SECOND))
     )
     assert [t.channel for t in found.partial_sends[0, 0]] == [0, 1]
-    assert [t.channel for t in found.sends[1, 0]] == [2, 3]
+    assert [t.channel for t in found.sends[1, 0, 0]] == [2, 3]
 
 
 def test_reads_are_gathered_together_when_that_asks_for_nothing_more():
     top, middle, bottom = box(0, 1, 0, 3), box(0, 1, 2, 6), box(0, 1, 7, 9)
-    nothing, first, later = Box.empty(2), (1, 0), (4, 0)
+    nothing, first, later = Box.empty(2), (1, 0, 0), (4, 0, 0)
 
     def gathered(*reads: tuple[Step, Box], held: Box = nothing) -> list[tuple[Step, Box]]:
         return gather_groups([Read(*read) for read in reads], held)
@@ -248,24 +248,25 @@ def test_reads_are_gathered_together_when_that_asks_for_nothing_more():
 
 def test_a_gathered_group_holds_nothing_that_was_not_asked_for():
     wide, tall = box(0, 1, 0, 6), box(0, 4, 0, 2)
-    reads = [Read((0, 0), wide), Read((2, 0), tall)]
-    assert gather_groups(reads, Box.empty(2)) == [((0, 0), wide), ((2, 0), tall)]
+    reads = [Read((0, 0, 0), wide), Read((2, 0, 0), tall)]
+    assert gather_groups(reads, Box.empty(2)) == [((0, 0, 0), wide), ((2, 0, 0), tall)]
 
 
 def test_tiles_are_gathered_each_alone_unless_they_are_there():
     """Neither with each other nor with what others read later; but what is there is used."""
     top, bottom, everything = box(0, 4, 0, 6), box(4, 8, 0, 6), box(0, 8, 0, 6)
-    tiles = [Read((2, 0), top, True), Read((2, 1), bottom, True)]
-    alone = [((2, 0), top), ((2, 1), bottom)]
+    first, second, later = (2, 0, 0), (2, 1, 0), (3, 0, 0)
+    tiles = [Read(first, top, True), Read(second, bottom, True)]
+    alone = [(first, top), (second, bottom)]
     nothing = Box.empty(2)
     assert gather_groups(tiles, nothing) == alone
     assert gather_groups(tiles, top) == alone[1:]
-    before, after = Read((1, 0), everything), Read((3, 0), everything)
-    assert gather_groups([before, *tiles], nothing) == [((1, 0), everything)]
-    assert gather_groups([*tiles, after], nothing) == [((3, 0), everything), *alone]
+    before, after = Read((1, 0, 0), everything), Read(later, everything)
+    assert gather_groups([before, *tiles], nothing) == [((1, 0, 0), everything)]
+    assert gather_groups([*tiles, after], nothing) == [(later, everything), *alone]
     # An operand that is the same in every tile comes once; another node's tiles are gone by then.
-    same = [Read((2, 0), top, True), Read((2, 1), top, True), Read((3, 0), top, True)]
-    assert gather_groups(same, nothing) == [((2, 0), top), ((3, 0), top)]
+    same = [Read(first, top, True), Read(second, top, True), Read(later, top, True)]
+    assert gather_groups(same, nothing) == [(first, top), (later, top)]
 
 
 def mask(shape: tuple[int, ...], *boxes: Box) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
@@ -300,11 +301,28 @@ def asked_for(layouts: Layouts, value: Value, rank: int) -> int:
     return int(needed.sum())
 
 
+def lacking_of_streamed(layouts: Layouts, value: Value, rank: int) -> int:
+    """Elements of a streamed tensor that a rank reads in any tile, and does not make itself."""
+    parts = [
+        box
+        for shards in layouts.nodes
+        for tile in shards.tiles
+        for node, pieces in (*tile.inside, (shards.node, tile.pieces))
+        for operand, box in zip(node.inputs, pieces[rank].operands, strict=True)
+        if operand is value and box is not None
+    ]
+    needed = mask(value.shape, *parts) & ~mask(value.shape, *layouts.streamed[value][rank])
+    return int(needed.sum())
+
+
 def lower_bound(layouts: Layouts) -> int:
     total = 0
     for value in layouts.reads:
         for rank in range(layouts.world_size):
             total += asked_for(layouts, value, rank) * value.dtype.itemsize
+    for value in layouts.streamed:
+        for rank in range(layouts.world_size):
+            total += lacking_of_streamed(layouts, value, rank) * value.dtype.itemsize
     for shards in layouts.nodes:
         if shards.is_reduction:
             adders = [rank for rank, piece in enumerate(shards.pieces) if not piece.is_empty]

@@ -57,6 +57,8 @@ def layer_entry(node: Node, split: NodeSplit, reason: str) -> Json:
         layer["sum_tiles"] = split.sum_tiles
     if split.gather_tiles > 1:
         layer["gather_tiles"] = split.gather_tiles
+    if split.streamed:
+        layer["streamed"] = True
     if split.scratch_limit_bytes is not None:
         layer["scratch_limit_bytes"] = split.scratch_limit_bytes
     if split.way is Way.WHOLE:
@@ -121,6 +123,7 @@ def _split(layer: object) -> NodeSplit:
         scatter_bounds=_integers("scatter_bounds", layer.get("scatter_bounds", ())),
         sum_tiles=_integer("sum_tiles", layer.get("sum_tiles", 1)),
         gather_tiles=_integer("gather_tiles", layer.get("gather_tiles", 1)),
+        streamed=_truth("streamed", layer.get("streamed", False)),
         scratch_limit_bytes=(
             _integer("scratch_limit_bytes", layer["scratch_limit_bytes"])
             if layer.get("scratch_limit_bytes") is not None
@@ -150,6 +153,12 @@ def _way(text: str) -> Way:
 def _integer(key: str, found: object) -> int:
     if isinstance(found, bool) or not isinstance(found, int):
         raise _DamagedError(f"{key} {found!r} is no whole number")
+    return found
+
+
+def _truth(key: str, found: object) -> bool:
+    if not isinstance(found, bool):
+        raise _DamagedError(f"{key} {found!r} is neither true nor false")
     return found
 
 

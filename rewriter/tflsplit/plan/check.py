@@ -8,10 +8,10 @@ against the operators' factors only.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 
-from tflsplit.ir import Graph, Node
+from tflsplit.ir import Graph, Node, Value
 from tflsplit.ops import Factor, Kind, rule_of
 from tflsplit.plan.spec import NodeSplit, Plan, Way
 
@@ -28,9 +28,12 @@ def plan_problems(graph: Graph, plan: Plan) -> list[str]:
     problems += [f"the model has no layer {name!r}" for name in listed if name not in names]
     problems += [f"nothing is said of {name!r}" for name in names if name not in listed]
     nodes = {node.name: node for node in graph.nodes}
+    readers = Counter(v for node in graph.nodes for v in set(node.operands))
+    readers.update(dict.fromkeys(graph.outputs, 2))  # the host reads what nobody else may
     for split in plan.splits:
         if split.node in nodes:
-            found = _split(nodes[split.node], split, plan)
+            node = nodes[split.node]
+            found = [*_split(node, split, plan), *_stream(node, split, readers)]
             problems += [f"{split.node!r}: {text}" for text in found]
     return problems
 
@@ -116,6 +119,17 @@ def _tiles(node: Node, split: NodeSplit, factors: dict[str, Factor]) -> Iterator
         yield f"{key} is {tiles}, not within 1..{MOST_TILES}"
     elif tiles > 1 and not _tiled_by(node, factors) - {split.factor, split.scatter_factor}:
         yield f"{node.op}, split so, cannot be run in tiles of rows: {key} must be 1"
+
+
+def _stream(node: Node, split: NodeSplit, readers: Mapping[Value, int]) -> Iterator[str]:
+    if not split.streamed:
+        return
+    if [readers[value] for value in node.outputs] != [1]:
+        yield "streamed needs one result that one other layer reads, and nobody else"
+    if split.scatter_factor or split.gather_tiles > 1:
+        yield "streamed has no sums and no tiles of its own, it follows its reader's"
+    if split.extents:
+        yield "streamed has no extents, its reader's tiles say what is computed"
 
 
 def _tiled_by(node: Node, factors: dict[str, Factor]) -> set[str]:

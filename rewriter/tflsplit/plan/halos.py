@@ -24,7 +24,7 @@ from dataclasses import replace
 from tflsplit.ir import Graph, Value
 from tflsplit.ops import Box, Factor, Kind, rule_of
 from tflsplit.ops.region import Interval
-from tflsplit.plan.layout import NodeShards, shard_node
+from tflsplit.plan.shards import NodeShards, shard_node
 from tflsplit.plan.spec import Plan
 
 MACS_PER_BYTE = 100
@@ -74,7 +74,7 @@ def recompute_halos(
         )
         returned = any(value in graph.outputs for value in shards.node.outputs)
         chosen = shards
-        if shards.node.name not in never:
+        if shards.node.name not in never and not shards.split.streamed:
             chosen = _extended(shards, reads, owners, givens, inside, not returned) or shards
         result.append(chosen.split)
         for rank, piece in enumerate(chosen.pieces):

@@ -22,8 +22,8 @@ from tflsplit.ops import Box, Factor, Kind, rule_of
 from tflsplit.ops.factors import Scaled
 from tflsplit.ops.fused import fused_inside
 from tflsplit.plan.halos import recompute_halos
-from tflsplit.plan.layout import NodeShards, shard_node
 from tflsplit.plan.rows import row_layers, spatial_way
+from tflsplit.plan.shards import NodeShards, shard_node
 from tflsplit.plan.spec import NodeSplit, Plan, Way, even_shares, proportional_bounds
 from tflsplit.plan.wishes import (
     CHANNEL_WAYS,

@@ -42,6 +42,8 @@ class NodeSplit:
         many tiles of rows, one after the other.
     gather_tiles: for the others: what the node reads is gathered, and computed with, in this many
         tiles of rows, one after the other.
+    streamed: it is run inside the tiles of the one node that reads it: for each of them the ranks
+        make only the rows of its result that are needed, and keep none of it.
     scratch_limit_bytes: only for the projection of a fused block: it makes its columns in as many
         tiles as keep its scratch within this.
     rank: only for WHOLE: the device that runs it.
@@ -56,6 +58,7 @@ class NodeSplit:
     scatter_bounds: tuple[int, ...] = ()
     sum_tiles: int = 1
     gather_tiles: int = 1
+    streamed: bool = False
     scratch_limit_bytes: int | None = None
     rank: int = 0
 

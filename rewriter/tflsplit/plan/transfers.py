@@ -17,15 +17,16 @@ from __future__ import annotations
 
 import itertools
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tflsplit.ir import Value
-from tflsplit.ops import Box
-from tflsplit.plan.layout import Layouts, NodeTile, Read, Step
+from tflsplit.ir import Node, Value
+from tflsplit.ops import Box, Piece
+from tflsplit.plan.layout import Layouts, Read, Step
+from tflsplit.plan.shards import NodeTile
 
 
 @dataclass(frozen=True)
@@ -65,19 +66,23 @@ class Assembly:
     pieces: tuple[tuple[int, int, Box], ...]
 
 
+Tile = tuple[int, int]
+"""Position of a reduction, and number of its tile."""
+
+
 @dataclass(frozen=True)
 class Schedule:
-    """All movements of a plan, by (position of the node, number of the tile) they belong to.
+    """All movements of a plan, by the step that they belong to.
 
     ``sends`` and ``assemblies`` stand before what a node does in a tile (before its first if it
-    gathers all at once); ``partial_sends`` and ``sums`` between a reduction's partial sums and
-    their requantization.
+    gathers all at once); ``partial_sends`` and ``sums``, by (position, tile), between a
+    reduction's partial sums and their requantization.
     """
 
     sends: dict[Step, list[Transfer]] = field(default_factory=lambda: defaultdict(list))
     assemblies: dict[Step, list[Assembly]] = field(default_factory=lambda: defaultdict(list))
-    partial_sends: dict[Step, list[Transfer]] = field(default_factory=lambda: defaultdict(list))
-    sums: dict[Step, list[Assembly]] = field(default_factory=lambda: defaultdict(list))
+    partial_sends: dict[Tile, list[Transfer]] = field(default_factory=lambda: defaultdict(list))
+    sums: dict[Tile, list[Assembly]] = field(default_factory=lambda: defaultdict(list))
 
     def transfers(self) -> Iterator[Transfer]:
         """Every transfer, in no particular order."""
@@ -125,24 +130,44 @@ def schedule(layouts: Layouts) -> Schedule:
                 wanted[step].append((value, rank, box))
     channels = iter(range(1 << 30))
     for position, shards in enumerate(layouts.nodes):
-        for step in ((position, number) for number in range(len(shards.tiles))):
-            for value in dict.fromkeys(value for value, _, _ in wanted[step]):
-                needs = {rank: box for v, rank, box in wanted[step] if v is value}
-                _exchange(result, layouts, step, value, needs, channels)
+        for number, tile in enumerate(shards.tiles):
+            made: dict[Value, list[Box]] = {}
+            for stage, (node, pieces) in enumerate((*tile.inside, (shards.node, tile.pieces))):
+                step = position, number, stage
+                lacking = wanted[step] + _lacking(node, pieces, made)
+                for value in dict.fromkeys(value for value, _, _ in lacking):
+                    needs = {rank: box for v, rank, box in lacking if v is value}
+                    owned = made.get(value) or layouts.owned[value]
+                    _exchange(result, owned, step, value, needs, channels)
+                made[node.outputs[0]] = [piece.results[0] for piece in pieces]
             if shards.is_reduction:
-                _reduce_scatter(result, step, shards.node.output, shards.tiles[step[1]], channels)
+                _reduce_scatter(result, (position, number), shards.node.output, tile, channels)
     return result
+
+
+def _lacking(
+    node: Node, pieces: Sequence[Piece], made: Mapping[Value, Sequence[Box]]
+) -> list[tuple[Value, int, Box]]:
+    """(value, rank, box) of what ranks read of streamed tensors and others make."""
+    return [
+        (value, rank, box)
+        for index, value in enumerate(node.inputs)
+        if value is not None and value in made
+        for rank, piece in enumerate(pieces)
+        if (box := piece.operands[index]) is not None
+        and not box.is_empty
+        and not made[value][rank].contains(box)
+    ]
 
 
 def _exchange(
     result: Schedule,
-    layouts: Layouts,
+    owned: Sequence[Box],
     step: Step,
     value: Value,
     needs: dict[int, Box],
     channels: Iterator[int],
 ) -> None:
-    owned = layouts.owned[value]
     pieces: dict[int, list[tuple[int, int, Box]]] = defaultdict(list)
     for source, parts in enumerate(_parts_of(owned, needs)):
         if parts:
@@ -191,7 +216,7 @@ def _bounds(boxes: Sequence[Box]) -> NDArray[np.int64]:
 
 
 def _reduce_scatter(
-    result: Schedule, step: Step, value: Value, tile: NodeTile, channels: Iterator[int]
+    result: Schedule, key: Tile, value: Value, tile: NodeTile, channels: Iterator[int]
 ) -> None:
     adders = [rank for rank, piece in enumerate(tile.pieces) if not piece.is_empty]
     kept = {rank: piece.results[0] for rank, piece in enumerate(tile.shares) if not piece.is_empty}
@@ -199,13 +224,13 @@ def _reduce_scatter(
     for source in adders:
         parts = {rank: box for rank, box in kept.items() if rank != source}
         if parts:
-            transfer = Transfer(next(channels), step[0], value, source, *_split(parts), 4)
-            result.partial_sends[step].append(transfer)
+            transfer = Transfer(next(channels), key[0], value, source, *_split(parts), 4)
+            result.partial_sends[key].append(transfer)
             for rank, part in parts.items():
                 pieces[rank].append((transfer.channel, source, part))
     for rank, box in kept.items():
         local = box if rank in adders else Box.empty(len(box.intervals))
-        result.sums[step].append(Assembly(step[0], value, rank, box, local, tuple(pieces[rank])))
+        result.sums[key].append(Assembly(key[0], value, rank, box, local, tuple(pieces[rank])))
 
 
 def _split(parts: dict[int, Box]) -> tuple[tuple[int, ...], tuple[Box, ...]]:

@@ -103,7 +103,7 @@ def _placed(
                 choices.shares_of(unit, option, given) or choices.vectors[option.by],
                 None,
             )
-        chosen = apply_option(unit, option, given, shares, home)
+        chosen = apply_option(unit, option, given, shares, home, choices.room_bytes)
         chosen = chosen or apply_option(unit, WHOLE, given, shares)
         assert chosen is not None
         result.append(choices.step(unit, chosen, given))

@@ -12,8 +12,10 @@ from tflsplit.ops import rule_of
 from tflsplit.plan.cost import compute_us
 from tflsplit.planner.evaluate import Step, evaluate
 from tflsplit.planner.options import (
+    GATHERS_IN_TILES,
     RECEIVING,
     SAVING_FLASH,
+    SUMS_IN_TILES,
     Chosen,
     Layout,
     Option,
@@ -21,6 +23,7 @@ from tflsplit.planner.options import (
     options_of,
 )
 from tflsplit.planner.shares import SPEED, Shares, fewest_shares, only, part_of, share_vectors
+from tflsplit.planner.tiles import room_bytes
 from tflsplit.planner.units import Unit, cut_into_units
 
 _WORTH_PLACING_BYTES = 1024
@@ -37,6 +40,7 @@ class Choices:
     options: what may be done with a unit; saving: what saves flash at the price of time; quick:
         options that may be quickest, those included that save time only; all_quick: and those that
         save RAM.
+    room_bytes: of RAM that a unit in tiles should need; no arena does with less anyway.
     pooling: whether flash is scarce, so that weights wait for a place (``placement.py``).
     """
 
@@ -52,6 +56,10 @@ class Choices:
         self.units = cut_into_units(self.graph)
         rooms = [self.cluster.weights_room_bytes(r) for r in range(self.cluster.world_size)]
         self._largest_flash = max(rooms)
+        self.room_bytes = min(
+            room_bytes((unit.graph for unit in self.units), self.cluster.world_size),
+            *(self.cluster.arena_room_bytes(r) for r in range(self.cluster.world_size)),
+        )
         self.pooling = min(rooms) < _SCARCE * sum(unit.weights_bytes for unit in self.units)
         self.options = self.options or options_of(self.vectors)
         self.saving = SAVING_FLASH if self.pooling else ()
@@ -129,7 +137,10 @@ class Choices:
                 continue
             if step.plan.splits == chosen.plan.splits:
                 return step
-        return self.step(unit, chosen, given)
+        made, rival = self.step(unit, chosen, given), known.get(GATHERS_IN_TILES)
+        if option == SUMS_IN_TILES and rival is not None and rival.is_quicker_and_sends_less(made):
+            return rival
+        return made
 
     def step(self, unit: Unit, chosen: Chosen, given: Mapping[Value, Layout]) -> Step:
         """A chosen way with its cost."""
@@ -144,9 +155,14 @@ class Choices:
         if option.placed:
             if not _WORTH_PLACING_BYTES < unit.weights_bytes < self._largest_flash:
                 return None
-            return apply_option(unit, option, given, self.vectors[SPEED], self._other_rank(given))
+            home = self._other_rank(given)
+            return apply_option(
+                unit, option, given, self.vectors[SPEED], home, room_bytes=self.room_bytes
+            )
         shares = self.shares_of(unit, option, given)
-        return apply_option(unit, option, given, shares) if shares else None
+        if not shares:
+            return None
+        return apply_option(unit, option, given, shares, room_bytes=self.room_bytes)
 
     def _other_rank(self, given: Mapping[Value, Layout]) -> int:
         """Where the search takes a placed unit to run: not where its input is."""

@@ -15,10 +15,11 @@ from functools import cached_property, partial
 
 from tflsplit.cluster import Cluster, Device
 from tflsplit.devices import constant_bytes
-from tflsplit.ir import Graph, Value
+from tflsplit.ir import Graph, Node, Value
 from tflsplit.lower import lower
 from tflsplit.memory.arena import predict_arena
 from tflsplit.memory.demand import Kernels
+from tflsplit.ops import Piece
 from tflsplit.plan.cost.predict import predict_layouts
 from tflsplit.plan.layout import Layouts, lay_out
 from tflsplit.plan.spec import Plan
@@ -99,6 +100,12 @@ class Step:
         """By rank: weights that have their place."""
         return (0,) * len(self.cost.weights_bytes) if self.pooled else self.cost.weights_bytes
 
+    def is_quicker_and_sends_less(self, other: Step) -> bool:
+        """Whether it is no worse in both, and leaves the same layouts; memory is not looked at."""
+        mine, its = self.cost, other.cost
+        no_worse = mine.time_us <= its.time_us and mine.wire_bytes <= its.wire_bytes
+        return no_worse and self.layouts == other.layouts
+
     def of_unit(self, unit: Unit) -> Step:
         """The same step of a unit with the same signature."""
         if unit is self.unit:
@@ -153,22 +160,28 @@ def sample_ranks(cluster: Cluster, maps: Sequence[int]) -> dict[int, list[int]]:
 
 
 def _held_bytes(layouts: Layouts) -> tuple[list[int], list[int]]:
-    """By rank: the largest operands and results of one piece, and the constants of all."""
+    """By rank: the largest operands and results of one tile, and the constants of all."""
     maps, constants = [0] * layouts.world_size, [0] * layouts.world_size
     for shards in layouts.nodes:
-        node = shards.node
         for rank, piece in enumerate(shards.pieces):
-            held = 0
-            for value, box in zip(node.inputs, piece.operands, strict=True):
-                if value is None or box is None or box.is_empty:
-                    continue
-                if value.is_constant:
-                    constants[rank] += box.size * value.dtype.itemsize
-                else:
-                    held += box.size
-            held += sum(box.size for box in piece.results if not box.is_empty)
-            maps[rank] = max(maps[rank], held)
+            constants[rank] += _operand_bytes(shards.node, piece, constant=True)
+        for tile in shards.tiles:
+            for node, pieces in (*tile.inside, (shards.node, tile.pieces)):
+                for rank, piece in enumerate(pieces):
+                    held = _operand_bytes(node, piece, constant=False)
+                    held += sum(box.size for box in piece.results if not box.is_empty)
+                    maps[rank] = max(maps[rank], held)
     return maps, constants
+
+
+def _operand_bytes(node: Node, piece: Piece, constant: bool) -> int:
+    """What a piece reads of the node's constants, or of its other operands."""
+    return sum(
+        box.size * value.dtype.itemsize
+        for value, box in zip(node.inputs, piece.operands, strict=True)
+        if value is not None and value.is_constant == constant
+        if box is not None and not box.is_empty
+    )
 
 
 def kernels_of(device: Device) -> Kernels:

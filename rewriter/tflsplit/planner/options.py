@@ -15,6 +15,7 @@ from tflsplit.plan.policy import Chooser
 from tflsplit.plan.spec import NodeSplit, Plan, Way
 from tflsplit.plan.wishes import Wishes
 from tflsplit.planner.shares import SPEED, Shares
+from tflsplit.planner.tiles import in_tiles
 from tflsplit.planner.units import Unit
 
 Layout = tuple[Box, ...]
@@ -34,7 +35,8 @@ class Option:
     """One way to run a unit.
 
     split: how its weighted layers are divided: a key of RUN_WAYS, or "whole".
-    small: scratch and partial sums are kept small, at the price of some work done twice.
+    small: scratch, partial sums and gathered maps are kept small (``tiles.py``), at the price of
+        more messages and some work done twice.
     by: what the shares of the devices follow, a key of ``share_vectors``.
     part: 0: all devices take part; 1: only as many as are needed to be as fast; 2, 4: a half or a
         quarter of those, for the sake of the others' flash.
@@ -67,17 +69,18 @@ class Option:
         )
 
 
-SCRATCH_LIMIT_BYTES = 4096
-SUMS_LIMIT_BYTES = 24576
-"""What "small" means: larger scratch is made in column tiles, larger sums in row tiles."""
-
 WHOLE = Option("whole")
+GATHERS_IN_TILES = Option("out_channels", small=True)
+SUMS_IN_TILES = Option("channels", small=True)
+"""Their heads are alike, so that of both the one is left out that takes longer and moves more."""
+
 OPTIONS = (
     Option("rows"),
     Option("rows", small=True),
     Option("channels"),
-    Option("channels", small=True),
     Option("out_channels"),
+    GATHERS_IN_TILES,
+    SUMS_IN_TILES,
     WHOLE,
 )
 
@@ -100,7 +103,7 @@ _BY_OTHER = (Option("rows"), Option("rows", small=True), Option("channels"))
 def options_of(names: Collection[str]) -> tuple[Option, ...]:
     """All options where shares may follow what ``names`` says."""
     unequal = [replace(option, by=name) for name in names if name != SPEED for option in _BY_OTHER]
-    fewer = [replace(option, part=1) for option in (OPTIONS[0], OPTIONS[2], OPTIONS[4])]
+    fewer = [Option(split, part=1) for split in ("rows", "channels", "out_channels")]
     return (*OPTIONS, *unequal, *fewer)
 
 
@@ -122,10 +125,12 @@ def apply_option(
     given: Mapping[Value, Layout],
     shares: Shares,
     home: int | None = None,
+    room_bytes: int = 0,
 ) -> Chosen | None:
     """The unit's plan under an option; None where the option makes no sense for it.
 
     given: layouts of the inputs that do not come from the host.
+    room_bytes: about what its head may need on a device without being the worst (``tiles.py``).
     home: the rank on which what stays whole is to run.
     """
     graph = unit.graph
@@ -135,7 +140,6 @@ def apply_option(
         layers={n.name: Way.WHOLE for n in unit.nodes} if option.split == "whole" else {},
         shares=shares,
         fuse=True,
-        sums_limit_bytes=SUMS_LIMIT_BYTES if option.small else None,
     )
     chooser = Chooser(graph, wishes, shares, home, recut=tuple(given) if option.recut else ())
     chooser.owned.update(given)
@@ -143,10 +147,10 @@ def apply_option(
         splits = tuple(chooser.choose(node) for node in unit.nodes)
     except PlanError:
         return None
+    if option.small:
+        splits = in_tiles(graph, splits, chooser.owned, room_bytes)
     if option.split != "whole" and not _does(splits, option):
         return None
-    if option.small:
-        splits = _limited(unit, splits)
     plan = Plan(len(shares), splits, shares, reasons=chooser.reasons, fuse=True)
     received = expansions(unit.graph) if option.receive else frozenset()
     if option.receive and not received:
@@ -170,17 +174,6 @@ _DOES = {
 
 def _does(splits: tuple[NodeSplit, ...], option: Option) -> bool:
     """Whether an option changed anything: some node really is divided so."""
-    if option.small and option.split == "channels":
-        return any(split.sum_tiles > 1 for split in splits)
+    if option.small and option.split != "rows":
+        return any(split.tiles > 1 for split in splits)
     return any(split.way in _DOES[option.split] for split in splits)
-
-
-def _limited(unit: Unit, splits: tuple[NodeSplit, ...]) -> tuple[NodeSplit, ...]:
-    """The splits with a scratch limit on every projection of a block."""
-    projections = {node.name for node in block_parts(unit.graph)}
-    return tuple(
-        replace(split, scratch_limit_bytes=SCRATCH_LIMIT_BYTES)
-        if split.node in projections
-        else split
-        for split in splits
-    )

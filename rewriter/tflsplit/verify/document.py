@@ -45,18 +45,19 @@ def _held_problems(layouts: Layouts, whole: Graph, device: DeviceGraph) -> list[
     for value, label in tensor_labels(whole).items():
         if value not in layouts.held:
             continue
-        planned = layouts.held[value][device.rank]
+        held = layouts.streamed.get(value, [[box] for box in layouts.held[value]])[device.rank]
+        planned = [box for box in held if not box.is_empty]
         found = [s.box for s in device.shards.values() if s.tensor == label and s.owned]
-        if found != ([] if planned.is_empty else [planned]):
+        if found != planned:
             problems.append(
                 f"plan.json: by its layers rank {device.rank} holds {_text(planned)} of {label!r}, "
-                f"but its graph {', '.join(map(str, found)) or 'nothing'}"
+                f"but its graph {_text(found)}"
             )
     return problems
 
 
-def _text(box: Box) -> str:
-    return "nothing" if box.is_empty else str(box)
+def _text(boxes: Sequence[Box]) -> str:
+    return ", ".join(map(str, boxes)) or "nothing"
 
 
 def _numbers(device: DeviceGraph, layouts: Layouts) -> dict[str, int]:
@@ -73,5 +74,5 @@ def _numbers(device: DeviceGraph, layouts: Layouts) -> dict[str, int]:
         "weights_bytes": constant_bytes(device.graph),
         "peak_live_bytes": peak_live_bytes(device.graph),
         "nodes": len(device.graph.nodes),
-        "macs": sum(shards.pieces[device.rank].macs for shards in layouts.nodes),
+        "macs": sum(shards.macs(device.rank) for shards in layouts.nodes),
     }

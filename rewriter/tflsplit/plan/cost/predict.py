@@ -97,8 +97,9 @@ def predict_layouts(
     for position, shards in enumerate(layouts.nodes):
         exchange = compute = 0.0
         for number, tile in enumerate(shards.tiles):
-            exchange += run.exchange(movements.sends.get((position, number), []))
-            compute += run.compute(shards.node, tile.pieces)
+            for stage, (node, pieces) in enumerate((*tile.inside, (shards.node, tile.pieces))):
+                exchange += run.exchange(movements.sends.get((position, number, stage), []))
+                compute += run.compute(node, pieces)
             if shards.is_reduction:
                 exchange += run.exchange(movements.partial_sends.get((position, number), []))
                 compute += run.requantize(tile.shares)

@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a split makes of one node: each rank's piece, and what of it is done at a time."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from tflsplit.errors import PlanError
+from tflsplit.ir import Node, Value
+from tflsplit.ops import Box, Factor, Kind, Piece, rule_of
+from tflsplit.ops.region import Interval
+from tflsplit.plan.spec import NodeSplit, Way
+
+
+@dataclass(frozen=True)
+class NodeTile:
+    """What of a node is done at one time: ``pieces`` and ``shares`` as of ``NodeShards``.
+
+    inside: the streamed nodes that are run for it before, in order, with each rank's piece.
+    """
+
+    pieces: tuple[Piece, ...]
+    shares: tuple[Piece, ...]
+    inside: tuple[tuple[Node, tuple[Piece, ...]], ...] = ()
+
+
+@dataclass(frozen=True)
+class NodeShards:
+    """One node over all ranks.
+
+    pieces: what each rank computes; of a reduction, the partial sums.
+    shares: what each rank answers for: the pieces without recomputed halos; of a reduction, the
+        part of the requantized result that it keeps.
+    tiles: the same, for each tile in time; of most nodes there is one, of a streamed node none.
+    """
+
+    node: Node
+    split: NodeSplit
+    pieces: tuple[Piece, ...]
+    shares: tuple[Piece, ...]
+    tiles: tuple[NodeTile, ...]
+
+    @property
+    def is_reduction(self) -> bool:
+        """Whether the pieces are partial sums."""
+        return bool(self.split.scatter_factor)
+
+    def macs(self, rank: int) -> int:
+        """Multiply-accumulates of a rank, those of streamed nodes inside the tiles included."""
+        return sum(
+            tile.pieces[rank].macs + sum(pieces[rank].macs for _, pieces in tile.inside)
+            for tile in self.tiles
+        )
+
+    def owned(self, rank: int) -> tuple[Box, ...]:
+        """The boxes of the node's outputs that a rank answers for."""
+        return self.shares[rank].results
+
+    def held(self, rank: int) -> tuple[Box, ...]:
+        """The boxes of the node's outputs that a rank has once the node has run."""
+        return (self.shares if self.is_reduction else self.pieces)[rank].results
+
+
+@lru_cache(maxsize=8192)
+def shard_node(node: Node, split: NodeSplit, world_size: int) -> NodeShards:
+    """The pieces of one node; PlanError if the split names a factor that the node has not.
+
+    Remembered, because planning comes back to the same split of the same node many times.
+    """
+    if split.factor:
+        _check_factor(node, split, world_size)
+    everything = _tile(node, split, world_size, {})
+    tiles = (everything,) if split.tiles == 1 else _tiles(node, split, world_size)
+    return NodeShards(node, split, everything.pieces, everything.shares, tiles)
+
+
+def _check_factor(node: Node, split: NodeSplit, world_size: int) -> None:
+    factors = rule_of(node).factors(node)
+    factor = next((f for f in factors if f.name == split.factor), None)
+    if factor is None:
+        raise PlanError(
+            f"{node.op} {node.name!r} cannot be split by {split.factor!r}; it can be by: "
+            f"{', '.join(f.name for f in factors) or 'nothing (it runs whole)'}"
+        )
+    check_bounds(split.bounds, factor.size, world_size, node.name)
+
+
+def _tiles(node: Node, split: NodeSplit, world_size: int) -> tuple[NodeTile, ...]:
+    factor = tile_factor(node, split)
+    if factor is None:
+        raise PlanError(f"{node.op} {node.name!r}, split so, cannot be run in tiles")
+    return tuple(
+        _tile(node, split, world_size, {factor.name: interval})
+        for interval in split.tile_intervals(factor.size)
+    )
+
+
+def _tile(node: Node, split: NodeSplit, world_size: int, tile: Mapping[str, Interval]) -> NodeTile:
+    """What the ranks do of a node where the factors in ``tile`` run over these intervals only."""
+    rule, nothing = rule_of(node), empty_piece(node)
+    if not split.factor:
+        piece = rule.piece(node, tile)
+        takes_part = [split.way is Way.REPLICATED or r == split.rank for r in range(world_size)]
+        pieces = tuple(piece if part else nothing for part in takes_part)
+        return NodeTile(pieces, pieces)
+
+    def of_ranks(spans: Callable[[int], Mapping[str, Interval]]) -> tuple[Piece, ...]:
+        return tuple(rule.piece(node, {**spans(rank), **tile}) for rank in range(world_size))
+
+    if split.scatter_factor:
+        return NodeTile(of_ranks(split.share), of_ranks(split.scatter_interval))
+    shares = of_ranks(split.share)
+    return NodeTile(of_ranks(split.computed) if split.extents else shares, shares)
+
+
+def tile_factor(node: Node, split: NodeSplit) -> Factor | None:
+    """The dimension along which a node can be taken in tiles: the outermost of its results.
+
+    That is rows of a map, pixels of a batch.  None where its steps do not make independent parts
+    of every result, or are what the split divides among the ranks.
+    """
+    taken = split.factor, split.scatter_factor
+    outer = [next((d for d, n in enumerate(v.shape) if n > 1), None) for v in node.outputs]
+    for factor in rule_of(node).factors(node):
+        made = [factor.results.get(index, (None, 0))[0] for index in range(len(outer))]
+        if factor.kind is Kind.PARALLEL and factor.name not in taken and made == outer:
+            return factor if factor.size > 1 else None
+    return None
+
+
+def check_bounds(bounds: Sequence[int], size: int, world_size: int, name: str) -> None:
+    """PlanError unless ``bounds`` cut ``[0, size)`` into ``world_size`` ascending pieces."""
+    if (
+        len(bounds) != world_size + 1
+        or bounds[0] != 0
+        or bounds[-1] != size
+        or any(a > b for a, b in itertools.pairwise(bounds))
+    ):
+        raise PlanError(
+            f"the bounds {list(bounds)} of {name!r} do not cut 0..{size} into {world_size} pieces"
+        )
+
+
+def empty_piece(node: Node) -> Piece:
+    """The piece of a rank that has no part in a node."""
+    return Piece(
+        results=tuple(empty_box(value) for value in node.outputs),
+        operands=tuple(None if value is None else empty_box(value) for value in node.inputs),
+        pads=tuple(() if v is None else ((0, 0),) * len(v.shape) for v in node.inputs),
+        macs=0,
+    )
+
+
+def empty_box(value: Value) -> Box:
+    """Nothing of a tensor."""
+    # A scalar has no empty box; a shape of one empty dimension marks it.
+    return Box.empty(max(1, len(value.shape)))

@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Streams: nodes that are run inside the tiles of what reads them, so that their results never
+stand in memory whole.
+
+    before   x -- gather --> expand --> e -- depthwise --> d -- partial sums in tiles --> ...
+             |               all rows   |                  |
+    after    x -- rows 0:4 --> expand, depthwise --> partial sums of rows 0:3 --> ...
+               -- rows 2:7 --> expand, depthwise --> partial sums of rows 3:6 --> ...
+
+What a tile needs of a streamed node follows backwards from boxes, as a halo does; rows that two
+tiles need are gathered and computed twice.  Where ranks read of a streamed tensor what others make
+(a projection that is split by output channels), that is exchanged tile by tile too.  It is
+patch-based inference (Lin et al., "MCUNetV2", 2021), in time and with every rank's own channels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import lru_cache
+
+from tflsplit.errors import PlanError
+from tflsplit.ir import Graph, Node, Value
+from tflsplit.ops import Box, Kind, Piece, rule_of
+from tflsplit.ops.region import Interval
+from tflsplit.plan.shards import NodeShards, NodeTile, empty_piece
+from tflsplit.plan.spec import NodeSplit, Way
+
+Needs = dict[Value, list[tuple[Box, ...]]]
+"""For each tile and rank, the box of a streamed tensor that is read."""
+
+
+def with_streams(graph: Graph, nodes: Sequence[NodeShards]) -> list[NodeShards]:
+    """``nodes``, in the order of the graph, streamed ones inside the tiles of those they are for.
+
+    Raises PlanError where a streamed node cannot be: its result is kept or read by several nodes,
+    or it makes sums.
+    """
+    result = list(nodes)
+    inside: dict[Node, list[NodeShards]] = {}
+    needs: Needs = {}
+    places = {shards.node: place for place, shards in enumerate(nodes)}
+    readers = graph.consumers() if any(s.split.streamed for s in nodes) else {}
+    for place in reversed(range(len(result))):
+        shards = result[place]
+        if shards.split.streamed:
+            reader = _reader(graph, readers, shards)
+            while result[places[reader]].split.streamed:
+                reader = _reader(graph, readers, result[places[reader]])
+            pieces = _made_in_tiles(shards, needs[shards.node.output])
+            inside.setdefault(reader, []).insert(0, replace(shards, tiles=_as_tiles(pieces)))
+            _add_needs(needs, shards.node, pieces)
+            result[place] = replace(shards, tiles=())
+        else:
+            _add_needs(needs, shards.node, [tile.pieces for tile in shards.tiles])
+    for reader, chain in inside.items():
+        shards = result[places[reader]]
+        result[places[reader]] = replace(shards, tiles=_with_inside(shards.tiles, chain))
+    return result
+
+
+def _as_tiles(pieces: Sequence[tuple[Piece, ...]]) -> tuple[NodeTile, ...]:
+    return tuple(NodeTile(of_ranks, of_ranks) for of_ranks in pieces)
+
+
+def _with_inside(tiles: Sequence[NodeTile], chain: Sequence[NodeShards]) -> tuple[NodeTile, ...]:
+    return tuple(
+        replace(tile, inside=tuple((each.node, each.tiles[number].pieces) for each in chain))
+        for number, tile in enumerate(tiles)
+    )
+
+
+def _reader(graph: Graph, readers: Mapping[Value, Sequence[Node]], shards: NodeShards) -> Node:
+    node = shards.node
+    if shards.is_reduction or shards.split.tiles > 1:
+        raise PlanError(f"{node.name!r} cannot be streamed: it has sums or tiles of its own")
+    found = readers.get(node.outputs[0], ()) if len(node.outputs) == 1 else ()
+    if len(found) != 1 or node.output in graph.outputs:
+        raise PlanError(f"{node.name!r} cannot be streamed: not one single node reads its result")
+    return found[0]
+
+
+def _add_needs(needs: Needs, node: Node, pieces: Sequence[tuple[Piece, ...]]) -> None:
+    """Note what a node reads; of an operand that it has twice, what both together read."""
+    for value in dict.fromkeys(v for v in node.operands if not v.is_constant):
+        places = [index for index, operand in enumerate(node.inputs) if operand is value]
+        nothing = Box.empty(max(1, len(value.shape)))
+        needs[value] = [
+            tuple(_hull([piece.operands[at] or nothing for at in places]) for piece in of_ranks)
+            for of_ranks in pieces
+        ]
+
+
+def _made_in_tiles(shards: NodeShards, needs: Sequence[Sequence[Box]]) -> list[tuple[Piece, ...]]:
+    """By tile, each rank's piece: its share, of the rows that anybody reads in the tile.
+
+    A stride may step over rows between tiles; they are computed all the same, so that all of a
+    tensor is.
+    """
+    everything = Box.whole(shards.node.output.shape)
+    reached = [start for start, _ in everything.intervals]
+    result = []
+    for number, boxes in enumerate(needs):
+        box = _hull(boxes)
+        last = everything if number == len(needs) - 1 else box
+        box = Box(
+            tuple(
+                (min(start, before), max(stop, end))
+                for (start, stop), before, (_, end) in zip(
+                    box.intervals, reached, last.intervals, strict=True
+                )
+            )
+        )
+        reached = [max(*pair) for pair in zip(reached, _stops(box), strict=True)]
+        result.append(_pieces(shards.node, shards.split, len(shards.pieces), box))
+    return result
+
+
+def _hull(boxes: Sequence[Box]) -> Box:
+    hull = boxes[0]
+    for box in boxes[1:]:
+        hull = hull.hull(box)
+    return hull
+
+
+def _stops(box: Box) -> list[int]:
+    return [stop for _, stop in box.intervals]
+
+
+@lru_cache(maxsize=8192)
+def _pieces(node: Node, split: NodeSplit, world_size: int, box: Box) -> tuple[Piece, ...]:
+    """Each rank's piece of a streamed node of whose result ``box`` is needed."""
+    rule, spans = rule_of(node), _spans(node, box)
+    if split.factor:
+        return tuple(rule.piece(node, {**spans, **split.share(rank)}) for rank in range(world_size))
+    piece, nothing = rule.piece(node, spans), empty_piece(node)
+    everywhere = split.way is Way.REPLICATED
+    return tuple(piece if everywhere or r == split.rank else nothing for r in range(world_size))
+
+
+def _spans(node: Node, box: Box) -> dict[str, Interval]:
+    """The interval of every factor that makes a dimension of the result."""
+    spans: dict[str, Interval] = {}
+    for factor in rule_of(node).factors(node):
+        if factor.kind is Kind.PARALLEL and 0 in factor.results:
+            dim, scale = factor.results[0]
+            start, stop = box.intervals[dim]
+            spans[factor.name] = start // scale, -(-stop // scale)
+    return spans

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import itertools
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -13,10 +14,11 @@ from tests.splits import needs_tflm, tiny
 from tflsplit.errors import ClusterError
 from tflsplit.plan.policy import choose_plan
 from tflsplit.plan.wishes import Wishes
-from tflsplit.planner import OBJECTIVES, Planner, finish
+from tflsplit.planner import OBJECTIVES, Planned, Planner, finish
 from tflsplit.planner.assembly import assemble
 from tflsplit.planner.explain import explain
 from tflsplit.planner.pareto import pareto_front
+from tflsplit.planner.slack import Slack
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES)
@@ -182,3 +184,19 @@ def test_every_decision_is_explained():
     for entry in entries:
         assert entry["why"]
         assert entry["option"] not in {other["option"] for other in entry["alternatives"]}
+
+
+def test_the_next_best_is_tried_where_nothing_can_be_left_free(monkeypatch: pytest.MonkeyPatch):
+    """The first plan lacks so much that a search which leaves that free finds no way at all."""
+    planner = Planner(tiny("mobilenet"), limited(uart(3), weights=8000))
+    tried: list[Planned] = []
+
+    def fits(planned: Planned, _: object) -> bool:
+        tried.append(planned)
+        return planned.plan != tried[0].plan
+
+    monkeypatch.setattr(Planned, "fits", fits)
+    monkeypatch.setattr(Slack, "after", lambda slack, *_: replace(slack, flash_bytes=1 << 30))
+    found = list(planner._fitting("ram", [1e9] * 3, planner._everything))
+    assert found
+    assert found[0].plan != tried[0].plan

@@ -150,13 +150,18 @@ class Planner:
         return best_heads(total, self.choices.heads, max(rooms), _FINISHED)
 
     def _fitting(self, objective: str, heads: Sequence[float], menu: Menu) -> Iterator[Planned]:
-        """The best plan under limits on the head, or the next that fits as a whole, if any does."""
+        """The best plan under limits on the head, or the next that fits as a whole, if any does.
+
+        Where the best does not, what it lacks is left free in the next search; if that finds no way
+        any more, the next best of the search before is tried, which may lack nothing.
+        """
         key = _ram_of if objective == "ram" else _value_of
         labels, slack = self._first_labels(objective, heads, menu)
         for _ in range(_TRIES):
             if not labels:
                 return
-            steps = min(labels, key=key).steps()
+            best = min(labels, key=key)
+            steps = best.steps()
             drafts = [
                 draft(self.choices, self.cluster, steps, across, False, slack.flash_bytes)
                 for across in _VERSIONS[objective]
@@ -172,9 +177,11 @@ class Planner:
             yield from found
             if found:
                 return
-            slack = slack.after(versions[0], self.cluster)
-            limits = [head - slack.arena_bytes for head in heads]
-            labels = self._labels(objective, limits, menu, slack)
+            more = slack.after(versions[0], self.cluster)
+            limits = [head - more.arena_bytes for head in heads]
+            next_labels = self._labels(objective, limits, menu, more)
+            slack = more if next_labels else slack
+            labels = next_labels or [label for label in labels if label is not best]
 
     def _expand(self, menu: Menu, slack: Slack | None = None) -> Expand:
         def allowed(index: int, given: Mapping[Value, Layout]) -> list[Step]:

@@ -12,6 +12,8 @@ from models.layers import LayerBuilder
 from tests.plan.networks import in_channels, out_channels, rows
 from tests.planner.small import uart
 from tflsplit.ir import Graph, Value
+from tflsplit.lower import lower
+from tflsplit.memory import predict_arena
 from tflsplit.ops import Box
 from tflsplit.plan.spec import NodeSplit, Way, even_shares, proportional_bounds
 from tflsplit.planner.choices import Choices
@@ -120,3 +122,19 @@ def test_of_both_ways_in_tiles_the_better_is_kept():
         others = [other for other in steps if other is not step]
         if step.option == SUMS_IN_TILES:
             assert not any(other.is_quicker_and_sends_less(step) for other in others)
+
+
+@pytest.mark.parametrize("option", [Option("rows", part=2), GATHERS_IN_TILES, Option("channels")])
+def test_a_device_that_holds_all_of_the_input_is_not_taken_for_the_others(option: Option):
+    """It adds whole maps, or sends what the others gather: its head is its own."""
+    (x,) = BLOCK.inputs
+    nothing = Box.empty(4)
+    given = {x: (nothing, nothing, nothing, Box.whole(x.shape))}
+    shares = (0.5, 0.5, 0.0, 0.0) if option.part else even_shares(4)
+    chosen = apply_option(BLOCK, option, given, shares, room_bytes=16384)
+    assert chosen is not None
+    found = evaluate(CHOICES.cluster, BLOCK, chosen.plan, given).head_bytes
+    devices = lower(BLOCK.graph, chosen.plan, given)
+    exact = [predict_arena(device.graph).head_bytes for device in devices]
+    assert all(guess >= true for guess, true in zip(found, exact, strict=True)), (found, exact)
+    assert max(found) == max(exact)

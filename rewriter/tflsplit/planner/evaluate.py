@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 
@@ -132,8 +132,9 @@ def evaluate(cluster: Cluster, unit: Unit, plan: Plan, given: Mapping[Value, Lay
 
 def memory_of(cluster: Cluster, graph: Graph, plan: Plan, given: Mapping[Value, Layout]) -> Memory:
     """What a unit's plan needs, from its device graphs."""
-    maps, constants = _held_bytes(lay_out(graph, plan, given))
-    samples = sample_ranks(cluster, maps)
+    layouts = lay_out(graph, plan, given)
+    maps, constants = _held_bytes(layouts)
+    samples = sample_ranks(cluster, maps, _busy(layouts))
     heads, tails, weights = ([0] * cluster.world_size for _ in range(3))
     for device in lower(graph, plan, given, tuple(samples)):
         spec = cluster.devices[device.rank]
@@ -146,17 +147,34 @@ def memory_of(cluster: Cluster, graph: Graph, plan: Plan, given: Mapping[Value, 
     return Memory(tuple(heads), tuple(tails), tuple(weights))
 
 
-def sample_ranks(cluster: Cluster, maps: Sequence[int]) -> dict[int, list[int]]:
+def sample_ranks(
+    cluster: Cluster, maps: Sequence[int], busy: Sequence[Hashable]
+) -> dict[int, list[int]]:
     """Ranks whose memory stands for others, and for which.
 
-    maps: by rank, see ``_held_bytes``.
-    Of each kind of device: the one with the largest maps stands for those that compute, another
-    for those that only send.  What single ones need less is seen when the whole plan is checked.
+    maps: by rank, see ``_held_bytes``; busy: equal for ranks that hold and compute parts of the
+        same tensors.
+    Of each kind of device and each such group, the one with the largest maps stands for all.  What
+    single ones need less is seen when the whole plan is checked.
     """
-    alike: dict[tuple[Device, bool], list[int]] = defaultdict(list)
+    alike: dict[Hashable, list[int]] = defaultdict(list)
     for rank, device in enumerate(cluster.devices):
-        alike[replace(device, name=""), maps[rank] > 0].append(rank)
+        alike[replace(device, name=""), busy[rank]].append(rank)
     return {max(ranks, key=maps.__getitem__): ranks for ranks in alike.values()}
+
+
+def _busy(layouts: Layouts) -> list[Hashable]:
+    """By rank, what it has of which tensor, and in which nodes it computes.
+
+    One may hold a whole map that the others gather, or add whole maps where they convolve rows.
+    """
+    return [
+        (
+            tuple(boxes[rank].is_empty for boxes in layouts.owned.values()),
+            tuple(shards.pieces[rank].is_empty for shards in layouts.nodes),
+        )
+        for rank in range(layouts.world_size)
+    ]
 
 
 def _held_bytes(layouts: Layouts) -> tuple[list[int], list[int]]:

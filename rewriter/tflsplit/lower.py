@@ -32,6 +32,17 @@ def lower(
     ranks: Sequence[int] | None = None,
 ) -> tuple[DeviceGraph, ...]:
     """The device graphs of ``graph`` under ``plan``, by rank; arguments and errors of partition."""
+    devices = without_offsets(graph, plan, given, ranks)
+    return tuple(replace(device, graph=plan_offline(device.graph)) for device in devices)
+
+
+def without_offsets(
+    graph: Graph,
+    plan: Plan,
+    given: Mapping[Value, tuple[Box, ...]] | None = None,
+    ranks: Sequence[int] | None = None,
+) -> tuple[DeviceGraph, ...]:
+    """The same without planned offsets: all that decides how long an inference takes."""
     devices = partition(graph, plan, given, ranks)
     if plan.fuse:
         devices = _fused(devices, plan)
@@ -39,7 +50,7 @@ def lower(
         devices = tuple(
             replace(device, graph=share_constants(device.graph, device.steps)) for device in devices
         )
-    return tuple(replace(device, graph=plan_offline(device.graph)) for device in devices)
+    return devices
 
 
 def _fused(devices: Sequence[DeviceGraph], plan: Plan) -> tuple[DeviceGraph, ...]:

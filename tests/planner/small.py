@@ -10,7 +10,7 @@ from functools import cache
 from models.builder import NONE
 from models.layers import LayerBuilder
 from tests.splits import compared
-from tflsplit.cluster import Cluster, default_cluster, parse_cluster
+from tflsplit.cluster import Cluster, LinkSpec, default_cluster, parse_cluster
 from tflsplit.ir import Graph
 from tflsplit.planner import Planned
 from tflsplit.planner.choices import Choices
@@ -58,6 +58,17 @@ def mixed(arena: int | None = None) -> Cluster:
 
 def uart(world_size: int) -> Cluster:
     return default_cluster(world_size)
+
+
+FAST = LinkSpec(bit_rate=1_000_000_000, bits_per_byte=8.0)
+"""So fast that receiving a halo always beats computing it."""
+
+
+def slow(world_size: int, link: LinkSpec) -> Cluster:
+    """Devices so slow that it pays to divide a tiny network."""
+    cluster = uart(world_size)
+    devices = tuple(replace(device, clock_hz=10_000_000) for device in cluster.devices)
+    return replace(cluster, devices=devices, link=link, host_link=FAST)
 
 
 def every_way(choices: Choices, way: tuple[Step, ...] = ()) -> Iterator[tuple[Step, ...]]:

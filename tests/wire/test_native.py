@@ -102,7 +102,7 @@ def test_scatter_all_gather_and_collect(library, topology, faults, world_size):
     rng = np.random.default_rng(world_size)
     image = rng.integers(-128, 128, (1, 4 * world_size, 9, 7), dtype=np.int8)
     copies = [np.zeros_like(image) for _ in range(world_size)]
-    for epoch in (65535, 0):
+    for epoch in (65533, 65534, 65535, 0, 1):
         cluster.begin_epoch(epoch)
         everyone = (1 << world_size) - 1
         for rank, node in enumerate(cluster.nodes):

@@ -31,7 +31,7 @@ class Draft:
 
 def assemble(choices: Choices, cluster: Cluster, steps: list[Step]) -> Planned:
     """The whole plan, with halos chosen across units, and all that it comes to."""
-    return complete(choices, cluster, draft(choices, cluster, steps))
+    return complete(choices, cluster, draft(choices, cluster, placed(choices, cluster, steps)))
 
 
 def complete(choices: Choices, cluster: Cluster, drafted: Draft) -> Planned:
@@ -42,20 +42,17 @@ def complete(choices: Choices, cluster: Cluster, drafted: Draft) -> Planned:
 def draft(
     choices: Choices,
     cluster: Cluster,
-    steps: list[Step],
+    steps: Sequence[Step],
     across: bool = True,
-    fits: bool = False,
-    flash_slack_bytes: int = 0,
+    alone: int = 0,
 ) -> Draft:
     """The whole plan of some steps.
 
-    flash_slack_bytes: of each device, to be left free where units are given a place.
     across: halos are chosen anew, now across units: fewer bytes, more work; else they stay as the
         search found them unit by unit.
-    fits: flash is known to suffice (or is looked at later), so that no unit needs a place.
+    alone: at so many borders between units, from the first one on, they are computed twice,
+        whatever that costs.
     """
-    if not fits and not _has_places(cluster, steps):
-        steps = _placed(choices, cluster, steps, flash_slack_bytes)
     splits = tuple(split for step in steps for split in step.plan.splits)
     reasons = {name: text for step in steps for name, text in step.plan.reasons.items()}
     shares = choices.vectors[SPEED]
@@ -63,7 +60,8 @@ def draft(
     if across:
         received = frozenset[str]().union(*map(received_inside, steps))
         bare = replace(plan, splits=tuple(replace(split, extents=()) for split in splits))
-        always = fused_inside(choices.graph) - received
+        first = {node.name for step in steps[:alone] for node in step.unit.nodes}
+        always = (fused_inside(choices.graph) | first) - received
         plan = recompute_halos(choices.graph, bare, always, never=received)
     return Draft(plan, tuple(steps), predict(choices.graph, plan, cluster))
 
@@ -81,10 +79,15 @@ def _has_places(cluster: Cluster, steps: Sequence[Step]) -> bool:
     return all(b <= cluster.weights_room_bytes(rank) for rank, b in enumerate(used))
 
 
-def _placed(
-    choices: Choices, cluster: Cluster, steps: Sequence[Step], flash_slack_bytes: int
+def placed(
+    choices: Choices, cluster: Cluster, steps: list[Step], flash_slack_bytes: int = 0
 ) -> list[Step]:
-    """The same decisions, every placed unit on a device of its own choice."""
+    """The same decisions, every unit that waits for a place on a device of its own choice.
+
+    flash_slack_bytes: of each device, to be left free.
+    """
+    if _has_places(cluster, steps):
+        return steps
     rooms = [
         cluster.weights_room_bytes(rank) - flash_slack_bytes for rank in range(cluster.world_size)
     ]

@@ -70,9 +70,13 @@ class Planned:
             for rank, size in enumerate(self.weights_bytes)
         )
 
+    def short_bytes(self, cluster: Cluster) -> int:
+        """What is missing everywhere, RAM and flash together."""
+        return sum((*self.arena_short_bytes(cluster), *self.flash_short_bytes(cluster)))
+
     def fits(self, cluster: Cluster) -> bool:
         """Whether nothing is missing anywhere."""
-        return not any((*self.arena_short_bytes(cluster), *self.flash_short_bytes(cluster)))
+        return not self.short_bytes(cluster)
 
 
 def finish(

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import islice
 
 from tflsplit.cluster import Cluster
 from tflsplit.errors import ClusterError
@@ -11,13 +12,15 @@ from tflsplit.ir import Graph, Value
 from tflsplit.plan.cost import predict
 from tflsplit.plan.policy import choose_plan
 from tflsplit.plan.wishes import Wishes
-from tflsplit.planner.assembly import assemble, complete, draft
+from tflsplit.planner.assembly import assemble, placed
 from tflsplit.planner.choices import Choices
 from tflsplit.planner.evaluate import Step
+from tflsplit.planner.finals import Finals, quickest_us
 from tflsplit.planner.heads import best_heads
+from tflsplit.planner.opening import Opening, seeds_of
 from tflsplit.planner.options import Layout, Option
 from tflsplit.planner.planned import Planned, finish
-from tflsplit.planner.quick import Menu, races_of
+from tflsplit.planner.teams import Menu, team_menu, teams_of
 from tflsplit.planner.search import Expand, Label, Limits, search, unlimited
 from tflsplit.planner.shares import SPEED
 from tflsplit.planner.shortfall import smallest_cluster, why_not
@@ -120,24 +123,22 @@ class Planner:
         """The best plans where RAM and flash are not looked at, if they fit all the same."""
         if self.choices.pooling:
             return
-        options = self.choices.options
-        races = races_of(self.choices) if objective == "latency" else [[lambda _: options]]
-        for menus in races:
-            ways = (
-                unlimited(self.choices.units, self._expand(menu), _VALUES[objective])
-                for menu in menus
-            )
-            drafts = [
-                draft(self.choices, self.cluster, steps, across, fits=True)
-                for steps in ways
-                if steps
-                for across in _VERSIONS[objective]
-            ]
-            drafts.sort(key=lambda drafted: drafted.prediction.latency_us)
-            for drafted in drafts[:_FINALISTS]:
-                planned = complete(self.choices, self.cluster, drafted)
-                if planned.fits(self.cluster):
-                    yield planned
+        is_latency = objective == "latency"
+        finals = Finals(self.choices, self.cluster, objective)
+        ways = {}
+        for team in teams_of(self.choices) if is_latency else [SPEED]:
+            expand = self._expand(team_menu(self.choices, team, all_options=not is_latency))
+            steps = unlimited(self.choices.units, expand, _VALUES[objective])
+            if steps:
+                ways[team] = steps, finals.versions(steps)
+        first = min((quickest_us(drafts) for _, drafts in ways.values()), default=0.0)
+        seeds: list[Opening] = []
+        for team, (steps, drafts) in ways.items():
+            if quickest_us(drafts) <= _FAR * first:
+                opened = finals.opened(steps, team, seeds)
+                seeds = seeds_of(opened)
+                plans = finals.planned(drafts, opened)
+                yield from islice((p for p in plans if p.fits(self.cluster)), 1)
 
     def _best_heads(self, rooms: Sequence[float]) -> list[float]:
         """Limits on the head, the one with the smallest head and tail together first."""
@@ -156,28 +157,21 @@ class Planner:
         any more, the next best of the search before is tried, which may lack nothing.
         """
         key = _ram_of if objective == "ram" else _value_of
+        finals = Finals(self.choices, self.cluster, objective)
         labels, slack = self._first_labels(objective, heads, menu)
         for _ in range(_TRIES):
             if not labels:
                 return
             best = min(labels, key=key)
-            steps = best.steps()
-            drafts = [
-                draft(self.choices, self.cluster, steps, across, False, slack.flash_bytes)
-                for across in _VERSIONS[objective]
-            ]
-            close = _CLOSE * min(drafted.prediction.latency_us for drafted in drafts)
-            versions = [
-                complete(self.choices, self.cluster, drafted)
-                for index, drafted in enumerate(drafts)
-                if drafted.prediction.latency_us <= close
-                and all(drafted.plan != earlier.plan for earlier in drafts[:index])
-            ]
-            found = [planned for planned in versions if planned.fits(self.cluster)]
-            yield from found
-            if found:
-                return
-            more = slack.after(versions[0], self.cluster)
+            steps = placed(self.choices, self.cluster, best.steps(), slack.flash_bytes)
+            tried: list[Planned] = []
+            for planned in finals.planned(finals.versions(steps), finals.opened(steps)):
+                if planned.fits(self.cluster):
+                    yield planned
+                    return
+                tried.append(planned)
+            closest = min(tried, key=lambda planned: planned.short_bytes(self.cluster))
+            more = slack.after(closest, self.cluster)
             limits = [head - more.arena_bytes for head in heads]
             next_labels = self._labels(objective, limits, menu, more)
             slack = more if next_labels else slack
@@ -227,12 +221,8 @@ class Planner:
 _TRIES = 8
 _HOPELESS = 1.3
 """Predictions are within a tenth of simulations, mostly; so much slower is not a matter of that."""
-_CLOSE = 1.02
-"""Versions of a plan that are predicted to be further apart than this need no simulation."""
-_FINALISTS = 3
-"""So many plans of each race, the best by prediction, are lowered, and for latency simulated."""
-_VERSIONS = {"latency": (True, False), "ram": (True,), "bytes": (True,)}
-"""Halos across units or not (``draft``): fewer bytes for more work, so that latency tries both."""
+_FAR = 1.1
+"""A team whose plan without an opening is so much slower than another's is given up."""
 _FINISHED = 3
 """How many of the best limits on the head are carried through to a whole plan."""
 _ENUMERABLE = 64

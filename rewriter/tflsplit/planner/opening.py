@@ -1,0 +1,175 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The first units of a way, where the input takes its time to arrive.
+
+A search adds up what units cost with all devices starting together.  But the host's bytes reach
+the gateway first, and a device that has its part still waits for halos of those that have not::
+
+    search                                  opening
+    rank 0  |######|......|#####|           rank 0  |##########|######|#####|
+    rank 1  |----->######|#####|            rank 1  |---->####|####|..|#####|
+    rank 2  |------------>######|           rank 2  |-------->##|##|..|#####|
+                          ^ all wait                ^ no exchange yet  ^ the map is cut anew
+
+So near devices get more of the first units, and the halos between some of these are computed
+twice instead of received.  Which opening is best is found out by trying: from those that differ in
+their length only to neighbours of the best, judged by predictions of the whole plan.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from tflsplit.cluster import Cluster
+from tflsplit.planner.arrival import balanced_shares
+from tflsplit.planner.assembly import Draft, draft
+from tflsplit.planner.choices import Choices
+from tflsplit.planner.evaluate import Step
+from tflsplit.planner.options import Option
+from tflsplit.planner.shares import Shares
+
+
+@dataclass(frozen=True)
+class Opening:
+    """How the first units are run.
+
+    units: so many get shares of their own; behind them, the map is cut anew.
+    balance: with those shares all devices are ready with so many units at the same time, if each
+        begins when it has its input and none waits for another (``arrival.py``).
+    alone: at so many borders between units, from the first one on, nothing is exchanged.
+    receive: the unit behind them receives the halo of its expansion.
+    across: halos are chosen across units (``assembly.draft``).
+    """
+
+    units: int
+    balance: int
+    alone: int = 0
+    receive: bool = False
+    across: bool = True
+
+    def is_within(self, most: int) -> bool:
+        """Whether it is of so many units at most, and makes sense."""
+        lengths = self.units, self.balance
+        alone = self.units if self.across else 0
+        return min(lengths) >= 1 and max(lengths) <= most and 0 <= self.alone <= alone
+
+    def neighbours(self) -> Iterator[Opening]:
+        """Openings that differ a little."""
+        for units in (self.units - 1, self.units + 1):
+            yield replace(self, units=units, alone=min(self.alone, units))
+        for balance in (self.balance - 1, self.balance + 1):
+            yield replace(self, balance=balance)
+        for alone in (self.alone - 1, self.alone + 1, self.alone + 2):
+            yield replace(self, alone=alone)
+        yield replace(self, receive=not self.receive)
+        yield replace(self, across=not self.across, alone=0)
+
+
+_ROUNDS = 3
+_BEAM = 2
+"""So many rounds, and in each the neighbours of so many openings, are tried."""
+_SEEDS = 6
+"""Of the openings of one team, so many of the best are where the next team's search begins."""
+
+Found = dict[Opening, Draft]
+"""Whole plans by their opening."""
+
+
+def best_openings(
+    choices: Choices,
+    cluster: Cluster,
+    steps: Sequence[Step],
+    team: str,
+    seeds: Sequence[Opening] = (),
+) -> Found:
+    """Whole plans that begin otherwise than ``steps``, the quickest by prediction first.
+
+    team: names the shares of the devices that take part.
+    seeds: openings to begin with; by default those that differ in their length.
+    """
+    most = _mapped_units(choices, choices.vectors[team])
+    found: dict[Opening, Draft | None] = {}
+    new = list(seeds) or _plain(most)
+    for _ in range(1 + _ROUNDS):
+        new = [o for o in dict.fromkeys(new) if o not in found and o.is_within(most)]
+        if not new:
+            break
+        found.update({o: _draft(choices, cluster, steps, team, o) for o in new})
+        best = sorted((o for o in found if found[o]), key=lambda o: _latency_us(found[o]))
+        new = [other for opening in best[:_BEAM] for other in opening.neighbours()]
+    drafts = {opening: drafted for opening, drafted in found.items() if drafted}
+    return dict(sorted(drafts.items(), key=lambda item: _latency_us(item[1])))
+
+
+def seeds_of(found: Found) -> list[Opening]:
+    """What to begin another team's search with."""
+    return list(found)[:_SEEDS]
+
+
+def _plain(most: int) -> list[Opening]:
+    return [
+        Opening(units, units, across=across)
+        for units in range(1, most + 1)
+        for across in (True, False)
+    ]
+
+
+def _latency_us(drafted: Draft | None) -> float:
+    return drafted.prediction.latency_us if drafted else float("inf")
+
+
+def _draft(
+    choices: Choices, cluster: Cluster, steps: Sequence[Step], team: str, opening: Opening
+) -> Draft | None:
+    begun = opened(choices, steps, team, opening)
+    return draft(choices, cluster, begun, opening.across, opening.alone) if begun else None
+
+
+def opened(
+    choices: Choices, steps: Sequence[Step], team: str, opening: Opening
+) -> list[Step] | None:
+    """The steps with another beginning; None where its units cannot be run so."""
+    name = _shares_by_arrival(choices, team, opening.balance)
+    result: list[Step] = []
+    for index, step in enumerate(steps):
+        given, before = (
+            choices.given(index, way[index - 1].layouts if index else ()) for way in (result, steps)
+        )
+        if index > opening.units and given == before:
+            return [*result, *steps[index:]]
+        option = step.option
+        if index < opening.units:
+            option = Option("rows", option.split == "rows" and option.small, by=name)
+        elif index == opening.units and option.split == "rows":
+            option = replace(option, recut=True, receive=opening.receive)
+        elif step.pooled:
+            return None  # it has its place, for the layouts that it had
+        result += choices.expand(index, given, (option,))
+        if len(result) == index:
+            return None
+    return result
+
+
+def _shares_by_arrival(choices: Choices, team: str, units: int) -> str:
+    """The name of the shares with which a team is ready with the first units together."""
+    name = f"arrival, for {units} units of {team}"
+    if name not in choices.vectors:
+        work_us = [
+            us if share > 0 else 0.0
+            for us, share in zip(choices.work_us(units), choices.vectors[team], strict=True)
+        ]
+        input_bytes = sum(value.size_bytes for value in choices.graph.inputs)
+        choices.vectors[name] = balanced_shares(choices.cluster, input_bytes, work_us)
+    return name
+
+
+def _mapped_units(choices: Choices, shares: Shares) -> int:
+    """How many units at the beginning have maps of two rows for every device, or more."""
+    busy = sum(share > 0 for share in shares)
+    count = 0
+    for unit in choices.units:
+        shape = unit.outputs[0].shape
+        if len(unit.outputs) != 1 or len(shape) != 4 or shape[1] < 2 * busy:
+            break
+        count += 1
+    return count

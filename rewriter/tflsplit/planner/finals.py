@@ -17,8 +17,8 @@ from tflsplit.planner.choices import Choices
 from tflsplit.planner.evaluate import Step
 from tflsplit.planner.opening import Found, Opening, best_openings
 from tflsplit.planner.planned import Planned
-from tflsplit.planner.teams import MANY_DEVICES
 from tflsplit.planner.shares import SPEED
+from tflsplit.planner.teams import MANY_DEVICES
 from tflsplit.sim import simulate
 
 _CLOSE = 1.06

@@ -20,11 +20,11 @@ from tflsplit.planner.heads import best_heads
 from tflsplit.planner.opening import Opening, seeds_of
 from tflsplit.planner.options import Layout, Option
 from tflsplit.planner.planned import Planned, finish
-from tflsplit.planner.teams import Menu, team_menu, teams_of
 from tflsplit.planner.search import Expand, Label, Limits, search, unlimited
 from tflsplit.planner.shares import SPEED
 from tflsplit.planner.shortfall import smallest_cluster, why_not
 from tflsplit.planner.slack import Slack
+from tflsplit.planner.teams import Menu, team_menu, teams_of
 
 OBJECTIVES = ("latency", "ram", "bytes")
 

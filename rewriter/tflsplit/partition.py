@@ -25,15 +25,14 @@ from dataclasses import dataclass, field
 
 from tflsplit.devices import DeviceGraph, Shard, tensor_labels
 from tflsplit.ir import Activation, Attrs, DType, Graph, Node, Value
+from tflsplit.local_exchange import LocalExchange
 from tflsplit.local_graph import LocalGraph
 from tflsplit.ops import Box, Piece, local_value, rule_of
-from tflsplit.ops.custom import recv, send
-from tflsplit.ops.custom_options import RecvPiece
 from tflsplit.ops.local import sliced
-from tflsplit.plan.layout import Layouts, Step, lay_out
+from tflsplit.plan.layout import Layouts, lay_out
 from tflsplit.plan.shards import NodeShards, NodeTile, tile_factor
 from tflsplit.plan.spec import Plan
-from tflsplit.plan.transfers import Assembly, Schedule, Tile, Transfer, schedule
+from tflsplit.plan.transfers import Assembly, Schedule, Tile, schedule
 
 __all__ = ["DeviceGraph", "Shard", "partition", "tensor_labels"]
 
@@ -68,9 +67,11 @@ class _Device:
     whole: Graph
     layouts: Layouts
     local: LocalGraph
-    pending: list[Value] = field(default_factory=list)
     steps: dict[str, str] = field(default_factory=dict)
     macs: int = 0
+
+    def __post_init__(self) -> None:
+        self.exchange = LocalExchange(self.local)
 
     def build(self, movements: Schedule) -> DeviceGraph:
         inputs = tuple(
@@ -83,7 +84,7 @@ class _Device:
             self._run(shards, movements, position)
             for node in self.local.nodes[first:]:
                 self.steps.setdefault(node.name, shards.node.name)
-        self._wait()
+        self.exchange.wait()
         outputs = [
             self.local.read(value, box)
             for value in dict.fromkeys(self.whole.outputs)
@@ -100,9 +101,6 @@ class _Device:
             if earlier.contains(box):
                 return Box.empty(len(box.intervals))
         return box
-
-    def _mine(self, assemblies: Sequence[Assembly]) -> list[Assembly]:
-        return [assembly for assembly in assemblies if assembly.rank == self.rank]
 
     def _run(self, shards: NodeShards, movements: Schedule, position: int) -> None:
         """One node; nearly always it is one tile.
@@ -142,21 +140,15 @@ class _Device:
         tile, suffix = shards.tiles[number], "/tile" if len(shards.tiles) > 1 else ""
         for stage, (node, pieces) in enumerate(tile.inside):
             first = len(self.local.nodes)
-            self._gather(movements, (position, number, stage))
+            self.exchange.gather(movements, (position, number, stage))
             self.local.held[node.output] = []
             for (output,) in self._computed(node, pieces[self.rank]):
                 self.local.keep(node.output, pieces[self.rank].results[0], output)
             self.steps.update({made.name: node.name for made in self.local.nodes[first:]})
-        self._gather(movements, (position, number, len(tile.inside)))
+        self.exchange.gather(movements, (position, number, len(tile.inside)))
         if shards.is_reduction:
             return self._sum_up(shards.node, tile, movements, (position, number), suffix)
         return self._computed(shards.node, tile.pieces[self.rank], suffix)
-
-    def _gather(self, movements: Schedule, step: Step) -> None:
-        self._send(movements.sends.get(step, ()))
-        mine = self._mine(movements.assemblies.get(step, ()))
-        for index, assembly in enumerate(mine):
-            self._receive(assembly, last=index == len(mine) - 1)
 
     def _computed(self, node: Node, piece: Piece, suffix: str = "") -> list[tuple[Value, ...]]:
         if piece.is_empty:
@@ -186,8 +178,8 @@ class _Device:
             self.macs += piece.macs
             for transfer in movements.partial_sends.get(key, ()):
                 if transfer.source == self.rank:
-                    self._post(transfer, partial, piece.results[0], label + "/sums")
-        for assembly in self._mine(movements.sums.get(key, ())):
+                    self.exchange.post(transfer, partial, piece.results[0], label + "/sums")
+        for assembly in self.exchange.mine(movements.sums.get(key, ())):
             sums = self._complete(assembly, partial, piece.results[0], label)
             output = self._made(node.output, assembly.box, suffix)
             kept = tile.shares[self.rank]
@@ -205,86 +197,8 @@ class _Device:
         if not assembly.pieces and partial is not None:
             self.local.add([sliced(partial, assembly.box.relative_to(box.origin).origin, sums)])
             return sums
-        self._recv(assembly, sums, label + "/sums", partial, box, add=True)
+        self.exchange.receive(assembly, sums, label + "/sums", partial, box, add=True)
         return sums
-
-    def _send(self, transfers: Sequence[Transfer]) -> None:
-        for transfer in transfers:
-            if transfer.source == self.rank:
-                box, local = self._own(transfer.value)
-                self._post(transfer, local, box, self.local.labels[transfer.value])
-
-    def _own(self, value: Value) -> tuple[Box, Value]:
-        return self.local.held[value][0]
-
-    def _post(self, transfer: Transfer, local: Value, held: Box, tensor: str) -> None:
-        node = send(
-            local,
-            channel=transfer.channel,
-            to=transfer.to,
-            tensor=tensor,
-            boxes=transfer.boxes,
-            origin=held.origin,
-            name=f"{tensor}/send{transfer.channel}",
-        )
-        self.local.add([node])
-        if local not in self.pending:
-            self.pending.append(local)
-
-    def _receive(self, assembly: Assembly, last: bool) -> None:
-        value = assembly.value
-        box, local = self._own(value) if not assembly.local.is_empty else (assembly.local, None)
-        output = self.local.hold(value, assembly.box, "/gathered")
-        self._recv(assembly, output, self.local.labels[value], local, box, wait=last)
-
-    def _recv(
-        self,
-        assembly: Assembly,
-        output: Value,
-        tensor: str,
-        local: Value | None,
-        held: Box,
-        add: bool = False,
-        wait: bool = True,
-    ) -> None:
-        """One RECV; it waits for pending SENDs if it is the last before its node.
-
-        An earlier one must not: two ranks that exchange two tensors before one node would each
-        wait in the first RECV for the other to reach the second.
-        """
-        use_local = local is not None and not assembly.local.is_empty
-        pending = self.pending if wait else []
-        node = recv(
-            output=output,
-            tensor=tensor,
-            origin=assembly.box.origin,
-            local=local if use_local else None,
-            local_box=assembly.local if use_local else None,
-            local_origin=held.origin if use_local else (),
-            pieces=[RecvPiece(*piece) for piece in assembly.pieces],
-            pending=pending,
-            add=add,
-            name=output.name,
-        )
-        pending.clear()
-        self.local.add([node])
-
-    def _wait(self) -> None:
-        """Keep what was sent last alive until it has left."""
-        if not self.pending:
-            return
-        node = recv(
-            output=None,
-            tensor="",
-            origin=(),
-            local=None,
-            local_box=None,
-            local_origin=(),
-            pieces=[],
-            pending=self.pending,
-            name="wait",
-        )
-        self.local.add([node])
 
 
 def _read_in_tiles(shards: NodeShards) -> set[Value]:

@@ -64,8 +64,8 @@ def cluster(topology: Topology, world_size: int, **changes: object) -> Cluster:
 
 def test_a_multicast_crosses_each_wire_once():
     tree = cluster(Topology.RING, 4).routes.tree(0, 0b1110)
-    # Opposite ranks: an even one sends clockwise.
-    assert sorted(tree.edges) == [(0, 1), (0, 3), (1, 2)]
+    # Opposite ranks: an even one sends counter-clockwise.
+    assert sorted(tree.edges) == [(0, 1), (0, 3), (3, 2)]
     assert tree.depth == 2
     line = cluster(Topology.LINE, 4).routes.tree(1, 0b1101)
     assert sorted(line.edges) == [(1, 0), (1, 2), (2, 3)]

@@ -67,8 +67,8 @@ def test_the_configuration_is_the_plans(bundle):
 def test_a_ring_has_its_links_in_the_tables_order(bundle):
     header = generate(bundle)["firmware/node0/config.h"].decode()
     links = re.findall(r"\{(\d+), (\d+), 0x([0-9a-f]+)ULL\},", header)
-    # Towards rank 3, towards 1 and (opposite) 2, the host, which is rank 4.
-    assert links == [("3", "1", "8"), ("1", "0", "6"), ("4", "255", "10")]
+    # Towards rank 3 and (opposite) 2, towards 1, the host, which is rank 4.
+    assert links == [("3", "1", "c"), ("1", "0", "2"), ("4", "255", "10")]
     assert "kPorts[] = {0, 1, 255};" in header
     far = generate(bundle)["firmware/node2/config.h"].decode()
     assert len(re.findall(r"ULL\}", far)) == 2

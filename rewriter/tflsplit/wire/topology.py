@@ -137,5 +137,6 @@ def _next_hop(topology: Topology, world_size: int, rank: int, to: int) -> int:
         return rank + 1 if to > rank else rank - 1
     clockwise = (to - rank) % world_size
     tied = 2 * clockwise == world_size
+    # Rank 0 backwards: on small maps the last ranks idle, so that side has less to be fed.
     forward = rank % 2 == 1 if tied else 2 * clockwise < world_size
     return (rank + (1 if forward else -1)) % world_size

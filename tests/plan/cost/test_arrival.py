@@ -19,24 +19,24 @@ from tflsplit.sim import simulate
 
 def test_near_ones_first_and_both_ways_round_the_ring():
     cluster = replace(uart(4), host_link=LinkSpec(bit_rate=60_000_000))
-    # 100 bytes each: 28 + 100 + 3 = 131 on the wire.  The ways: 0; 0 - 1; 0 - 1 - 2; 0 - 3.
+    # 100 bytes each: 28 + 100 + 3 = 131 on the wire.  The ways: 0; 0 - 1; 0 - 3 - 2; 0 - 3.
     host = cluster.host_rank
     found = arrivals_us(cluster, [(host, 1 << rank, 100) for rank in (2, 3, 1, 0)])
     frame, grant, fast = 131 * 5 / 3, 31 * 5 / 3, 1 / 10
     assert found[0] == pytest.approx((grant + frame) * fast)
     assert found[3] == pytest.approx(20 + grant * (1 + fast) + frame + frame)
     assert found[1] == pytest.approx(found[3])
-    # Rank 1's and its own on the wire 0 - 1, three hops in all.
+    # Rank 3's and its own on the wire 0 - 3, three hops in all.
     assert found[2] == pytest.approx(20 + grant * (2 + fast) + 2 * frame + 2 * frame)
 
 
 def test_a_multicast_crosses_a_wire_once():
     cluster = uart(4)
     host = cluster.host_rank
-    together = arrivals_us(cluster, [(host, 0b0110, 1000)])
-    assert together[0] == together[3] == 0.0
-    assert together[2] > together[1] > 0.0
-    apart = arrivals_us(cluster, [(host, 0b0010, 1000), (host, 0b0100, 1000)])
+    together = arrivals_us(cluster, [(host, 0b1100, 1000)])
+    assert together[0] == together[1] == 0.0
+    assert together[2] > together[3] > 0.0
+    apart = arrivals_us(cluster, [(host, 0b1000, 1000), (host, 0b0100, 1000)])
     assert together[2] < apart[2]
 
 

@@ -89,13 +89,13 @@ def test_all_gather_in_a_ring_of_four():
     transfers = [sends(r, **{f"r{o}": 484 for o in range(4) if o != r}) for r in range(4)]
     cost = step_cost(wired(Topology.RING, 4), transfers)
     # Each message goes one way round by one hop and the other way by two: three of the eight
-    # directed wires.  Even ranks send the opposite one clockwise, odd ones counter-clockwise:
-    # 0: 0->1 1->2 0->3;  1: 1->0 0->3 1->2;  2: 2->3 3->0 2->1;  3: 3->2 2->1 3->0.
-    data = {(0, 1): 1, (1, 2): 2, (0, 3): 2, (1, 0): 1, (2, 3): 1, (3, 0): 2, (2, 1): 2, (3, 2): 1}
+    # directed wires.  Odd ranks send the opposite one clockwise, even ones counter-clockwise:
+    # 0: 0->1 0->3 3->2;  1: 1->0 1->2 2->3;  2: 2->3 2->1 1->0;  3: 3->2 3->0 0->1.
+    data = {(0, 1): 2, (1, 2): 1, (0, 3): 1, (1, 0): 2, (2, 3): 2, (3, 0): 1, (2, 1): 1, (3, 2): 2}
     assert {e: b // 484 for e, b in cost.payload_per_link.items()} == data
-    # A GRANT takes the ring's shorter way too, from its own rank: to the opposite rank from an even
-    # one clockwise.  To 0: 1->0, 3->0, from 2: 2->3 3->0.  To 1: 0->1, 2->1, from 3: 3->2 2->1.
-    # To 2: 1->2, 3->2, from 0: 0->1 1->2.  To 3: 0->3, 2->3, from 1: 1->0 0->3.
+    # A GRANT takes the ring's shorter way too, from its own rank: to the opposite rank from an odd
+    # one clockwise.  To 0: 1->0, 3->0, from 2: 2->1 1->0.  To 1: 0->1, 2->1, from 3: 3->0 0->1.
+    # To 2: 1->2, 3->2, from 0: 0->3 3->2.  To 3: 0->3, 2->3, from 1: 1->2 2->3.
     grants = {
         (1, 0): 2,
         (3, 0): 2,

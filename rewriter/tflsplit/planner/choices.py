@@ -10,6 +10,7 @@ from tflsplit.cluster import Cluster
 from tflsplit.ir import Graph, Value
 from tflsplit.ops import rule_of
 from tflsplit.plan.cost import compute_us
+from tflsplit.plan.spec import NodeSplit
 from tflsplit.planner.evaluate import Step, evaluate
 from tflsplit.planner.options import (
     GATHERS_IN_TILES,
@@ -41,6 +42,7 @@ class Choices:
         options that may be quickest, those included that save time only; all_quick: and those that
         save RAM.
     room_bytes: of RAM that a unit in tiles should need; no arena does with less anyway.
+    simulated_us: of whole plans, what was found so far; room does not change it.
     pooling: whether flash is scarce, so that weights wait for a place (``placement.py``).
     """
 
@@ -48,6 +50,7 @@ class Choices:
     cluster: Cluster
     options: Sequence[Option] = ()
     shares: Shares = ()
+    simulated_us: dict[tuple[NodeSplit, ...], float] = field(default_factory=dict)
     _known: dict[tuple[object, ...], dict[Option, Step | None]] = field(default_factory=dict)
     _renamed: dict[tuple[int, int], Step] = field(default_factory=dict)
 

@@ -73,8 +73,11 @@ class Finals:
         return finalists[: _FINALISTS[self.objective]]
 
     def _simulated_us(self, drafted: Draft) -> float:
-        devices = without_offsets(self.choices.graph, drafted.plan)
-        return simulate(devices, self.cluster).latency_us
+        known = self.choices.simulated_us
+        if drafted.plan.splits not in known:
+            devices = without_offsets(self.choices.graph, drafted.plan)
+            known[drafted.plan.splits] = simulate(devices, self.cluster).latency_us
+        return known[drafted.plan.splits]
 
 
 def quickest_us(drafts: Sequence[Draft]) -> float:

@@ -19,6 +19,7 @@ from tflsplit.planner.assembly import assemble
 from tflsplit.planner.explain import explain
 from tflsplit.planner.pareto import pareto_front
 from tflsplit.planner.slack import Slack
+from tflsplit.planner.teams import MANY_DEVICES
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES)
@@ -200,3 +201,18 @@ def test_the_next_best_is_tried_where_nothing_can_be_left_free(monkeypatch: pyte
     found = list(planner._fitting("ram", [1e9] * 3, planner._everything))
     assert found
     assert found[0].plan != tried[0].plan
+
+
+def test_many_devices_save_ram_only_if_need_be():
+    """For latency; each option takes time in proportion to the devices."""
+    graph = tiny("mobilenet")
+    total = sum(unit.weights_bytes for unit in Planner(graph, uart(2)).choices.units)
+    roomy = Planner(graph, limited(uart(MANY_DEVICES + 1), weights=total))
+    assert roomy.choices.pooling
+    assert roomy.best("latency").fits(roomy.cluster)
+    tight = Planner(graph, limited(uart(MANY_DEVICES + 1), 2048, weights=total))
+    assert tight.find("latency") is None
+    few, all_of_them = (
+        sum(step.option.small for step in planner.choices.all_steps()) for planner in (roomy, tight)
+    )
+    assert few < all_of_them / 2  # the first units' are looked at to see how many ways there are

@@ -24,7 +24,7 @@ from tflsplit.planner.search import Expand, Label, Limits, search, unlimited
 from tflsplit.planner.shares import SPEED
 from tflsplit.planner.shortfall import smallest_cluster, why_not
 from tflsplit.planner.slack import Slack
-from tflsplit.planner.teams import Menu, team_menu, teams_of
+from tflsplit.planner.teams import MANY_DEVICES, Menu, team_menu, teams_of
 
 OBJECTIVES = ("latency", "ram", "bytes")
 
@@ -113,11 +113,27 @@ class Planner:
             return
         found = list(self._unlimited(objective))
         if not found:
-            usual = self.choices.all_quick if objective == "latency" else self.choices.options
-            found = list(self._fitting(objective, rooms, lambda _: usual))
+            found = list(self._usual(objective, rooms))
         yield from found
         if self.choices.saving and not (found and objective == "latency"):
             yield from self._fitting(objective, rooms, self._everything)
+
+    def _usual(self, objective: str, rooms: Sequence[float]) -> Iterator[Planned]:
+        """The best plans that fit, of options that do not save flash at the price of time.
+
+        For latency on many devices, those that save RAM at that price are tried only if need be:
+        each option of each unit takes time in proportion to the devices.
+        """
+        menus = [self.choices.options]
+        if objective == "latency":
+            menus = [self.choices.all_quick]
+            if self.cluster.world_size > MANY_DEVICES:
+                menus.insert(0, self.choices.quick)
+        for options in menus:
+            found = list(self._fitting(objective, rooms, lambda _, some=options: some))  # type: ignore[misc]
+            yield from found
+            if found:
+                return
 
     def _unlimited(self, objective: str) -> Iterator[Planned]:
         """The best plans where RAM and flash are not looked at, if they fit all the same."""

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from tflsplit.ir import Graph, Node
 from tflsplit.ops import rule_of
 from tflsplit.ops.fused import block_parts
-from tflsplit.plan.spec import Way
+from tflsplit.plan.spec import Way, active_count
 from tflsplit.plan.wishes import SPATIAL, Wishes, is_weighted, way_of, weight_bytes
 
 
@@ -54,7 +54,7 @@ def spatial_way(node: Node, shares: Sequence[float]) -> Way | None:
     With fewer, rows would leave most devices idle; asking for all would push layers to channels,
     which move whole maps, as soon as there is one device too many.
     """
-    active = sum(share > 0 for share in shares)
+    active = active_count(shares)
     sizes = {way_of(factor): factor.size for factor in rule_of(node).factors(node)}
     return next((way for way in SPATIAL if 2 * sizes.get(way, 0) >= active), None)
 

@@ -111,6 +111,11 @@ class Plan:
         return {split.node: split for split in self.splits}
 
 
+def active_count(shares: Sequence[float]) -> int:
+    """How many devices have a share at all."""
+    return sum(share > 0 for share in shares)
+
+
 def even_shares(world_size: int) -> tuple[float, ...]:
     """The same share for every device."""
     return (1.0 / world_size,) * world_size

@@ -10,7 +10,7 @@ from tflsplit.cluster import Cluster
 from tflsplit.ir import Graph, Value
 from tflsplit.ops import rule_of
 from tflsplit.plan.cost import compute_us
-from tflsplit.plan.spec import NodeSplit
+from tflsplit.plan.spec import NodeSplit, active_count
 from tflsplit.planner.evaluate import Step, evaluate
 from tflsplit.planner.options import (
     GATHERS_IN_TILES,
@@ -184,8 +184,7 @@ class Choices:
         else:
             holders = {rank for boxes in given.values() for rank in _holders(boxes)}
             fewer = only(shares, sorted(holders)) if holders else shares
-        busy = sum(share > 0 for share in fewer)
-        return fewer if 1 < busy < sum(share > 0 for share in shares) else None
+        return fewer if 1 < active_count(fewer) < active_count(shares) else None
 
     def all_ways(self, most: int) -> list[list[Step]] | None:
         """Every combination of options; None if there are more than ``most``."""

@@ -21,6 +21,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from tflsplit.cluster import Cluster
+from tflsplit.plan.spec import active_count
 from tflsplit.planner.arrival import balanced_shares
 from tflsplit.planner.assembly import Draft, draft
 from tflsplit.planner.choices import Choices
@@ -88,17 +89,18 @@ def best_openings(
     seeds: openings to begin with; by default those that differ in their length.
     """
     most = _mapped_units(choices, choices.vectors[team])
-    found: dict[Opening, Draft | None] = {}
+    found: Found = {}
+    tried: set[Opening] = set()
     new = list(seeds) or _plain(most)
     for _ in range(1 + _ROUNDS):
-        new = [o for o in dict.fromkeys(new) if o not in found and o.is_within(most)]
-        if not new:
-            break
-        found.update({o: _draft(choices, cluster, steps, team, o) for o in new})
-        best = sorted((o for o in found if found[o]), key=lambda o: _latency_us(found[o]))
-        new = [other for opening in best[:_BEAM] for other in opening.neighbours()]
-    drafts = {opening: drafted for opening, drafted in found.items() if drafted}
-    return dict(sorted(drafts.items(), key=lambda item: _latency_us(item[1])))
+        new = [o for o in dict.fromkeys(new) if o not in tried and o.is_within(most)]
+        tried.update(new)
+        for opening in new:
+            if (drafted := _draft(choices, cluster, steps, team, opening)) is not None:
+                found[opening] = drafted
+        found = dict(sorted(found.items(), key=lambda item: item[1].prediction.latency_us))
+        new = [other for opening in list(found)[:_BEAM] for other in opening.neighbours()]
+    return found
 
 
 def seeds_of(found: Found) -> list[Opening]:
@@ -112,10 +114,6 @@ def _plain(most: int) -> list[Opening]:
         for units in range(1, most + 1)
         for across in (True, False)
     ]
-
-
-def _latency_us(drafted: Draft | None) -> float:
-    return drafted.prediction.latency_us if drafted else float("inf")
 
 
 def _draft(
@@ -165,8 +163,7 @@ def _shares_by_arrival(choices: Choices, team: str, units: int) -> str:
 
 def _mapped_units(choices: Choices, shares: Shares) -> int:
     """How many units at the beginning have maps of two rows for every device, or more."""
-    busy = sum(share > 0 for share in shares)
-    count = 0
+    busy, count = active_count(shares), 0
     for unit in choices.units:
         shape = unit.outputs[0].shape
         if len(unit.outputs) != 1 or len(shape) != 4 or shape[1] < 2 * busy:

@@ -24,7 +24,7 @@ from tflsplit.planner.search import Expand, Label, Limits, search, unlimited
 from tflsplit.planner.shares import SPEED
 from tflsplit.planner.shortfall import smallest_cluster, why_not
 from tflsplit.planner.slack import Slack
-from tflsplit.planner.teams import MANY_DEVICES, Menu, team_menu, teams_of
+from tflsplit.planner.teams import MANY_DEVICES, Menu, any_of, team_menu, teams_of
 
 OBJECTIVES = ("latency", "ram", "bytes")
 
@@ -130,7 +130,7 @@ class Planner:
             if self.cluster.world_size > MANY_DEVICES:
                 menus.insert(0, self.choices.quick)
         for options in menus:
-            found = list(self._fitting(objective, rooms, lambda _, some=options: some))  # type: ignore[misc]
+            found = list(self._fitting(objective, rooms, any_of(options)))
             yield from found
             if found:
                 return
@@ -143,8 +143,8 @@ class Planner:
         finals = Finals(self.choices, self.cluster, objective)
         ways = {}
         for team in teams_of(self.choices) if is_latency else [SPEED]:
-            expand = self._expand(team_menu(self.choices, team, all_options=not is_latency))
-            steps = unlimited(self.choices.units, expand, _VALUES[objective])
+            menu = team_menu(self.choices, team) if is_latency else any_of(self.choices.options)
+            steps = unlimited(self.choices.units, self._expand(menu), _VALUES[objective])
             if steps:
                 ways[team] = steps, finals.versions(steps)
         first = min((quickest_us(drafts) for _, drafts in ways.values()), default=0.0)

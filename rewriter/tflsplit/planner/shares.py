@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from tflsplit.cluster import Cluster
 from tflsplit.plan.cost import default_shares
-from tflsplit.plan.spec import proportional_bounds
+from tflsplit.plan.spec import active_count, proportional_bounds
 
 Shares = tuple[float, ...]
 """By rank; they add up to 1."""
@@ -49,7 +49,7 @@ def fewest_shares(shares: Shares, rows: int) -> Shares:
     14 rows over 8 equal devices are two rows for each of seven: the eighth only costs messages.
     """
     best, slowest = shares, _slowest(shares, shares, rows)
-    while sum(share > 0 for share in best) > 1:
+    while active_count(best) > 1:
         smallest = min(share for share in best if share > 0)
         out = max(rank for rank, share in enumerate(best) if share == smallest)
         left = [rank for rank, share in enumerate(best) if share > 0 and rank != out]

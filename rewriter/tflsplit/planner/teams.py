@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from tflsplit.plan.spec import active_count
 from tflsplit.planner.choices import Choices
 from tflsplit.planner.options import Option
 from tflsplit.planner.shares import SPEED, Shares, fewest_shares, only
@@ -32,24 +33,24 @@ def teams_of(choices: Choices) -> list[str]:
     fewer = {fewest_shares(shares, height) for height in heights} | {_without_last(shares)}
     least = max(2, -(-len(shares) // 2))  # one device alone is an option of every unit
     names = [SPEED]
-    for team in sorted(fewer - {shares}, key=_busy, reverse=True):
-        if _busy(team) >= least:
-            names.append(f"{_busy(team)} devices")
+    for team in sorted(fewer - {shares}, key=active_count, reverse=True):
+        if active_count(team) >= least:
+            names.append(f"{active_count(team)} devices")
             choices.vectors[names[-1]] = team
     return names
 
 
-def team_menu(choices: Choices, team: str, all_options: bool = False) -> Menu:
-    """What the devices of a team may do with any unit: what may be quickest, or anything."""
+def team_menu(choices: Choices, team: str) -> Menu:
+    """What may be quickest with any unit, by the devices of a team."""
     if team == SPEED:
-        return lambda _: choices.options if all_options else choices.quick
-    options = [replace(option, by=team) for option in choices.quick if not option.part]
+        return any_of(choices.quick)
+    return any_of([replace(option, by=team) for option in choices.quick if not option.part])
+
+
+def any_of(options: Sequence[Option]) -> Menu:
+    """The same for every unit."""
     return lambda _: options
 
 
 def _without_last(shares: Shares) -> Shares:
     return only(shares, range(len(shares) - 1))
-
-
-def _busy(shares: Shares) -> int:
-    return sum(share > 0 for share in shares)

@@ -247,6 +247,69 @@ def test_tiles_of_negative_columns_are_refused(kernels: KernelProcess) -> None:
         exchange_block(kernels, {}, tile_columns=-1)
 
 
+@pytest.mark.parametrize("op", [0, 1, 2])
+@pytest.mark.parametrize("axis", ["rows", "columns"])
+def test_the_dilation_of_a_single_tap_may_be_anything(
+    kernels: KernelProcess, op: int, axis: str
+) -> None:
+    """Padding around 3x3 values, of which a kernel of 2 by 1 (or 1 by 2) sees some."""
+    across = "columns" if axis == "rows" else "rows"
+    window = {
+        **SOUND, "in_rows": 3, "in_columns": 3, f"kernel_{across}": 2, f"dilation_{across}": 2,
+        "pad_top": 1, "pad_bottom": 2, "pad_left": 2, "pad_right": 1,
+    }  # fmt: skip
+    window[f"out_{axis}"], window[f"out_{across}"] = 6, 4
+    x, weights = np.arange(9, dtype=np.int8), np.array([3, -5], np.int8)
+    tables = [np.array([number], np.int32) for number in (0, 2**30, 1)]
+    arrays = (x, weights) if op == 2 else (x, weights, *tables)
+    finish = () if op == 2 else (0, -128, 127)
+
+    def result(dilation: int) -> bytes:
+        changed = {**window, f"dilation_{axis}": dilation}
+        return kernels.exchange(op, (*changed.values(), *finish), arrays).y
+
+    assert any(result(1))
+    for dilation in (2, 2**31 - 1):
+        assert result(dilation) == result(1)
+
+
+@pytest.mark.parametrize("taps", [65_000, 70_000, 140_000])
+@pytest.mark.parametrize("channels", [1, 2, 5])
+@pytest.mark.parametrize("layout", ["channels", "columns", "fully connected"])
+def test_sums_of_extreme_values_wrap_as_those_of_tflm(
+    kernels: KernelProcess, taps: int, channels: int, layout: str
+) -> None:
+    """(-128 - 127) * -128 leaves int32 after 65,793 taps; without zero point -128 * -128 later."""
+    x, weights = np.full(taps, -128, np.int8), np.full(channels * taps, -128, np.int8)
+    for zero_point in (127, 0):
+        total = np.array(taps * (-128 - zero_point) * -128, np.int64).astype(np.int32)
+        if layout == "fully connected":
+            answer = kernels.exchange(3, (1, taps, channels, zero_point), (x, weights))
+        else:
+            window = {**SOUND, "out_channels": channels, "x_zero_point": zero_point}
+            if layout == "channels":
+                window |= {"in_channels": taps, "kernel_channels": taps}
+            else:
+                window |= {"in_columns": taps, "kernel_columns": taps}
+            answer = kernels.exchange(2, tuple(window.values()), (x, weights))
+        np.testing.assert_array_equal(np.frombuffer(answer.y, np.int32), total)
+
+
+@pytest.mark.parametrize("channels", [1, 6])
+def test_depthwise_sums_of_extreme_values_wrap_as_those_of_tflm(
+    kernels: KernelProcess, channels: int
+) -> None:
+    """70,000 taps of 32,640 are -2,010,167,296 modulo 2^32; a shift of -26 makes that -30."""
+    window = {
+        **SOUND, "in_columns": 70_000, "kernel_columns": 70_000, "x_zero_point": 127,
+        "in_channels": channels, "out_channels": channels,
+    }  # fmt: skip
+    extreme = np.full(70_000 * channels, -128, np.int8)
+    tables = [np.full(channels, number, np.int32) for number in (0, 2**31 - 1, -26)]
+    answer = kernels.exchange(1, (*window.values(), 0, -128, 127), (extreme, extreme, *tables))
+    np.testing.assert_array_equal(np.frombuffer(answer.y, np.int8), np.int8(-30))
+
+
 def test_the_sanitizers_are_awake(executable: Path) -> None:
     """x one byte shorter than its shape says: the driver must die, with a report."""
     process = KernelProcess(executable)

@@ -14,6 +14,23 @@ inline int32_t wrapping_add(int32_t a, int32_t b) {
   return static_cast<int32_t>(static_cast<uint32_t>(a) + static_cast<uint32_t>(b));
 }
 
+// A sum of products of int8, which from some 65,800 extreme ones on leaves int32. Unsigned inside, it
+// wraps without being undefined, and costs the same instructions.
+class Sum {
+ public:
+  Sum() = default;
+  explicit Sum(int32_t start) : value_(static_cast<uint32_t>(start)) {}
+  void add(int32_t term) { value_ += static_cast<uint32_t>(term); }
+  int32_t value() const { return static_cast<int32_t>(value_); }
+
+ private:
+  uint32_t value_ = 0;
+};
+
+inline int32_t wrapping_multiply(int32_t a, int32_t b) {
+  return static_cast<int32_t>(static_cast<uint32_t>(a) * static_cast<uint32_t>(b));
+}
+
 // value * multiplier / 2^31, halves up. multiplier >= 0; the result is never INT32_MIN.
 inline int32_t multiply_high(int32_t value, int32_t multiplier) {
   const int64_t product = static_cast<int64_t>(value) * multiplier;
@@ -67,15 +84,23 @@ struct Taps {
   int32_t input;  // coordinate in x of tap `first`
 };
 
+// a / b upwards, for a and b above 0; a + b may be more than an int32 holds.
+inline int32_t divide_up(int32_t a, int32_t b) { return (a - 1) / b + 1; }
+
 inline Taps clip_taps(int32_t position, int32_t stride, int32_t dilation, int32_t pad,
                       int32_t kernel, int32_t extent) {
   const int32_t origin = position * stride - pad;
-  const int32_t first = origin >= 0 ? 0 : (-origin + dilation - 1) / dilation;
+  const int32_t first = origin >= 0 ? 0 : divide_up(-origin, dilation);
   // Taps from `beyond` on read at `extent` or further.
-  const int32_t beyond = origin >= extent ? 0 : (extent - origin + dilation - 1) / dilation;
+  const int32_t beyond = origin >= extent ? 0 : divide_up(extent - origin, dilation);
   const int32_t last = beyond < kernel ? beyond : kernel;
   if (first >= last) return {0, 0, 0};
   return {first, last, origin + first * dilation};
+}
+
+// Values between two taps of a kernel. The dilation of a single tap means nothing and has no bounds.
+inline int32_t step_of(int32_t kernel, int32_t dilation, int32_t values) {
+  return kernel > 1 ? dilation * values : 0;
 }
 
 }  // namespace split_kernels

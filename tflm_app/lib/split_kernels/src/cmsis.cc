@@ -30,8 +30,8 @@ constexpr int32_t kPositions = kMve ? 4 : 2;
 bool small(const WindowParams& p) {
   return p.in_rows <= kMaxExtent && p.in_columns <= kMaxExtent && p.in_channels <= kMaxExtent &&
          p.out_rows <= kMaxExtent && p.out_columns <= kMaxExtent && p.out_channels <= kMaxExtent &&
-         p.kernel_rows * p.dilation_rows <= kMaxExtent &&
-         p.kernel_columns * p.dilation_columns <= kMaxExtent;
+         int64_t{p.kernel_rows} * p.dilation_rows <= kMaxExtent &&
+         int64_t{p.kernel_columns} * p.dilation_columns <= kMaxExtent;
 }
 
 bool pointwise(const WindowParams& p) {
@@ -177,11 +177,12 @@ void gather_row(const WindowParams& p, const int8_t* x_row, int32_t in_column, i
     std::memcpy(to, x_row + in_column * pixel, static_cast<size_t>(p.kernel_columns * pixel));
     return;
   }
-  for (int32_t j = 0; j < p.kernel_columns; ++j, to += pixel, in_column += p.dilation_columns) {
-    if (in_column < 0 || in_column >= p.in_columns) {
+  for (int32_t j = 0; j < p.kernel_columns; ++j, to += pixel) {
+    const int32_t column = in_column + j * p.dilation_columns;
+    if (column < 0 || column >= p.in_columns) {
       std::memset(to, p.x_zero_point, static_cast<size_t>(pixel));
     } else {
-      std::memcpy(to, x_row + in_column * pixel, static_cast<size_t>(pixel));
+      std::memcpy(to, x_row + column * pixel, static_cast<size_t>(pixel));
     }
   }
 }

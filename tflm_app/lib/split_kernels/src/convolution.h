@@ -30,10 +30,10 @@ inline Field field_of(const WindowParams& p, const int8_t* x_of_batch, const Tap
   field.x = x_of_batch + (rows.input * p.in_columns + columns.input) * p.in_channels;
   field.weights_offset = (rows.first * p.kernel_columns + columns.first) * p.kernel_channels;
   field.rows = taps > 0 ? rows.last - rows.first : 0;
-  field.x_row_step = p.dilation_rows * p.in_columns * p.in_channels;
+  field.x_row_step = step_of(p.kernel_rows, p.dilation_rows, p.in_columns * p.in_channels);
   field.weights_row_step = p.kernel_columns * p.kernel_channels;
   field.runs = whole_rows ? 1 : taps;
-  field.x_run_step = p.dilation_columns * p.in_channels;
+  field.x_run_step = step_of(p.kernel_columns, p.dilation_columns, p.in_channels);
   field.run = whole_rows ? taps * p.in_channels : p.kernel_channels;
   return field;
 }

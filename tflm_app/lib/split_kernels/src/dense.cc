@@ -14,22 +14,24 @@ SPLIT_KERNELS_INNER_LOOP void multiply_2x2(const int8_t* x, const int8_t* weight
   const int8_t* x1 = x + depth;
   const int8_t* w1 = weights + depth;
   const int8_t* const end = x1;
-  int32_t s00 = 0, s01 = 0, s10 = 0, s11 = 0;
+  Sum s00, s01, s10, s11;
   while (x != end) {
     const int32_t a = *x++, b = *x1++, c = *weights++, d = *w1++;
-    s00 += a * c;
-    s01 += a * d;
-    s10 += b * c;
-    s11 += b * d;
+    s00.add(a * c);
+    s01.add(a * d);
+    s10.add(b * c);
+    s11.add(b * d);
   }
-  sums[0] = s00, sums[1] = s01, sums[2] = s10, sums[3] = s11;
+  sums[0] = s00.value(), sums[1] = s01.value(), sums[2] = s10.value(), sums[3] = s11.value();
 }
 
 SPLIT_KERNELS_INNER_LOOP int32_t sum_of(const int8_t* values, int32_t count) {
-  int32_t sum = 0;
-  for (; count >= 4; count -= 4, values += 4) sum += values[0] + values[1] + values[2] + values[3];
-  for (; count > 0; --count) sum += *values++;
-  return sum;
+  Sum sum;
+  for (; count >= 4; count -= 4, values += 4) {
+    sum.add(values[0] + values[1] + values[2] + values[3]);
+  }
+  for (; count > 0; --count) sum.add(*values++);
+  return sum.value();
 }
 
 // Two filters over an even number of pixels. Sum of (x - zero point) * w = sum of x * w - zero point
@@ -37,8 +39,8 @@ SPLIT_KERNELS_INNER_LOOP int32_t sum_of(const int8_t* values, int32_t count) {
 template <typename Sink>
 void two_filters(const DenseParams& p, int32_t positions, const int8_t* x, const int8_t* weights,
                  int32_t channel, Sink& sink) {
-  const int32_t first = -p.x_zero_point * sum_of(weights, p.depth);
-  const int32_t second = -p.x_zero_point * sum_of(weights + p.depth, p.depth);
+  const int32_t first = wrapping_multiply(-p.x_zero_point, sum_of(weights, p.depth));
+  const int32_t second = wrapping_multiply(-p.x_zero_point, sum_of(weights + p.depth, p.depth));
   int32_t sums[4];
   for (int32_t position = 0; position < positions; position += 2, x += 2 * p.depth) {
     multiply_2x2(x, weights, p.depth, sums);

@@ -22,38 +22,38 @@ struct Taps2d {
 template <bool OneEach>
 SPLIT_KERNELS_INNER_LOOP void sum_4(const Taps2d& taps, const int8_t* x, const int8_t* weights,
                                     int32_t offset, int32_t sums[4]) {
-  int32_t s0 = 0, s1 = 0, s2 = 0, s3 = 0;
+  Sum s0, s1, s2, s3;
   for (int32_t row = taps.rows; row > 0; --row) {
     const int8_t* v = x;
     const int8_t* w = weights;
     for (int32_t column = taps.columns; column > 0; --column) {
-      s0 += (v[0] + offset) * w[0];
-      s1 += (v[OneEach ? 1 : 0] + offset) * w[1];
-      s2 += (v[OneEach ? 2 : 0] + offset) * w[2];
-      s3 += (v[OneEach ? 3 : 0] + offset) * w[3];
+      s0.add((v[0] + offset) * w[0]);
+      s1.add((v[OneEach ? 1 : 0] + offset) * w[1]);
+      s2.add((v[OneEach ? 2 : 0] + offset) * w[2]);
+      s3.add((v[OneEach ? 3 : 0] + offset) * w[3]);
       v += taps.x_column_step;
       w += taps.weights_column_step;
     }
     x += taps.x_row_step;
     weights += taps.weights_row_step;
   }
-  sums[0] = s0, sums[1] = s1, sums[2] = s2, sums[3] = s3;
+  sums[0] = s0.value(), sums[1] = s1.value(), sums[2] = s2.value(), sums[3] = s3.value();
 }
 
 // The sum of one output channel.
 SPLIT_KERNELS_INNER_LOOP int32_t sum_1(const Taps2d& taps, const int8_t* x, const int8_t* weights,
                                        int32_t offset) {
-  int32_t sum = 0;
+  Sum sum;
   for (int32_t row = 0; row < taps.rows; ++row) {
     const int8_t* v = x + row * taps.x_row_step;
     const int8_t* w = weights + row * taps.weights_row_step;
     for (int32_t column = 0; column < taps.columns; ++column) {
-      sum += (*v + offset) * *w;
+      sum.add((*v + offset) * *w);
       v += taps.x_column_step;
       w += taps.weights_column_step;
     }
   }
-  return sum;
+  return sum.value();
 }
 
 // Output channels [channel, stop) of one position; x and weights point to channel 0 of the first
@@ -77,8 +77,8 @@ void finish_position(const WindowParams& p, const Requantization& q, const int8_
                      const int8_t* weights, const Taps& rows, const Taps& columns, int8_t* y) {
   const Taps2d taps = {rows.last - rows.first,
                        columns.last - columns.first,
-                       p.dilation_rows * p.in_columns * p.in_channels,
-                       p.dilation_columns * p.in_channels,
+                       step_of(p.kernel_rows, p.dilation_rows, p.in_columns * p.in_channels),
+                       step_of(p.kernel_columns, p.dilation_columns, p.in_channels),
                        p.kernel_columns * p.out_channels,
                        p.out_channels};
   x += (rows.input * p.in_columns + columns.input) * p.in_channels;

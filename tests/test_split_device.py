@@ -310,6 +310,33 @@ def test_recv_is_checked_against_its_tensors(driver, changes, item, local, refus
     assert ask(driver, [request]) == [refusal]
 
 
+TILES = {"channels": (5, 6), "from": (1, 2)}
+ALONE = {**TILES, "local": (), "local_origin": ()}
+QUARTERS = {"channels": (5, 6, 7), "from": (1, 1, 2), "local": (0, 1, 0, 1)}
+
+
+@pytest.mark.parametrize(
+    ("changes", "item", "local", "tiles"),
+    [
+        ({**ALONE, "boxes": (0, 2, 0, 1, 0, 2, 1, 3)}, 1, "", True),
+        ({**ALONE, "boxes": (0, 1, 0, 3, 1, 2, 0, 3)}, 1, "", True),
+        ({**ALONE, "boxes": (1, 2, 0, 3, 1, 2, 0, 3)}, 1, "", False),  # one row twice
+        ({**ALONE, "boxes": (0, 1, 0, 3, 0, 1, 0, 3), "sum": 1}, 4, "", True),  # adds up
+        ({"boxes": (0, 1, 0, 3)}, 1, "1 3", False),  # what the local shard holds
+        ({**QUARTERS, "boxes": (0, 1, 1, 3, 1, 2, 0, 1, 1, 2, 1, 3)}, 1, "1 1", True),
+        ({**QUARTERS, "boxes": (0, 1, 1, 3, 1, 2, 0, 2, 1, 2, 2, 3)}, 1, "1 1", True),
+        ({**QUARTERS, "boxes": (0, 1, 1, 3, 0, 2, 1, 2, 1, 2, 2, 3)}, 1, "1 1", False),
+        ({**QUARTERS, "boxes": (0, 1, 0, 2, 1, 2, 0, 1, 1, 2, 1, 3)}, 1, "1 1", False),
+    ],
+)
+def test_pieces_that_fill_the_result_do_not_overlap(driver, changes, item, local, tiles):
+    """A 2x3 result: as many elements as it has, but one twice and another never, is refused."""
+    dims = f"1 {item} 2 {local} 2 3" if local else f"0 {item} 2 2 3"
+    request = f"recv {options_hex(**{**RECV, **changes})} 3 {dims}"
+    expected = "ok" if tiles else "refused boxes: do not tile the result"
+    assert ask(driver, [request]) == [expected]
+
+
 # ---- RECV's local shard, in memory of its own or inside the result ----
 
 

@@ -178,7 +178,30 @@ Problem check_local(const FlexMap& options, const TensorView* local, const Tenso
   return {};
 }
 
-// How many elements of y the local shard and the pieces fill.
+// Whether two boxes have an element in common; neither is empty.
+bool overlap(const IntVector& a, uint32_t a_first, const IntVector& b, uint32_t b_first,
+             uint32_t rank) {
+  for (uint32_t bound = 0; bound < 2 * rank; bound += 2) {
+    if (a[a_first + bound] >= b[b_first + bound + 1]) return false;
+    if (b[b_first + bound] >= a[a_first + bound + 1]) return false;
+  }
+  return true;
+}
+
+// Whether the pieces, and the local shard if there is one, leave each other alone.
+bool are_disjoint(const FlexMap& options, bool has_local, uint32_t pieces, uint32_t rank) {
+  const IntVector boxes = integers_option(options, "boxes");
+  const IntVector local = integers_option(options, "local");
+  for (uint32_t i = 0; i < pieces; ++i) {
+    if (has_local && overlap(local, 0, boxes, 2 * rank * i, rank)) return false;
+    for (uint32_t k = 0; k < i; ++k) {
+      if (overlap(boxes, 2 * rank * k, boxes, 2 * rank * i, rank)) return false;
+    }
+  }
+  return true;
+}
+
+// Boxes that lie in y, are disjoint and have together as many elements as y fill it.
 Problem check_pieces(const FlexMap& options, const TensorView* local, const TensorView& y) {
   const IntVector boxes = integers_option(options, "boxes");
   const IntVector origin = integers_option(options, "origin");
@@ -197,8 +220,10 @@ Problem check_pieces(const FlexMap& options, const TensorView* local, const Tens
   }
   const bool sums = integer_option(options, "sum") != 0;
   if (sums && y.item_bytes != 4) return {"sum", "needs an int32 result"};
-  if (!sums && filled_bytes != size_bytes(y)) return {"boxes", "do not tile the result"};
-  return {};
+  if (sums) return {};
+  const bool tile = filled_bytes == size_bytes(y) &&
+                    are_disjoint(options, local != nullptr, pieces, y.rank);
+  return {"boxes", tile ? nullptr : "do not tile the result"};
 }
 
 }  // namespace

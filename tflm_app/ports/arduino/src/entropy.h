@@ -6,8 +6,8 @@
 
 namespace split_port::arduino {
 
-// From the chip's random number generator where one is easy to reach, else from the noise of an
-// unconnected analogue input.
+// From the chip's random number generator; where there is none, or it does not deliver, from the
+// noise of an unconnected analogue input.
 uint32_t random_word();
 
 }  // namespace split_port::arduino

@@ -2,6 +2,7 @@
 // start_ticks() of port.h: from a timer's interrupt on cores without an operating system (Teensy,
 // STM32), from a thread of high priority on those with one (mbed, ESP32). Either way the interrupts
 // of the serial ports come first, so no byte is lost for a tick.
+#include <atomic>
 #include <chrono>  // before Arduino.h, whose macro abs() it does not survive in C++17
 
 #include <Arduino.h>
@@ -53,8 +54,17 @@ bool start_timer(uint32_t period_us) {
 
 #endif
 
-void hold() { g_ticking = false; }
-void let_go() { g_ticking = true; }
+// The fences keep what the caller reads and writes on its side of the flag: only other volatile
+// accesses would stay there by themselves, and with link-time optimization these are inlined.
+void hold() {
+  g_ticking = false;
+  std::atomic_signal_fence(std::memory_order_seq_cst);
+}
+
+void let_go() {
+  std::atomic_signal_fence(std::memory_order_seq_cst);
+  g_ticking = true;
+}
 
 #elif defined(ARDUINO_ARCH_MBED)
 

@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Parts of the Arduino port that need no board, on a core that is only pretended."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PORT = ROOT / "tflm_app" / "ports" / "arduino" / "src"
+CORE = ROOT / "tests" / "firmware" / "fake_arduino"
+LIBRARIES = ("split_port", "split_core")
+INCLUDES = [PORT, CORE, *(ROOT / "tflm_app" / "lib" / name / "include" for name in LIBRARIES)]
+FLAGS = ["-std=gnu++17", "-O2", "-Wall", "-Wextra", "-Werror"]
+
+TEENSY = ("-DTEENSYDUINO=158", "-D__IMXRT1062__")
+STM32 = ("-DARDUINO_ARCH_STM32",)
+
+
+def run(folder: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    """Builds a program from the arguments and runs it."""
+    program = folder / "program"
+    command = ["g++", *FLAGS, *(f"-I{path}" for path in INCLUDES), *map(str, arguments)]
+    built = subprocess.run(
+        [*command, "-o", str(program)], capture_output=True, text=True, check=False
+    )
+    assert built.returncode == 0, built.stderr[-4000:]
+    return subprocess.run([program], capture_output=True, text=True, timeout=120, check=False)
+
+
+def random_words(folder: Path, *flags: str) -> list[list[str]]:
+    """Words and analogue reads: with the generator at work, and with it broken."""
+    done = run(folder, *flags, PORT / "entropy.cc", CORE / "entropy_test.cc")
+    assert done.returncode == 0, done.stderr
+    return [line.split() for line in done.stdout.splitlines()]
+
+
+@pytest.mark.usefixtures("host_compiler")
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [(TEENSY, ["10000000", "10000001"]), (STM32, ["10000001", "10000003"])],
+    ids=["Teensy 4", "STM32"],
+)
+def test_the_boot_nonce_is_of_the_chips_generator(tmp_path: Path, flags, words):
+    """An analogue input may be wired, and then says the same after every reset."""
+    working, broken = random_words(tmp_path, *flags)
+    assert working == [*words, "0"]
+    assert broken[2] == "128"
+    assert broken[0] != broken[1]
+
+
+@pytest.mark.usefixtures("host_compiler")
+def test_without_a_generator_it_is_noise(tmp_path: Path):
+    for first, second, analog_reads in random_words(tmp_path, "-DFAKE_CHIP_WITHOUT_GENERATOR"):
+        assert analog_reads == "128"
+        assert first != second
+
+
+@pytest.mark.usefixtures("host_compiler")
+@pytest.mark.parametrize("optimization", ["-O0", "-O2", "-O3"])
+def test_ticks_see_what_was_written_before_they_may_come(tmp_path: Path, optimization: str):
+    done = run(tmp_path, *TEENSY, optimization, CORE / "ticks_test.cc")
+    assert done.stdout == "PASS\n"

@@ -260,8 +260,8 @@ def test_the_dilation_of_a_single_tap_may_be_anything(
     }  # fmt: skip
     window[f"out_{axis}"], window[f"out_{across}"] = 6, 4
     x, weights = np.arange(9, dtype=np.int8), np.array([3, -5], np.int8)
-    tables = [np.array([number], np.int32) for number in (0, 2**30, 1)]
-    arrays = (x, weights) if op == 2 else (x, weights, *tables)
+    tables = () if op == 2 else (np.array([number], np.int32) for number in (0, 2**30, 1))
+    arrays = [x, weights, *tables]
     finish = () if op == 2 else (0, -128, 127)
 
     def result(dilation: int) -> bytes:

@@ -83,9 +83,11 @@ def flattening(x_shape: tuple[int, ...], y_shape: tuple[int, ...]) -> Node:
     ("x_shape", "y_shape", "factors"),
     [
         ((2, 6), (2, 5), {"batch": 2, "out_channels": 5, "in_channels": 6}),
-        ((1, 3, 2, 4), (1, 5), {"batch": 1, "out_channels": 5, "in_channels": 3}),
-        ((2, 3, 4), (2, 3, 5), {"batch0": 2, "batch1": 3, "out_channels": 5, "in_channels": 4}),
-        ((2, 3, 4), (6, 5), {"out_channels": 5, "in_channels": 4}),
+        ((1, 3, 2, 4), (1, 5), {"out_channels": 5, "in_channels": 3}),
+        ((2, 3, 4), (2, 3, 5), {"batch": 2, "rows": 3, "out_channels": 5, "in_channels": 4}),
+        ((2, 3, 4), (6, 5), {"batch": 2, "out_channels": 5, "in_channels": 4}),
+        ((1, 3, 4), (3, 5), {"batch": 3, "out_channels": 5, "in_channels": 4}),
+        ((1, 2, 3, 4), (1, 6, 5), {"rows": 2, "out_channels": 5, "in_channels": 4}),
         ((3, 4), (6, 5), {}),
     ],
 )

@@ -5,6 +5,7 @@ Importing this package registers the rules of all families.
 """
 
 from tflsplit.ops import (
+    batch_matmul,
     concat,
     conv,
     depthwise,
@@ -39,6 +40,7 @@ __all__ = [
     "Kind",
     "OpRule",
     "Piece",
+    "batch_matmul",
     "concat",
     "conv",
     "cut_constant",

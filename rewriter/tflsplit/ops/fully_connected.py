@@ -11,6 +11,7 @@ import numpy as np
 
 from tflsplit.ir import Node, Value
 from tflsplit.ops.custom import partial_fully_connected
+from tflsplit.ops.dims import run_factors
 from tflsplit.ops.factors import SAME_INDEX, DimMap, Factor, Kind, Piece, Scaled
 from tflsplit.ops.local import copied, sliced, temporary
 from tflsplit.ops.quantmath import fully_connected_multipliers
@@ -111,15 +112,16 @@ def _inner_dims(node: Node) -> int | None:
 
 
 def _batch_factors(node: Node) -> tuple[Factor, ...]:
+    """What is multiplied with the same weights: positions of a sequence, images of a batch.
+
+    They need not have the same shape on both sides: [1, 8, 8, I] -> [64, O] has a factor of 8
+    steps, a row of x and 8 rows of the result.
+    """
     x, output = node.input(0), node.output
     inner = _inner_dims(node)
-    if inner is None or x.shape[:inner] != output.shape[:-1]:
+    if inner is None:
         return ()
-    names = ["batch"] if inner == 1 else [f"batch{dim}" for dim in range(inner)]
-    return tuple(
-        Factor(name, x.shape[dim], {0: (dim, SAME_INDEX)}, {0: (dim, 1)})
-        for dim, name in enumerate(names)
-    )
+    return run_factors(x.shape[:inner], output.shape[:-1], output)
 
 
 def _reduction(node: Node) -> tuple[Factor, ...]:

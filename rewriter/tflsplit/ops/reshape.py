@@ -3,12 +3,11 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from tflsplit.ir import Node, Value
-from tflsplit.ops.dims import passing_factor
-from tflsplit.ops.factors import Factor, Piece, Scaled
+from tflsplit.ops.dims import run_factors
+from tflsplit.ops.factors import Factor, Piece
 from tflsplit.ops.local import copied
 from tflsplit.ops.rule import OpRule, clone, rule_for
 
@@ -25,14 +24,7 @@ class ReshapeRule(OpRule):
         x, output = node.input(0), node.output
         if x.size != output.size or not x.size:
             return ()
-        factors = []
-        for dim, place in matching_dims(x.shape, output.shape):
-            size = math.gcd(x.shape[dim], output.shape[place])
-            step = Scaled(x.shape[dim] // size)
-            factors.append(
-                passing_factor(output, place, {0: (dim, step)}, size, output.shape[place] // size)
-            )
-        return tuple(factors)
+        return run_factors(x.shape, output.shape, output)
 
     def localize(
         self,
@@ -47,26 +39,3 @@ class ReshapeRule(OpRule):
             return [clone(node, inputs, outputs)]
         # SQUEEZE of a piece would also squeeze dimensions that became 1 by being cut.
         return [copied(x, output)]
-
-
-def matching_dims(before: Sequence[int], after: Sequence[int]) -> Iterator[tuple[int, int]]:
-    """Outermost dimensions (of ``before``, of ``after``) of runs that hold equally many elements.
-
-    Dimensions of extent 1 belong to no run.
-    """
-    i = j = 0
-    while True:
-        while i < len(before) and before[i] == 1:
-            i += 1
-        while j < len(after) and after[j] == 1:
-            j += 1
-        if i == len(before) or j == len(after):
-            return
-        yield i, j
-        left, right = before[i], after[j]
-        i, j = i + 1, j + 1
-        while left != right:
-            if left < right:
-                left, i = left * before[i], i + 1
-            else:
-                right, j = right * after[j], j + 1

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from tflsplit.ir import Graph, Node
@@ -49,7 +50,8 @@ def units(graph: Graph, weighted: Sequence[Node], fuse: bool) -> list[list[Node]
 
 
 def spatial_way(node: Node, shares: Sequence[float]) -> Way | None:
-    """Rows if they give at least half of the devices that take part a step, else columns, or None.
+    """Rows if they give at least half of the devices that take part a step, else columns, or the
+    batch; None if nothing does.
 
     With fewer, rows would leave most devices idle; asking for all would push layers to channels,
     which move whole maps, as soon as there is one device too many.
@@ -60,6 +62,10 @@ def spatial_way(node: Node, shares: Sequence[float]) -> Way | None:
 
 
 def _map_size(unit: Sequence[Node]) -> int:
-    """Rows times columns of a unit's output map (1 for what has no map)."""
-    shape = unit[-1].outputs[0].shape
-    return shape[1] * shape[2] if len(shape) == 4 else 1
+    """Positions of a unit's output: rows times columns of a map, the steps of a sequence."""
+    return math.prod(unit[-1].outputs[0].shape[1:-1])
+
+
+def rows_of(shape: Sequence[int]) -> int:
+    """Rows of a map, positions of a sequence; 0 of what has neither."""
+    return shape[1] if len(shape) in (3, 4) else 0

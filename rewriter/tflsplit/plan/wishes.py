@@ -19,12 +19,13 @@ _WAY_OF_FACTOR = {
     "in_channels": Way.IN_CHANNELS,
     "batch": Way.BATCH,
 }
-SPATIAL = (Way.ROWS, Way.COLUMNS)
+SPATIAL = (Way.ROWS, Way.COLUMNS, Way.BATCH)
+"""What repeats a layer's weights: rows of a map or positions of a sequence, and their kin."""
 CHANNEL_WAYS = (Way.OUT_CHANNELS, Way.CHANNELS, Way.IN_CHANNELS)
 WITHOUT_SUMS = (Way.OUT_CHANNELS, Way.CHANNELS)
 
 RUN_WAYS: dict[str, tuple[Way, ...]] = {
-    "rows": (Way.ROWS, Way.COLUMNS),
+    "rows": SPATIAL,
     "out_channels": WITHOUT_SUMS,
     "channels": CHANNEL_WAYS,
     "in_channels": (Way.IN_CHANNELS,),

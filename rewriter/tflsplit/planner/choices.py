@@ -10,6 +10,7 @@ from tflsplit.cluster import Cluster
 from tflsplit.ir import Graph, Value
 from tflsplit.ops import rule_of
 from tflsplit.plan.cost import compute_us
+from tflsplit.plan.rows import rows_of
 from tflsplit.plan.spec import NodeSplit, active_count
 from tflsplit.planner.evaluate import Step, evaluate
 from tflsplit.planner.options import (
@@ -179,7 +180,7 @@ class Choices:
             return shares
         shape = unit.outputs[0].shape
         if option.split == "rows":
-            fewer = fewest_shares(shares, shape[1]) if len(shape) == 4 else shares
+            fewer = fewest_shares(shares, rows) if (rows := rows_of(shape)) else shares
             fewer = part_of(fewer, option.part)
         else:
             holders = {rank for boxes in given.values() for rank in _holders(boxes)}

@@ -13,7 +13,7 @@ from tflsplit.ops.fused import block_parts, fused_inside
 from tflsplit.plan.halos import recompute_halos
 from tflsplit.plan.policy import Chooser
 from tflsplit.plan.spec import NodeSplit, Plan, Way
-from tflsplit.plan.wishes import Wishes
+from tflsplit.plan.wishes import SPATIAL, Wishes
 from tflsplit.planner.shares import SPEED, Shares
 from tflsplit.planner.tiles import in_tiles
 from tflsplit.planner.units import Unit
@@ -166,7 +166,7 @@ def expansions(graph: Graph) -> frozenset[str]:
 
 
 _DOES = {
-    "rows": (Way.ROWS, Way.COLUMNS),
+    "rows": SPATIAL,
     "channels": (Way.CHANNELS, Way.OUT_CHANNELS, Way.IN_CHANNELS),
     "out_channels": (Way.CHANNELS, Way.OUT_CHANNELS),
 }

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from tflsplit.plan.rows import rows_of
 from tflsplit.plan.spec import active_count
 from tflsplit.planner.choices import Choices
 from tflsplit.planner.options import Option
@@ -29,7 +30,7 @@ def teams_of(choices: Choices) -> list[str]:
     if len(shares) > MANY_DEVICES:
         return [SPEED]
     shapes = [unit.outputs[0].shape for unit in choices.units]
-    heights = {shape[1] for shape in shapes if len(shape) == 4}
+    heights = {rows for shape in shapes if (rows := rows_of(shape))}
     fewer = {fewest_shares(shares, height) for height in heights} | {_without_last(shares)}
     least = max(2, -(-len(shares) // 2))  # one device alone is an option of every unit
     names = [SPEED]

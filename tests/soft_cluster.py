@@ -200,6 +200,8 @@ class SoftCluster:
                 count = self._socket.send(held)
             except BlockingIOError:
                 return False
+            except OSError:  # the host has hung up; it may do so at any time
+                count = len(held)
         else:
             count = self._feed(port, bytes(held))
         del held[:count]

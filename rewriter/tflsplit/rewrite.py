@@ -10,6 +10,7 @@ from pathlib import Path
 from tflsplit.bundle import write_bundle
 from tflsplit.bundle.folder import ExtraFiles
 from tflsplit.bundle.plan_json import Json
+from tflsplit.bundle.plan_schema import MAX_WORLD_SIZE
 from tflsplit.check import check_devices
 from tflsplit.devices import DeviceGraph
 from tflsplit.errors import InternalError, PlanError
@@ -23,8 +24,7 @@ from tflsplit.plan.spec import Plan
 from tflsplit.plan.wishes import Wishes
 from tflsplit.tflite import read_model
 from tflsplit.tflite.support import check_quantized
-
-MAX_WORLD_SIZE = 64
+from tflsplit.untrusted import MAX_GRAPH_FILE_BYTES, one_line, read_file
 
 Progress = Callable[[str], None]
 
@@ -76,10 +76,7 @@ def rewrite(
     extra: makes further files of the folder (``write_bundle``).
     Raises as ``split_model`` and ``write_bundle`` do; nothing is written unless all went well.
     """
-    try:
-        model = model_path.read_bytes()
-    except OSError as error:
-        raise PlanError(f"{model_path}: {error.strerror}") from None
+    model = read_file(model_path, MAX_GRAPH_FILE_BYTES)
     progress("reading")
     graph = read_model(model, name=model_path.name)
     progress("splitting")
@@ -88,7 +85,15 @@ def rewrite(
     arenas = [measured_arena(device.graph) for device in split.devices]
     progress("writing")
     return write_bundle(
-        folder, model, model_path.stem, split.whole, split.plan, split.devices, arenas, force, extra
+        folder,
+        model,
+        one_line(model_path.stem),
+        split.whole,
+        split.plan,
+        split.devices,
+        arenas,
+        force,
+        extra,
     )
 
 

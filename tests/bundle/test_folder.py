@@ -253,7 +253,10 @@ def test_a_truncated_graph(folder: Path):
         ("{", "is not JSON"),
         ("[1, 2]", "is not a plan.json of tflsplit"),
         ('{"format": "tflsplit-plan", "version": 99}', "of version 99, this program reads 1"),
-        ('{"format": "tflsplit-plan", "version": 1}', r"is damaged \(KeyError"),
+        (
+            '{"format": "tflsplit-plan", "version": 1}',
+            "is damaged: tflsplit_version is miss",
+        ),
     ],
 )
 def test_a_plan_that_is_none(folder: Path, text: str, says: str):
@@ -320,7 +323,7 @@ def test_devices_must_be_those_of_the_ranks(folder: Path, change: str):
         }[change]
 
     rewrite_plan(folder, edit)
-    with pytest.raises(PlanError, match=r"is damaged .*devices are not those of ranks 0 to"):
+    with pytest.raises(PlanError, match=r"is damaged: devices are not those of ranks 0 to"):
         read_bundle(folder)
 
 

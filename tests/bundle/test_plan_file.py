@@ -56,7 +56,10 @@ def damage(change: Callable[[dict[str, Any]], object]) -> dict[str, Any]:
     ("change", "text"),
     [
         (lambda d: d.pop("world_size"), "world_size"),
-        (lambda d: d.update(shares=["a"] * 3), "ValueError"),
+        (lambda d: d.update(shares=["a"] * 3), r"shares\[0\]: 'a' is not a number"),
+        (lambda d: d.update(world_size=10**10), "world_size: 10000000000 is not a whole number"),
+        (lambda d: d["layers"][1].update(rank=-1), "layer 1 .*rank -1 is not from 0 to"),
+        (lambda d: d.update(fuse=1), "fuse: 1 is neither true nor false"),
         (lambda d: d.update(shares=[1.0]), "1 shares for 3 devices"),
         (lambda d: d["layers"][2].update(way="diagonal"), "layer 2 .*'diagonal' is not known; kn"),
         (lambda d: d["layers"][1].update(bounds=["x"]), "layer 1 .*bounds 'x' is no whole number"),

@@ -37,8 +37,11 @@ def test_no_runs(tmp_path: Path):
         ({"fingerprint": "f2"}, "of another plan"),
         ({"version": 9}, "of version 9"),
         ({"format": "other"}, "no recorded run"),
-        ({"devices": 3}, "'devices' is no list"),
-        ({"wires": [1]}, "'wires' is no list"),
+        ({"devices": 3}, "devices: 3 is not a list"),
+        ({"wires": [1]}, "wires[0]: 1 is not an object"),
+        ({"seconds": [[]]}, "seconds[0]: a list is not a number"),
+        ({"inferences": "2"}, "inferences: '2' is not a whole number"),
+        ({"devices": [{"rank": 0, "graph_us": "1"}]}, "devices[0].graph_us: '1' is not a number"),
     ],
 )
 def test_what_does_not_belong_is_left_out(tmp_path: Path, change: dict[str, object], message: str):

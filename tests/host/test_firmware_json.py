@@ -46,12 +46,16 @@ def test_without_one_there_are_defaults(bundle: Bundle):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"version": 2}, "version 2, not 1"),
+        ({"version": 2}, "version: 2 is not a whole number from 1 to 1"),
         ({"fingerprint": "00" * 16}, "was made for another plan"),
         ({"world_size": 4}, "was made for another plan"),
         ({"topology": "torus"}, "torus"),
-        ({"timing": {}}, "KeyError"),
-        ({"devices": None}, "TypeError"),
+        ({"timing": {}}, "timing.hello_interval_us is missing"),
+        ({"devices": None}, "devices: None is not a list"),
+        ({"devices": [{"board": "host"}]}, "its gateway or its devices"),
+        ({"gateway": 3}, "its gateway or its devices"),
+        ({"world_size": 10**10}, "world_size: 10000000000 is not a whole number from 1 to 64"),
+        ({"timeout_ms": "1"}, "timeout_ms: '1' is not"),
     ],
 )
 def test_a_wrong_one_is_refused(bundle: Bundle, changes: dict[str, Any], message: str):

@@ -177,7 +177,7 @@ def test_nonsense_acknowledgement_is_counted_and_ignored():
 
 
 def test_fingerprint_of_a_plan():
-    assert fingerprint_bytes("00112233445566778899aabbccddeeff" + "77" * 16)[:2] == b"\x00\x11"
+    assert fingerprint_bytes("00112233445566778899aabbccddeeff")[:2] == b"\x00\x11"
     for wrong in ("", "0011", "zz" * 32):
         with pytest.raises(Exception, match="fingerprint"):
             fingerprint_bytes(wrong)

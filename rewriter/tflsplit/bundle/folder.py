@@ -14,13 +14,16 @@ from pathlib import Path
 
 from tflsplit.bundle import plan_json
 from tflsplit.bundle.plan_json import Json
-from tflsplit.devices import DeviceGraph
+from tflsplit.bundle.plan_schema import check_document
+from tflsplit.devices import DeviceGraph, Shard
 from tflsplit.errors import PlanError
 from tflsplit.ir import Graph
 from tflsplit.memory.arena import ArenaEstimate
 from tflsplit.memory.twin import ArenaMeasurement
+from tflsplit.ops import Box
 from tflsplit.plan.spec import Plan
 from tflsplit.tflite import read_model, write_model
+from tflsplit.untrusted import MAX_GRAPH_FILE_BYTES, MAX_TEXT_FILE_BYTES, read_file
 
 ExtraFiles = Callable[[Json, Sequence[DeviceGraph]], Mapping[str, bytes]]
 
@@ -158,35 +161,46 @@ def marked(graph: Graph, rank: int, world_size: int, fingerprint: str) -> Graph:
 def read_bundle(folder: Path) -> Bundle:
     """An output folder; PlanError or ModelError if something is missing or does not belong."""
     path = folder / PLAN
-    if not path.is_file():
+    if not os.path.lexists(path):
         raise PlanError(f"{folder} holds no {PLAN}; name a folder that `tflsplit rewrite` wrote")
-    document = plan_json.parse(_file(path), str(path))
-    try:
-        return _read(folder, document)
-    except (KeyError, IndexError, AttributeError, TypeError, ValueError) as error:
-        raise PlanError(
-            f"{path} is damaged ({type(error).__name__}: {error}); write it again with `rewrite`"
-        ) from None
-
-
-def _read(folder: Path, document: Json) -> Bundle:
+    document = plan_json.parse(read_file(path, MAX_TEXT_FILE_BYTES), str(path))
+    check_document(document, str(path))
     model = _file(folder / document["model_file"])
     if hashlib.sha256(model).hexdigest() != document["model_sha256"]:
         raise PlanError(f"{folder / MODEL} is not the model that {PLAN} was made for")
-    if [entry["rank"] for entry in document["devices"]] != list(range(document["world_size"])):
-        raise ValueError("devices are not those of ranks 0 to world_size - 1, in order")
-    devices = []
-    for entry in document["devices"]:
-        path = folder / entry["file"]
-        graph = read_model(_file(path))
-        _check_mark(graph, path, document, entry["rank"])
-        shards = plan_json.read_shards(document, entry)
-        steps = plan_json.read_steps(document, entry, graph)
-        for value in (*graph.inputs, *graph.outputs):
-            if value.name not in shards:
+    devices = tuple(_device(folder, document, entry) for entry in document["devices"])
+    return Bundle(folder, document, read_model(model), devices)
+
+
+def _device(folder: Path, document: Json, entry: Json) -> DeviceGraph:
+    path = folder / entry["file"]
+    graph = read_model(_file(path))
+    _check_mark(graph, path, document, entry["rank"])
+    if len(graph.nodes) != len(entry["steps"]):
+        raise PlanError(f"{path} has {len(graph.nodes)} nodes, not {entry['nodes']} as {PLAN} says")
+    shards = plan_json.read_shards(document, entry)
+    _check_border(graph, shards, path, document)
+    steps = plan_json.read_steps(document, entry, graph)
+    return DeviceGraph(entry["rank"], graph, shards, steps, entry["macs"])
+
+
+def _check_border(graph: Graph, shards: Mapping[str, Shard], path: Path, document: Json) -> None:
+    """What goes in and comes out must be parts of the model's inputs and outputs."""
+    for kind, values in (("inputs", graph.inputs), ("outputs", graph.outputs)):
+        whole = {entry["tensor"]: Box.whole(entry["shape"]) for entry in document[kind]}
+        for value in values:
+            shard = shards.get(value.name)
+            if shard is None:
                 raise PlanError(f"{path}: {PLAN} does not know its tensor {value.name!r}")
-        devices.append(DeviceGraph(entry["rank"], graph, shards, steps, entry["macs"]))
-    return Bundle(folder, document, read_model(model), tuple(devices))
+            if shard.box.shape != value.shape or not _is_part(shard.box, whole.get(shard.tensor)):
+                raise PlanError(
+                    f"{path}: its tensor {value.name!r} is no part of the model's {kind}, though "
+                    f"{PLAN} says so; write both again with `rewrite`"
+                )
+
+
+def _is_part(box: Box, whole: Box | None) -> bool:
+    return whole is not None and len(whole.intervals) == len(box.intervals) and whole.contains(box)
 
 
 def _check_mark(graph: Graph, path: Path, document: Json, rank: int) -> None:
@@ -203,7 +217,4 @@ def _check_mark(graph: Graph, path: Path, document: Json, rank: int) -> None:
 
 
 def _file(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise PlanError(f"{path}: {os.strerror(error.errno or 0)}") from None
+    return read_file(path, MAX_GRAPH_FILE_BYTES)

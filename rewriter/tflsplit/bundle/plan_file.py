@@ -8,15 +8,16 @@ A plan file is a ``plan.json``, or the part of one that says what was decided: `
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
+from tflsplit.bundle.plan_schema import MOST_STEPS, check_decision
 from tflsplit.bundle.text import FORMAT, VERSION, Json, parse
 from tflsplit.errors import PlanError
 from tflsplit.ir import Graph, Node
 from tflsplit.ops import rule_of
 from tflsplit.plan.spec import NodeSplit, Plan, Way
+from tflsplit.untrusted import MAX_TEXT_FILE_BYTES, read_file
 
 
 def plan_part(graph: Graph, plan: Plan) -> Json:
@@ -71,25 +72,15 @@ def load_plan(path: Path) -> Plan:
 
     Whether it fits a model is checked when it is used.
     """
-    try:
-        document = parse(path.read_bytes(), str(path))
-    except OSError as error:
-        raise PlanError(f"{path}: {error.strerror}") from None
-    return read_plan(document, str(path))
+    text = read_file(path, MAX_TEXT_FILE_BYTES)
+    return read_plan(parse(text, str(path)), str(path))
 
 
-def read_plan(document: Mapping[str, Any], source: str) -> Plan:
+def read_plan(document: Json, source: str) -> Plan:
     """The plan of a document; see ``load_plan``."""
-    try:
-        world_size = int(document["world_size"])
-        shares = tuple(float(share) for share in document["shares"])
-        layers: Sequence[Json] = document["layers"]
-        stock_kernels = bool(document.get("stock_kernels", False))
-        fuse = bool(document.get("fuse", False))
-    except (KeyError, TypeError, ValueError) as error:
-        raise PlanError(f"{source}: {type(error).__name__}: {error}") from None
-    if len(shares) != world_size:
-        raise PlanError(f"{source}: {len(shares)} shares for {world_size} devices")
+    check_decision(document, source)
+    world_size: int = document["world_size"]
+    layers: Sequence[Json] = document["layers"]
     splits, problems = [], []
     for index, layer in enumerate(layers):
         try:
@@ -99,7 +90,14 @@ def read_plan(document: Mapping[str, Any], source: str) -> Plan:
     if problems:
         raise PlanError(f"{source}: " + "\n  ".join(problems))
     reasons = {layer["node"]: str(layer.get("reason", "")) for layer in layers}
-    return Plan(world_size, tuple(splits), shares, stock_kernels, reasons, fuse)
+    return Plan(
+        world_size,
+        tuple(splits),
+        tuple(map(float, document["shares"])),
+        document.get("stock_kernels", False),
+        reasons,
+        document.get("fuse", False),
+    )
 
 
 class _DamagedError(Exception):
@@ -153,6 +151,8 @@ def _way(text: str) -> Way:
 def _integer(key: str, found: object) -> int:
     if isinstance(found, bool) or not isinstance(found, int):
         raise _DamagedError(f"{key} {found!r} is no whole number")
+    if not 0 <= found <= MOST_STEPS:
+        raise _DamagedError(f"{key} {str(found)[:40]} is not from 0 to {MOST_STEPS}")
     return found
 
 

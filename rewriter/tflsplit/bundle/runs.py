@@ -10,11 +10,44 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from tflsplit.bundle.plan_json import Json
-from tflsplit.errors import PlanError
+from tflsplit.bundle.plan_schema import MAX_WORLD_SIZE
+from tflsplit.bundle.schema import ListOf, Nullable, Number, Record, Shape, Text, Truth, Whole
+from tflsplit.bundle.strict_json import strict_loads
+from tflsplit.errors import PlanError, UserError
+from tflsplit.untrusted import MAX_TEXT_FILE_BYTES, read_file
 
 RUNS = "runs"
 FORMAT = "tflsplit-run"
 VERSION = 1
+_FIGURE = Nullable(Number(0, 1e18))
+_SHORT = Text(most=255)
+_RANK = Whole(0, MAX_WORLD_SIZE)
+_DEVICE: dict[str, Shape] = {
+    "rank": _RANK,
+    "board": _SHORT,
+    **dict.fromkeys(
+        ("arena_used_bytes", "sent_bytes", "received_bytes", "graph_us", "wait_us", "compute_us"),
+        _FIGURE,
+    ),
+    "compute_instructions": _FIGURE,
+}
+_WIRE: dict[str, Shape] = {
+    "a": _RANK,
+    "b": _RANK,
+    **dict.fromkeys(("bytes", "frames", "resent"), _FIGURE),
+}
+_RUN = Record(
+    {},
+    {
+        "kind": _SHORT,
+        "recorded_at": _SHORT,
+        "same_bits": Nullable(Truth()),
+        "inferences": Nullable(Whole(0, 1 << 53)),
+        "seconds": Nullable(ListOf(Number(0, 1e9))),
+        "devices": ListOf(Record({}, _DEVICE)),
+        "wires": ListOf(Record({}, _WIRE)),
+    },
+)
 
 
 def write_run(
@@ -59,8 +92,8 @@ def read_runs(folder: Path, fingerprint: str) -> tuple[list[Json], list[str]]:
     runs, left_out = [], []
     for path in sorted((folder / RUNS).glob("*.json")):
         try:
-            document = json.loads(path.read_bytes())
-        except (OSError, ValueError) as error:
+            document = strict_loads(read_file(path, MAX_TEXT_FILE_BYTES))
+        except (UserError, ValueError) as error:
             left_out.append(f"{path.name}: not JSON ({error})")
             continue
         problem = _problem(document, fingerprint)
@@ -78,8 +111,4 @@ def _problem(document: object, fingerprint: str) -> str:
         return f"of version {document.get('version')}, this program reads {VERSION}"
     if document.get("fingerprint") != fingerprint:
         return "of another plan"
-    for key in ("devices", "wires"):
-        entries = document.get(key, [])
-        if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
-            return f"{key!r} is no list of objects"
-    return ""
+    return next(_RUN.problems(document, ""), "")

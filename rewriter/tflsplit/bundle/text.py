@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from tflsplit.bundle.strict_json import strict_loads
 from tflsplit.errors import PlanError
 
 FORMAT = "tflsplit-plan"
@@ -38,14 +39,14 @@ def _lines(item: Any, depth: int, indent: int = 0) -> str:
 def parse(text: str | bytes, source: str) -> Json:
     """The document of a plan.json; PlanError if it is none, or of another version."""
     try:
-        document = json.loads(text)
+        document = strict_loads(text)
     except ValueError as error:
         raise PlanError(f"{source} is not JSON ({error}); write it again with `rewrite`") from None
     if not isinstance(document, dict) or document.get("format") != FORMAT:
         raise PlanError(f"{source} is not a plan.json of tflsplit")
-    if document.get("version") != VERSION:
+    if type(document.get("version")) is not int or document["version"] != VERSION:
         raise PlanError(
-            f"{source} is of version {document.get('version')}, this program reads {VERSION}; "
-            "write it again with `rewrite`"
+            f"{source} is of version {document.get('version')!a:.40}, this program reads "
+            f"{VERSION}; write it again with `rewrite`"
         )
     return document

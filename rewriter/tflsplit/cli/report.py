@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from tflsplit.bundle import read_bundle
+from tflsplit.bundle.plan_schema import MAX_WORLD_SIZE
 from tflsplit.cli.console import STDOUT, Commands, kib, print_json, progress
 from tflsplit.cli.planning import planner_of
 from tflsplit.cluster import Cluster, default_cluster, read_cluster
@@ -17,7 +18,7 @@ from tflsplit.devices import DeviceGraph
 from tflsplit.errors import ClusterError, PlanError
 from tflsplit.ir import Graph
 from tflsplit.report.page import render, require_jinja, write_page
-from tflsplit.rewrite import MAX_WORLD_SIZE, split_model
+from tflsplit.rewrite import split_model
 
 _BESIDE = "1,2,4,8"
 

@@ -24,6 +24,7 @@ from tflsplit.bundle import Bundle
 from tflsplit.emulate.cluster import Device
 from tflsplit.errors import ClusterError
 from tflsplit.firmware import FirmwareOptions, all_files, project_root
+from tflsplit.firmware.escape import ini_path
 from tflsplit.firmware.options import TFLM_DIR_VARIABLE
 from tflsplit.host import FirmwareSetup, read_firmware_setup
 
@@ -101,7 +102,7 @@ def _write_config(root: Path, folder: Path) -> None:
     """The project's platformio.ini with this folder's environments instead of the chosen ones."""
     lines = (root / _CONFIG).read_text(encoding="utf-8").splitlines()
     mine = [
-        f"extra_configs = {folder.as_posix()}/nodes.ini"
+        f"extra_configs = {ini_path(folder)}/nodes.ini"
         if line.startswith("extra_configs")
         else line
         for line in lines

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tflsplit.firmware.boards import Board
+from tflsplit.firmware.escape import c_string, comment
 from tflsplit.firmware.slots import Slots
 from tflsplit.firmware.timing import LinkTiming
 from tflsplit.firmware.wiring import HOST_PORT, WiredLink
@@ -71,8 +72,8 @@ def config_header(device: DeviceSources) -> str:
 
 namespace tflsplit_config {{
 
-inline constexpr char kBoard[] = "{device.board.name[:16]}";
-inline constexpr char kMark[] = "{device.mark}";
+inline constexpr char kBoard[] = {c_string(device.board.name[:16])};
+inline constexpr char kMark[] = {c_string(device.mark)};
 inline constexpr uint8_t kRank = {device.rank};
 inline constexpr uint8_t kWorldSize = {device.world_size};
 inline constexpr uint8_t kFingerprint[split_core::kFingerprintBytes] = {{
@@ -190,7 +191,7 @@ const split_tflm::DeviceDescription& tflsplit_device() {{
 def _arena_attribute(device: DeviceSources) -> str:
     board = device.board
     is_large = bool(board.large_arena_section) and device.arena_bytes > board.fast_arena_bytes
-    return f' __attribute__((section("{board.large_arena_section}")))' if is_large else ""
+    return f" __attribute__((section({c_string(board.large_arena_section)})))" if is_large else ""
 
 
 def model_source(device: DeviceSources) -> str:
@@ -230,4 +231,4 @@ def _link(link: WiredLink) -> str:
 
 def _banner(device: DeviceSources) -> str:
     licence = "// SPDX-License-Identifier: Apache-2.0\n"
-    return licence + _BANNER.format(rank=device.rank, fingerprint=device.fingerprint)
+    return licence + _BANNER.format(rank=device.rank, fingerprint=comment(device.fingerprint))

@@ -3,20 +3,47 @@
 
 from __future__ import annotations
 
-import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from tflsplit.bundle.plan_json import Json
+from tflsplit.bundle.plan_schema import MAX_WORLD_SIZE
+from tflsplit.bundle.schema import ListOf, Nullable, Record, Text, Whole
+from tflsplit.bundle.strict_json import strict_loads
 from tflsplit.errors import PlanError
+from tflsplit.untrusted import MAX_TEXT_FILE_BYTES, read_file
+from tflsplit.wire.frames import MAX_MTU_BYTES, MIN_MTU_BYTES
 from tflsplit.wire.timers import MULTICAST_HOLD_US, Timing
 from tflsplit.wire.topology import Topology
 
 FILE = "firmware.json"
 FORMAT = "tflsplit-firmware"
 VERSION = 1
+_SHOWN_PROBLEMS = 5
+_MOST = (1 << 32) - 1
+_WIRED = [topology.value for topology in Topology if topology is not Topology.BUS]
+SETUP = Record(
+    {
+        "format": Text(FORMAT, f"'{FORMAT}'"),
+        "version": Whole(VERSION, VERSION),
+        "fingerprint": Text("[0-9a-f]{32}", "32 hex digits"),
+        "world_size": Whole(1, MAX_WORLD_SIZE),
+        "gateway": Whole(0, MAX_WORLD_SIZE - 1),
+        "topology": Text("|".join(_WIRED), f"one of {', '.join(_WIRED)}"),
+        "mtu_bytes": Whole(MIN_MTU_BYTES, MAX_MTU_BYTES),
+        "host_baud": Nullable(Whole(1, _MOST)),
+        "timing": Record(
+            {key: Whole(0, _MOST) for key in [*vars(Timing()), "multicast_hold_us"]},
+        ),
+        "timeout_ms": Whole(1, _MOST),
+        "devices": ListOf(Record({"board": Text(most=255)}), most=MAX_WORLD_SIZE),
+    }
+)
+"""What the host reads of the file; it may hold more."""
 
 
 @dataclass(frozen=True)
@@ -57,22 +84,28 @@ def read_firmware_setup(folder: Path, plan: Json) -> FirmwareSetup:
     Raises PlanError if it is damaged, of another version or of another plan.
     """
     path = folder / FILE
-    if not path.is_file():
+    if not os.path.lexists(path):
         return default_setup(plan)
     try:
-        document = json.loads(path.read_bytes())
-        if (document["format"], document["version"]) != (FORMAT, VERSION):
-            raise ValueError(f"version {document['version']}, not {VERSION}")
-        setup = _parse(document)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        document = strict_loads(read_file(path, MAX_TEXT_FILE_BYTES))
+        problems = list(islice(SETUP.problems(document, ""), _SHOWN_PROBLEMS))
+    except ValueError as error:
+        problems = [str(error)]
+    if problems:
         raise PlanError(
-            f"{path} is damaged or of another version ({type(error).__name__}: {error}); "
+            f"{path} is damaged or of another version ({'; '.join(problems)}); "
             "generate the firmware again"
-        ) from None
+        )
+    setup = _parse(document)
     if (setup.fingerprint, setup.world_size) != (plan["fingerprint"], plan["world_size"]):
         raise PlanError(
             f"{path} was made for another plan ({setup.fingerprint}, not {plan['fingerprint']}): "
             "generate the firmware again, then flash it"
+        )
+    if setup.gateway >= setup.world_size or len(setup.devices) not in (0, setup.world_size):
+        raise PlanError(
+            f"{path} is damaged: its gateway or its devices are not of the {setup.world_size} "
+            "ranks; generate the firmware again"
         )
     return setup
 
@@ -81,13 +114,13 @@ def _parse(document: Json) -> FirmwareSetup:
     times = document["timing"]
     return FirmwareSetup(
         document["fingerprint"],
-        int(document["world_size"]),
+        document["world_size"],
         Topology(document["topology"]),
-        int(document["gateway"]),
-        int(document["mtu_bytes"]),
+        document["gateway"],
+        document["mtu_bytes"],
         document["host_baud"],
-        Timing(**{item.name: int(times[item.name]) for item in fields(Timing)}),
-        int(times["multicast_hold_us"]),
-        int(document["timeout_ms"]),
+        Timing(**{item.name: times[item.name] for item in fields(Timing)}),
+        times["multicast_hold_us"],
+        document["timeout_ms"],
         tuple(document["devices"]),
     )

@@ -9,7 +9,12 @@ from pathlib import Path
 
 from tflsplit.bundle.folder import PLAN
 from tflsplit.bundle.plan_json import Json, parse
+from tflsplit.bundle.plan_schema import check_document
+from tflsplit.bundle.schema import Nullable, Number, Record
+from tflsplit.bundle.strict_json import strict_loads
 from tflsplit.errors import PlanError
+from tflsplit.report.simulated import FIGURES
+from tflsplit.untrusted import MAX_TEXT_FILE_BYTES, read_file
 
 _EMBEDDED = '<script type="application/json" id="{}">(.*?)</script>'
 EMBEDDED = re.compile(_EMBEDDED.format("plan"), re.DOTALL)
@@ -20,6 +25,14 @@ EMBEDDED_SIMULATED = re.compile(_EMBEDDED.format("simulated"), re.DOTALL)
 SIMULATED = "simulated"
 """The key under which a document here has the latter, if it is known."""
 
+_FIGURE = Number(0, 1e18)
+_SIMULATED = Record(
+    {
+        **dict.fromkeys(FIGURES, _FIGURE),
+        "seed": Nullable(Record({}, dict.fromkeys(FIGURES, _FIGURE))),
+    }
+)
+
 
 def read_document(path: Path) -> Json:
     """The plan.json of an output folder, of a file, or inside a report.
@@ -28,11 +41,7 @@ def read_document(path: Path) -> Json:
     Raises PlanError if it cannot be read.
     """
     file = path / PLAN if path.is_dir() else path
-    try:
-        text = file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not text"
-        raise PlanError(f"{file}: {reason}; name what `rewrite` or `report` wrote") from None
+    text = _text(file)
     if file.suffix.lower() in (".html", ".htm"):
         found = EMBEDDED.search(text)
         if found is None:
@@ -40,18 +49,32 @@ def read_document(path: Path) -> Json:
         simulated = EMBEDDED_SIMULATED.search(text)
         document = parse(found[1], str(file))
         if simulated is not None:
-            document[SIMULATED] = json.loads(simulated[1])
+            document[SIMULATED] = _simulated(simulated[1], file)
     else:
         document = parse(text, str(file))
-    _check(document, file)
+    check_document(document, str(file), tables=False)
     return document
 
 
-def _check(document: Json, file: Path) -> None:
-    devices = document.get("devices")
-    good = isinstance(devices, list) and devices and all(isinstance(d, dict) for d in devices)
-    if not good or not isinstance(document.get("layers"), list):
-        raise PlanError(f"{file} is damaged: it lists no devices or layers; write it again")
+def _text(file: Path) -> str:
+    try:
+        return read_file(file, MAX_TEXT_FILE_BYTES).decode()
+    except UnicodeDecodeError:
+        reason = f"{file}: not text"
+    except PlanError as error:
+        reason = str(error)
+    raise PlanError(f"{reason}; name what `rewrite` or `report` wrote")
+
+
+def _simulated(text: str, file: Path) -> Json:
+    try:
+        found: Json = strict_loads(text)
+        problems = list(_SIMULATED.problems(found, "what was simulated"))
+    except ValueError as error:
+        problems = [str(error)]
+    if problems:
+        raise PlanError(f"{file} is damaged: {problems[0]}; write it again with `report`")
+    return found
 
 
 def embedded(document: Json) -> str:

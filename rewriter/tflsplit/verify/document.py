@@ -13,11 +13,12 @@ from typing import Any
 from tflsplit.bundle.plan_file import read_plan
 from tflsplit.bundle.plan_json import traffic_bytes
 from tflsplit.devices import DeviceGraph, constant_bytes, tensor_labels
-from tflsplit.errors import TflsplitError
+from tflsplit.errors import PlanError, TflsplitError
 from tflsplit.ir import Graph
 from tflsplit.memory.arena import predict_arena
 from tflsplit.memory.lifetimes import peak_live_bytes
 from tflsplit.ops import Box
+from tflsplit.plan.check import plan_problems
 from tflsplit.plan.layout import Layouts, lay_out
 
 Json = dict[str, Any]
@@ -26,7 +27,10 @@ Json = dict[str, Any]
 def check_document(whole: Graph, document: Json, devices: Sequence[DeviceGraph]) -> list[str]:
     """Every contradiction between a plan.json and its device graphs, as text."""
     try:
-        layouts = lay_out(whole, read_plan(document, "plan.json"))
+        plan = read_plan(document, "plan.json")
+        if problems := plan_problems(whole, plan):
+            raise PlanError("; ".join(problems[:5]))
+        layouts = lay_out(whole, plan)
     except (KeyError, IndexError, TypeError, ValueError, TflsplitError) as error:
         return [f"plan.json: the layers make no plan for the model ({error})"]
     problems = [text for device in devices for text in _held_problems(layouts, whole, device)]

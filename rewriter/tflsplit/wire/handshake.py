@@ -7,6 +7,7 @@ boards in each other's place, find out here, and say which rank it is.
 
 from __future__ import annotations
 
+import re
 import struct
 from dataclasses import dataclass
 from enum import IntEnum
@@ -84,17 +85,13 @@ class PeerError(LinkError):
 
 
 def fingerprint_bytes(fingerprint_hex: str) -> bytes:
-    """The 16 bytes that devices compare: the first 32 digits of plan.json's fingerprint.
+    """The 16 bytes that devices compare: plan.json's fingerprint.
 
-    Raises ``LinkError`` if there are fewer, or if they are not hexadecimal.
+    Raises ``LinkError`` if it is anything but 32 hexadecimal digits in lower case.
     """
-    try:
-        result = bytes.fromhex(fingerprint_hex[: 2 * FINGERPRINT_BYTES])
-    except ValueError:
-        result = b""
-    if len(result) != FINGERPRINT_BYTES:
-        raise LinkError(f"the plan's fingerprint {fingerprint_hex!r} is not 32 or more hex digits")
-    return result
+    if re.fullmatch(f"[0-9a-f]{{{2 * FINGERPRINT_BYTES}}}", fingerprint_hex) is None:
+        raise LinkError(f"the plan's fingerprint {fingerprint_hex!a} is not 32 hex digits")
+    return bytes.fromhex(fingerprint_hex)
 
 
 @dataclass(frozen=True)

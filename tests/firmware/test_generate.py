@@ -119,7 +119,7 @@ def test_the_resolver_has_exactly_the_graphs_operators(bundle):
         source = generate(bundle)[f"firmware/node{device.rank}/device.cc"].decode()
         kinds = {node.op for node in device.graph.nodes}
         assert f"kOperators = {len(kinds)};" in source
-        assert source.count("return kTfLiteError;") == len(kinds)
+        assert source.count("return api::kError;") == len(kinds)
 
 
 def test_the_model_is_included_and_its_change_is_noticed(bundle):

@@ -47,6 +47,10 @@ CMSIS_NN = "third_party/cmsis_nn"
 CMSIS_NN_INCLUDES = (CMSIS_NN, f"{CMSIS_NN}/Include", "third_party/cmsis/CMSIS/Core/Include")
 
 
+WHEEL_TREE = "tflm_wheel.json"
+"""File of a tree that stands for TFLM's wheel (rewriter/tflsplit/emulate/wheel_tree.py)."""
+
+
 class TreeError(Exception):
     """The folder is no TFLM tree, or does not fit the board."""
 
@@ -79,9 +83,13 @@ def sources(tree: Path) -> list[Path]:
 
 def add_to(env, tree: Path) -> None:
     """Lets the program of a SCons environment use the tree: includes, defines and libraries."""
-    check_tree(tree)
-    includes = [str(tree / path) for path in INCLUDES]
-    defines = [*DEFINES, "SPLIT_TFLM_PLATFORM"]
+    wheel = read_wheel_tree(env, tree)
+    if wheel:
+        includes, defines = wheel["includes"], ["NDEBUG"]
+    else:
+        check_tree(tree)
+        includes = [str(tree / path) for path in INCLUDES]
+        defines = [*DEFINES, "SPLIT_TFLM_PLATFORM"]
     if has_cmsis_nn(tree):
         includes += [str(tree / path) for path in CMSIS_NN_INCLUDES]
         defines += ["CMSIS_NN", "TFLSPLIT_CMSIS_NN"]
@@ -96,16 +104,28 @@ def add_to(env, tree: Path) -> None:
     folder = Path(env.subst("$PROJECT_WORKSPACE_DIR")) / "tflm" / f"{wanted['board']}-{key}"
 
     ours = Path(env["PROJECT_DIR"]) / "tflm_app" / "lib"
-    tflm = Library("tflm", [tree], sources(tree), [])
     split = Library(
         "split",
         [ours / name for name in (*SHARED, "split_port")],
         own_sources(ours),
         sorted(ours.glob("*/include")),
     )
+    if wheel:
+        tflm = [env.File(path) for path in wheel["libraries"]]
+    else:
+        tflm = [_command(env, Library("tflm", [tree], sources(tree), []), folder)]
     # The linker resolves from left to right: ours calls TFLM.
-    env.Append(LIBS=[_command(env, library, folder) for library in (split, tflm)])
+    env.Append(LIBS=[_command(env, split, folder), *tflm])
     _ignore_in_finder(env)
+
+
+def read_wheel_tree(env, tree: Path) -> dict[str, list[str]]:
+    """What to use instead of a tree of sources; empty if ``tree`` is one."""
+    if not (tree / WHEEL_TREE).is_file():
+        return {}
+    if env.subst("$PIOPLATFORM") != "host":
+        raise TreeError(f"{tree} is TFLM for this computer; a board needs its sources.\n{MISSING}")
+    return json.loads((tree / WHEEL_TREE).read_text())
 
 
 @dataclass(frozen=True)

@@ -29,12 +29,14 @@ from tflsplit.cli.results import (
     save_outputs,
 )
 from tflsplit.emulate import FaultModel
-from tflsplit.emulate.firmware_build import build_firmware, take_firmware
+from tflsplit.emulate.firmware_build import BuiltFirmware, build_firmware, take_firmware
 from tflsplit.emulate.machines import HOST_BOARD, QEMU_MACHINES
+from tflsplit.emulate.native_build import build_native
 from tflsplit.emulate.session import Session, core_only, whole_firmware
 from tflsplit.emulate.trial import Trial, injected, run_trial
 from tflsplit.errors import ClusterError, UserError
 from tflsplit.firmware import FirmwareOptions
+from tflsplit.firmware.options import TFLM_DIR_VARIABLE
 from tflsplit.passes.fold_constants import fold_constants
 from tflsplit.runtime.engines import engine
 from tflsplit.runtime.load import load_inputs
@@ -65,7 +67,10 @@ def add_parser(commands: Commands) -> argparse.ArgumentParser:
         help=f"the boards ({DEFAULT_BOARD}, a Cortex-M7)",
     )
     kind.add_argument(
-        "--native", action="store_true", help="the firmware as programs of this computer"
+        "--native",
+        action="store_true",
+        help="the firmware as programs of this computer: needs a C++ compiler; TFLM is its wheel's "
+        f"unless {TFLM_DIR_VARIABLE} names its sources",
     )
     kind.add_argument(
         "--core-only",
@@ -157,9 +162,9 @@ def _session(
     if arguments.firmware:
         built = take_firmware(bundle, arguments.firmware)
     else:
-        stage("building the firmware (TFLM once for each board: some minutes)")
         board = HOST_BOARD if arguments.native else arguments.board
-        built = build_firmware(bundle, FirmwareOptions(boards=(board,), topology=topology))
+        options = FirmwareOptions(boards=(board,), topology=topology)
+        built = _build(bundle, options, stage)
     return whole_firmware(
         bundle,
         built.setup,
@@ -168,6 +173,14 @@ def _session(
         arguments.seed,
         count_instructions=not arguments.native,
     )
+
+
+def _build(bundle: Bundle, options: FirmwareOptions, stage: Stage) -> BuiltFirmware:
+    if options.boards == (HOST_BOARD,) and options.tflm_dir is None:
+        stage("building the firmware, with TFLM from its wheel")
+        return build_native(bundle, options)
+    stage("building the firmware (TFLM once for each board: some minutes)")
+    return build_firmware(bundle, options)
 
 
 def _document(bundle: Bundle, trial: Trial, engine_name: str) -> dict[str, Any]:

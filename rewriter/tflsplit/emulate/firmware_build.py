@@ -71,12 +71,10 @@ def build_firmware(bundle: Bundle, options: FirmwareOptions) -> BuiltFirmware:
     if options.tflm_dir is None:
         raise ClusterError(
             f"the firmware needs TFLM's sources: point {TFLM_DIR_VARIABLE} at a tree made by its "
-            "create_tflm_tree.py; without them, --core-only runs the links alone"
+            "create_tflm_tree.py; without them, --native runs the firmware as programs of this "
+            "computer"
         )
-    board = options.boards[0]
-    folder = bundle.folder.resolve() / "emulated" / board
-    for name, contents in all_files(folder, bundle.document, bundle.devices, options).items():
-        _write(folder / name, contents)
+    folder = write_sources(bundle, options)
     _write_config(root, folder)
     names = [f"node{rank}" for rank in range(len(bundle.devices))]
     _run_platformio(root, folder, names, options.tflm_dir)
@@ -88,6 +86,14 @@ def build_firmware(bundle: Bundle, options: FirmwareOptions) -> BuiltFirmware:
         (folder / "programs").mkdir(exist_ok=True)
         shutil.copy2(program, folder / "programs" / f"{name}.elf")
     return take_firmware(bundle, folder)
+
+
+def write_sources(bundle: Bundle, options: FirmwareOptions) -> Path:
+    """Write the generated sources for the options' board; returns ``DIR/emulated/<board>``."""
+    folder = bundle.folder.resolve() / "emulated" / options.boards[0]
+    for name, contents in all_files(folder, bundle.document, bundle.devices, options).items():
+        _write(folder / name, contents)
+    return folder
 
 
 def _write(path: Path, contents: bytes) -> None:

@@ -8,11 +8,13 @@ from pathlib import Path
 from tflsplit.firmware.boards import Board
 from tflsplit.firmware.options import FirmwareOptions
 from tflsplit.ir import Graph
-from tflsplit.memory.abi import align_up
+from tflsplit.memory.abi import HOST_64, Abi, align_up
 from tflsplit.memory.arena import predict_arena
 from tflsplit.memory.demand import Kernels
 
 _ALIGNMENT_BYTES = 16
+WHEEL_TREE = "tflm_wheel.json"
+"""File by which a TFLM tree is known that stands for TFLM's wheel (tflsplit.emulate.wheel_tree)."""
 _CMSIS_NN_HEADER = Path("third_party/cmsis_nn/Include/arm_nnfunctions.h")
 
 
@@ -28,10 +30,17 @@ def kernels_of(board: Board, options: FirmwareOptions) -> tuple[Kernels, ...]:
     return ("cmsis_nn",) if has_cmsis_nn else ("reference",)
 
 
+def abi_of(board: Board, options: FirmwareOptions) -> Abi:
+    """Layout of TFLM's structs on the board: the wheel is built with compression, others not."""
+    tree = options.tflm_dir
+    is_wheel = tree is not None and (tree / WHEEL_TREE).is_file()
+    return HOST_64 if is_wheel and board.section == "host" else board.abi
+
+
 def required_arena_bytes(graph: Graph, board: Board, options: FirmwareOptions) -> int:
     """The smallest arena with which the graph starts, without the margin (docs/arena.md)."""
-    flavours = kernels_of(board, options)
-    return max(predict_arena(graph, board.abi, kernels).required_bytes for kernels in flavours)
+    flavours, abi = kernels_of(board, options), abi_of(board, options)
+    return max(predict_arena(graph, abi, kernels).required_bytes for kernels in flavours)
 
 
 def arena_bytes(required_bytes: int, options: FirmwareOptions) -> int:

@@ -131,7 +131,7 @@ def _node_config(device: DeviceSources) -> str:
 
 def device_source(device: DeviceSources) -> str:
     """The op resolver and the description that ``run_device`` takes."""
-    calls = "\n".join(f"  if ({call} != kTfLiteOk) return kTfLiteError;" for call in device.calls)
+    calls = "\n".join(f"  if ({call} != api::kOk) return api::kError;" for call in device.calls)
     return f"""{_banner(device)}#include "config.h"
 #include "split_tflm/registrations.h"
 #include "split_tflm/run_device.h"
@@ -144,6 +144,7 @@ extern const uint8_t tflsplit_model_end[];
 namespace {{
 
 using namespace tflsplit_config;
+namespace api = split_tflm::api;
 
 constexpr split_core::NodeConfig kNode = node_config();
 constexpr int kOperators = {max(1, len(device.calls))};
@@ -156,11 +157,11 @@ alignas(8) uint8_t link_memory[split_core::Node::required_bytes(kNode)];
 split_device::PostedSend posted[kNode.send_slots];
 
 // Exactly the operators of this device's graph.
-TfLiteStatus resolve(const split_tflm::api::MicroOpResolver** result) {{
-  static split_tflm::api::MicroMutableOpResolver<kOperators> resolver;
+api::Status resolve(const api::MicroOpResolver** result) {{
+  static api::MicroMutableOpResolver<kOperators> resolver;
 {calls}
   *result = &resolver;
-  return kTfLiteOk;
+  return api::kOk;
 }}
 
 }}  // namespace

@@ -5,7 +5,7 @@ namespace split_tflm {
 namespace {
 
 void* init(api::Context* context, const char*, size_t) {
-  return context->AllocatePersistentBuffer(context, sizeof(OpData));
+  return api::GetMicroContext(context)->AllocatePersistentBuffer(sizeof(OpData));
 }
 
 const char* check_table(const api::EvalTensor* table, int32_t channels, const char* what) {
@@ -27,13 +27,14 @@ api::Registration compute_registration(Function prepare, Function invoke) {
 
 api::Status request_scratch(api::Context* context, size_t bytes, OpData* data) {
   int number = -1;
-  const api::Status status = context->RequestScratchBufferInArena(context, bytes, &number);
+  const api::Status status =
+      api::GetMicroContext(context)->RequestScratchBufferInArena(bytes, &number);
   data->scratch = number;
   return status;
 }
 
 void* scratch_of(api::Context* context, const OpData& data) {
-  return data.scratch < 0 ? nullptr : context->GetScratchBuffer(context, data.scratch);
+  return data.scratch < 0 ? nullptr : api::GetMicroContext(context)->GetScratchBuffer(data.scratch);
 }
 
 void set_tables(api::Context* context, const api::OpNode* node, int first,

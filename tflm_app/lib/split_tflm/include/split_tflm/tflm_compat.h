@@ -3,10 +3,11 @@
 //
 //   2022, Arduino libraries   TfLiteRegistration of lite/c/common.h
 //   2023 to September 2026    TFLMRegistration of micro/micro_common.h
-//   from October 2026         the C++ API in namespace tflite::micro
+//   from October 2026         everything, C structs too, in namespace tflite::micro; a context has
+//                             no pointers to functions: all goes through MicroContext
 //
-// Names of TFLM are used as split_tflm::api::Name. Where a name lives follows from two
-// using-directives: namespaces that do not have it add nothing.
+// Names of TFLM are used as split_tflm::api::Name, those of its C API inside split_tflm as they
+// are. Where a name lives follows from using-directives: namespaces that do not have it add nothing.
 #ifndef SPLIT_TFLM_TFLM_COMPAT_H_
 #define SPLIT_TFLM_TFLM_COMPAT_H_
 
@@ -34,6 +35,8 @@ namespace micro {}
 
 namespace split_tflm {
 
+using namespace ::tflite::micro;  // NOLINT: kTfLiteOk, TfLiteType, where they are not global
+
 // Both generations of the C API are at global scope or in one of the two namespaces.
 namespace api {
 using namespace ::tflite;         // NOLINT: this is the point of the file
@@ -49,6 +52,8 @@ using OpNode = TfLiteNode;
 using Tensor = TfLiteTensor;
 using EvalTensor = TfLiteEvalTensor;
 using Status = TfLiteStatus;
+inline constexpr Status kOk = kTfLiteOk;
+inline constexpr Status kError = kTfLiteError;
 }  // namespace api
 
 }  // namespace split_tflm

@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Builds the firmware of an output folder as programs of this computer, with TFLM from its wheel.
+
+The same sources as for a board: ``split_*``, the host's port, the main program, what was generated
+for the device.  Needs a C++ compiler and the wheel, and neither TFLM's sources nor PlatformIO.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+from tflsplit.bundle import Bundle
+from tflsplit.emulate.compiler import (
+    archive,
+    built_once,
+    compile_all,
+    compile_cxx,
+    digest_of,
+)
+from tflsplit.emulate.firmware_build import BuiltFirmware, take_firmware, write_sources
+from tflsplit.emulate.machines import HOST_BOARD
+from tflsplit.emulate.wheel_file import installed_wheel
+from tflsplit.emulate.wheel_tree import WheelTree, wheel_tree
+from tflsplit.firmware import FirmwareOptions
+from tflsplit.firmware.places import build_cache, device_sources
+
+_PARTS = (
+    "lib/split_core", "lib/split_device", "lib/split_kernels", "lib/split_port", "lib/split_tflm",
+    "ports/host",
+)  # fmt: skip
+_LIBRARY = "libsplit.a"
+_MAIN = "src/main.cc"
+_LEFT_OUT = ("split_core_c.cc",)  # the link layer as the host runtime loads it
+_FLAGS = ("-std=gnu++17", "-O2", "-DNDEBUG", "-fno-exceptions", "-fno-rtti")
+
+
+def build_native(
+    bundle: Bundle,
+    options: FirmwareOptions,
+    wheel: tuple[Path, str] | None = None,
+    flags: Sequence[str] = (),
+) -> BuiltFirmware:
+    """Generate and build what has changed since the last time, in ``DIR/emulated/host``.
+
+    wheel: another ``_runtime.so`` than this Python's, and its version.
+    flags: of the compiler, beside the usual ones (sanitizers).
+    Raises ClusterError if the wheel or a compiler is missing, if the wheel is no release that the
+    declarations are known to fit, or if the build fails: with what the compiler said.
+    """
+    tree = wheel_tree(*(wheel or installed_wheel()))
+    options = replace(options, boards=(HOST_BOARD,), tflm_dir=tree.folder, name_tflm_dir=False)
+    folder = write_sources(bundle, options)
+    library = _library(tree, flags)
+    (folder / "programs").mkdir(exist_ok=True)
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        ranks = range(len(bundle.devices))
+        list(pool.map(lambda rank: _build_program(folder, rank, tree, library, flags), ranks))
+    return take_firmware(bundle, folder)
+
+
+def _library(tree: WheelTree, flags: Sequence[str]) -> Path:
+    """What all devices share, as a static library, built once for the same sources and flags."""
+    app = device_sources()
+    sources = [app / _MAIN, *(file for part in _PARTS for file in sorted((app / part).rglob("*")))]
+    sources = [file for file in sources if file.is_file()]
+    units = [f for f in sources if f.suffix == ".cc" and f.name not in _LEFT_OUT]
+    key = digest_of([*_FLAGS, *flags, str(tree.folder)], sources)
+
+    def build(fresh: Path) -> None:
+        objects = [fresh / f"{number}_{unit.stem}.o" for number, unit in enumerate(units)]
+        compile_all(
+            ([*_FLAGS, *flags, *_includes(tree), "-c", unit, "-o", target], unit.name)
+            for unit, target in zip(units, objects, strict=True)
+        )
+        archive(fresh / _LIBRARY, objects)
+
+    return built_once(build_cache() / "native" / key, build) / _LIBRARY
+
+
+def _includes(tree: WheelTree) -> list[str | Path]:
+    app = device_sources()
+    ours = [app / part / "include" for part in _PARTS if (app / part / "include").is_dir()]
+    # As system headers: warnings about the wheel's declarations help nobody.
+    theirs = [word for path in tree.includes for word in ("-isystem", path)]
+    return [*theirs, *(word for path in ours for word in ("-I", path))]
+
+
+def _build_program(
+    folder: Path, rank: int, tree: WheelTree, library: Path, flags: Sequence[str]
+) -> None:
+    """``programs/node<rank>.elf``, unless it is what these sources give."""
+    name = f"node{rank}"
+    generated = folder / "firmware" / name
+    program, stamp = folder / "programs" / f"{name}.elf", folder / "programs" / f"{name}.key"
+    key = digest_of([*_FLAGS, *flags, str(tree.folder), str(library)], sorted(generated.iterdir()))
+    if program.is_file() and stamp.is_file() and stamp.read_text() == key:
+        return
+    stamp.unlink(missing_ok=True)
+    fresh = program.with_suffix(".new")
+    words: list[str | Path] = [*_FLAGS, *flags, *_includes(tree), "-I", generated]
+    words += ["-Xassembler", "-I", "-Xassembler", generated]  # model.S includes model.tflite
+    words += [generated / "device.cc", generated / "model.S", library, *tree.libraries, "-lm"]
+    compile_cxx([*words, "-o", fresh], f"{name} of {folder}")
+    fresh.replace(program)
+    stamp.write_text(key)

@@ -1,0 +1,204 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The whole firmware with TFLM inside, as a cluster of programs of this computer.
+
+Everything that a board runs but its port, CMSIS-NN and 32 bits: generated sources, resolver, TFLM,
+split_tflm, kernels, links, control by the host.  TFLM is the wheel that is the oracle as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.bundles import bundle_of, rewrite_node
+from tests.native import build_exactly, check_arenas, needs_cxx, needs_wheel_reader, run_native
+from tests.splits import tiny
+from tflsplit.bundle import Bundle, read_bundle
+from tflsplit.cli import main
+from tflsplit.emulate import Cluster, Device, FaultModel, line
+from tflsplit.emulate.native_build import build_native
+from tflsplit.errors import LinkError
+from tflsplit.firmware import FirmwareOptions
+from tflsplit.firmware.arenas import required_arena_bytes
+from tflsplit.firmware.resolver import CUSTOM
+from tflsplit.host import SocketStream
+from tflsplit.host.coordinator import Coordinator
+from tflsplit.ir import Graph
+from tflsplit.plan.wishes import Wishes
+from tflsplit.rewrite import rewrite
+from tflsplit.tflite import write_model
+from tflsplit.wire.topology import Topology
+
+pytestmark = [needs_wheel_reader, needs_cxx]
+
+NOISY = FaultModel(flips_per_byte=1e-4, drops_per_byte=5e-5, duplicates_per_byte=5e-5)
+SANITIZERS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-g", "-O1")
+# Network of models/tiny.py, N, wishes: together every operator of ours, and six of seven networks
+# with operators that run whole.
+CLUSTERS: Sequence[tuple[str, int, dict[str, Any]]] = (
+    ("mobilenet", 1, {}),
+    ("mobilenet", 4, {}),
+    ("mobilenet", 2, {"split": "rows", "fuse": True}),
+    ("mobilenet", 3, {"split": "channels"}),
+    ("ds_cnn", 2, {"split": "in_channels"}),
+    ("resnet", 3, {"split": "rows"}),
+    ("resnet", 4, {"stock_kernels": True}),
+    ("autoencoder", 4, {}),
+    ("grouped_dilated", 3, {"split": "rows"}),
+    ("squeeze_excite", 2, {"split": "rows"}),
+    ("unet", 4, {}),
+    ("temporal", 3, {}),
+)
+
+
+def written(folder: Path, name: str, world_size: int, wishes: dict[str, Any]) -> Bundle:
+    model = folder / "model.tflite"
+    model.write_bytes(write_model(tiny(name)))
+    rewrite(model, folder / "plan", Wishes(world_size, **wishes))
+    return read_bundle(folder / "plan")
+
+
+def operators(bundle: Bundle) -> set[str]:
+    return {node.op for device in bundle.devices for node in device.graph.nodes}
+
+
+@pytest.mark.parametrize(
+    ("name", "world_size", "wishes"),
+    CLUSTERS,
+    ids=["-".join(map(str, (a, n, *w.values()))) for a, n, w in CLUSTERS],
+)
+def test_the_unsplit_models_bits_in_the_predicted_arena(
+    tmp_path: Path, name: str, world_size: int, wishes: dict[str, Any]
+):
+    bundle = written(tmp_path, name, world_size, wishes)
+    check_arenas(bundle, run_native(bundle, build_exactly(bundle)))
+
+
+def test_those_clusters_have_every_operator_of_ours(tmp_path: Path):
+    found = set()
+    for index, (name, world_size, wishes) in enumerate(CLUSTERS):
+        folder = tmp_path / str(index)
+        folder.mkdir()
+        found |= operators(written(folder, name, world_size, wishes))
+    assert found >= CUSTOM.keys()
+
+
+@pytest.mark.parametrize("topology", [Topology.LINE, Topology.RING, Topology.STAR])
+def test_faults_on_every_wire_cost_frames_and_no_bit(tmp_path: Path, topology: Topology):
+    bundle = read_bundle(bundle_of(tmp_path / "plan", "mobilenet", 4))
+    built = build_native(bundle, FirmwareOptions(topology=topology, tflm_dir=None))
+    trial = run_native(bundle, built, NOISY)
+    assert sum(a.events + b.events for a, b in trial.wire_faults.values()) > 0
+    assert sum(wire.resent for wire in trial.wires) > 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("fuse", [False, True])
+def test_nothing_is_undefined_and_no_byte_out_of_bounds(tmp_path: Path, fuse: bool):
+    """AddressSanitizer and UndefinedBehaviorSanitizer in all of ours; a finding ends the device."""
+    bundle = written(tmp_path, "mobilenet", 3, {"split": "rows", "fuse": True} if fuse else {})
+    built = build_exactly(bundle, flags=SANITIZERS)
+    check_arenas(bundle, run_native(bundle, built, NOISY))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("model", "world_size"),
+    [
+        ("mlperf_resnet8", 4),
+        ("mlperf_kws_dscnn", 3),
+        ("mlperf_ad_fc", 2),
+        ("gen_cifar_grouped_se_hswish_int8", 2),
+        ("gen_unet_96_int8", 4),
+        ("mobilenet_v2_0.35_160_cfu", 4),
+        ("mobilenet_v2_1.0_224_coral_ptq", 8),
+    ],
+)
+def test_real_models(shared_models: Path, tmp_path: Path, model: str, world_size: int):
+    rewrite(shared_models / f"{model}.tflite", tmp_path / "plan", Wishes(world_size))
+    bundle = read_bundle(tmp_path / "plan")
+    check_arenas(bundle, run_native(bundle, build_exactly(bundle), runs=2))
+
+
+def test_an_arena_of_16_bytes_less_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """So the arenas above are the smallest."""
+    monkeypatch.setattr(
+        "tflsplit.firmware.generate.required_arena_bytes",
+        lambda *of: required_arena_bytes(*of) - 16,
+    )
+    bundle = read_bundle(bundle_of(tmp_path / "plan", "resnet", 2))
+    built = build_exactly(bundle)
+    with pytest.raises(LinkError, match="TFLM takes neither the graph nor its arena"):
+        run_native(bundle, built)
+
+
+def test_firmware_with_another_plans_model_says_so_and_runs_nothing(tmp_path: Path):
+    bundle = read_bundle(bundle_of(tmp_path / "plan", "mobilenet", 2))
+    built = build_exactly(bundle)
+    image = built.devices[0].program.read_bytes()
+    model = (bundle.folder / "emulated/host/firmware/node0/model.tflite").read_bytes()
+    digits = bundle.document["fingerprint"].encode()
+    place = image.index(model) + model.index(digits)
+    patched = tmp_path / "patched.elf"
+    patched.write_bytes(image[:place] + b"f" * len(digits) + image[place + len(digits) :])
+    patched.chmod(0o755)
+    devices = [Device(patched, "host"), *built.devices[1:]]
+    with Cluster(devices, line(len(devices), gateway=0)) as cluster:
+        stream = SocketStream(cluster.host_sockets[0])
+        with (
+            Coordinator(stream, bundle, built.setup) as coordinator,
+            pytest.raises(
+                LinkError, match=r"rank 0.*the model in flash is of another plan or rank"
+            ),
+        ):
+            coordinator.connect(30)
+
+
+# ---- The command ----
+
+
+def test_the_command_needs_no_tree(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.delenv("TFLSPLIT_TFLM_DIR", raising=False)
+    folder = bundle_of(tmp_path / "plan", "resnet", 2)
+    assert main(["emulate", str(folder), "--native", "--runs", "2"]) == 0
+    assert "the same bits: 2 devices and the unsplit model" in capsys.readouterr().out
+    program = folder / "emulated" / "host" / "programs" / "node0.elf"
+    before = program.stat().st_mtime_ns
+    assert main(["emulate", str(folder), "--native", "--runs", "1"]) == 0
+    assert program.stat().st_mtime_ns == before, "nothing had changed"
+
+
+def test_a_wrong_weight_shows(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.delenv("TFLSPLIT_TFLM_DIR", raising=False)
+    folder = bundle_of(tmp_path / "plan", "autoencoder", 2)
+
+    def change(graph: Graph) -> None:
+        weights = next(v for v in graph.constants() if v.data is not None and v.data.ndim == 2)
+        assert weights.data is not None
+        weights.data = weights.data.copy()
+        weights.data[0] += 60
+
+    rewrite_node(folder, 1, change)
+    assert main(["emulate", str(folder), "--native"]) == 1
+    assert "output elements differ" in capsys.readouterr().out
+
+
+def test_without_a_compiler_the_way_out_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.delenv("TFLSPLIT_TFLM_DIR", raising=False)
+    monkeypatch.delenv("CXX", raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    folder = bundle_of(tmp_path / "plan", "autoencoder", 1)
+    assert main(["emulate", str(folder), "--native"]) == 2
+    assert "no C++ compiler: install g++" in capsys.readouterr().err
+    monkeypatch.setenv("CXX", "no-such-compiler -O2")
+    assert main(["emulate", str(folder), "--native"]) == 2
+    assert "CXX names no-such-compiler, which is not there" in capsys.readouterr().err

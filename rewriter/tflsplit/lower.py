@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """From a plan to device graphs: partition, then the passes that work on one device at a time.
 
-    model --partition--> device graphs [--own_kernels--> --fuse_blocks-->]
+    model --partition--> device graphs
+        [--fold_moves--> --own_kernels--> --fuse_blocks--> --order_nodes-->]
         [--share_constants-->] --plan_offline--> ...
 
-Partition comes first, because only then is a block whole on one device; own_kernels before
-fuse_blocks, which fuses own kernels only (both only if the plan says so); share_constants where
-something runs in tiles; plan_offline last, when all tensors are known.
+Partition comes first, because only then is a block whole on one device, and known which dimensions
+of a piece are 1, which fold_moves looks for; own_kernels before fuse_blocks, which fuses own
+kernels only; order_nodes behind it, since it moves what is left (all four only if the plan says
+so); share_constants where something runs in tiles; plan_offline last, when all tensors are known.
 """
 
 from __future__ import annotations
@@ -19,7 +21,9 @@ from tflsplit.ir import Graph, Value
 from tflsplit.memory.better import plan_offline
 from tflsplit.ops import Box
 from tflsplit.partition import partition
+from tflsplit.passes.fold_moves import fold_moves
 from tflsplit.passes.fuse_blocks import fuse_blocks
+from tflsplit.passes.order_nodes import order_nodes
 from tflsplit.passes.own_kernels import own_kernels
 from tflsplit.passes.share_constants import share_constants
 from tflsplit.plan.spec import Plan
@@ -62,7 +66,7 @@ def _fused(devices: Sequence[DeviceGraph], plan: Plan) -> tuple[DeviceGraph, ...
     graphs = []
     for device in devices:
         local = {name: limits[layer] for name, layer in device.steps.items() if layer in limits}
-        graphs.append(fuse_blocks(own_kernels(device.graph), local))
+        graphs.append(order_nodes(fuse_blocks(own_kernels(fold_moves(device.graph)), local)))
     return tuple(
         replace(device, graph=graph) for device, graph in zip(devices, graphs, strict=True)
     )

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from tflsplit.ir import Attrs, DType, Graph, Node, Quantization, Value
 from tflsplit.ops import Box, Kind, OpRule, Piece, cut_constant, is_partition, local_value, rule_of
+from tflsplit.ops.declared import check_declared
 from tflsplit.ops.dims import dim_name
 from tflsplit.ops.expansion import has_stock_expansion, stock_expansion
 from tflsplit.ops.factors import Factor
@@ -28,11 +29,15 @@ ARENA_BYTES = 1 << 20
 
 
 def run_tflm(graph: Graph, inputs: Sequence[Array]) -> list[Array]:
-    """The outputs of a graph of stock operators on TFLM's kernels; skips without the wheel."""
+    """The outputs of a graph of stock operators on TFLM's kernels; skips without the wheel.
+
+    What runs here is sound, so it is also what ``check_declared`` must let pass.
+    """
     runtime = pytest.importorskip(
         "tflite_micro.python.tflite_micro.runtime",
         reason="needs TFLM's wheel (Linux on x86-64): pip install '.[host]'",
     )
+    check_declared(graph)
     interpreter = runtime.Interpreter.from_bytes(write_model(graph), arena_size=ARENA_BYTES)
     for index, array in enumerate(inputs):
         interpreter.set_input(array.copy(order="C"), index)

@@ -18,6 +18,7 @@ from tflsplit.ir import Graph
 from tflsplit.lower import lower
 from tflsplit.memory.arena import ArenaEstimate, predict_arena
 from tflsplit.memory.twin import ArenaMeasurement, measure_arena
+from tflsplit.ops.declared import check_declared
 from tflsplit.passes.fold_constants import fold_constants
 from tflsplit.plan.policy import choose_plan
 from tflsplit.plan.spec import Plan
@@ -54,7 +55,9 @@ def split_model(model: Graph, wishes: Wishes | Choose) -> Split:
     if isinstance(wishes, Wishes) and not 1 <= wishes.world_size <= MAX_WORLD_SIZE:
         raise PlanError(f"the number of devices must be 1 to {MAX_WORLD_SIZE}")
     check_quantized(model)
+    check_declared(model)
     whole = fold_constants(model)
+    check_declared(whole)  # shapes that were computed are known now
     plan = choose_plan(whole, wishes) if isinstance(wishes, Wishes) else wishes(whole)
     devices = lower(whole, plan)
     problems = check_devices(whole, devices)

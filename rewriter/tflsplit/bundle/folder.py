@@ -21,6 +21,7 @@ from tflsplit.ir import Graph
 from tflsplit.memory.arena import ArenaEstimate
 from tflsplit.memory.twin import ArenaMeasurement
 from tflsplit.ops import Box
+from tflsplit.ops.declared import check_declared
 from tflsplit.plan.spec import Plan
 from tflsplit.tflite import read_model, write_model
 from tflsplit.untrusted import MAX_GRAPH_FILE_BYTES, MAX_TEXT_FILE_BYTES, read_file
@@ -169,12 +170,13 @@ def read_bundle(folder: Path) -> Bundle:
     if hashlib.sha256(model).hexdigest() != document["model_sha256"]:
         raise PlanError(f"{folder / MODEL} is not the model that {PLAN} was made for")
     devices = tuple(_device(folder, document, entry) for entry in document["devices"])
-    return Bundle(folder, document, read_model(model), devices)
+    whole = _graph(folder / document["model_file"], model)
+    return Bundle(folder, document, whole, devices)
 
 
 def _device(folder: Path, document: Json, entry: Json) -> DeviceGraph:
     path = folder / entry["file"]
-    graph = read_model(_file(path))
+    graph = _graph(path, _file(path))
     _check_mark(graph, path, document, entry["rank"])
     if len(graph.nodes) != len(entry["steps"]):
         raise PlanError(f"{path} has {len(graph.nodes)} nodes, not {entry['nodes']} as {PLAN} says")
@@ -201,6 +203,13 @@ def _check_border(graph: Graph, shards: Mapping[str, Shard], path: Path, documen
 
 def _is_part(box: Box, whole: Box | None) -> bool:
     return whole is not None and len(whole.intervals) == len(box.intervals) and whole.contains(box)
+
+
+def _graph(path: Path, data: bytes) -> Graph:
+    """A file's graph; ModelError where its tensors and options contradict its operators."""
+    graph = read_model(data, name=str(path))
+    check_declared(graph, name=str(path))
+    return graph
 
 
 def _check_mark(graph: Graph, path: Path, document: Json, rank: int) -> None:

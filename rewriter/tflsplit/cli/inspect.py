@@ -22,6 +22,7 @@ from tflsplit.errors import ModelError
 from tflsplit.ir import Graph, Node, Value
 from tflsplit.memory.lifetimes import peak_live_bytes
 from tflsplit.ops import rule_of
+from tflsplit.ops.declared import check_declared
 from tflsplit.ops.rule import graph_macs
 from tflsplit.passes.fold_constants import fold_constants
 from tflsplit.plan.wishes import way_of
@@ -53,10 +54,12 @@ def main(arguments: argparse.Namespace) -> int:
 
 
 def describe(model: Graph) -> dict[str, Any]:
-    """Everything that the command prints."""
+    """Everything that the command prints; ModelError where the model contradicts itself."""
+    check_declared(model, types=False)
     graph = fold_constants(model)
     try:
         check_quantized(model)
+        check_declared(graph)
         refusal = None
     except ModelError as error:
         refusal = str(error)

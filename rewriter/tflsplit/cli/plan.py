@@ -21,6 +21,7 @@ from tflsplit.cli.planning import (
     search,
 )
 from tflsplit.errors import PlanError
+from tflsplit.ops.declared import check_declared
 from tflsplit.passes.fold_constants import fold_constants
 from tflsplit.planner import Planner, finish
 from tflsplit.planner.explain import reasoned
@@ -63,7 +64,9 @@ def main(arguments: argparse.Namespace) -> int:
     with progress("reading"):
         model = load(arguments.model)
         check_quantized(model)
+        check_declared(model)
         graph = fold_constants(model)
+        check_declared(graph)
     asked = cluster
     if arguments.pareto:
         return _pareto(Planner(graph, cluster), arguments)

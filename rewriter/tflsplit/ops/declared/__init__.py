@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a file declares of its tensors and options, checked against what the operator makes.
+
+TFLM believes the file: it allocates what a tensor's shape says, and its kernels run over what the
+operator's options and operands say.  Where the two contradict each other memory is overwritten,
+here and on a device.  So before anything is planned or run, every operator that TFLM has is
+compared with what its kernel computes: number of operands, element types, shapes, options in
+range, and the shape of the result.  The checks follow TFLM's own Prepare functions and state what
+those leave to luck.
+
+Control flow is refused elsewhere (``tflite.support``), and of custom operators of others nothing is
+known: they run whole, and only in a process of their own (``interpreters``).
+"""
+
+from __future__ import annotations
+
+from tflsplit.errors import ModelError
+from tflsplit.ir import Graph, Node
+from tflsplit.ops.custom_check import problems
+from tflsplit.ops.declared import (  # noqa: F401  (they register their checks)
+    elementwise,
+    indexing,
+    layers,
+    moves,
+    reductions,
+    state,
+)
+from tflsplit.ops.declared.operation import Operation, check_of, declared_ops
+from tflsplit.tflite.operators import OWN_PREFIX
+
+__all__ = ["check_declared", "check_node", "declared_ops"]
+
+
+def check_declared(graph: Graph, name: str = "", types: bool = True) -> None:
+    """Passes a graph whose declarations fit its operators.
+
+    name: of the file, for the message.
+    types: whether element types count, too; without, a float model passes, to be looked at.
+    Raises ModelError that names operator and tensor for the first contradiction.
+    """
+    for node in graph.nodes:
+        try:
+            check_node(node, types)
+        except ModelError as error:
+            raise ModelError(f"{name}: {error}" if name else str(error)) from None
+
+
+def check_node(node: Node, types: bool = True) -> None:
+    """``check_declared`` of one node."""
+    if node.is_custom:
+        found = problems(node) if node.op.startswith(OWN_PREFIX) else []
+        if found:
+            raise ModelError(f"{found[0]}; write the device graphs again")
+        return
+    check = check_of(node.op)
+    if check is not None:
+        check(Operation(node, types))

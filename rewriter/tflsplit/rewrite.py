@@ -14,6 +14,7 @@ from tflsplit.bundle.plan_schema import MAX_WORLD_SIZE
 from tflsplit.check import check_devices
 from tflsplit.devices import DeviceGraph
 from tflsplit.errors import InternalError, PlanError
+from tflsplit.interpreters import naming
 from tflsplit.ir import Graph
 from tflsplit.lower import lower
 from tflsplit.memory.arena import ArenaEstimate, predict_arena
@@ -85,7 +86,8 @@ def rewrite(
     progress("splitting")
     split = split_model(graph, wishes)
     progress("measuring the arenas")
-    arenas = [measured_arena(device.graph) for device in split.devices]
+    with naming(model_path.name):
+        arenas = [measured_arena(device.graph) for device in split.devices]
     progress("writing")
     return write_bundle(
         folder,

@@ -132,7 +132,7 @@ def test_a_graph_of_stock_operators_is_measured_as_it_is():
 
 
 def test_without_the_wheel_there_is_no_measurement(monkeypatch):
-    monkeypatch.setitem(sys.modules, "tflite_micro.python.tflite_micro", None)
+    monkeypatch.setitem(sys.modules, "tflite_micro", None)
     assert measure_arena(convolution()) is None
 
 

@@ -4,8 +4,6 @@
 from __future__ import annotations
 
 import importlib.util
-import os
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -21,7 +19,6 @@ from tflsplit.runtime.engines import (
     TflmProgram,
     available_engines,
     engine,
-    engine_messages,
 )
 
 PACKAGES = {"tflm": "tflite_micro", "litert": "ai_edge_litert"}
@@ -95,13 +92,3 @@ def test_results_are_fresh_arrays():
         assert (first != second).any()
         np.testing.assert_array_equal(first, kept)
         np.testing.assert_array_equal(program.run([zeros])[0], kept)
-
-
-def test_messages_of_c_code_are_caught_and_the_terminal_comes_back(
-    capfd: pytest.CaptureFixture[str],
-):
-    with engine_messages() as messages:
-        os.write(2, b"from C\n")
-        assert messages() == "from C\n"
-    print("after", file=sys.stderr)
-    assert capfd.readouterr().err == "after\n"

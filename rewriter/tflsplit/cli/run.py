@@ -21,6 +21,7 @@ from tflsplit.cli.results import (
 )
 from tflsplit.devices import tensor_labels
 from tflsplit.errors import PlanError
+from tflsplit.interpreters import naming
 from tflsplit.memory.twin import measure_arena
 from tflsplit.passes.fold_constants import fold_constants
 from tflsplit.runtime.engines import Array, engine
@@ -52,7 +53,7 @@ def main(arguments: argparse.Namespace) -> int:
     inputs = load_inputs(bundle.model, arguments.input)
     labels = read_labels(arguments.labels)
     engine_name, _ = engine(arguments.engine)
-    with progress("running"):
+    with progress("running"), naming(str(arguments.folder)):
         reports = _infer(bundle, inputs, engine_name, arguments.processes)
     _check_traffic(bundle, reports)
     whole = fold_constants(bundle.model)
@@ -118,7 +119,8 @@ def _document(
 
 
 def _host_arena_bytes(bundle: Bundle, rank: int) -> int | None:
-    measured = measure_arena(bundle.devices[rank].graph)
+    with naming(str(bundle.folder)):
+        measured = measure_arena(bundle.devices[rank].graph)
     return None if measured is None else measured.total_bytes
 
 

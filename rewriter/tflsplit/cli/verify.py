@@ -11,6 +11,7 @@ from typing import Any
 from tflsplit.bundle import read_bundle
 from tflsplit.cli.console import STDOUT, Commands, print_json, progress
 from tflsplit.errors import UserError
+from tflsplit.interpreters import naming
 from tflsplit.runtime.engines import engine
 from tflsplit.verify import Verdict, verify_bundle
 from tflsplit.verify.inputs import EDGES
@@ -46,14 +47,15 @@ def main(arguments: argparse.Namespace) -> int:
         bundle = read_bundle(arguments.folder)
         total = arguments.runs + len(EDGES)
         count = iter(range(1, total + 1))
-        verdict = verify_bundle(
-            bundle,
-            engine_name,
-            make,
-            arguments.runs,
-            arguments.seed,
-            lambda case: stage(f"input {next(count)} of {total}: {case.name}"),
-        )
+        with naming(str(arguments.folder)):
+            verdict = verify_bundle(
+                bundle,
+                engine_name,
+                make,
+                arguments.runs,
+                arguments.seed,
+                lambda case: stage(f"input {next(count)} of {total}: {case.name}"),
+            )
     if arguments.json:
         print_json(_document(verdict, bundle.document["fingerprint"]))
     else:

@@ -24,6 +24,7 @@ from tflsplit.emulate.core_graph import CoreGraph
 from tflsplit.firmware.slots import Slots
 from tflsplit.firmware.wiring import HOST_PORT, WiredLink
 from tflsplit.host import FirmwareSetup
+from tflsplit.interpreters import run_in_this_process
 from tflsplit.runtime.engines import engine
 from tflsplit.runtime.local import compile_device
 from tflsplit.runtime.rounding import DenseScales
@@ -132,6 +133,7 @@ def make_device(setup: CoreSetup, clock: Callable[[], int]) -> CoreDevice:
         )  # fmt: skip
 
     def compute(node: NativeNode) -> CoreGraph:
+        run_in_this_process()  # it is one that may die
         steps = compile_device(setup.part, engine(setup.engine_name)[1], dense=setup.dense)
         return CoreGraph.of(rank, setup.part.graph, steps, node)
 

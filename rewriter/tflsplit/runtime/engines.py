@@ -4,14 +4,13 @@
 ``tflm``: TFLM's own kernels, from the PyPI wheel ``tflite-micro``: the oracle, the same bits as on
 a Cortex-M.  ``litert``: LiteRT's reference kernels (``ai-edge-litert``, BUILTIN_REF), where that
 wheel does not exist; split and unsplit must then both run on it.
+
+Both run in a child process (``interpreters``): a model that breaks them does not break the command.
 """
 
 from __future__ import annotations
 
 import importlib.util
-import os
-import sys
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
@@ -20,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tflsplit.errors import EngineError
+from tflsplit.interpreters import ChildProgram, InterpreterError, RefusedError
 from tflsplit.ir import Graph
 from tflsplit.tflite import write_model
 
@@ -37,68 +37,56 @@ Engine = Callable[[Graph], Program]
 """Makes a program of a graph of stock operators; EngineError if the engine refuses it."""
 
 
-class TflmProgram:
+class _ChildEngine:
+    """A graph in the child process that runs interpreters."""
+
+    name, kind = "", ""
+
+    def __init__(self, graph: Graph) -> None:
+        """Load it; raises EngineError if the interpreter refuses it, or dies of it."""
+        self._graph = graph
+        with self._telling():
+            self._program = ChildProgram(
+                self.kind, write_model(graph), len(graph.outputs), _host_arena_bytes(graph)
+            )
+
+    def run(self, inputs: Sequence[Array]) -> list[Array]:
+        """The graph's outputs; see ``Program``.  Raises EngineError as loading does."""
+        exact = [
+            np.asarray(array.reshape(value.shape), value.dtype.numpy)
+            for value, array in zip(self._graph.inputs, inputs, strict=True)
+        ]
+        with self._telling():
+            outputs = self._program.run(exact)
+        return [
+            array.reshape(value.shape)
+            for array, value in zip(outputs, self._graph.outputs, strict=True)
+        ]
+
+    @contextmanager
+    def _telling(self) -> Iterator[None]:
+        """Say which operators it was that the interpreter did not like."""
+        ops = f"a graph of {', '.join(sorted({node.op for node in self._graph.nodes}))}"
+        try:
+            yield
+        except RefusedError as error:
+            lines = [line for line in str(error).splitlines() if line.strip()]
+            why = " / ".join(lines[1:][-2:] or lines)
+            raise EngineError(f"{self.name} refuses {ops}: {why}") from None
+        except InterpreterError as error:
+            raise InterpreterError(error.happened, f"in {ops}", error.model) from None
+
+
+class TflmProgram(_ChildEngine):
     """A graph on TFLM's kernels."""
 
-    def __init__(self, graph: Graph) -> None:
-        from tflite_micro.python.tflite_micro import runtime
-
-        self._graph = graph
-        with engine_messages() as messages:
-            try:
-                self._interpreter = runtime.Interpreter.from_bytes(
-                    write_model(graph), arena_size=_host_arena_bytes(graph)
-                )
-            except (RuntimeError, ValueError) as error:
-                raise _refusal("TFLM", graph, error, messages()) from None
-
-    def run(self, inputs: Sequence[Array]) -> list[Array]:
-        """The graph's outputs; see ``Program``."""
-        interpreter = self._interpreter
-        for index, (value, array) in enumerate(zip(self._graph.inputs, inputs, strict=True)):
-            # The wheel takes an array of the tensor's exact shape and type only.
-            interpreter.set_input(
-                np.ascontiguousarray(array.reshape(value.shape), value.dtype.numpy), index
-            )
-        with engine_messages() as messages:
-            try:
-                interpreter.invoke()
-            except RuntimeError as error:
-                raise _refusal("TFLM", self._graph, error, messages()) from None
-        return [
-            np.array(interpreter.get_output(index)).reshape(value.shape)
-            for index, value in enumerate(self._graph.outputs)
-        ]
+    name, kind = "TFLM", "tflm"
 
 
-class LitertProgram:
+class LitertProgram(_ChildEngine):
     """A graph on LiteRT's reference kernels, in one thread and without delegates."""
 
-    def __init__(self, graph: Graph) -> None:
-        from ai_edge_litert import interpreter as litert
-
-        self._graph = graph
-        try:
-            self._interpreter = litert.Interpreter(
-                model_content=write_model(graph),
-                experimental_op_resolver_type=litert.OpResolverType.BUILTIN_REF,
-                num_threads=1,
-            )
-            self._interpreter.allocate_tensors()
-        except (RuntimeError, ValueError) as error:
-            raise _refusal("LiteRT", graph, error, "") from None
-        self._inputs = [d["index"] for d in self._interpreter.get_input_details()]
-        self._outputs = [d["index"] for d in self._interpreter.get_output_details()]
-
-    def run(self, inputs: Sequence[Array]) -> list[Array]:
-        """The graph's outputs; see ``Program``."""
-        for index, value, array in zip(self._inputs, self._graph.inputs, inputs, strict=True):
-            self._interpreter.set_tensor(index, array.reshape(value.shape))
-        self._interpreter.invoke()
-        return [
-            self._interpreter.get_tensor(index).reshape(value.shape)
-            for index, value in zip(self._outputs, self._graph.outputs, strict=True)
-        ]
+    name, kind = "LiteRT", "litert"
 
 
 _ENGINES: dict[str, tuple[str, Engine, str]] = {
@@ -134,31 +122,3 @@ def _host_arena_bytes(graph: Graph) -> int:
     tensors = sum(value.size_bytes + 256 for value in graph.values() if not value.is_constant)
     channels = sum(value.size for value in graph.values() if len(value.shape) == 1)
     return 2 * tensors + 64 * channels + 2048 * len(graph.nodes) + (1 << 18)
-
-
-def _refusal(engine_name: str, graph: Graph, error: Exception, messages: str) -> EngineError:
-    last = [line for line in messages.splitlines() if line.strip()][-2:] or [str(error)]
-    ops = ", ".join(sorted({node.op for node in graph.nodes}))
-    return EngineError(f"{engine_name} refuses a graph of {ops}: {' / '.join(last)}")
-
-
-@contextmanager
-def engine_messages() -> Iterator[Callable[[], str]]:
-    """Catch what C++ code writes to file descriptor 2; yields a function that returns it so far.
-
-    TFLM tells the reason of a failure there and nowhere else.  Not for several threads at once.
-    """
-    sys.stderr.flush()
-    saved = os.dup(2)
-    with tempfile.TemporaryFile() as file:
-        os.dup2(file.fileno(), 2)
-
-        def so_far() -> str:
-            file.seek(0)
-            return file.read().decode(errors="replace")
-
-        try:
-            yield so_far
-        finally:
-            os.dup2(saved, 2)
-            os.close(saved)

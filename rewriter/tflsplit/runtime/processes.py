@@ -25,6 +25,7 @@ from typing import Any
 
 from tflsplit.devices import DeviceGraph
 from tflsplit.errors import LinkError, TflsplitError
+from tflsplit.interpreters import run_in_this_process
 from tflsplit.ops.custom_options import SendOptions
 from tflsplit.runtime.device import Device
 from tflsplit.runtime.engines import Array, engine
@@ -239,7 +240,8 @@ class ProcessCluster:
 
 
 def _serve(worker: _Worker, control: Connection, links: dict[int, socket.socket]) -> None:
-    """What a device's process does until its parent hangs up."""
+    """What a device's process does until its parent hangs up; it may die of its graph."""
+    run_in_this_process()
     part = worker.part
     transport = SocketTransport(part.rank, links, worker.silence_seconds)
     device: Device | None = None

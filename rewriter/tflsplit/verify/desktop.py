@@ -10,6 +10,7 @@ import importlib.util
 from collections.abc import Sequence
 
 from tflsplit.errors import EngineError
+from tflsplit.interpreters import ChildProgram, RefusedError
 from tflsplit.ir import Graph
 from tflsplit.runtime.engines import Array
 from tflsplit.tflite import write_model
@@ -22,19 +23,11 @@ class DesktopProgram:
         """EngineError if LiteRT is not installed or refuses the model."""
         if importlib.util.find_spec("ai_edge_litert") is None:
             raise EngineError("--desktop needs ai-edge-litert: pip install 'tflsplit[host]'")
-        from ai_edge_litert import interpreter as litert
-
         try:
-            self._interpreter = litert.Interpreter(model_content=write_model(graph), num_threads=1)
-            self._interpreter.allocate_tensors()
-        except (RuntimeError, ValueError) as error:
+            self._program = ChildProgram("desktop", write_model(graph), len(graph.outputs))
+        except RefusedError as error:
             raise EngineError(f"LiteRT refuses the model: {error}") from None
-        self._inputs = [entry["index"] for entry in self._interpreter.get_input_details()]
-        self._outputs = [entry["index"] for entry in self._interpreter.get_output_details()]
 
     def run(self, inputs: Sequence[Array]) -> list[Array]:
         """The model's outputs, as fresh arrays, for its inputs in order."""
-        for index, array in zip(self._inputs, inputs, strict=True):
-            self._interpreter.set_tensor(index, array)
-        self._interpreter.invoke()
-        return [self._interpreter.get_tensor(index) for index in self._outputs]
+        return self._program.run(inputs)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from tflsplit.bundle import Bundle, read_bundle
 from tflsplit.errors import EngineError
+from tflsplit.interpreters import naming, run_in_this_process
 from tflsplit.runtime.engines import engine
 from tflsplit.verify.dataset import Dataset
 from tflsplit.verify.judge import Answer, Difference, Judge, Judged
@@ -69,9 +70,10 @@ def evaluate(
     process dies.
     """
     judged = []
-    for one in _all(bundle, dataset, engine_name, min(jobs, len(dataset)), desktop):
-        judged.append(one)
-        progress(len(judged))
+    with naming(str(bundle.folder)):
+        for one in _all(bundle, dataset, engine_name, min(jobs, len(dataset)), desktop):
+            judged.append(one)
+            progress(len(judged))
     return Evaluation(
         engine=engine_name,
         samples=len(judged),
@@ -112,7 +114,8 @@ def _all(
         yield from pool.map(_judge, range(len(dataset)))
     except BrokenProcessPool:
         raise EngineError(
-            "a process died (out of memory?); try fewer with --jobs, or --jobs 1 to see why"
+            f"{bundle.folder}: a process died (out of memory?); "
+            "try fewer with --jobs, or --jobs 1 to see why"
         ) from None
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
@@ -123,6 +126,7 @@ _judges: list[Judge] = []
 
 
 def _prepare(folder: Path, dataset: Dataset, engine_name: str, desktop: bool) -> None:
+    run_in_this_process()  # which may die: the pool tells
     _judges.append(Judge(read_bundle(folder), dataset, engine(engine_name)[1], desktop))
 
 

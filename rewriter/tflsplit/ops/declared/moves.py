@@ -75,8 +75,8 @@ def _unpack(op: Operation) -> None:
 @declares("SPLIT")
 def _split(op: Operation) -> None:
     op.count(2, results=max(1, len(op.node.outputs)))
-    op.option("num_splits", len(op.node.outputs), len(op.node.outputs))
     axis = _parted_axis(op, op.x(1), 0)
+    op.option("num_splits", len(op.node.outputs), len(op.node.outputs))
     if axis is not None:
         _parts(op, op.x(1), axis, [op.x(1).shape[axis] // len(op.node.outputs)])
 
@@ -84,11 +84,15 @@ def _split(op: Operation) -> None:
 @declares("SPLIT_V")
 def _split_v(op: Operation) -> None:
     op.count(3, results=max(1, len(op.node.outputs)))
-    op.option("num_splits", len(op.node.outputs), len(op.node.outputs))
-    op.integers(1, *INDICES)
+    sizes, parts = op.integers(1, *INDICES), len(op.node.outputs)
     axis = _parted_axis(op, op.x(0), 2)
-    if axis is not None:
-        _parts(op, op.x(0), axis, [])
+    op.option("num_splits", parts, parts)
+    op.shape(op.x(1), (parts,))
+    if axis is None:
+        return
+    _parts(op, op.x(0), axis, [])
+    for size, value in zip(sizes or (), op.node.outputs, strict=False):
+        op.need(size in (-1, value.shape[axis]), value, f"must have {size} elements along {axis}")
 
 
 def _parted_axis(op: Operation, x: Value, index: int) -> int | None:

@@ -7,8 +7,8 @@ property tests run on TFLM passes ``check_declared`` first.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ from tests.memory.op_list import CASES
 from tests.splits import tiny
 from tests.support import integers, node, tensor
 from tflsplit.errors import ModelError
-from tflsplit.ir import DType, Graph, Node, Value
+from tflsplit.ir import DType, Graph, Node
 from tflsplit.ops.declared import check_declared, check_node, declared_ops
 from tflsplit.ops.rule import known_ops
 from tflsplit.tflite.support import TFLM_BUILTINS
@@ -107,11 +107,11 @@ SOUND = {name: case for name, case in CASES.items() if name not in SET_UP_ONLY}
 BY_SIZE = ("RESHAPE",)
 
 
-def changed_results(sound: Node, change: Callable[[Value], Value]) -> list[Node]:
+def changed_results(sound: Node, **change: Any) -> list[Node]:
     """The node once for each result, with that one changed."""
     outputs = sound.outputs
     return [
-        replace(sound, outputs=(*outputs[:at], change(value), *outputs[at + 1 :]))
+        replace(sound, outputs=(*outputs[:at], replace(value, **change), *outputs[at + 1 :]))
         for at, value in enumerate(outputs)
     ]
 
@@ -128,11 +128,11 @@ def test_a_result_of_another_shape_is_refused(name: str):
         for dim, extent in enumerate(value.shape):
             for other in {2 * extent, extent + 1, 65536, extent - 1} - {0, extent}:
                 shape = (*value.shape[:dim], other, *value.shape[dim + 1 :])
-                for wrong in changed_results(sound, lambda v, s=shape: replace(v, shape=s)):
+                for wrong in changed_results(sound, shape=shape):
                     refusal(wrong)
     for shape in ((), (1,) * 6, (2,) * 7):
         if sound.op not in BY_SIZE or np.prod(shape) != sound.outputs[0].size:
-            for wrong in changed_results(sound, lambda v, s=shape: replace(v, shape=s)):
+            for wrong in changed_results(sound, shape=shape):
                 refusal(wrong)
 
 
@@ -140,7 +140,7 @@ def test_a_result_of_another_shape_is_refused(name: str):
 def test_a_result_of_another_type_is_refused(name: str):
     (sound,) = SOUND[name]().nodes
     for dtype in (DType.COMPLEX64, DType.FLOAT64):
-        for wrong in changed_results(sound, lambda v, d=dtype: replace(v, dtype=d)):
+        for wrong in changed_results(sound, dtype=dtype):
             refusal(wrong)
 
 

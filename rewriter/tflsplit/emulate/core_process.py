@@ -101,6 +101,7 @@ def main(setup_file: Path) -> None:
 
     setup_file: pickled ``CoreSetup`` of every rank (this program's own file, of this moment).
     """
+    run_in_this_process()  # it is one that may die
     given = dict(word.split("=", 1) for word in sys.argv[1:])
     setups: list[CoreSetup] = pickle.loads(setup_file.read_bytes())
     setup = setups[int(given["rank"])]
@@ -133,7 +134,6 @@ def make_device(setup: CoreSetup, clock: Callable[[], int]) -> CoreDevice:
         )  # fmt: skip
 
     def compute(node: NativeNode) -> CoreGraph:
-        run_in_this_process()  # it is one that may die
         steps = compile_device(setup.part, engine(setup.engine_name)[1], dense=setup.dense)
         return CoreGraph.of(rank, setup.part.graph, steps, node)
 

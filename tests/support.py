@@ -12,6 +12,7 @@ import pytest
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from tflsplit.errors import ModelError
 from tflsplit.ir import Attrs, DType, Graph, Node, Quantization, Value
 from tflsplit.ops import Box, Kind, OpRule, Piece, cut_constant, is_partition, local_value, rule_of
 from tflsplit.ops.declared import check_declared
@@ -37,7 +38,10 @@ def run_tflm(graph: Graph, inputs: Sequence[Array]) -> list[Array]:
         "tflite_micro.python.tflite_micro.runtime",
         reason="needs TFLM's wheel (Linux on x86-64): pip install '.[host]'",
     )
-    check_declared(graph)
+    try:
+        check_declared(graph)
+    except ModelError as error:
+        raise AssertionError(f"check_declared refuses what is run on TFLM: {error}") from None
     interpreter = runtime.Interpreter.from_bytes(write_model(graph), arena_size=ARENA_BYTES)
     for index, array in enumerate(inputs):
         interpreter.set_input(array.copy(order="C"), index)

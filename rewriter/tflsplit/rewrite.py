@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tflsplit.bundle import write_bundle
-from tflsplit.bundle.folder import ExtraFiles
+from tflsplit.bundle.folder import ExtraFiles, refuse_folder
 from tflsplit.bundle.plan_json import Json
 from tflsplit.bundle.plan_schema import MAX_WORLD_SIZE
 from tflsplit.check import check_devices
@@ -80,6 +80,7 @@ def rewrite(
     extra: makes further files of the folder (``write_bundle``).
     Raises as ``split_model`` and ``write_bundle`` do; nothing is written unless all went well.
     """
+    refuse_folder(folder, force)
     model = read_file(model_path, MAX_GRAPH_FILE_BYTES)
     progress("reading")
     graph = read_model(model, name=model_path.name)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import errno
+import importlib
 import json
 import re
 from collections.abc import Callable, Iterator
@@ -85,53 +86,50 @@ class Interrupted(BaseException):
 
 @contextmanager
 def failing_at(
-    monkeypatch: pytest.MonkeyPatch,
-    target: type[Path],
-    method: str,
-    call: int,
-    error: BaseException,
+    monkeypatch: pytest.MonkeyPatch, place: str, call: int, error: BaseException
 ) -> Iterator[list[str]]:
-    """The n-th call of a method of Path on something in the output fails."""
-    real: Callable[..., Any] = getattr(target, method)
+    """The n-th call of a function on something in the output fails."""
+    module, name = place.rsplit(".", 1)
+    owner = Path if module == "Path" else importlib.import_module(module)
+    real: Callable[..., Any] = getattr(owner, name)
     seen: list[str] = []
 
-    def wrapped(self: Path, *arguments: Any, **more: Any) -> Any:
-        seen.append(self.name)
+    def wrapped(*arguments: Any, **more: Any) -> Any:
+        seen.append(name)
         if len(seen) == call:
             raise error
-        return real(self, *arguments, **more)
+        return real(*arguments, **more)
 
     with monkeypatch.context() as patch:
-        patch.setattr(target, method, wrapped)
+        patch.setattr(owner, name, wrapped)
         yield seen
 
 
 NO_SPACE = OSError(errno.ENOSPC, "No space left on device")
-STEPS = [
-    *(("write_bytes", call) for call in range(1, 5)),
-    ("chmod", 1),
-    ("rename", 1),
-    ("rename", 2),
+FRESH = [
+    *(("os.fsync", call) for call in (1, 4, 5)),
+    *(("Path.open", call) for call in (1, 3)),
+    ("Path.chmod", 1),
+    ("tempfile.mkdtemp", 2),
 ]
+OVER_ANOTHER = [*FRESH, ("os.walk", 1), ("tflsplit.bundle.replace.exchange", 1)]
 
 
 @pytest.mark.parametrize("error", [NO_SPACE, Interrupted()], ids=["no space", "interrupted"])
-@pytest.mark.parametrize(("method", "call"), STEPS)
+@pytest.mark.parametrize(("place", "call"), OVER_ANOTHER)
 def test_a_failure_at_any_step_leaves_the_old_folder_as_it_was(
     model: Path,
     out: Path,
-    method: str,
+    place: str,
     call: int,
     error: BaseException,
     monkeypatch: pytest.MonkeyPatch,
 ):
     rewrite(model, out, Wishes(3))
+    (out / "notes.txt").write_text("mine")
     before = contents(out)
     kind = PlanError if isinstance(error, OSError) else Interrupted
-    with (
-        failing_at(monkeypatch, Path, method, call, error) as seen,
-        pytest.raises(kind) as caught,
-    ):
+    with failing_at(monkeypatch, place, call, error) as seen, pytest.raises(kind) as caught:
         written(model, out)
     assert len(seen) >= call, "this step does not exist"
     assert contents(out) == before
@@ -140,11 +138,11 @@ def test_a_failure_at_any_step_leaves_the_old_folder_as_it_was(
         assert str(caught.value) == f"cannot write {out}: No space left on device"
 
 
-@pytest.mark.parametrize(("method", "call"), STEPS[:-1])
+@pytest.mark.parametrize(("place", "call"), [*FRESH, ("Path.rename", 1)])
 def test_a_failure_at_any_step_leaves_nothing_where_nothing_was(
-    model: Path, out: Path, method: str, call: int, monkeypatch: pytest.MonkeyPatch
+    model: Path, out: Path, place: str, call: int, monkeypatch: pytest.MonkeyPatch
 ):
-    with failing_at(monkeypatch, Path, method, call, NO_SPACE), pytest.raises(PlanError):
+    with failing_at(monkeypatch, place, call, NO_SPACE), pytest.raises(PlanError):
         written(model, out)
     assert list(out.parent.iterdir()) == []
 
@@ -161,11 +159,11 @@ def test_a_model_that_is_refused_leaves_the_old_folder(model: Path, out: Path):
 def test_other_peoples_folders_are_not_replaced(model: Path, out: Path):
     out.mkdir()
     (out / "thesis.tex").write_text("all of it")
-    with pytest.raises(PlanError, match=r"holds other things.* -o, or replace it with --force"):
+    with pytest.raises(PlanError, match=r"holds other things.* -o, or write beside them with --f"):
         written(model, out)
     assert set(contents(out)) == {"thesis.tex"}
     written(model, out, force=True)
-    assert set(contents(out)) == FILES
+    assert set(contents(out)) == {*FILES, "thesis.tex"}
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"format": "terraform"}', "\x00"])

@@ -4,17 +4,16 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
-import shutil
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from tflsplit.bundle import plan_json
+from tflsplit.bundle.listing import FILES, PLAN, Listing, listed, read_listing, refuse_changed
 from tflsplit.bundle.plan_json import Json
 from tflsplit.bundle.plan_schema import check_document
+from tflsplit.bundle.replace import refuse_target, write_folder
 from tflsplit.devices import DeviceGraph, Shard
 from tflsplit.errors import PlanError
 from tflsplit.ir import Graph
@@ -29,7 +28,6 @@ from tflsplit.untrusted import MAX_GRAPH_FILE_BYTES, MAX_TEXT_FILE_BYTES, read_f
 ExtraFiles = Callable[[Json, Sequence[DeviceGraph]], Mapping[str, bytes]]
 
 METADATA = "tflsplit"
-PLAN = "plan.json"
 MODEL = "model.tflite"
 
 
@@ -59,16 +57,19 @@ def write_bundle(
     force: bool = False,
     extra: ExtraFiles | None = None,
 ) -> Json:
-    """Write everything to a new folder beside ``folder``, then put it in its place.
+    """Write an output folder, in the place of an earlier one.
+
+    Only files that tflsplit wrote are replaced (``bundle.listing``); all others stay.
 
     model: the unsplit model's file.
     whole: the graph that was split (the model after its passes).
-    force: replace ``folder`` whatever it holds; without it, only an earlier output is replaced.
+    force: write beside what tflsplit did not write, and over files of an earlier output that were
+        changed since; without it, either is refused.
     extra: further files, by their path below ``folder``, made from plan.json and the devices.
-    Returns the document of plan.json.  Raises PlanError if ``folder`` may not be replaced; after
-    any error it is what it was.
+    Returns the document of plan.json.  Raises PlanError if ``folder`` may not be written; after any
+    error, and after being killed, it is what it was (``bundle.replace``).
     """
-    _refuse_to_replace(folder, force)
+    refuse_folder(folder, force)
     sha256 = hashlib.sha256(model).hexdigest()
     fingerprint = plan_json.fingerprint(sha256, devices)
     identity = {
@@ -81,65 +82,58 @@ def write_bundle(
         for device in devices
     ]
     document = plan_json.plan_document(whole, plan, devices, arenas, [*map(len, files)], identity)
-    content = {MODEL: model, PLAN: plan_json.dump(document).encode()}
+    content = {MODEL: model}
     content |= {f"node{d.rank}.tflite": file for d, file in zip(devices, files, strict=True)}
     if extra is not None:
         content |= extra(document, devices)
-    try:
-        _write(folder, content)
-    except OSError as error:
-        raise PlanError(f"cannot write {folder}: {error.strerror or error}") from None
+    document = listed(document, content)
+    content[PLAN] = plan_json.dump(document).encode()
+    refuse_folder(folder, force)  # again: planning takes a while
+    earlier = read_listing(folder) or Listing()
+    write_folder(folder, content, set(earlier.files))
     return document
 
 
-def _write(folder: Path, content: Mapping[str, bytes]) -> None:
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    fresh = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-    try:
-        fresh.chmod(0o755)
-        for name, file in content.items():
-            (fresh / name).parent.mkdir(parents=True, exist_ok=True)
-            (fresh / name).write_bytes(file)
-        _replace(folder, fresh)
-    finally:
-        shutil.rmtree(fresh, ignore_errors=True)
+def refuse_folder(folder: Path, force: bool) -> None:
+    """Raise PlanError, saying why, unless an output may be written to the folder.
 
-
-def _refuse_to_replace(folder: Path, force: bool) -> None:
-    if not folder.exists() or force:
+    force: also beside things that tflsplit did not write, which stay, and over files of an earlier
+        output that were changed since.
+    """
+    refuse_target(folder)
+    if not folder.is_dir() or not any(folder.iterdir()):
         return
-    if not folder.is_dir():
-        raise PlanError(f"{folder} is a file; name a folder with -o")
-    if any(folder.iterdir()) and not _is_ours(folder / PLAN):
+    listing = read_listing(folder)
+    if listing is not None:
+        refuse_changed(folder, listing.changed, force)
+    elif not force:
         raise PlanError(
             f"{folder} holds other things than an earlier output; name another folder with -o, "
-            "or replace it with --force"
+            "or write beside them with --force"
         )
 
 
-def _is_ours(path: Path) -> bool:
-    try:
-        document = json.loads(path.read_bytes())
-    except (OSError, ValueError):
-        return False
-    return isinstance(document, dict) and document.get("format") == plan_json.FORMAT
+def update_folder(bundle: Bundle, files: Mapping[str, bytes], force: bool = False) -> None:
+    """Put other files of the firmware into an output folder, and into its plan.json's list.
+
+    files: all that the firmware has, by their path below the folder.
+    Raises as ``write_bundle`` does.
+    """
+    folder = bundle.folder
+    refuse_target(folder)
+    listing = read_listing(folder) or Listing()
+    mine = {name for name in listing.files if is_firmware(name)}
+    refuse_changed(folder, mine & set(listing.changed), force)
+    others = {name: digest for name, digest in listing.files.items() if name not in mine}
+    document = listed(bundle.document, files)
+    document[FILES] = dict(sorted({**document[FILES], **others}.items()))
+    plan = plan_json.dump(document).encode()
+    write_folder(folder, {**files, PLAN: plan}, {*mine, PLAN})
 
 
-def _replace(folder: Path, fresh: Path) -> None:
-    """Rename ``fresh`` to ``folder``; an earlier one is set aside first, back if that fails."""
-    if not folder.exists():
-        fresh.rename(folder)
-        return
-    aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.old.", dir=folder.parent))
-    try:
-        folder.rename(aside / "was")
-        try:
-            fresh.rename(folder)
-        except BaseException:  # a Ctrl-C between the two, too
-            (aside / "was").rename(folder)
-            raise
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
+def is_firmware(name: str) -> bool:
+    """Whether a file of an output folder is the firmware generator's."""
+    return name.startswith("firmware/") or name in ("firmware.json", "nodes.ini")
 
 
 def mark_of(rank: int, world_size: int, fingerprint: str) -> str:

@@ -118,7 +118,9 @@ _TOP: dict[str, Shape] = {
     "layers": ListOf(LAYER, most=1 << 20),
     "devices": ListOf(DEVICE, 1, MAX_WORLD_SIZE),
 }
-_FILES: dict[str, Shape] = {"files": MapOf(Text("[0-9a-f]{64}", "64 hex digits"))}
+_FILES: dict[str, Shape] = {
+    "files": MapOf(Text("[0-9a-f]{64}", "64 hex digits"), Text(most=255)),
+}
 DOCUMENT = Record(_TOP, _FILES)
 """A plan.json without the tables that only machines read: what a report keeps of it."""
 _WITH_TABLES = Record({"tensors": ListOf(_NAME), "devices": ListOf(_TABLES)})

@@ -184,6 +184,9 @@ def add_parser(
         choices=[kind.value for kind in SERIAL_LINKS],
         help="what joins the devices (uart)",
     )
+    command.add_argument(
+        "--force", action="store_true", help="replace generated files that were changed since, too"
+    )
     add_options(command)
     return command
 
@@ -193,7 +196,7 @@ def main(arguments: argparse.Namespace) -> int:
     cluster = None
     if arguments.cluster is not None:
         cluster = wired(read_cluster(arguments.cluster), arguments)
-    document = write_firmware(arguments.folder, options_of(arguments, cluster))
+    document = write_firmware(arguments.folder, options_of(arguments, cluster), arguments.force)
     if arguments.json:
         print_json(document)
     else:

@@ -37,7 +37,12 @@ def add_parser(commands: Commands) -> argparse.ArgumentParser:
         "-o", "--output", type=Path, metavar="DIR", help="output folder (build/<model name>)"
     )
     add_objective(command)
-    command.add_argument("--force", action="store_true", help="replace DIR whatever it holds")
+    command.add_argument(
+        "--force",
+        action="store_true",
+        help="write into DIR beside other things, which stay, and over files of an earlier output "
+        "that were changed since",
+    )
     add_cluster_options(command)
     _add_manual_options(command)
     add_options(command)

@@ -5,19 +5,18 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
-import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from tflsplit.bundle import read_bundle
+from tflsplit.bundle.folder import update_folder
 from tflsplit.bundle.plan_json import Json
 from tflsplit.cluster import LinkKind
 from tflsplit.devices import DeviceGraph
-from tflsplit.errors import ClusterError, PlanError
+from tflsplit.errors import ClusterError
 from tflsplit.firmware.boards import REGISTRY_TFLM, Board, board_named
 from tflsplit.firmware.escape import comment, ini_path
-from tflsplit.firmware.generate import DOCUMENT, FOLDER, firmware_files, folder_of, link_baud
+from tflsplit.firmware.generate import DOCUMENT, firmware_files, folder_of, link_baud
 from tflsplit.firmware.options import FirmwareOptions
 
 NODES = "nodes.ini"
@@ -89,37 +88,19 @@ def _for_project(folder: Path) -> str:
     return ini_path(path)
 
 
-def write_firmware(folder: Path, options: FirmwareOptions) -> Json:
+def write_firmware(folder: Path, options: FirmwareOptions, force: bool = False) -> Json:
     """Generate the firmware of an output folder again, and choose it; returns firmware.json.
 
+    force: also over generated files that were changed since.
     Raises PlanError or ModelError if the folder is none, ClusterError as ``firmware_files`` does;
     after an error the folder is what it was.
     """
     bundle = read_bundle(folder)
     files = all_files(folder, bundle.document, bundle.devices, options)
-    try:
-        _replace(folder, files)
-    except OSError as error:
-        raise PlanError(f"cannot write {folder}: {error.strerror or error}") from None
+    update_folder(bundle, files, force)
     choose_nodes(folder)
     document: Json = json.loads(files[DOCUMENT])
     return document
-
-
-def _replace(folder: Path, files: Mapping[str, bytes]) -> None:
-    fresh = Path(tempfile.mkdtemp(prefix=".firmware.", dir=folder))
-    try:
-        for name, contents in files.items():
-            (fresh / name).parent.mkdir(parents=True, exist_ok=True)
-            (fresh / name).write_bytes(contents)
-        old = fresh / "old"
-        if (folder / FOLDER).exists():
-            (folder / FOLDER).rename(old)
-        (fresh / FOLDER).rename(folder / FOLDER)
-        for name in (DOCUMENT, NODES):
-            (fresh / name).replace(folder / name)
-    finally:
-        shutil.rmtree(fresh, ignore_errors=True)
 
 
 def choose_nodes(folder: Path) -> Path | None:

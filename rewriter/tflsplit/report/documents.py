@@ -7,7 +7,7 @@ import json
 import re
 from pathlib import Path
 
-from tflsplit.bundle.folder import PLAN
+from tflsplit.bundle.listing import PLAN
 from tflsplit.bundle.plan_json import Json, parse
 from tflsplit.bundle.plan_schema import check_document
 from tflsplit.bundle.schema import Nullable, Number, Record
@@ -82,7 +82,7 @@ def embedded(document: Json) -> str:
 
     A ``<`` is written as ``\\u003c``, so that no name can close the element.
     """
-    slim = {key: value for key, value in document.items() if key != "tensors"}
+    slim = {key: value for key, value in document.items() if key not in ("tensors", "files")}
     slim["devices"] = [
         {key: value for key, value in device.items() if key not in ("tensors", "steps")}
         for device in document["devices"]

@@ -30,7 +30,7 @@ from tflsplit.ops.fused import scratch_of
 from tflsplit.tflite import write_model
 from tflsplit.wire import custom_ops as wire
 
-pytestmark = pytest.mark.slow  # builds TFLM, once
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")

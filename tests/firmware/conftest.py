@@ -15,6 +15,10 @@ from pathlib import Path
 
 import pytest
 
+from tflsplit.emulate.wheel_file import installed_wheel
+from tflsplit.emulate.wheel_tree import wheel_tree
+from tflsplit.errors import ClusterError
+
 ROOT = Path(__file__).resolve().parents[2]
 SETUP = ROOT / "tflm_app" / "tools" / "setup_offline.py"
 ARM_PACKAGES = "gcc-arm-none-eabi libnewlib-arm-none-eabi libstdc++-arm-none-eabi-newlib"
@@ -133,6 +137,18 @@ def tflm_tree() -> Path:
             "needs TFLM's sources: set TFLSPLIT_TFLM_DIR to a tree made by its create_tflm_tree.py"
         )
     return Path(text)
+
+
+@pytest.fixture(scope="session")
+def host_tflm() -> Path:
+    """TFLM for this computer: that tree, or one that stands for the wheel; skips without either."""
+    text = os.environ.get("TFLSPLIT_TFLM_DIR", "")
+    if text:
+        return Path(text)
+    try:
+        return wheel_tree(*installed_wheel()).folder
+    except ClusterError as error:
+        pytest.skip(f"needs TFLM's wheel, or its sources in TFLSPLIT_TFLM_DIR: {error}")
 
 
 @pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the marks

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The whole firmware, TFLM inside, as a cluster on this computer: the unsplit model's bits.
 
-Needs TFLM's sources (TFLSPLIT_TFLM_DIR); its library is built once, below .pio/tflm.
+Emulated boards need TFLM's sources (TFLSPLIT_TFLM_DIR), whose library is built once, below .pio/tflm;
+programs of this computer take the wheel where there are none.
 """
 
 from __future__ import annotations
@@ -21,7 +22,11 @@ from tflsplit.emulate.firmware_build import build_firmware, take_firmware
 from tflsplit.emulate.session import Session, whole_firmware
 from tflsplit.emulate.trial import Trial, run_trial
 from tflsplit.errors import ClusterError, LinkError, PlanError
-from tflsplit.firmware import FirmwareOptions, firmware_files
+from tflsplit.firmware import FirmwareOptions, board_named, firmware_files
+from tflsplit.firmware.arenas import abi_of, kernels_of
+from tflsplit.memory import predict_arena
+from tflsplit.memory.abi import CORTEX_M, Abi
+from tflsplit.memory.demand import Kernels
 from tflsplit.passes.fold_constants import fold_constants
 from tflsplit.plan.wishes import Wishes
 from tflsplit.rewrite import rewrite
@@ -36,11 +41,16 @@ BOARD = "mps2_an500"
 
 
 @pytest.fixture
-def tools(platformio, tflm_tree: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """PlatformIO without its registry; returns TFLM's tree."""
+def pio(platformio, monkeypatch: pytest.MonkeyPatch) -> None:
+    """PlatformIO without its registry, where the tool looks for it."""
     monkeypatch.setenv("PLATFORMIO_CORE_DIR", str(platformio.folder / "core"))
     beside = Path(platformio.python).parent
     monkeypatch.setenv("PATH", f"{beside}{os.pathsep}{os.environ['PATH']}")
+
+
+@pytest.fixture
+def tools(pio: None, tflm_tree: Path) -> Path:
+    """PlatformIO and TFLM's tree."""
     return tflm_tree
 
 
@@ -58,17 +68,22 @@ def trial_of(bundle: Bundle, session: Session, count: int, counted: bool) -> Tri
     return trial
 
 
-def check_arenas(bundle: Bundle, trial: Trial) -> None:
-    """TFLM uses what was predicted, and the firmware has room for it."""
-    for device in trial.devices:
-        assert 0 < device.arena_used_bytes <= device.arena_bytes
+def check_arenas(bundle: Bundle, trial: Trial, abi: Abi, kernels: Kernels) -> None:
+    """TFLM uses what was predicted, to the byte, and the firmware has room for it."""
+    for device, figures in zip(bundle.devices, trial.devices, strict=True):
+        estimate = predict_arena(device.graph, abi, kernels)
+        if estimate.exact:
+            assert figures.arena_used_bytes == estimate.total_bytes
+        assert 0 < figures.arena_used_bytes <= figures.arena_bytes
 
 
 def emulated(bundle: Bundle, count: int = 2, faults: FaultModel | None = None) -> Trial:
-    built = build_firmware(bundle, FirmwareOptions(boards=(BOARD,)))
+    options = FirmwareOptions(boards=(BOARD,))
+    built = build_firmware(bundle, options)
     with whole_firmware(bundle, built.setup, built.devices, faults) as session:
         trial = trial_of(bundle, session, count, counted=True)
-    check_arenas(bundle, trial)
+    (kernels,) = kernels_of(board_named(BOARD), options)
+    check_arenas(bundle, trial, CORTEX_M, kernels)
     assert all(device.board == BOARD for device in trial.devices)
     assert all((device.compute_instructions or 0) > 1000 for device in trial.devices)
     return trial
@@ -87,14 +102,17 @@ def test_tiny_network_on_four_boards(tools, arm_compiler, qemu, tmp_path: Path, 
 @pytest.mark.slow
 @pytest.mark.parametrize("world_size", [1, 2, 3])
 def test_tiny_network_as_programs_of_this_computer(
-    tools, host_compiler, tmp_path: Path, world_size: int
+    pio, host_tflm: Path, host_compiler, tmp_path: Path, world_size: int
 ):
+    """By PlatformIO; tests/emulate/test_native.py does without."""
     bundle = read_bundle(bundle_of(tmp_path / "plan", "resnet", world_size))
-    built = build_firmware(bundle, FirmwareOptions(boards=("host",)))
+    options = FirmwareOptions(boards=("host",), tflm_dir=host_tflm, arena_margin_bytes=0)
+    built = build_firmware(bundle, options)
     with whole_firmware(
         bundle, built.setup, built.devices, NOISY, count_instructions=False
     ) as session:
-        check_arenas(bundle, trial_of(bundle, session, 4, counted=False))
+        trial = trial_of(bundle, session, 4, counted=False)
+    check_arenas(bundle, trial, abi_of(board_named("host"), options), "reference")
 
 
 @pytest.mark.slow
@@ -162,5 +180,5 @@ def test_firmware_of_another_plan_is_refused(tmp_path: Path):
 def test_without_tflm_the_way_out_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.delenv("TFLSPLIT_TFLM_DIR", raising=False)
     bundle = read_bundle(bundle_of(tmp_path / "plan", "autoencoder", 2))
-    with pytest.raises(ClusterError, match=r"TFLSPLIT_TFLM_DIR .* --core-only runs the links"):
+    with pytest.raises(ClusterError, match=r"TFLSPLIT_TFLM_DIR .* --native runs the firmware"):
         build_firmware(bundle, FirmwareOptions(boards=(BOARD,)))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Generated environments under PlatformIO; with TFLM's sources, built and run."""
+"""Generated environments under PlatformIO; with TFLM, built and run."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from tflsplit.bundle import read_bundle
 from tflsplit.emulate import Cluster, Device, line
 from tflsplit.errors import LinkError
 from tflsplit.firmware import BOARDS, FirmwareOptions, write_firmware
+from tflsplit.firmware.arenas import WHEEL_TREE
 from tflsplit.host import read_firmware_setup
 from tflsplit.host.coordinator import Coordinator
 from tflsplit.host.ports import SocketStream
@@ -78,7 +79,7 @@ def test_without_tflms_sources_the_build_says_how_to_get_them(
     assert message in run.stdout + run.stderr
 
 
-# ---- With TFLM's sources ----
+# ---- With TFLM: its sources, or its wheel for this computer ----
 
 
 @dataclass(frozen=True)
@@ -135,11 +136,22 @@ def run_and_compare(built: Built, runs: int = 3) -> Any:
 
 @pytest.mark.parametrize("world_size", [1, 2])
 def test_host_devices_give_the_unsplit_models_bits(
-    platformio: Any, tmp_path: Path, tflm_tree: Path, host_compiler: None, world_size: int
+    platformio: Any, tmp_path: Path, host_tflm: Path, host_compiler: None, world_size: int
 ):
-    if (tflm_tree / "third_party" / "cmsis_nn").exists():
+    if (host_tflm / "third_party" / "cmsis_nn").exists():
         pytest.skip("needs a tree with reference kernels: this computer has no CMSIS-NN")
-    run_and_compare(build(platformio, tmp_path, tflm_tree, "host", world_size))
+    run_and_compare(build(platformio, tmp_path, host_tflm, "host", world_size))
+
+
+def test_a_board_is_not_built_with_this_computers_tflm(
+    platformio: Any, tmp_path: Path, host_tflm: Path, arm_compiler: None
+):
+    if not (host_tflm / WHEEL_TREE).is_file():
+        pytest.skip("needs TFLSPLIT_TFLM_DIR unset: it names sources, which any board takes")
+    with pytest.raises(
+        AssertionError, match="is TFLM for this computer; a board needs its sources"
+    ):
+        build(platformio, tmp_path, host_tflm, "mps2_an500", 1)
 
 
 @pytest.fixture(scope="module", params=[1, 2])

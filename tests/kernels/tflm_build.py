@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Builds tests/kernels/tflm_driver.cc for this host, with a local tree of TFLM."""
+"""Builds tests/kernels/tflm_driver.cc for this host, with a local tree of TFLM or with its wheel."""
 
 from __future__ import annotations
 
@@ -13,6 +13,9 @@ from pathlib import Path
 import pytest
 
 from tests.kernels.kernel_driver import ROOT, SANITIZERS, WARNINGS, compiler
+from tflsplit.emulate.wheel_file import installed_wheel
+from tflsplit.emulate.wheel_tree import wheel_tree
+from tflsplit.errors import ClusterError
 
 LIBRARIES = ROOT / "tflm_app" / "lib"
 DRIVER = ROOT / "tests" / "kernels" / "tflm_driver.cc"
@@ -28,15 +31,16 @@ LEFT_OUT = ("test_helper", "fake_micro", "mock_micro", "debug_log.cc", "micro_ti
 FLAGS = ["-std=gnu++17", "-fno-exceptions", "-fno-rtti", "-DTF_LITE_STATIC_MEMORY"]
 
 
-def tree() -> Path:
-    """The local tree of TFLM; skips the test where there is none."""
-    folder = Path(os.environ.get("TFLSPLIT_TFLM_DIR", "/nowhere"))
-    if not (folder / "tensorflow" / "lite" / "micro" / "micro_interpreter.cc").is_file():
-        pytest.skip(
-            "needs the sources of TensorFlow Lite for Microcontrollers: point TFLSPLIT_TFLM_DIR "
-            "at a tree made by its create_tflm_tree.py"
-        )
-    return folder
+def tflm() -> tuple[list[str], list[Path]]:
+    """Compiler options for TFLM's headers, and its libraries: a tree's, or else the wheel's."""
+    folder = os.environ.get("TFLSPLIT_TFLM_DIR", "")
+    if folder:
+        return includes(Path(folder)), [tflm_library(Path(folder))]
+    try:
+        wheel = wheel_tree(*installed_wheel())
+    except ClusterError as error:
+        pytest.skip(f"needs TFLM's wheel, or its sources in TFLSPLIT_TFLM_DIR: {error}")
+    return [f"-isystem{path}" for path in wheel.includes], list(wheel.libraries)
 
 
 def includes(folder: Path) -> list[str]:
@@ -76,7 +80,7 @@ def tflm_library(folder: Path) -> Path:
 
 def build_tflm_driver(output: Path) -> None:
     """The driver, our libraries with the sanitizers, and TFLM."""
-    folder = tree()
+    headers, libraries = tflm()
     names = ("split_core", "split_device", "split_kernels")
     sources = [path for name in names for path in sorted((LIBRARIES / name / "src").glob("*.cc"))]
     sources = [path for path in sources if path.stem != "split_core_c"]  # the host runtime's
@@ -85,8 +89,8 @@ def build_tflm_driver(output: Path) -> None:
     warnings = [flag for flag in WARNINGS if flag != "-Wconversion"]  # TFLM's types are int
     run(
         [
-            *(compiler(), *FLAGS, "-O1", *SANITIZERS, *warnings, *ours, *includes(folder)),
-            *map(str, (DRIVER, *operators, *sources, tflm_library(folder))),
+            *(compiler(), *FLAGS, "-O1", *SANITIZERS, *warnings, *ours, *headers),
+            *map(str, (DRIVER, *operators, *sources, *libraries)),
             *("-o", str(output)),
         ]
     )

@@ -68,12 +68,13 @@ def _library(tree: WheelTree, flags: Sequence[str]) -> Path:
     sources = [app / _MAIN, *(file for part in _PARTS for file in sorted((app / part).rglob("*")))]
     sources = [file for file in sources if file.is_file()]
     units = [f for f in sources if f.suffix == ".cc" and f.name not in _LEFT_OUT]
-    key = digest_of([*_FLAGS, *flags, str(tree.folder)], sources)
+    words = [*_FLAGS, *flags, *_includes(tree)]
+    key = digest_of(map(str, words), sources)
 
     def build(fresh: Path) -> None:
         objects = [fresh / f"{number}_{unit.stem}.o" for number, unit in enumerate(units)]
         compile_all(
-            ([*_FLAGS, *flags, *_includes(tree), "-c", unit, "-o", target], unit.name)
+            ([*words, "-c", unit, "-o", target], unit.name)
             for unit, target in zip(units, objects, strict=True)
         )
         archive(fresh / _LIBRARY, objects)
@@ -96,14 +97,14 @@ def _build_program(
     name = f"node{rank}"
     generated = folder / "firmware" / name
     program, stamp = folder / "programs" / f"{name}.elf", folder / "programs" / f"{name}.key"
-    key = digest_of([*_FLAGS, *flags, str(tree.folder), str(library)], sorted(generated.iterdir()))
+    words: list[str | Path] = [*_FLAGS, *flags, *_includes(tree), "-I", generated]
+    words += ["-Xassembler", "-I", "-Xassembler", generated]  # model.S includes model.tflite
+    words += [generated / "device.cc", generated / "model.S", library, *tree.libraries, "-lm"]
+    key = digest_of(map(str, words), sorted(generated.iterdir()))
     if program.is_file() and stamp.is_file() and stamp.read_text() == key:
         return
     stamp.unlink(missing_ok=True)
     fresh = program.with_suffix(".new")
-    words: list[str | Path] = [*_FLAGS, *flags, *_includes(tree), "-I", generated]
-    words += ["-Xassembler", "-I", "-Xassembler", generated]  # model.S includes model.tflite
-    words += [generated / "device.cc", generated / "model.S", library, *tree.libraries, "-lm"]
     compile_cxx([*words, "-o", fresh], f"{name} of {folder}")
     fresh.replace(program)
     stamp.write_text(key)

@@ -26,6 +26,7 @@ from tflsplit.firmware.arenas import WHEEL_TREE
 from tflsplit.firmware.places import build_cache, device_sources
 
 _STUBS = "libtflm_python.so"
+_STUB_FLAGS = ("-shared", "-fPIC", "-O1", "-x", "c++", "-")
 _OBJECT_BYTES = 1024
 
 
@@ -50,7 +51,8 @@ def wheel_tree(path: Path, version: str) -> WheelTree:
     wheel = read_wheel(path.resolve(), version)
     release, builtins = check_wheel(wheel)
     header, stubs = release_header(version, release, builtins), stub_source(wheel)
-    key = digest_of([header, stubs, str(wheel.path), str(device_sources())], [wheel.path])
+    unplaced = json.dumps(_document(Path(), wheel))
+    key = digest_of([header, stubs, unplaced, *_STUB_FLAGS], [wheel.path])
     folder = build_cache() / "tflm-wheel" / key
     document = _document(folder, wheel)
 
@@ -58,8 +60,7 @@ def wheel_tree(path: Path, version: str) -> WheelTree:
         place = fresh / "include" / "tflm_wheel" / "release.h"
         place.parent.mkdir(parents=True)
         place.write_text(header)
-        words = ["-shared", "-fPIC", "-O1", "-x", "c++", "-", "-o", str(fresh / _STUBS)]
-        compile_cxx(words, f"stubs for {path}", stubs)
+        compile_cxx([*_STUB_FLAGS, "-o", fresh / _STUBS], f"stubs for {path}", stubs)
         (fresh / WHEEL_TREE).write_text(json.dumps(document, indent=1) + "\n")
 
     built_once(folder, build)

@@ -63,6 +63,15 @@ $(MOBILENET): | $(VENV)/.installed
 	  --editable '.[tensorflow]'
 	@touch $@
 
+# A release of TFLM from after its move to namespace tflite::micro, beside the pinned one: the firmware
+# is linked against both.  Not for Python to import, so a folder is enough.
+TFLM_NEXT := 0.dev20261023182759
+build/tflm-next/.installed: Makefile | $(VENV)/.installed
+	@rm -rf build/tflm-next
+	@$(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check --no-deps \
+	  --target build/tflm-next 'tflite-micro==$(TFLM_NEXT)'
+	@touch $@
+
 test: lint types layers tests
 
 lint: $(VENV)/.installed

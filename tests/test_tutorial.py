@@ -100,7 +100,7 @@ def test_the_commands_run_in_their_order(tmp_path: Path):
     output = {
         command: run(command, tmp_path)
         for command in commands()
-        if need(command) is None and (compiler or "--core-only" not in command)
+        if need(command) is None and (compiler or "--native" not in command)
     }
     (verified,) = [text for command, text in output.items() if " verify " in command]
     assert "the same bits: 8 devices" in verified
@@ -114,7 +114,7 @@ def test_the_commands_run_in_their_order(tmp_path: Path):
     for written in ("eight.html", "rates.csv", "devices.csv"):
         assert (tmp_path / "build" / written).stat().st_size > 0
     if compiler is None:
-        pytest.skip("the rest ran; --core-only needs a C++ compiler: apt install g++")
+        pytest.skip("the rest ran; --native needs a C++ compiler: apt install g++")
 
 
 @pytest.mark.parametrize("command", [c for c in commands() if not c.startswith("pio ")])

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The whole firmware, TFLM inside, as a cluster on this computer: the unsplit model's bits.
 
-Emulated boards need TFLM's sources (TFLSPLIT_TFLM_DIR), whose library is built once, below .pio/tflm;
-programs of this computer take the wheel where there are none.
+Emulated boards need TFLM's sources (TFLSPLIT_TFLM_DIR), whose library is built once, below
+.pio/tflm; programs of this computer take the wheel where there are none.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Builds tests/kernels/tflm_driver.cc for this host, with a local tree of TFLM or with its wheel."""
+"""Builds tests/kernels/tflm_driver.cc for this host, with a tree of TFLM or its wheel."""
 
 from __future__ import annotations
 

@@ -167,16 +167,25 @@ class Builder(BuilderBase):
         return self._weighted("DEPTHWISE_CONV_2D", x, weights, 3, sums, 3, options)
 
     def dense(
-        self, x: Tensor, units: int, activation: int = NONE, spread: float | None = None
+        self,
+        x: Tensor,
+        units: int,
+        activation: int = NONE,
+        spread: float | None = None,
+        per_channel: bool = False,
     ) -> Tensor:
-        """FULLY_CONNECTED with one scale for all weights, as TensorFlow's converter writes it.
+        """FULLY_CONNECTED of a vector, or at every position of a sequence.
 
         spread: standard deviation of the outputs; logits want more of it than hidden layers.
+        per_channel: a scale for each unit, as newer converters write it, not one for all weights.
         """
         weights = self.bell((units, x.channels))
         sums = x.centred @ weights.T
         options = {"fused_activation_function": activation}
-        return self._weighted("FULLY_CONNECTED", x, weights, None, sums, 4, options, spread)
+        if sums.ndim > 2:
+            options["keep_num_dims"] = True
+        axis, version = (0, 12) if per_channel else (None, 4)
+        return self._weighted("FULLY_CONNECTED", x, weights, axis, sums, version, options, spread)
 
     def transpose_conv(
         self, x: Tensor, channels: int, kernel: Pair = (2, 2), stride: Pair = (2, 2)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from models.attention import vision_transformer
 from models.builder import NONE, RELU, Tensor
 from models.layers import LayerBuilder
 from models.mobilenet_v2 import classifier, inverted_residual
@@ -109,6 +110,11 @@ def temporal() -> Graph:
     return net.finish(labels, net.conv(x, 3, (1, 1), activation=NONE))
 
 
+def transformer() -> Graph:
+    """A vision transformer: 4 heads of attention, layer normalization in parts, GELU."""
+    return vision_transformer("transformer", 10)
+
+
 NETWORKS: dict[str, Callable[[], Graph]] = {
     network.__name__: network
     for network in (
@@ -120,6 +126,7 @@ NETWORKS: dict[str, Callable[[], Graph]] = {
         squeeze_excite,
         unet,
         temporal,
+        transformer,
     )
 }
 """By name, in the order in which to read them."""

@@ -45,8 +45,9 @@ SAME_INDEX = Scaled(1)
 class Window:
     """A sliding window; what it reaches outside ``[0, extent)`` of the operand is padding.
 
-    steps, extent: of the whole factor and operand.  All steps together are said to read all of
-        the operand, even if strides leave some of it out: cutting that off would cost a copy.
+    steps, extent: of the whole factor and operand.  A step is said to read on to where the next
+        one begins, and the last to the end of the operand, even if strides leave some of that out:
+        so nothing is left over that no piece asks for, and cutting it off would cost a copy.
     """
 
     kernel: int
@@ -59,7 +60,8 @@ class Window:
     def need(self, start: int, stop: int) -> Interval:
         first = start * self.stride - self.pad_before
         last = (stop - 1) * self.stride - self.pad_before + (self.kernel - 1) * self.dilation + 1
-        return first, max(last, self.extent) if (start, stop) == (0, self.steps) else last
+        next_one = self.extent if stop == self.steps else stop * self.stride - self.pad_before
+        return first, max(last, min(next_one, self.extent))
 
 
 @dataclass(frozen=True)

@@ -228,7 +228,9 @@ def block_parts(graph: Graph) -> dict[Node, tuple[Node | None, Node]]:
 
 
 def _feeds(node: Node, reader: Node, readers: dict[Value, list[Node]], graph: Graph) -> bool:
-    return readers[node.output] == [reader] and node.output not in graph.outputs
+    """Whether one result is all that a node makes, and ``reader`` alone reads it."""
+    (made, *others) = node.outputs
+    return not others and readers[made] == [reader] and made not in graph.outputs
 
 
 def _is_plain(node: Node, pointwise: bool) -> bool:

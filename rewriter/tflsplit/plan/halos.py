@@ -70,7 +70,8 @@ def recompute_halos(
     for shards in reversed(plain):
         inside = shards.node.name in always and all(
             splits[reader.name].factor == shards.split.factor
-            for reader in readers[shards.node.output]
+            for value in shards.node.outputs
+            for reader in readers[value]
         )
         returned = any(value in graph.outputs for value in shards.node.outputs)
         chosen = shards

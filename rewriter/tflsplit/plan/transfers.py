@@ -139,7 +139,8 @@ def schedule(layouts: Layouts) -> Schedule:
                     needs = {rank: box for v, rank, box in lacking if v is value}
                     owned = made.get(value) or layouts.owned[value]
                     _exchange(result, owned, step, value, needs, channels)
-                made[node.outputs[0]] = [piece.results[0] for piece in pieces]
+                for index, value in enumerate(node.outputs):
+                    made[value] = [piece.results[index] for piece in pieces]
             if shards.is_reduction:
                 _reduce_scatter(result, (position, number), shards.node.output, tile, channels)
     return result

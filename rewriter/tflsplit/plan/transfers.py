@@ -135,8 +135,7 @@ def schedule(layouts: Layouts) -> Schedule:
             for stage, (node, pieces) in enumerate((*tile.inside, (shards.node, tile.pieces))):
                 step = position, number, stage
                 lacking = wanted[step] + _lacking(node, pieces, made)
-                for value in dict.fromkeys(value for value, _, _ in lacking):
-                    needs = {rank: box for v, rank, box in lacking if v is value}
+                for value, needs in _rounds(lacking):
                     owned = made.get(value) or layouts.owned[value]
                     _exchange(result, owned, step, value, needs, channels)
                 for index, value in enumerate(node.outputs):
@@ -144,6 +143,22 @@ def schedule(layouts: Layouts) -> Schedule:
             if shards.is_reduction:
                 _reduce_scatter(result, (position, number), shards.node.output, tile, channels)
     return result
+
+
+def _rounds(
+    lacking: Sequence[tuple[Value, int, Box]],
+) -> Iterator[tuple[Value, dict[int, Box]]]:
+    """What ranks lack before a step, tensor by tensor, at most one box for each rank at a time.
+
+    A node that has a tensor as several operands may read several boxes of it.
+    """
+    for value in dict.fromkeys(value for value, _, _ in lacking):
+        boxes: dict[int, list[Box]] = defaultdict(list)
+        for wanted, rank, box in lacking:
+            if wanted is value and box not in boxes[rank]:
+                boxes[rank].append(box)
+        for turn in range(max(map(len, boxes.values()))):
+            yield value, {rank: of[turn] for rank, of in boxes.items() if turn < len(of)}
 
 
 def _lacking(

@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Any plan at all: every node in any way its rule allows, at any bounds, halos, tiles, streams."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections.abc import Sequence
+from dataclasses import replace
+
+from tflsplit.ir import Graph, Node
+from tflsplit.ops import Factor, Kind, rule_of
+from tflsplit.plan.shards import tile_factor
+from tflsplit.plan.spec import NodeSplit, Plan, Way
+from tflsplit.plan.wishes import way_of
+
+
+def random_plan(
+    graph: Graph, world_size: int, rng: random.Random, stock: bool = False, fuse: bool = False
+) -> Plan:
+    """A plan of ``world_size`` devices that no planner would think of."""
+    splits = tuple(_split(graph, node, world_size, rng, stock) for node in graph.nodes)
+    shares = (1 / world_size,) * world_size
+    return Plan(world_size, splits, shares, stock_kernels=stock, fuse=fuse)
+
+
+def _split(
+    graph: Graph, node: Node, world_size: int, rng: random.Random, stock: bool
+) -> NodeSplit:
+    split = _untiled(node, world_size, rng, stock)
+    if tile_factor(node, split) is not None and rng.random() < 0.3:
+        tiles = rng.randint(1, 4)
+        name = "sum_tiles" if split.scatter_factor else "gather_tiles"
+        return replace(split, **{name: tiles})  # type: ignore[arg-type]
+    readers = graph.consumers()[node.outputs[0]] if len(node.outputs) == 1 else []
+    can_stream = len(readers) == 1 and node.output not in graph.outputs
+    if can_stream and not split.scatter_factor and rng.random() < 0.2:
+        return replace(split, extents=(), streamed=True)
+    return split
+
+
+def _untiled(node: Node, world_size: int, rng: random.Random, stock: bool) -> NodeSplit:
+    factors = [f for f in rule_of(node).factors(node) if not (stock and f.kind is Kind.REDUCTION)]
+    factor = rng.choice([None, *factors, *factors])
+    if factor is None:
+        if rng.random() < 0.5:
+            return NodeSplit(node.name, Way.REPLICATED)
+        return NodeSplit(node.name, Way.WHOLE, rank=rng.randrange(world_size))
+    cuts = _bounds(factor.size, world_size, rng)
+    if factor.kind is Kind.REDUCTION:
+        kept = next(f for f in factors if way_of(f) is Way.OUT_CHANNELS)
+        return NodeSplit(
+            node.name,
+            way_of(factor),
+            factor.name,
+            cuts,
+            scatter_factor=kept.name,
+            scatter_bounds=_bounds(kept.size, world_size, rng),
+        )
+    extents = _extents(factor, cuts, rng) if rng.random() < 0.4 else ()
+    return NodeSplit(node.name, way_of(factor), factor.name, cuts, extents)
+
+
+def _bounds(size: int, world_size: int, rng: random.Random) -> tuple[int, ...]:
+    if rng.random() < 0.5:
+        return tuple(size * rank // world_size for rank in range(world_size + 1))
+    return (0, *sorted(rng.randint(0, size) for _ in range(world_size - 1)), size)
+
+
+def _extents(
+    factor: Factor, cuts: Sequence[int], rng: random.Random
+) -> tuple[tuple[int, int], ...]:
+    return tuple(
+        (max(0, start - rng.randint(0, 2)), min(factor.size, stop + rng.randint(0, 2)))
+        if stop > start
+        else (start, stop)
+        for start, stop in itertools.pairwise(cuts)
+    )

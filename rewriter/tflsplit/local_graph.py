@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from tflsplit.devices import Shard
 from tflsplit.errors import InternalError
@@ -21,6 +21,7 @@ class LocalGraph:
 
     labels: the names of the model's tensors.
     held: for each tensor of the model, the boxes of it that are here; its own share comes first.
+    constants: parts of constants and of tensors with state; nodes that read the same part share it.
     """
 
     rank: int
@@ -88,6 +89,14 @@ class LocalGraph:
             self.constants[key] = cut
         return self.constants[key]
 
+    def state(self, value: Value, box: Box) -> Value:
+        """The part ``box`` of a tensor with state; it stays on this device between inferences."""
+        key = value, box
+        if key not in self.constants:
+            local = local_value(value, box, self.tensor_name(self.labels[value]))
+            self.constants[key] = replace(local, is_variable=True)
+        return self.constants[key]
+
     def inputs_of(self, node: Node, piece: Piece) -> list[Value | None]:
         """The local operands of a piece; None where it reads nothing of an operand."""
         inputs: list[Value | None] = []
@@ -96,6 +105,8 @@ class LocalGraph:
                 inputs.append(None)
             elif value.is_constant:
                 inputs.append(self.constant(value, box))
+            elif value.is_variable:
+                inputs.append(self.state(value, box))
             else:
                 inputs.append(self.read(value, box))
         return inputs

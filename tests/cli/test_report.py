@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 
 from tests.bundles import bundle_of
+from tests.splits import tiny
 from tflsplit.cli import main
 from tflsplit.report.documents import read_document
+from tflsplit.tflite import write_model
 
 
 @pytest.fixture
@@ -27,6 +29,17 @@ def test_report(folder: Path, capsys: pytest.CaptureFixture[str]):
     assert read_document(page)["world_size"] == 2
     # The folder is still one that every other command takes.
     assert main(["compare", str(folder), str(page), "--fail-on", "each:arena_bytes+0"]) == 0
+
+
+def test_devices_without_work(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    """As `rewrite` leaves them where fewer are faster."""
+    model, folder = tmp_path / "m.tflite", tmp_path / "out"
+    model.write_bytes(write_model(tiny("ds_cnn")))
+    arguments = ["rewrite", str(model), "-n", "3", "--shares", "1,0,0", "-o", str(folder)]
+    assert main(arguments) == 0
+    assert main(["report", str(folder), "--beside", "none"]) == 0
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    assert page.count("The plan gives this device nothing to do.") == 2
 
 
 def test_json_and_cluster(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):

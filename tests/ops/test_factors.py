@@ -28,7 +28,7 @@ def test_windows_reach_every_tap(span, kernel, stride, dilation, before):
     taps = [
         step * stride - before + tap * dilation for step in range(*span) for tap in range(kernel)
     ]
-    window = Window(kernel, stride, dilation, before)
+    window = Window(kernel, stride, dilation, before, steps=99, extent=0)
     assert window.need(*span) == (min(taps), max(taps) + 1)
 
 
@@ -45,11 +45,33 @@ def test_maps_reach_every_element(span, scale, offset):
 
 
 def test_all_steps_of_a_window_read_all_of_the_operand():
-    """1x1 with stride 2 over 8 rows leaves the last one out; a split reads only what it needs."""
+    """1x1 with stride 2 over 8 rows needs half of them; every row is somebody's all the same."""
     window = Window(1, 2, steps=4, extent=8)
     assert window.need(0, 4) == (0, 8)
-    assert window.need(2, 4) == (4, 7)
+    assert window.need(2, 4) == (4, 8)
+    assert window.need(0, 2) == (0, 4)
     assert Window(3, 1, pad_before=1, steps=4, extent=4).need(0, 4) == (-1, 5)
+
+
+@given(st.integers(1, 5), st.integers(1, 4), st.integers(0, 3), st.integers(1, 9), st.data())
+def test_steps_leave_no_row_over(kernel, stride, before, steps, data):
+    """Whatever rows a convolution leaves out, the pieces of any split read all of them."""
+    before = min(before, kernel - 1)
+    least = max(1, (steps - 1) * stride - before + 1)  # the last window touches the operand
+    extent = data.draw(st.integers(least, least + kernel + stride))
+    window = Window(kernel, stride, 1, before, steps, extent)
+    cut = data.draw(st.integers(0, steps))
+    read: set[int] = set()
+    for start, stop in ((0, cut), (cut, steps)):
+        if start < stop:
+            first, last = window.need(start, stop)
+            read.update(range(max(0, first), min(extent, last)))
+            taps = [s * stride - before + tap for s in range(start, stop) for tap in range(kernel)]
+            assert first <= min(taps)
+            assert last > max(taps)
+            # padding is what a tap reads outside, and nothing else
+            assert max(0, last - extent) == max(0, max(taps) + 1 - extent)
+    assert read == set(range(extent))
 
 
 ROWS = Factor("rows", 4, {0: (0, Window(3, 1, 1, 1))}, {0: (0, 2)})

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import random
 import re
 from collections.abc import Callable
 from dataclasses import replace
@@ -16,6 +17,8 @@ from models.builder import NONE, Tensor
 from models.layers import LayerBuilder
 from models.mobilenet_v2 import inverted_residual
 from tests.ops.custom_cases import Case, constant, fused_block_cases, run_case
+from tests.random_models import layers
+from tests.random_models.net import Net
 from tests.support import run_tflm
 from tflsplit.errors import InternalError
 from tflsplit.ir import AttrValue, DType, Graph, Node, Quantization, Value
@@ -33,6 +36,8 @@ from tflsplit.ops.fused import (
     scratch_of,
     unfused,
 )
+from tflsplit.plan.wishes import Wishes
+from tflsplit.rewrite import split_model
 from tflsplit.tflite import read_model, write_model
 from tflsplit.wire import custom_ops as wire
 
@@ -295,6 +300,16 @@ def parts_of(make: Callable[[LayerBuilder, Tensor], Tensor]) -> list[tuple[str |
 
 def pointwise(net: LayerBuilder, x: Tensor, channels: int = 6) -> Tensor:
     return net.conv(x, channels, (1, 1), activation=NONE)
+
+
+def test_a_node_with_several_results_begins_no_block() -> None:
+    """SPLIT in front of a 1x1 convolution."""
+    net = Net(random.Random(1))
+    halves = net.results("SPLIT", (net.integers(3), net.input((1, 4, 4, 8))), [(1, 4, 4, 4)] * 2)
+    layers.pointwise(net, halves[0], 4)
+    graph = net.finish("split")
+    assert block_parts(graph) == {}
+    assert all(split_model(graph, Wishes(count, fuse=True)).devices for count in (1, 2, 3))
 
 
 def test_blocks_of_mobilenet_v2() -> None:

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from models.layers import LayerBuilder
 from tests.plan.networks import (
     box,
     in_channels,
@@ -229,6 +230,21 @@ def test_channels_are_numbered_in_the_order_of_the_nodes():
     )
     assert [t.channel for t in found.partial_sends[0, 0]] == [0, 1]
     assert [t.channel for t in found.sends[1, 0, 0]] == [2, 3]
+
+
+def test_several_boxes_of_one_tensor_before_one_node():
+    """CONCATENATION of a tensor with itself: the middle rank reads its end and its beginning."""
+    net = LayerBuilder("twice", 1, images=2)
+    x = net.conv(net.input((2, 2, 3)), 6)
+    graph = net.finish(net.concat(x, x))
+    convolution, twice = graph.nodes
+    channels = NodeSplit(twice.name, Way.CHANNELS, "channels", (0, 4, 8, 12))
+    found = scheduled(graph, plan_of(3, whole(convolution, 0), channels))
+    head, tail = box(0, 1, 0, 2, 0, 2, 0, 2), box(0, 1, 0, 2, 0, 2, 4, 6)
+    rest = box(0, 1, 0, 2, 0, 2, 2, 6)
+    assert sends(found, 1) == [(0, {1: tail, 2: rest}), (0, {1: head})]
+    mine = [assembly for assembly in found.assemblies[1, 0, 0] if assembly.rank == 1]
+    assert [assembly.box for assembly in mine] == [tail, head]
 
 
 def test_reads_are_gathered_together_when_that_asks_for_nothing_more():

@@ -8,6 +8,7 @@ import random
 from tests.random_models.layers import WEIGHTED
 from tests.random_models.net import MOST_ELEMENTS, Net
 from tests.random_models.others import OTHERS
+from tests.random_models.stateful import STATEFUL
 from tflsplit.ir import Graph, Value
 
 
@@ -20,7 +21,8 @@ def random_network(seed: int) -> Graph:
     wanted, tries = rng.randint(1, 12), 0
     while len(net.nodes) < wanted and tries < 200:
         tries += 1
-        make = rng.choice(WEIGHTED if rng.random() < 0.45 else OTHERS)
+        draw = rng.random()
+        make = rng.choice(WEIGHTED if draw < 0.45 else STATEFUL if draw < 0.5 else OTHERS)
         made = make(net)
         if made is not None and made.size > MOST_ELEMENTS and made in net.live:
             net.live.remove(made)

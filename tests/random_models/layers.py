@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tests.random_models.net import MOST_ELEMENTS, SPREAD, Net
+from tests.random_models.net import MOST_ELEMENTS, SPREAD, Attributes, Net
 from tflsplit.ir import Activation, DType, Padding, Quantization, Value
 
 _ACTIVATIONS = (Activation.NONE, Activation.NONE, Activation.RELU, Activation.RELU6)
@@ -51,7 +51,7 @@ def _extent(padding: int, extent: int, reach: int, stride: int) -> int:
     return (extent - reach) // stride + 1 if extent >= reach else 0
 
 
-def _window(net: Net, x: Value) -> tuple[dict[str, int], tuple[int, int], tuple[int, int]] | None:
+def _window(net: Net, x: Value) -> tuple[Attributes, tuple[int, int], tuple[int, int]] | None:
     """Options, kernel and extents of the result; None if nothing is left of it."""
     rng = net.rng
     kernel = rng.choice([(1, 1), (3, 3), (3, 3), (2, 2), (1, 3), (5, 2), (4, 1), (5, 5)])
@@ -60,12 +60,10 @@ def _window(net: Net, x: Value) -> tuple[dict[str, int], tuple[int, int], tuple[
     dilation = dilation if stride == (1, 1) else (1, 1)
     padding = rng.choice([Padding.SAME, Padding.VALID])
     reach = [(k - 1) * d + 1 for k, d in zip(kernel, dilation, strict=True)]
-    rows, columns = (
-        _extent(padding, x.shape[1 + i], reach[i], stride[i]) for i in range(2)
-    )
+    rows, columns = (_extent(padding, x.shape[1 + i], reach[i], stride[i]) for i in range(2))
     if rows < 1 or columns < 1:
         return None
-    options = {
+    options: Attributes = {
         "padding": int(padding),
         "stride_h": stride[0],
         "stride_w": stride[1],
@@ -107,7 +105,7 @@ def conv_again(net: Net) -> Value | None:
     x = next((v for v in reversed(net.live) if _takes(v, weights)), None)
     if x is None:
         return None
-    options = {
+    options: Attributes = {
         "padding": int(Padding.SAME), "stride_h": 1, "stride_w": 1, "dilation_h_factor": 1,
         "dilation_w_factor": 1, "fused_activation_function": 0,
     }  # fmt: skip
@@ -167,15 +165,13 @@ def block(net: Net) -> Value | None:
     return net.result("ADD", (y, x), x.shape, version=2, fused_activation_function=0)
 
 
-def pointwise(
-    net: Net, x: Value, channels: int, activation: Activation = Activation.RELU6
-) -> Value:
+def pointwise(net: Net, x: Value, channels: int, activation: int = Activation.RELU6) -> Value:
     """A 1x1 convolution."""
     y = net.scale()
     weights, bias = _weights(net, x, y, (channels, 1, 1, x.shape[3]), 0, x.shape[3])
-    options = {
+    options: Attributes = {
         "padding": int(Padding.SAME), "stride_h": 1, "stride_w": 1, "dilation_h_factor": 1,
-        "dilation_w_factor": 1, "fused_activation_function": int(activation),
+        "dilation_w_factor": 1, "fused_activation_function": activation,
     }  # fmt: skip
     return net.result("CONV_2D", (x, weights, bias), (*x.shape[:3], channels), y, 3, **options)
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from tflsplit.ir import Attrs, AttrValue, DType, Graph, Node, Quantization, Value
 
+Attributes = dict[str, Any]
 SPREAD = 40.0
 """Standard deviation of stored values that layers aim at."""
 MOST_ELEMENTS = 4096
@@ -97,9 +98,7 @@ class Net:
         """Append a node; its results can be read from now on."""
         if quantization is None and dtype is DType.INT8:
             quantization = self.scale()
-        made = [
-            Value(self.name(op.lower()), tuple(shape), dtype, quantization) for shape in shapes
-        ]
+        made = [Value(self.name(op.lower()), tuple(shape), dtype, quantization) for shape in shapes]
         self.nodes.append(Node(op, tuple(inputs), tuple(made), Attrs(attrs), version=version))
         self.live += [value for value in made if value.dtype is DType.INT8]
         return made

@@ -6,7 +6,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from tests.random_models.net import MOST_ELEMENTS, Net
+from tests.random_models.net import MOST_ELEMENTS, Attributes, Net
 from tflsplit.ir import DType, Padding, Quantization, Value
 
 UNIT = Quantization((1.0 / 256.0,), (-128,))
@@ -31,7 +31,7 @@ def unary(net: Net) -> Value | None:
             ("ABS", x.quantization, 2),
         ]
     )
-    attrs = {"alpha": 0.25} if op == "LEAKY_RELU" else {}
+    attrs: Attributes = {"alpha": 0.25} if op == "LEAKY_RELU" else {}
     return net.result(op, (x,), x.shape, to, version, **attrs)
 
 
@@ -174,9 +174,7 @@ def split(net: Net) -> Value | None:
         sizes, op = [first, extent - first], "SPLIT_V"
         operands = (x, net.integers(sizes), net.integers(axis))
     shapes = [[n if d == axis else e for d, e in enumerate(x.shape)] for n in sizes]
-    made = net.results(
-        op, operands, shapes, x.quantization, 2 if op == "SPLIT_V" else 2, num_splits=len(sizes)
-    )
+    made = net.results(op, operands, shapes, x.quantization, 2, num_splits=len(sizes))
     return made[0]
 
 
@@ -228,7 +226,7 @@ def pad(net: Net) -> Value | None:
     if math.prod(shape) > MOST_ELEMENTS:
         return None
     operands: list[Value] = [x, net.integers(pads)]
-    attrs = {"mode": net.rng.choice([0, 1])} if op == "MIRROR_PAD" else {}
+    attrs: Attributes = {"mode": net.rng.choice([0, 1])} if op == "MIRROR_PAD" else {}
     if op == "PADV2":
         stored = net.array((1,))
         operands.append(Value(net.name("value"), (1,), DType.INT8, x.quantization, stored))
@@ -290,7 +288,7 @@ def resize(net: Net) -> Value | None:
     op = net.rng.choice(["RESIZE_NEAREST_NEIGHBOR", "RESIZE_BILINEAR"])
     corners = net.rng.random() < 0.2
     half = not corners and net.rng.random() < 0.7
-    attrs = {"align_corners": corners, "half_pixel_centers": half}
+    attrs: Attributes = {"align_corners": corners, "half_pixel_centers": half}
     return net.result(op, (x, net.integers(size)), shape, x.quantization, 3, **attrs)
 
 
@@ -315,7 +313,9 @@ def pack(net: Net) -> Value | None:
     if net.rng.random() < 0.5 and 1 < x.shape[axis] < 6 and len(x.shape) > 2:
         shape = [n for d, n in enumerate(x.shape) if d != axis]
         number = x.shape[axis]
-        made = net.results("UNPACK", (x,), [shape] * number, x.quantization, 1, num=number, axis=axis)
+        made = net.results(
+            "UNPACK", (x,), [shape] * number, x.quantization, 1, num=number, axis=axis
+        )
         return made[0]
     same = [v for v in net.live if v.shape == x.shape and v.quantization == x.quantization]
     parts = [x, net.rng.choice(same)]

@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from tflsplit.ir import Graph, Node
 from tflsplit.ops import Factor, Kind, rule_of
+from tflsplit.ops.state import has_state
 from tflsplit.plan.shards import tile_factor
 from tflsplit.plan.spec import NodeSplit, Plan, Way
 from tflsplit.plan.wishes import way_of
@@ -24,16 +25,14 @@ def random_plan(
     return Plan(world_size, splits, shares, stock_kernels=stock, fuse=fuse)
 
 
-def _split(
-    graph: Graph, node: Node, world_size: int, rng: random.Random, stock: bool
-) -> NodeSplit:
+def _split(graph: Graph, node: Node, world_size: int, rng: random.Random, stock: bool) -> NodeSplit:
     split = _untiled(node, world_size, rng, stock)
     if tile_factor(node, split) is not None and rng.random() < 0.3:
         tiles = rng.randint(1, 4)
         name = "sum_tiles" if split.scatter_factor else "gather_tiles"
         return replace(split, **{name: tiles})  # type: ignore[arg-type]
     readers = graph.consumers()[node.outputs[0]] if len(node.outputs) == 1 else []
-    can_stream = len(readers) == 1 and node.output not in graph.outputs
+    can_stream = len(readers) == 1 and node.output not in graph.outputs and not has_state(node)
     if can_stream and not split.scatter_factor and rng.random() < 0.2:
         return replace(split, extents=(), streamed=True)
     return split

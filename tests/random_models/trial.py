@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One trial: a random network, rewritten in a random way, checked and compared with unsplit TFLM."""
+"""A trial: a random network, rewritten in a random way, checked, and compared with unsplit TFLM."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Outcome:
 
 def run_trial(seed: int) -> Outcome:
     """The trial of a seed; raises whatever the tool raises that it should not."""
-    rng = random.Random(f"trial {seed}")
+    rng = _rng(seed)
     graph = read_model(write_model(random_network(seed)), name=f"random_{seed}")
     way, wishes = _way(rng)
     try:
@@ -49,6 +49,15 @@ def run_trial(seed: int) -> Outcome:
     verdict = verify_devices(split.whole, split.devices, "tflm", engine("tflm")[1], cases)
     problem = "" if verdict.passed else str(verdict.mismatch or verdict.problems)
     return Outcome(seed, way, problem)
+
+
+def way_of_trial(seed: int) -> str:
+    """How a trial makes its plan."""
+    return _way(_rng(seed))[0]
+
+
+def _rng(seed: int) -> random.Random:
+    return random.Random(f"trial {seed}")
 
 
 def _way(rng: random.Random) -> tuple[str, Wishes | Callable[[Graph], Plan]]:

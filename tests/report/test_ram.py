@@ -10,8 +10,11 @@ from pathlib import Path
 import pytest
 
 from tests.report.pages import bundle_in, content_of
+from tflsplit.cluster import default_cluster
+from tflsplit.memory.arena import predict_arena
 from tflsplit.memory.lifetimes import peak_live_bytes
-from tflsplit.report.ram import HEIGHT, RamSeries, ram_chart, scale_bytes
+from tflsplit.plan.cost.fit import fit_device
+from tflsplit.report.ram import HEIGHT, RamSeries, ram_chart, ram_series, scale_bytes
 
 SERIES = RamSeries(
     rank=2, tail_bytes=100, live_bytes=(50, 300, 300, 20), scratch_bytes=(0, 0, 200, 0),
@@ -50,6 +53,21 @@ def test_an_arena_above_its_limit_shows_both():
     ]
     assert len(heights) == 2
     assert heights[0] < heights[1]  # the arena's line lies above the limit's
+
+
+def test_a_device_without_work_has_a_chart_that_says_so(tmp_path: Path):
+    bundle = bundle_in(tmp_path, "autoencoder", 2)
+    device = bundle.devices[1]
+    idle = replace(
+        device, graph=replace(device.graph, nodes=[], inputs=(), outputs=(), metadata={})
+    )
+    arena = predict_arena(idle.graph)
+    fit = fit_device(default_cluster(2), 1, idle.graph, 0)
+    series = ram_series(idle, arena, fit, [])
+    assert series.is_idle
+    assert series.totals == [arena.tail_bytes]
+    chart = ram_chart(series, NAMES, scale_bytes(series))
+    assert "RAM of rank 1, which has nothing to do: arena" in chart
 
 
 @pytest.mark.parametrize("name", ["mobilenet", "ds_cnn"])

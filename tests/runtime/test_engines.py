@@ -54,6 +54,16 @@ def test_litert_carries_on_where_tflm_is_not(installed: Callable[..., None]):
     assert "pip install 'tflsplit[host]', or use --engine litert" in text
 
 
+@needs_tflm
+def test_a_scalar_goes_in_and_out():
+    """Audio front ends have tensors of rank 0 between nodes."""
+    x, y = tensor("x", ()), tensor("y", ())
+    program = TflmProgram(Graph("scalar", (x,), (y,), [node("RELU", [x], y)]))
+    (result,) = program.run([np.array(5, np.int8)])
+    assert result.shape == ()
+    assert result == 5
+
+
 def test_no_engine_at_all(installed: Callable[..., None]):
     installed()
     for name in (None, "tflm", "litert"):

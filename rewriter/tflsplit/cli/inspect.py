@@ -99,7 +99,7 @@ def _layer(node: Node) -> dict[str, Any]:
         "output_shape": list(node.outputs[0].shape) if node.outputs else [],
         "macs": rule.piece(node, {}).macs,
         "weights_bytes": sum(v.size_bytes for v in node.operands if v.is_constant),
-        "activation_bytes": sum(v.size_bytes for v in node.operands if not v.is_constant)
+        "activation_bytes": sum(v.size_bytes for v in node.operands if v.is_computed)
         + sum(v.size_bytes for v in node.outputs),
         "ways": ways,
     }

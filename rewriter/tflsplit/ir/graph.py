@@ -46,6 +46,11 @@ class Value:
         return self.data is not None
 
     @property
+    def is_computed(self) -> bool:
+        """Whether each inference makes it anew: it is neither a constant nor state."""
+        return self.data is None and not self.is_variable
+
+    @property
     def size(self) -> int:
         """Number of elements."""
         return math.prod(self.shape)
@@ -169,7 +174,7 @@ def check_graph(graph: Graph) -> list[str]:
         problems += [
             f"{node!r} reads {value!r} before anything has written it"
             for value in node.operands
-            if value not in ready and not value.is_constant and not value.is_variable
+            if value not in ready and value.is_computed
         ]
         problems += [f"{value!r} is written twice" for value in node.outputs if value in ready]
         ready.update(node.outputs)

@@ -43,7 +43,7 @@ def lifetimes(graph: Graph) -> dict[Value, Span]:
 
 def in_head(value: Value) -> bool:
     """Whether TFLM plans room for the value in the head."""
-    return not value.is_constant and not value.is_variable and tensor_bytes(value) > 0
+    return value.is_computed and tensor_bytes(value) > 0
 
 
 def planned_buffers(

@@ -93,7 +93,7 @@ def missing_values(graph: Graph, plan: ArenaPlan) -> list[str]:
     placed = {buffer.value: buffer for buffer in plan.offsets if buffer.value is not None}
     problems = []
     for value in graph.values():
-        if value.is_constant or value.is_variable or value.size_bytes == 0:
+        if not value.is_computed or value.size_bytes == 0:
             continue
         buffer = placed.get(value)
         if buffer is None:

@@ -20,6 +20,7 @@ from tflsplit.ops import (
     resize,
     slices,
     softmax,
+    state,
     transpose_conv,
 )
 from tflsplit.ops.factors import Factor, Kind, Piece
@@ -61,5 +62,6 @@ __all__ = [
     "rule_of",
     "slices",
     "softmax",
+    "state",
     "transpose_conv",
 ]

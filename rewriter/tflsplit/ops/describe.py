@@ -49,7 +49,7 @@ class NodeFacts:
 
 def describe_node(node: Node) -> NodeFacts:
     """The facts of one node."""
-    computed = [value for value in node.operands if not value.is_constant]
+    computed = [value for value in node.operands if value.is_computed]
     return NodeFacts(
         name=node.name,
         op=node.op,

@@ -24,9 +24,11 @@ class OpRule(ABC):
 
     knows_per_channel: whether the operator's kernel reads per-channel scales.  Those that do not
         take the first scale of a tensor for all of it, so a tensor with several must stay whole.
+    cuts_state: whether variable tensors are cut along with the rest.
     """
 
     knows_per_channel = False
+    cuts_state = False
 
     def factors(self, node: Node) -> tuple[Factor, ...]:
         """The factors that may be split; empty for a node that must run whole.
@@ -35,9 +37,22 @@ class OpRule(ABC):
         """
         found = _FACTORS.get(node)
         if found is None:
-            found = self.find_factors(node) if can_be_cut(node, self.knows_per_channel) else ()
+            found = self.find_factors(node) if self._can_be_cut(node) else ()
             _FACTORS[node] = found
         return found
+
+    def _can_be_cut(self, node: Node) -> bool:
+        """Whether every tensor can be: whole bytes, scales that stay right, no state unknown."""
+        return all(
+            value.dtype.itemsize > 0
+            and (self.cuts_state or not value.is_variable)
+            and (
+                self.knows_per_channel
+                or value.quantization is None
+                or not value.quantization.per_channel
+            )
+            for value in (*node.operands, *node.outputs)
+        )
 
     @abstractmethod
     def find_factors(self, node: Node) -> tuple[Factor, ...]:
@@ -99,16 +114,6 @@ def clone(
         outputs=tuple(outputs),
         attrs=node.attrs if attrs is None else attrs,
         name=outputs[0].name if outputs else node.name,
-    )
-
-
-def can_be_cut(node: Node, knows_per_channel: bool) -> bool:
-    """Whether every tensor of a node can be cut: whole bytes, no state, scales that stay right."""
-    return all(
-        value.dtype.itemsize > 0
-        and not value.is_variable
-        and (knows_per_channel or value.quantization is None or not value.quantization.per_channel)
-        for value in (*node.operands, *node.outputs)
     )
 
 

@@ -13,6 +13,7 @@ from itertools import pairwise
 
 from tflsplit.ir import Graph, Node, Value
 from tflsplit.ops import Factor, Kind, rule_of
+from tflsplit.ops.state import has_state
 from tflsplit.plan.spec import NodeSplit, Plan, Way
 
 MOST_TILES = 10
@@ -128,6 +129,8 @@ def _stream(node: Node, split: NodeSplit, readers: Mapping[Value, int]) -> Itera
         yield "streamed needs one result that one other layer reads, and nobody else"
     if split.scatter_factor or split.gather_tiles > 1:
         yield "streamed has no sums and no tiles of its own, it follows its reader's"
+    if has_state(node):
+        yield f"streamed runs {node.op} several times in an inference, and it may have state"
     if split.extents:
         yield "streamed has no extents, its reader's tiles say what is computed"
 

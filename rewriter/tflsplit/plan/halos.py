@@ -80,7 +80,7 @@ def recompute_halos(
         result.append(chosen.split)
         for rank, piece in enumerate(chosen.pieces):
             for value, box in zip(chosen.node.inputs, piece.operands, strict=True):
-                if value is not None and box is not None and not value.is_constant:
+                if value is not None and box is not None and value.is_computed:
                     boxes = reads.setdefault(value, [[] for _ in range(plan.world_size)])
                     boxes[rank].append(box)
     return replace(plan, splits=tuple(reversed(result)))
@@ -104,8 +104,8 @@ def _extended(
     factor = next(f for f in rule_of(node).factors(node) if f.name == split.factor)
     if factor.kind is not Kind.PARALLEL or 0 not in factor.results:
         return None
-    if any(node.input(index).is_constant for index in factor.operands):
-        return None  # that would repeat weights which the split has just distributed
+    if any(not node.input(index).is_computed for index in factor.operands):
+        return None  # that would repeat weights (or state) which the split has just distributed
     shares = [split.share(rank)[split.factor] for rank in range(world_size)]
     extents = _extents(factor, shares, reads[node.output], always, may_shrink)
     if extents == shares:
@@ -187,7 +187,7 @@ def _upstream(shards: NodeShards, owners: dict[Value, NodeShards], givens: Given
     total = 0
     for rank, piece in enumerate(shards.pieces):
         for value, box in zip(shards.node.inputs, piece.operands, strict=True):
-            if value is None or box is None or box.is_empty or value.is_constant:
+            if value is None or box is None or box.is_empty or not value.is_computed:
                 continue
             if value in givens:
                 owned = givens[value][rank]

@@ -124,7 +124,9 @@ def _note(
 ) -> None:
     for rank, piece in enumerate(pieces):
         for value, box in zip(node.inputs, piece.operands, strict=True):
-            if value is None or value.is_constant or value in made or box is None or box.is_empty:
+            if value is None or box is None or box.is_empty:
+                continue
+            if value in made or not value.is_computed:  # each device has its own constants, state
                 continue
             if value not in layouts.reads:
                 layouts.reads[value] = tuple([] for _ in range(layouts.world_size))

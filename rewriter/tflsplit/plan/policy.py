@@ -276,7 +276,7 @@ def _held_bytes(shards: NodeShards, rank: int) -> int:
     piece, node = shards.pieces[rank], shards.node
     held = sum(b.size * v.dtype.itemsize for v, b in zip(node.outputs, piece.results, strict=True))
     for value, box in zip(node.inputs, piece.operands, strict=True):
-        if value is not None and box is not None and not value.is_constant:
+        if value is not None and box is not None and value.is_computed:
             held += box.size * value.dtype.itemsize
     return held
 

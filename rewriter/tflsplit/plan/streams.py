@@ -23,6 +23,7 @@ from tflsplit.errors import PlanError
 from tflsplit.ir import Graph, Node, Value
 from tflsplit.ops import Box, Kind, Piece, rule_of
 from tflsplit.ops.region import Interval
+from tflsplit.ops.state import has_state
 from tflsplit.plan.shards import NodeShards, NodeTile, empty_piece
 from tflsplit.plan.spec import NodeSplit, Way
 
@@ -74,6 +75,8 @@ def _reader(graph: Graph, readers: Mapping[Value, Sequence[Node]], shards: NodeS
     node = shards.node
     if shards.is_reduction or shards.split.tiles > 1:
         raise PlanError(f"{node.name!r} cannot be streamed: it has sums or tiles of its own")
+    if has_state(node):
+        raise PlanError(f"{node.name!r} cannot be streamed: it must run once in each inference")
     found = readers.get(node.outputs[0], ()) if len(node.outputs) == 1 else ()
     if len(found) != 1 or node.output in graph.outputs:
         raise PlanError(f"{node.name!r} cannot be streamed: not one single node reads its result")
@@ -82,7 +85,7 @@ def _reader(graph: Graph, readers: Mapping[Value, Sequence[Node]], shards: NodeS
 
 def _add_needs(needs: Needs, node: Node, pieces: Sequence[tuple[Piece, ...]]) -> None:
     """Note what a node reads; of an operand that it has twice, what both together read."""
-    for value in dict.fromkeys(v for v in node.operands if not v.is_constant):
+    for value in dict.fromkeys(v for v in node.operands if v.is_computed):
         places = [index for index, operand in enumerate(node.inputs) if operand is value]
         nothing = Box.empty(max(1, len(value.shape)))
         needs[value] = [

@@ -197,7 +197,7 @@ def _operand_bytes(node: Node, piece: Piece, constant: bool) -> int:
     return sum(
         box.size * value.dtype.itemsize
         for value, box in zip(node.inputs, piece.operands, strict=True)
-        if value is not None and value.is_constant == constant
+        if value is not None and (value.is_constant if constant else value.is_computed)
         if box is not None and not box.is_empty
     )
 

@@ -103,7 +103,7 @@ def _is_split_by(value: Value, graph: Graph, position: int) -> bool:
 def _unit(graph: Graph, nodes: list[Node], alive: set[Value]) -> Unit:
     made = {value for node in nodes for value in node.outputs}
     read = dict.fromkeys(
-        v for node in nodes for v in node.operands if v not in made and not v.is_constant
+        v for node in nodes for v in node.operands if v not in made and v.is_computed
     )
     outputs = [v for v in made if v in alive or v in graph.outputs]
     order = {value: at for at, value in enumerate(v for n in nodes for v in n.outputs)}

@@ -27,6 +27,7 @@ class RamSeries:
     live_bytes, scratch_bytes: activations, and scratch of the node that runs.
     required_bytes, room_bytes: the arena's size, and what the device has left for one.
     layers: the model's layer that each node works for; -1: none.
+    A device without nodes, which a plan may leave, has one entry of nothing, and no layers.
     """
 
     rank: int
@@ -44,6 +45,11 @@ class RamSeries:
         return [self.tail_bytes + live + scratch for live, scratch in both]
 
     @property
+    def is_idle(self) -> bool:
+        """Whether the device has no nodes."""
+        return not self.layers
+
+    @property
     def peak(self) -> int:
         """The node at which most is in use."""
         totals = self.totals
@@ -52,15 +58,14 @@ class RamSeries:
 
 def ram_series(device: DeviceGraph, arena: ArenaEstimate, fit: Fit, layers: list[int]) -> RamSeries:
     """The series of a device; ``layers`` as ``steps`` of plan.json."""
-    count = len(device.graph.nodes)
-    scratch = [0] * count
+    scratch = [0] * max(1, len(device.graph.nodes))
     for buffer in arena.plan.offsets:
         if buffer.value is None:
             scratch[buffer.first - 1] += buffer.size_bytes
     return RamSeries(
         rank=device.rank,
         tail_bytes=arena.tail_bytes,
-        live_bytes=tuple(live_bytes_over_time(device.graph)),
+        live_bytes=tuple(live_bytes_over_time(device.graph)) or (0,),
         scratch_bytes=tuple(scratch),
         required_bytes=fit.arena_bytes,
         room_bytes=fit.arena_room_bytes,
@@ -97,15 +102,20 @@ def ram_chart(series: RamSeries, names: list[str], top_bytes: float) -> Markup:
         *_axis(series),
         *_limits(series, y, top_bytes),
     ]
+    return picture(WIDTH, HEIGHT, _title(series, names), parts, "ram", series.rank)
+
+
+def _title(series: RamSeries, names: list[str]) -> str:
+    arena = f"arena {kib(series.required_bytes)}, room {kib(series.room_bytes)}"
+    if series.is_idle:
+        return f"RAM of rank {series.rank}, which has nothing to do: {arena}"
     at = series.peak
     layer = series.layers[at]
     name = short_name(names[layer]) if layer >= 0 else "moving data"
-    title = (
-        f"RAM of rank {series.rank} over its {len(live)} nodes: at most "
-        f"{kib(series.totals[at])}, at {name}; arena {kib(series.required_bytes)}, "
-        f"room {kib(series.room_bytes)}"
+    return (
+        f"RAM of rank {series.rank} over its {len(series.layers)} nodes: at most "
+        f"{kib(series.totals[at])}, at {name}; {arena}"
     )
-    return picture(WIDTH, HEIGHT, title, parts, "ram", series.rank)
 
 
 def _axis(series: RamSeries) -> list[Markup]:

@@ -142,7 +142,7 @@ def _segment(nodes: Sequence[Node], wanted: Collection[Value], engine: Engine) -
             value
             for node in nodes
             for value in node.operands
-            if value not in made and not value.is_constant and not value.is_variable
+            if value not in made and value.is_computed
         )
     )
     outputs = tuple(value for node in nodes for value in node.outputs if value in wanted)

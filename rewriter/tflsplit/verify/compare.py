@@ -15,16 +15,17 @@ import numpy as np
 
 from tflsplit.bundle import Bundle
 from tflsplit.check import check_devices
-from tflsplit.devices import DeviceGraph, Shard, tensor_labels
+from tflsplit.devices import DeviceGraph, Shard
 from tflsplit.errors import ModelError
 from tflsplit.ir import Graph, Node, Value
 from tflsplit.passes.fold_constants import fold_constants
 from tflsplit.runtime.engines import Array, Engine
 from tflsplit.runtime.local import LocalCluster, assemble
-from tflsplit.runtime.steps import KernelStep, compile_graph
 from tflsplit.verify.arenas import ArenaWitness, arena_problems
 from tflsplit.verify.document import check_document
 from tflsplit.verify.inputs import Case, make_cases
+from tflsplit.verify.reference import Reference, differing
+from tflsplit.verify.unwritten import Mask
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,7 @@ def verify_bundle(
     if problems:
         return Verdict(engine_name, problems, 0, 0, 0, None)
     cases = make_cases(whole, runs, seed)
-    return verify_devices(whole, bundle.devices, engine_name, engine, cases, progress)
+    return verify_devices(whole, bundle.devices, engine_name, engine, cases, progress, bundle.model)
 
 
 def verify_devices(
@@ -102,9 +103,12 @@ def verify_devices(
     engine: Engine,
     cases: Iterable[Case],
     progress: Callable[[Case], None] = lambda case: None,
+    model: Graph | None = None,
 ) -> Verdict:
-    """Compare device graphs with the model ``whole`` on every case, until one differs.
+    """Compare device graphs of ``whole`` with the unsplit model on every case, until one differs.
 
+    model: what ``whole`` was before its passes, as it was read; ``whole`` itself if not given.
+    The cases are inferences one after another: what has state keeps it between them.
     First the graphs are checked without being run, and on TFLM their arenas are allocated; then
     every inference that was equal is replayed in the arenas.
     Raises EngineError if the engine refuses a graph, InternalError if the devices wait for each
@@ -115,7 +119,7 @@ def verify_devices(
         problems = tuple(arena_problems(devices))
     if problems:
         return Verdict(engine_name, problems, 0, 0, 0, None)
-    reference = _Reference(whole, engine)
+    reference = Reference(model or whole, whole, engine)
     watched, witness = [_watched(device) for device in devices], ArenaWitness(devices)
     keep = [[*(v for v, _ in each), *witness.wanted(rank)] for rank, each in enumerate(watched)]
     try:
@@ -126,53 +130,27 @@ def verify_devices(
     done = elements = 0
     for case in cases:
         progress(case)
-        expected = reference.run(case.inputs)
+        expected, void = reference.run(case.inputs)
         cluster.infer(case.inputs)
         done += 1
         for rank, local, shard in order:
             want = expected[shard.tensor][shard.box.slices]
             got = cluster.devices[rank].values[local]
             elements += got.size
-            if not np.array_equal(want, got, equal_nan=got.dtype.kind == "f"):
+            means_nothing = void[shard.tensor][shard.box.slices] if shard.tensor in void else None
+            different = differing(want, got, means_nothing)
+            if different is not None:
                 node = reference.producer(shard.tensor)
-                found = _mismatch(case, node, rank, local, shard, want, got)
+                found = _mismatch(case, node, rank, local, shard, want, got, different)
                 return Verdict(engine_name, (), done, len(order), elements, found)
         assembled = assemble(
             whole, reference.labels, devices, [device.outputs for device in cluster.devices]
         )
-        _assert_outputs(reference, expected, assembled)
+        _assert_outputs(reference, expected, void, assembled)
         problems = tuple(witness.problems([device.values for device in cluster.devices]))
         if problems:
             return Verdict(engine_name, problems, done, len(order), elements, None)
     return Verdict(engine_name, (), done, len(order), elements, None)
-
-
-class _Reference:
-    """The unsplit model, with every tensor visible."""
-
-    def __init__(self, whole: Graph, engine: Engine) -> None:
-        self.whole = whole
-        self.labels = tensor_labels(whole)
-        self._producers = {
-            self.labels[value]: node for node in whole.nodes for value in node.outputs
-        }
-        self._steps = compile_graph(whole, engine, keep=list(self.labels))
-
-    def producer(self, tensor: str) -> Node | None:
-        return self._producers.get(tensor)
-
-    def position(self, tensor: str) -> int:
-        """Where a tensor stands in the model's order; model inputs come first."""
-        node = self._producers.get(tensor)
-        return -1 if node is None else self.whole.nodes.index(node)
-
-    def run(self, inputs: dict[str, Array]) -> dict[str, Array]:
-        values: dict[Value, Array] = {v: inputs[self.labels[v]] for v in self.whole.inputs}
-        for step in self._steps:
-            assert isinstance(step, KernelStep)
-            results = step.run([values[value] for value in step.inputs])
-            values.update(zip(step.outputs, results, strict=True))
-        return {self.labels[value]: array for value, array in values.items()}
 
 
 def _watched(device: DeviceGraph) -> list[tuple[Value, Shard]]:
@@ -184,7 +162,7 @@ def _watched(device: DeviceGraph) -> list[tuple[Value, Shard]]:
 
 
 def _comparison_order(
-    reference: _Reference, watched: Sequence[Sequence[tuple[Value, Shard]]]
+    reference: Reference, watched: Sequence[Sequence[tuple[Value, Shard]]]
 ) -> list[tuple[int, Value, Shard]]:
     """Every watched tensor in the model's order; what a device owns before what it gathered."""
     order = [(rank, value, shard) for rank, pairs in enumerate(watched) for value, shard in pairs]
@@ -193,9 +171,15 @@ def _comparison_order(
 
 
 def _mismatch(
-    case: Case, node: Node | None, rank: int, local: Value, shard: Shard, want: Array, got: Array
+    case: Case,
+    node: Node | None,
+    rank: int,
+    local: Value,
+    shard: Shard,
+    want: Array,
+    got: Array,
+    different: Mask,
 ) -> Mismatch:
-    different = want != got
     first = np.unravel_index(int(np.argmax(different)), different.shape)
     return Mismatch(
         case=case.name,
@@ -213,9 +197,13 @@ def _mismatch(
 
 
 def _assert_outputs(
-    reference: _Reference, expected: dict[str, Array], assembled: Sequence[Array]
+    reference: Reference,
+    expected: dict[str, Array],
+    void: dict[str, Mask],
+    assembled: Sequence[Array],
 ) -> None:
     """The assembled outputs are made of shards that were just compared: a bug if they differ."""
     for value, array in zip(reference.whole.outputs, assembled, strict=True):
-        want = value.data if value.data is not None else expected[reference.labels[value]]
-        assert np.array_equal(want, array, equal_nan=array.dtype.kind == "f"), value
+        label = reference.labels.get(value, "")
+        want = value.data if value.data is not None else expected[label]
+        assert differing(want, array, void.get(label)) is None, value

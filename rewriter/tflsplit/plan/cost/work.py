@@ -101,5 +101,5 @@ def _reads_per_result(node: Node) -> float:
     if node.op == wire.RECV or not node.outputs:
         return 1.0
     made = sum(value.size for value in node.outputs)
-    read = max((v.size for v in node.operands if not v.is_constant), default=0)
+    read = max((v.size for v in node.operands if v.is_computed), default=0)
     return max(1.0, read / made) if made and family_of(node) is Family.OTHER else 1.0

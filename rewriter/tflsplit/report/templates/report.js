@@ -20,7 +20,7 @@
   function ram(x, y, box, rank) {
     const d = data.ram[rank];
     const at = Math.floor(((x - 60) / (box.width - 68)) * d.live.length);
-    if (!(at in d.live)) return "";
+    if (!(at in d.ops)) return "";
     const total = d.tail + d.live[at] + d.scratch[at];
     return (
       `${bytes(total)} at node ${at}, ${d.ops[at]}\n${name(d.layers[at])}\n` +

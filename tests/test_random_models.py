@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Random networks, rewritten in random ways, have the bits of the unsplit model.
+
+Some are tried here; ``python -m tests.random_models --seconds 3600`` tries more (others with
+``--first SEED``), and tells of each that fails the number that repeats it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from functools import cache
+
+import pytest
+
+from tests.random_models import __main__ as command
+from tests.random_models import trial
+from tests.random_models.generate import random_network
+from tests.splits import needs_tflm
+from tflsplit.ir import Graph
+from tflsplit.ir.compare import differences
+from tflsplit.ops import known_ops
+
+SEEDS = range(50)
+
+
+@cache
+def network(seed: int) -> Graph:
+    return random_network(seed)
+
+
+@needs_tflm
+@pytest.mark.parametrize("seed", SEEDS)
+def test_the_same_bits(seed: int):
+    assert trial.run_trial(seed).problem == ""
+
+
+def test_a_seed_is_a_network():
+    for seed in (3, 4):
+        assert differences(random_network(seed), random_network(seed)) == []
+    assert differences(network(3), network(4)) != []
+
+
+def test_they_are_what_is_promised():
+    """Every structure that has made trouble, in the first few hundred."""
+    graphs = [network(seed) for seed in range(400)]
+    found: Counter[str] = Counter()
+    for graph in graphs:
+        ops = {node.op for node in graph.nodes}
+        read = Counter(v for node in graph.nodes for v in set(node.operands))
+        found["several inputs"] += len(graph.inputs) > 1
+        found["several outputs"] += len(graph.outputs) > 1
+        found["batch"] += graph.inputs[0].shape[0] > 1
+        found["shared weights"] += any(
+            n > 1 and v.is_constant and v.size > 8 for v, n in read.items()
+        )
+        found["a node with several results"] += any(len(node.outputs) > 1 for node in graph.nodes)
+        found["a tensor twice in a node"] += any(
+            len(set(node.operands)) < len(node.operands) for node in graph.nodes
+        )
+        found["an unread result"] += any(
+            value not in read and value not in graph.outputs
+            for node in graph.nodes
+            for value in node.outputs
+        )
+        found["a tensor for several readers"] += any(
+            n > 1 and not v.is_constant for v, n in read.items()
+        )
+        found["strides"] += any(node.attrs.integer("stride_h", 1) > 1 for node in graph.nodes)
+        found["dilation"] += any(
+            node.attrs.integer("dilation_h_factor", 1) > 1 for node in graph.nodes
+        )
+        found["state"] += any(value.is_variable for value in graph.values())
+        found.update(ops)
+    rare = {name: n for name, n in found.items() if n < 1}
+    assert not rare
+    missing = set(known_ops()) - set(found) - NOT_DRAWN
+    assert not missing
+
+
+NOT_DRAWN = {
+    # of float, int32 or bool operands only in TFLM, so that no network of int8 needs them
+    "ADD_N", "CAST", "CEIL", "COS", "DEQUANTIZE", "DIV", "EXP", "FLOOR", "FLOOR_DIV", "FLOOR_MOD",
+    "LOG", "LOGICAL_AND", "LOGICAL_NOT", "LOGICAL_OR", "LOG_SOFTMAX", "NEG", "REDUCE_ALL",
+    "REDUCE_ANY", "REDUCE_PROD", "RELU_N1_TO_1", "ROUND", "RSQRT", "SIN", "SQRT", "SQUARE",
+    "ZEROS_LIKE", "L2_NORMALIZATION", "EQUAL", "GREATER", "GREATER_EQUAL", "LESS", "LESS_EQUAL",
+    "NOT_EQUAL", "SELECT_V2", "ARG_MIN", "SPACE_TO_BATCH_ND", "BATCH_TO_SPACE_ND", "EXPAND_DIMS",
+    "SQUEEZE",
+}  # fmt: skip
+
+
+def test_ways_differ():
+    ways = Counter(trial.way_of_trial(seed).split()[0] for seed in range(100))
+    assert ways["any"] > 20
+    assert ways["-n"] > 20
+
+
+@needs_tflm
+def test_the_command_counts(capsys: pytest.CaptureFixture[str]):
+    assert command.main(["--seconds", "0", "--first", "7"]) == 0
+    assert capsys.readouterr().out.startswith("1 random networks: ")
+    assert command.main(["--seed", "7"]) == 0
+    assert "the same bits" in capsys.readouterr().out
+
+
+def test_a_failure_names_its_seed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    failed = trial.Outcome(12, "-n 3 --objective ram", "tensor 'x' differs")
+    monkeypatch.setattr(command, "_outcomes", lambda first: iter([failed]))
+    assert command.main(["--seconds", "0"]) == 1
+    out = capsys.readouterr().out
+    assert "--seed 12 (-n 3 --objective ram): tensor 'x' differs" in out
+    assert "1 failures" in out

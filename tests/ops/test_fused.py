@@ -305,7 +305,9 @@ def pointwise(net: LayerBuilder, x: Tensor, channels: int = 6) -> Tensor:
 def test_a_node_with_several_results_begins_no_block() -> None:
     """SPLIT in front of a 1x1 convolution."""
     net = Net(random.Random(1))
-    halves = net.results("SPLIT", (net.integers(3), net.input((1, 4, 4, 8))), [(1, 4, 4, 4)] * 2)
+    halves = net.results(
+        "SPLIT", (net.integers(3), net.input((1, 4, 4, 8))), [(1, 4, 4, 4)] * 2, num_splits=2
+    )
     layers.pointwise(net, halves[0], 4)
     graph = net.finish("split")
     assert block_parts(graph) == {}

@@ -19,6 +19,7 @@ from itertools import count, islice
 from multiprocessing.connection import Connection
 
 from tests.random_models.trial import Outcome, run_trial, way_of_trial
+from tflsplit.interpreters.child import run_in_this_process
 
 PATIENCE_SECONDS = 120.0
 """After so long without an answer a trial counts as hanging."""
@@ -74,6 +75,7 @@ def _outcomes(first: int) -> Iterator[Outcome]:
 
 
 def _serve(first: int, answers: Connection) -> None:
+    run_in_this_process()
     for seed in count(first):
         try:
             outcome = run_trial(seed)

@@ -165,6 +165,7 @@ def test_the_command_needs_no_tree(
 ):
     monkeypatch.delenv("TFLSPLIT_TFLM_DIR", raising=False)
     folder = bundle_of(tmp_path / "plan", "resnet", 2)
+    monkeypatch.chdir(folder)  # a model.tflite lies here that is no device's
     assert main(["emulate", str(folder), "--native", "--runs", "2"]) == 0
     assert "the same bits: 2 devices and the unsplit model" in capsys.readouterr().out
     program = folder / "emulated" / "host" / "programs" / "node0.elf"

@@ -127,7 +127,7 @@ def test_the_model_is_included_and_its_change_is_noticed(bundle):
     model = files["firmware/node1/model.tflite"]
     assembler = files["firmware/node1/model.S"].decode()
     assert hashlib.sha256(model).hexdigest() in assembler
-    assert '.incbin "model.tflite"' in assembler
+    assert '.incbin "node1/model.tflite"' in assembler
     assert ".balign 16" in assembler
     assert ".section .rodata." in assembler
     assert ".progmem" in generate(bundle, boards=("teensy41",))["firmware/node1/model.S"].decode()

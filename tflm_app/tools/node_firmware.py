@@ -38,7 +38,7 @@ def project_path(text: str) -> Path:
 folder = project_path(env.GetProjectOption("custom_node_folder"))
 if not (folder / "device.cc").is_file():
     fail(f"{folder} holds no generated firmware; run `tflsplit rewrite` or `tflsplit firmware`")
-env.Append(ASPPFLAGS=[f"-Wa,-I,{folder}"])
+env.Append(ASPPFLAGS=[f"-Wa,-I,{folder.parent}"])  # model.S includes node<rank>/model.tflite
 # What main.cc includes, PlatformIO finds; sources from elsewhere have to be told.
 libraries = project_path("tflm_app/lib")
 env.Append(CPPPATH=[str(path) for path in sorted(libraries.glob("*/include"))])

@@ -27,12 +27,18 @@ def cxx() -> list[str]:
     return found
 
 
-def compile_cxx(arguments: Sequence[str | Path], what: str, source: str | None = None) -> None:
+def compile_cxx(
+    arguments: Sequence[str | Path],
+    what: str,
+    source: str | None = None,
+    folder: Path | None = None,
+) -> None:
     """Call the compiler; ClusterError with its first complaints if it fails.
 
     source: what it reads where ``arguments`` say ``-``.
+    folder: where it runs.
     """
-    _call([*cxx(), *map(str, arguments)], what, source)
+    _call([*cxx(), *map(str, arguments)], what, source, folder)
 
 
 def archive(library: Path, objects: Sequence[Path]) -> None:
@@ -40,9 +46,13 @@ def archive(library: Path, objects: Sequence[Path]) -> None:
     _call([os.environ.get("AR", "ar"), "rcs", str(library), *map(str, objects)], library.name)
 
 
-def _call(command: list[str], what: str, source: str | None = None) -> None:
+def _call(
+    command: list[str], what: str, source: str | None = None, folder: Path | None = None
+) -> None:
     try:
-        done = subprocess.run(command, input=source, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            command, input=source, cwd=folder, capture_output=True, text=True, check=False
+        )
     except OSError as error:
         raise ClusterError(f"{command[0]} cannot be started: {error.strerror}") from None
     if done.returncode:

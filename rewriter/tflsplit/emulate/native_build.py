@@ -98,13 +98,13 @@ def _build_program(
     generated = folder / "firmware" / name
     program, stamp = folder / "programs" / f"{name}.elf", folder / "programs" / f"{name}.key"
     words: list[str | Path] = [*_FLAGS, *flags, *_includes(tree), "-I", generated]
-    words += ["-Xassembler", "-I", "-Xassembler", generated]  # model.S includes model.tflite
     words += [generated / "device.cc", generated / "model.S", library, *tree.libraries, "-lm"]
     key = digest_of(map(str, words), sorted(generated.iterdir()))
     if program.is_file() and stamp.is_file() and stamp.read_text() == key:
         return
     stamp.unlink(missing_ok=True)
     fresh = program.with_suffix(".new")
-    compile_cxx([*words, "-o", fresh], f"{name} of {folder}")
+    # From where model.S finds node<rank>/model.tflite.
+    compile_cxx([*words, "-o", fresh], f"{name} of {folder}", folder=generated.parent)
     fresh.replace(program)
     stamp.write_text(key)

@@ -19,7 +19,7 @@ from tflsplit.firmware.model import flash_model
 from tflsplit.firmware.options import FirmwareOptions
 from tflsplit.firmware.resolver import resolver_calls
 from tflsplit.firmware.slots import Slots, slots_of
-from tflsplit.firmware.sources import DeviceSources, source_files
+from tflsplit.firmware.sources import NODE_FOLDER, DeviceSources, source_files
 from tflsplit.firmware.timing import LinkTiming, timing_of
 from tflsplit.firmware.wiring import WiredLink, wire_links
 from tflsplit.schedule import multicast_hold_us
@@ -52,7 +52,7 @@ def firmware_files(
 
 def folder_of(rank: int) -> str:
     """The folder with a rank's sources, below the output folder."""
-    return f"{FOLDER}/node{rank}"
+    return f"{FOLDER}/{NODE_FOLDER.format(rank=rank)}"
 
 
 def device_sources(

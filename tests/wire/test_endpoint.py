@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import pytest
 
+from tflsplit.wire.early_grants import MOST_EARLY_GRANTS
 from tflsplit.wire.endpoint import Endpoint
 from tflsplit.wire.frames import Frame, FrameType, max_payload_bytes
 from tflsplit.wire.handshake import Identity
@@ -102,6 +103,25 @@ def test_few_frames_wait_for_credit():
     assert wire.host.link.unsent <= 2
     wire.run(turns=200)
     assert wire.order() == [10] * 100
+
+
+def test_grants_that_nobody_waits_for_fill_no_memory():
+    """Of channels and inferences that are never served; what is served later still is."""
+    wire = Wire()
+    for number in range(3 * MOST_EARLY_GRANTS):
+        grant = Frame(FrameType.GRANT, source=1, channel=number % 0xF000, destinations=1 << DEVICES,
+                      offset=8, epoch=2 + number % 7)  # fmt: skip
+        wire.gateway.send(grant)
+        wire.run(turns=1)
+    wire.run(turns=400)
+    assert len(wire.host._early) == MOST_EARLY_GRANTS
+    wire.ask(1, 10, PIECE_BYTES)
+    wire.ask(1, 10, PIECE_BYTES)  # said twice: kept once
+    wire.run()
+    wire.host.post_send(10, [1], bytes(PIECE_BYTES))
+    wire.run()
+    assert wire.order() == [10]
+    assert wire.host.idle
 
 
 @pytest.mark.parametrize(

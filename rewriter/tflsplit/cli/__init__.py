@@ -7,6 +7,7 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 from tflsplit import __version__
 from tflsplit.cli import (
@@ -26,6 +27,7 @@ from tflsplit.cli import (
 )
 from tflsplit.cli.console import write_any_terminal
 from tflsplit.errors import UserError
+from tflsplit.untrusted import json_lines, lines
 
 COMMANDS = (
     rewrite,
@@ -44,9 +46,17 @@ COMMANDS = (
 )
 
 
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong with a command line without what a terminal would act on."""
+
+    def error(self, message: str) -> NoReturn:
+        """See ``ArgumentParser``."""
+        super().error(lines(message))
+
+
 def parser() -> argparse.ArgumentParser:
     """The parser of all commands."""
-    top = argparse.ArgumentParser(
+    top = _Parser(
         prog="tflsplit",
         description="Split one int8 .tflite network over several microcontrollers, bit for bit.",
         epilog="Start with:  tflsplit rewrite model.tflite -n 4  &&  tflsplit verify build/model",
@@ -70,8 +80,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         code: int = arguments.main(arguments)
     except UserError as error:
         if arguments.json:
-            print(json.dumps({"error": str(error), "kind": type(error).__name__}))
-        print(f"tflsplit: {error}", file=sys.stderr)
+            found = json.dumps({"error": str(error), "kind": type(error).__name__})
+            print(json_lines(found))
+        print(lines(f"tflsplit: {error}"), file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         return 130

@@ -29,6 +29,7 @@ from tflsplit.interpreters import run_in_this_process
 from tflsplit.ops.custom_options import SendOptions
 from tflsplit.runtime.device import Device
 from tflsplit.runtime.engines import Array, engine
+from tflsplit.runtime.interrupts import interrupts_held_back
 from tflsplit.runtime.local import compile_device, dense_results, scatter
 from tflsplit.runtime.rounding import DenseScales
 from tflsplit.wire import custom_ops as wire
@@ -175,7 +176,8 @@ class ProcessCluster:
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
         process = context.Process(target=_serve, args=(worker, theirs, links), daemon=True)
-        process.start()
+        with interrupts_held_back():
+            process.start()
         theirs.close()
         self._pipes.append(ours)
         self._processes.append(process)
@@ -218,12 +220,12 @@ class ProcessCluster:
         except (EOFError, OSError):
             return _DeadError(f"the process of rank {rank} has died")
 
-    def close(self) -> None:
-        """End the processes."""
+    def close(self, patience_seconds: float = 5.0) -> None:
+        """End the processes; those that do not end by themselves in time are killed."""
         for pipe in self._pipes:
             pipe.close()
         for process in self._processes:
-            process.join(min(5.0, self._silence_seconds))
+            process.join(min(patience_seconds, self._silence_seconds))
             if process.is_alive():
                 process.kill()
 
@@ -236,7 +238,7 @@ class ProcessCluster:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.close()
+        self.close(0.0 if kind is KeyboardInterrupt else 5.0)
 
 
 def _serve(worker: _Worker, control: Connection, links: dict[int, socket.socket]) -> None:

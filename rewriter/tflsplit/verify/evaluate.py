@@ -14,6 +14,7 @@ from tflsplit.bundle import Bundle, read_bundle
 from tflsplit.errors import EngineError
 from tflsplit.interpreters import naming, run_in_this_process
 from tflsplit.runtime.engines import engine
+from tflsplit.runtime.interrupts import interrupts_held_back
 from tflsplit.verify.dataset import Dataset
 from tflsplit.verify.judge import Answer, Difference, Judge, Judged
 
@@ -111,7 +112,9 @@ def _all(
         (bundle.folder, dataset, engine_name, desktop),
     )
     try:
-        yield from pool.map(_judge, range(len(dataset)))
+        with interrupts_held_back():
+            judged = pool.map(_judge, range(len(dataset)))
+        yield from judged
     except BrokenProcessPool:
         raise EngineError(
             f"{bundle.folder}: a process died (out of memory?); "

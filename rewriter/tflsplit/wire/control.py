@@ -15,6 +15,8 @@ from dataclasses import astuple, dataclass, replace
 from enum import IntEnum, IntFlag
 from typing import ClassVar
 
+from tflsplit.untrusted import one_line
+
 CONTROL_VERSION = 1
 CONTROL_CHANNEL = 1
 INPUT_CHANNEL = 0xF000
@@ -241,7 +243,8 @@ def _ascii(text: str) -> bytes:
 
 
 def _text(data: bytes) -> str:
-    return data.rstrip(b"\0").decode("ascii", "replace")
+    """What a device said, on one line: it may be any bytes, and people will see it."""
+    return one_line(data.rstrip(b"\0").decode("ascii", "replace"))
 
 
 def is_later(later: int, earlier: int) -> bool:

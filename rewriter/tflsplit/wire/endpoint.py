@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from tflsplit.errors import InternalError
+from tflsplit.wire.early_grants import EarlyGrants, is_before
 from tflsplit.wire.frames import Frame, FrameType, max_payload_bytes
 from tflsplit.wire.handshake import ErrorCode, Identity, PeerError
 from tflsplit.wire.link import Link
@@ -76,7 +77,7 @@ class Endpoint:
         self._lane = 0
         self._recvs: dict[tuple[int, int], _Recv] = {}
         self._done: dict[tuple[int, int], bytes] = {}
-        self._early: list[tuple[int, int, int, int]] = []  # epoch, channel, rank, total bytes
+        self._early = EarlyGrants()
         self.error: PeerError | None = None
 
     # ---- For the owner ----
@@ -88,7 +89,7 @@ class Endpoint:
         self._sends.clear()
         self._recvs.clear()
         self._done.clear()
-        self._early = [grant for grant in self._early if not _is_before(grant[0], epoch)]
+        self._early.forget_before(epoch)
 
     def post_send(
         self, channel: int, destinations: Iterable[int], data: bytes, lane: int = 0
@@ -102,11 +103,8 @@ class Endpoint:
         send = _Send(channel, bytes(data), rank_set(destinations), lane)
         if not send.data:
             return
-        for grant in list(self._early):
-            epoch, other, rank, total = grant
-            if (epoch, other) == (self._epoch, channel) and send.remaining >> rank & 1:
-                self._early.remove(grant)
-                self._grant(send, rank, total)
+        for rank, total in self._early.take(self._epoch, channel, send.remaining):
+            self._grant(send, rank, total)
         self._sends.append(send)
 
     def begin_recv(self, channel: int, source: int, size_bytes: int) -> None:
@@ -176,7 +174,7 @@ class Endpoint:
             self._on_fault(frame)
 
     def _on_grant(self, frame: Frame) -> None:
-        if self._epoch is not None and _is_before(frame.epoch, self._epoch):
+        if self._epoch is not None and is_before(frame.epoch, self._epoch):
             return
         for send in self._sends:
             waits = send.remaining & ~send.granted
@@ -185,10 +183,10 @@ class Endpoint:
             ):
                 self._grant(send, frame.source, frame.offset)
                 return
-        self._early.append((frame.epoch, frame.channel, frame.source, frame.offset))
+        self._early.keep((frame.epoch, frame.channel, frame.source), frame.offset)
 
     def _on_data(self, frame: Frame) -> None:
-        if self._epoch is None or self.error is not None or _is_before(frame.epoch, self._epoch):
+        if self._epoch is None or self.error is not None or is_before(frame.epoch, self._epoch):
             return
         key = (frame.channel, frame.source)
         recv = self._recvs.get(key)
@@ -206,7 +204,7 @@ class Endpoint:
     def _on_fault(self, frame: Frame) -> None:
         if len(frame.payload) != _FAULT_BYTES or self._epoch is None:
             return
-        if _is_before(frame.epoch, self._epoch):
+        if is_before(frame.epoch, self._epoch):
             return
         code, rank, reporter, _ = frame.payload
         self._abort(
@@ -287,8 +285,3 @@ class Endpoint:
             raise self.error
         if self._epoch is None:
             raise InternalError("begin_epoch() comes before any message")
-
-
-def _is_before(earlier: int, later: int) -> bool:
-    """Whether inference ``earlier`` comes before ``later``, across the wrap at 2^16."""
-    return 0 < (later - earlier) & 0xFFFF < 0x8000

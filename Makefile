@@ -4,6 +4,7 @@
 #
 #   make demo    set up, build MobileNetV2, rewrite it for 8 devices, run and verify the result
 #   make test    set up, lint, check types and layers, run every test
+#   make fuzz    set up, fuzz the firmware's libraries for FUZZ_SECONDS each (clang)
 #   make docs    set up, write the API reference to build/api/index.html
 
 PYTHON ?= python3
@@ -25,8 +26,10 @@ DEMO ?= build/demo
 # TensorFlow (Keras' network, ImageNet weights) is large, and what it requires must not decide the
 # versions of the rest, so it has an environment of its own; TENSORFLOW=no does without
 TENSORFLOW ?= yes
+# of each fuzz harness; CI gives them a minute, an hour looks further
+FUZZ_SECONDS ?= 60
 
-.PHONY: help setup demo test lint format types layers tests docs clean
+.PHONY: help setup demo test lint format types layers tests fuzz docs clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -90,6 +93,9 @@ layers: $(VENV)/.installed
 
 tests: $(VENV)/.installed
 	$(BIN)/pytest -n $(JOBS) --dist loadgroup $(PYTEST_ARGS)
+
+fuzz: $(VENV)/.installed
+	$(BIN)/python -m tests.fuzz.run --seconds $(FUZZ_SECONDS) --jobs $(JOBS)
 
 # the command line is left out: its reference is --help
 docs: $(VENV)/.installed

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.core_build import build_core
+from tests.native_build import build, needs_32_bits
 
 HERE = Path(__file__).parent
 TEST_NAME = re.compile(r"^TEST\((\w+)\)", re.MULTILINE)
@@ -45,6 +46,18 @@ def test_cpp(name: str, results: dict[str, str]) -> None:
     output = results.get(name)
     assert output is not None, f"{name} did not run; the program's end:\n{results['']}"
     assert output.endswith(f"PASS {name}"), output
+
+
+@pytest.mark.slow
+def test_cpp_on_32_bits() -> None:
+    """All of them where size_t and pointers have the size that they have on the boards."""
+    needs_32_bits()
+    folder = build("core", "-DCMAKE_CXX_FLAGS=-m32", folder="core-32")
+    program = folder / "split_core_tests"
+    assert program.read_bytes()[4] == 1  # ELF's class: 32 bits
+    run = subprocess.run([program], capture_output=True, text=True, timeout=300)
+    passed = re.findall(r"^PASS (\w+)$", run.stdout, re.MULTILINE)
+    assert sorted(passed) == NAMES, run.stdout[-3000:] + run.stderr[-6000:]
 
 
 def test_core_has_no_heap_no_runtime_and_no_foreign_headers() -> None:

@@ -214,6 +214,7 @@ void Link::send_slot(uint8_t slot_id, uint8_t sequence) {
 }
 
 FrameHeader Link::stamp(FrameHeader header) {
+  header.ack = header.credit = 0;  // a frame in transit brings those of the hop that it came by
   if (!rx_open_) return header;
   header.ack = told_ack_ = expected_;
   header.credit = pool_.free_rx(index_);

@@ -1,0 +1,273 @@
+// SPDX-License-Identifier: Apache-2.0
+// Kernel parameters. What check_...() accepts must run within memory of exactly its size and give the
+// bits of the loops in naive.h. Input: operator, parameters, then the tensors' values.
+//
+// Another operator is a function that reads its parameters, and a line in kOperators. Only append to
+// kOperators: the corpus names operators by their place.
+#include "input.h"
+#include "naive.h"
+#include "split_kernels/kernels.h"
+
+namespace {
+
+using namespace split_kernels;
+using fuzz::Input;
+
+constexpr int64_t kMostValues = 20'000;   // of a tensor
+constexpr int64_t kMostProducts = 200'000;  // of an operator
+
+// ---- Reading parameters ----
+
+// Mostly small, some of them extreme.
+int32_t number(Input* input) {
+  const uint8_t kind = input->u8();
+  if (kind < 200) return kind % 13;
+  if (kind < 230) return kind - 200 + 13;
+  const int32_t value = input->i32();
+  return kind < 250 ? value : INT32_MAX - (value & 3);
+}
+
+int32_t zero_point(Input* input) { return static_cast<int8_t>(input->u8()); }
+
+WindowParams read_window(Input* input) {
+  WindowParams p;
+  p.batches = number(input);
+  p.in_rows = number(input);
+  p.in_columns = number(input);
+  p.in_channels = number(input);
+  p.kernel_rows = number(input);
+  p.kernel_columns = number(input);
+  p.kernel_channels = number(input);
+  p.out_channels = number(input);
+  p.stride_rows = number(input);
+  p.stride_columns = number(input);
+  p.dilation_rows = number(input);
+  p.dilation_columns = number(input);
+  p.pad_top = number(input);
+  p.pad_bottom = number(input);
+  p.pad_left = number(input);
+  p.pad_right = number(input);
+  p.x_zero_point = zero_point(input);
+  set_out_extent(&p);
+  // As an operator's tensors may claim another result.
+  if (input->u8() == 255) p.out_rows = number(input), p.out_columns = number(input);
+  return p;
+}
+
+// Per-channel tables in memory of their own, kept as long as the object.
+class Finish {
+ public:
+  Finish(Input* input, int32_t channels)
+      : bias_(fuzz::exactly<int32_t>(static_cast<size_t>(channels))),
+        multiplier_(fuzz::exactly<int32_t>(static_cast<size_t>(channels))),
+        shift_(fuzz::exactly<int32_t>(static_cast<size_t>(channels))) {
+    const bool has_bias = input->flag();
+    requantization.y_zero_point = zero_point(input);
+    requantization.activation_min = zero_point(input);
+    requantization.activation_max = zero_point(input);
+    for (int32_t c = 0; c < channels; ++c) {
+      const auto at = static_cast<size_t>(c);
+      bias_[at] = input->i32();
+      multiplier_[at] = input->i32() & INT32_MAX;
+      shift_[at] = -31 + input->u8() % 62;
+    }
+    requantization.bias = has_bias ? bias_.get() : nullptr;
+    requantization.multiplier = multiplier_.get();
+    requantization.shift = shift_.get();
+  }
+  Requantization requantization;
+
+ private:
+  std::unique_ptr<int32_t[]> bias_, multiplier_, shift_;
+};
+
+std::unique_ptr<int8_t[]> read_values(Input* input, int64_t count) {
+  auto values = fuzz::exactly<int8_t>(static_cast<size_t>(count));
+  for (int64_t i = 0; i < count; ++i) {
+    const auto filler = static_cast<int8_t>(i * 37 % 256);
+    values[static_cast<size_t>(i)] =
+        input->empty() ? filler : static_cast<int8_t>(input->u8());
+  }
+  return values;
+}
+
+std::unique_ptr<int8_t[]> scratch_of(size_t bytes) { return fuzz::exactly<int8_t>(bytes); }
+
+// ---- Sizes; parameters have passed their check, so no product leaves 64 bits ----
+
+int64_t x_values(const WindowParams& p) {
+  return int64_t{p.batches} * p.in_rows * p.in_columns * p.in_channels;
+}
+
+int64_t y_values(const WindowParams& p) {
+  return int64_t{p.batches} * p.out_rows * p.out_columns * p.out_channels;
+}
+
+int64_t weight_values(const WindowParams& p, bool depthwise) {
+  return int64_t{p.kernel_rows} * p.kernel_columns * p.out_channels *
+         (depthwise ? 1 : p.kernel_channels);
+}
+
+bool is_small(const WindowParams& p, bool depthwise) {
+  const int64_t weights = weight_values(p, depthwise);
+  return x_values(p) <= kMostValues && y_values(p) <= kMostValues && weights <= kMostValues &&
+         y_values(p) * weights / p.out_channels <= kMostProducts;
+}
+
+template <typename T>
+void require_equal(const T* got, const std::vector<T>& wanted) {
+  for (size_t i = 0; i < wanted.size(); ++i) REQUIRE(got[i] == wanted[i]);
+}
+
+// ---- Operators ----
+
+template <bool kDepthwise>
+void convolution(Input* input) {
+  const WindowParams p = read_window(input);
+  if (kDepthwise ? check_depthwise(p) : check_convolution(p)) return;
+  if (!is_small(p, kDepthwise)) return;
+  const Finish finish(input, p.out_channels);
+  const Requantization& q = finish.requantization;
+  if (check_requantization(q, p.out_channels)) return;
+  const auto x = read_values(input, x_values(p));
+  const auto w = read_values(input, weight_values(p, kDepthwise));
+  const auto y = fuzz::exactly<int8_t>(static_cast<size_t>(y_values(p)));
+  const bool has_bias = q.bias != nullptr;
+  const auto scratch = scratch_of(kDepthwise ? depthwise_conv_2d_get_scratch_bytes(p, has_bias)
+                                             : conv_2d_get_scratch_bytes(p, has_bias));
+  const auto run = kDepthwise ? depthwise_conv_2d : conv_2d;
+  run(p, q, x.get(), w.get(), scratch.get(), y.get());
+  require_equal(y.get(), naive::requantized(q, p.out_channels,
+                                            naive::sums(p, kDepthwise, x.get(), w.get())));
+}
+
+void partial_convolution(Input* input) {
+  const WindowParams p = read_window(input);
+  if (check_convolution(p) || p.kernel_channels != p.in_channels || !is_small(p, false)) return;
+  const auto x = read_values(input, x_values(p));
+  const auto w = read_values(input, weight_values(p, false));
+  const auto y = fuzz::exactly<int32_t>(static_cast<size_t>(y_values(p)));
+  const auto scratch = scratch_of(partial_conv_2d_get_scratch_bytes(p));
+  partial_conv_2d(p, x.get(), w.get(), scratch.get(), y.get());
+  require_equal(y.get(), naive::sums(p, false, x.get(), w.get()));
+}
+
+void fully_connected(Input* input) {
+  FullyConnectedParams p;
+  p.batches = number(input);
+  p.in_channels = number(input);
+  p.out_channels = number(input);
+  p.x_zero_point = zero_point(input);
+  if (check_fully_connected(p)) return;
+  WindowParams same;
+  same.batches = p.batches;
+  same.in_rows = same.in_columns = same.out_rows = same.out_columns = 1;
+  same.in_channels = same.kernel_channels = p.in_channels;
+  same.out_channels = p.out_channels;
+  same.x_zero_point = p.x_zero_point;
+  if (!is_small(same, false)) return;
+  const auto x = read_values(input, x_values(same));
+  const auto w = read_values(input, weight_values(same, false));
+  const auto y = fuzz::exactly<int32_t>(static_cast<size_t>(y_values(same)));
+  partial_fully_connected(p, x.get(), w.get(), y.get());
+  require_equal(y.get(), naive::sums(same, false, x.get(), w.get()));
+}
+
+// In place too: sums and result may begin at the same address.
+void requantization(Input* input) {
+  const int32_t positions = input->u8() % 20 + 1, channels = input->u8() % 20 + 1;
+  const Finish finish(input, channels);
+  const Requantization& q = finish.requantization;
+  if (check_requantization(q, channels)) return;
+  const auto count = static_cast<size_t>(positions) * static_cast<size_t>(channels);
+  const auto sums = fuzz::exactly<int32_t>(count);
+  for (size_t i = 0; i < count; ++i) sums[i] = input->i32();
+  const std::vector<int32_t> kept(sums.get(), sums.get() + count);
+  auto* const y = reinterpret_cast<int8_t*>(sums.get());
+  requantize(q, positions, channels, sums.get(), y);
+  require_equal(y, naive::requantized(q, channels, kept));
+}
+
+// The 1x1 projection of what `before` makes.
+WindowParams projection_of(const WindowParams& before, int32_t channels, int32_t x_zero_point) {
+  WindowParams p;
+  p.batches = before.batches;
+  p.in_rows = p.out_rows = before.out_rows;
+  p.in_columns = p.out_columns = before.out_columns;
+  p.in_channels = p.kernel_channels = before.out_channels;
+  p.out_channels = channels;
+  p.x_zero_point = x_zero_point;
+  return p;
+}
+
+void fused_block_by_parts(const FusedBlockParams& block, const int8_t* x, const void* y) {
+  std::vector<int8_t> value(x, x + x_values(block.expands() ? block.expand.window
+                                                            : block.depthwise.window));
+  const auto apply = [&value](const FusedStage& stage, bool depthwise) {
+    const auto sums = naive::sums(stage.window, depthwise, value.data(), stage.weights);
+    value = naive::requantized(stage.requantization, stage.window.out_channels, sums);
+  };
+  if (block.expands()) apply(block.expand, false);
+  apply(block.depthwise, true);
+  const auto sums =
+      naive::sums(block.project.window, false, value.data(), block.project.weights);
+  if (block.sums) return require_equal(static_cast<const int32_t*>(y), sums);
+  require_equal(static_cast<const int8_t*>(y),
+                naive::requantized(block.project.requantization,
+                                   block.project.window.out_channels, sums));
+}
+
+void block(Input* input) {
+  FusedBlockParams b;
+  b.sums = input->flag();
+  const bool expands = input->flag();
+  b.tile_columns = number(input);
+  if (expands) b.expand.window = read_window(input);
+  WindowParams& p = b.depthwise.window = read_window(input);
+  if (expands) {  // mostly what fits
+    const WindowParams& e = b.expand.window;
+    if (check_convolution(e) || !is_small(e, false)) return;
+    p.batches = e.batches, p.in_rows = e.out_rows, p.in_columns = e.out_columns;
+    p.in_channels = p.out_channels = e.out_channels;
+    set_out_extent(&p);
+  }
+  if (check_depthwise(p) || !is_small(p, true)) return;
+  const int32_t channels = input->u8() % 9 + 1;
+  const Finish expand(input, expands ? b.expand.window.out_channels : 0);
+  const Finish depthwise(input, p.out_channels), project(input, channels);
+  b.expand.requantization = expand.requantization;
+  b.depthwise.requantization = depthwise.requantization;
+  b.project.requantization = project.requantization;
+  if (expands) p.x_zero_point = b.expand.requantization.y_zero_point;
+  b.project.window = projection_of(p, channels, b.depthwise.requantization.y_zero_point);
+  if (!is_small(b.project.window, false)) return;
+  const WindowParams& first = expands ? b.expand.window : p;
+  const auto x = read_values(input, x_values(first));
+  const auto ew = read_values(input, expands ? weight_values(b.expand.window, false) : 0);
+  const auto dw = read_values(input, weight_values(p, true));
+  const auto pw = read_values(input, weight_values(b.project.window, false));
+  b.expand.weights = expands ? ew.get() : nullptr;
+  b.depthwise.weights = dw.get();
+  b.project.weights = pw.get();
+  if (check_fused_block(b)) return;
+  const size_t bytes = fused_block_get_scratch_bytes(b);
+  if (bytes > 1'000'000) return;
+  const auto scratch = scratch_of(bytes);
+  const auto count = static_cast<size_t>(y_values(b.project.window));
+  const auto y = fuzz::exactly<int8_t>(b.sums ? count * sizeof(int32_t) : count);
+  fused_block(b, x.get(), scratch.get(), y.get());
+  fused_block_by_parts(b, x.get(), y.get());
+}
+
+constexpr void (*kOperators[])(Input*) = {
+    convolution<false>, convolution<true>, partial_convolution,
+    fully_connected,    requantization,    block,
+};
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  Input input(data, size);
+  kOperators[input.u8() % (sizeof kOperators / sizeof *kOperators)](&input);
+  return 0;
+}

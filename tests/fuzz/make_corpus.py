@@ -1,0 +1,220 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Writes the seeds of the fuzz harnesses, tests/fuzz/corpus/*/seed-*: sound inputs to begin with.
+
+    python -m tests.fuzz.make_corpus
+
+Beside them lie inputs that once broke something, ``found-*``; those stay.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import struct
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from tflsplit.ir import Attrs
+from tflsplit.tflite.flexmap import encode_map
+
+HERE = Path(__file__).resolve().parent
+CORPUS = HERE / "corpus"
+WIRE = json.loads((HERE.parent / "wire_vectors.json").read_text())
+CONTROL = json.loads((HERE.parent / "control_vectors.json").read_text())
+
+Seeds = Mapping[str, bytes]
+
+
+# ---- Frames: MTU code, pattern, bytes of a wire ----
+
+
+def frame_seeds() -> Seeds:
+    """Every vector of the wire format, and the same frames torn, doubled and glued together."""
+    frames = {entry["name"]: bytes.fromhex(entry["wire_hex"]) for entry in WIRE["frames"]}
+    seeds = {name: b"\x40\x00" + wire for name, wire in frames.items() if len(wire) < 300}
+    for entry in WIRE["streams"]:
+        seeds[f"stream-{entry['name']}"] = b"\x40\x07" + bytes.fromhex(entry["stream_hex"])
+    some = list(frames.values())[:4]
+    seeds["glued"] = b"\x00\x01" + b"".join(wire.strip(b"\0") for wire in some)
+    seeds["torn"] = b"\x00\x05" + b"".join(wire[: len(wire) // 2] for wire in some)
+    return seeds
+
+
+# ---- Control: any bytes ----
+
+
+def control_seeds() -> Seeds:
+    """The vectors of the cluster protocol, SPI blocks, arguments and names."""
+    seeds = {entry["name"]: bytes.fromhex(entry["payload"]) for entry in CONTROL["messages"]}
+    for count in (0, 5, 125, 126):
+        block = bytes([0xB5, count, 0xB5 ^ (~count & 0xFF)])
+        seeds[f"spi-{count}"] = block + bytes(range(125))
+    words = {"argument": b"rank=7", "number": b"-2147483647", "large": b"2147483648"}
+    seeds |= words | {"name": "a/b;c\x1b[2J\u00e9".encode() * 8}
+    return seeds
+
+
+# ---- Options: form, item sizes, dimensions of x and of y, a FlexBuffer ----
+
+ITEM_CODES = {0: 0, 1: 1, 2: 2, 4: 3, 8: 4}
+
+
+def options_input(
+    options: Mapping[str, Any], x: Iterable[int] = (2, 3), y: Iterable[int] = (2, 3), item: int = 1
+) -> bytes:
+    """Options beside two tensors of one rank."""
+    x, y = bytes(x), bytes(y)
+    head = bytes([len(x), ITEM_CODES[item] * 6])
+    return head + x + y + encode_map(Attrs({"v": 1, **options}))
+
+
+def option_seeds() -> Seeds:
+    """What every operator takes; SENDs and RECVs that fit their tensors, and some that do not."""
+    send = {"channel": 1, "to": (1,), "tensor": "t", "boxes": (0, 2, 0, 3), "origin": (0, 0)}
+    recv = {
+        "tensor": "t", "origin": (0, 0), "local": (0, 1, 0, 3), "local_origin": (0, 0),
+        "channels": (5,), "from": (1,), "boxes": (1, 2, 0, 3), "sum": 0,
+    }  # fmt: skip
+    tiles = {
+        "channels": (5, 6, 7, 8), "from": (1, 2, 1, 2), "local": (), "local_origin": (),
+        "boxes": (0, 1, 0, 2, 0, 1, 2, 3, 1, 2, 0, 1, 1, 2, 1, 3),
+    }  # fmt: skip
+    scatter = {"to": (0, 2), "boxes": (0, 1, 0, 3, 1, 2, 0, 3)}
+    far = {"boxes": (70000, 70002, 3, 6), "origin": (70000, 3)}
+    window = {"stride": (1, 2), "dilation": (1, 9), "pads": (0, 1, 2, 300)}
+    fused = {
+        "expand": tuple(range(12)), "depthwise": (1,) * 11 + (2**30,), "activation": (0, 1),
+        "sum": 0, "tile_columns": 3,
+    }  # fmt: skip
+    return {
+        "send": options_input(send),
+        "send-multicast": options_input({**send, "to": (0, 2, 4)}),
+        "send-scatter": options_input({**send, **scatter}),
+        "send-far": options_input({**send, **far}),
+        "send-outside": options_input({**send, "boxes": (0, 3, 0, 3)}),
+        "send-int64": options_input({**send, "boxes": (0, 1, 1, 2)}, item=8),
+        "send-scalar": options_input({**send, "boxes": (), "origin": ()}, (), ()),
+        "recv": options_input(recv, (1, 3)),
+        "recv-tiles": options_input({**recv, **tiles}),
+        "recv-sum": options_input({**recv, "boxes": (0, 2, 0, 3), "sum": 1}, (1, 3), item=4),
+        "recv-twice": options_input({**recv, "boxes": (0, 1, 0, 3)}, (1, 3)),
+        "recv-nothing": options_input({**recv, "channels": (), "from": (), "boxes": ()}, (1, 3)),
+        "window": options_input(window),
+        "window-activation": options_input({**window, "activation": (-128, 5)}),
+        "activation": options_input({"activation": (-3, 127)}),
+        "none": options_input({}),
+        "fused": options_input(fused),
+    }
+
+
+# ---- Kernels: operator, parameters, values ----
+
+CONV, DEPTHWISE, PARTIAL, FULLY_CONNECTED, REQUANTIZE, BLOCK = range(6)
+
+
+def number(value: int) -> bytes:
+    """As ``number`` of kernels_fuzz.cc reads it."""
+    if 0 <= value < 13:
+        return bytes([value])
+    return bytes([187 + value]) if 13 <= value < 43 else b"\xe6" + struct.pack("<i", value)
+
+
+def window(
+    x: Iterable[int],
+    kernel: tuple[int, int, int],
+    channels: int,
+    stride: int = 1,
+    dilation: int = 1,
+    pads: tuple[int, int, int, int] = (0, 0, 0, 0),
+) -> bytes:
+    """A WindowParams: x [N, H, W, C], kernel rows, columns and input channels, output channels."""
+    fields = (*x, *kernel, channels, stride, stride, dilation, dilation, *pads)
+    return b"".join(map(number, fields)) + b"\x03\x00"
+
+
+def finish(channels: int) -> bytes:
+    """A Requantization of so many channels."""
+    table = struct.pack("<iiB", 100, 2**30 + 12345, 31 - 6) * channels
+    return b"\x01\xfb\x80\x7f" + table
+
+
+def kernel_seeds() -> Seeds:
+    """Each operator with windows that take its different loops."""
+    same = (1, 1, 1, 1)
+    conv = {
+        "1x1": window((1, 4, 5, 6), (1, 1, 6), 7),
+        "3x3": window((1, 5, 6, 3), (3, 3, 3), 9, 2, 1, (0, 1, 0, 1)),
+        "dilated": window((2, 7, 7, 2), (3, 2, 2), 5, 1, 2, same),
+        "grouped": window((1, 4, 4, 8), (2, 2, 4), 6, 1, 1, same),
+        "single-tap": window((1, 3, 3, 2), (1, 1, 2), 2, 1, 2**31 - 1, same),
+        "far-padding": window((1, 2, 2, 1), (2, 2, 1), 4, 9, 1, (40, 40, 3, 30)),
+    }
+    seeds = {
+        f"conv-{name}": bytes([CONV]) + p + finish(p[7] if p[7] < 13 else 0)
+        for name, p in conv.items()
+    }
+    seeds |= {f"partial-{name}": bytes([PARTIAL]) + p for name, p in conv.items()}
+    for name, x, channels in (("plain", (1, 5, 5, 6), 6), ("multiplier", (1, 4, 5, 3), 6)):
+        p = window(x, (3, 3, 0), channels, 1, 1, same)
+        seeds[f"depthwise-{name}"] = bytes([DEPTHWISE]) + p + finish(channels)
+    seeds["fully-connected"] = bytes([FULLY_CONNECTED, 3, 12, 7, 5])
+    seeds["requantize"] = bytes([REQUANTIZE, 4, 4]) + finish(5) + bytes(range(100))
+    depthwise = window((1, 6, 7, 8), (3, 3, 0), 8, 1, 1, same)
+    expand = window((1, 6, 7, 3), (1, 1, 3), 8)
+    stem = window((1, 9, 9, 2), (3, 3, 2), 8, 2, 1, same)
+    for tile in (0, 3):
+        for name, first in (("expand", expand), ("stem", stem)):
+            head = bytes([BLOCK, tile & 1, 1, tile])
+            tail = b"\x03" + finish(8) * 2 + finish(4)
+            seeds[f"block-{name}-{tile}"] = head + first + depthwise + tail
+        seeds[f"block-{tile}"] = (
+            bytes([BLOCK, 0, 0, tile]) + depthwise + b"\x02" + finish(8) + finish(3)
+        )
+    return seeds
+
+
+# ---- Device: options, epoch, then events and attacks ----
+
+def device_seeds() -> Seeds:
+    """Honest runs; each attack and event, which share their numbers, early and late; a mixture."""
+    seeds = {f"honest-{form:02x}": bytes([form, 5, 0]) + bytes(120) for form in (0, 9, 6, 128)}
+    for kind in range(10):
+        for at in (4, 45):
+            body = bytearray(110)
+            for where in range(at, at + 40, 13):
+                body[where : where + 3] = kind, 7, 3
+            seeds[f"kind-{kind}-{at}"] = bytes([8 * (at & 1), 1, 0]) + bytes(body)
+    draw = random.Random(10)
+    for index in range(6):
+        body = bytes(
+            draw.choice((0, 0, 0, draw.randrange(10), draw.randrange(256))) for _ in range(200)
+        )
+        seeds[f"mixed-{index}"] = bytes([draw.randrange(16), 0xFE, 0xFF]) + body
+    return seeds
+
+
+def all_seeds() -> Iterator[tuple[Path, bytes]]:
+    """Every seed and its file."""
+    for harness, seeds in (
+        ("frame", frame_seeds()),
+        ("control", control_seeds()),
+        ("options", option_seeds()),
+        ("kernels", kernel_seeds()),
+        ("device", device_seeds()),
+    ):
+        for name, content in seeds.items():
+            yield CORPUS / harness / f"seed-{name}", content
+
+
+def main() -> None:
+    """Replaces the seeds."""
+    for old in CORPUS.glob("*/seed-*"):
+        old.unlink()
+    for path, content in all_seeds():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+
+
+if __name__ == "__main__":
+    main()

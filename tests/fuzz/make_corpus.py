@@ -176,6 +176,7 @@ def kernel_seeds() -> Seeds:
 
 # ---- Device: options, epoch, then events and attacks ----
 
+
 def device_seeds() -> Seeds:
     """Honest runs; each attack and event, which share their numbers, early and late; a mixture."""
     seeds = {f"honest-{form:02x}": bytes([form, 5, 0]) + bytes(120) for form in (0, 9, 6, 128)}
@@ -187,10 +188,8 @@ def device_seeds() -> Seeds:
             seeds[f"kind-{kind}-{at}"] = bytes([8 * (at & 1), 1, 0]) + bytes(body)
     draw = random.Random(10)
     for index in range(6):
-        body = bytes(
-            draw.choice((0, 0, 0, draw.randrange(10), draw.randrange(256))) for _ in range(200)
-        )
-        seeds[f"mixed-{index}"] = bytes([draw.randrange(16), 0xFE, 0xFF]) + body
+        some = (draw.choice((0, 0, draw.randrange(10), draw.randrange(256))) for _ in range(200))
+        seeds[f"mixed-{index}"] = bytes([draw.randrange(16), 0xFE, 0xFF, *some])
     return seeds
 
 

@@ -5,7 +5,8 @@
     python -m tests.fuzz.run device --seconds 3600
 
 Needs clang with libFuzzer and the sanitizers, and CMake. What is found grows in build/fuzz/corpus
-from run to run. Exit code 1 if an input broke something: it is kept, with the command that repeats it.
+from run to run. Exit code 1 if an input broke something: it is kept, with the command that repeats
+it.
 """
 
 from __future__ import annotations
@@ -50,15 +51,17 @@ class Outcome:
         return f"{self.harness:10}{self.runs:>13,}{self.edges:>8,}{self.inputs:>8,}  {end}"
 
 
-def fuzz(harness: str, seconds: int) -> Outcome:
-    """Run one harness; the log of a failure is kept whole."""
-    grown = BUILD / "corpus" / harness
+def fuzz(
+    harness: str, seconds: int, build: Path = BUILD, corpus: Path = HERE / "corpus"
+) -> Outcome:
+    """Run one harness of ``build``, beginning with ``corpus``."""
+    grown = build / "corpus" / harness
     grown.mkdir(parents=True, exist_ok=True)
     command = [
-        BUILD / f"{harness}_fuzz", grown, HERE / "corpus" / harness,
+        build / f"{harness}_fuzz", grown, corpus / harness,
         f"-max_total_time={seconds}", f"-max_len={HARNESSES[harness]}",
         f"-timeout={INPUT_SECONDS}", f"-rss_limit_mb={MEMORY_MB}", "-print_final_stats=1",
-        f"-artifact_prefix={BUILD}/{harness}-",
+        f"-artifact_prefix={build}/{harness}-",
     ]  # fmt: skip
     run = subprocess.run(list(map(str, command)), capture_output=True, text=True, errors="replace")
     kept = KEPT.search(run.stderr)
@@ -85,7 +88,9 @@ def explain(outcome: Outcome) -> None:
     assert outcome.broken_by is not None
     path = outcome.broken_by.relative_to(ROOT)
     lines = outcome.log.splitlines()
-    telling = [i for i, line in enumerate(lines) if re.search("does not hold|ERROR|runtime err", line)]
+    telling = [
+        i for i, line in enumerate(lines) if re.search("does not hold|ERROR|runtime err", line)
+    ]
     start = telling[0] if telling else max(0, len(lines) - 40)
     print("\n".join(lines[start : start + 30]))
     print(f"\n{outcome.harness}: broken by {path}; repeat it with")

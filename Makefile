@@ -2,10 +2,11 @@
 # A fresh machine needs python3 (3.10 or later, with venv) and make; everything else is installed
 # into .venv.  Both commands are idempotent: a second run installs nothing.
 #
-#   make demo    set up, build MobileNetV2, rewrite it for 8 devices, run and verify the result
-#   make test    set up, lint, check types and layers, run every test
-#   make fuzz    set up, fuzz the firmware's libraries for FUZZ_SECONDS each (clang)
-#   make docs    set up, write the API reference to build/api/index.html
+#   make demo      set up, build MobileNetV2, rewrite it for 8 devices, run and verify the result
+#   make test      set up, lint, check types and layers, run every test
+#   make coverage  set up, line coverage of the firmware's core by its tests: 90 % or an error
+#   make fuzz      set up, fuzz the firmware's libraries for FUZZ_SECONDS each (clang)
+#   make docs      set up, write the API reference to build/api/index.html
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -29,7 +30,7 @@ TENSORFLOW ?= yes
 # of each fuzz harness; CI gives them a minute, an hour looks further
 FUZZ_SECONDS ?= 60
 
-.PHONY: help setup demo test lint format types layers tests fuzz docs clean
+.PHONY: help setup demo test lint format types layers tests coverage fuzz docs clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -93,6 +94,9 @@ layers: $(VENV)/.installed
 
 tests: $(VENV)/.installed
 	$(BIN)/pytest -n $(JOBS) --dist loadgroup $(PYTEST_ARGS)
+
+coverage: $(VENV)/.installed
+	$(BIN)/python -m tests.native_coverage
 
 fuzz: $(VENV)/.installed
 	$(BIN)/python -m tests.fuzz.run --seconds $(FUZZ_SECONDS) --jobs $(JOBS)

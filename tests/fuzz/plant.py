@@ -26,9 +26,8 @@ BUGS = {
     "frame longer than the buffer": (
         "frame", "split_core/src/frame.cc", "if (count > buffer_.size() - used_) {", "if (false) {",
     ),
-    "torn block": (
-        "frame", "split_core/src/frame.cc", "torn ? fail(&counters_.cobs_errors)",
-        "torn && used_ < 9 ? fail(&counters_.cobs_errors)",
+    "decoder that stays lost": (
+        "frame", "split_core/src/frame.cc", "  skipping_ = false;\n}", "}",
     ),
     "text of any length": (
         "control", "split_device/src/cluster_protocol.cc",
@@ -82,8 +81,8 @@ def noticed(folder: Path, name: str, seconds: int) -> bool:
         raise SystemExit(f"{name}: {old!r} stands {text.count(old)} times in {file}")
     source.write_text(text.replace(old, new))
     cmake(
-        folder / "fuzz", folder / "build", "-DFUZZ=ON", f"-DLIBRARIES={folder / 'lib'}",
-        compiler="clang++",
+        folder / "fuzz", folder / "build", "-DFUZZ=ON", "-DCMAKE_CXX_FLAGS=-w",
+        f"-DLIBRARIES={folder / 'lib'}", compiler="clang++",
     )  # fmt: skip
     for found in (folder / "fuzz" / "corpus" / harness).glob("found-*"):
         found.unlink()

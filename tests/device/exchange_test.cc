@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: Apache-2.0
+// What SEND and RECV see of the links: transfers, waits, words for what goes wrong.
+#include <string>
+
+#include "check.h"
+#include "sim.h"
+#include "split_device/exchange.h"
+
+namespace {
+
+using namespace sim;
+using split_device::Exchange;
+using split_device::PostedSend;
+using split_device::Text;
+using split_device::Ticker;
+
+uint64_t g_ticks = 0;
+uint64_t count_ticks() { return g_ticks += 10; }
+
+Text named(const char* name) { return {name, static_cast<uint32_t>(std::strlen(name))}; }
+
+// Rank 0 has an exchange; the test speaks for the others through their communicators.
+struct Exchanging {
+  explicit Exchanging(uint8_t nodes = 2) : cluster(options_for(nodes)) {
+    EXPECT(cluster.run_until_ready(500'000));
+    cluster.clock().on_idle = [](void* context) { static_cast<Cluster*>(context)->step(); };
+    cluster.clock().context = &cluster;
+    begin(1);
+  }
+  static Options options_for(uint8_t nodes) {
+    Options options;
+    options.nodes = nodes;
+    return options;
+  }
+  void begin(uint16_t epoch) {
+    for (uint8_t rank = 1; rank < cluster.size(); ++rank) peer(rank).begin_epoch(epoch);
+    exchange.begin(epoch, 100'000);
+  }
+  Communicator& peer(uint8_t rank) { return cluster.node(rank).communicator(); }
+  std::string text() const { return exchange.text().text(); }
+
+  Cluster cluster;
+  PostedSend posted[8];
+  Exchange exchange{cluster.node(0), cluster.clock(), count_ticks, posted, 8};
+  uint8_t a[40] = {1, 2, 3, 4}, b[40] = {5, 6, 7, 8}, far[40] = {9, 10}, away[40] = {};
+};
+
+StridedBox whole(uint8_t (&bytes)[40]) { return StridedBox::flat(bytes, 40); }
+
+struct GiveUp final : split_device::WaitObserver {
+  bool on_wait() override { return --left > 0; }
+  int left = 5;
+};
+
+int g_paused = 0, g_resumed = 0;
+Ticker counting_ticker() {
+  g_paused = g_resumed = 0;
+  return {[] { ++g_paused; }, [] { ++g_resumed; }};
+}
+
+}  // namespace
+
+TEST(what_a_peer_posts_arrives_and_is_counted) {
+  Exchanging all;
+  EXPECT(all.peer(1).post_send(3, rank_bit(0), whole(all.far)).ok());
+  EXPECT(all.exchange.receive(3, 1, whole(all.a)));
+  EXPECT(all.exchange.wait(nullptr, 0));
+  EXPECT(std::memcmp(all.a, all.far, 40) == 0);
+  EXPECT_EQ(all.exchange.counters().received_bytes, 40u);
+  EXPECT_EQ(all.exchange.counters().sent_bytes, 0u);
+  EXPECT(all.exchange.counters().wait_us > 0);
+  EXPECT(all.exchange.counters().wait_ticks > 0);
+  EXPECT(!all.exchange.failed());
+}
+
+TEST(a_box_for_two_ranks_counts_twice) {
+  Exchanging all(3);
+  EXPECT(all.peer(1).begin_recv(3, 0, whole(all.far)).ok());
+  EXPECT(all.peer(2).begin_recv(3, 0, whole(all.away)).ok());
+  EXPECT(all.exchange.post(all.a, 3, 0b110, whole(all.a)));
+  EXPECT(all.exchange.wait_for_all());
+  EXPECT_EQ(all.exchange.counters().sent_bytes, 80u);
+  const auto has_arrived = [&] {
+    return all.peer(1).recvs_complete() && all.peer(2).recvs_complete();
+  };
+  EXPECT(all.cluster.run_until(has_arrived, 50'000));
+  EXPECT(std::memcmp(all.a, all.far, 40) == 0 && std::memcmp(all.a, all.away, 40) == 0);
+}
+
+TEST(a_wait_is_for_the_tensors_that_it_names) {
+  Exchanging all;
+  EXPECT(all.exchange.post(all.a, 3, 0b10, whole(all.a)));
+  EXPECT(all.exchange.post(all.b, 4, 0b10, whole(all.b)));
+  EXPECT(all.peer(1).begin_recv(4, 0, whole(all.far)).ok());
+  const void* const b[] = {all.b};
+  EXPECT(all.exchange.wait(b, 1));
+  EXPECT(std::memcmp(all.b, all.far, 40) == 0);
+  EXPECT(!all.cluster.node(0).communicator().send_released(3));
+  const void* const both[] = {all.b, all.a};
+  const Exchange::Transfer transfer(all.exchange, "TFLSPLIT_RECV", named("a;b\x1b"));
+  EXPECT(!all.exchange.wait(both, 2));
+  EXPECT(all.exchange.error().code == ErrorCode::kTimeout);
+  EXPECT_TEXT(all.exchange.text().text(),
+              "TFLSPLIT_RECV 'a;b?': rank 1 (link 0, channel 3) did not deliver in time "
+              "[seen by rank 0]");
+}
+
+TEST(a_tensor_that_is_sent_twice_waits_for_both) {
+  Exchanging all;
+  EXPECT(all.exchange.post(all.a, 3, 0b10, whole(all.a)));
+  EXPECT(all.exchange.post(all.a, 4, 0b10, whole(all.a)));
+  EXPECT(all.peer(1).begin_recv(3, 0, whole(all.far)).ok());
+  all.cluster.run_for(20'000);
+  const void* const a[] = {all.a};
+  EXPECT(!all.exchange.wait(a, 1));
+  EXPECT_EQ(all.exchange.error().channel, 4);
+}
+
+TEST(more_sends_than_slots_one_after_the_other) {
+  Exchanging all;
+  for (uint16_t channel = 1; channel <= 30; ++channel) {
+    EXPECT(all.exchange.post(all.a, channel, 0b10, whole(all.a)));
+    EXPECT(all.peer(1).begin_recv(channel, 0, whole(all.far)).ok());
+    const void* const a[] = {all.a};
+    EXPECT(all.exchange.wait(a, 1));
+  }
+  EXPECT_EQ(all.exchange.counters().sent_bytes, 1200u);
+}
+
+TEST(more_sends_than_slots_at_once_say_so) {
+  Exchanging all;
+  const Exchange::Transfer transfer(all.exchange, "TFLSPLIT_SEND", named("x"));
+  for (uint16_t channel = 1; channel <= 8; ++channel) {
+    EXPECT(all.exchange.post(all.a, channel, 0b10, whole(all.a)));
+  }
+  EXPECT(!all.exchange.post(all.a, 9, 0b10, whole(all.a)));
+  EXPECT_TEXT(all.exchange.text().text(),
+              "TFLSPLIT_SEND 'x': rank 0 (channel 9) all send slots are in use");
+}
+
+TEST(after_the_first_failure_nothing_is_begun_and_its_words_stay) {
+  Exchanging all;
+  EXPECT(!all.exchange.receive(3, 0, whole(all.a)));  // from itself
+  const std::string words = all.text();
+  EXPECT_TEXT(words.c_str(), "rank 0 (channel 3) wrong argument");
+  EXPECT(!all.exchange.receive(4, 1, whole(all.a)));
+  EXPECT(!all.exchange.post(all.a, 4, 0b10, whole(all.a)));
+  EXPECT(!all.exchange.wait(nullptr, 0));
+  EXPECT(!all.exchange.wait_for_all());
+  all.exchange.refuse("TFLSPLIT_CONV_2D", "pads", "is missing");
+  EXPECT(!all.exchange.refused());
+  EXPECT_TEXT(all.text().c_str(), words.c_str());
+  EXPECT_EQ(all.exchange.counters().sent_bytes, 0u);
+}
+
+TEST(the_next_inference_forgets_what_failed) {
+  Exchanging all;
+  EXPECT(!all.exchange.receive(3, 0, whole(all.a)));
+  all.begin(2);
+  EXPECT(!all.exchange.failed() && all.exchange.text().empty());
+  EXPECT(all.peer(1).post_send(3, rank_bit(0), whole(all.far)).ok());
+  EXPECT(all.exchange.receive(3, 1, whole(all.a)));
+  EXPECT(all.exchange.wait_for_all());
+  EXPECT_EQ(all.exchange.counters().received_bytes, 40u);
+}
+
+TEST(an_operator_that_refuses_names_itself_and_its_option) {
+  Exchanging all;
+  all.exchange.refuse("TFLSPLIT_CONV_2D", "pa\tds", "is missing");
+  EXPECT(all.exchange.failed() && all.exchange.refused());
+  EXPECT_TEXT(all.text().c_str(), "TFLSPLIT_CONV_2D: option 'pa?ds' is missing");
+  all.begin(2);
+  all.exchange.refuse("TFLSPLIT_RECV", nullptr, "has no result");
+  EXPECT_TEXT(all.text().c_str(), "TFLSPLIT_RECV: has no result");
+}
+
+TEST(an_observer_ends_a_wait_without_an_error) {
+  Exchanging all;
+  GiveUp observer;
+  all.exchange.set_observer(&observer);
+  EXPECT(all.exchange.receive(3, 1, whole(all.a)));
+  EXPECT(!all.exchange.wait(nullptr, 0));
+  EXPECT(all.exchange.failed() && all.exchange.superseded());
+  EXPECT(all.exchange.error().ok());
+  EXPECT(all.peer(1).error().ok());  // and nobody was told of a fault
+}
+
+TEST(a_fault_of_another_rank_ends_a_wait_with_its_words) {
+  Exchanging all(3);
+  EXPECT(all.exchange.receive(3, 1, whole(all.a)));
+  all.peer(2).fail(ErrorCode::kOperatorFailed, 2, kNoLink, kNoChannel);
+  EXPECT(!all.exchange.wait(nullptr, 0));
+  EXPECT(all.exchange.error().code == ErrorCode::kOperatorFailed);
+  EXPECT_EQ(all.exchange.error().rank, 2);
+  EXPECT_EQ(all.exchange.error().reporter, 2);
+}
+
+TEST(the_ticker_runs_in_kernels_and_never_in_a_transfer) {
+  Exchanging all;
+  all.exchange.set_ticker(counting_ticker());
+  {
+    const Exchange::Transfer outside(all.exchange, "TFLSPLIT_SEND", named("x"));
+  }
+  EXPECT_EQ(g_paused + g_resumed, 0);  // not inside kernels
+  all.exchange.begin_kernels();
+  EXPECT_EQ(g_resumed, 1);
+  {
+    const Exchange::Transfer inside(all.exchange, "TFLSPLIT_SEND", named("x"));
+    EXPECT_EQ(g_paused, 1);
+    EXPECT_EQ(g_resumed, 1);
+  }
+  EXPECT_EQ(g_resumed, 2);
+  all.exchange.end_kernels();
+  EXPECT_EQ(g_paused, 2);
+  {
+    const Exchange::Transfer after(all.exchange, "TFLSPLIT_SEND", named("x"));
+  }
+  EXPECT_EQ(g_paused, 2);
+}
+
+TEST(without_a_ticker_a_wait_sees_frames_in_transit_off) {
+  Exchanging all(3);  // a line: 0 - 1 - 2; rank 1's exchange is looked at
+  PostedSend posted[8];
+  Exchange middle(all.cluster.node(1), all.cluster.clock(), count_ticks, posted, 8);
+  middle.begin(1, 100'000);
+  EXPECT(all.peer(2).post_send(3, rank_bit(0), whole(all.far)).ok());
+  EXPECT(all.cluster.node(0).communicator().begin_recv(3, 2, whole(all.a)).ok());
+  all.cluster.run_until([&] { return !all.cluster.node(1).all_acknowledged(); }, 50'000);
+  EXPECT(!all.cluster.node(1).all_acknowledged());
+  EXPECT(middle.wait(nullptr, 0));
+  EXPECT(all.cluster.node(1).all_acknowledged());
+}

@@ -1,0 +1,330 @@
+// SPDX-License-Identifier: Apache-2.0
+// The life of a device as its host sees it: rank 0 is the device, rank 1 the host.
+#include <string>
+
+#include "check.h"
+#include "sim.h"
+#include "split_core/endian.h"
+#include "split_device/device_runner.h"
+
+namespace {
+
+using namespace sim;
+using namespace split_device;
+
+constexpr size_t kBytes = 16;
+
+std::string g_printed;
+Cluster* g_cluster = nullptr;
+uint64_t ticks_of_clock() { return g_cluster->clock().elapsed_us(); }
+uint32_t lost_bytes(uint8_t link) { return 40u + link; }
+
+// Adds one to every byte; or fails, with or without saying why.
+struct FakeGraph final : Graph {
+  explicit FakeGraph(Exchange& to) : exchange(to) {}
+  size_t input_count() const override { return 1; }
+  size_t output_count() const override { return 1; }
+  MutableBytes input(size_t) override { return MutableBytes(in, kBytes); }
+  MutableBytes output(size_t) override { return MutableBytes(out, kBytes); }
+  bool invoke() override {
+    ++invoked;
+    if (refuses) exchange.refuse("TFLSPLIT_CONV_2D", "pads", "is missing");
+    for (size_t i = 0; i < kBytes; ++i) out[i] = static_cast<uint8_t>(in[i] + 1);
+    return !fails && !refuses;
+  }
+  Exchange& exchange;
+  uint8_t in[kBytes] = {}, out[kBytes] = {};
+  int invoked = 0;
+  bool fails = false, refuses = false;
+};
+
+struct Session {
+  Session() : cluster(Options()) {
+    g_cluster = &cluster;
+    g_printed.clear();
+    for (const uint8_t rank : {uint8_t{0}, uint8_t{1}}) {
+      cluster.config(rank).world_size = 1;
+      cluster.reset(rank);
+    }
+    cluster.clock().on_idle = [](void* context) { static_cast<Session*>(context)->pass(); };
+    cluster.clock().context = this;
+    control.info.board = "pretended";
+    exchange = std::make_unique<Exchange>(cluster.node(0), cluster.clock(), ticks_of_clock, posted, 8);
+    const Board board = {&cluster.clock(), ticks_of_clock, 1'000'000,
+                         [](const char* text) { g_printed += text; }, lost_bytes};
+    runner = std::make_unique<DeviceRunner>(board, cluster.node(0), *exchange, control, 60'000);
+    graph = std::make_unique<FakeGraph>(*exchange);
+    control.info.inputs = control.info.outputs = 1;
+  }
+
+  // One step of time; datagrams reach their handler outside of the node's own poll.
+  void pass() {
+    if (on_step != nullptr) on_step(*this);
+    cluster.step();
+    for (const Datagram& message : cluster.datagrams(0)) {
+      const ConstBytes payload(message.payload.data(), message.payload.size());
+      control.on_datagram(message.source, message.channel, payload);
+    }
+    cluster.datagrams(0).clear();
+  }
+
+  void turns(int count) {
+    while (count-- > 0) {
+      if (control.has_start()) {
+        runner->serve(*graph, 1);
+      } else {
+        runner->turn();
+      }
+    }
+  }
+  void connect() {
+    const auto is_up = [this] {
+      return cluster.node(0).link_error().ok() && cluster.node(1).link_error().ok();
+    };
+    for (int left = 10'000; left > 0 && !is_up(); --left) turns(1);
+    turns(1);
+    EXPECT(is_up());
+  }
+
+  Communicator& host() { return cluster.node(1).communicator(); }
+  template <typename Message>
+  void tell(const Message& message, uint16_t channel = kControlChannel) {
+    uint8_t bytes[kMaxControlBytes];
+    const size_t size = pack(message, bytes);
+    EXPECT(host().send_datagram(rank_bit(0), channel, ConstBytes(bytes, size)));
+  }
+  void start(uint16_t epoch, uint32_t timeout_ms = 0) {
+    Start message;
+    message.epoch = epoch;
+    message.timeout_ms = timeout_ms;
+    tell(message);
+  }
+  void ask(uint16_t what) {
+    Query message;
+    message.what = what;
+    message.token = 0xABCD;
+    tell(message);
+  }
+  // Host's side of an inference, input included.
+  void begin(uint16_t epoch) {
+    host().begin_epoch(epoch);
+    EXPECT(host().post_send(kInputChannel, rank_bit(0), StridedBox::flat(sent, kBytes)).ok());
+    EXPECT(host().begin_recv(kOutputChannel, 0, StridedBox::flat(got, kBytes)).ok());
+  }
+
+  // The last message of a type that the host got; empty if none came.
+  std::vector<uint8_t> last(MessageType type) {
+    std::vector<uint8_t> found;
+    for (const Datagram& message : cluster.datagrams(1)) {
+      if (message.payload.at(1) == static_cast<uint8_t>(type)) found = message.payload;
+    }
+    return found;
+  }
+  size_t count(MessageType type) {
+    size_t found = 0;
+    for (const Datagram& message : cluster.datagrams(1)) {
+      found += message.payload.at(1) == static_cast<uint8_t>(type) ? 1 : 0;
+    }
+    return found;
+  }
+  // Of the last REPORT, which there must be.
+  ReportStatus status() {
+    const std::vector<uint8_t> report = last(MessageType::kReport);
+    EXPECT_EQ(report.size(), Report::kBytes);
+    return static_cast<ReportStatus>(report.empty() ? 255 : report[2]);
+  }
+  uint16_t epoch() {
+    const std::vector<uint8_t> report = last(MessageType::kReport);
+    return report.empty() ? uint16_t{0} : load_le<uint16_t>(report.data() + 8);
+  }
+  std::string words() {
+    const std::vector<uint8_t> text = last(MessageType::kText);
+    return text.empty() ? "" : std::string(text.begin() + 8, text.begin() + 8 + text[2]);
+  }
+  bool printed(const char* words) const { return g_printed.find(words) != std::string::npos; }
+
+  Cluster cluster;
+  Control control;
+  PostedSend posted[8];
+  std::unique_ptr<Exchange> exchange;
+  std::unique_ptr<DeviceRunner> runner;
+  std::unique_ptr<FakeGraph> graph;
+  void (*on_step)(Session&) = nullptr;
+  uint8_t sent[kBytes] = {1, 2, 3, 4}, got[kBytes] = {};
+};
+
+}  // namespace
+
+TEST(an_inference_is_run_and_reported) {
+  Session session;
+  session.connect();
+  EXPECT(session.printed("LINKS UP rank 0"));
+  session.begin(7);
+  session.start(7);
+  session.turns(3'000);
+  EXPECT(session.status() == ReportStatus::kDone);
+  EXPECT_EQ(session.epoch(), 7);
+  EXPECT_EQ(session.count(MessageType::kText), 0u);  // nothing to explain
+  for (size_t i = 0; i < kBytes; ++i) EXPECT_EQ(session.got[i], session.sent[i] + 1);
+  EXPECT_EQ(session.graph->invoked, 1);
+  EXPECT_EQ(session.control.info.inferences, 1u);
+  EXPECT(session.control.info.state == DeviceState::kIdle);
+  EXPECT(session.printed("DONE rank 0 epoch 7 graph_us "));
+}
+
+TEST(a_start_that_is_repeated_repeats_the_report_and_nothing_else) {
+  Session session;
+  session.connect();
+  session.begin(7);
+  session.start(7);
+  session.turns(3'000);
+  session.cluster.datagrams(1).clear();
+  session.start(7);
+  session.turns(500);
+  EXPECT(session.status() == ReportStatus::kDone);
+  EXPECT_EQ(session.graph->invoked, 1);
+  session.start(6);
+  session.turns(500);
+  EXPECT(session.status() == ReportStatus::kStale);
+  EXPECT_EQ(session.epoch(), 7);  // the one that it knows
+  EXPECT_EQ(session.graph->invoked, 1);
+}
+
+TEST(only_the_host_is_listened_to_and_only_on_its_channel) {
+  Session session;
+  session.connect();
+  session.begin(7);
+  Start start;
+  start.epoch = 7;
+  session.tell(start, kControlChannel + 1);
+  session.turns(500);
+  EXPECT(!session.control.has_start());
+  uint8_t bytes[kMaxControlBytes];
+  const size_t size = pack(start, bytes);
+  session.control.on_datagram(0, kControlChannel, ConstBytes(bytes, size));
+  EXPECT(!session.control.has_start());
+  session.control.on_datagram(1, kControlChannel, ConstBytes(bytes, size));
+  EXPECT(session.control.has_start());
+}
+
+TEST(a_graph_that_fails_without_a_word_is_a_fault_of_this_rank) {
+  Session session;
+  session.connect();
+  session.graph->fails = true;
+  session.begin(7);
+  session.start(7);
+  session.turns(3'000);
+  EXPECT(session.status() == ReportStatus::kFault);
+  EXPECT_TEXT(session.words().c_str(), "an operator: failed");
+  EXPECT(session.host().error().code == ErrorCode::kOperatorFailed);
+  EXPECT_EQ(session.host().error().rank, 0);
+  EXPECT_EQ(session.control.info.faults, 1u);
+  EXPECT(session.printed("FAULT rank 0 epoch 7: an operator: failed"));
+}
+
+TEST(a_graph_that_refuses_says_why_and_the_next_inference_is_run) {
+  Session session;
+  session.connect();
+  session.graph->refuses = true;
+  session.begin(7);
+  session.start(7);
+  session.turns(3'000);
+  EXPECT(session.status() == ReportStatus::kFault);
+  EXPECT_TEXT(session.words().c_str(), "TFLSPLIT_CONV_2D: option 'pads' is missing");
+  session.graph->refuses = false;
+  session.begin(8);
+  session.start(8);
+  session.turns(3'000);
+  EXPECT(session.status() == ReportStatus::kDone);
+  EXPECT_EQ(session.epoch(), 8);
+  EXPECT_EQ(session.control.info.inferences, 1u);
+  EXPECT_EQ(session.control.info.faults, 1u);
+}
+
+TEST(the_time_out_is_that_of_the_start) {
+  for (const uint32_t given_ms : {0u, 20u, UINT32_MAX}) {
+    Session session;
+    session.connect();
+    session.host().begin_epoch(7);  // and sends no input
+    session.start(7, given_ms);
+    while (!session.control.has_start()) session.turns(1);
+    const uint64_t begun_us = session.cluster.clock().elapsed_us();
+    session.turns(1);
+    const uint64_t took_us = session.cluster.clock().elapsed_us() - begun_us;
+    const uint64_t wanted_us = given_ms == 20 ? 20'000 : 60'000;  // what cannot be is the default
+    EXPECT(took_us >= wanted_us && took_us < wanted_us + 5'000);
+    session.turns(1'000);
+    EXPECT(session.status() == ReportStatus::kFault);
+    EXPECT_TEXT(session.words().c_str(),
+                "rank 1 (link 0, channel 61440) did not deliver in time [seen by rank 0]");
+    EXPECT_EQ(session.graph->invoked, 0);
+  }
+}
+
+TEST(a_later_start_ends_an_inference_that_waits) {
+  Session session;
+  session.connect();
+  session.host().begin_epoch(7);  // no input
+  session.start(7, 10'000);
+  session.on_step = [](Session& now) {
+    if (now.control.info.state != DeviceState::kBusy || now.control.info.epoch != 7) return;
+    now.on_step = nullptr;
+    now.begin(8);
+    now.start(8);
+  };
+  session.turns(4'000);
+  EXPECT(session.printed("FAULT rank 0 epoch 7: a later START"));
+  EXPECT_EQ(session.count(MessageType::kReport), 1u);  // of the later one
+  EXPECT(session.status() == ReportStatus::kDone);
+  EXPECT_EQ(session.epoch(), 8);
+  EXPECT(session.cluster.clock().elapsed_us() < 5'000'000);
+}
+
+TEST(queries_are_answered_with_what_they_ask_for) {
+  Session session;
+  session.connect();
+  session.control.info.arena_bytes = 5000;
+  session.ask(kAskInfo | kAskLinks);
+  session.turns(500);
+  const std::vector<uint8_t> info = session.last(MessageType::kInfo);
+  EXPECT_EQ(info.size(), Info::kBytes);
+  EXPECT_EQ(info[2], static_cast<uint8_t>(DeviceState::kIdle));
+  EXPECT_EQ(info[3], Info::kLinksUp);  // and no epoch yet
+  EXPECT_EQ(load_le<uint32_t>(info.data() + 4), 0xABCDu);
+  EXPECT_EQ(load_le<uint32_t>(info.data() + 16), 5000u);
+  EXPECT(std::memcmp(info.data() + 48, "pretended", 10) == 0);
+  const std::vector<uint8_t> link = session.last(MessageType::kLink);
+  EXPECT_EQ(session.count(MessageType::kLink), 1u);
+  EXPECT_EQ(link[3], 1);  // the peer
+  EXPECT_EQ(link[8], 1);  // up
+  EXPECT_EQ(load_le<uint32_t>(link.data() + 84), 40u);
+  EXPECT_EQ(session.count(MessageType::kReport) + session.count(MessageType::kText), 0u);
+  session.ask(kAskReport | kAskText);
+  session.turns(500);
+  EXPECT(session.status() == ReportStatus::kNone);
+  EXPECT_EQ(session.count(MessageType::kText), 1u);
+}
+
+TEST(a_broken_device_says_why_and_runs_nothing) {
+  Session session;
+  session.runner->set_broken(TextLine().add("the arena is too small"));
+  EXPECT(session.printed("BROKEN rank 0: the arena is too small\n"));
+  session.connect();
+  session.begin(7);
+  session.start(7);
+  session.turns(2'000);
+  EXPECT(session.status() == ReportStatus::kBroken);
+  EXPECT_EQ(session.epoch(), 7);
+  EXPECT_TEXT(session.words().c_str(), "the arena is too small");
+  EXPECT_EQ(session.graph->invoked, 0);
+}
+
+TEST(a_link_that_goes_down_is_printed_with_its_reason) {
+  Session session;
+  session.connect();
+  session.cluster.reset(1);
+  session.cluster.config(1).fingerprint[3] ^= 1;
+  session.cluster.reset(1);
+  session.turns(3'000);
+  EXPECT(session.printed("LINK DOWN rank 0: rank 1 (link 0) runs another plan; flash it from this one"));
+}

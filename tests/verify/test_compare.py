@@ -58,7 +58,7 @@ def folder(tmp_path: Path) -> Path:
 
 def verified(folder: Path, runs: int = 2) -> Verdict:
     name, make = engine("tflm")
-    return verify_bundle(read_bundle(folder), name, make, runs, seed=3)
+    return verify_bundle(read_bundle(folder, check=False), name, make, runs, seed=3)
 
 
 def mismatch_of(folder: Path) -> Mismatch:

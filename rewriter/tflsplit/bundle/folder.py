@@ -14,6 +14,7 @@ from tflsplit.bundle.listing import FILES, PLAN, Listing, listed, read_listing, 
 from tflsplit.bundle.plan_json import Json
 from tflsplit.bundle.plan_schema import check_document
 from tflsplit.bundle.replace import refuse_target, write_folder
+from tflsplit.check import check_devices
 from tflsplit.devices import DeviceGraph, Shard
 from tflsplit.errors import PlanError
 from tflsplit.ir import Graph
@@ -21,6 +22,7 @@ from tflsplit.memory.arena import ArenaEstimate
 from tflsplit.memory.twin import ArenaMeasurement
 from tflsplit.ops import Box
 from tflsplit.ops.declared import check_declared
+from tflsplit.passes.fold_constants import fold_constants
 from tflsplit.plan.spec import Plan
 from tflsplit.tflite import read_model, write_model
 from tflsplit.untrusted import MAX_GRAPH_FILE_BYTES, MAX_TEXT_FILE_BYTES, read_file
@@ -153,8 +155,12 @@ def marked(graph: Graph, rank: int, world_size: int, fingerprint: str) -> Graph:
     )
 
 
-def read_bundle(folder: Path) -> Bundle:
-    """An output folder; PlanError or ModelError if something is missing or does not belong."""
+def read_bundle(folder: Path, check: bool = True) -> Bundle:
+    """An output folder; PlanError or ModelError if something is missing or does not belong.
+
+    check: whether the device graphs must make the model between them, as ``check_devices`` sees
+        it; without, whoever asks wants to tell himself what is wrong.
+    """
     path = folder / PLAN
     if not os.path.lexists(path):
         raise PlanError(f"{folder} holds no {PLAN}; name a folder that `tflsplit rewrite` wrote")
@@ -165,7 +171,20 @@ def read_bundle(folder: Path) -> Bundle:
         raise PlanError(f"{folder / MODEL} is not the model that {PLAN} was made for")
     devices = tuple(_device(folder, document, entry) for entry in document["devices"])
     whole = _graph(folder / document["model_file"], model)
-    return Bundle(folder, document, whole, devices)
+    bundle = Bundle(folder, document, whole, devices)
+    if check:
+        _check_devices(bundle)
+    return bundle
+
+
+def _check_devices(bundle: Bundle) -> None:
+    problems = check_devices(fold_constants(bundle.model), bundle.devices)
+    if problems:
+        more = f" (and {len(problems) - 1} more problems)" if len(problems) > 1 else ""
+        raise PlanError(
+            f"{bundle.folder}: its files do not belong together: {problems[0]}{more}; write them "
+            "again with `rewrite`"
+        )
 
 
 def _device(folder: Path, document: Json, entry: Json) -> DeviceGraph:

@@ -130,7 +130,8 @@ _judges: list[Judge] = []
 
 def _prepare(folder: Path, dataset: Dataset, engine_name: str, desktop: bool) -> None:
     run_in_this_process()  # which may die: the pool tells
-    _judges.append(Judge(read_bundle(folder), dataset, engine(engine_name)[1], desktop))
+    bundle = read_bundle(folder, check=False)  # whoever started this process did
+    _judges.append(Judge(bundle, dataset, engine(engine_name)[1], desktop))
 
 
 def _judge(index: int) -> Judged:

@@ -79,17 +79,24 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         code: int = arguments.main(arguments)
     except UserError as error:
-        if arguments.json:
-            found = json.dumps({"error": str(error), "kind": type(error).__name__})
-            print(json_lines(found))
-        print(lines(f"tflsplit: {error}"), file=sys.stderr)
-        return error.exit_code
+        return _refused(error, arguments.json)
+    except MemoryError:
+        return _refused(UserError("this computer has too little memory for that"), arguments.json)
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:  # `tflsplit inspect … | head`
         sys.stderr.close()
         return 141
     return code
+
+
+def _refused(error: UserError, as_json: bool) -> int:
+    """Say what is wrong; returns the exit code."""
+    if as_json:
+        found = json.dumps({"error": str(error), "kind": type(error).__name__})
+        print(json_lines(found))
+    print(lines(f"tflsplit: {error}"), file=sys.stderr)
+    return error.exit_code
 
 
 if __name__ == "__main__":

@@ -30,8 +30,9 @@ def recorded_allocations(model: bytes, arena_bytes: int) -> dict[str, int] | Non
     try:
         printed = recorded(model, offered)
     except RefusedError as error:
-        why = str(error).partition("\n")
-        raise EngineError(f"TFLM cannot allocate the graph: {why[2].strip() or why[0]}") from error
+        first, *said = [line for line in str(error).splitlines() if line.strip()]
+        why = " / ".join(said or [first])
+        raise EngineError(f"TFLM cannot allocate the graph: {why}") from None
     return parse_allocations(printed)
 
 

@@ -25,7 +25,7 @@ from tflsplit.ops.declared import (  # noqa: F401  (they register their checks)
     reductions,
     state,
 )
-from tflsplit.ops.declared.operation import Operation, check_of, declared_ops
+from tflsplit.ops.declared.operation import WAY_OUT, Operation, check_of, declared_ops
 from tflsplit.tflite.operators import OWN_PREFIX
 
 __all__ = ["check_declared", "check_node", "declared_ops"]
@@ -38,11 +38,21 @@ def check_declared(graph: Graph, name: str = "", types: bool = True) -> None:
     types: whether element types count, too; without, a float model passes, to be looked at.
     Raises ModelError that names operator and tensor for the first contradiction.
     """
-    for node in graph.nodes:
-        try:
+    try:
+        for node in graph.nodes:
             check_node(node, types)
-        except ModelError as error:
-            raise ModelError(f"{name}: {error}" if name else str(error)) from None
+        _check_state(graph)
+    except ModelError as error:
+        raise ModelError(f"{name}: {error}" if name else str(error)) from None
+
+
+def _check_state(graph: Graph) -> None:
+    """State belongs to the operator that keeps it: nobody else brings it or makes it."""
+    written = [value for node in graph.nodes for value in node.outputs]
+    for value in (*graph.inputs, *written):
+        if value.is_variable:
+            what = "a graph's input" if value in graph.inputs else "an operator's result"
+            raise ModelError(f"{value!r} is a variable tensor and {what} at once; {WAY_OUT}")
 
 
 def check_node(node: Node, types: bool = True) -> None:

@@ -96,8 +96,18 @@ def _fully_connected(op: Operation) -> None:
     if op.quantized(x):
         op.need(zero_point_of(weights) == 0, weights, "must have the zero point 0")
         _multipliers(op, x, weights, y, 0)
+        _bias_scale(op, x, weights, y)
     _bias(op, 2, channels)
     _activation(op)
+
+
+def _bias_scale(op: Operation, x: Value, weights: Value, y: Value) -> None:
+    """With one scale for all weights, the bias has that of the sums (kernel_util.cc)."""
+    bias, scales = op.optional(2), weights.quantization.scales if weights.quantization else ()
+    if bias is not None and len(scales) == 1:
+        product = scale_of(x) * scales[0]
+        holds = abs(product - scale_of(bias)) / scale_of(y) <= 0.02
+        op.need(holds, bias, f"must have the scale {product:.6g} of the sums that it is added to")
 
 
 @declares("BATCH_MATMUL")

@@ -27,7 +27,7 @@ LARGEST_MULTIPLIER = 2.0**30
 
 INDICES = (DType.INT32, DType.INT64)
 QUANTIZED = (DType.INT8, DType.INT16)
-_WAY_OUT = "the file is damaged, or was written by a faulty tool: convert the model again"
+WAY_OUT = "the file is damaged, or was written by a faulty tool: convert the model again"
 
 Check = Callable[["Operation"], None]
 _CHECKS: dict[str, Check] = {}
@@ -71,7 +71,7 @@ class Operation:
         """Refuse the node unless ``holds``; ``what`` is the tensor or option that is wrong."""
         if not holds:
             name = what if isinstance(what, str) else repr(what)
-            raise ModelError(f"{self.what}: {name} {text}; {_WAY_OUT}")
+            raise ModelError(f"{self.what}: {name} {text}; {WAY_OUT}")
 
     def count(self, least: int, most: int | None = None, results: int = 1) -> None:
         """As many operands (those left out counted) and results as the operator has."""
@@ -89,7 +89,7 @@ class Operation:
         """An operand that must be there."""
         value = self.optional(index)
         if value is None:
-            raise ModelError(f"{self.what}: operand {index} is missing; {_WAY_OUT}")
+            raise ModelError(f"{self.what}: operand {index} is missing; {WAY_OUT}")
         return value
 
     def optional(self, index: int) -> Value | None:

@@ -98,14 +98,15 @@ def emulate(
     """
     folder = build / f"{model.stem}-{world_size}{'-' + objective if objective else ''}"
     if not (folder / "plan.json").is_file():
-        rewrite(model, folder, _policy(world_size, board, objective))
+        rewrite(model, folder, policy(world_size, board, objective))
     bundle = read_bundle(folder)
     options = FirmwareOptions(boards=(board,))
     trial = _trial(bundle, build_firmware(bundle, options), inputs)
     return bundle, trial, "+".join(kernels_of(board_named(board), options))
 
 
-def _policy(world_size: int, board: str, objective: str | None) -> Wishes | Callable[[Graph], Plan]:
+def policy(world_size: int, board: str, objective: str | None) -> Wishes | Callable[[Graph], Plan]:
+    """What makes plans: the simple policy, or with an objective the search for these boards."""
     if objective is None:
         return Wishes(world_size)
     cluster = default_cluster(world_size, "uart", board)

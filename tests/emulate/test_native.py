@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests.bundles import bundle_of, rewrite_node
 from tests.native import build_exactly, check_arenas, needs_cxx, needs_wheel_reader, run_native
-from tests.splits import tiny
+from tests.splits import networks, plans, tiny
 from tflsplit.bundle import Bundle, read_bundle
 from tflsplit.cli import main
 from tflsplit.emulate import Cluster, Device, FaultModel, line
@@ -27,6 +29,7 @@ from tflsplit.firmware.resolver import CUSTOM
 from tflsplit.host import SocketStream
 from tflsplit.host.coordinator import Coordinator
 from tflsplit.ir import Graph
+from tflsplit.passes.fold_constants import fold_constants
 from tflsplit.plan.wishes import Wishes
 from tflsplit.rewrite import rewrite
 from tflsplit.tflite import write_model
@@ -36,8 +39,7 @@ pytestmark = [needs_wheel_reader, needs_cxx]
 
 NOISY = FaultModel(flips_per_byte=1e-4, drops_per_byte=5e-5, duplicates_per_byte=5e-5)
 SANITIZERS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-g", "-O1")
-# Network of models/tiny.py, N, wishes: together every operator of ours, and six of seven networks
-# with operators that run whole.
+# Network of models/tiny.py, N, wishes: every network, and together every operator of ours.
 CLUSTERS: Sequence[tuple[str, int, dict[str, Any]]] = (
     ("mobilenet", 1, {}),
     ("mobilenet", 4, {}),
@@ -102,6 +104,21 @@ def test_nothing_is_undefined_and_no_byte_out_of_bounds(tmp_path: Path, fuse: bo
     bundle = written(tmp_path, "mobilenet", 3, {"split": "rows", "fuse": True} if fuse else {})
     built = build_exactly(bundle, flags=SANITIZERS)
     check_arenas(bundle, run_native(bundle, built, NOISY))
+
+
+@pytest.mark.slow
+@settings(max_examples=6)
+@given(data=st.data())
+def test_any_network_and_any_plan(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    folder = tmp_path_factory.mktemp("drawn")
+    network = data.draw(networks())
+    plan = data.draw(plans(fold_constants(network), data.draw(st.integers(1, 3))))
+    (folder / "model.tflite").write_bytes(write_model(network))
+    rewrite(folder / "model.tflite", folder / "plan", lambda _: plan)
+    bundle = read_bundle(folder / "plan")
+    check_arenas(bundle, run_native(bundle, build_exactly(bundle), NOISY, runs=1))
 
 
 @pytest.mark.slow

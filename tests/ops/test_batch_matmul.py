@@ -8,9 +8,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.support import all_dims, check_drawn, check_rule, constant, contents_of, node, tensor
+from tests.support import (
+    all_dims,
+    check_drawn,
+    check_rule,
+    constant,
+    contents_of,
+    local_inputs,
+    node,
+    tensor,
+)
 from tflsplit.ir import DType, Node, Value
-from tflsplit.ops import rule_of
+from tflsplit.memory.abi import CORTEX_M
+from tflsplit.memory.demand import node_demand
+from tflsplit.ops import Piece, local_value, rule_of
 from tflsplit.ops.batch_matmul import BatchMatmulRule
 from tflsplit.ops.dims import passing_factor
 from tflsplit.ops.factors import SAME_INDEX
@@ -98,6 +109,31 @@ def test_the_comparison_sees_columns_that_follow_the_wrong_dimension(
     monkeypatch.setattr(BatchMatmulRule, "find_factors", lambda *_: (wrong,))
     with pytest.raises((AssertionError, RuntimeError)):
         check_rule(matmul, contents_of(matmul, 1), {"channels": (0, 2, 4)})
+
+
+@pytest.mark.parametrize("adj_x", [False, True])
+@pytest.mark.parametrize("adj_y", [False, True])
+@pytest.mark.parametrize("known", [False, True])
+def test_a_shard_keeps_no_transposed_copy_in_the_tail(adj_x: bool, adj_y: bool, known: bool):
+    """TFLM keeps one of x with adj_x, and of y without adj_y; the whole node stays as it is."""
+    x = matrices("x", (2,), 16, 16, adj_x, DType.INT8)
+    y = matrices("y", (2,), 16, 16, adj_y, DType.INT8)
+    if known:
+        y = constant("y", np.arange(512, dtype=np.int8).reshape(2, 16, 16), 0.01)
+    matmul = product(x, y, (2,), adj_x, adj_y)
+    rule = rule_of(matmul)
+    half, whole = (rule.piece(matmul, {"batch": (0, stop)}) for stop in (1, 2))
+    assert [made.op for made in local_nodes(matmul, whole)] == ["BATCH_MATMUL"]
+    *moves, shard = local_nodes(matmul, half)
+    assert [move.op for move in moves] == ["TRANSPOSE"] * (adj_x + (not adj_y and not known))
+    kept = node_demand(shard, CORTEX_M, "reference").prepared.persistent
+    assert sum(kept) < 16 * 16
+
+
+def local_nodes(matmul: Node, piece: Piece) -> list[Node]:
+    inputs, _ = local_inputs(matmul, piece, contents_of(matmul, 1))
+    output = local_value(matmul.output, piece.results[0])
+    return rule_of(matmul).localize(matmul, piece, inputs, [output])
 
 
 def test_work():

@@ -99,50 +99,29 @@ def test_what_is_sent_keeps_its_shape():
     assert fold_moves(graph).nodes == graph.nodes
 
 
-def product(shape: tuple[int, ...], *order: int, adj_y: bool = False) -> Graph:
-    """x times a TRANSPOSE of y."""
-    y = tensor("b", shape)
-    swap = transpose(y, *order)
-    rows, columns = swap.output.shape[-2:]
-    if adj_y:
-        rows, columns = columns, rows
-    stack = swap.output.shape[:-2]
-    x, z = tensor("a", (*stack, 5, rows)), tensor("z", (*stack, 5, columns), scale=0.9)
-    matmul = node("BATCH_MATMUL", [x, swap.output], z, adj_x=False, adj_y=adj_y)
-    return Graph("test", (x, y), (z,), [swap, matmul])
+def test_two_transposes_are_one():
+    first = transpose(tensor("x", (2, 3, 4)), 2, 0, 1)
+    second = transpose(first.output, 1, 0, 2, name="s")
+    folded = check_same(chained(first, second, relu(second.output)))
+    assert ops(folded) == ["TRANSPOSE", "RELU"]
 
 
 def test_the_keys_of_one_head_are_taken_as_they_are():
-    folded = check_same(product((1, 6, 1, 4), 0, 2, 3, 1))
-    assert ops(folded) == ["RESHAPE", "BATCH_MATMUL"]
-    assert folded.nodes[1].attrs.integer("adj_y") == 1
-    assert folded.nodes[1].input(1).shape == (1, 1, 6, 4)
+    """TRANSPOSE for the model's BATCH_MATMUL, and back for the shard's."""
+    first = reshape(tensor("x", (1, 6, 4)), 1, 6, 1, 4)
+    keys = transpose(first.output, 0, 2, 3, 1)
+    back = transpose(keys.output, 0, 1, 3, 2, name="s")
+    folded = check_same(chained(first, keys, back, relu(back.output)))
+    assert ops(folded) == ["RESHAPE", "RELU"]
 
 
-def test_a_swap_of_the_last_two_dimensions_is_left_to_the_product():
-    assert ops(check_same(product((2, 6, 4), 0, 2, 1))) == ["RESHAPE", "BATCH_MATMUL"]
-
-
-@pytest.mark.parametrize(
-    "graph",
-    [
-        product((1, 6, 2, 4), 0, 2, 3, 1),  # two heads: a copy is needed in any case
-        product((2, 6, 4), 0, 2, 1, adj_y=True),  # it would be transposed again
-    ],
-)
-def test_other_products_stay(graph: Graph):
-    assert fold_moves(graph).nodes == graph.nodes
-    check_same(graph)
-
-
-def test_a_matrix_times_its_own_transpose():
-    x = tensor("x", (3, 3))
-    swap = transpose(x, 1, 0)
-    square = node("BATCH_MATMUL", [swap.output, swap.output], tensor("z", (3, 3), scale=0.9))
-    assert ops(check_same(Graph("test", (x,), (square.output,), [swap, square]))) == [
-        "TRANSPOSE",
-        "BATCH_MATMUL",
-    ]
+def test_a_transpose_that_others_read_is_not_undone():
+    first = transpose(tensor("x", (2, 3, 4)), 2, 0, 1)
+    second = transpose(first.output, 1, 0, 2, name="s")
+    last = relu(first.output)
+    outputs = (second.output, last.output)
+    graph = Graph("test", first.operands[:1], outputs, [first, second, last])
+    assert check_same(graph).nodes == graph.nodes
 
 
 @st.composite

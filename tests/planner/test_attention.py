@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import itertools
 from functools import cache
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from tflsplit.cluster.defaults import default_cluster
 from tflsplit.ir import Graph
 from tflsplit.passes.fold_constants import fold_constants
 from tflsplit.planner import OBJECTIVES, Planned, Planner
+from tflsplit.planner.choices import Choices
+from tflsplit.planner.options import OPTIONS
 from tflsplit.tflite import load
 
 MOST_OF_ONE_ARENA = 0.4
@@ -45,6 +48,34 @@ def test_no_attention_runs_whole():
     for objective in ("latency", "ram"):
         splits = best(vit(), 4, objective).plan.by_node()
         assert all(splits[name].factor for name in products)
+
+
+def products(planned: Planned) -> set[int]:
+    """Among how many devices each product of attention is divided."""
+    graph = few_heads()
+    splits, ops = planned.plan.by_node(), {node.name: node.op for node in graph.nodes}
+    return {
+        sum(start < stop for start, stop in itertools.pairwise(split.bounds))
+        for name, split in splits.items()
+        if ops[name] == "BATCH_MATMUL"
+    }
+
+
+@cache
+def few_heads() -> Graph:
+    """64 positions, 3 heads: fewer than devices."""
+    return vision_transformer("few_heads", 3, size=32, channels=48, heads=3, classes=10)
+
+
+def test_with_fewer_heads_than_devices_positions_are_divided():
+    """Of all options the search takes the quicker; without the other it is slower."""
+    cluster = default_cluster(8, "spi")
+    free = Planner(few_heads(), cluster).best("latency")
+    assert products(free) == {8}
+    by_heads = tuple(option for option in OPTIONS if not option.spread)
+    bound = Planner(few_heads(), cluster, Choices(few_heads(), cluster, by_heads)).best("latency")
+    assert products(bound) == {3}
+    assert free.latency_us < bound.latency_us
 
 
 @needs_tflm

@@ -6,6 +6,9 @@
 Every dimension of the result may be split, and a shard is a smaller BATCH_MATMUL: a head needs that
 head of both operands, a run of rows those rows of x, a run of columns those columns of y.
 
+TFLM multiplies rows with rows, and keeps a transposed copy of an operand that lies otherwise in the
+arena's tail, for good.  In a shard, TRANSPOSE makes it in the head, where it is gone afterwards.
+
 The dimension that is summed over stays whole.  Its int32 sums would be exact, but four times as
 large as the result, on every device; what a rank lacks without them is int8, and SOFTMAX, which
 comes before or after, wants whole rows in any case.
@@ -13,10 +16,16 @@ comes before or after, wants whole rows in any case.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import numpy as np
+
 from tflsplit.ir import Node, Value
 from tflsplit.ops.dims import aligned_operands, broadcasts_to, passing_factor
-from tflsplit.ops.factors import SAME_INDEX, DimMap, Factor
-from tflsplit.ops.rule import OpRule, rule_for
+from tflsplit.ops.factors import SAME_INDEX, DimMap, Factor, Piece
+from tflsplit.ops.local import int32_constant, temporary
+from tflsplit.ops.region import Box
+from tflsplit.ops.rule import OpRule, clone, rule_for
 
 _MATRIX = 2  # dimensions of a matrix; those before them are a stack
 
@@ -48,6 +57,37 @@ class BatchMatmulRule(OpRule):
         if len(node.inputs) < 2 or len(node.input(0).shape) < _MATRIX:
             return 0
         return node.output.size * node.input(0).shape[_summed_dim(node)]
+
+    def localize(
+        self,
+        node: Node,
+        piece: Piece,
+        inputs: Sequence[Value | None],
+        outputs: Sequence[Value],
+    ) -> list[Node]:
+        x, y = inputs[:2]
+        if x is None or y is None or piece.results[0] == Box.whole(node.output.shape):
+            return [clone(node, inputs, outputs)]
+        nodes: list[Node] = []
+        if _is_set(node, "adj_x"):
+            x = _transposed(x, outputs[0], "x", nodes)
+        if not _is_set(node, "adj_y"):
+            y = _transposed(y, outputs[0], "y", nodes)
+        attrs = node.attrs.replace(adj_x=False, adj_y=True)
+        return [*nodes, clone(node, (x, y), outputs, attrs)]
+
+
+def _transposed(value: Value, output: Value, suffix: str, nodes: list[Node]) -> Value:
+    """``value`` with its last two dimensions swapped, by a further node if it is computed."""
+    shape = (*value.shape[:-2], value.shape[-1], value.shape[-2])
+    swapped = temporary(output, suffix, shape, value)
+    if value.data is not None:
+        swapped.data = np.ascontiguousarray(np.swapaxes(value.data, -1, -2))
+        return swapped
+    rank = len(shape)
+    order = int32_constant(f"{swapped.name}/order", [*range(rank - 2), rank - 1, rank - 2])
+    nodes.append(Node("TRANSPOSE", (value, order), (swapped,), name=swapped.name))
+    return swapped
 
 
 def _stacks(node: Node, dim: int) -> dict[int, tuple[int, DimMap]]:

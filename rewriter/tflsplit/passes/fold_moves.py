@@ -3,46 +3,43 @@
 
 A device that has one head of an attention layer need not transpose it:
 
-    before   q [1, 64, 16] -- RESHAPE --> [1, 64, 1, 16] -- TRANSPOSE --> [1, 1, 64, 16] -- BATCH_
-             k [1, 64, 16] -- RESHAPE --> [1, 64, 1, 16] -- TRANSPOSE --> [1, 1, 16, 64] -- MATMUL
-    after    q [1, 64, 16] -- RESHAPE --> [1, 1, 64, 16] -- BATCH_MATMUL (adj_y)
-             k [1, 64, 16] -- RESHAPE --> [1, 1, 64, 16] -----'
+    before   q -- RESHAPE --> [1, 64, 1, 16] -- TRANSPOSE --> [1, 1, 64, 16] -- BATCH_MATMUL
+             k -- RESHAPE --> [1, 64, 1, 16] -- TRANSPOSE, TRANSPOSE ---------------'
+    after    q -- RESHAPE --> [1, 1, 64, 16] -- BATCH_MATMUL
+             k -- RESHAPE --> [1, 1, 64, 16] -----'
 
-- A TRANSPOSE that moves nothing but dimensions of extent 1 is a RESHAPE.
+- A TRANSPOSE of a TRANSPOSE that nothing else reads is one, of what the first reads.
+- One that moves nothing but dimensions of extent 1 is a RESHAPE.
 - A RESHAPE of a RESHAPE is one of the first's operand; one that changes nothing goes.
-- A TRANSPOSE in front of BATCH_MATMUL's second operand that would be such a RESHAPE without its
-  last swap is left to BATCH_MATMUL, which would transpose it back: with adj_y it takes it as it is,
-  and keeps no transposed copy in the arena's tail.
 
 What a SEND or RECV names stays as it is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from tflsplit.ir import Graph, Node, Value
 from tflsplit.ops.dims import constant_integers, normal_axis
-from tflsplit.ops.local import copied
+from tflsplit.ops.local import copied, int32_constant
 
 _RESHAPES = ("RESHAPE", "SQUEEZE", "EXPAND_DIMS")
 
 
 def fold_moves(graph: Graph) -> Graph:
     """The graph with the fewest such operators that give the same bits; pure."""
-    read_once = {value for value, readers in graph.consumers().items() if len(readers) == 1}
     kept = {*graph.outputs, *_named(graph)}
+    read_once = {value for value, readers in graph.consumers().items() if len(readers) == 1}
     makers: dict[Value, Node] = {}
     origins: dict[Value, Value] = {}
     same: dict[Value, Value] = {}
     nodes: list[Node] = []
     for node in graph.nodes:
-        node = _as_reshape(_reading(node, same))
-        if node.op == "BATCH_MATMUL":
-            node, reshapes = _without_swap(node, makers, read_once - kept)
-            nodes += [_of_origin(reshape, origins) for reshape in reshapes]
-        elif node.op in _RESHAPES and len(node.outputs) == 1:
+        node = _reading(node, same)
+        if node.op == "TRANSPOSE":
+            node = _as_reshape(_as_one(node, makers, read_once - kept))
+        if node.op in _RESHAPES and len(node.outputs) == 1:
             node = _of_origin(node, origins)
             if node.input(0).shape == node.output.shape and node.output not in kept:
                 same[node.output] = node.input(0)
@@ -75,6 +72,7 @@ def _of_origin(node: Node, origins: dict[Value, Value]) -> Node:
 
 
 def _as_reshape(node: Node) -> Node:
+    """A TRANSPOSE, as a RESHAPE if that is all it does."""
     order = _order(node)
     if order is None or not _moves_only_ones(order, node.input(0).shape):
         return node
@@ -95,29 +93,18 @@ def _moves_only_ones(order: Sequence[int], shape: Sequence[int]) -> bool:
     return longer == sorted(longer)
 
 
-def _without_swap(
-    node: Node, makers: dict[Value, Node], free: set[Value]
-) -> tuple[Node, list[Node]]:
-    """BATCH_MATMUL of an operand as it was before a TRANSPOSE, and the RESHAPE that makes that.
+def _as_one(node: Node, makers: Mapping[Value, Node], free: Collection[Value]) -> Node:
+    """A TRANSPOSE, of what the TRANSPOSE before it has read.
 
-    free: values that nothing else reads.
+    free: values that one node reads and nothing else needs.
     """
-    y = node.input(1)
-    maker = makers.get(y)
-    if maker is None or y not in free or y is node.inputs[0] or node.attrs.integer("adj_y"):
-        return node, []
-    order = _order(maker)
-    if order is None or len(order) < 2:
-        return node, []
-    straight = [*order[:-2], order[-1], order[-2]]
-    x = maker.input(0)
-    if not _moves_only_ones(straight, x.shape):
-        return node, []
-    shape = tuple(x.shape[dim] for dim in straight)
-    rows = Value(f"{y.name}/rows", shape, y.dtype, y.quantization)
-    attrs = node.attrs.replace(adj_y=True)
-    matmul = replace(node, inputs=(node.inputs[0], rows), attrs=attrs)
-    return matmul, [replace(copied(x, rows), name=maker.name)]
+    x, order = node.input(0), _order(node)
+    first = makers.get(x)
+    before = _order(first) if first is not None and x in free else None
+    if first is None or before is None or order is None:
+        return node
+    both = int32_constant(f"{node.output.name}/order", [before[dim] for dim in order])
+    return replace(node, inputs=(first.input(0), both))
 
 
 def _living(nodes: Sequence[Node], graph: Graph) -> list[Node]:

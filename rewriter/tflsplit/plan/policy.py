@@ -21,6 +21,7 @@ from tflsplit.ir import Graph, Node, Value
 from tflsplit.ops import Box, Factor, Kind, rule_of
 from tflsplit.ops.factors import Scaled
 from tflsplit.ops.fused import fused_inside
+from tflsplit.plan.grain import even_bounds
 from tflsplit.plan.halos import recompute_halos
 from tflsplit.plan.rows import row_layers, spatial_way
 from tflsplit.plan.shards import NodeShards, shard_node
@@ -31,6 +32,7 @@ from tflsplit.plan.wishes import (
     SPATIAL,
     WITHOUT_SUMS,
     Wishes,
+    is_product,
     is_weighted,
     way_of,
 )
@@ -57,6 +59,8 @@ class Chooser:
         read, or that has the largest share.
     owned: the layout of every tensor so far; a caller may set those that come from elsewhere.
     recut: values whose cuts are not followed, so that what reads them is cut by the shares.
+    spread: products of computed tensors are divided among as many devices as can be, not only as
+        far as their operands are.
     """
 
     graph: Graph
@@ -65,10 +69,12 @@ class Chooser:
     home: int | None = None
     owned: dict[Value, tuple[Box, ...]] = field(default_factory=dict)
     recut: Collection[Value] = ()
+    spread: bool = False
     reasons: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.forced = {self._node_name(key): way for key, way in self.wishes.layers.items()}
+        self.readers = self.graph.consumers()
         self.by_rows = row_layers(self.graph, self.wishes, self.shares)
 
     @property
@@ -143,7 +149,7 @@ class Chooser:
 
     def _splits(self, node: Node, factor: Factor) -> Iterator[NodeSplit]:
         """The factor cut as the operands lie, where they fit; else in proportion to the shares."""
-        even = proportional_bounds(factor.size, self.shares)
+        even = even_bounds(node, factor, self.readers, self.shares)
         bounds = self._aligned_bounds(node, factor) or even
         if is_weighted(node) and _busy(bounds) < _busy(even):
             bounds = even  # an operand that lies on one device must not draw the weights there
@@ -220,6 +226,12 @@ class Chooser:
             splits.sort(key=lambda s: (s.way is not Way.ROWS, -s.bounds[-1]))
             if splits:
                 return splits[0], "the host sends each device its part"
+        if splits and self.spread and is_product(node):
+            busiest = max(_busy(split.bounds) for split in splits)
+            splits = [split for split in splits if _busy(split.bounds) == busiest]
+            return min(
+                splits, key=lambda s: self._cost(node, s)
+            ), "divided among all that take part"
         home = NodeSplit(node.name, Way.WHOLE, rank=self._home(inputs))
         found = self._cheapest(node, [*splits, home])
         assert found is not None

@@ -67,6 +67,11 @@ def is_weighted(node: Node) -> bool:
     return has_matrix and rule.macs(node) > 0
 
 
+def is_product(node: Node) -> bool:
+    """Whether a node multiplies computed tensors with each other (BATCH_MATMUL)."""
+    return not is_weighted(node) and rule_of(node).macs(node) > 0
+
+
 def weight_bytes(node: Node) -> int:
     """Bytes of a node's constants."""
     return sum(value.size_bytes for value in node.operands if value.is_constant)

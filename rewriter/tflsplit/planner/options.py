@@ -13,7 +13,7 @@ from tflsplit.ops.fused import block_parts, fused_inside
 from tflsplit.plan.halos import recompute_halos
 from tflsplit.plan.policy import Chooser
 from tflsplit.plan.spec import NodeSplit, Plan, Way
-from tflsplit.plan.wishes import SPATIAL, Wishes
+from tflsplit.plan.wishes import SPATIAL, Wishes, is_product
 from tflsplit.planner.shares import SPEED, Shares
 from tflsplit.planner.tiles import in_tiles
 from tflsplit.planner.units import Unit
@@ -45,6 +45,8 @@ class Option:
     receive: only of "rows": the halo of an expansion is received, wide as it is, where wires are
         faster than computing it twice; the block is fused without its expansion.
     recut: the cuts of the unit's input are not followed: shares change from one unit to the next.
+    spread: products of computed tensors (attention) are divided among all devices that take part,
+        by positions if there are not heads enough, whatever that moves.
     """
 
     split: str
@@ -54,6 +56,7 @@ class Option:
     placed: bool = False
     receive: bool = False
     recut: bool = False
+    spread: bool = False
 
     @property
     def name(self) -> str:
@@ -66,6 +69,7 @@ class Option:
             + (", in tiles" if self.small else "")
             + (", halos received" if self.receive else "")
             + (", cut anew" if self.recut else "")
+            + (", products spread" if self.spread else "")
         )
 
 
@@ -82,6 +86,8 @@ OPTIONS = (
     GATHERS_IN_TILES,
     SUMS_IN_TILES,
     WHOLE,
+    Option("rows", spread=True),
+    Option("channels", spread=True),
 )
 
 
@@ -134,6 +140,8 @@ def apply_option(
     home: the rank on which what stays whole is to run.
     """
     graph = unit.graph
+    if option.spread and not any(map(is_product, unit.nodes)):
+        return None
     wishes = Wishes(
         len(shares),
         split="channels" if option.split == "whole" else option.split,
@@ -141,7 +149,8 @@ def apply_option(
         shares=shares,
         fuse=True,
     )
-    chooser = Chooser(graph, wishes, shares, home, recut=tuple(given) if option.recut else ())
+    recut = tuple(given) if option.recut else ()
+    chooser = Chooser(graph, wishes, shares, home, recut=recut, spread=option.spread)
     chooser.owned.update(given)
     try:
         splits = tuple(chooser.choose(node) for node in unit.nodes)

@@ -28,7 +28,7 @@ from tflsplit.host.firmware_json import default_setup
 from tflsplit.runtime.engines import engine
 from tflsplit.wire.timers import Timing
 
-TIMING = Timing(peer_timeout_us=400_000)
+TIMING = Timing(peer_timeout_us=1_000_000)
 _READ_BYTES = 4096
 
 
@@ -37,7 +37,7 @@ def now_us() -> int:
 
 
 def quick_setup(bundle: Bundle, **changes: object) -> FirmwareSetup:
-    """The default wiring, with a peer that counts as silent after less than half a second."""
+    """The default wiring, with a peer that counts as silent after a second."""
     return replace(default_setup(bundle.document), timing=TIMING, **changes)  # type: ignore[arg-type]
 
 

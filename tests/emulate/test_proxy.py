@@ -98,6 +98,6 @@ def test_leaving_ends_the_thread_and_the_wires():
         ends = [a.dup(), b.dup()]
     assert "fault-proxy" not in {thread.name for thread in threading.enumerate()}
     for end in ends:
-        end.settimeout(5)
+        end.settimeout(60)
         assert received(end) == b""
         end.close()

@@ -94,7 +94,7 @@ def error_at_connect(cluster: SoftCluster, bundle: Bundle) -> str:
         Coordinator(cluster.host, bundle, cluster.setup) as host,
         pytest.raises(LinkError) as raised,
     ):
-        host.connect(2.5)
+        host.connect(4)
     assert raised.value.exit_code == 2
     return str(raised.value)
 

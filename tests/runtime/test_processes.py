@@ -8,6 +8,7 @@ import signal
 import socket
 import threading
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -94,7 +95,7 @@ def test_a_process_that_died_is_named():
 def test_a_process_that_hangs_is_named():
     split = tiny_split("temporal", 2)
     (case,) = cases_of(split, 1)
-    with ProcessCluster(split.devices, "tflm", silence_seconds=1.5) as cluster:
+    with ProcessCluster(split.devices, "tflm", silence_seconds=3) as cluster:
         cluster.infer(case.inputs)
         pid = cluster._processes[1].pid
         assert pid is not None
@@ -143,12 +144,12 @@ def test_too_many_sockets_are_said_and_none_is_left_open(monkeypatch: pytest.Mon
 @pytest.fixture
 def pair() -> tuple[SocketTransport, socket.socket]:
     ours, theirs = socket.socketpair()
-    return SocketTransport(0, {3: ours}, silence_seconds=0.3), theirs
+    return SocketTransport(0, {3: ours}, silence_seconds=60), theirs
 
 
 def test_a_box_travels_with_its_channel_and_length(pair: tuple[SocketTransport, socket.socket]):
     transport, far = pair
-    other = SocketTransport(3, {0: far}, silence_seconds=5)
+    other = SocketTransport(3, {0: far}, silence_seconds=60)
     data = np.arange(6, dtype=np.int32)
     other.post(7, 0, data)
     other.post(9, 0, data[:0])
@@ -156,9 +157,30 @@ def test_a_box_travels_with_its_channel_and_length(pair: tuple[SocketTransport, 
     assert transport.take(7, 3) == data.tobytes()
 
 
-def test_silence_is_told_with_rank_and_channel(pair: tuple[SocketTransport, socket.socket]):
-    with pytest.raises(LinkError, match=r"^rank 0: rank 3 is silent \(channel 8\)$"):
-        pair[0].take(8, 3)
+def test_silence_is_told_with_rank_and_channel():
+    ours, theirs = socket.socketpair()
+    with theirs, pytest.raises(LinkError, match=r"^rank 0: rank 3 is silent \(channel 8\)$"):
+        SocketTransport(0, {3: ours}, silence_seconds=0.1).take(8, 3)
+
+
+@needs_tflm
+def test_a_process_that_starts_late_is_not_silent(monkeypatch: pytest.MonkeyPatch):
+    """On a busy computer, one of many starts long after the first."""
+    split = tiny_split("temporal", 2)
+    (case,) = cases_of(split, 1)
+    real = ProcessCluster._start
+
+    def late(self: ProcessCluster, worker: Any, links: dict[int, socket.socket]) -> None:
+        real(self, worker, links)
+        if worker.part.rank == 1:
+            pid = self._processes[1].pid
+            assert pid is not None
+            os.kill(pid, signal.SIGSTOP)
+            threading.Timer(4, os.kill, (pid, signal.SIGCONT)).start()
+
+    monkeypatch.setattr(ProcessCluster, "_start", late)
+    with ProcessCluster(split.devices, "tflm", silence_seconds=2) as cluster:
+        cluster.infer(case.inputs)
 
 
 def test_a_peer_that_goes_in_the_middle_of_a_box(pair: tuple[SocketTransport, socket.socket]):

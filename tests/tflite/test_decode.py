@@ -43,10 +43,10 @@ def test_a_table_listed_many_times_is_refused_before_it_costs():
     table, element = buffer_table(100_000)
     data = repeated(bytes(100_000), table, element, 50_000)
     tracemalloc.start()
-    start = time.monotonic()
+    start = time.process_time()
     with pytest.raises(ModelError, match=r"Buffer\.data overlaps other parts of the file"):
         Decoder(data).root()
-    assert time.monotonic() - start < 5
+    assert time.process_time() - start < 5
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 40 * len(data)

@@ -95,7 +95,7 @@ def test_null_is_no_attribute():
 def test_damaged_maps_neither_crash_nor_hang():
     rng = random.Random(5)
     sound = encode_map(OPTIONS)
-    start = time.monotonic()
+    start = time.process_time()
     outcomes = set()
     for _ in range(2000):
         data = bytearray(sound)
@@ -106,7 +106,7 @@ def test_damaged_maps_neither_crash_nor_hang():
         if result is not None:
             encode_map(result)
     assert outcomes == {type(None), Attrs}
-    assert time.monotonic() - start < 20
+    assert time.process_time() - start < 20
 
 
 def test_a_map_that_contains_itself_is_refused():

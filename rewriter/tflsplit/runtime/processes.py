@@ -149,7 +149,7 @@ class ProcessCluster:
         engine_name: str,
         silence_seconds: float = SILENCE_SECONDS,
     ) -> None:
-        """Start the processes; each compiles its graph before the first inference.
+        """Start the processes; each compiles its graph, and the first inference waits for all.
 
         silence_seconds: how long a device waits for a neighbour's box, and, once one has failed,
             the parent for the others.  Raises LinkError if there are too many sockets.
@@ -158,6 +158,7 @@ class ProcessCluster:
         self._silence_seconds = silence_seconds
         self._pipes: list[Connection] = []
         self._processes: list[BaseProcess] = []
+        self._ready = False
         links = _connect(devices)
         dense = dense_results(devices, engine(engine_name)[1])
         try:
@@ -187,9 +188,18 @@ class ProcessCluster:
 
         Raises what a device raised, LinkError if one died without a word or stays silent.
         """
+        if not self._ready:
+            # Not before all are there: on a busy computer some start long after others, which
+            # would take that for silence.
+            self._reports()
+            self._ready = True
         for part, pipe in zip(self.parts, self._pipes, strict=True):
             with contextlib.suppress(OSError):  # a rank that is gone is named below
                 pipe.send(scatter(part, inputs))
+        return self._reports()
+
+    def _reports(self) -> list[Any]:
+        """Every rank's next answer; raises the error of the one that is to blame."""
         answers = self._answers()
         # A rank that failed makes others fail as "gone": its own word comes first.
         errors = [answer for answer in answers.values() if isinstance(answer, Exception)]
@@ -246,20 +256,17 @@ def _serve(worker: _Worker, control: Connection, links: dict[int, socket.socket]
     run_in_this_process()
     part = worker.part
     transport = SocketTransport(part.rank, links, worker.silence_seconds)
-    device: Device | None = None
-    while True:
-        try:
-            inputs = control.recv()
-        except (EOFError, OSError):
-            return
-        try:
-            if device is None:
-                make = engine(worker.engine_name)[1]
-                steps = compile_device(part, make, dense=worker.dense)
-                device = Device(part.rank, part.graph, steps, transport)
-            for _ in device.infer(inputs):
+    try:
+        make = engine(worker.engine_name)[1]
+        steps = compile_device(part, make, dense=worker.dense)
+        device = Device(part.rank, part.graph, steps, transport)
+        control.send(None)  # ready
+        while True:
+            for _ in device.infer(control.recv()):
                 pass
             control.send(Report(device.outputs, device.sent_bytes, device.received_bytes))
-        except TflsplitError as error:
+    except (EOFError, OSError):
+        return
+    except TflsplitError as error:
+        with contextlib.suppress(OSError):
             control.send(error)
-            return

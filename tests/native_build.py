@@ -18,15 +18,17 @@ class BuildError(Exception):
     """The compiler's or CMake's last words."""
 
 
-def cmake(source: Path, folder: Path, *definitions: str, compiler: str = "g++") -> None:
-    """Build everything that ``source/CMakeLists.txt`` lists in ``folder``; BuildError if not."""
+def cmake(
+    source: Path, folder: Path, *definitions: str, compiler: str = "g++", target: str = "all"
+) -> None:
+    """Build what ``source/CMakeLists.txt`` lists, or one target, in ``folder``; BuildError if not."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("w") as lock:  # pytest -n 2 comes here twice at once
         fcntl.flock(lock, fcntl.LOCK_EX)
         options = [f"-DCMAKE_CXX_COMPILER={compiler}", *definitions]
         for command in (
             ["cmake", "-S", str(source), "-B", str(folder), *options],
-            ["cmake", "--build", str(folder), "-j", "2"],
+            ["cmake", "--build", str(folder), "-j", "2", "--target", target],
         ):
             run = subprocess.run(command, capture_output=True, text=True, check=False)
             if run.returncode != 0:

@@ -83,6 +83,7 @@ def noticed(folder: Path, name: str, seconds: int) -> bool:
     cmake(
         folder / "fuzz", folder / "build", "-DFUZZ=ON", "-DCMAKE_CXX_FLAGS=-w",
         f"-DLIBRARIES={folder / 'lib'}", compiler="clang++",
+        target=f"{harness}_fuzz",
     )  # fmt: skip
     for found in (folder / "fuzz" / "corpus" / harness).glob("found-*"):
         found.unlink()

@@ -21,7 +21,7 @@ class BuildError(Exception):
 def cmake(
     source: Path, folder: Path, *definitions: str, compiler: str = "g++", target: str = "all"
 ) -> None:
-    """Build what ``source/CMakeLists.txt`` lists, or one target, in ``folder``; BuildError if not."""
+    """Build what ``source/CMakeLists.txt`` lists, or one target of it; BuildError if not."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("w") as lock:  # pytest -n 2 comes here twice at once
         fcntl.flock(lock, fcntl.LOCK_EX)

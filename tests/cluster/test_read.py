@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """cluster.toml: what it may say, and errors that name file, line and key."""
 
+import os
 import re
 from pathlib import Path
 
@@ -170,6 +171,8 @@ def test_errors_name_file_line_and_key(old: str, new: str, line: int, says: str)
     ("text", "says"),
     [
         ("topology = ring", "my.toml: not TOML: "),
+        ("version = " + "9" * 5000, "my.toml: not TOML: "),
+        ("version = " + "[" * 5000, "my.toml: not TOML: nested too deeply"),
         ("[link]\nbaud = 1 2", "line 2"),
         ("", "my.toml:1: device: a cluster needs at least one [[device]]"),
         ("device = 3", "my.toml:1: device: must be written as [[device]]"),
@@ -205,6 +208,9 @@ def test_files(tmp_path: Path):
     (tmp_path / "latin.toml").write_bytes(b"# \xe9\n")
     with pytest.raises(ClusterError, match="not UTF-8"):
         read(tmp_path / "latin.toml")
+    os.mkfifo(tmp_path / "pipe.toml")
+    with pytest.raises(ClusterError, match="is a named pipe, not a file"):
+        read(tmp_path / "pipe.toml")
     (tmp_path / "good.toml").write_text(MIXED)
     assert read(tmp_path / "good.toml") == parse_cluster(MIXED)
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from tflsplit.errors import ClusterError
+from tflsplit.untrusted import MAX_TEXT_FILE_BYTES, read_file
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -43,19 +44,19 @@ class TomlFile:
         """Parse; ClusterError with the line if the syntax is wrong."""
         try:
             return cls(name, text, tomllib.loads(text))
-        except tomllib.TOMLDecodeError as error:
+        except RecursionError:
+            raise ClusterError(f"{name}: not TOML: nested too deeply") from None
+        except ValueError as error:  # TOMLDecodeError, or a number of thousands of digits
             raise ClusterError(f"{name}: not TOML: {error}") from None
 
     @classmethod
     def read(cls, path: Path) -> TomlFile:
         """Read and parse; ClusterError if the file cannot be read."""
+        data = read_file(path, MAX_TEXT_FILE_BYTES, ClusterError)
         try:
-            text = path.read_text(encoding="utf-8")
+            return cls.parse(data.decode("utf-8"), str(path))
         except UnicodeDecodeError:
             raise ClusterError(f"{path} is not UTF-8 text") from None
-        except OSError as error:
-            raise ClusterError(f"{path}: {error.strerror}") from None
-        return cls.parse(text, str(path))
 
     def line_of(self, path: Path_) -> int:
         """The line on which the key or table at ``path`` begins; that of its table if it is absent.

@@ -22,7 +22,7 @@ from tflsplit.bundle import Bundle, read_bundle
 from tflsplit.cli import main
 from tflsplit.emulate import Cluster, Device, FaultModel, line
 from tflsplit.emulate.native_build import build_native
-from tflsplit.errors import LinkError
+from tflsplit.errors import ClusterError, LinkError
 from tflsplit.firmware import FirmwareOptions
 from tflsplit.firmware.arenas import required_arena_bytes
 from tflsplit.firmware.resolver import CUSTOM
@@ -206,6 +206,22 @@ def test_a_wrong_weight_shows(
     rewrite_node(folder, 1, change)
     assert main(["emulate", str(folder), "--native"]) == 1
     assert "output elements differ" in capsys.readouterr().out
+
+
+def test_a_folder_that_cannot_be_written_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.delenv("TFLSPLIT_TFLM_DIR", raising=False)
+    folder = bundle_of(tmp_path / "plan", "autoencoder", 1)
+    (folder / "emulated").write_text("a file")
+    assert main(["emulate", str(folder), "--native"]) == 2
+    assert f"cannot write {folder / 'emulated'}" in capsys.readouterr().err
+
+
+def test_code_that_does_not_compile_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    bundle = read_bundle(bundle_of(tmp_path / "plan", "autoencoder", 1))
+    with pytest.raises(ClusterError, match=r"cannot build .*: .*unrecognized"):
+        build_native(bundle, FirmwareOptions(tflm_dir=None), flags=["--no-such-flag"])
 
 
 def test_without_a_compiler_the_way_out_is_told(

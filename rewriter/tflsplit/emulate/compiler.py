@@ -9,8 +9,9 @@ import os
 import shlex
 import shutil
 import subprocess
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
@@ -83,6 +84,23 @@ def digest_of(parts: Iterable[str], files: Iterable[Path]) -> str:
     return digest.hexdigest()[:16]
 
 
+@contextmanager
+def writing(folder: Path) -> Iterator[None]:
+    """``folder``, made if it is not there, for one program at a time.
+
+    Raises ClusterError if nothing can be written to it; of every OSError within, too.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+    except OSError as error:
+        raise ClusterError(
+            f"cannot write {error.filename or folder}: {error.strerror or error}"
+        ) from None
+
+
 def built_once(folder: Path, build: Callable[[Path], None]) -> Path:
     """``folder``, filled by ``build`` unless it is there already.
 
@@ -91,9 +109,7 @@ def built_once(folder: Path, build: Callable[[Path], None]) -> Path:
     """
     if folder.is_dir():
         return folder
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with (folder.parent / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with writing(folder.parent):
         if not folder.is_dir():
             fresh = folder.with_suffix(".part")
             shutil.rmtree(fresh, ignore_errors=True)

@@ -88,9 +88,14 @@ def build_firmware(bundle: Bundle, options: FirmwareOptions) -> BuiltFirmware:
     return take_firmware(bundle, folder)
 
 
+def build_folder(bundle: Bundle, options: FirmwareOptions) -> Path:
+    """Where firmware of an output folder is built: ``DIR/emulated/<board>``."""
+    return bundle.folder.resolve() / "emulated" / options.boards[0]
+
+
 def write_sources(bundle: Bundle, options: FirmwareOptions) -> Path:
-    """Write the generated sources for the options' board; returns ``DIR/emulated/<board>``."""
-    folder = bundle.folder.resolve() / "emulated" / options.boards[0]
+    """Write the generated sources for the options' board to ``build_folder``, which it returns."""
+    folder = build_folder(bundle, options)
     for name, contents in all_files(folder, bundle.document, bundle.devices, options).items():
         _write(folder / name, contents)
     return folder

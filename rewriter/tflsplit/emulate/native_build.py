@@ -20,8 +20,14 @@ from tflsplit.emulate.compiler import (
     compile_all,
     compile_cxx,
     digest_of,
+    writing,
 )
-from tflsplit.emulate.firmware_build import BuiltFirmware, take_firmware, write_sources
+from tflsplit.emulate.firmware_build import (
+    BuiltFirmware,
+    build_folder,
+    take_firmware,
+    write_sources,
+)
 from tflsplit.emulate.machines import HOST_BOARD
 from tflsplit.emulate.wheel_file import installed_wheel
 from tflsplit.emulate.wheel_tree import WheelTree, wheel_tree
@@ -53,11 +59,11 @@ def build_native(
     """
     tree = wheel_tree(*(wheel or installed_wheel()))
     options = replace(options, boards=(HOST_BOARD,), tflm_dir=tree.folder, name_tflm_dir=False)
-    folder = write_sources(bundle, options)
     library = _library(tree, flags)
-    (folder / "programs").mkdir(exist_ok=True)
-    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        ranks = range(len(bundle.devices))
+    ranks = range(len(bundle.devices))
+    with writing(build_folder(bundle, options)), ThreadPoolExecutor(os.cpu_count()) as pool:
+        folder = write_sources(bundle, options)
+        (folder / "programs").mkdir(exist_ok=True)
         list(pool.map(lambda rank: _build_program(folder, rank, tree, library, flags), ranks))
     return take_firmware(bundle, folder)
 

@@ -545,3 +545,21 @@ def test_scratch_of_either_flavour_of_kernels_is_looked_at(monkeypatch: pytest.M
     assert {kernels for kernels, count in seen if count} == set(KERNEL_FLAVOURS)
     assert problems
     assert all("scratch" in problem and "share bytes" in problem for problem in problems)
+
+
+def test_devices_of_a_model_with_other_outputs():
+    """Or with another input: what a device takes and gives back is the host's to have."""
+    other = Graph("other", WHOLE.inputs, FIRST.outputs, [FIRST, SECOND])
+    problems = check_devices(other, HALOS)
+    assert f"{X!r} is not given back once: nothing" in problems
+    text = f"rank 0: gives back [0:1, 0:3, 0:4, 0:4] of {Y!r}, which the model does not have there"
+    assert text in problems
+    (x,) = WHOLE.inputs
+    small = replace(x, shape=(*x.shape[:-1], x.shape[-1] - 1))
+    smaller = Graph(
+        "smaller",
+        (small,),
+        WHOLE.outputs,
+        [replace(FIRST, inputs=(small, *FIRST.inputs[1:])), SECOND],
+    )
+    assert any("takes" in problem for problem in check_devices(smaller, HALOS))

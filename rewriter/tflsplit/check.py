@@ -133,7 +133,30 @@ def check_coverage(whole: Graph, devices: Sequence[DeviceGraph]) -> list[str]:
             problems.append(f"no device computes all of {label!r}; they make {_list(made[label])}")
         if value in whole.outputs and not is_partition(returned[label], value.shape):
             problems.append(f"{label!r} is not given back once: {_list(returned[label])}")
+    return problems + _border_problems(whole, devices)
+
+
+def _border_problems(whole: Graph, devices: Sequence[DeviceGraph]) -> list[str]:
+    """What goes into a device and comes out of it are parts of what the model's host has."""
+    labels = tensor_labels(whole)
+    problems: list[str] = []
+    for device in devices:
+        for what, values, model in (
+            ("takes", device.graph.inputs, whole.inputs),
+            ("gives back", device.graph.outputs, whole.outputs),
+        ):
+            known = {labels[value]: Box.whole(value.shape) for value in model if value in labels}
+            problems += [
+                f"rank {device.rank}: {what} {shard.box} of {shard.tensor!r}, which the model "
+                "does not have there"
+                for shard in (device.shards[value.name] for value in values)
+                if not _is_part(shard.box, known.get(shard.tensor))
+            ]
     return problems
+
+
+def _is_part(box: Box, whole: Box | None) -> bool:
+    return whole is not None and len(whole.intervals) == len(box.intervals) and whole.contains(box)
 
 
 def _list(boxes: Sequence[Box]) -> str:

@@ -67,7 +67,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--seed", type=int, default=1, help="(1)")
     parser.add_argument("--jobs", type=int, default=1, help="processes (1)")
-    parser.add_argument("--seconds", type=float, default=60.0, help="that a mutant may take (60)")
+    parser.add_argument("--seconds", type=float, default=180.0, help="that a mutant may take (180)")
     parser.add_argument("--model", action="append", default=[], help="only mutants of this one")
     return parser
 

@@ -17,6 +17,7 @@ import numpy as np
 from tflsplit.tflite import schema
 from tflsplit.tflite.decode import Decoder
 from tflsplit.tflite.encode import encode
+from tflsplit.tflite.flexmap import decode_map, encode_map
 
 Record = dict[str, Any]
 Mutator = Callable[[Record, random.Random], str | None]
@@ -257,6 +258,42 @@ def order(model: Record, rng: random.Random) -> str | None:
     return f"operators: kind {kind} at {at}"
 
 
+def custom_options(model: Record, rng: random.Random) -> str | None:
+    """A number in the options of one of our own operators, or any byte of another's."""
+    operators = _graph(model)["operators"]
+    held = [(i, op) for i, op in enumerate(operators) if len(op.get("custom_options", ()))]
+    if not held:
+        return None
+    index, operator = rng.choice(held)
+    raw = operator["custom_options"].tobytes()
+    options = decode_map(raw)
+    names = [name for name, value in (options or {}).items() if not isinstance(value, str)]
+    if options is None or not names or rng.random() < 0.2:
+        data = bytearray(raw)
+        data[rng.randrange(len(data))] = rng.randrange(256)
+        operator["custom_options"] = np.frombuffer(bytes(data), np.uint8)
+        return f"operator {index}: a byte of its options"
+    name = rng.choice(names)
+    value = options[name]
+    if isinstance(value, tuple):
+        numbers = list(value)
+        kind = rng.randrange(3)
+        if kind == 0 and numbers:
+            numbers.pop()
+        elif kind == 1 or not numbers:
+            numbers.append(rng.choice(NUMBERS))
+        else:
+            at = rng.randrange(len(numbers))
+            near = (numbers[at] + 1, numbers[at] - 1) if isinstance(numbers[at], int) else ()
+            numbers[at] = rng.choice((*NUMBERS, *near, *near, *near))
+        value = tuple(numbers)
+    else:
+        value = rng.choice((*NUMBERS, value + 1 if isinstance(value, int) else 1))
+    changed = options.replace(**{name: value})
+    operator["custom_options"] = np.frombuffer(encode_map(changed), np.uint8)
+    return f"operator {index}: {name} = {value}"
+
+
 def variable(model: Record, rng: random.Random) -> str | None:
     """A tensor becomes one with state, or no longer is."""
     index, tensor = _tensor(model, rng)
@@ -266,7 +303,8 @@ def variable(model: Record, rng: random.Random) -> str | None:
 
 MUTATORS: tuple[Mutator, ...] = (
     shape, shape, shape, element_type, quantization, quantization, option, option, option,
-    indices, indices, kind_of_operator, constant, constant, buffer, border, order, variable,
+    indices, indices, custom_options, custom_options, kind_of_operator, constant, constant, buffer,
+    border, order, variable,
 )  # fmt: skip
 
 

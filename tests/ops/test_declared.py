@@ -241,6 +241,25 @@ def test_a_float_model_passes_where_types_do_not_count():
         check_node(reshaped(relu, 1, 5), types=False)
 
 
+def test_more_than_an_arena_can_hold():
+    shape = (1, 2**15, 2**15, 1)
+    relu = node("RELU", [tensor("x", shape)], tensor("y", shape))
+    with pytest.raises(ModelError, match="take 2,147,483,648 bytes together, and TFLM's arena"):
+        check_declared(Graph("huge", relu.operands, relu.outputs, [relu]))
+
+
+@pytest.mark.parametrize("place", ["input", "result", "constant"])
+def test_state_that_nobody_keeps(place: str):
+    x, y = tensor("x", (1, 4)), tensor("y", (1, 4))
+    if place == "constant":
+        x = replace(x, data=np.zeros((1, 4), np.int8))
+    (x if place != "result" else y).is_variable = True
+    relu = node("RELU", [x], y)
+    inputs = () if place == "constant" else (x,)
+    with pytest.raises(ModelError, match="is a variable tensor"):
+        check_declared(Graph("state", inputs, (y,), [relu]))
+
+
 def test_the_file_is_named():
     broken = reshaped(node("RELU", [tensor("x", (1, 4))], tensor("y", (1, 4))), 1, 5)
     graph = Graph("g", broken.operands, broken.outputs, [broken])

@@ -117,8 +117,11 @@ def engine(name: str | None = None) -> tuple[str, Engine]:
     return name, _ENGINES[name][1]
 
 
+_MAX_ARENA_BYTES = (1 << 31) - 16  # TFLM counts them with 32 bits and a sign
+
+
 def _host_arena_bytes(graph: Graph) -> int:
     """Ample room for a graph on this host: every tensor at once, and TFLM's own structures."""
     tensors = sum(value.size_bytes + 256 for value in graph.values() if not value.is_constant)
     channels = sum(value.size for value in graph.values() if len(value.shape) == 1)
-    return 2 * tensors + 64 * channels + 2048 * len(graph.nodes) + (1 << 18)
+    return min(2 * tensors + 64 * channels + 2048 * len(graph.nodes) + (1 << 18), _MAX_ARENA_BYTES)

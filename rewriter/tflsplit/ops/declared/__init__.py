@@ -27,6 +27,7 @@ from tflsplit.ops.declared import (  # noqa: F401  (they register their checks)
 )
 from tflsplit.ops.declared.operation import WAY_OUT, Operation, check_of, declared_ops
 from tflsplit.tflite.operators import OWN_PREFIX
+from tflsplit.tflite.validate import MAX_TENSOR_BYTES
 
 __all__ = ["check_declared", "check_node", "declared_ops"]
 
@@ -41,13 +42,28 @@ def check_declared(graph: Graph, name: str = "", types: bool = True) -> None:
     try:
         for node in graph.nodes:
             check_node(node, types)
+            _check_room(node)
         _check_state(graph)
     except ModelError as error:
         raise ModelError(f"{name}: {error}" if name else str(error)) from None
 
 
+def _check_room(node: Node) -> None:
+    """What a node reads and writes lies in one arena, whose offsets have 32 bits with a sign."""
+    live = {value for value in (*node.operands, *node.outputs) if not value.is_constant}
+    size_bytes = sum(value.size_bytes for value in live)
+    if size_bytes > MAX_TENSOR_BYTES:
+        raise ModelError(
+            f"{node.op} {node.name!r}: its tensors take {size_bytes:,} bytes together, and TFLM's "
+            f"arena ends at {MAX_TENSOR_BYTES:,}; {WAY_OUT}"
+        )
+
+
 def _check_state(graph: Graph) -> None:
     """State belongs to the operator that keeps it: nobody else brings it or makes it."""
+    for value in graph.values():
+        if value.is_variable and value.is_constant:
+            raise ModelError(f"{value!r} is a variable tensor with contents; {WAY_OUT}")
     written = [value for node in graph.nodes for value in node.outputs]
     for value in (*graph.inputs, *written):
         if value.is_variable:

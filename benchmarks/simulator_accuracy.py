@@ -40,6 +40,7 @@ from tflsplit.devices import DeviceGraph
 from tflsplit.errors import PlanError, UserError
 from tflsplit.ir import Graph
 from tflsplit.ops.fused import unfused
+from tflsplit.ops.packed import unpacked
 from tflsplit.plan.cost.work import work_of
 from tflsplit.sim import SimResult, simulate
 from tflsplit.sim.program import Receive, program_of
@@ -189,7 +190,8 @@ def amounts(graph: Graph) -> dict[str, float]:
     """
     found = dict.fromkeys((Family.CONV.value, Family.POINTWISE.value, "value made"), 0.0)
     for node in graph.nodes:
-        for stage in unfused(node) if node.op == wire.FUSED_BLOCK else (node,):
+        explicit = unpacked(node, sizes_only=True)
+        for stage in unfused(explicit) if node.op == wire.FUSED_BLOCK else (explicit,):
             for work in work_of(stage):
                 if work.family not in (Family.OTHER, Family.COPY):
                     found["value made"] += sum(value.size for value in stage.outputs)

@@ -34,7 +34,7 @@ from tflsplit.plan.spec import NodeSplit, Plan, Way
 from tflsplit.plan.wishes import Wishes
 from tflsplit.rewrite import Split, split_model
 from tflsplit.tflite import write_model
-from tflsplit.wire.custom_ops import RECV, SEND
+from tflsplit.wire.custom_ops import RECV, SEND, is_packed
 
 
 @needs_tflm
@@ -80,6 +80,7 @@ def test_the_names_of_the_model_are_kept(name: str):
     assert weights
     found: set[str] = set()
     worked_for: set[str] = set()
+    packed: set[str] = set()
     for device in split.devices:
         local = {value.name for value in device.graph.values()}
         for tensor, shard in device.shards.items():
@@ -90,9 +91,11 @@ def test_the_names_of_the_model_are_kept(name: str):
         assert set(device.steps) == {node.name for node in device.graph.nodes} - {"wait"}
         worked_for |= set(device.steps.values())
         weights -= {value.name for value in device.graph.constants()}
+        packed |= {device.steps[n.name] for n in device.graph.nodes if is_packed(n)}
     assert tensors <= found
     assert worked_for == nodes
-    assert not weights
+    of_packed = {v.name for n in split.whole.nodes if n.name in packed for v in n.operands}
+    assert not weights - of_packed
 
 
 def names_are_unique(graph: Graph) -> bool:

@@ -96,23 +96,26 @@ SAMPLES: dict[str, dict[str, Any]] = {
         "from": (3, 4), "boxes": (0, 4, 4, 9), "sum": 1,
     },
     wire.CONV_2D: {
-        "stride": (1, 2), "dilation": (1, 1), "pads": (0, 1, 2, 3), "activation": (-128, 5),
+        "stride": (1, 2), "dilation": (1, 1), "pads": (0, 1, 2, 3), "kernel": (3, 5), "groups": 2,
+        "activation": (-128, 5), "rounding": 1,
     },
-    wire.PARTIAL_CONV_2D: {"stride": (1, 2), "dilation": (9, 1), "pads": (0, 1, 2, 300)},
+    wire.PARTIAL_CONV_2D: {
+        "stride": (1, 2), "dilation": (9, 1), "pads": (0, 1, 2, 300), "kernel": (1, 7),
+    },
     wire.PARTIAL_FULLY_CONNECTED: {},
-    wire.REQUANTIZE: {"activation": (-3, 127)},
+    wire.REQUANTIZE: {"activation": (-3, 127), "rounding": 0},
 }  # fmt: skip
 
 
 def encoded(op: str, **changes: Any) -> str:
-    options = {**SAMPLES[op], "v": 1, **changes}
+    options = {**SAMPLES[op], "v": wire.device_version(op), **changes}
     return encode_map({key: value for key, value in options.items() if value is not None}).hex()
 
 
 def shown(op: str, options: dict[str, Any]) -> str:
     """As the driver prints options."""
     texts = []
-    for key in wire.SCHEMAS[op]:
+    for key in wire.DEVICE_SCHEMAS[op]:
         value = options[key]
         if isinstance(value, str):
             texts.append(f"{key}={value.encode().hex() or '-'}")
@@ -141,12 +144,12 @@ def test_every_width_of_integers_is_read(driver):
         )
 
 
-@pytest.mark.parametrize("op", sorted(wire.SCHEMAS))
+@pytest.mark.parametrize("op", sorted(wire.DEVICE_SCHEMAS))
 def test_the_tables_are_those_of_python(driver, op):
     (answer,) = ask(driver, [f"table {op}"])
     found = [tuple(entry.split(",")) for entry in answer.rstrip(".").split(";") if entry]
     expected = []
-    for key, field in wire.SCHEMAS[op].items():
+    for key, field in wire.DEVICE_SCHEMAS[op].items():
         if isinstance(field, Text):
             expected.append((key, "2", "0", "0", "-1"))
         elif isinstance(field, Integer):
@@ -161,7 +164,7 @@ def test_the_tables_are_those_of_python(driver, op):
 @pytest.mark.parametrize(
     ("changes", "refusal"),
     [
-        ({"v": 2}, "refused v: is of a version that this firmware does not read"),
+        ({"v": 1}, "refused v: is of a version that this firmware does not read"),
         ({"v": None}, "refused v: is missing"),
         ({"pads": None}, "refused pads: is missing"),
         ({"more": 1}, "refused more: is not known"),

@@ -3,17 +3,16 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests.kernels.kernel_driver import (
     WINDOW_FIELDS,
-    CmsisNn,
     KernelProcess,
     RefusedError,
     build,
@@ -29,17 +28,15 @@ from tests.ops.custom_cases import (
     requantize_cases,
     run_case,
 )
-from tflsplit.ops.fused import scratch_of
+from tflsplit.ops.packing import pack_pairs, pack_taps
+from tflsplit.ops.scratch import scratch_bytes
+from tflsplit.ops.short_rounding import Rounding, Short
 from tflsplit.wire import custom_ops as wire
 
-# With CMSIS-NN everything runs twice; without, one test says what it needs.
-KERNELS = ["portable", *(["cmsis_nn"] if "TFLSPLIT_CMSIS_NN_DIR" in os.environ else [])]
 
-
-@pytest.fixture(scope="module", params=KERNELS)
-def executable(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    cmsis_nn = CmsisNn.find("host") if request.param == "cmsis_nn" else None
-    return build(tmp_path_factory.mktemp("kernels"), cmsis_nn)
+@pytest.fixture(scope="module")
+def executable(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build(tmp_path_factory.mktemp("kernels"))
 
 
 @pytest.fixture(scope="module")
@@ -50,8 +47,9 @@ def kernels(executable: Path) -> Iterator[KernelProcess]:
 
 
 def assert_equal(kernels: KernelProcess, case: Case) -> None:
-    expected = run_case(case)
-    np.testing.assert_array_equal(kernels.run(case.node, case.arrays), expected, strict=True)
+    answer = kernels.answer(case.node, case.arrays)
+    np.testing.assert_array_equal(answer.array(case.node), run_case(case), strict=True)
+    assert answer.scratch_bytes == scratch_bytes(case.node)
 
 
 @settings(max_examples=200)
@@ -87,9 +85,7 @@ def test_requantize(kernels: KernelProcess, case: Case) -> None:
 @settings(max_examples=300)
 @given(case=fused_block_cases())
 def test_fused_block(kernels: KernelProcess, case: Case) -> None:
-    answer = kernels.answer(case.node, case.arrays)
-    np.testing.assert_array_equal(answer.array(case.node), run_case(case), strict=True)
-    assert answer.scratch_bytes == scratch_of(case.node).total_bytes
+    assert_equal(kernels, case)
 
 
 @pytest.mark.parametrize("stride", [1, 2])
@@ -102,9 +98,15 @@ def test_every_combination_of_pads(
         assert_equal(kernels, case)
 
 
-def test_cmsis_nn_is_tested_too() -> None:
-    CmsisNn.find("host")
-    assert "cmsis_nn" in KERNELS
+@settings(max_examples=100)
+@given(case=st.one_of(conv_2d_cases(), depthwise_cases()))
+def test_sums_wrap(kernels: KernelProcess, case: Case) -> None:
+    """Biases at the ends of int32: additions are modulo 2**32, and nothing is undefined."""
+    bias = case.node.inputs[2]
+    if bias is not None and bias.data is not None:
+        ends = np.array([-(2**31), 2**31 - 1, -(2**31) + 5], np.int64).astype(np.int32)
+        bias.data = np.resize(ends, bias.shape)
+    assert_equal(kernels, case)
 
 
 SOUND = {
@@ -136,31 +138,70 @@ SOUND = {
 def test_windows_that_make_no_sense_are_refused(
     kernels: KernelProcess, op: int, change: dict[str, int], message: str
 ) -> None:
-    int8, int32 = np.zeros(1, np.int8), np.zeros(1, np.int32)
-    arrays = (int8, int8) if op == 2 else (int8, int8, int32, int32, int32)
-    finish = () if op == 2 else (0, -128, 127)
-    kernels.exchange(op, (*SOUND.values(), *finish), arrays)
+    finish = () if op == 2 else FINISH
+    kernels.exchange(op, (*SOUND.values(), *finish), constants_of(op))
     with pytest.raises(RefusedError, match=message):
-        kernels.exchange(op, (*{**SOUND, **change}.values(), *finish), arrays)
+        kernels.exchange(op, (*{**SOUND, **change}.values(), *finish), constants_of(op))
+
+
+FINISH = (0, 0, -128, 127)
+"""Rounding, zero point, activation."""
+
+
+def constants_of(op: int, *finish: int) -> list[np.ndarray]:
+    """x and constants of one channel and one product; finish: multiplier, addend, shift."""
+    multiplier, addend, shift = finish or (0, 0, 0)
+    head = {
+        0: [0, 0, multiplier, addend, shift, 0, 0, 0, 0, 0],
+        1: [0, shift, multiplier, addend, 0],
+        2: [0, 0, 0, 0],
+        3: [0, 0, 0, 0],
+        4: [0, shift, multiplier, addend],
+    }[op]
+    return [np.zeros(1, np.int32 if op == 4 else np.int8), np.array(head, np.int32)]
 
 
 @pytest.mark.parametrize(
-    ("multiplier", "shift", "finish", "message"),
+    ("stored", "finish", "message"),
     [
-        (-1, 0, (0, -128, 127), "multiplier: negative"),
-        (1, 31, (0, -128, 127), "shift: outside"),
-        (1, -32, (0, -128, 127), "shift: outside"),
-        (1, 0, (128, -128, 127), "y: zero point"),
-        (1, 0, (0, 5, 4), "activation"),
-        (1, 0, (0, -129, 4), "activation"),
+        ((-1, 0, 0), FINISH, "multiplier is negative"),
+        ((1, 0, 31), FINISH, r"shift outside -31\.\.30"),
+        ((1, 0, -32), FINISH, r"shift outside -31\.\.30"),
+        ((1, 1, 0), FINISH, "an addend without short rounding"),
+        ((1, 1, 0), (1, 0, -128, 127), r"shift outside 1\.\.30"),
+        ((1, 1, 31), (2, -128, -128, 127), r"shift outside 1\.\.30"),
+        ((1, 3, 1), (1, 0, -128, 127), "addend does not follow"),
+        ((1, 1, 1), (2, 0, -128, 127), "rounding: 2 needs"),
+        ((1, 1, 1), (3, 0, -128, 127), "rounding: not 0, 1 or 2"),
+        ((1, 1, 1), (-1, 0, -128, 127), "rounding: not 0, 1 or 2"),
+        ((1, 0, 0), (0, 128, -128, 127), "y: zero point"),
+        ((1, 0, 0), (0, 0, 5, 4), "activation"),
+        ((1, 0, 0), (0, 0, -129, 4), "activation"),
     ],
 )
+@pytest.mark.parametrize("op", [0, 1, 4])
 def test_requantizations_that_make_no_sense_are_refused(
-    kernels: KernelProcess, multiplier: int, shift: int, finish: tuple[int, ...], message: str
+    kernels: KernelProcess,
+    op: int,
+    stored: tuple[int, ...],
+    finish: tuple[int, ...],
+    message: str,
 ) -> None:
-    tables = [np.array([number], np.int32) for number in (0, 0, multiplier, shift)]
+    shape = (1, 1) if op == 4 else tuple(SOUND.values())
+    kernels.exchange(op, (*shape, 1, 0, -128, 127), constants_of(op, 1, 1, 1))
     with pytest.raises(RefusedError, match=message):
-        kernels.exchange(4, (1, 1, *finish), tables)
+        kernels.exchange(op, (*shape, *finish), constants_of(op, *stored))
+
+
+@pytest.mark.parametrize("op", [0, 1, 2, 3, 4])
+def test_constants_of_another_size_are_refused(kernels: KernelProcess, op: int) -> None:
+    shape = {3: (1, 1, 1, 0), 4: (1, 1)}.get(op, tuple(SOUND.values()))
+    integers = (*shape, *(() if op in (2, 3) else FINISH))
+    x, constants = constants_of(op)
+    kernels.exchange(op, integers, (x, constants))
+    for other in (constants[:-1], np.append(constants, constants[:1]), None):
+        with pytest.raises(RefusedError, match="constants: their size"):
+            kernels.exchange(op, integers, (x, other))
 
 
 @pytest.mark.parametrize("integers", [(0, 1, 1, 0), (1, 0, 1, 0), (1, 1, 0, 0), (1, 1, 1, 200)])
@@ -168,29 +209,29 @@ def test_fully_connected_that_makes_no_sense_is_refused(
     kernels: KernelProcess, integers: tuple[int, ...]
 ) -> None:
     with pytest.raises(RefusedError):
-        kernels.exchange(3, integers, [np.zeros(1, np.int8)] * 2)
+        kernels.exchange(3, integers, constants_of(3))
 
 
-STAGE = (*{**SOUND, "x_zero_point": 0}.values(), 0, -128, 127)
-WINDOW_AT = {field: index for index, field in enumerate(WINDOW_FIELDS)}
+STAGE = (*{**SOUND, "x_zero_point": 0}.values(), *FINISH)
+FIELD_AT = {
+    field: index for index, field in enumerate((*WINDOW_FIELDS, "rounding", "y_zero_point"))
+}
+BLOCK_CONSTANTS = (constants_of(0)[1], constants_of(1)[1], constants_of(0)[1])
 
 
 def exchange_block(
     kernels: KernelProcess,
     changes: dict[str, int],
-    missing: tuple[int, ...] = (),
     tile_columns: int = 0,
+    parts: tuple[np.ndarray, ...] = BLOCK_CONSTANTS,
 ) -> None:
     """A block of 1x1x1 everywhere, changed. ``"2 in_rows"``: that field of stage 2."""
     stages = [list(STAGE) for _ in range(3)]
     for where, number in changes.items():
         stage, field = where.split()
-        stages[int(stage)][WINDOW_AT.get(field, len(WINDOW_FIELDS))] = number
-    tables: list[np.ndarray | None] = [np.zeros(1, np.int8)]
-    for _ in range(3):
-        tables += [np.zeros(1, np.int8), *(np.zeros(1, np.int32) for _ in range(3))]
-    arrays = [None if index in missing else array for index, array in enumerate(tables)]
-    kernels.exchange(5, (0, tile_columns, *(n for s in stages for n in s)), arrays)
+        stages[int(stage)][FIELD_AT[field]] = number
+    integers = (0, tile_columns, 1, *(n for s in stages for n in s))
+    kernels.exchange(5, integers, (np.zeros(1, np.int8), np.concatenate(parts)))
 
 
 @pytest.mark.parametrize(
@@ -222,23 +263,14 @@ def test_blocks_that_make_no_sense_are_refused(
         exchange_block(kernels, changes)
 
 
-@pytest.mark.parametrize(
-    ("missing", "message"),
-    [
-        ((5,), "weights"),
-        ((9,), "weights"),
-        ((3,), "multiplier"),
-        ((8,), "multiplier"),
-        ((11,), "multiplier"),
-    ],
-)
-def test_blocks_without_an_operand_are_refused(
-    kernels: KernelProcess, missing: tuple[int, ...], message: str
-) -> None:
-    exchange_block(kernels, {}, missing=(2, 6, 10))  # without any bias
-    exchange_block(kernels, {}, missing=(1, 2, 3, 4))  # without expansion
-    with pytest.raises(RefusedError, match=message):
-        exchange_block(kernels, {}, missing)
+@pytest.mark.parametrize("stage", [0, 1, 2])
+def test_constants_of_every_stage_are_looked_at(kernels: KernelProcess, stage: int) -> None:
+    parts = list(BLOCK_CONSTANTS)
+    parts[stage] = constants_of(1 if stage == 1 else 0, -1, 0, 0)[1]
+    with pytest.raises(RefusedError, match="multiplier is negative"):
+        exchange_block(kernels, {}, parts=tuple(parts))
+    with pytest.raises(RefusedError, match="constants: their size"):
+        exchange_block(kernels, {}, parts=(*BLOCK_CONSTANTS[:stage], parts[1][:2]))
 
 
 def test_tiles_of_negative_columns_are_refused(kernels: KernelProcess) -> None:
@@ -259,10 +291,12 @@ def test_the_dilation_of_a_single_tap_may_be_anything(
         "pad_top": 1, "pad_bottom": 2, "pad_left": 2, "pad_right": 1,
     }  # fmt: skip
     window[f"out_{axis}"], window[f"out_{across}"] = 6, 4
-    x, weights = np.arange(9, dtype=np.int8), np.array([3, -5], np.int8)
-    tables = () if op == 2 else (np.array([number], np.int32) for number in (0, 2**30, 1))
-    arrays = [x, weights, *tables]
-    finish = () if op == 2 else (0, -128, 127)
+    x = np.arange(9, dtype=np.int8)
+    head = {0: [0, 0, 2**30, 0, 1, 0, 0, 0], 1: [0, 1, 2**30, 0], 2: [0, 0]}[op]
+    # Two products of a pair's first channel; of taps two rows, or two columns of one row.
+    weights = [3, -5, 0, 0] if op == 1 and axis == "rows" else [3, 0, 0, 0, -5, 0, 0, 0]
+    arrays = [x, np.concatenate([np.array(head, "<i4").view(np.int8), np.array(weights, np.int8)])]
+    finish = () if op == 2 else FINISH
 
     def result(dilation: int) -> bytes:
         changed = {**window, f"dilation_{axis}": dilation}
@@ -280,18 +314,20 @@ def test_sums_of_extreme_values_wrap_as_those_of_tflm(
     kernels: KernelProcess, taps: int, channels: int, layout: str
 ) -> None:
     """(-128 - 127) * -128 leaves int32 after 65,793 taps; without zero point -128 * -128 later."""
-    x, weights = np.full(taps, -128, np.int8), np.full(channels * taps, -128, np.int8)
+    x, weights = np.full(taps, -128, np.int8), np.full((channels, taps), -128, np.int8)
     for zero_point in (127, 0):
         total = np.array(taps * (-128 - zero_point) * -128, np.int64).astype(np.int32)
+        folded = np.full(channels, -zero_point * taps * -128, np.int64).astype(np.int32)
+        arrays = x, pack_pairs(weights, folded, 1, None)
         if layout == "fully connected":
-            answer = kernels.exchange(3, (1, taps, channels, zero_point), (x, weights))
+            answer = kernels.exchange(3, (1, taps, channels, zero_point), arrays)
         else:
             window = {**SOUND, "out_channels": channels, "x_zero_point": zero_point}
             if layout == "channels":
                 window |= {"in_channels": taps, "kernel_channels": taps}
             else:
                 window |= {"in_columns": taps, "kernel_columns": taps}
-            answer = kernels.exchange(2, tuple(window.values()), (x, weights))
+            answer = kernels.exchange(2, tuple(window.values()), arrays)
         np.testing.assert_array_equal(np.frombuffer(answer.y, np.int32), total)
 
 
@@ -305,8 +341,10 @@ def test_depthwise_sums_of_extreme_values_wrap_as_those_of_tflm(
         "in_channels": channels, "out_channels": channels,
     }  # fmt: skip
     extreme = np.full(70_000 * channels, -128, np.int8)
-    tables = [np.full(channels, number, np.int32) for number in (0, 2**31 - 1, -26)]
-    answer = kernels.exchange(1, (*window.values(), 0, -128, 127), (extreme, extreme, *tables))
+    folded = np.full(channels, 127 * 70_000 * 128, np.int64).astype(np.int32)
+    tables = [np.full(channels, number, np.int32) for number in (2**31 - 1, -26, 0)]
+    constants = pack_taps(extreme.reshape(channels, 1, -1), folded, Short(Rounding.ANY, *tables))
+    answer = kernels.exchange(1, (*window.values(), *FINISH), (extreme, constants))
     np.testing.assert_array_equal(np.frombuffer(answer.y, np.int8), np.int8(-30))
 
 
@@ -315,4 +353,4 @@ def test_the_sanitizers_are_awake(executable: Path) -> None:
     process = KernelProcess(executable)
     shape = {**SOUND, "in_columns": 8, "out_columns": 8}
     with pytest.raises(AssertionError, match="heap-buffer-overflow"):
-        process.exchange(2, tuple(shape.values()), [np.zeros(7, np.int8), np.zeros(1, np.int8)])
+        process.exchange(2, tuple(shape.values()), [np.zeros(7, np.int8), constants_of(2)[1]])

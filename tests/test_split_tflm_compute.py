@@ -26,7 +26,8 @@ from tests.ops.custom_cases import (
     run_case,
 )
 from tflsplit.ir import AttrValue, Graph, Node
-from tflsplit.ops.fused import scratch_of
+from tflsplit.ops.packed import packed
+from tflsplit.ops.scratch import scratch_bytes
 from tflsplit.tflite import write_model
 from tflsplit.wire import custom_ops as wire
 
@@ -49,10 +50,9 @@ def run(tflm: KernelProcess, node: Node, x: NDArray[Any]) -> Answer:
 
 
 def assert_equal(tflm: KernelProcess, case: Case) -> None:
-    answer = run(tflm, case.node, case.arrays[0])
+    answer = run(tflm, packed(case.node), case.arrays[0])
     np.testing.assert_array_equal(answer.array(case.node), run_case(case), strict=True)
-    if case.node.op == wire.FUSED_BLOCK:
-        assert answer.scratch_bytes > scratch_of(case.node).total_bytes
+    assert answer.scratch_bytes > scratch_bytes(case.node)
 
 
 CASES = {
@@ -87,7 +87,8 @@ def one_block() -> Case:
 
 
 BLOCK = one_block()
-EXPAND = BLOCK.node.attrs.integers("expand") or ()
+PACKED = packed(BLOCK.node)
+EXPAND = PACKED.attrs.integers("expand") or ()
 
 
 def with_int(index: int, number: int) -> tuple[int, ...]:
@@ -97,13 +98,17 @@ def with_int(index: int, number: int) -> tuple[int, ...]:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"v": 2}, "option 'v' is of a version"),
+        ({"v": 1}, "option 'v' is of a version"),
         ({"sum": 2}, "option 'sum' is out of range"),
         ({"sum": 1}, "y must be int8, or int32 sums"),
         ({"tile_columns": -1}, "option 'tile_columns' is out of range"),
         ({"depthwise": EXPAND[:11]}, "option 'depthwise' has another number of elements"),
         ({"expand": EXPAND[:11]}, "option 'expand' has another number of elements"),
-        ({"expand": ()}, "operands of the expansion do not go with its options"),
+        ({"expand": ()}, "weights: their channels are no multiple"),
+        ({"expand": with_int(12, 0)}, "weights: an extent"),
+        ({"expand": with_int(14, 0)}, "weights: an extent"),
+        ({"expand": with_int(15, 3)}, "rounding: not 0, 1 or 2"),
+        ({"rounding": 3}, "option 'rounding' is out of range"),
         ({"expand": with_int(0, 0)}, "stride: not positive"),
         ({"expand": with_int(3, -1)}, "dilation: not positive"),
         ({"expand": with_int(5, -1)}, "pads: negative"),
@@ -117,13 +122,27 @@ def test_blocks_that_make_no_sense_are_refused(
     tflm: KernelProcess, changes: dict[str, AttrValue], message: str
 ) -> None:
     assert_equal(tflm, BLOCK)
-    node = replace(BLOCK.node, attrs=BLOCK.node.attrs.replace(**changes))
+    node = replace(PACKED, attrs=PACKED.attrs.replace(**changes))
     with pytest.raises(RefusedError, match=f"TFLSPLIT_FUSED_BLOCK: .*{message}"):
         run(tflm, node, BLOCK.arrays[0])
 
 
-@pytest.mark.parametrize("place", [1, 3, 4, 5, 7, 8, 9, 11, 12])
-def test_a_block_without_an_operand_is_refused(tflm: KernelProcess, place: int) -> None:
-    inputs = (None if at == place else value for at, value in enumerate(BLOCK.node.inputs))
-    with pytest.raises(RefusedError, match="TFLSPLIT_FUSED_BLOCK: "):
-        run(tflm, replace(BLOCK.node, inputs=tuple(inputs)), BLOCK.arrays[0])
+@pytest.mark.parametrize("kept", [0, 1])
+def test_a_block_without_an_operand_is_refused(tflm: KernelProcess, kept: int) -> None:
+    inputs = tuple(value if at == kept else None for at, value in enumerate(PACKED.inputs))
+    node = replace(PACKED, inputs=inputs)
+    model = write_model(Graph("case", (PACKED.input(0),), (node.output,), [node]))
+    x = BLOCK.arrays[0]
+    parts = (np.array([len(model)], "<i4"), model, np.array([x.nbytes], "<i4"), x)
+    with pytest.raises(RefusedError, match="TFLSPLIT_FUSED_BLOCK: takes x and a constant"):
+        tflm.ask(b"".join(bytes(part) for part in parts))
+
+
+def test_constants_that_are_too_short_are_refused(tflm: KernelProcess) -> None:
+    """Nothing is read behind them: the size is checked before any record is."""
+    constants = PACKED.input(1)
+    assert constants.data is not None
+    short = replace(constants, data=constants.data[:-4], shape=(constants.size - 4,))
+    node = replace(PACKED, inputs=(PACKED.input(0), short))
+    with pytest.raises(RefusedError, match="constants: their size does not follow"):
+        run(tflm, node, BLOCK.arrays[0])

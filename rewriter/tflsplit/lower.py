@@ -3,12 +3,13 @@
 
     model --partition--> device graphs
         [--fold_moves--> --own_kernels--> --fuse_blocks--> --order_nodes-->]
-        [--share_constants-->] --plan_offline--> ...
+        [--share_constants-->] --pack_constants--> --plan_offline--> ...
 
 Partition comes first, because only then is a block whole on one device, and known which dimensions
 of a piece are 1, which fold_moves looks for; own_kernels before fuse_blocks, which fuses own
 kernels only; order_nodes behind it, since it moves what is left (all four only if the plan says
-so); share_constants where something runs in tiles; plan_offline last, when all tensors are known.
+so); share_constants where something runs in tiles; pack_constants when no pass looks at weights any
+more; plan_offline last, when all tensors are known.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from tflsplit.passes.fold_moves import fold_moves
 from tflsplit.passes.fuse_blocks import fuse_blocks
 from tflsplit.passes.order_nodes import order_nodes
 from tflsplit.passes.own_kernels import own_kernels
+from tflsplit.passes.pack_constants import pack_constants
 from tflsplit.passes.share_constants import share_constants
 from tflsplit.plan.spec import Plan
 
@@ -34,9 +36,13 @@ def lower(
     plan: Plan,
     given: Mapping[Value, tuple[Box, ...]] | None = None,
     ranks: Sequence[int] | None = None,
+    draft: bool = False,
 ) -> tuple[DeviceGraph, ...]:
-    """The device graphs of ``graph`` under ``plan``, by rank; arguments and errors of partition."""
-    devices = without_offsets(graph, plan, given, ranks)
+    """The device graphs of ``graph`` under ``plan``, by rank; arguments and errors of partition.
+
+    draft: packed constants have their sizes and no contents; all costs are the same.
+    """
+    devices = without_offsets(graph, plan, given, ranks, draft)
     return tuple(replace(device, graph=plan_offline(device.graph)) for device in devices)
 
 
@@ -45,6 +51,7 @@ def without_offsets(
     plan: Plan,
     given: Mapping[Value, tuple[Box, ...]] | None = None,
     ranks: Sequence[int] | None = None,
+    draft: bool = False,
 ) -> tuple[DeviceGraph, ...]:
     """The same without planned offsets: all that decides how long an inference takes."""
     devices = partition(graph, plan, given, ranks)
@@ -54,7 +61,7 @@ def without_offsets(
         devices = tuple(
             replace(device, graph=share_constants(device.graph, device.steps)) for device in devices
         )
-    return devices
+    return tuple(replace(device, graph=pack_constants(device.graph, draft)) for device in devices)
 
 
 def _fused(devices: Sequence[DeviceGraph], plan: Plan) -> tuple[DeviceGraph, ...]:

@@ -48,11 +48,11 @@ const OptionTable* table_named(const std::string& name) {
   if (name == "TFLSPLIT_SEND") return &kSendOptions;
   if (name == "TFLSPLIT_RECV") return &kRecvOptions;
   if (name == "TFLSPLIT_CONV_2D" || name == "TFLSPLIT_DEPTHWISE_CONV_2D") {
-    return &kWindowAndActivationOptions;
+    return name == "TFLSPLIT_CONV_2D" ? &kConv2dOptions : &kDepthwiseConv2dOptions;
   }
-  if (name == "TFLSPLIT_PARTIAL_CONV_2D") return &kWindowOptions;
-  if (name == "TFLSPLIT_PARTIAL_FULLY_CONNECTED") return &kNoOptions;
-  if (name == "TFLSPLIT_REQUANTIZE") return &kActivationOptions;
+  if (name == "TFLSPLIT_PARTIAL_CONV_2D") return &kPartialConv2dOptions;
+  if (name == "TFLSPLIT_PARTIAL_FULLY_CONNECTED") return &kPartialFullyConnectedOptions;
+  if (name == "TFLSPLIT_REQUANTIZE") return &kRequantizeOptions;
   if (name == "TFLSPLIT_FUSED_BLOCK") return &kFusedBlockOptions;
   return nullptr;
 }

@@ -6,12 +6,15 @@
 // kOperators: the corpus names operators by their place.
 #include "input.h"
 #include "naive.h"
+#include "packing.h"
 #include "split_kernels/kernels.h"
 
 namespace {
 
 using namespace split_kernels;
 using fuzz::Input;
+using naive::Tables;
+using packing::Packed;
 
 constexpr int64_t kMostValues = 20'000;   // of a tensor
 constexpr int64_t kMostProducts = 200'000;  // of an operator
@@ -54,28 +57,31 @@ WindowParams read_window(Input* input) {
   return p;
 }
 
-// Per-channel tables in memory of their own, kept as long as the object.
-class Finish {
+// How sums become int8, in explicit form.
+class Explicit {
  public:
-  Finish(Input* input, int32_t channels)
+  Explicit(Input* input, int32_t channels)
       : bias_(fuzz::exactly<int32_t>(static_cast<size_t>(channels))),
         multiplier_(fuzz::exactly<int32_t>(static_cast<size_t>(channels))),
         shift_(fuzz::exactly<int32_t>(static_cast<size_t>(channels))) {
     const bool has_bias = input->flag();
-    requantization.y_zero_point = zero_point(input);
-    requantization.activation_min = zero_point(input);
-    requantization.activation_max = zero_point(input);
+    finish.y_zero_point = zero_point(input);
+    finish.activation_min = zero_point(input);
+    finish.activation_max = zero_point(input);
     for (int32_t c = 0; c < channels; ++c) {
       const auto at = static_cast<size_t>(c);
       bias_[at] = input->i32();
       multiplier_[at] = input->i32() & INT32_MAX;
       shift_[at] = -31 + input->u8() % 62;
     }
-    requantization.bias = has_bias ? bias_.get() : nullptr;
-    requantization.multiplier = multiplier_.get();
-    requantization.shift = shift_.get();
+    tables = {has_bias ? bias_.get() : nullptr, multiplier_.get(), shift_.get()};
   }
-  Requantization requantization;
+  // Lets kernels round these sums as shortly as they may.
+  void shorten(int32_t channels, const std::vector<int32_t>& sums) {
+    finish.rounding = packing::rounding_of(finish, tables, channels, sums);
+  }
+  Finish finish;
+  Tables tables;
 
  private:
   std::unique_ptr<int32_t[]> bias_, multiplier_, shift_;
@@ -121,24 +127,31 @@ void require_equal(const T* got, const std::vector<T>& wanted) {
 
 // ---- Operators ----
 
+// Runs only what the check of the constants lets pass, which is all that is packed soundly.
+#define REQUIRE_SOUND(problem) REQUIRE((problem) == nullptr)
+
 template <bool kDepthwise>
 void convolution(Input* input) {
   const WindowParams p = read_window(input);
   if (kDepthwise ? check_depthwise(p) : check_convolution(p)) return;
   if (!is_small(p, kDepthwise)) return;
-  const Finish finish(input, p.out_channels);
-  const Requantization& q = finish.requantization;
-  if (check_requantization(q, p.out_channels)) return;
+  Explicit e(input, p.out_channels);
+  if (check_requantize(e.finish, p.out_channels)) return;
   const auto x = read_values(input, x_values(p));
   const auto w = read_values(input, weight_values(p, kDepthwise));
   const auto y = fuzz::exactly<int8_t>(static_cast<size_t>(y_values(p)));
-  const bool has_bias = q.bias != nullptr;
-  const auto scratch = scratch_of(kDepthwise ? depthwise_conv_2d_get_scratch_bytes(p, has_bias)
-                                             : conv_2d_get_scratch_bytes(p, has_bias));
+  const auto sums = naive::sums(p, kDepthwise, x.get(), w.get());
+  e.shorten(p.out_channels, sums);
+  const Packed packed = kDepthwise ? packing::taps(p, w.get(), e.finish, e.tables)
+                                   : packing::pairs(p, w.get(), e.finish, &e.tables);
+  const auto constants = packed.exactly();
+  const auto check = kDepthwise ? check_depthwise_constants : check_conv_2d_constants;
+  REQUIRE_SOUND(check(p, e.finish, {constants.get(), packed.size()}));
+  const auto scratch = scratch_of(kDepthwise ? depthwise_conv_2d_get_scratch_bytes(p)
+                                             : conv_2d_get_scratch_bytes(p));
   const auto run = kDepthwise ? depthwise_conv_2d : conv_2d;
-  run(p, q, x.get(), w.get(), scratch.get(), y.get());
-  require_equal(y.get(), naive::requantized(q, p.out_channels,
-                                            naive::sums(p, kDepthwise, x.get(), w.get())));
+  run(p, e.finish, x.get(), constants.get(), scratch.get(), y.get());
+  require_equal(y.get(), naive::requantized(e.finish, e.tables, p.out_channels, sums));
 }
 
 void partial_convolution(Input* input) {
@@ -147,8 +160,11 @@ void partial_convolution(Input* input) {
   const auto x = read_values(input, x_values(p));
   const auto w = read_values(input, weight_values(p, false));
   const auto y = fuzz::exactly<int32_t>(static_cast<size_t>(y_values(p)));
+  const Packed packed = packing::pairs(p, w.get(), Finish(), nullptr);
+  const auto constants = packed.exactly();
+  REQUIRE_SOUND(check_partial_conv_2d_constants(p, {constants.get(), packed.size()}));
   const auto scratch = scratch_of(partial_conv_2d_get_scratch_bytes(p));
-  partial_conv_2d(p, x.get(), w.get(), scratch.get(), y.get());
+  partial_conv_2d(p, x.get(), constants.get(), scratch.get(), y.get());
   require_equal(y.get(), naive::sums(p, false, x.get(), w.get()));
 }
 
@@ -169,23 +185,33 @@ void fully_connected(Input* input) {
   const auto x = read_values(input, x_values(same));
   const auto w = read_values(input, weight_values(same, false));
   const auto y = fuzz::exactly<int32_t>(static_cast<size_t>(y_values(same)));
-  partial_fully_connected(p, x.get(), w.get(), y.get());
+  const Packed packed = packing::pairs(same, w.get(), Finish(), nullptr);
+  const auto constants = packed.exactly();
+  REQUIRE_SOUND(check_fully_connected_constants(p, {constants.get(), packed.size()}));
+  const auto scratch = scratch_of(partial_fully_connected_get_scratch_bytes(p));
+  partial_fully_connected(p, x.get(), constants.get(), scratch.get(), y.get());
   require_equal(y.get(), naive::sums(same, false, x.get(), w.get()));
 }
 
 // In place too: sums and result may begin at the same address.
 void requantization(Input* input) {
   const int32_t positions = input->u8() % 20 + 1, channels = input->u8() % 20 + 1;
-  const Finish finish(input, channels);
-  const Requantization& q = finish.requantization;
-  if (check_requantization(q, channels)) return;
+  Explicit e(input, channels);
+  if (check_requantize(e.finish, channels)) return;
   const auto count = static_cast<size_t>(positions) * static_cast<size_t>(channels);
   const auto sums = fuzz::exactly<int32_t>(count);
   for (size_t i = 0; i < count; ++i) sums[i] = input->i32();
   const std::vector<int32_t> kept(sums.get(), sums.get() + count);
+  e.shorten(channels, kept);
+  WindowParams none;
+  none.out_channels = channels;
+  none.kernel_rows = none.kernel_columns = 0;
+  const Packed packed = packing::taps(none, nullptr, e.finish, e.tables);
+  const auto constants = packed.exactly();
+  REQUIRE_SOUND(check_requantize_constants(channels, e.finish, {constants.get(), packed.size()}));
   auto* const y = reinterpret_cast<int8_t*>(sums.get());
-  requantize(q, positions, channels, sums.get(), y);
-  require_equal(y, naive::requantized(q, channels, kept));
+  requantize(e.finish, positions, channels, constants.get(), sums.get(), y);
+  require_equal(y, naive::requantized(e.finish, e.tables, channels, kept));
 }
 
 // The 1x1 projection of what `before` makes.
@@ -200,21 +226,12 @@ WindowParams projection_of(const WindowParams& before, int32_t channels, int32_t
   return p;
 }
 
-void fused_block_by_parts(const FusedBlockParams& block, const int8_t* x, const void* y) {
-  std::vector<int8_t> value(x, x + x_values(block.expands() ? block.expand.window
-                                                            : block.depthwise.window));
-  const auto apply = [&value](const FusedStage& stage, bool depthwise) {
-    const auto sums = naive::sums(stage.window, depthwise, value.data(), stage.weights);
-    value = naive::requantized(stage.requantization, stage.window.out_channels, sums);
-  };
-  if (block.expands()) apply(block.expand, false);
-  apply(block.depthwise, true);
-  const auto sums =
-      naive::sums(block.project.window, false, value.data(), block.project.weights);
-  if (block.sums) return require_equal(static_cast<const int32_t*>(y), sums);
-  require_equal(static_cast<const int8_t*>(y),
-                naive::requantized(block.project.requantization,
-                                   block.project.window.out_channels, sums));
+// One stage of a block by the naive loops; `value` becomes its result.
+void apply(const WindowParams& p, bool depthwise, const int8_t* w, Explicit* e,
+           std::vector<int8_t>* value) {
+  const auto sums = naive::sums(p, depthwise, value->data(), w);
+  e->shorten(p.out_channels, sums);
+  *value = naive::requantized(e->finish, e->tables, p.out_channels, sums);
 }
 
 void block(Input* input) {
@@ -233,30 +250,47 @@ void block(Input* input) {
   }
   if (check_depthwise(p) || !is_small(p, true)) return;
   const int32_t channels = input->u8() % 9 + 1;
-  const Finish expand(input, expands ? b.expand.window.out_channels : 0);
-  const Finish depthwise(input, p.out_channels), project(input, channels);
-  b.expand.requantization = expand.requantization;
-  b.depthwise.requantization = depthwise.requantization;
-  b.project.requantization = project.requantization;
-  if (expands) p.x_zero_point = b.expand.requantization.y_zero_point;
-  b.project.window = projection_of(p, channels, b.depthwise.requantization.y_zero_point);
+  Explicit expand(input, expands ? b.expand.window.out_channels : 0);
+  Explicit depthwise(input, p.out_channels), project(input, channels);
+  b.expands = expands;
+  if (expands) p.x_zero_point = expand.finish.y_zero_point;
+  b.project.window = projection_of(p, channels, depthwise.finish.y_zero_point);
   if (!is_small(b.project.window, false)) return;
   const WindowParams& first = expands ? b.expand.window : p;
   const auto x = read_values(input, x_values(first));
   const auto ew = read_values(input, expands ? weight_values(b.expand.window, false) : 0);
   const auto dw = read_values(input, weight_values(p, true));
   const auto pw = read_values(input, weight_values(b.project.window, false));
-  b.expand.weights = expands ? ew.get() : nullptr;
-  b.depthwise.weights = dw.get();
-  b.project.weights = pw.get();
+  b.expand.finish = expand.finish;
+  b.depthwise.finish = depthwise.finish;
+  b.project.finish = project.finish;
   if (check_fused_block(b)) return;
+  std::vector<int8_t> value(x.get(), x.get() + x_values(first));
+  Packed packed;
+  if (expands) {
+    apply(b.expand.window, false, ew.get(), &expand, &value);
+    b.expand.finish = expand.finish;
+    packed.append(packing::pairs(b.expand.window, ew.get(), expand.finish, &expand.tables));
+  }
+  apply(p, true, dw.get(), &depthwise, &value);
+  b.depthwise.finish = depthwise.finish;
+  packed.append(packing::taps(p, dw.get(), depthwise.finish, depthwise.tables));
+  const auto sums = naive::sums(b.project.window, false, value.data(), pw.get());
+  if (!b.sums) project.shorten(channels, sums);
+  b.project.finish = project.finish;
+  packed.append(packing::pairs(b.project.window, pw.get(), project.finish,
+                               b.sums ? nullptr : &project.tables));
+  const auto constants = packed.exactly();
+  REQUIRE_SOUND(check_fused_block(b));
+  REQUIRE_SOUND(check_fused_block_constants(b, {constants.get(), packed.size()}));
   const size_t bytes = fused_block_get_scratch_bytes(b);
   if (bytes > 1'000'000) return;
   const auto scratch = scratch_of(bytes);
   const auto count = static_cast<size_t>(y_values(b.project.window));
   const auto y = fuzz::exactly<int8_t>(b.sums ? count * sizeof(int32_t) : count);
-  fused_block(b, x.get(), scratch.get(), y.get());
-  fused_block_by_parts(b, x.get(), y.get());
+  fused_block(b, x.get(), constants.get(), scratch.get(), y.get());
+  if (b.sums) return require_equal(reinterpret_cast<const int32_t*>(y.get()), sums);
+  require_equal(y.get(), naive::requantized(project.finish, project.tables, channels, sums));
 }
 
 constexpr void (*kOperators[])(Input*) = {

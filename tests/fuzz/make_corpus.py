@@ -82,10 +82,12 @@ def option_seeds() -> Seeds:
     }  # fmt: skip
     scatter = {"to": (0, 2), "boxes": (0, 1, 0, 3, 1, 2, 0, 3)}
     far = {"boxes": (70000, 70002, 3, 6), "origin": (70000, 3)}
-    window = {"stride": (1, 2), "dilation": (1, 9), "pads": (0, 1, 2, 300)}
+    window = {
+        "v": 2, "kernel": (3, 1), "stride": (1, 2), "dilation": (1, 9), "pads": (0, 1, 2, 300),
+    }  # fmt: skip
     fused = {
-        "expand": tuple(range(12)), "depthwise": (1,) * 11 + (2**30,), "activation": (0, 1),
-        "sum": 0, "tile_columns": 3,
+        "v": 2, "expand": tuple(range(16)), "depthwise": (1,) * 15 + (2**30,),
+        "activation": (0, 1), "rounding": 1, "sum": 0, "tile_columns": 3,
     }  # fmt: skip
     return {
         "send": options_input(send),
@@ -101,9 +103,11 @@ def option_seeds() -> Seeds:
         "recv-twice": options_input({**recv, "boxes": (0, 1, 0, 3)}, (1, 3)),
         "recv-nothing": options_input({**recv, "channels": (), "from": (), "boxes": ()}, (1, 3)),
         "window": options_input(window),
-        "window-activation": options_input({**window, "activation": (-128, 5)}),
-        "activation": options_input({"activation": (-3, 127)}),
-        "none": options_input({}),
+        "window-activation": options_input(
+            {**window, "activation": (-128, 5), "rounding": 2, "groups": 1}
+        ),
+        "activation": options_input({"v": 2, "activation": (-3, 127), "rounding": 0}),
+        "none": options_input({"v": 2}),
         "fused": options_input(fused),
     }
 

@@ -9,8 +9,16 @@
 
 namespace naive {
 
-using split_kernels::Requantization;
+using split_kernels::Finish;
 using split_kernels::WindowParams;
+
+// Per-channel constants in explicit form; a null bias is 0 everywhere.
+struct Tables {
+  const int32_t* bias = nullptr;
+  const int32_t* multiplier = nullptr;
+  const int32_t* shift = nullptr;
+  int64_t bias_of(size_t channel) const { return bias == nullptr ? 0 : bias[channel]; }
+};
 
 inline int32_t wrap(int64_t value) {
   return static_cast<int32_t>(static_cast<uint32_t>(static_cast<uint64_t>(value)));
@@ -29,12 +37,12 @@ inline int32_t scaled(int32_t sum, int32_t multiplier, int32_t shift) {
   return static_cast<int32_t>(high < 0 ? -rounded : rounded);
 }
 
-inline int8_t requantized(const Requantization& q, int32_t sum, int32_t channel) {
-  if (q.bias != nullptr) sum = wrap(int64_t{sum} + q.bias[channel]);
-  int64_t y = scaled(sum, q.multiplier[channel], q.shift[channel]);
-  y = wrap(y + q.y_zero_point);
-  if (y < q.activation_min) y = q.activation_min;
-  return static_cast<int8_t>(y > q.activation_max ? q.activation_max : y);
+inline int8_t requantized(const Finish& f, const Tables& tables, int32_t sum, size_t channel) {
+  sum = wrap(int64_t{sum} + tables.bias_of(channel));
+  int64_t y = scaled(sum, tables.multiplier[channel], tables.shift[channel]);
+  y = wrap(y + f.y_zero_point);
+  if (y < f.activation_min) y = f.activation_min;
+  return static_cast<int8_t>(y > f.activation_max ? f.activation_max : y);
 }
 
 // One element of a convolution's sums; `depthwise`: weights [1, kh, kw, out_channels].
@@ -77,11 +85,11 @@ inline std::vector<int32_t> sums(const WindowParams& p, bool depthwise, const in
   return y;
 }
 
-inline std::vector<int8_t> requantized(const Requantization& q, int32_t channels,
-                                       const std::vector<int32_t>& sums) {
+inline std::vector<int8_t> requantized(const Finish& finish, const Tables& tables,
+                                       int32_t channels, const std::vector<int32_t>& sums) {
   std::vector<int8_t> y;
   for (size_t i = 0; i < sums.size(); ++i) {
-    y.push_back(requantized(q, sums[i], static_cast<int32_t>(i % static_cast<size_t>(channels))));
+    y.push_back(requantized(finish, tables, sums[i], i % static_cast<size_t>(channels)));
   }
   return y;
 }

@@ -16,8 +16,9 @@ constexpr uint8_t kNodes = 5;
 constexpr uint32_t kMostTensorBytes = 64 * 1024;
 
 const OptionTable* const kTables[] = {
-    &kSendOptions,       &kRecvOptions,  &kWindowOptions,    &kWindowAndActivationOptions,
-    &kActivationOptions, &kNoOptions,    &kFusedBlockOptions,
+    &kSendOptions,       &kRecvOptions,                  &kPartialConv2dOptions, &kConv2dOptions,
+    &kRequantizeOptions, &kPartialFullyConnectedOptions, &kFusedBlockOptions,
+    &kDepthwiseConv2dOptions,
 };
 
 // ---- Reading ----

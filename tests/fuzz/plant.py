@@ -41,19 +41,18 @@ BUGS = {
         "options", "split_device/src/transfer.cc",
         "are_disjoint(options, local != nullptr, pieces, y.rank)", "true",
     ),
-    "dilation of a single tap": (
-        "kernels", "split_kernels/src/arithmetic.h", "return kernel > 1 ? dilation * values : 0;",
-        "return dilation * values;",
+    "a window that begins outside": (
+        "kernels", "split_kernels/src/gather.cc", "first >= 0 && last < p.in_columns",
+        "last < p.in_columns",
     ),
-    "a tile's ring": (
-        "kernels", "split_kernels/src/fused_block.cc",
-        "int64_t{tile_of(block) - 1} * p.stride_columns + reach",
-        "int64_t{tile_of(block) - 1} * p.stride_columns + 1",
+    "columns of a tile": (
+        "kernels", "split_kernels/src/layout.h",
+        "(columns - 1) * p.stride_columns + reach_of(p.kernel_columns, p.dilation_columns)",
+        "(columns - 1) * p.stride_columns + 1",
     ),
     "last row of padding": (
-        "kernels", "split_kernels/src/arithmetic.h",
-        "const int32_t last = beyond < kernel ? beyond : kernel;",
-        "const int32_t last = beyond < kernel && first == 0 ? beyond : kernel;",
+        "kernels", "split_kernels/src/planes.h", "return row >= 0 && row < window_.in_rows;",
+        "return row >= 0 && row <= window_.in_rows;",
     ),
     "offset of a message": (
         "device", "split_core/src/communicator.cc", "|| payload.size() > left", "",

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.kernels.kernel_driver import DRIVER, ROOT, CmsisNn, compile_driver
+from tests.kernels.kernel_driver import DRIVER, ROOT, compile_driver
 
 PLATFORM = ROOT / "tflm_app" / "platforms" / "mps2"
 COMPILER = "arm-none-eabi-g++"
@@ -32,8 +32,19 @@ def board(name: str) -> dict[str, Any]:
     return {**build, "cpu_flags": build["cpu_flags"].split()}
 
 
-def build_for(name: str, cmsis_nn: CmsisNn | None, output: Path, source: Path = DRIVER) -> None:
-    """``source`` with the kernels, for a board; stdin and stdout are files (cortex_m.cc)."""
+TICKS = {"mps2_an500": 40, "mps2_an386": 40, "mps2_an505": 50, "mps3_an547": 31.25}
+"""Instructions to a tick of SysTick with ``COUNTING``: nanoseconds at the board's clock."""
+COUNTING = ("-icount", "shift=0")
+
+
+def build_for(
+    name: str, output: Path, source: Path = DRIVER, portable: bool = False, counts: bool = False
+) -> None:
+    """``source`` with the kernels, for a board; stdin and stdout are files (cortex_m.cc).
+
+    portable: with the portable schedule instead of the core's own.
+    counts: answers say how many instructions a kernel took; run it with ``COUNTING``.
+    """
     scripts = PLATFORM / "ldscripts"
     target = board(name)
     more = [
@@ -46,7 +57,9 @@ def build_for(name: str, cmsis_nn: CmsisNn | None, output: Path, source: Path = 
         "-Wl,--gc-sections",
     ]
     command = [needs(COMPILER), *target["cpu_flags"], "-O2", "-ffunction-sections"]
-    compile_driver(command, more, cmsis_nn, output, source)
+    command += ["-DSPLIT_KERNELS_PORTABLE_SCHEDULE"] if portable else []
+    command += [f"-DSPLIT_KERNELS_TICK={TICKS[name]}"] if counts else []
+    compile_driver(command, more, output, source)
 
 
 def emulate(name: str, program: Path, stdin: bytes, *options: str) -> bytes:

@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // Runs split_kernels on cases from stdin, answers on stdout. Integers are int32, little endian.
 //
-//   case:    op, number of integers, the integers, number of arrays, then each: its size in bytes
-//            and its bytes (a bias of no bytes: no bias)
-//   answer:  size of the scratch memory asked for, size of y in bytes, y;
-//            or -1, size of a message, the message (the parameters were refused)
+//   case:    op, number of integers, the integers, two arrays (x and constants), each: its size in
+//            bytes and its bytes
+//   answer:  size of the scratch memory asked for, instructions taken, size of y in bytes, y;
+//            or -1, 0, size of a message, the message (the parameters were refused)
 //
-// Every array lives in memory of its own, of exactly its size, int8 ones at an odd address: run
+// Instructions are counted where SPLIT_KERNELS_TICK is defined: so many of them are a tick of SysTick
+// on a board in QEMU with -icount shift=0, which makes an instruction a nanosecond. Else they are 0.
+//
+// Every array lives in memory of its own, of exactly its size, x and int8 y at an odd address: run
 // under AddressSanitizer, nothing beside them can be touched unnoticed.
 #include <cstdint>
 #include <cstdio>
@@ -20,14 +23,16 @@ namespace {
 using split_kernels::FullyConnectedParams;
 using split_kernels::FusedBlockParams;
 using split_kernels::FusedStage;
-using split_kernels::Requantization;
+using split_kernels::Constants;
+using split_kernels::Finish;
 using split_kernels::WindowParams;
 
 enum Op : int32_t { kConv, kDepthwise, kPartialConv, kPartialFullyConnected, kRequantize, kFusedBlock };
 
 constexpr int kMaxIntegers = 80;
 constexpr int kWindowIntegers = 19;
-constexpr int kMaxArrays = 13;
+constexpr int kFinishIntegers = 4;
+constexpr int kMaxArrays = 2;
 
 struct Array {
   void* memory;
@@ -69,8 +74,7 @@ bool read_case(Case* to) {
   for (int32_t i = 0; i < to->array_count; ++i) {
     int32_t size_bytes = 0;
     if (!read_integer(&size_bytes)) return false;
-    const bool int8 = to->op == kFusedBlock ? i % 4 == 1 || i == 0 : i < 2 && to->op != kRequantize;
-    to->arrays[i] = make_array(size_bytes, int8);
+    to->arrays[i] = make_array(size_bytes, i == 0 && to->op != kRequantize);
     if (size_bytes && !read_bytes(to->arrays[i].data, static_cast<size_t>(size_bytes))) return false;
   }
   return true;
@@ -92,25 +96,46 @@ WindowParams window_of(const int32_t* from) {
   return window;
 }
 
-Requantization requantization_of(const int32_t* from, const Array* arrays) {
-  Requantization requantization;
-  requantization.y_zero_point = from[0];
-  requantization.activation_min = from[1];
-  requantization.activation_max = from[2];
-  requantization.bias = arrays[0].int32s();
-  requantization.multiplier = arrays[1].int32s();
-  requantization.shift = arrays[2].int32s();
-  return requantization;
+Finish finish_of(const int32_t* from) {
+  Finish finish;
+  finish.rounding = from[0];
+  finish.y_zero_point = from[1];
+  finish.activation_min = from[2];
+  finish.activation_max = from[3];
+  return finish;
+}
+
+Constants constants_of(const Case& c) {
+  return {c.arrays[1].data, static_cast<size_t>(c.arrays[1].size_bytes)};
 }
 
 void refuse(const char* problem) {
   write_integer(-1);
+  write_integer(0);
   write_integer(static_cast<int32_t>(std::strlen(problem)));
   std::fwrite(problem, 1, std::strlen(problem), stdout);
 }
 
-void answer(size_t scratch_bytes, const Array& y) {
+#if defined(SPLIT_KERNELS_TICK)
+volatile uint32_t* const kSysTick = reinterpret_cast<uint32_t*>(0xE000E010);
+constexpr uint32_t kReload = 0xFFFFFF;
+
+void start_counting() {
+  kSysTick[1] = kReload;
+  kSysTick[2] = 0;
+  kSysTick[0] = 5;  // on, processor clock, no interrupt
+}
+int32_t instructions() {
+  return static_cast<int32_t>((kReload - kSysTick[2]) * SPLIT_KERNELS_TICK);
+}
+#else
+void start_counting() {}
+int32_t instructions() { return 0; }
+#endif
+
+void answer(size_t scratch_bytes, int32_t taken, const Array& y) {
   write_integer(static_cast<int32_t>(scratch_bytes));
+  write_integer(taken);
   write_integer(y.size_bytes);
   std::fwrite(y.data, 1, static_cast<size_t>(y.size_bytes), stdout);
 }
@@ -120,36 +145,43 @@ template <typename Kernel>
 void run(size_t scratch_bytes, int32_t y_bytes, bool y_is_int8, Kernel kernel) {
   const Array scratch = make_array(static_cast<int32_t>(scratch_bytes), false);
   const Array y = make_array(y_bytes, y_is_int8);
+  start_counting();
   kernel(scratch.data, y.data);
-  answer(scratch_bytes, y);
+  answer(scratch_bytes, instructions(), y);
   std::free(scratch.memory);
   std::free(y.memory);
 }
 
-void run_convolution(const Case& c) {
+void run_partial_convolution(const Case& c) {
   const WindowParams window = window_of(c.integers);
-  const bool depthwise = c.op == kDepthwise;
-  const char* problem = depthwise ? check_depthwise(window) : check_convolution(window);
+  const char* problem = check_convolution(window);
+  if (problem == nullptr) problem = check_partial_conv_2d_constants(window, constants_of(c));
   if (problem != nullptr) return refuse(problem);
   const int32_t positions = window.batches * window.out_rows * window.out_columns;
-  const int8_t* const x = c.arrays[0].int8s();
-  const int8_t* const weights = c.arrays[1].int8s();
-  if (c.op == kPartialConv) {
-    run(partial_conv_2d_get_scratch_bytes(window), positions * window.out_channels * 4, false,
-        [&](void* scratch, void* y) {
-          partial_conv_2d(window, x, weights, scratch, static_cast<int32_t*>(y));
-        });
-    return;
+  run(partial_conv_2d_get_scratch_bytes(window), positions * window.out_channels * 4, false,
+      [&](void* scratch, void* y) {
+        partial_conv_2d(window, c.arrays[0].int8s(), c.arrays[1].data, scratch,
+                        static_cast<int32_t*>(y));
+      });
+}
+
+void run_convolution(const Case& c) {
+  const WindowParams window = window_of(c.integers);
+  const Finish finish = finish_of(c.integers + kWindowIntegers);
+  const bool depthwise = c.op == kDepthwise;
+  const char* problem = depthwise ? check_depthwise(window) : check_convolution(window);
+  if (problem == nullptr) problem = check_requantize(finish, window.out_channels);
+  if (problem == nullptr) {
+    problem = depthwise ? check_depthwise_constants(window, finish, constants_of(c))
+                        : check_conv_2d_constants(window, finish, constants_of(c));
   }
-  const Requantization q = requantization_of(c.integers + kWindowIntegers, c.arrays + 2);
-  problem = check_requantization(q, window.out_channels);
   if (problem != nullptr) return refuse(problem);
-  const bool has_bias = q.bias != nullptr;
-  run(depthwise ? depthwise_conv_2d_get_scratch_bytes(window, has_bias)
-                : conv_2d_get_scratch_bytes(window, has_bias),
+  const int32_t positions = window.batches * window.out_rows * window.out_columns;
+  run(depthwise ? depthwise_conv_2d_get_scratch_bytes(window) : conv_2d_get_scratch_bytes(window),
       positions * window.out_channels, true, [&](void* scratch, void* y) {
         (depthwise ? split_kernels::depthwise_conv_2d : split_kernels::conv_2d)(
-            window, q, x, weights, scratch, static_cast<int8_t*>(y));
+            window, finish, c.arrays[0].int8s(), c.arrays[1].data, scratch,
+            static_cast<int8_t*>(y));
       });
 }
 
@@ -160,41 +192,50 @@ void run_fully_connected(const Case& c) {
   params.out_channels = c.integers[2];
   params.x_zero_point = c.integers[3];
   const char* problem = check_fully_connected(params);
+  if (problem == nullptr) problem = check_fully_connected_constants(params, constants_of(c));
   if (problem != nullptr) return refuse(problem);
-  run(0, params.batches * params.out_channels * 4, false, [&](void*, void* y) {
-    partial_fully_connected(params, c.arrays[0].int8s(), c.arrays[1].int8s(),
-                            static_cast<int32_t*>(y));
-  });
+  run(partial_fully_connected_get_scratch_bytes(params), params.batches * params.out_channels * 4,
+      false, [&](void* scratch, void* y) {
+        partial_fully_connected(params, c.arrays[0].int8s(), c.arrays[1].data, scratch,
+                                static_cast<int32_t*>(y));
+      });
 }
 
 void run_requantize(const Case& c) {
   const int32_t positions = c.integers[0], channels = c.integers[1];
-  const Requantization q = requantization_of(c.integers + 2, c.arrays + 1);
-  const char* problem = check_requantization(q, channels);
+  const Finish finish = finish_of(c.integers + 2);
+  const char* problem = check_requantize(finish, channels);
+  if (problem == nullptr) problem = check_requantize_constants(channels, finish, constants_of(c));
   if (problem != nullptr) return refuse(problem);
   run(0, positions * channels, true, [&](void*, void* y) {
-    requantize(q, positions, channels, c.arrays[0].int32s(), static_cast<int8_t*>(y));
+    requantize(finish, positions, channels, c.arrays[1].data, c.arrays[0].int32s(),
+               static_cast<int8_t*>(y));
   });
 }
 
-// Integers: sums, tile_columns, then for each stage those of a window and of a requantization.
+// Integers: sums, tile_columns, whether there is an expansion, then for each stage those of a window
+// and of a finish.
 void run_fused_block(const Case& c) {
-  constexpr int kStageIntegers = kWindowIntegers + 3;
+  constexpr int kStageIntegers = kWindowIntegers + kFinishIntegers;
   FusedBlockParams block;
   block.sums = c.integers[0] != 0;
   block.tile_columns = c.integers[1];
+  block.expands = c.integers[2] != 0;
   FusedStage* const stages[] = {&block.expand, &block.depthwise, &block.project};
   for (int i = 0; i < 3; ++i) {
-    const int32_t* const from = c.integers + 2 + i * kStageIntegers;
+    const int32_t* const from = c.integers + 3 + i * kStageIntegers;
     stages[i]->window = window_of(from);
-    stages[i]->requantization = requantization_of(from + kWindowIntegers, c.arrays + 2 + i * 4);
-    stages[i]->weights = c.arrays[1 + i * 4].int8s();
+    stages[i]->finish = finish_of(from + kWindowIntegers);
   }
-  if (const char* problem = check_fused_block(block)) return refuse(problem);
+  const char* problem = check_fused_block(block);
+  if (problem == nullptr) problem = check_fused_block_constants(block, constants_of(c));
+  if (problem != nullptr) return refuse(problem);
   const WindowParams& p = block.project.window;
   const int32_t values = p.batches * p.out_rows * p.out_columns * p.out_channels;
   run(fused_block_get_scratch_bytes(block), block.sums ? values * 4 : values, !block.sums,
-      [&](void* scratch, void* y) { fused_block(block, c.arrays[0].int8s(), scratch, y); });
+      [&](void* scratch, void* y) {
+        fused_block(block, c.arrays[0].int8s(), c.arrays[1].data, scratch, y);
+      });
 }
 
 }  // namespace
@@ -211,6 +252,9 @@ int main() {
         break;
       case kFusedBlock:
         run_fused_block(c);
+        break;
+      case kPartialConv:
+        run_partial_convolution(c);
         break;
       default:
         run_convolution(c);

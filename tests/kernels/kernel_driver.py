@@ -23,6 +23,8 @@ from numpy.typing import NDArray
 from tflsplit.ir import Node
 from tflsplit.ops.custom_options import WindowOptions, activation_of
 from tflsplit.ops.fused import FusedOptions, unfused
+from tflsplit.ops.packed import packed
+from tflsplit.ops.packed_options import roundings_of
 from tflsplit.wire import custom_ops as wire
 
 Array = NDArray[Any]
@@ -63,45 +65,19 @@ def compiler() -> str:
     return found
 
 
-@dataclass(frozen=True)
-class CmsisNn:
-    """A CMSIS-NN that somebody built: its headers, and a static library for one target."""
-
-    include: Path
-    library: Path
-
-    @classmethod
-    def find(cls, target: str) -> CmsisNn:
-        """The one for ``target`` (``host`` or a board); skips the test where there is none."""
-        folder = Path(os.environ.get("TFLSPLIT_CMSIS_NN_DIR", "/nowhere"))
-        found = cls(folder / "Include", folder / "lib" / target / "libcmsis-nn.a")
-        if not (found.include / "arm_nnfunctions.h").is_file() or not found.library.is_file():
-            pytest.skip(
-                "needs CMSIS-NN 7 or later, built: a folder with its Include/ and "
-                f"lib/{target}/libcmsis-nn.a, named by TFLSPLIT_CMSIS_NN_DIR"
-            )
-        return found
-
-
-def build(folder: Path, cmsis_nn: CmsisNn | None = None) -> Path:
+def build(folder: Path) -> Path:
     """The driver's executable for this host, with the sanitizers."""
     output = folder / "kernel_driver"
-    compile_driver([compiler(), *WARNINGS, "-O1", *SANITIZERS], [], cmsis_nn, output)
+    compile_driver([compiler(), *WARNINGS, "-O1", *SANITIZERS], [], output)
     return output
 
 
 def compile_driver(
-    command: Sequence[str],
-    more: Sequence[str],
-    cmsis_nn: CmsisNn | None,
-    output: Path,
-    source: Path = DRIVER,
+    command: Sequence[str], more: Sequence[str], output: Path, source: Path = DRIVER
 ) -> None:
-    """Compile and link kernels and ``source``: ``command``, sources, CMSIS-NN, then ``more``."""
+    """Compile and link kernels and ``source``: ``command``, sources, then ``more``."""
     sources = [*sorted((KERNELS / "src").glob("*.cc")), source]
     arguments = [*command, *FLAGS, f"-I{KERNELS / 'include'}", *map(str, sources)]
-    if cmsis_nn is not None:
-        arguments += ["-DTFLSPLIT_CMSIS_NN", f"-isystem{cmsis_nn.include}", str(cmsis_nn.library)]
     done = subprocess.run(
         [*arguments, *more, "-o", str(output)], capture_output=True, text=True, check=False
     )
@@ -110,10 +86,14 @@ def compile_driver(
 
 @dataclass(frozen=True)
 class Answer:
-    """What a kernel asked for (under TFLM: all arena used), and made: the bytes of y."""
+    """What a kernel asked for (under TFLM: all arena used), and made: the bytes of y.
+
+    instructions: that it took, where they are counted (``cortex_m.COUNTING``).
+    """
 
     scratch_bytes: int
     y: bytes
+    instructions: int = 0
 
     def array(self, node: Node) -> Array:
         """y as the result of ``node``."""
@@ -184,11 +164,11 @@ def encode_case(op: int, integers: Sequence[int], arrays: Sequence[Array | None]
 
 def decode_answer(stream: IO[bytes]) -> Answer:
     """The next answer; RefusedError, or EOFError if the driver is gone."""
-    scratch_bytes, size = np.frombuffer(_exactly(stream, 8), "<i4").tolist()
+    scratch_bytes, instructions, size = np.frombuffer(_exactly(stream, 12), "<i4").tolist()
     data = _exactly(stream, size)
     if scratch_bytes < 0:
         raise RefusedError(data.decode())
-    return Answer(scratch_bytes, data)
+    return Answer(scratch_bytes, data, instructions)
 
 
 def _exactly(stream: IO[bytes], size: int) -> bytes:
@@ -202,23 +182,21 @@ def message_of(
     node: Node, arrays: Sequence[Array]
 ) -> tuple[int, tuple[int, ...], tuple[Array | None, ...]]:
     """Operator, integers and arrays of a case."""
-    computed = iter(arrays)
-    data = tuple(
-        None if value is None else value.data if value.data is not None else next(computed)
-        for value in node.inputs
-    )
-    op = _OPS[node.op]
+    constants = packed(node)
+    data = (arrays[0], constants.input(1).data)
+    op, roundings = _OPS[node.op], roundings_of(constants)
     if node.op == wire.REQUANTIZE:
         channels = node.input(0).shape[-1]
-        return op, (node.input(0).size // channels, channels, *_finish(node)), data
+        positions = node.input(0).size // channels
+        return op, (positions, channels, *_finish(node, roundings[0])), data
     if node.op == wire.PARTIAL_FULLY_CONNECTED:
         x, weights = node.input(0), node.input(1)
         return op, (x.size // x.shape[-1], *weights.shape[::-1], _zero_point(node)), data
     if node.op == wire.PARTIAL_CONV_2D:
         return op, window_integers(node), data
     if node.op == wire.FUSED_BLOCK:
-        return op, _block_integers(node), data
-    return op, (*window_integers(node), *_finish(node)), data
+        return op, _block_integers(node, roundings), data
+    return op, (*window_integers(node), *_finish(node, roundings[0])), data
 
 
 def window_integers(node: Node) -> tuple[int, ...]:
@@ -236,15 +214,20 @@ def window_integers(node: Node) -> tuple[int, ...]:
     )
 
 
-def _block_integers(node: Node) -> tuple[int, ...]:
+def _block_integers(node: Node, roundings: Sequence[int]) -> tuple[int, ...]:
     options = FusedOptions.of(node)
     stages = [
-        (*window_integers(part), *((0, 0, 0) if part.op == wire.PARTIAL_CONV_2D else _finish(part)))
-        for part in unfused(node)
+        (*window_integers(part), *_stage_finish(part, rounding))
+        for part, rounding in zip(unfused(node), roundings, strict=True)
     ]
     if options.expand is None:
         stages.insert(0, (0,) * len(stages[0]))
-    return int(options.sums), options.tile_columns, *(n for stage in stages for n in stage)
+    head = int(options.sums), options.tile_columns, int(options.expand is not None)
+    return *head, *(n for stage in stages for n in stage)
+
+
+def _stage_finish(part: Node, rounding: int) -> tuple[int, ...]:
+    return (0, 0, 0, 0) if part.op == wire.PARTIAL_CONV_2D else _finish(part, rounding)
 
 
 def _zero_point(node: Node) -> int:
@@ -253,6 +236,6 @@ def _zero_point(node: Node) -> int:
     return quantization.zero_point
 
 
-def _finish(node: Node) -> tuple[int, int, int]:
+def _finish(node: Node, rounding: int) -> tuple[int, int, int, int]:
     assert node.output.quantization is not None
-    return node.output.quantization.zero_point, *activation_of(node)
+    return int(rounding), node.output.quantization.zero_point, *activation_of(node)

@@ -4,8 +4,8 @@
 //
 //   case:    size of a .tflite file with one input and one output, its bytes; size of the input in
 //            bytes, its bytes
-//   answer:  bytes of arena used, size of the output in bytes, its bytes;
-//            or -1, size of a message, the message (the graph was refused)
+//   answer:  bytes of arena used, 0, size of the output in bytes, its bytes;
+//            or -1, 0, size of a message, the message (the graph was refused)
 #include <cstdarg>
 #include <cstdio>
 #include <cstdlib>
@@ -46,7 +46,7 @@ bool read_size(size_t* size) {
 }
 
 void answer(int32_t number, const void* bytes, size_t size) {
-  const int32_t head[] = {number, static_cast<int32_t>(size)};
+  const int32_t head[] = {number, 0, static_cast<int32_t>(size)};
   std::fwrite(head, 1, sizeof head, stdout);
   std::fwrite(bytes, 1, size, stdout);
   std::fflush(stdout);

@@ -4,13 +4,25 @@
 import re
 from pathlib import Path
 
-import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests.memory.op_cases import filters, integers, tensor
+from tests.ops.custom_cases import (
+    conv_2d_cases,
+    depthwise_cases,
+    fused_block_cases,
+    partial_conv_2d_cases,
+    partial_fully_connected_cases,
+    requantize_cases,
+)
 from tflsplit.ir import Attrs, Graph, Node
 from tflsplit.memory import CORTEX_M, HOST_64, custom, predict_arena
 from tflsplit.memory.abi import struct_layout
 from tflsplit.memory.demand import node_demand
+from tflsplit.ops.custom import conv_2d
+from tflsplit.ops.packed import packed
+from tflsplit.ops.scratch import scratch_bytes
 from tflsplit.wire import custom_ops as wire
 
 BINDING = Path(__file__).resolve().parents[2] / "tflm_app" / "lib" / "split_tflm" / "src"
@@ -41,40 +53,24 @@ def test_the_budget_has_no_pointers_and_is_the_same_on_every_target():
         assert struct_layout(fields, CORTEX_M) == struct_layout(fields, HOST_64)
 
 
-def window(op, shape, weights, pads=(0, 0, 0, 0), stride=(1, 1), dilation=(1, 1), bias=True):
-    attrs = Attrs(pads=pads, stride=stride, dilation=dilation)
-    tables = [] if op == wire.PARTIAL_CONV_2D else [integers(0) if bias else None] * 3
-    node_inputs = (tensor(shape), filters(weights, 1, 0, True), *tables)
-    return Node(op, node_inputs, (tensor((1, 4, 4, 8)),), attrs, name="n", is_custom=True)
-
-
-IMAGE = (1, 6, 6, 8)
-
-
-@pytest.mark.parametrize(
-    ("node", "scratch"),
-    [
-        (window(wire.CONV_2D, IMAGE, (8, 3, 3, 8)), (2 * 72 * 2,)),
-        (window(wire.CONV_2D, (1, 6, 6, 3), (8, 3, 3, 3)), (2 * 28 * 2,)),
-        (window(wire.CONV_2D, IMAGE, (8, 1, 1, 8)), ()),
-        (window(wire.CONV_2D, IMAGE, (8, 1, 1, 8), stride=(2, 2)), ()),
-        (window(wire.CONV_2D, IMAGE, (8, 1, 1, 8), pads=(1, 0, 0, 0)), (2 * 8 * 2,)),
-        (window(wire.CONV_2D, IMAGE, (8, 3, 3, 4), bias=False), ()),
-        (window(wire.DEPTHWISE_CONV_2D, IMAGE, (1, 3, 3, 8), pads=(1, 1, 1, 1)), ()),
-        (window(wire.DEPTHWISE_CONV_2D, IMAGE, (1, 3, 3, 8), pads=(2, 0, 0, 0)), (144,)),
-        (window(wire.DEPTHWISE_CONV_2D, IMAGE, (1, 3, 3, 8), pads=(0, 0, 0, 2)), ()),
-        (window(wire.DEPTHWISE_CONV_2D, IMAGE, (1, 5, 5, 8), pads=(2, 2, 2, 2)), (400,)),
-        (window(wire.DEPTHWISE_CONV_2D, IMAGE, (1, 5, 5, 8), pads=(5, 0, 0, 0)), ()),
-        (window(wire.DEPTHWISE_CONV_2D, IMAGE, (1, 5, 5, 16)), ()),
-        (window(wire.DEPTHWISE_CONV_2D, IMAGE, (1, 5, 5, 8), dilation=(2, 2)), ()),
-        (window(wire.PARTIAL_CONV_2D, IMAGE, (8, 1, 1, 8)), ()),
-        (window(wire.PARTIAL_CONV_2D, IMAGE, (8, 1, 1, 8), stride=(2, 2)), (16,)),
-        (window(wire.PARTIAL_CONV_2D, IMAGE, (8, 3, 3, 8)), (144,)),
-    ],
+@settings(max_examples=40)
+@given(
+    st.one_of(
+        conv_2d_cases(),
+        depthwise_cases(),
+        partial_conv_2d_cases(),
+        partial_fully_connected_cases(),
+        requantize_cases(max_channels=40),
+        fused_block_cases(),
+    )
 )
-def test_scratch_of_the_kernels_that_call_cmsis_nn(node, scratch):
-    assert node_demand(node, CORTEX_M, "cmsis_nn").prepared.scratch == scratch
-    assert node_demand(node, CORTEX_M, "reference").prepared.scratch == ()
+def test_scratch_is_that_of_the_kernels_in_either_form_and_flavour(case):
+    """Which is compared with what the kernels ask for in tests/test_split_kernels.py."""
+    size = scratch_bytes(case.node)
+    for node in (case.node, packed(case.node), packed(case.node, sizes_only=True)):
+        for flavour in ("reference", "cmsis_nn"):
+            scratch = node_demand(node, CORTEX_M, flavour).prepared.scratch
+            assert scratch == ((size,) if size else ())
 
 
 def test_our_convolution_keeps_no_tables_where_stock_keeps_eight_bytes_a_channel():
@@ -84,6 +80,6 @@ def test_our_convolution_keeps_no_tables_where_stock_keeps_eight_bytes_a_channel
     table = integers(*[0] * channels)
     stock_attrs = Attrs(padding=1, stride_h=1, stride_w=1, dilation_h_factor=1, dilation_w_factor=1)
     stock = Node("CONV_2D", (x, weights, table), (y,), stock_attrs, name="n")
-    ours = Node(wire.CONV_2D, (x, weights, table, table, table), (y,), name="n", is_custom=True)
+    ours = packed(conv_2d(x, weights, table, table, table, y, name="n"))
     tails = [predict_arena(Graph("g", (x,), (y,), [node])).tail_bytes for node in (stock, ours)]
     assert tails[0] - tails[1] > 8 * channels - 64

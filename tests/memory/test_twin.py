@@ -23,6 +23,8 @@ from tflsplit.memory import (
 )
 from tflsplit.memory.kernels import Prepared
 from tflsplit.memory.offline import METADATA_NAME
+from tflsplit.ops.custom import conv_2d
+from tflsplit.ops.packed import packed
 from tflsplit.plan.wishes import Wishes
 from tflsplit.rewrite import split_model
 from tflsplit.tflite import read_model
@@ -37,14 +39,14 @@ def named(value: Value, name: str) -> Value:
 def exchange() -> Graph:
     """RECV from nothing -> conv -> SEND -> conv -> a pure wait; no graph inputs.
 
-    Options play no part in memory and are left out.
+    Options of transfers play no part in memory and are left out.
     """
     x, y, z = (named(tensor((1, 4, 4, 8)), name) for name in "xyz")
     nodes = [
         own(wire.RECV, [], [x]),
-        own(wire.CONV_2D, [x, *tables("1")], [y]),
+        convolve(x, "1", y),
         own(wire.SEND, [y], []),
-        own(wire.CONV_2D, [y, *tables("2")], [z]),
+        convolve(y, "2", z),
         own(wire.RECV, [y], []),
     ]
     for number, node in enumerate(nodes):
@@ -56,6 +58,11 @@ def own(op: str, inputs: list[Value], outputs: list[Value]) -> Node:
     return Node(op, tuple(inputs), tuple(outputs), is_custom=True)
 
 
+def convolve(x: Value, name: str, y: Value) -> Node:
+    weights, bias, multiplier, shift = tables(name)
+    return packed(conv_2d(x, weights, bias, multiplier, shift, y, pads=(1, 1, 1, 1)))
+
+
 def tables(name: str) -> list[Value]:
     """Weights, bias, multipliers and shifts."""
     weights = named(filters((8, 3, 3, 8), 8, 0), f"w{name}")
@@ -65,8 +72,10 @@ def tables(name: str) -> list[Value]:
 def test_the_twin_has_the_same_tensors_and_lifetimes():
     case = exchange()
     twin = memory_twin(case)
-    assert tensor_order(twin) == tensor_order(case)
-    assert lifetimes(twin) == lifetimes(case)
+    scratch = {v for node in twin.nodes for v in node.outputs if "/scratch" in v.name}
+    assert len(scratch) == 2
+    assert [v for v in tensor_order(twin) if v not in scratch] == list(tensor_order(case))
+    assert {v: life for v, life in lifetimes(twin).items() if v not in scratch} == lifetimes(case)
     assert {node.op for node in twin.nodes} == {"FLOOR"}
     assert sum(node.is_custom for node in case.nodes) == 5, "the graph itself is untouched"
 
@@ -85,7 +94,6 @@ def test_tflm_takes_operators_without_operands_and_without_results():
     assert measurement.head_bytes == estimate.head_bytes == predict_arena(case).head_bytes
     assert measurement.tail_bytes == estimate.tail_bytes
     assert measurement.total_bytes == measurement.head_bytes + measurement.tail_bytes
-    assert measurement.parts["tail"] < measurement.tail_bytes, "our operators' data is added"
 
 
 def test_our_operators_are_counted_exactly():

@@ -33,7 +33,6 @@ from tflsplit.ops.fused import (
     block_parts,
     fused_block,
     fused_inside,
-    scratch_of,
     unfused,
 )
 from tflsplit.plan.wishes import Wishes
@@ -83,7 +82,6 @@ def test_blocks_survive_a_file(case: Case) -> None:
     assert problems(found) == []
     assert FusedOptions.of(found) == FusedOptions.of(node)
     assert [v is None for v in found.inputs] == [v is None for v in node.inputs]
-    assert scratch_of(found) == scratch_of(node)
 
 
 def stage(
@@ -132,51 +130,6 @@ def block(
     )
 
 
-@pytest.mark.parametrize(
-    ("node", "ring", "row"),
-    [
-        pytest.param(block(), 3 * 10 * 12, 10 * 12, id="all columns: no more than there are"),
-        pytest.param(block(tile_columns=4), 3 * 6 * 12, 4 * 12, id="4 columns read 6"),
-        pytest.param(block(tile_columns=9), 3 * 10 * 12, 9 * 12, id="9 columns read all 10"),
-        pytest.param(block(tile_columns=99), 3 * 10 * 12, 10 * 12, id="a tile wider than y"),
-        pytest.param(block(tile_columns=1), 3 * 3 * 12, 12, id="one column"),
-        pytest.param(
-            block(depthwise=stage((2, 2), pads=(0, 1, 0, 1)), tile_columns=2),
-            3 * 5 * 12,
-            2 * 12,
-            id="stride 2: 2 columns read 5",
-        ),
-        pytest.param(
-            block(depthwise=stage((2, 2), pads=(0, 1, 0, 1))), 3 * 10 * 12, 5 * 12, id="stride 2"
-        ),
-        pytest.param(
-            block(depthwise=stage(dilation=(2, 1), pads=(2, 2, 1, 1)), tile_columns=3),
-            5 * 5 * 12,
-            3 * 12,
-            id="dilated rows",
-        ),
-        pytest.param(
-            block(depthwise=stage(dilation=(1, 3), pads=(1, 1, 3, 3)), tile_columns=2),
-            3 * 8 * 12,
-            2 * 12,
-            id="dilated columns",
-        ),
-        pytest.param(block(kernel=5, depthwise=stage()), 5 * 10 * 12, 6 * 12, id="5x5, no pads"),
-        pytest.param(block(expand=None), 0, 10 * 4, id="no expansion: the row only"),
-        pytest.param(block(expand=None, tile_columns=3), 0, 3 * 4, id="no expansion, tiles"),
-    ],
-)
-def test_scratch_worked_out_by_hand(node: Node, ring: int, row: int) -> None:
-    scratch = scratch_of(node)
-    assert (scratch.ring, scratch.row) == (ring, row)
-    assert scratch.total_bytes == ring + row
-
-
-def test_scratch_of_other_tiles() -> None:
-    assert scratch_of(block(tile_columns=4), 0) == scratch_of(block())
-    assert scratch_of(block(), 4) == scratch_of(block(tile_columns=4))
-
-
 INTS = SAME_3X3.ints()
 
 
@@ -187,7 +140,7 @@ def with_int(index: int, number: int) -> tuple[int, ...]:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"v": 2}, "version 2"),
+        ({"v": 3}, "version 3"),
         ({"depthwise": INTS[:11]}, "option 'depthwise' has 11 elements, not 12"),
         ({"depthwise": ()}, "option 'depthwise' has 0 elements, not 12"),
         ({"expand": INTS[:11]}, "option 'expand' has 11 elements, not 12"),

@@ -110,10 +110,10 @@ def test_what_a_device_raises_is_what_the_cluster_raises():
     split = split_model(tiny("resnet"), Wishes(2, split="rows"))  # a copy of its own, to break
     (case,) = cases_of(split, 1)
     node = next(n for n in split.devices[1].graph.nodes if n.op == "TFLSPLIT_CONV_2D")
-    node.attrs = node.attrs.replace(v=9)
+    node.attrs = node.attrs.replace(rounding=9)
     with (
         ProcessCluster(split.devices, "tflm") as cluster,
-        pytest.raises(ModelError, match=r"^rank 1: TFLSPLIT_CONV_2D .*version 9"),
+        pytest.raises(ModelError, match=r"^rank 1: TFLSPLIT_CONV_2D .*option 'rounding' is 9"),
     ):
         cluster.infer(case.inputs)
 

@@ -18,6 +18,7 @@ from tflsplit.ir import Attrs, DType, Graph, Node, Value
 from tflsplit.ops import rule_of
 from tflsplit.ops.semantics import run_node
 from tflsplit.partition import partition
+from tflsplit.passes.pack_constants import pack_constants
 from tflsplit.plan.spec import Way
 from tflsplit.rewrite import Split
 from tflsplit.runtime import local
@@ -83,12 +84,15 @@ def test_once_is_litert_and_twice_is_tflm():
 
 
 @needs_litert
-def test_scales_per_channel_are_those_of_the_channels_that_a_rank_keeps():
+@pytest.mark.parametrize("packs", [False, True])
+def test_scales_per_channel_are_those_of_the_channels_that_a_rank_keeps(packs: bool):
     graph, node = dense(3, per_channel=True)
     x = np.random.default_rng(3).integers(-128, 128, (4, 6)).astype(np.int8)
     expected = LitertProgram(graph).run([x])[0]
     plan = plan_of(2, in_channels(node, (0, 2, 6), (0, 13, 40)))
     devices = partition(graph, plan)
+    if packs:  # then they follow from the multipliers
+        devices = tuple(replace(d, graph=pack_constants(d.graph)) for d in devices)
     first, second = dense_sums([device.graph for device in devices])
     weights = node.input(1).quantization
     assert weights is not None

@@ -108,8 +108,10 @@ def test_an_operator_that_contradicts_itself_is_refused():
     split = tiny_split("mobilenet", 3, "in_channels")
     graph = split.devices[0].graph
     node = next(n for n in graph.nodes if n.op == wire.REQUANTIZE)
-    short = node.input(2)
+    short = node.input(1)
     assert short.data is not None
     short = replace(short, data=short.data[:1], shape=(1,))
-    with pytest.raises(ModelError, match=r"TFLSPLIT_REQUANTIZE .* must be int32\[\d+\]; write the"):
-        compile_graph(broken(node, 2, short), Recorder())
+    with pytest.raises(
+        ModelError, match=r"TFLSPLIT_REQUANTIZE .* bytes of constants, not .*; write the"
+    ):
+        compile_graph(broken(node, 1, short), Recorder())

@@ -32,12 +32,14 @@ from tests.support import run_tflm
 from tflsplit.bundle import read_bundle
 from tflsplit.cli import main
 from tflsplit.devices import constant_bytes
+from tflsplit.errors import ModelError
 from tflsplit.ir import Attrs, DType, Graph, Node, Value
 from tflsplit.memory import ArenaEstimate, offline_metadata, predict_arena, tensor_order
 from tflsplit.memory.buffers import ArenaPlan
 from tflsplit.memory.lifetimes import peak_live_bytes
 from tflsplit.memory.offline import METADATA_NAME
 from tflsplit.ops.custom_options import RecvOptions, SendOptions
+from tflsplit.ops.packed import packed, unpacked
 from tflsplit.plan.wishes import Wishes
 from tflsplit.rewrite import split_model
 from tflsplit.runtime.engines import engine
@@ -81,12 +83,19 @@ def changed_constant(
     def apply(folder: Path) -> None:
         def edit(graph: Graph) -> None:
             node = node_named(graph, layer)
-            old = next(v for v in node.operands if v.name.endswith(suffix))
+            explicit = unpacked(node)
+            old = next(v for v in explicit.operands if v.name.endswith(suffix))
             assert old.data is not None
             data = old.data.copy()
             change(data)
             assert not np.array_equal(data, old.data)
-            replace_value(graph, old, replace(old, data=data))
+            new = replace(old, data=data)
+            if explicit is node:
+                replace_value(graph, old, new)
+                return
+            explicit.inputs = tuple(new if value is old else value for value in explicit.inputs)
+            again = packed(explicit)
+            node.inputs, node.attrs = again.inputs, again.attrs
 
         rewrite_node(folder, rank, edit)
 
@@ -244,7 +253,14 @@ def test_a_scale(folder: Path):
     assert exit_code(folder) == 1
 
 
-@pytest.mark.parametrize("layer", [ROWS, STOCK, CHANNELS, SUMS])
+def test_a_zero_point_that_packed_constants_do_not_have(folder: Path):
+    """It is part of what they were made of, so it is found before anything runs."""
+    changed_quantization(1, ROWS, zero_points=(7,))(folder)
+    with pytest.raises(ModelError, match=f"TFLSPLIT_CONV_2D {ROWS!r}: has .* constants"):
+        verified(folder)
+
+
+@pytest.mark.parametrize("layer", [STOCK, CHANNELS, SUMS])
 def test_a_zero_point(folder: Path, layer: str):
     changed_quantization(1, layer, zero_points=(7,))(folder)
     check_named(mismatch_of(folder), folder, layer, rank=1)

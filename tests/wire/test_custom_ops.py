@@ -41,11 +41,14 @@ def field_values(field: wire.Field) -> st.SearchStrategy[AttrValue]:
 
 @given(st.data())
 def test_what_encode_wrote_decode_reads(data: st.DataObject) -> None:
-    op = data.draw(st.sampled_from(sorted(wire.SCHEMAS)))
-    schema = wire.SCHEMAS[op]
+    schemas, version = data.draw(
+        st.sampled_from([(wire.SCHEMAS, wire.VERSION), (wire.PACKED_SCHEMAS, wire.PACKED_VERSION)])
+    )
+    op = data.draw(st.sampled_from(sorted(schemas)))
+    schema = schemas[op]
     options = {key: data.draw(field_values(field)) for key, field in schema.items()}
-    attrs = wire.encode(op, options)
-    assert attrs["v"] == wire.VERSION
+    attrs = wire.encode(op, options, version)
+    assert attrs["v"] == version
     assert wire.decode(stored(op, dict(attrs))) == options
 
 
@@ -119,9 +122,12 @@ def documented_options() -> dict[str, set[str]]:
 
 def test_the_document_lists_exactly_the_options_that_are_stored() -> None:
     documented = documented_options()
-    families = {"window": {"stride", "dilation", "pads"}, "requantization": {"activation"}}
+    families = {
+        "window": {"kernel", "stride", "dilation", "pads"},
+        "requantization": {"activation", "rounding"},
+    }
     assert documented.pop("What the compute operators share") == set().union(*families.values())
-    for op, schema in wire.SCHEMAS.items():
+    for op, schema in wire.DEVICE_SCHEMAS.items():
         names = documented.pop(op, set())
         spelt = set().union(*(families.get(name, {name}) for name in names))
         assert spelt == set(schema), op
@@ -129,4 +135,5 @@ def test_the_document_lists_exactly_the_options_that_are_stored() -> None:
 
 
 def test_the_document_says_the_version() -> None:
-    assert f"version of the options, now {wire.VERSION} |" in DOCUMENT.read_text()
+    versions = f"now {wire.VERSION} of SEND and RECV, {wire.PACKED_VERSION} of the others"
+    assert f"version of the options, {versions} |" in DOCUMENT.read_text()

@@ -92,7 +92,7 @@ def add_to(env, tree: Path) -> None:
         defines = [*DEFINES, "SPLIT_TFLM_PLATFORM"]
     if has_cmsis_nn(tree):
         includes += [str(tree / path) for path in CMSIS_NN_INCLUDES]
-        defines += ["CMSIS_NN", "TFLSPLIT_CMSIS_NN"]
+        defines += ["CMSIS_NN"]
     # As system headers: their warnings are not ours.
     env.Append(CPPDEFINES=defines, CCFLAGS=[f"-isystem{path}" for path in includes])
     wanted = {

@@ -9,11 +9,11 @@ per channel, and they read their options there again each time they run.  ``OP_D
 
 from __future__ import annotations
 
-from tflsplit.ir import Attrs, Node
-from tflsplit.memory import cmsis_nn
+from tflsplit.ir import Node
 from tflsplit.memory.abi import Abi
 from tflsplit.memory.kernels import Prepare, Prepared
-from tflsplit.ops.fused import scratch_of
+from tflsplit.ops.packed import unpacked
+from tflsplit.ops.scratch import scratch_bytes
 from tflsplit.wire import custom_ops as wire
 
 # The zero points of x and y, which only Prepare can ask TFLM for, and the scratch buffer's number.
@@ -32,64 +32,10 @@ OP_DATA: dict[str, str] = {
 }
 
 
-def _pair(attrs: Attrs, key: str) -> tuple[int, int]:
-    rows, columns = attrs.integers(key) or (1, 1)
-    return rows, columns
-
-
-def _is_pointwise(node: Node) -> bool:
-    filters = node.input(1).shape
-    is_whole = filters[3] == node.input(0).shape[3]
-    return filters[1:3] == (1, 1) and is_whole and not any(node.attrs.integers("pads"))
-
-
-def _has_bias(node: Node) -> bool:
-    return node.inputs[2] is not None
-
-
-def _some(size_bytes: int) -> Prepared:
+def _scratch(node: Node, abi: Abi) -> Prepared:
+    """``..._get_scratch_bytes`` of the kernels: the same on every core (``ops.scratch``)."""
+    size_bytes = scratch_bytes(unpacked(node, sizes_only=True))
     return Prepared((), (size_bytes,) if size_bytes else ())
 
 
-def _conv(node: Node, abi: Abi) -> Prepared:
-    """``cmsis::conv_2d_get_scratch_bytes``."""
-    filters, channels = node.input(1).shape, node.input(0).shape[3]
-    takes = _has_bias(node) or filters[3] == channels
-    if not takes or _is_pointwise(node):
-        return Prepared()
-    return _some(cmsis_nn.im2col_bytes(channels, (filters[1], filters[2])))
-
-
-def _depthwise(node: Node, abi: Abi) -> Prepared:
-    """``cmsis::depthwise_get_scratch_bytes``."""
-    x, filters = node.input(0).shape, node.input(1).shape
-    top, bottom, left, right = node.attrs.integers("pads") or (0, 0, 0, 0)
-    pads_fit = max(top, bottom) < filters[1] and max(left, right) < filters[2]
-    is_3x3 = filters[1:3] == (3, 3)
-    takes = x[3] == filters[3] and x[0] == 1 and _pair(node.attrs, "dilation") == (1, 1)
-    if not takes or not pads_fit or (is_3x3 and (right > 1 or max(top, left) <= 1)):
-        return Prepared()
-    return _some(2 * x[3] * filters[1] * filters[2])
-
-
-def _partial_conv(node: Node, abi: Abi) -> Prepared:
-    """``cmsis::partial_conv_2d_get_scratch_bytes``: two windows, gathered."""
-    if _is_pointwise(node) and _pair(node.attrs, "stride") == (1, 1):
-        return Prepared()
-    filters = node.input(1).shape
-    return _some(2 * filters[1] * filters[2] * node.input(0).shape[3])
-
-
-def _fused_block(node: Node, abi: Abi) -> Prepared:
-    """``fused_block_get_scratch_bytes``."""
-    return _some(scratch_of(node).total_bytes)
-
-
-# The other portable kernels need no scratch.
-PREPARE: dict[str, Prepare] = {wire.FUSED_BLOCK: _fused_block}
-CMSIS_NN_PREPARE: dict[str, Prepare] = {
-    wire.CONV_2D: _conv,
-    wire.DEPTHWISE_CONV_2D: _depthwise,
-    wire.PARTIAL_CONV_2D: _partial_conv,
-    wire.FUSED_BLOCK: _fused_block,
-}
+PREPARE: dict[str, Prepare] = dict.fromkeys(OP_DATA.keys() - {wire.SEND, wire.RECV}, _scratch)

@@ -38,7 +38,7 @@ class Demand:
 def node_demand(node: Node, abi: Abi, flavour: Kernels) -> Demand:
     """What ``node`` keeps in the arena of a target with ``abi``, run by kernels of a flavour."""
     if node.is_custom:
-        return _custom_demand(node, abi, flavour)
+        return _custom_demand(node, abi)
     if node.op not in structs.KNOWN:
         return _unknown_demand(node)
     optimized = flavour == "cmsis_nn"
@@ -59,13 +59,11 @@ def node_demand(node: Node, abi: Abi, flavour: Kernels) -> Demand:
     )
 
 
-def _custom_demand(node: Node, abi: Abi, flavour: Kernels) -> Demand:
+def _custom_demand(node: Node, abi: Abi) -> Demand:
     data = custom.OP_DATA.get(node.op)
     if data is None:
         return _unknown_demand(node)
     prepare = custom.PREPARE.get(node.op)
-    if flavour == "cmsis_nn":
-        prepare = custom.CMSIS_NN_PREPARE.get(node.op, prepare)
     return Demand(
         op_data_bytes=struct_layout(data, abi).size_bytes,
         prepared=prepare(node, abi) if prepare else Prepared(),

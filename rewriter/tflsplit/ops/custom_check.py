@@ -18,10 +18,11 @@ from tflsplit.wire import custom_ops as wire
 
 def problems(node: Node) -> list[str]:
     """Every way in which one of our nodes contradicts itself or its operands; empty if sound."""
-    check = _CHECKS.get(node.op)
+    check = (_PACKED_CHECKS if wire.is_packed(node) else _CHECKS).get(node.op)
     if check is None:
         return [f"{node!r} is no custom operator of tflsplit's"]
     try:
+        wire.decode(node)
         return [f"{node.op} {node.name!r}: {text}" for text in check(node)]
     except ModelError as error:
         return [str(error)]
@@ -203,6 +204,12 @@ def add_check(op: str, check: Check) -> None:
     _CHECKS[op] = check
 
 
+def add_packed_check(check: Check) -> None:
+    """How operators in packed form are checked."""
+    _PACKED_CHECKS.update(dict.fromkeys(wire.PACKED_SCHEMAS, check))
+
+
+_PACKED_CHECKS: dict[str, Check] = {}
 _CHECKS: dict[str, Check] = {
     wire.SEND: _send,
     wire.RECV: _recv,

@@ -13,7 +13,6 @@ the idea is MCUNetV2's patches and Fused Depthwise Tiling, without their overlap
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 
 from tflsplit.errors import InternalError
 from tflsplit.ir import DType, Graph, Node, Value
@@ -31,13 +30,11 @@ __all__ = [
     "ABSENT",
     "FusedOptions",
     "Operands",
-    "Scratch",
     "Stage",
     "block_parts",
     "fused_block",
     "fused_inside",
     "problems_of",
-    "scratch_of",
     "stage_result",
     "unfused",
 ]
@@ -110,40 +107,6 @@ def _window_node(
         activation=stage.activation,
         name=output.name,
     )
-
-
-@dataclass(frozen=True)
-class Scratch:
-    """What the operator keeps while it runs, in bytes.
-
-    ring: rows of ``e`` under the depthwise window, for the columns of one tile.
-    row: one row of ``d`` of one tile.
-    """
-
-    ring: int
-    row: int
-
-    @property
-    def total_bytes(self) -> int:
-        """Both, the row after the ring."""
-        return self.ring + self.row
-
-
-def scratch_of(node: Node, tile_columns: int | None = None) -> Scratch:
-    """Scratch of a block, with its own tiles or others."""
-    options, weights = FusedOptions.of(node), node.input(5)
-    tile = options.tile_columns if tile_columns is None else tile_columns
-    columns = node.output.shape[2]
-    tile = min(tile or columns, columns)
-    channels = node.input(7).shape[0]
-    row = tile * channels
-    if options.expand is None:
-        return Scratch(0, row)
-    window = options.depthwise.window
-    reach = [(weights.shape[1 + axis] - 1) * window.dilation[axis] + 1 for axis in range(2)]
-    under = (tile - 1) * window.stride[1] + reach[1]
-    expanded = stage_result(node, node.input(0), options.expand, 1, "")
-    return Scratch(reach[0] * min(under, expanded.shape[2]) * expanded.shape[3], row)
 
 
 def problems_of(node: Node) -> Iterator[str]:

@@ -55,7 +55,7 @@ class Stage:
         return Quantization((self.scale,), (self.zero_point,))
 
 
-def _stage_problems(ints: _Ints) -> Iterator[str]:
+def stage_problems(ints: _Ints) -> Iterator[str]:
     """What is wrong with a stage as stored."""
     if len(ints) != _STAGE_INTS:
         yield f"has {len(ints)} elements, not {_STAGE_INTS}"
@@ -93,7 +93,7 @@ class FusedOptions:
         options = wire.decode(node)
         expand, depthwise = cast(_Ints, options["expand"]), cast(_Ints, options["depthwise"])
         for key, ints in ("expand", expand), ("depthwise", depthwise):
-            problem = next(_stage_problems(ints), None) if ints else None
+            problem = next(stage_problems(ints), None) if ints else None
             if problem:
                 raise ModelError(
                     f"{node.op} {node.name!r}: option {key!r} {problem}; "

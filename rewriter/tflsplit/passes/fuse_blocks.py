@@ -16,7 +16,8 @@ from dataclasses import replace
 
 from tflsplit.ir import Graph, Node, Value
 from tflsplit.ops.custom_options import WindowOptions, activation_of
-from tflsplit.ops.fused import ABSENT, FusedOptions, Stage, fused_block, scratch_of
+from tflsplit.ops.fused import ABSENT, FusedOptions, Stage, fused_block
+from tflsplit.ops.scratch import block_scratch
 from tflsplit.wire import custom_ops as wire
 
 
@@ -116,11 +117,11 @@ def _stage(node: Node) -> Stage:
 def _tiled(block: Node, limit_bytes: int | None) -> Node:
     """The block with the fewest column tiles that keep its scratch within the limit."""
     columns = block.output.shape[2]
-    if limit_bytes is None or scratch_of(block).total_bytes <= limit_bytes:
+    if limit_bytes is None or block_scratch(block).total_bytes <= limit_bytes:
         return block
     tile = columns
     for tiles in range(2, columns + 1):
         tile = -(-columns // tiles)
-        if scratch_of(block, tile).total_bytes <= limit_bytes:
+        if block_scratch(block, tile).total_bytes <= limit_bytes:
             break
     return replace(block, attrs=block.attrs.replace(tile_columns=tile))

@@ -136,7 +136,7 @@ def memory_of(cluster: Cluster, graph: Graph, plan: Plan, given: Mapping[Value, 
     maps, constants = _held_bytes(layouts)
     samples = sample_ranks(cluster, maps, _busy(layouts))
     heads, tails, weights = ([0] * cluster.world_size for _ in range(3))
-    for device in lower(graph, plan, given, tuple(samples)):
+    for device in lower(graph, plan, given, tuple(samples), draft=True):
         spec = cluster.devices[device.rank]
         estimate = predict_arena(device.graph, spec.abi, kernels_of(spec))
         added, exact = _added_tail(estimate.parts), constant_bytes(device.graph)

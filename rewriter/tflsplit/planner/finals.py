@@ -75,7 +75,7 @@ class Finals:
     def _simulated_us(self, drafted: Draft) -> float:
         known = self.choices.simulated_us
         if drafted.plan.splits not in known:
-            devices = without_offsets(self.choices.graph, drafted.plan)
+            devices = without_offsets(self.choices.graph, drafted.plan, draft=True)
             known[drafted.plan.splits] = simulate(devices, self.cluster).latency_us
         return known[drafted.plan.splits]
 

@@ -21,6 +21,8 @@ import numpy as np
 
 from tflsplit.ir import Activation, Attrs, DType, Graph, Node, Quantization, Value
 from tflsplit.ops.custom_options import RecvOptions, SendOptions, activation_of
+from tflsplit.ops.packed import unpacked
+from tflsplit.ops.packed_stage import weight_scales
 from tflsplit.runtime.engines import Array, Engine, Program
 from tflsplit.wire import custom_ops as wire
 
@@ -53,8 +55,19 @@ def _results(graph: Graph, scales: Mapping[str, DenseScales]) -> dict[str, Dense
             if found is not None:
                 stop = found[1] + node.output.shape[-1]
                 weights = found[0].weights.cut(found[0].weights.axis, found[1], stop)
+                weights = weights if weights.scales else _of_channels(node, found[0].x)
                 results[node.output.name] = replace(found[0], weights=weights)
     return results
+
+
+def _of_channels(node: Node, x: Quantization) -> Quantization:
+    """Scales by channel, which packed weights do not have: they follow from the multipliers."""
+    explicit, y = unpacked(node), node.output.quantization
+    multiplier, shift = explicit.input(2).data, explicit.input(3).data
+    assert multiplier is not None
+    assert shift is not None
+    scales = weight_scales(multiplier, shift, x.scale, y.scale if y else 1.0)
+    return Quantization(scales, (0,) * len(scales), axis=0)
 
 
 def _source(

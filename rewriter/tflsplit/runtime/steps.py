@@ -21,6 +21,7 @@ from tflsplit.ops.custom_check import problems
 from tflsplit.ops.custom_options import RecvOptions, SendOptions
 from tflsplit.ops.expansion import stock_expansion
 from tflsplit.ops.fused import unfused
+from tflsplit.ops.packed import unpacked
 from tflsplit.ops.semantics import run_node
 from tflsplit.runtime.engines import Array, Engine, Program
 from tflsplit.runtime.rounding import DenseRequantize, DenseScales
@@ -98,6 +99,9 @@ def compile_graph(
 
 def _parts(node: Node) -> list[Node]:
     """A node, or the operators that it stands for."""
+    if wire.is_packed(node):
+        _check(node)
+        node = unpacked(node)
     if node.op != wire.FUSED_BLOCK:
         return [node]
     _check(node)

@@ -6,6 +6,11 @@ the name of a tensor, a string: nothing nested, so that firmware reads them with
 and a viewer shows them on one line each.  ``docs/custom_ops.md`` is the contract; its tables are
 tested against ``SCHEMAS``.
 
+The compute operators have two forms.  In the *explicit* one (version 1) weights, bias, multipliers
+and shifts are operands of their own: what the rewriter works on.  In the *packed* one (version 2)
+they are one constant in the order in which kernels read them: what device graphs hold and the
+firmware runs (``ops.packed`` goes from one to the other).
+
 ``encode`` and ``decode`` check one option at a time.  What options mean together, and together
 with the shapes of the operands, is checked by ``tflsplit.ops.custom``.
 """
@@ -20,6 +25,8 @@ from tflsplit.ir import Attrs, AttrValue, Node
 
 VERSION = 1
 """Stored as ``v`` in every option map; raised when a reader of the old ones could misread it."""
+PACKED_VERSION = 2
+"""``v`` of a compute operator whose constants are packed."""
 
 SEND = "TFLSPLIT_SEND"
 RECV = "TFLSPLIT_RECV"
@@ -125,10 +132,44 @@ SCHEMAS: Mapping[str, Mapping[str, Field]] = {
 }
 """Every custom operator's options, beside ``v``."""
 
+_KERNEL: dict[str, Field] = {"kernel": Integers(minimum=1, maximum=_INT32_MAX, count=2)}
+_FINISH: dict[str, Field] = {**_ACTIVATION, "rounding": Integer(maximum=2)}
+STAGE_INTS = 16
+"""Of a stage of a packed block: the explicit 12, kernel (2), channels, rounding."""
+
+PACKED_SCHEMAS: Mapping[str, Mapping[str, Field]] = {
+    CONV_2D: {**_WINDOW, **_KERNEL, **_FINISH, "groups": Integer(minimum=1)},
+    DEPTHWISE_CONV_2D: {**_WINDOW, **_KERNEL, **_FINISH},
+    PARTIAL_CONV_2D: {**_WINDOW, **_KERNEL},
+    PARTIAL_FULLY_CONNECTED: {},
+    REQUANTIZE: _FINISH,
+    FUSED_BLOCK: {
+        "expand": Integers(minimum=-(2**31)),
+        "depthwise": Integers(minimum=-(2**31), count=STAGE_INTS),
+        **_FINISH,
+        "sum": Integer(maximum=1),
+        "tile_columns": Integer(),
+    },
+}
+"""The same of the compute operators in packed form."""
+
+DEVICE_SCHEMAS: Mapping[str, Mapping[str, Field]] = {**SCHEMAS, **PACKED_SCHEMAS}
+"""What device graphs hold and the firmware reads."""
+
+
+def device_version(op: str) -> int:
+    """The version that goes with ``DEVICE_SCHEMAS``."""
+    return PACKED_VERSION if op in PACKED_SCHEMAS else VERSION
+
 
 def is_ours(node: Node) -> bool:
     """Whether ``node`` is one of the operators that this module describes."""
     return node.is_custom and node.op in SCHEMAS
+
+
+def is_packed(node: Node) -> bool:
+    """Whether ``node`` is a compute operator of ours in packed form."""
+    return is_ours(node) and node.op in PACKED_SCHEMAS and node.attrs.get("v") == PACKED_VERSION
 
 
 class _Encoded(Attrs):
@@ -141,9 +182,9 @@ class _Encoded(Attrs):
         self.op = op
 
 
-def encode(op: str, options: Mapping[str, AttrValue]) -> Attrs:
+def encode(op: str, options: Mapping[str, AttrValue], version: int = VERSION) -> Attrs:
     """The attributes of a node of operator ``op``; InternalError for options it cannot have."""
-    attrs = _Encoded(op, {**options, "v": VERSION})
+    attrs = _Encoded(op, {**options, "v": version})
     problem = _problem(op, attrs)
     if problem:
         raise InternalError(f"{op}: {problem}")
@@ -170,8 +211,11 @@ def _problem(op: str, attrs: Attrs) -> str | None:
         return "no custom operator of this name is known"
     if "v" not in attrs:
         return "its options have no version (key 'v')"
-    if type(attrs["v"]) is not int or attrs["v"] != VERSION:
-        return f"its options are of version {attrs['v']!r}, this program reads {VERSION}"
+    if attrs["v"] == PACKED_VERSION and op in PACKED_SCHEMAS:
+        schema = PACKED_SCHEMAS[op]
+    elif type(attrs["v"]) is not int or attrs["v"] != VERSION:
+        known = f"{VERSION} and {PACKED_VERSION}" if op in PACKED_SCHEMAS else f"{VERSION}"
+        return f"its options are of version {attrs['v']!r}, this program reads {known}"
     missing = [key for key in schema if key not in attrs]
     unknown = [key for key in attrs if key not in schema and key != "v"]
     if missing or unknown:

@@ -10,6 +10,7 @@ from tflsplit.cluster import Family
 from tflsplit.ir import Node
 from tflsplit.ops import rule_of
 from tflsplit.ops.fused import unfused
+from tflsplit.ops.packed import unpacked
 from tflsplit.wire import custom_ops as wire
 
 _FAMILIES: dict[str, Family] = {
@@ -82,6 +83,7 @@ def work_of(node: Node) -> tuple[Work, ...]:
     """All the work of a node of a device graph, stock or ours; () of a SEND, which only posts."""
     if node.op == wire.SEND or not node.outputs:
         return ()
+    node = unpacked(node, sizes_only=True)
     if node.op == wire.FUSED_BLOCK:
         return tuple(work for stage in unfused(node) for work in work_of(stage))
     output_bytes = sum(value.size_bytes for value in node.outputs)

@@ -24,17 +24,17 @@ constexpr OptionField kRecv[] = {
     {"channels", kMany, 0, kMostChannel, -1}, {"from", kMany, 0, kMostRank, -1},
     {"boxes", kMany, 0, kMost, -1},         {"sum", kOne, 0, 1, -1},
 };
-// The window comes first: PARTIAL_CONV_2D has no more.
-constexpr OptionField kWindow[] = {
-    {"stride", kMany, 1, kMost, 2},
-    {"dilation", kMany, 1, kMost, 2},
-    {"pads", kMany, 0, kMost, 4},
-    {"activation", kMany, -128, 127, 2},
+// What operators share lies side by side, so that one list serves four of them.
+constexpr OptionField kConv[] = {
+    {"stride", kMany, 1, kMost, 2},  {"dilation", kMany, 1, kMost, 2},
+    {"pads", kMany, 0, kMost, 4},    {"kernel", kMany, 1, kMost, 2},
+    {"activation", kMany, -128, 127, 2}, {"rounding", kOne, 0, 2, -1},
+    {"groups", kOne, 1, kMost, -1},
 };
 constexpr OptionField kFusedBlock[] = {
-    {"expand", kMany, INT32_MIN, kMost, -1}, {"depthwise", kMany, INT32_MIN, kMost, 12},
-    {"activation", kMany, -128, 127, 2},     {"sum", kOne, 0, 1, -1},
-    {"tile_columns", kOne, 0, kMost, -1},
+    {"expand", kMany, INT32_MIN, kMost, -1}, {"depthwise", kMany, INT32_MIN, kMost, 16},
+    {"activation", kMany, -128, 127, 2},     {"rounding", kOne, 0, 2, -1},
+    {"sum", kOne, 0, 1, -1},                 {"tile_columns", kOne, 0, kMost, -1},
 };
 
 Problem check_field(const FlexMap& map, const OptionField& field) {
@@ -72,19 +72,22 @@ bool knows(const OptionTable& table, const char* key) {
 
 }  // namespace
 
-const OptionTable kSendOptions = {"SEND", kSend, 5};
-const OptionTable kRecvOptions = {"RECV", kRecv, 8};
-const OptionTable kWindowOptions = {"PARTIAL_CONV_2D", kWindow, 3};
-const OptionTable kWindowAndActivationOptions = {"CONV_2D", kWindow, 4};
-const OptionTable kActivationOptions = {"REQUANTIZE", kWindow + 3, 1};
-const OptionTable kNoOptions = {"PARTIAL_FULLY_CONNECTED", nullptr, 0};
-const OptionTable kFusedBlockOptions = {"FUSED_BLOCK", kFusedBlock, 5};
+const OptionTable kSendOptions = {"SEND", kOptionsVersion, kSend, 5};
+const OptionTable kRecvOptions = {"RECV", kOptionsVersion, kRecv, 8};
+const OptionTable kConv2dOptions = {"CONV_2D", kPackedOptionsVersion, kConv, 7};
+const OptionTable kDepthwiseConv2dOptions = {"DEPTHWISE_CONV_2D", kPackedOptionsVersion, kConv,
+                                             6};
+const OptionTable kPartialConv2dOptions = {"PARTIAL_CONV_2D", kPackedOptionsVersion, kConv, 4};
+const OptionTable kPartialFullyConnectedOptions = {"PARTIAL_FULLY_CONNECTED", kPackedOptionsVersion,
+                                                   nullptr, 0};
+const OptionTable kRequantizeOptions = {"REQUANTIZE", kPackedOptionsVersion, kConv + 4, 2};
+const OptionTable kFusedBlockOptions = {"FUSED_BLOCK", kPackedOptionsVersion, kFusedBlock, 6};
 
 Problem open_options(const void* bytes, size_t size, const OptionTable& table, FlexMap* map) {
   if (!FlexMap::open(bytes, size, map)) return {nullptr, "the custom options are no FlexBuffer map"};
   int64_t version = 0;
   if (!map->integer("v", &version)) return {"v", "is missing"};
-  if (version != kOptionsVersion) return {"v", "is of a version that this firmware does not read"};
+  if (version != table.version) return {"v", "is of a version that this firmware does not read"};
   for (uint32_t i = 0; i < map->size(); ++i) {
     const char* const key = map->key(i);
     if (key == nullptr) return {nullptr, "a key of the custom options is damaged"};

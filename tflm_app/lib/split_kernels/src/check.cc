@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "dense.h"
-#include "split_kernels/params.h"
+#include "layout.h"
 
 namespace split_kernels {
 namespace {
@@ -78,7 +77,12 @@ const char* check_convolution(const WindowParams& p) {
   if (p.out_channels % (p.in_channels / p.kernel_channels) != 0) {
     return "weights: their output channels cannot be divided by the number of groups";
   }
-  if (!indexable(p.out_channels, p.kernel_rows, p.kernel_columns, p.kernel_channels)) {
+  if (!indexable(kPositions * 4, p.kernel_rows, p.kernel_columns, p.kernel_channels)) {
+    return "weights: too large";
+  }
+  // As packed: padded, with records. Neither these nor scratch can then leave size_t.
+  const int64_t groups = groups_of(p);
+  if (!indexable(1, groups, p.out_channels / groups + 1, fours(products_of(p)) + int64_t{16})) {
     return "weights: too large";
   }
   return nullptr;
@@ -89,7 +93,8 @@ const char* check_depthwise(const WindowParams& p) {
   if (p.out_channels % p.in_channels != 0) {
     return "weights: their channels are no multiple of those of x";
   }
-  if (!indexable(1, p.kernel_rows, p.kernel_columns, p.out_channels)) {
+  if (!indexable(1, p.kernel_rows, p.kernel_columns + int64_t{3}, 1) ||
+      !indexable(1, 1, p.out_channels, static_cast<int64_t>(taps_bytes(p)))) {
     return "weights: too large";
   }
   return nullptr;
@@ -99,24 +104,32 @@ const char* check_fully_connected(const FullyConnectedParams& p) {
   if (p.batches < 1 || p.in_channels < 1) return "x: an extent is not positive";
   if (p.out_channels < 1) return "weights: an extent is not positive";
   if (p.x_zero_point < -128 || p.x_zero_point > 127) return "x: zero point outside -128..127";
-  if (!indexable(1, 1, p.in_channels, p.out_channels) ||
+  if (!indexable(1, kPositions * 4, p.in_channels, 1) ||
+      !indexable(1, 1, p.in_channels + int64_t{19}, p.out_channels + int64_t{1}) ||
       !indexable(1, 1, p.batches, p.in_channels) || !indexable(1, 1, p.batches, p.out_channels)) {
     return "x, weights or y: too large";
   }
   return nullptr;
 }
 
-const char* check_requantization(const Requantization& q, int32_t channels) {
-  if (q.multiplier == nullptr || q.shift == nullptr) return "multiplier and shift must be there";
-  for (int32_t channel = 0; channel < channels; ++channel) {
-    if (q.multiplier[channel] < 0) return "multiplier: negative";
-    if (q.shift[channel] < -31 || q.shift[channel] > 30) return "shift: outside -31..30";
-  }
-  if (q.y_zero_point < -128 || q.y_zero_point > 127) return "y: zero point outside -128..127";
-  if (q.activation_min < -128 || q.activation_max > 127 || q.activation_min > q.activation_max) {
+namespace {
+
+const char* check_finish(const Finish& f) {
+  if (f.rounding < kAnyRounding || f.rounding > kOneRounding) return "rounding: not 0, 1 or 2";
+  if (f.y_zero_point < -128 || f.y_zero_point > 127) return "y: zero point outside -128..127";
+  if (f.activation_min < -128 || f.activation_max > 127 || f.activation_min > f.activation_max) {
     return "activation: no range within -128..127";
   }
+  if (f.rounding == kOneRounding && f.activation_min < f.y_zero_point) {
+    return "rounding: 2 needs an activation from the zero point of y on";
+  }
   return nullptr;
+}
+
+}  // namespace
+
+const char* check_requantize(const Finish& finish, int32_t channels) {
+  return channels < 1 ? "y: an extent is not positive" : check_finish(finish);
 }
 
 namespace {
@@ -126,7 +139,7 @@ bool follows(const FusedStage& stage, const WindowParams& next) {
   const WindowParams& p = stage.window;
   return p.batches == next.batches && p.out_rows == next.in_rows &&
          p.out_columns == next.in_columns && p.out_channels == next.in_channels &&
-         stage.requantization.y_zero_point == next.x_zero_point;
+         stage.finish.y_zero_point == next.x_zero_point;
 }
 
 const char* check_expansion(const FusedBlockParams& block) {
@@ -136,7 +149,7 @@ const char* check_expansion(const FusedBlockParams& block) {
   if (!follows(block.expand, block.depthwise.window)) {
     return "expansion: its result is not what the depthwise convolution reads";
   }
-  return check_requantization(block.expand.requantization, p.out_channels);
+  return check_finish(block.expand.finish);
 }
 
 const char* check_projection(const FusedBlockParams& block) {
@@ -147,25 +160,20 @@ const char* check_projection(const FusedBlockParams& block) {
   if (!follows(block.depthwise, p)) {
     return "projection: does not read what the depthwise convolution makes";
   }
-  return block.sums ? nullptr : check_requantization(block.project.requantization, p.out_channels);
+  return block.sums ? nullptr : check_finish(block.project.finish);
 }
 
 }  // namespace
 
 const char* check_fused_block(const FusedBlockParams& block) {
-  if (block.depthwise.weights == nullptr || block.project.weights == nullptr) {
-    return "weights of the depthwise convolution and of the projection must be there";
-  }
   if (block.tile_columns < 0) return "tile_columns: negative";
-  if (block.expands()) {
+  if (block.expands) {
     if (const char* problem = check_expansion(block)) return problem;
   }
   const WindowParams& p = block.depthwise.window;
   if (const char* problem = check_depthwise(p)) return problem;
   if (p.in_channels != p.out_channels) return "depthwise convolution: with a channel multiplier";
-  if (const char* problem = check_requantization(block.depthwise.requantization, p.out_channels)) {
-    return problem;
-  }
+  if (const char* problem = check_finish(block.depthwise.finish)) return problem;
   return check_projection(block);
 }
 

@@ -1,219 +1,190 @@
 // SPDX-License-Identifier: Apache-2.0
-// A block row by row. Scratch holds the rows of e under the depthwise window (the ring: when the
-// window moves down, its rows move up, which costs a byte or two per value where the convolution
-// costs some hundred instructions, and leaves a dense map that every depthwise kernel reads), and
-// after them one row of d.
-#include <cstring>
-
-#include "cmsis.h"
-#include "dense.h"
-#include "portable.h"
+// A block row by row and, in wide rows, chunk of columns by chunk. Scratch holds the rows of e under
+// the depthwise window by channels (planes.h), and after them what one step works with: windows of
+// x for the expansion, or a chunk of one row of d and what its projection reads.
+#include "gather.h"
+#include "planes.h"
 #include "split_kernels/kernels.h"
 
 namespace split_kernels {
 namespace {
 
-struct Span {
-  int32_t start;
-  int32_t stop;
-  int32_t size() const { return stop - start; }
-};
-
-int32_t reach_of(int32_t kernel, int32_t dilation) { return (kernel - 1) * dilation + 1; }
-
-// What `count` positions from `first` on read of a dimension of x: from there to there, and the part
-// of it that is there (an empty one at the nearer end if none is).
-struct Reads {
-  Span all;
-  Span inside;
-};
-
-int32_t clamp(int32_t value, int32_t high) { return value < 0 ? 0 : value > high ? high : value; }
-
-Reads reads_of(int32_t first, int32_t count, int32_t stride, int32_t reach, int32_t pad,
-               int32_t extent) {
-  const int32_t start = first * stride - pad;
-  const int32_t stop = start + (count - 1) * stride + reach;
-  return {{start, stop}, {clamp(start, extent), clamp(stop, extent)}};
-}
-
-Reads rows_read(const WindowParams& p, int32_t row) {
-  return reads_of(row, 1, p.stride_rows, reach_of(p.kernel_rows, p.dilation_rows), p.pad_top,
-                  p.in_rows);
-}
-
-Reads columns_read(const WindowParams& p, Span tile) {
-  return reads_of(tile.start, tile.size(), p.stride_columns,
-                  reach_of(p.kernel_columns, p.dilation_columns), p.pad_left, p.in_columns);
-}
-
-// The window of part of a result; it reads all of x.
-WindowParams part_of(const WindowParams& p, Span rows, Span columns) {
-  WindowParams part = p;
-  part.batches = 1;
-  part.out_rows = rows.size();
-  part.out_columns = columns.size();
-  part.pad_top = p.pad_top - rows.start * p.stride_rows;
-  part.pad_left = p.pad_left - columns.start * p.stride_columns;
-  return part;
-}
+int32_t least(int32_t a, int32_t b) { return a < b ? a : b; }
 
 int32_t tile_of(const FusedBlockParams& block) {
   const int32_t columns = block.depthwise.window.out_columns;
-  return block.tile_columns > 0 && block.tile_columns < columns ? block.tile_columns : columns;
+  return block.tile_columns > 0 ? least(block.tile_columns, columns) : columns;
 }
 
-size_t ring_bytes(const FusedBlockParams& block) {
-  if (!block.expands()) return 0;
+int32_t chunk_of(const FusedBlockParams& block) { return least(tile_of(block), kChunkColumns); }
+
+size_t kept_bytes(const FusedBlockParams& block) {
   const WindowParams& p = block.depthwise.window;
-  const int64_t reach = reach_of(p.kernel_columns, p.dilation_columns);
-  const int64_t under = int64_t{tile_of(block) - 1} * p.stride_columns + reach;
-  const size_t columns = static_cast<size_t>(under < p.in_columns ? under : p.in_columns);
-  const size_t rows = static_cast<size_t>(reach_of(p.kernel_rows, p.dilation_rows));
-  return rows * columns * static_cast<size_t>(p.in_channels);
+  return block.expands ? planes_bytes(p, p.in_channels, tile_of(block))
+                       : planes_bytes(p, planes_together(p), chunk_of(block));
 }
 
-size_t row_bytes(const FusedBlockParams& block) {
-  return static_cast<size_t>(tile_of(block)) *
-         static_cast<size_t>(block.depthwise.window.out_channels);
+size_t chunk_bytes(const FusedBlockParams& block) {
+  return fours(static_cast<size_t>(chunk_of(block)) *
+               static_cast<size_t>(block.depthwise.window.out_channels));
 }
 
-// Part of the result of a 1x1 expansion: a matrix product for each row, or one if rows lie side by side.
-void expand_dense(const FusedStage& stage, Span rows, Span columns, const int8_t* x, int8_t* e) {
-  const WindowParams& p = stage.window;
-  const int32_t together = columns.size() == p.out_columns ? rows.size() : 1;
-  const int32_t positions = together * columns.size();
-  const DenseParams product = {positions, p.in_channels, p.out_channels, p.x_zero_point};
-  for (int32_t row = rows.start; row < rows.stop; row += together) {
-    const int32_t first = row * p.in_columns + columns.start;
-    dense(product, stage.requantization, x + first * p.in_channels, stage.weights, e);
-    e += positions * p.out_channels;
-  }
+size_t work_bytes(const FusedBlockParams& block) {
+  const size_t row = chunk_bytes(block) +
+                     widened_bytes(chunk_of(block), block.depthwise.window.out_channels);
+  if (!block.expands) return row;
+  const WindowParams& p = block.expand.window;
+  const int32_t products = products_of(p);
+  size_t windows = widened_bytes(p.out_columns, products);
+  if (!is_dense(p)) windows += gathered_bytes(p.out_columns, products);
+  return row > windows ? row : windows;
 }
 
-// The same of any expansion. The part is not empty; `spare` may be overwritten.
-void expand(const FusedStage& stage, Span rows, Span columns, const int8_t* x, int8_t* spare,
-            size_t spare_bytes, int8_t* e) {
-  if (is_dense(stage.window)) {
-    expand_dense(stage, rows, columns, x, e);
-    return;
-  }
-  const WindowParams part = part_of(stage.window, rows, columns);
-  if (cmsis::conv_2d_gathered(part, stage.requantization, x, stage.weights, spare, spare_bytes,
-                              e)) {
-    return;
-  }
-  conv_2d_portable(part, stage.requantization, x, stage.weights, e);
-}
-
-// A map of which the depthwise convolution reads rows `rows` and columns `columns`.
-struct Source {
-  const int8_t* data;
-  Span rows;
-  Span columns;
-};
-
-void depthwise_row(const FusedStage& stage, int32_t row, Span tile, const Source& source,
-                   int8_t* d) {
-  const Reads rows = rows_read(stage.window, row);
-  const Reads columns = columns_read(stage.window, tile);
-  WindowParams p = stage.window;
-  p.batches = p.out_rows = 1;
-  p.out_columns = tile.size();
-  p.in_rows = source.rows.size();
-  p.in_columns = source.columns.size();
-  p.pad_top = source.rows.start - rows.all.start;
-  p.pad_bottom = rows.all.stop - source.rows.stop;
-  p.pad_left = source.columns.start - columns.all.start;
-  p.pad_right = columns.all.stop - source.columns.stop;
-  const bool has_bias = stage.requantization.bias != nullptr;
-  // A tile of x itself may begin inside x, with negative pads: only the portable kernel allows that.
-  const bool is_window = p.pad_top >= 0 && p.pad_left >= 0;
-  if (is_window && depthwise_conv_2d_get_scratch_bytes(p, has_bias) == 0) {
-    depthwise_conv_2d(p, stage.requantization, source.data, stage.weights, nullptr, d);
-  } else {
-    depthwise_conv_2d_portable(p, stage.requantization, source.data, stage.weights, d);
-  }
-}
-
-// One batch of one block, column tile by column tile.
+// One batch of a block.
 class Block {
  public:
-  Block(const FusedBlockParams& block, const int8_t* x, int8_t* ring)
-      : block_(block), x_(x), ring_(ring), d_(ring + ring_bytes(block)) {}
+  Block(const FusedBlockParams& block, const int8_t* x, const void* constants, void* scratch)
+      : block_(block),
+        x_(x),
+        expand_(static_cast<const int8_t*>(constants)),
+        depthwise_(expand_),
+        kept_(static_cast<int8_t*>(scratch)),
+        work_(kept_ + kept_bytes(block)) {
+    if (block.expands) {
+      depthwise_ += conv_constants_bytes(block.expand.window, sizeof(PairRecord));
+    }
+    project_ = depthwise_ + static_cast<size_t>(block.depthwise.window.out_channels) *
+                                taps_bytes(block.depthwise.window);
+  }
 
   void run(int32_t batch, void* y) {
-    const WindowParams& p = block_.depthwise.window;
-    const int32_t tile = tile_of(block_);
-    for (int32_t start = 0; start < p.out_columns; start += tile) {
-      const int32_t left = p.out_columns - start;
-      const Span columns = {start, start + (left < tile ? left : tile)};
-      Source source = whole_x();
-      if (block_.expands()) source = {ring_, {0, 0}, columns_read(p, columns).inside};
-      for (int32_t row = 0; row < p.out_rows; ++row) {
-        move_to(rows_read(p, row).inside, &source);
-        depthwise_row(block_.depthwise, row, columns, source, d_);
-        project((batch * p.out_rows + row) * p.out_columns + start, columns.size(), y);
+    const int32_t columns = block_.depthwise.window.out_columns;
+    for (int32_t start = 0; start < columns; start += tile_of(block_)) {
+      const int32_t count = least(tile_of(block_), columns - start);
+      if (block_.expands) {
+        run_expanding(batch, start, count, y);
+      } else {
+        run_plain(batch, start, count, y);
       }
     }
   }
 
  private:
-  Source whole_x() const {
+  void run_expanding(int32_t batch, int32_t start, int32_t count, void* y) {
     const WindowParams& p = block_.depthwise.window;
-    return {x_, {0, 0}, {0, p.in_columns}};
+    RowsByChannel rows(p, p.in_channels, start, count, kept_);
+    rows.fill_all();
+    int32_t next = -p.pad_top;
+    for (int32_t row = 0; row < p.out_rows; ++row) {
+      next = advance(p, row, next, [&](int32_t at) {
+        if (rows.has(at)) {
+          expand(at, rows);
+        } else {
+          rows.fill_row(at);
+        }
+      });
+      for (int32_t at = 0; at < count; at += kChunkColumns) {
+        const int32_t chunk = least(kChunkColumns, count - at);
+        depthwise_row(taps_of(p, depthwise_), block_.depthwise.finish, rows.planes(row, at),
+                      p.in_channels, chunk, p.out_channels, work_);
+        project(position_of(batch, row, start + at), chunk, y);
+      }
+    }
   }
 
-  // Makes `rows` the rows of the source; they never move up.
-  void move_to(Span rows, Source* source) {
-    const WindowParams& p = block_.depthwise.window;
-    const int32_t row_values = source->columns.size() * p.in_channels;
-    if (!block_.expands()) {
-      source->data = x_ + rows.start * row_values;
-      source->rows = rows;
-      return;
+  // One row of e.
+  void expand(int32_t row, const RowsByChannel& rows) {
+    const WindowParams& p = block_.expand.window;
+    const int32_t products = products_of(p);
+    int16_t* const widened = reinterpret_cast<int16_t*>(work_);
+    int8_t* const gathered = work_ + widened_bytes(p.out_columns, products);
+    const Product product = product_of(expand_, p.out_channels, products, sizeof(PairRecord));
+    for (int32_t at = 0; at < rows.inside(); at += kPositions) {
+      const int32_t count = least(kPositions, rows.inside() - at);
+      widen_windows(p, x_, 0, row, rows.start() + at, count, doubles(block_.expand.finish), gathered,
+                    widened);
+      multiply(product, block_.expand.finish, widened, count,
+               {rows.row(row) + at, 1, rows.plane_bytes()});
     }
-    Span missing = {rows.start > source->rows.stop ? rows.start : source->rows.stop, rows.stop};
-    const int32_t kept = missing.start - rows.start;
-    if (kept > 0 && rows.start > source->rows.start) {
-      const int8_t* from = ring_ + (rows.start - source->rows.start) * row_values;
-      std::memmove(ring_, from, static_cast<size_t>(kept * row_values));
-    }
-    if (missing.size() > 0 && row_values > 0) {
-      expand(block_.expand, missing, source->columns, x_, d_, row_bytes(block_),
-             ring_ + kept * row_values);
-    }
-    source->rows = rows;
   }
 
+  // Without expansion the planes hold four channels of x and are made anew for every row of d.
+  void run_plain(int32_t batch, int32_t start, int32_t count, void* y) {
+    const WindowParams& p = block_.depthwise.window;
+    for (int32_t row = 0; row < p.out_rows; ++row) {
+      for (int32_t at = 0; at < count; at += kChunkColumns) {
+        const int32_t chunk = least(kChunkColumns, count - at);
+        Taps taps = taps_of(p, depthwise_);
+        for (int32_t channel = 0; channel < p.in_channels; channel += kPlanes) {
+          const int32_t planes = least(kPlanes, p.in_channels - channel);
+          RowsByChannel rows(p, planes, start + at, chunk, kept_);
+          copy_rows(row, channel, planes, &rows);
+          depthwise_row(taps, block_.depthwise.finish, rows.planes(row, 0), planes, chunk,
+                        p.out_channels, work_ + channel);
+          taps.constants += static_cast<size_t>(planes) * taps_bytes(p);
+        }
+        project(position_of(batch, row, start + at), chunk, y);
+      }
+    }
+  }
+
+  void copy_rows(int32_t row, int32_t channel, int32_t planes, RowsByChannel* rows) {
+    const WindowParams& p = block_.depthwise.window;
+    rows->fill_all();
+    for (int32_t i = 0; i < p.kernel_rows; ++i) {
+      const int32_t at = row * p.stride_rows - p.pad_top + i * p.dilation_rows;
+      if (!rows->has(at)) continue;
+      const int8_t* const from = x_ + (at * p.in_columns + rows->start()) * p.in_channels;
+      to_planes(from + channel, p.in_channels, rows->inside(), planes, rows->plane_bytes(),
+                rows->row(at));
+    }
+  }
+
+  int32_t position_of(int32_t batch, int32_t row, int32_t column) const {
+    const WindowParams& p = block_.depthwise.window;
+    return (batch * p.out_rows + row) * p.out_columns + column;
+  }
+
+  // A chunk of d, which begins `work_`.
   void project(int32_t position, int32_t positions, void* y) const {
-    const FusedStage& stage = block_.project;
-    const WindowParams& p = stage.window;
-    const DenseParams product = {positions, p.in_channels, p.out_channels, p.x_zero_point};
-    const int32_t at = position * p.out_channels;
-    if (block_.sums) {
-      dense_sums(product, d_, stage.weights, static_cast<int32_t*>(y) + at);
-    } else {
-      dense(product, stage.requantization, d_, stage.weights, static_cast<int8_t*>(y) + at);
+    const WindowParams& p = block_.project.window;
+    int16_t* const widened = reinterpret_cast<int16_t*>(work_ + chunk_bytes(block_));
+    const size_t record_bytes = block_.sums ? sizeof(SumsRecord) : sizeof(PairRecord);
+    const Product product = product_of(project_, p.out_channels, p.in_channels, record_bytes);
+    const bool doubled = !block_.sums && doubles(block_.project.finish);
+    for (int32_t at = 0; at < positions; at += kPositions) {
+      const int32_t count = least(kPositions, positions - at);
+      widen(work_ + at * p.in_channels, p.in_channels, count, p.in_channels, 0, doubled, widened);
+      const int32_t first = (position + at) * p.out_channels;
+      if (block_.sums) {
+        multiply_sums(product, widened, count, p.out_channels, static_cast<int32_t*>(y) + first);
+      } else {
+        multiply(product, block_.project.finish, widened, count,
+                 {static_cast<int8_t*>(y) + first, p.out_channels, 1});
+      }
     }
   }
 
   const FusedBlockParams& block_;
   const int8_t* x_;
-  int8_t* ring_;
-  int8_t* d_;
+  const int8_t* expand_;
+  const int8_t* depthwise_;
+  const int8_t* project_;
+  int8_t* kept_;
+  int8_t* work_;
 };
 
 }  // namespace
 
 size_t fused_block_get_scratch_bytes(const FusedBlockParams& block) {
-  return ring_bytes(block) + row_bytes(block);
+  return kept_bytes(block) + work_bytes(block);
 }
 
-void fused_block(const FusedBlockParams& block, const int8_t* x, void* scratch, void* y) {
-  const WindowParams& p = block.expands() ? block.expand.window : block.depthwise.window;
+void fused_block(const FusedBlockParams& block, const int8_t* x, const void* constants,
+                 void* scratch, void* y) {
+  const WindowParams& p = block.expands ? block.expand.window : block.depthwise.window;
   for (int32_t batch = 0; batch < p.batches; ++batch) {
-    Block(block, x, static_cast<int8_t*>(scratch)).run(batch, y);
+    Block(block, x, constants, scratch).run(batch, y);
     x += p.in_rows * p.in_columns * p.in_channels;
   }
 }

@@ -4,13 +4,14 @@
 
 namespace split_kernels {
 
-void requantize(const Requantization& requantization, int32_t positions, int32_t channels,
+void requantize(const Finish& finish, int32_t positions, int32_t channels, const void* constants,
                 const int32_t* sums, int8_t* y) {
-  // A copy: a store to y might change the caller's, for all that the compiler knows.
-  const Requantization q = requantization;
+  const Finish f = finish;  // a copy: a store to y might change the caller's, for the compiler
   for (int32_t position = 0; position < positions; ++position) {
-    for (int32_t channel = 0; channel < channels; ++channel) {
-      *y++ = requantize_one(q, *sums++, channel);
+    const TapsRecord* record = static_cast<const TapsRecord*>(constants);
+    for (int32_t channel = 0; channel < channels; ++channel, ++record) {
+      const ChannelFinish finish_of = {record->multiplier, record->addend, record->shift};
+      *y++ = finish_one(f, finish_of, wrapping_add(*sums++, record->bias));
     }
   }
 }

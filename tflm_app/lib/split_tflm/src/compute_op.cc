@@ -8,13 +8,6 @@ void* init(api::Context* context, const char*, size_t) {
   return api::GetMicroContext(context)->AllocatePersistentBuffer(sizeof(OpData));
 }
 
-const char* check_table(const api::EvalTensor* table, int32_t channels, const char* what) {
-  if (table == nullptr) return nullptr;
-  const bool fits = has_shape(table, kTfLiteInt32, 1) && dim(table, 0) == channels &&
-                    table->data.data != nullptr;
-  return fits ? nullptr : what;
-}
-
 }  // namespace
 
 api::Registration compute_registration(Function prepare, Function invoke) {
@@ -37,40 +30,31 @@ void* scratch_of(api::Context* context, const OpData& data) {
   return data.scratch < 0 ? nullptr : api::GetMicroContext(context)->GetScratchBuffer(data.scratch);
 }
 
-void set_tables(api::Context* context, const api::OpNode* node, int first,
-                split_kernels::Requantization* q) {
-  q->bias = words(optional_input(context, node, first));
-  q->multiplier = words(optional_input(context, node, first + 1));
-  q->shift = words(optional_input(context, node, first + 2));
+split_kernels::Constants stored_constants(api::Context* context, const api::OpNode* node) {
+  const api::EvalTensor* const tensor = input(context, node, 1);
+  return {tensor->data.data, static_cast<size_t>(dim(tensor, 0))};
 }
 
-const char* check_tables(api::Context* context, const api::OpNode* node, int first,
-                         int32_t channels) {
-  if (optional_input(context, node, first + 1) == nullptr ||
-      optional_input(context, node, first + 2) == nullptr) {
-    return "multiplier and shift must be there";
+const char* check_operands(api::Context* context, const api::OpNode* node) {
+  if (node->inputs->size != 2 || node->outputs->size != 1) {
+    return "has a wrong number of operands or results";
   }
-  constexpr const char* kWhat[] = {
-      "bias must be a constant int32 vector with one element a channel",
-      "multiplier must be a constant int32 vector with one element a channel",
-      "shift must be a constant int32 vector with one element a channel"};
-  for (int i = 0; i < 3; ++i) {
-    const char* problem = check_table(optional_input(context, node, first + i), channels, kWhat[i]);
-    if (problem != nullptr) return problem;
+  const api::EvalTensor* const constants = optional_input(context, node, 1);
+  if (optional_input(context, node, 0) == nullptr ||
+      !has_shape(constants, kTfLiteInt8, 1) || constants->data.data == nullptr) {
+    return "takes x and a constant int8 vector";
   }
   return nullptr;
 }
 
-split_kernels::Requantization requantization_of(api::Context* context, const api::OpNode* node,
-                                                int first, const FlexMap& options,
-                                                int32_t y_zero_point) {
+split_kernels::Finish finish_of(const FlexMap& options, int32_t y_zero_point) {
   const split_device::IntVector activation = split_device::integers_option(options, "activation");
-  split_kernels::Requantization q;
-  set_tables(context, node, first, &q);
-  q.y_zero_point = y_zero_point;
-  q.activation_min = activation.at(0);
-  q.activation_max = activation.at(1);
-  return q;
+  split_kernels::Finish finish;
+  finish.rounding = split_device::integer_option(options, "rounding");
+  finish.y_zero_point = y_zero_point;
+  finish.activation_min = activation.at(0);
+  finish.activation_max = activation.at(1);
+  return finish;
 }
 
 }  // namespace split_tflm

@@ -31,23 +31,19 @@ void* scratch_of(api::Context* context, const OpData& data);
 inline bool has_shape(const api::EvalTensor* tensor, TfLiteType type, int dims) {
   return tensor != nullptr && tensor->type == type && rank(tensor) == dims;
 }
-inline const int32_t* words(const api::EvalTensor* tensor) {
-  return tensor == nullptr ? nullptr : static_cast<const int32_t*>(tensor->data.data);
-}
 inline const int8_t* bytes(const api::EvalTensor* tensor) {
   return static_cast<const int8_t*>(tensor->data.data);
 }
 
-// Operands from `first` on: bias (or none), multiplier, shift. The checks return null, or what is
-// wrong.
-void set_tables(api::Context* context, const api::OpNode* node, int first,
-                split_kernels::Requantization* q);
-const char* check_tables(api::Context* context, const api::OpNode* node, int first,
-                         int32_t channels);
-// The same with the option "activation".
-split_kernels::Requantization requantization_of(api::Context* context, const api::OpNode* node,
-                                                int first, const FlexMap& options,
-                                                int32_t y_zero_point);
+// Operand 1, packed; the check returns null, or what is wrong. `optional_input`: it may be missing.
+inline const void* constants_of(const api::Context* context, const api::OpNode* node) {
+  return input(context, node, 1)->data.data;
+}
+split_kernels::Constants stored_constants(api::Context* context, const api::OpNode* node);
+const char* check_operands(api::Context* context, const api::OpNode* node);
+
+// From options "activation" and "rounding".
+split_kernels::Finish finish_of(const FlexMap& options, int32_t y_zero_point);
 
 }  // namespace split_tflm
 

@@ -6,24 +6,29 @@ namespace split_tflm {
 namespace {
 
 using split_device::IntVector;
-using split_kernels::Requantization;
+using split_kernels::Constants;
+using split_kernels::Finish;
 using split_kernels::WindowParams;
 
 // ---- Parameters, from tensors and options that may not have been checked yet ----
 
 enum class Kind { kConv, kDepthwise, kPartial };
 
-WindowParams window_of(const api::EvalTensor* x, const api::EvalTensor* weights,
-                       const api::EvalTensor* y, const FlexMap& options, Kind kind,
-                       int32_t x_zero_point) {
+WindowParams window_of(const api::EvalTensor* x, const api::EvalTensor* y, const FlexMap& options,
+                       Kind kind, int32_t x_zero_point) {
   const IntVector stride = split_device::integers_option(options, "stride");
   const IntVector dilation = split_device::integers_option(options, "dilation");
   const IntVector pads = split_device::integers_option(options, "pads");
+  const IntVector kernel = split_device::integers_option(options, "kernel");
   WindowParams p;
   p.batches = dim(x, 0), p.in_rows = dim(x, 1), p.in_columns = dim(x, 2);
   p.in_channels = dim(x, 3);
-  p.kernel_rows = dim(weights, 1), p.kernel_columns = dim(weights, 2);
-  p.kernel_channels = kind == Kind::kDepthwise ? 0 : dim(weights, 3);
+  p.kernel_rows = kernel.at(0), p.kernel_columns = kernel.at(1);
+  p.kernel_channels = p.in_channels;
+  if (kind == Kind::kConv) {
+    const int32_t groups = split_device::integer_option(options, "groups");
+    p.kernel_channels = p.in_channels % groups == 0 ? p.in_channels / groups : 0;
+  }
   p.out_rows = dim(y, 1), p.out_columns = dim(y, 2), p.out_channels = dim(y, 3);
   p.stride_rows = stride.at(0), p.stride_columns = stride.at(1);
   p.dilation_rows = dilation.at(0), p.dilation_columns = dilation.at(1);
@@ -35,36 +40,43 @@ WindowParams window_of(const api::EvalTensor* x, const api::EvalTensor* weights,
 
 // ---- Checks ----
 
-const char* check_window_tensors(api::Context* context, const api::OpNode* node, Kind kind) {
+const char* check_tensors(api::Context* context, const api::OpNode* node, Kind kind) {
+  if (const char* problem = check_operands(context, node)) return problem;
   const bool partial = kind == Kind::kPartial;
-  if (node->inputs->size != (partial ? 2 : 5) || node->outputs->size != 1) {
-    return "has a wrong number of operands or results";
-  }
   const api::EvalTensor* const x = input(context, node, 0);
-  const api::EvalTensor* const weights = input(context, node, 1);
   const api::EvalTensor* const y = output(context, node, 0);
   if (!has_shape(x, kTfLiteInt8, 4)) return "x must be int8 with four dimensions";
-  if (!has_shape(weights, kTfLiteInt8, 4)) return "weights must be int8 with four dimensions";
   if (!has_shape(y, partial ? kTfLiteInt32 : kTfLiteInt8, 4)) {
     return partial ? "y must be int32 with four dimensions" : "y must be int8 with four dimensions";
   }
-  const int channels = kind == Kind::kDepthwise ? dim(weights, 3) : dim(weights, 0);
-  if (dim(y, 3) != channels) return "y and weights differ in their output channels";
-  if (dim(y, 0) != dim(x, 0)) return "x and y differ in their batches";
-  if (kind == Kind::kDepthwise && dim(weights, 0) != 1) return "weights must begin with 1";
-  return partial ? nullptr : check_tables(context, node, 2, channels);
+  return dim(y, 0) == dim(x, 0) ? nullptr : "x and y differ in their batches";
 }
 
-size_t scratch_bytes(Kind kind, const WindowParams& window, bool has_bias) {
-  switch (kind) {
-    case Kind::kConv: return split_kernels::conv_2d_get_scratch_bytes(window, has_bias);
-    case Kind::kDepthwise:
-      return split_kernels::depthwise_conv_2d_get_scratch_bytes(window, has_bias);
-    default: return split_kernels::partial_conv_2d_get_scratch_bytes(window);
+const char* check_contents(const WindowParams& window, const Finish& finish, Kind kind,
+                           const Constants& constants) {
+  const char* problem = kind == Kind::kDepthwise ? split_kernels::check_depthwise(window)
+                                                 : split_kernels::check_convolution(window);
+  if (problem != nullptr) return problem;
+  if (kind == Kind::kPartial) {
+    return split_kernels::check_partial_conv_2d_constants(window, constants);
   }
+  problem = split_kernels::check_requantize(finish, window.out_channels);
+  if (problem != nullptr) return problem;
+  return kind == Kind::kDepthwise
+             ? split_kernels::check_depthwise_constants(window, finish, constants)
+             : split_kernels::check_conv_2d_constants(window, finish, constants);
+}
+
+size_t scratch_bytes(Kind kind, const WindowParams& window) {
+  return kind == Kind::kDepthwise ? split_kernels::depthwise_conv_2d_get_scratch_bytes(window)
+                                  : split_kernels::conv_2d_get_scratch_bytes(window);
 }
 
 // ---- Convolutions ----
+
+Finish finish_of(const FlexMap& options, Kind kind, const OpData& data) {
+  return kind == Kind::kPartial ? Finish() : split_tflm::finish_of(options, data.y_zero_point);
+}
 
 api::Status prepare_window(api::Context* context, api::OpNode* node, Kind kind, const char* name,
                            const OptionTable& table) {
@@ -73,61 +85,49 @@ api::Status prepare_window(api::Context* context, api::OpNode* node, Kind kind, 
   FlexMap options;
   const Problem problem = open_and_check(node, table, &options);
   if (problem.found()) return refuse(context, name, problem);
-  const char* what = check_window_tensors(context, node, kind);
+  const char* what = check_tensors(context, node, kind);
   if (what != nullptr) return refuse(context, name, what);
   *data = OpData{0, 0, -1};
   if (!input_zero_point(context, node, 0, &data->x_zero_point) ||
       (kind != Kind::kPartial && !output_zero_point(context, node, 0, &data->y_zero_point))) {
     return refuse(context, name, "the arena has no room to look at x and y");
   }
-  const WindowParams window =
-      window_of(input(context, node, 0), input(context, node, 1), output(context, node, 0),
-                options, kind, data->x_zero_point);
-  what = kind == Kind::kDepthwise ? split_kernels::check_depthwise(window)
-                                  : split_kernels::check_convolution(window);
-  bool has_bias = false;
-  if (what == nullptr && kind == Kind::kPartial && window.kernel_channels != window.in_channels) {
-    what = "weights must have as many input channels as x";
-  }
-  if (what == nullptr && kind != Kind::kPartial) {
-    const Requantization q = requantization_of(context, node, 2, options, data->y_zero_point);
-    what = split_kernels::check_requantization(q, window.out_channels);
-    has_bias = q.bias != nullptr;
-  }
+  const WindowParams window = window_of(input(context, node, 0), output(context, node, 0), options,
+                                        kind, data->x_zero_point);
+  what = check_contents(window, finish_of(options, kind, *data), kind,
+                        stored_constants(context, node));
   if (what != nullptr) return refuse(context, name, what);
-  const size_t scratch = scratch_bytes(kind, window, has_bias);
-  return scratch == 0 ? kTfLiteOk : request_scratch(context, scratch, data);
+  return request_scratch(context, scratch_bytes(kind, window), data);
 }
 
 api::Status invoke_window(api::Context* context, api::OpNode* node, Kind kind) {
   const OpData& data = *data_of(node);
   const FlexMap options = checked_options(node);
   const api::EvalTensor* const x = input(context, node, 0);
-  const api::EvalTensor* const weights = input(context, node, 1);
   api::EvalTensor* const y = output(context, node, 0);
+  const void* const constants = constants_of(context, node);
   void* const scratch = scratch_of(context, data);
-  const WindowParams window = window_of(x, weights, y, options, kind, data.x_zero_point);
+  const WindowParams window = window_of(x, y, options, kind, data.x_zero_point);
   if (kind == Kind::kPartial) {
-    split_kernels::partial_conv_2d(window, bytes(x), bytes(weights), scratch, y->data.i32);
+    split_kernels::partial_conv_2d(window, bytes(x), constants, scratch, y->data.i32);
     return kTfLiteOk;
   }
-  const Requantization q = requantization_of(context, node, 2, options, data.y_zero_point);
   auto* const run = kind == Kind::kConv ? split_kernels::conv_2d : split_kernels::depthwise_conv_2d;
-  run(window, q, bytes(x), bytes(weights), scratch, y->data.int8);
+  run(window, finish_of(options, kind, data), bytes(x), constants, scratch, y->data.int8);
   return kTfLiteOk;
 }
 
 api::Status prepare_conv(api::Context* context, api::OpNode* node) {
   return prepare_window(context, node, Kind::kConv, kConv2dName,
-                        split_device::kWindowAndActivationOptions);
+                        split_device::kConv2dOptions);
 }
 api::Status prepare_depthwise(api::Context* context, api::OpNode* node) {
   return prepare_window(context, node, Kind::kDepthwise, kDepthwiseConv2dName,
-                        split_device::kWindowAndActivationOptions);
+                        split_device::kDepthwiseConv2dOptions);
 }
 api::Status prepare_partial_conv(api::Context* context, api::OpNode* node) {
   return prepare_window(context, node, Kind::kPartial, kPartialConv2dName,
-                        split_device::kWindowOptions);
+                        split_device::kPartialConv2dOptions);
 }
 api::Status invoke_conv(api::Context* context, api::OpNode* node) {
   return invoke_window(context, node, Kind::kConv);

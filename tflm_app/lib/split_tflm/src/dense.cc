@@ -6,34 +6,28 @@ namespace split_tflm {
 namespace {
 
 using split_kernels::FullyConnectedParams;
-using split_kernels::Requantization;
 
 // ---- PARTIAL_FULLY_CONNECTED ----
 
-FullyConnectedParams fully_connected_of(const api::EvalTensor* x, const api::EvalTensor* weights,
+FullyConnectedParams fully_connected_of(const api::EvalTensor* x, const api::EvalTensor* y,
                                         int32_t x_zero_point) {
   FullyConnectedParams params;
   params.in_channels = dim(x, rank(x) - 1);
   params.batches = params.in_channels == 0 ? 0 : elements(x) / params.in_channels;
-  params.out_channels = dim(weights, 0);
+  params.out_channels = dim(y, rank(y) - 1);
   params.x_zero_point = x_zero_point;
   return params;
 }
 
 const char* check_fully_connected_tensors(api::Context* context, const api::OpNode* node) {
-  if (node->inputs->size != 2 || node->outputs->size != 1) {
-    return "has a wrong number of operands or results";
-  }
+  if (const char* problem = check_operands(context, node)) return problem;
   const api::EvalTensor* const x = input(context, node, 0);
-  const api::EvalTensor* const weights = input(context, node, 1);
   const api::EvalTensor* const y = output(context, node, 0);
   if (x->type != kTfLiteInt8 || rank(x) < 1) return "x must be int8 with one dimension or more";
-  if (!has_shape(weights, kTfLiteInt8, 2)) return "weights must be int8 with two dimensions";
   if (y->type != kTfLiteInt32 || rank(y) < 1) return "y must be int32 with one dimension or more";
-  if (dim(weights, 1) != dim(x, rank(x) - 1)) return "x and weights differ in their input channels";
-  const int32_t batches = elements(x) / (dim(weights, 1) > 0 ? dim(weights, 1) : 1);
-  if (dim(y, rank(y) - 1) != dim(weights, 0) || elements(y) != batches * dim(weights, 0)) {
-    return "y does not fit x and weights";
+  const int32_t depth = dim(x, rank(x) - 1), channels = dim(y, rank(y) - 1);
+  if (depth < 1 || channels < 1 || elements(x) / depth != elements(y) / channels) {
+    return "y does not fit x";
   }
   return nullptr;
 }
@@ -43,7 +37,8 @@ api::Status prepare_partial_fully_connected(api::Context* context, api::OpNode* 
   OpData* const data = data_of(node);
   if (exchange_of(context) == nullptr || data == nullptr) return kTfLiteError;
   FlexMap options;
-  const Problem problem = open_and_check(node, split_device::kNoOptions, &options);
+  const Problem problem =
+      open_and_check(node, split_device::kPartialFullyConnectedOptions, &options);
   if (problem.found()) return refuse(context, kName, problem);
   const char* what = check_fully_connected_tensors(context, node);
   if (what != nullptr) return refuse(context, kName, what);
@@ -51,26 +46,31 @@ api::Status prepare_partial_fully_connected(api::Context* context, api::OpNode* 
   if (!input_zero_point(context, node, 0, &data->x_zero_point)) {
     return refuse(context, kName, "the arena has no room to look at x");
   }
-  what = split_kernels::check_fully_connected(fully_connected_of(
-      input(context, node, 0), input(context, node, 1), data->x_zero_point));
-  return what != nullptr ? refuse(context, kName, what) : kTfLiteOk;
+  const FullyConnectedParams params = fully_connected_of(
+      input(context, node, 0), output(context, node, 0), data->x_zero_point);
+  what = split_kernels::check_fully_connected(params);
+  if (what == nullptr) {
+    what = split_kernels::check_fully_connected_constants(params, stored_constants(context, node));
+  }
+  if (what != nullptr) return refuse(context, kName, what);
+  return request_scratch(context, split_kernels::partial_fully_connected_get_scratch_bytes(params),
+                         data);
 }
 
 api::Status invoke_partial_fully_connected(api::Context* context, api::OpNode* node) {
+  const OpData& data = *data_of(node);
   const api::EvalTensor* const x = input(context, node, 0);
-  const api::EvalTensor* const weights = input(context, node, 1);
-  split_kernels::partial_fully_connected(
-      fully_connected_of(x, weights, data_of(node)->x_zero_point), bytes(x), bytes(weights),
-      output(context, node, 0)->data.i32);
+  api::EvalTensor* const y = output(context, node, 0);
+  split_kernels::partial_fully_connected(fully_connected_of(x, y, data.x_zero_point), bytes(x),
+                                         constants_of(context, node), scratch_of(context, data),
+                                         y->data.i32);
   return kTfLiteOk;
 }
 
 // ---- REQUANTIZE ----
 
 const char* check_requantize_tensors(api::Context* context, const api::OpNode* node) {
-  if (node->inputs->size != 4 || node->outputs->size != 1) {
-    return "has a wrong number of operands or results";
-  }
+  if (const char* problem = check_operands(context, node)) return problem;
   const api::EvalTensor* const sums = input(context, node, 0);
   const api::EvalTensor* const y = output(context, node, 0);
   if (sums->type != kTfLiteInt32 || rank(sums) < 1) {
@@ -82,14 +82,14 @@ const char* check_requantize_tensors(api::Context* context, const api::OpNode* n
       return "y must be int8, shaped like sums";
     }
   }
-  return check_tables(context, node, 1, dim(sums, rank(sums) - 1));
+  return nullptr;
 }
 
 api::Status prepare_requantize(api::Context* context, api::OpNode* node) {
   OpData* const data = data_of(node);
   if (exchange_of(context) == nullptr || data == nullptr) return kTfLiteError;
   FlexMap options;
-  const Problem problem = open_and_check(node, split_device::kActivationOptions, &options);
+  const Problem problem = open_and_check(node, split_device::kRequantizeOptions, &options);
   if (problem.found()) return refuse(context, kRequantizeName, problem);
   const char* what = check_requantize_tensors(context, node);
   if (what != nullptr) return refuse(context, kRequantizeName, what);
@@ -98,19 +98,22 @@ api::Status prepare_requantize(api::Context* context, api::OpNode* node) {
     return refuse(context, kRequantizeName, "the arena has no room to look at y");
   }
   const api::EvalTensor* const sums = input(context, node, 0);
-  what = split_kernels::check_requantization(
-      requantization_of(context, node, 1, options, data->y_zero_point),
-      dim(sums, rank(sums) - 1));
+  const int32_t channels = dim(sums, rank(sums) - 1);
+  const split_kernels::Finish finish = finish_of(options, data->y_zero_point);
+  what = split_kernels::check_requantize(finish, channels);
+  if (what == nullptr) {
+    what = split_kernels::check_requantize_constants(channels, finish,
+                                                     stored_constants(context, node));
+  }
   return what != nullptr ? refuse(context, kRequantizeName, what) : kTfLiteOk;
 }
 
 api::Status invoke_requantize(api::Context* context, api::OpNode* node) {
   const api::EvalTensor* const sums = input(context, node, 0);
   const int32_t channels = dim(sums, rank(sums) - 1);
-  const Requantization q =
-      requantization_of(context, node, 1, checked_options(node), data_of(node)->y_zero_point);
-  split_kernels::requantize(q, elements(sums) / channels, channels, words(sums),
-                            output(context, node, 0)->data.int8);
+  split_kernels::requantize(finish_of(checked_options(node), data_of(node)->y_zero_point),
+                            elements(sums) / channels, channels, constants_of(context, node),
+                            sums->data.i32, output(context, node, 0)->data.int8);
   return kTfLiteOk;
 }
 

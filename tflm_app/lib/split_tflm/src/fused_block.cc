@@ -8,15 +8,7 @@ namespace {
 using split_device::IntVector;
 using split_kernels::FusedBlockParams;
 using split_kernels::FusedStage;
-using split_kernels::Requantization;
 using split_kernels::WindowParams;
-
-// Operands: x, then weights, bias, multiplier and shift of each stage.
-constexpr int kExpand = 1;
-constexpr int kDepthwise = 5;
-constexpr int kProject = 9;
-constexpr int kOperands = 13;
-constexpr uint32_t kStageIntegers = 12;
 
 bool expands(const FlexMap& options) {
   return split_device::integers_option(options, "expand").size() != 0;
@@ -28,27 +20,22 @@ bool makes_sums(const FlexMap& options) {
 
 // ---- Parameters ----
 
-// Weights and tables of the stage whose operands begin at `first`.
-void set_operands(api::Context* context, const api::OpNode* node, int first, FusedStage* stage) {
-  const api::EvalTensor* const weights = input(context, node, first);
-  stage->weights = bytes(weights);
-  stage->window.kernel_rows = dim(weights, 1);
-  stage->window.kernel_columns = dim(weights, 2);
-  stage->window.kernel_channels = dim(weights, 3);
-  stage->window.out_channels = dim(weights, first == kDepthwise ? 3 : 0);
-  set_tables(context, node, first + 1, &stage->requantization);
-}
+// As stored: stride, dilation, pads, activation, zero point, scale (for people), kernel, channels,
+// rounding.
+constexpr uint32_t kStageIntegers = 16;
 
-// As stored: stride, dilation, pads, activation, zero point, scale (for people).
 void set_options(const IntVector& stored, FusedStage* stage) {
   WindowParams& p = stage->window;
   p.stride_rows = stored.at(0), p.stride_columns = stored.at(1);
   p.dilation_rows = stored.at(2), p.dilation_columns = stored.at(3);
   p.pad_top = stored.at(4), p.pad_bottom = stored.at(5);
   p.pad_left = stored.at(6), p.pad_right = stored.at(7);
-  stage->requantization.activation_min = stored.at(8);
-  stage->requantization.activation_max = stored.at(9);
-  stage->requantization.y_zero_point = stored.at(10);
+  stage->finish.activation_min = stored.at(8);
+  stage->finish.activation_max = stored.at(9);
+  stage->finish.y_zero_point = stored.at(10);
+  p.kernel_rows = stored.at(12), p.kernel_columns = stored.at(13);
+  p.out_channels = stored.at(14);
+  stage->finish.rounding = stored.at(15);
 }
 
 // x of `next` is the result of `stage`.
@@ -57,7 +44,8 @@ void connect(const FusedStage& stage, FusedStage* next) {
   next->window.in_rows = stage.window.out_rows;
   next->window.in_columns = stage.window.out_columns;
   next->window.in_channels = stage.window.out_channels;
-  next->window.x_zero_point = stage.requantization.y_zero_point;
+  next->window.kernel_channels = stage.window.out_channels;
+  next->window.x_zero_point = stage.finish.y_zero_point;
 }
 
 FusedBlockParams block_of(api::Context* context, const api::OpNode* node, const FlexMap& options,
@@ -65,86 +53,50 @@ FusedBlockParams block_of(api::Context* context, const api::OpNode* node, const 
   FusedBlockParams block;
   block.sums = makes_sums(options);
   block.tile_columns = split_device::integer_option(options, "tile_columns");
+  block.expands = expands(options);
   FusedStage x;  // as if a stage had made it
   const api::EvalTensor* const tensor = input(context, node, 0);
   x.window.batches = dim(tensor, 0);
   x.window.out_rows = dim(tensor, 1), x.window.out_columns = dim(tensor, 2);
   x.window.out_channels = dim(tensor, 3);
-  x.requantization.y_zero_point = data.x_zero_point;
+  x.finish.y_zero_point = data.x_zero_point;
   const FusedStage* before = &x;
-  if (expands(options)) {
-    set_operands(context, node, kExpand, &block.expand);
-    set_options(split_device::integers_option(options, "expand"), &block.expand);
+  if (block.expands) {
     connect(*before, &block.expand);
+    set_options(split_device::integers_option(options, "expand"), &block.expand);
     split_kernels::set_out_extent(&block.expand.window);
     before = &block.expand;
   }
-  set_operands(context, node, kDepthwise, &block.depthwise);
-  set_options(split_device::integers_option(options, "depthwise"), &block.depthwise);
   connect(*before, &block.depthwise);
+  set_options(split_device::integers_option(options, "depthwise"), &block.depthwise);
   split_kernels::set_out_extent(&block.depthwise.window);
-  set_operands(context, node, kProject, &block.project);
   connect(block.depthwise, &block.project);
+  block.project.window.out_channels = dim(output(context, node, 0), 3);
   split_kernels::set_out_extent(&block.project.window);
-  const IntVector activation = split_device::integers_option(options, "activation");
-  block.project.requantization.activation_min = activation.at(0);
-  block.project.requantization.activation_max = activation.at(1);
-  block.project.requantization.y_zero_point = data.y_zero_point;
+  block.project.finish = finish_of(options, data.y_zero_point);
   return block;
 }
 
 // ---- Checks ----
 
-const char* check_stage(api::Context* context, const api::OpNode* node, int first, bool sums) {
-  const api::EvalTensor* const weights = optional_input(context, node, first);
-  if (!has_shape(weights, kTfLiteInt8, 4) || weights->data.data == nullptr) {
-    return "weights must be constant int8 with four dimensions";
-  }
-  const bool depthwise = first == kDepthwise;
-  if (depthwise && dim(weights, 0) != 1) return "depthwise weights must begin with 1";
-  if (!sums) return check_tables(context, node, first + 1, dim(weights, depthwise ? 3 : 0));
-  for (int i = 1; i <= 3; ++i) {
-    if (optional_input(context, node, first + i) != nullptr) {
-      return "makes sums, which are not requantized here";
-    }
-  }
-  return nullptr;
-}
-
-const char* check_expansion(api::Context* context, const api::OpNode* node,
-                            const FlexMap& options) {
-  const uint32_t integers = split_device::integers_option(options, "expand").size();
-  if (integers == kStageIntegers) return check_stage(context, node, kExpand, false);
-  if (integers != 0) return "option 'expand' has another number of elements";
-  for (int i = 0; i < 4; ++i) {
-    if (optional_input(context, node, kExpand + i) != nullptr) {
-      return "the operands of the expansion do not go with its options";
-    }
-  }
-  return nullptr;
-}
-
 const char* check_tensors(api::Context* context, const api::OpNode* node,
                           const FlexMap& options) {
-  if (node->inputs->size != kOperands || node->outputs->size != 1) {
-    return "has a wrong number of operands or results";
-  }
-  if (!has_shape(optional_input(context, node, 0), kTfLiteInt8, 4)) {
+  if (const char* problem = check_operands(context, node)) return problem;
+  if (!has_shape(input(context, node, 0), kTfLiteInt8, 4)) {
     return "x must be int8 with four dimensions";
   }
-  const bool sums = makes_sums(options);
-  if (!has_shape(output(context, node, 0), sums ? kTfLiteInt32 : kTfLiteInt8, 4)) {
+  if (!has_shape(output(context, node, 0), makes_sums(options) ? kTfLiteInt32 : kTfLiteInt8, 4)) {
     return "y must be int8, or int32 sums, with four dimensions";
   }
-  const char* what = check_expansion(context, node, options);
-  if (what == nullptr) what = check_stage(context, node, kDepthwise, false);
-  return what != nullptr ? what : check_stage(context, node, kProject, sums);
+  const uint32_t integers = split_device::integers_option(options, "expand").size();
+  const bool sound = integers == 0 || integers == kStageIntegers;
+  return sound ? nullptr : "option 'expand' has another number of elements";
 }
 
 const char* check_result(const api::EvalTensor* y, const WindowParams& p) {
   const bool fits = dim(y, 0) == p.batches && dim(y, 1) == p.out_rows &&
                     dim(y, 2) == p.out_columns && dim(y, 3) == p.out_channels;
-  return fits ? nullptr : "y does not follow from x, weights and options";
+  return fits ? nullptr : "y does not follow from x and options";
 }
 
 // ---- The operator ----
@@ -165,6 +117,9 @@ api::Status prepare(api::Context* context, api::OpNode* node) {
   const FusedBlockParams block = block_of(context, node, options, *data);
   what = split_kernels::check_fused_block(block);
   if (what == nullptr) what = check_result(output(context, node, 0), block.project.window);
+  if (what == nullptr) {
+    what = split_kernels::check_fused_block_constants(block, stored_constants(context, node));
+  }
   if (what != nullptr) return refuse(context, kFusedBlockName, what);
   return request_scratch(context, split_kernels::fused_block_get_scratch_bytes(block), data);
 }
@@ -172,8 +127,8 @@ api::Status prepare(api::Context* context, api::OpNode* node) {
 api::Status invoke(api::Context* context, api::OpNode* node) {
   const OpData& data = *data_of(node);
   const FusedBlockParams block = block_of(context, node, checked_options(node), data);
-  split_kernels::fused_block(block, bytes(input(context, node, 0)), scratch_of(context, data),
-                             output(context, node, 0)->data.data);
+  split_kernels::fused_block(block, bytes(input(context, node, 0)), constants_of(context, node),
+                             scratch_of(context, data), output(context, node, 0)->data.data);
   return kTfLiteOk;
 }
 

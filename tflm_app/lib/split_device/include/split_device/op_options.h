@@ -8,7 +8,8 @@
 
 namespace split_device {
 
-inline constexpr int64_t kOptionsVersion = 1;
+inline constexpr int64_t kOptionsVersion = 1;        // of SEND and RECV
+inline constexpr int64_t kPackedOptionsVersion = 2;  // of the compute operators
 
 enum class OptionKind : uint8_t { kInteger, kIntegers, kText };
 
@@ -22,16 +23,18 @@ struct OptionField {
 
 struct OptionTable {
   const char* op;
+  int64_t version;
   const OptionField* fields;  // without "v"
   uint8_t count;
 };
 
 extern const OptionTable kSendOptions;
 extern const OptionTable kRecvOptions;
-extern const OptionTable kWindowOptions;               // PARTIAL_CONV_2D
-extern const OptionTable kWindowAndActivationOptions;  // CONV_2D, DEPTHWISE_CONV_2D
-extern const OptionTable kActivationOptions;           // REQUANTIZE
-extern const OptionTable kNoOptions;                   // PARTIAL_FULLY_CONNECTED
+extern const OptionTable kConv2dOptions;
+extern const OptionTable kDepthwiseConv2dOptions;
+extern const OptionTable kPartialConv2dOptions;
+extern const OptionTable kPartialFullyConnectedOptions;
+extern const OptionTable kRequantizeOptions;
 extern const OptionTable kFusedBlockOptions;
 
 // What is wrong: "option 'pads'", "is missing". Null text: nothing.

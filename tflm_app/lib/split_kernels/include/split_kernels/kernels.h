@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // int8 kernels of tflsplit's custom compute operators (docs/custom_ops.md).
 //
-// No heap, no state, no exceptions. Parameters must have passed their check_...(); data pointers
-// need no alignment beyond their type's. x and y must not overlap. `scratch` is aligned to 16 bytes
-// and has at least ..._get_scratch_bytes() bytes; it may be null if that is 0, and holds nothing
-// between calls. Results are the same bits with and without CMSIS-NN (TFLSPLIT_CMSIS_NN defined:
-// its version 7 or later must be in the include path).
+// No heap, no state, no exceptions. Parameters and constants must have passed their check_...().
+// x and y need no alignment beyond their type's, constants are aligned to 4 bytes. x and y must not
+// overlap. `scratch` is aligned to 16 bytes and has at least ..._get_scratch_bytes() bytes; it may
+// be null if that is 0, and holds nothing between calls. Results are the same bits on every core.
 #ifndef SPLIT_KERNELS_KERNELS_H_
 #define SPLIT_KERNELS_KERNELS_H_
 
@@ -14,32 +13,33 @@
 namespace split_kernels {
 
 // TFLSPLIT_CONV_2D
-size_t conv_2d_get_scratch_bytes(const WindowParams& window, bool has_bias);
-void conv_2d(const WindowParams& window, const Requantization& requantization, const int8_t* x,
-             const int8_t* weights, void* scratch, int8_t* y);
+size_t conv_2d_get_scratch_bytes(const WindowParams& window);
+void conv_2d(const WindowParams& window, const Finish& finish, const int8_t* x,
+             const void* constants, void* scratch, int8_t* y);
 
 // TFLSPLIT_DEPTHWISE_CONV_2D
-size_t depthwise_conv_2d_get_scratch_bytes(const WindowParams& window, bool has_bias);
-void depthwise_conv_2d(const WindowParams& window, const Requantization& requantization,
-                       const int8_t* x, const int8_t* weights, void* scratch, int8_t* y);
+size_t depthwise_conv_2d_get_scratch_bytes(const WindowParams& window);
+void depthwise_conv_2d(const WindowParams& window, const Finish& finish, const int8_t* x,
+                       const void* constants, void* scratch, int8_t* y);
 
 // TFLSPLIT_PARTIAL_CONV_2D: y is int32 sums. Not grouped.
 size_t partial_conv_2d_get_scratch_bytes(const WindowParams& window);
-void partial_conv_2d(const WindowParams& window, const int8_t* x, const int8_t* weights,
+void partial_conv_2d(const WindowParams& window, const int8_t* x, const void* constants,
                      void* scratch, int32_t* y);
 
 // TFLSPLIT_PARTIAL_FULLY_CONNECTED: y is int32 sums [batches, out_channels].
+size_t partial_fully_connected_get_scratch_bytes(const FullyConnectedParams& params);
 void partial_fully_connected(const FullyConnectedParams& params, const int8_t* x,
-                             const int8_t* weights, int32_t* y);
+                             const void* constants, void* scratch, int32_t* y);
 
 // TFLSPLIT_REQUANTIZE: sums and y are [positions, channels]; they may begin at the same address.
-void requantize(const Requantization& requantization, int32_t positions, int32_t channels,
+void requantize(const Finish& finish, int32_t positions, int32_t channels, const void* constants,
                 const int32_t* sums, int8_t* y);
 
-// TFLSPLIT_FUSED_BLOCK: y is int8, or int32 sums, of the projection. Scratch is
-// `tflsplit.ops.fused.scratch_of`, whichever kernels work inside.
+// TFLSPLIT_FUSED_BLOCK: y is int8, or int32 sums, of the projection.
 size_t fused_block_get_scratch_bytes(const FusedBlockParams& block);
-void fused_block(const FusedBlockParams& block, const int8_t* x, void* scratch, void* y);
+void fused_block(const FusedBlockParams& block, const int8_t* x, const void* constants,
+                 void* scratch, void* y);
 
 }  // namespace split_kernels
 

@@ -10,11 +10,10 @@
 namespace split_kernels {
 
 // Shapes and window of a convolution. Tensors are dense and row major:
-//   x        int8  [batches, in_rows, in_columns, in_channels]
-//   weights  int8  [out_channels, kernel_rows, kernel_columns, kernel_channels]
-//                  (depthwise: [1, kernel_rows, kernel_columns, out_channels])
-//   y              [batches, out_rows, out_columns, out_channels]
-// What the window reaches outside x is padding and adds nothing. Weights have zero point 0.
+//   x  int8  [batches, in_rows, in_columns, in_channels]
+//   y        [batches, out_rows, out_columns, out_channels]
+// What the window reaches outside x is padding, with the zero point of x. Weights are packed
+// (docs/custom_ops.md).
 struct WindowParams {
   int32_t batches = 1;
   int32_t in_rows = 0;
@@ -47,35 +46,37 @@ struct FullyConnectedParams {
   int32_t x_zero_point = 0;  // -128..127
 };
 
-// How int32 sums become int8: per channel c
-//   y = clamp(MultiplyByQuantizedMultiplier(sum + bias[c], multiplier[c], shift[c]) + y_zero_point)
-// with TFLM's two roundings; additions are modulo 2^32. Every array has one element a channel.
-struct Requantization {
-  const int32_t* bias = nullptr;        // may be null: no bias
-  const int32_t* multiplier = nullptr;  // 0..2^31-1
-  const int32_t* shift = nullptr;       // -31..30; positive shifts left
-  int32_t y_zero_point = 0;             // -128..127
+// How int32 sums become int8 (docs/custom_ops.md, "Packed constants"): the constants of an operator
+// hold bias (with the zero point of x folded in), multiplier, addend and shift of each channel.
+enum Rounding : int32_t {
+  kAnyRounding = 0,  // as TFLM does it; shift is TFLM's, -31..30, addend is 0
+  kTwoRoundings = 1,
+  kOneRounding = 2,
+};
+struct Finish {
+  int32_t rounding = kAnyRounding;
+  int32_t y_zero_point = 0;  // -128..127
   int32_t activation_min = -128;
   int32_t activation_max = 127;
+  bool clamps() const { return activation_min != -128 || activation_max != 127; }
 };
 
-// One convolution of a fused block. Without weights there is no such stage (expansion only).
+// One convolution of a fused block.
 struct FusedStage {
   WindowParams window;
-  Requantization requantization;
-  const int8_t* weights = nullptr;
+  Finish finish;
 };
 
 // An expansion (any window, not grouped, or none), a depthwise convolution without channel
 // multiplier, and a 1x1 convolution, one after the other: the result of each is x of the next, so
 // shapes and zero points must agree.
 struct FusedBlockParams {
-  FusedStage expand;
+  bool expands = false;
+  FusedStage expand;  // without meaning unless `expands`
   FusedStage depthwise;
-  FusedStage project;        // requantization without meaning if `sums`
+  FusedStage project;        // finish without meaning if `sums`
   bool sums = false;         // y is the int32 sums of the projection, not int8
   int32_t tile_columns = 0;  // columns of y that are made at a time; 0: all
-  bool expands() const { return expand.weights != nullptr; }
 };
 
 // Sets out_rows and out_columns as they follow from the rest; 0 if nothing sound does.
@@ -86,8 +87,25 @@ void set_out_extent(WindowParams* window);
 const char* check_convolution(const WindowParams& window);
 const char* check_depthwise(const WindowParams& window);
 const char* check_fully_connected(const FullyConnectedParams& params);
-const char* check_requantization(const Requantization& requantization, int32_t channels);
+const char* check_requantize(const Finish& finish, int32_t channels);
 const char* check_fused_block(const FusedBlockParams& block);
+
+// The same of packed constants, whose parameters have passed: size and alignment, and of every
+// channel that its multiplier, addend and shift are what the kernels rely on.
+struct Constants {
+  const void* data = nullptr;  // aligned to 4 bytes
+  size_t size_bytes = 0;
+};
+const char* check_conv_2d_constants(const WindowParams& window, const Finish& finish,
+                                    const Constants& constants);
+const char* check_depthwise_constants(const WindowParams& window, const Finish& finish,
+                                      const Constants& constants);
+const char* check_partial_conv_2d_constants(const WindowParams& window, const Constants& constants);
+const char* check_fully_connected_constants(const FullyConnectedParams& params,
+                                            const Constants& constants);
+const char* check_requantize_constants(int32_t channels, const Finish& finish,
+                                       const Constants& constants);
+const char* check_fused_block_constants(const FusedBlockParams& block, const Constants& constants);
 
 }  // namespace split_kernels
 

@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Scratch memory of our compute operators, to the byte: ``split_kernels/src/scratch.cc``.
+
+It follows from shapes and options alone and is the same for every schedule of the kernels, so that
+a plan does not depend on the core that it will run on.
+
+*Widened* are up to four positions of x, two bytes a value (a multiple of four values): matrix
+products read them again for every two output channels.  *Gathered* are the windows that are
+widened, where a position is not a run of x.  *Planes* are rows of one channel, column
+beside column, padding included: what depthwise convolutions read.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+
+from tflsplit.ir import Node
+from tflsplit.ops.custom_options import WindowOptions
+from tflsplit.ops.fused import stage_result
+from tflsplit.ops.fused_options import FusedOptions
+from tflsplit.ops.packing import fours
+from tflsplit.wire import custom_ops as wire
+
+POSITIONS = 4
+CHUNK_COLUMNS = 32
+"""Columns of a block's result that are made at a time (``kChunkColumns``)."""
+_PLANES = 4
+_SPARE_BYTES = 4  # planes are read in words, which may reach over the end
+
+
+def widened_bytes(positions: int, products: int) -> int:
+    """Up to four positions of so many products, two bytes each."""
+    return 2 * fours(products) * min(positions, POSITIONS)
+
+
+def gathered_bytes(positions: int, products: int) -> int:
+    """The same, one byte each."""
+    return fours(products) * min(positions, POSITIONS)
+
+
+def scratch_bytes(node: Node) -> int:
+    """Scratch of one of our compute operators in explicit form; 0 for others."""
+    if node.op in (wire.CONV_2D, wire.PARTIAL_CONV_2D):
+        return _convolution(node)
+    if node.op == wire.PARTIAL_FULLY_CONNECTED:
+        depth = node.input(1).shape[1]
+        return widened_bytes(node.output.size // node.output.shape[-1], depth)
+    if node.op == wire.DEPTHWISE_CONV_2D:
+        reach = reach_of(WindowOptions.of(node), node.input(1).shape[1:3])
+        planes = min(_PLANES, node.input(0).shape[3])
+        return planes_bytes(planes, reach, WindowOptions.of(node), node.output.shape[2])
+    return block_scratch(node).total_bytes if node.op == wire.FUSED_BLOCK else 0
+
+
+def is_dense(weights: tuple[int, ...], channels: int, options: WindowOptions) -> bool:
+    """Whether the positions of a convolution are those of x, one after the other."""
+    plain = options.stride == (1, 1) and not any(options.pads)
+    return weights[1:3] == (1, 1) and weights[3] == channels and plain
+
+
+def _convolution(node: Node) -> int:
+    weights, y = node.input(1).shape, node.output.shape
+    products = prod(weights[1:])
+    if is_dense(weights, node.input(0).shape[3], WindowOptions.of(node)):
+        return widened_bytes(prod(y[:3]), products)
+    return widened_bytes(y[2], products) + gathered_bytes(y[2], products)
+
+
+def reach_of(options: WindowOptions, kernel: tuple[int, ...]) -> tuple[int, int]:
+    """Rows and columns from the first to the last that one position reads."""
+    rows, columns = ((kernel[i] - 1) * options.dilation[i] + 1 for i in range(2))
+    return rows, columns
+
+
+def planes_bytes(count: int, reach: tuple[int, int], options: WindowOptions, columns: int) -> int:
+    """Planes of what so many columns of a result read, a multiple of four."""
+    under = (columns - 1) * options.stride[1] + reach[1]
+    return fours(count * reach[0] * under + _SPARE_BYTES)
+
+
+@dataclass(frozen=True)
+class BlockScratch:
+    """What a fused block keeps while it runs, in bytes, one after the other.
+
+    planes: of ``e`` under the depthwise window, for the columns of one tile; of a block without
+        expansion, of four channels of x, for the columns of one chunk.
+    work: the larger of what the expansion of four positions takes, and of one chunk of a row of
+        ``d`` with what its projection takes.
+    """
+
+    planes: int
+    work: int
+
+    @property
+    def total_bytes(self) -> int:
+        """Both."""
+        return self.planes + self.work
+
+
+def block_scratch(node: Node, tile_columns: int | None = None) -> BlockScratch:
+    """Scratch of an explicit block, with its own tiles or others."""
+    options, taps = FusedOptions.of(node), node.input(5).shape
+    tile = options.tile_columns if tile_columns is None else tile_columns
+    tile = min(tile or node.output.shape[2], node.output.shape[2])
+    chunk, channels = min(tile, CHUNK_COLUMNS), taps[3]
+    window = options.depthwise.window
+    reach = reach_of(window, taps[1:3])
+    work = fours(chunk * channels) + widened_bytes(chunk, channels)
+    if options.expand is None:
+        return BlockScratch(planes_bytes(min(_PLANES, channels), reach, window, chunk), work)
+    weights, e = node.input(1).shape, stage_result(node, node.input(0), options.expand, 1, "")
+    products, at_once = prod(weights[1:]), min(e.shape[2], POSITIONS)
+    expansion = widened_bytes(at_once, products)
+    if not is_dense(weights, node.input(0).shape[3], options.expand.window):
+        expansion += gathered_bytes(at_once, products)
+    return BlockScratch(planes_bytes(channels, reach, window, tile), max(work, expansion))

@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Scratch of our operators, worked out by hand from docs/custom_ops.md (the kernels' own count is
+compared in tests/test_split_kernels.py)."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tests.ops.custom_cases import constant
+from tests.ops.test_fused import SAME_3X3, block, stage
+from tflsplit.ir import DType, Node, Quantization, Value
+from tflsplit.ops import custom
+from tflsplit.ops.scratch import BlockScratch, block_scratch, scratch_bytes
+from tflsplit.ops.semantics import Array
+
+
+def _x(*shape: int) -> Value:
+    return Value("x", shape, DType.INT8, Quantization((0.5,), (-7,)))
+
+
+def _tables(channels: int) -> tuple[Value, Value, Value]:
+    numbers: Array = np.zeros(channels, np.int32)
+    return constant("b", numbers), constant("m", numbers), constant("s", numbers)
+
+
+def _convolution(
+    x: Value, weights: tuple[int, ...], y: tuple[int, ...], stride: tuple[int, int] = (1, 1)
+) -> Node:
+    make = custom.depthwise_conv_2d if weights[0] == 1 and weights[3] > 1 else custom.conv_2d
+    bias, multiplier, shift = _tables(y[3])
+    filters = constant("w", np.zeros(weights, np.int8))
+    return make(x, filters, bias, multiplier, shift, _x(*y), stride=stride)
+
+
+@pytest.mark.parametrize(
+    ("node", "size"),
+    [
+        pytest.param(_convolution(_x(1, 6, 6, 8), (8, 1, 1, 8), (1, 6, 6, 8)), 4 * 8 * 2, id="1x1"),
+        pytest.param(
+            _convolution(_x(1, 1, 3, 5), (8, 1, 1, 5), (1, 1, 3, 8)),
+            3 * 8 * 2,
+            id="three positions, five channels are eight",
+        ),
+        pytest.param(
+            _convolution(_x(1, 6, 6, 8), (8, 1, 1, 8), (1, 3, 3, 8), stride=(2, 2)),
+            3 * 8 * 3,
+            id="1x1 with stride: windows of a row",
+        ),
+        pytest.param(
+            _convolution(_x(1, 6, 6, 3), (8, 3, 3, 3), (1, 4, 4, 8)), 4 * 28 * 3, id="3x3"
+        ),
+        pytest.param(
+            _convolution(_x(1, 6, 6, 8), (8, 3, 3, 4), (1, 4, 4, 8)), 4 * 36 * 3, id="grouped"
+        ),
+        pytest.param(
+            _convolution(_x(1, 6, 6, 8), (1, 3, 3, 8), (1, 4, 4, 8)),
+            4 * 3 * 6 + 4,
+            id="depthwise: four planes of three rows",
+        ),
+        pytest.param(
+            _convolution(_x(1, 6, 6, 3), (1, 3, 3, 3), (1, 4, 4, 3)), 3 * 3 * 6 + 6, id="three"
+        ),
+    ],
+)
+def test_scratch_of_convolutions(node: Node, size: int) -> None:
+    assert scratch_bytes(node) == size
+
+
+STRIDED = stage((2, 2), pads=(0, 1, 0, 1))
+
+
+@pytest.mark.parametrize(
+    ("node", "planes", "work"),
+    [
+        pytest.param(block(), 3 * 12 * 12 + 4, 120 + 96, id="all columns, and pads"),
+        pytest.param(block(tile_columns=4), 3 * 6 * 12 + 4, 48 + 96, id="4 columns read 6"),
+        pytest.param(block(tile_columns=99), 3 * 12 * 12 + 4, 120 + 96, id="wider than y"),
+        pytest.param(block(tile_columns=1), 3 * 3 * 12 + 4, 12 + 24, id="one column"),
+        pytest.param(block(depthwise=STRIDED, tile_columns=2), 3 * 5 * 12 + 4, 24 + 48, id="s2"),
+        pytest.param(
+            block(depthwise=stage(dilation=(2, 1), pads=(2, 2, 1, 1)), tile_columns=3),
+            5 * 5 * 12 + 4,
+            36 + 72,
+            id="dilated rows",
+        ),
+        pytest.param(
+            block(kernel=5, depthwise=stage()), 5 * 10 * 12 + 4, 72 + 96, id="5x5, no pads"
+        ),
+        pytest.param(block(expand=None), 4 * 3 * 12 + 4, 40 + 32, id="no expansion"),
+        pytest.param(
+            block(extent=(8, 40)), 3 * 42 * 12 + 4, 32 * 12 + 96, id="a chunk of 32 columns"
+        ),
+    ],
+)
+def test_scratch_of_blocks(node: Node, planes: int, work: int) -> None:
+    assert block_scratch(node) == BlockScratch(planes, work)
+    assert scratch_bytes(node) == planes + work
+
+
+def test_scratch_of_other_tiles() -> None:
+    assert block_scratch(block(tile_columns=4), 0) == block_scratch(block())
+    assert block_scratch(block(), 4) == block_scratch(block(tile_columns=4))
+    assert SAME_3X3.window.pads == (1, 1, 1, 1)

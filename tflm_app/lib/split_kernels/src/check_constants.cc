@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+// Packed constants: their size, and what kernels rely on in every record. Whether a short rounding
+// gives TFLM's bits for every sum is for whoever packs to prove; here it cannot do worse than round
+// wrongly.
+#include "layout.h"
+
+namespace split_kernels {
+namespace {
+
+constexpr int32_t kMostShift = 30;
+
+const char* check_channel(const Finish& finish, const ChannelFinish& channel) {
+  if (channel.multiplier < 0) return "constants: a multiplier is negative";
+  const int32_t shift = channel.shift;
+  if (finish.rounding == kAnyRounding) {
+    if (shift < -31 || shift > 30) return "constants: a shift outside -31..30";
+    return channel.addend == 0 ? nullptr : "constants: an addend without short rounding";
+  }
+  if (shift < 1 || shift > kMostShift) return "constants: a shift outside 1..30";
+  const int64_t addend = (int64_t{1} << (shift - 1)) + finish.y_zero_point * (int64_t{1} << shift);
+  return channel.addend == addend ? nullptr : "constants: an addend does not follow from its shift";
+}
+
+const char* check_block(const Constants& constants, uint64_t size_bytes) {
+  if (constants.data == nullptr || constants.size_bytes != size_bytes) {
+    return "constants: their size does not follow from x, y and options";
+  }
+  return reinterpret_cast<uintptr_t>(constants.data) % 4 == 0 ? nullptr
+                                                              : "constants: not aligned to 4 bytes";
+}
+
+// Records of pairs; the last may hold one channel only.
+const char* check_pairs(const Finish& finish, const void* records, int32_t channels) {
+  const PairRecord* record = static_cast<const PairRecord*>(records);
+  for (int32_t channel = 0; channel < channels; ++channel) {
+    const char* const problem = check_channel(finish, record[channel / 2].finish[channel % 2]);
+    if (problem != nullptr) return problem;
+  }
+  return nullptr;
+}
+
+const char* check_convolution(const WindowParams& p, const Finish& finish, const void* constants) {
+  const int32_t groups = groups_of(p), per_group = p.out_channels / groups;
+  const size_t group_bytes = pairs_bytes(per_group, products_of(p), sizeof(PairRecord));
+  const int8_t* data = static_cast<const int8_t*>(constants);
+  for (int32_t group = 0; group < groups; ++group, data += group_bytes) {
+    const char* const problem = check_pairs(finish, data, per_group);
+    if (problem != nullptr) return problem;
+  }
+  return nullptr;
+}
+
+const char* check_taps(const Finish& finish, const void* constants, int32_t channels,
+                       size_t channel_bytes) {
+  const int8_t* data = static_cast<const int8_t*>(constants);
+  for (int32_t channel = 0; channel < channels; ++channel, data += channel_bytes) {
+    const TapsRecord& record = *reinterpret_cast<const TapsRecord*>(data);
+    const char* const problem =
+        check_channel(finish, {record.multiplier, record.addend, record.shift});
+    if (problem != nullptr) return problem;
+  }
+  return nullptr;
+}
+
+size_t all_taps_bytes(const WindowParams& p) {
+  return static_cast<size_t>(p.out_channels) * taps_bytes(p);
+}
+
+}  // namespace
+
+const char* check_conv_2d_constants(const WindowParams& p, const Finish& finish,
+                                    const Constants& constants) {
+  const char* problem = check_block(constants, conv_constants_bytes(p, sizeof(PairRecord)));
+  return problem != nullptr ? problem : check_convolution(p, finish, constants.data);
+}
+
+const char* check_depthwise_constants(const WindowParams& p, const Finish& finish,
+                                      const Constants& constants) {
+  const char* problem = check_block(constants, all_taps_bytes(p));
+  if (problem != nullptr) return problem;
+  return check_taps(finish, constants.data, p.out_channels, taps_bytes(p));
+}
+
+const char* check_partial_conv_2d_constants(const WindowParams& p, const Constants& constants) {
+  return check_block(constants, conv_constants_bytes(p, sizeof(SumsRecord)));
+}
+
+const char* check_fully_connected_constants(const FullyConnectedParams& p,
+                                            const Constants& constants) {
+  return check_block(constants, pairs_bytes(p.out_channels, p.in_channels, sizeof(SumsRecord)));
+}
+
+const char* check_requantize_constants(int32_t channels, const Finish& finish,
+                                       const Constants& constants) {
+  const size_t each = sizeof(TapsRecord);
+  const char* problem = check_block(constants, static_cast<size_t>(channels) * each);
+  return problem != nullptr ? problem : check_taps(finish, constants.data, channels, each);
+}
+
+const char* check_fused_block_constants(const FusedBlockParams& block,
+                                        const Constants& constants) {
+  const WindowParams& e = block.expand.window;
+  const WindowParams& d = block.depthwise.window;
+  const WindowParams& p = block.project.window;
+  const size_t of_expand = block.expands ? conv_constants_bytes(e, sizeof(PairRecord)) : 0;
+  const size_t of_depthwise = all_taps_bytes(d);
+  const size_t record_bytes = block.sums ? sizeof(SumsRecord) : sizeof(PairRecord);
+  const size_t of_project = conv_constants_bytes(p, record_bytes);
+  const uint64_t all = uint64_t{of_expand} + of_depthwise + of_project;
+  const char* problem = check_block(constants, all);
+  if (problem != nullptr) return problem;
+  const int8_t* const data = static_cast<const int8_t*>(constants.data);
+  if (block.expands) problem = check_convolution(e, block.expand.finish, data);
+  if (problem == nullptr) {
+    problem = check_taps(block.depthwise.finish, data + of_expand, d.out_channels, taps_bytes(d));
+  }
+  if (problem != nullptr || block.sums) return problem;
+  return check_convolution(p, block.project.finish, data + of_expand + of_depthwise);
+}
+
+}  // namespace split_kernels

@@ -1,0 +1,445 @@
+// SPDX-License-Identifier: Apache-2.0
+// Inner loops of the DSP schedule in assembly. Macros make one function for each number of
+// positions, rounding and order of results; read a macro from its end.
+//
+// Why assembly: a product of four positions by two channels has eight sums, two words of weights,
+// two words of x and two pointers. That is every register there is, the loop's end stays on the
+// stack, and compilers spill sums instead (2.5 instructions a product where these take 0.84).
+#include "target.h"
+
+#if SPLIT_KERNELS_DSP
+
+// clang-format off
+__asm__(R"(
+    .syntax unified
+    .thumb
+    .section .text.split_kernels_dsp, "ax", %progbits
+
+@ ---- Products ---------------------------------------------------------------------------------
+@ r0 x   r1 weights   r2, r3 words of x   r12, lr weights of channels 0 and 1 (or pointers)
+@ r4 .. r11 sums: r4 position 0, channel 0;  r5 position 0, channel 1;  r6 position 1, channel 0 ...
+@ stack: x, records, y, r4-r11, lr; then the arguments
+
+    .equ X, 0
+    .equ RECORDS, 4
+    .equ Y, 8
+    .equ POSITION_STEP, 48
+    .equ CHANNEL_STEP, 52
+    .equ PAIRS, 56
+    .equ X_MAIN, 60
+    .equ X_END, 64
+
+@ Two products of each position with both channels: one word of weights serves two channels.
+@ Loads stand apart from what uses them: an M7 issues two instructions at once.
+.macro SK_STEP positions
+    ldr     r12, [r1], #4
+  .if \positions > 1
+    ldrd    r2, r3, [r0], #8
+  .else
+    ldr     r2, [r0], #4
+  .endif
+    sxtb16  lr, r12
+    sxtb16  r12, r12, ror #8
+    smlad   r4, r2, lr, r4
+    smlad   r5, r2, r12, r5
+  .if \positions > 1
+    smlad   r6, r3, lr, r6
+    smlad   r7, r3, r12, r7
+  .endif
+  .if \positions == 4
+    ldrd    r2, r3, [r0], #8
+  .elseif \positions == 3
+    ldr     r2, [r0], #4
+  .endif
+  .if \positions > 2
+    smlad   r8, r2, lr, r8
+    smlad   r9, r2, r12, r9
+  .endif
+  .if \positions > 3
+    smlad   r10, r3, lr, r10
+    smlad   r11, r3, r12, r11
+  .endif
+.endm
+
+@ All products from r0 up to `end`, `steps` at a time; none if there are none.
+.macro SK_LOOP positions, steps, end
+    ldr     lr, [sp, #\end]
+    cmp     r0, lr
+    beq     2f
+1:
+  .rept \steps
+    SK_STEP \positions
+  .endr
+    ldr     lr, [sp, #\end]
+    cmp     r0, lr
+    bne     1b
+2:
+.endm
+
+.macro SK_BIAS positions, doubled
+    ldr     r12, [sp, #RECORDS]
+    ldr     r0, [sp, #X]
+    ldrd    r4, r5, [r12]
+  .if \doubled
+    lsl     r4, r4, #1
+    lsl     r5, r5, #1
+  .endif
+  .if \positions > 1
+    mov     r6, r4
+    mov     r7, r5
+  .endif
+  .if \positions > 2
+    mov     r8, r4
+    mov     r9, r5
+  .endif
+  .if \positions > 3
+    mov     r10, r4
+    mov     r11, r5
+  .endif
+.endm
+
+@ One sum, doubled, to int8: multiplier in r0, addend in r2, shift in r3.
+.macro SK_SCALE rounding, sum
+  .ifc \rounding, once
+    smmlar  \sum, \sum, r0, r2
+  .else
+    smmulr  \sum, \sum, r0
+    add     \sum, \sum, \sum, asr #31
+    add     \sum, \sum, r2
+  .endif
+.endm
+.macro SK_FINISH_CHANNEL positions, rounding, a, b, c, d
+    ldm     r12!, {r0, r2, r3}
+    SK_SCALE \rounding, \a
+  .if \positions > 1
+    SK_SCALE \rounding, \b
+  .endif
+  .if \positions > 2
+    SK_SCALE \rounding, \c
+  .endif
+  .if \positions > 3
+    SK_SCALE \rounding, \d
+  .endif
+    asr     \a, \a, r3
+  .if \positions > 1
+    asr     \b, \b, r3
+  .endif
+  .if \positions > 2
+    asr     \c, \c, r3
+  .endif
+  .if \positions > 3
+    asr     \d, \d, r3
+  .endif
+    ssat    \a, #8, \a
+  .if \positions > 1
+    ssat    \b, #8, \b
+  .endif
+  .if \positions > 2
+    ssat    \c, #8, \c
+  .endif
+  .if \positions > 3
+    ssat    \d, #8, \d
+  .endif
+.endm
+
+@ Two channels of each position side by side.
+.macro SK_STORE_rows positions
+    ldr     r0, [sp, #POSITION_STEP]
+    bfi     r4, r5, #8, #8
+    strh    r4, [lr]
+  .if \positions > 1
+    bfi     r6, r7, #8, #8
+    strh    r6, [lr, r0]
+  .endif
+  .if \positions > 2
+    bfi     r8, r9, #8, #8
+    strh    r8, [lr, r0, lsl #1]
+  .endif
+  .if \positions > 3
+    add     r2, lr, r0
+    bfi     r10, r11, #8, #8
+    strh    r10, [r2, r0, lsl #1]
+  .endif
+    add     lr, lr, #2
+.endm
+
+@ Positions of each channel side by side.
+.macro SK_STORE_plane positions, a, b, c, d
+  .if \positions > 1
+    bfi     \a, \b, #8, #8
+  .endif
+  .if \positions == 1
+    strb    \a, [lr]
+  .elseif \positions == 2
+    strh    \a, [lr]
+  .elseif \positions == 3
+    strh    \a, [lr]
+    strb    \c, [lr, #2]
+  .else
+    bfi     \c, \d, #8, #8
+    pkhbt   \a, \a, \c, lsl #16
+    str     \a, [lr]
+  .endif
+    add     lr, lr, r0
+.endm
+.macro SK_STORE_planes positions
+    ldr     r0, [sp, #CHANNEL_STEP]
+    SK_STORE_plane \positions, r4, r6, r8, r10
+    SK_STORE_plane \positions, r5, r7, r9, r11
+.endm
+
+.macro SK_STORE_SUMS positions
+    ldr     r0, [sp, #POSITION_STEP]
+    mov     r2, lr
+    strd    r4, r5, [r2]
+  .if \positions > 1
+    add     r2, r2, r0
+    strd    r6, r7, [r2]
+  .endif
+  .if \positions > 2
+    add     r2, r2, r0
+    strd    r8, r9, [r2]
+  .endif
+  .if \positions > 3
+    add     r2, r2, r0
+    strd    r10, r11, [r2]
+  .endif
+    add     lr, lr, #8
+.endm
+
+.macro SK_FUNCTION name
+    .global \name
+    .type   \name, %function
+    .thumb_func
+    .balign 8
+\name:
+.endm
+
+.macro SK_NEXT_PAIR
+    str     r12, [sp, #RECORDS]
+    str     lr, [sp, #Y]
+    ldr     r2, [sp, #PAIRS]
+    subs    r2, r2, #1
+    str     r2, [sp, #PAIRS]
+.endm
+
+.macro SK_MULTIPLY rounding, order, positions, steps
+SK_FUNCTION split_kernels_\rounding\()_\order\()_\positions
+    push    {r0, r2, r3, r4-r11, lr}
+9:
+    SK_BIAS \positions, 1
+    SK_LOOP \positions, \steps, X_MAIN
+    SK_LOOP \positions, 2, X_END
+    ldr     r12, [sp, #RECORDS]
+    add     r12, r12, #8
+    SK_FINISH_CHANNEL \positions, \rounding, r4, r6, r8, r10
+    SK_FINISH_CHANNEL \positions, \rounding, r5, r7, r9, r11
+    ldr     lr, [sp, #Y]
+    SK_STORE_\order \positions
+    SK_NEXT_PAIR
+    bne     9b
+    add     sp, sp, #12
+    pop     {r4-r11, pc}
+.endm
+
+.macro SK_MULTIPLY_SUMS positions, steps
+SK_FUNCTION split_kernels_sums_\positions
+    push    {r0, r2, r3, r4-r11, lr}
+9:
+    SK_BIAS \positions, 0
+    SK_LOOP \positions, \steps, X_MAIN
+    SK_LOOP \positions, 2, X_END
+    ldr     lr, [sp, #Y]
+    SK_STORE_SUMS \positions
+    ldr     r12, [sp, #RECORDS]
+    add     r12, r12, #8
+    SK_NEXT_PAIR
+    bne     9b
+    add     sp, sp, #12
+    pop     {r4-r11, pc}
+.endm
+
+.macro SK_ALL_POSITIONS rounding, order
+    SK_MULTIPLY \rounding, \order, 1, 4
+    SK_MULTIPLY \rounding, \order, 2, 4
+    SK_MULTIPLY \rounding, \order, 3, 4
+    SK_MULTIPLY \rounding, \order, 4, 8
+.endm
+
+    SK_ALL_POSITIONS once, rows
+    SK_ALL_POSITIONS twice, rows
+    SK_ALL_POSITIONS once, planes
+    SK_ALL_POSITIONS twice, planes
+    SK_MULTIPLY_SUMS 1, 4
+    SK_MULTIPLY_SUMS 2, 4
+    SK_MULTIPLY_SUMS 3, 4
+    SK_MULTIPLY_SUMS 4, 8
+
+@ ---- Depthwise 3x3 ----------------------------------------------------------------------------
+@ r0 first column in slot 0   r1 y   r12 bytes of a row   lr end of r0   r10, r11 two sums
+@ r4 .. r9 doubled weights of slots 0 to 2: (left, right), (middle, 0)   r2, r3 words of x
+@ stack: finish (bias, shift, multiplier, addend), planes, constants, y, step, r4-r11, lr, arguments
+
+    .equ D_FINISH, 0
+    .equ D_PLANES, 16
+    .equ D_CONSTANTS, 20
+    .equ D_Y, 24
+    .equ D_STEP, 28
+    .equ D_ROW_BYTES, 68
+    .equ D_PLANE_BYTES, 72
+    .equ D_CHANNELS, 76
+    .equ D_PAIRS, 80
+    .equ D_ODD, 84
+    .equ D_OFFSETS, 88
+
+.macro SK_WEIGHTS side, middle, offset
+    ldr     \side, [sp, #\offset]
+    ldr     \side, [r3, \side]
+    sxtb16  \middle, \side, ror #8
+    sxtb16  \side, \side
+    sadd16  \side, \side, \side
+    sadd16  \middle, \middle, \middle
+.endm
+
+@ Four columns of one slot: r2 has columns 0 and 2, r3 has 1 and 3.
+.macro SK_FOUR_COLUMNS
+    sxtb16  r3, r2, ror #8
+    sxtb16  r2, r2
+.endm
+.macro SK_ROW_1 side, middle
+    SK_FOUR_COLUMNS
+    smlad   r10, r2, \side, r10
+    smlad   r11, r3, \side, r11
+    smlabb  r10, r3, \middle, r10
+    smlatb  r11, r2, \middle, r11
+.endm
+@ Stride 2: the second sum lacks column 4.
+.macro SK_ROW_2 side, middle
+    SK_FOUR_COLUMNS
+    smlad   r10, r2, \side, r10
+    smlatb  r11, r2, \side, r11
+    smlabb  r10, r3, \middle, r10
+    smlatb  r11, r3, \middle, r11
+.endm
+.macro SK_ONE side, middle
+    SK_FOUR_COLUMNS
+    smlad   r10, r2, \side, r10
+    smlabb  r10, r3, \middle, r10
+.endm
+
+.macro SK_DEPTHWISE rounding, stride
+SK_FUNCTION split_kernels_depthwise_\rounding\()_\stride
+    push    {r0-r11, lr}
+    sub     sp, sp, #16
+9:
+    ldr     r3, [sp, #D_CONSTANTS]
+    ldm     r3!, {r4-r7}
+    lsl     r4, r4, #1                @ the bias of doubled sums
+    stm     sp, {r4-r7}
+    SK_WEIGHTS r4, r5, D_OFFSETS
+    SK_WEIGHTS r6, r7, D_OFFSETS+4
+    SK_WEIGHTS r8, r9, D_OFFSETS+8
+    add     r3, r3, #12
+    str     r3, [sp, #D_CONSTANTS]
+    ldr     r0, [sp, #D_PLANES]
+    ldr     r1, [sp, #D_Y]
+    ldr     r12, [sp, #D_ROW_BYTES]
+    ldr     lr, [sp, #D_PAIRS]
+  .if \stride == 1
+    add     lr, r0, lr, lsl #1
+  .else
+    add     lr, r0, lr, lsl #2
+  .endif
+    cmp     r0, lr
+    beq     2f
+1:
+    ldr     r10, [sp, #D_FINISH]
+    ldr     r2, [r0, r12, lsl #1]
+    mov     r11, r10
+    SK_ROW_\stride r8, r9
+    ldr     r2, [r0, r12]
+    SK_ROW_\stride r6, r7
+  .if \stride == 1
+    ldr     r2, [r0], #2
+    SK_ROW_\stride r4, r5
+  .else
+    ldr     r2, [r0], #4
+    SK_ROW_\stride r4, r5
+    ldrsb   r2, [r0, r12, lsl #1]
+    ldrsb   r3, [r0, r12]
+    smlabt  r11, r2, r8, r11
+    ldrsb   r2, [r0]
+    smlabt  r11, r3, r6, r11
+    smlabt  r11, r2, r4, r11
+  .endif
+    ldrd    r2, r3, [sp, #D_FINISH+8]
+  .ifc \rounding, once
+    smmlar  r10, r10, r2, r3
+    smmlar  r11, r11, r2, r3
+  .else
+    smmulr  r10, r10, r2
+    smmulr  r11, r11, r2
+    add     r10, r10, r10, asr #31
+    add     r11, r11, r11, asr #31
+    add     r10, r10, r3
+    add     r11, r11, r3
+  .endif
+    ldr     r2, [sp, #D_FINISH+4]
+    ldr     r3, [sp, #D_STEP]
+    asr     r10, r10, r2
+    asr     r11, r11, r2
+    ssat    r10, #8, r10
+    ssat    r11, #8, r11
+    strb    r10, [r1]
+    strb    r11, [r1, r3]
+    add     r1, r1, r3, lsl #1
+    cmp     r0, lr
+    bne     1b
+2:
+    ldr     r2, [sp, #D_ODD]
+    cmp     r2, #0
+    beq     3f
+    ldr     r10, [sp, #D_FINISH]
+    ldr     r2, [r0, r12, lsl #1]
+    SK_ONE  r8, r9
+    ldr     r2, [r0, r12]
+    SK_ONE  r6, r7
+    ldr     r2, [r0]
+    SK_ONE  r4, r5
+    ldrd    r2, r3, [sp, #D_FINISH+8]
+  .ifc \rounding, once
+    smmlar  r10, r10, r2, r3
+  .else
+    smmulr  r10, r10, r2
+    add     r10, r10, r10, asr #31
+    add     r10, r10, r3
+  .endif
+    ldr     r2, [sp, #D_FINISH+4]
+    asr     r10, r10, r2
+    ssat    r10, #8, r10
+    strb    r10, [r1]
+3:
+    ldr     r0, [sp, #D_PLANES]
+    ldr     r2, [sp, #D_PLANE_BYTES]
+    ldr     r1, [sp, #D_Y]
+    add     r0, r0, r2
+    add     r1, r1, #1
+    str     r0, [sp, #D_PLANES]
+    str     r1, [sp, #D_Y]
+    ldr     r2, [sp, #D_CHANNELS]
+    subs    r2, r2, #1
+    str     r2, [sp, #D_CHANNELS]
+    bne     9b
+    add     sp, sp, #32
+    pop     {r4-r11, pc}
+.endm
+
+    SK_DEPTHWISE once, 1
+    SK_DEPTHWISE once, 2
+    SK_DEPTHWISE twice, 1
+    SK_DEPTHWISE twice, 2
+    .text
+)");
+// clang-format on
+
+#endif  // SPLIT_KERNELS_DSP

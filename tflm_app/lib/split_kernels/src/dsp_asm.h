@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+// The two inner loops of the DSP schedule that are written in assembly (dsp_asm.cc): both need all
+// fourteen registers, and GCC keeps some of their sums in memory.
+#ifndef SPLIT_KERNELS_SRC_DSP_ASM_H_
+#define SPLIT_KERNELS_SRC_DSP_ASM_H_
+
+#include <cstdint>
+
+extern "C" {
+
+// `pairs` pairs of channels of P widened positions (schedule.h): y[p * position_step + c *
+// channel_step], int8. x ends at x_end; up to x_main, which is a whole number of sixteen products
+// away, the loop is unrolled further. Values of x are doubled, so that sums are.
+typedef void SplitKernelsMultiply(const int16_t* x, const int8_t* weights, const void* records,
+                                  int8_t* y, int32_t position_step, int32_t channel_step,
+                                  int32_t pairs, const int16_t* x_main, const int16_t* x_end);
+// The same as int32 sums of values that are not doubled: y[p * position_step + c].
+typedef void SplitKernelsMultiplySums(const int16_t* x, const int8_t* weights, const void* records,
+                                      int32_t* y, int32_t position_step_bytes, int32_t,
+                                      int32_t pairs, const int16_t* x_main, const int16_t* x_end);
+
+// once, twice: the rounding. rows: channel_step is 1; planes: position_step is 1.
+#define SPLIT_KERNELS_POSITIONS(name, type)                                             \
+  type split_kernels_##name##_1, split_kernels_##name##_2, split_kernels_##name##_3,    \
+      split_kernels_##name##_4
+SPLIT_KERNELS_POSITIONS(once_rows, SplitKernelsMultiply);
+SPLIT_KERNELS_POSITIONS(twice_rows, SplitKernelsMultiply);
+SPLIT_KERNELS_POSITIONS(once_planes, SplitKernelsMultiply);
+SPLIT_KERNELS_POSITIONS(twice_planes, SplitKernelsMultiply);
+SPLIT_KERNELS_POSITIONS(sums, SplitKernelsMultiplySums);
+#undef SPLIT_KERNELS_POSITIONS
+
+// One row of `channels` channels by a 3x3 kernel: constants as packed taps, planes as in schedule.h
+// with three rows; row_offsets: in bytes from the weights of a channel, the kernel row that slots 0,
+// 1 and 2 hold. Columns are made in pairs, then one more if `odd`.
+typedef void SplitKernelsDepthwise(const int8_t* planes, const int8_t* constants, int8_t* y,
+                                   int32_t step, int32_t row_bytes, int32_t plane_bytes,
+                                   int32_t channels, int32_t pairs, int32_t odd,
+                                   int32_t row_offset_0, int32_t row_offset_1,
+                                   int32_t row_offset_2);
+SplitKernelsDepthwise split_kernels_depthwise_once_1, split_kernels_depthwise_once_2,
+    split_kernels_depthwise_twice_1, split_kernels_depthwise_twice_2;
+}
+
+#endif  // SPLIT_KERNELS_SRC_DSP_ASM_H_

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+// The inner loops, which every core has its own way of running ("schedules", one a file; target.h
+// chooses). All read the same constants and give the same bits; how they lay out widened values is
+// their own affair.
+#ifndef SPLIT_KERNELS_SRC_SCHEDULE_H_
+#define SPLIT_KERNELS_SRC_SCHEDULE_H_
+
+#include <cstdint>
+
+#include "layout.h"
+
+namespace split_kernels {
+
+// A matrix product: records and weights of a layer (or of a group of one).
+struct Product {
+  const void* records;     // PairRecord or SumsRecord, one for two channels
+  const int8_t* weights;
+  int32_t channels;
+  int32_t products;        // padded: a multiple of 4
+};
+
+inline Product product_of(const void* constants, int32_t channels, int32_t products,
+                          size_t record_bytes) {
+  const size_t pairs = (static_cast<size_t>(channels) + 1) / 2;
+  const int8_t* const data = static_cast<const int8_t*>(constants);
+  return {data, data + pairs * record_bytes, channels, fours(products)};
+}
+
+// Where a product's results go: y[position * position_step + channel * channel_step].
+struct Results {
+  int8_t* y;
+  int32_t position_step;
+  int32_t channel_step;
+};
+
+// Prepares `count` values of each of 1 to 4 positions, which lie `step` apart, for products.
+// `fours_done`: so many fours of each position are in `to` already. The last four is filled up.
+// `doubled`: for multiply() with a short rounding, not for sums that stay sums.
+void widen(const int8_t* x, int32_t step, int32_t positions, int32_t count, int32_t fours_done,
+           bool doubled, int16_t* to);
+
+inline bool doubles(const Finish& finish) { return finish.rounding != kAnyRounding; }
+
+// Products of 1 to 4 widened positions with all channels.
+void multiply(const Product& product, const Finish& finish, const int16_t* x, int32_t positions,
+              const Results& results);
+// The same as int32 sums y[position * channels + channel].
+void multiply_sums(const Product& product, const int16_t* x, int32_t positions, int32_t channels,
+                   int32_t* y);
+
+// Rows of channels one by one: value `column` of row `slot` of plane `channel` is
+// data[channel * plane_bytes + slot * row_bytes + column]. Rows rotate: kernel row i reads slot
+// (first + i * dilation) modulo `rows`.
+struct Planes {
+  const int8_t* data;
+  int32_t plane_bytes;
+  int32_t row_bytes;
+  int32_t rows;
+  int32_t first;
+};
+
+// A depthwise convolution's window and constants.
+struct Taps {
+  const int8_t* constants;  // of the first channel
+  int32_t kernel_rows;
+  int32_t kernel_columns;
+  int32_t stride;           // of columns
+  int32_t dilation_rows;
+  int32_t dilation_columns;
+  int32_t multiplier;       // output channels of one plane
+};
+
+// One row of `columns` results of each of `planes` channels: y[column * step + output channel].
+void depthwise_row(const Taps& taps, const Finish& finish, const Planes& planes, int32_t count,
+                   int32_t columns, int32_t step, int8_t* y);
+
+// `columns` columns of up to four channels of x, `step` apart, as rows of planes.
+void to_planes(const int8_t* x, int32_t step, int32_t columns, int32_t count, int32_t plane_bytes,
+               int8_t* to);
+
+}  // namespace split_kernels
+
+#endif  // SPLIT_KERNELS_SRC_SCHEDULE_H_

@@ -1,0 +1,284 @@
+// SPDX-License-Identifier: Apache-2.0
+// Cores with DSP instructions (Cortex-M4, M7, M33): SMLAD multiplies two pairs of 16 bit values.
+//
+// Widened values lie as words of two: for every four products first those with even, then those with
+// odd numbers, of all positions: [four][odd][position][2], as SXTB16 makes them of four bytes. With
+// a short rounding they are doubled, which SMMULR wants and costs nothing here.
+#include "target.h"
+
+#if SPLIT_KERNELS_DSP
+
+#include <arm_acle.h>
+
+#include <cstring>
+
+#include "arithmetic.h"
+#include "dsp_asm.h"
+#include "schedule.h"
+
+namespace split_kernels {
+namespace {
+
+inline uint32_t load(const int8_t* from) {
+  uint32_t word;
+  std::memcpy(&word, from, sizeof word);
+  return word;
+}
+inline void store(uint32_t word, int8_t* to) { std::memcpy(to, &word, sizeof word); }
+
+inline int32_t even(uint32_t word) { return __sxtb16(static_cast<int8x4_t>(word)); }
+inline int32_t odd(uint32_t word) { return __sxtb16(static_cast<int8x4_t>(word >> 8 | word << 24)); }
+
+template <bool Doubled>
+inline int32_t widened(int32_t halves) {
+  return Doubled ? __sadd16(halves, halves) : halves;
+}
+
+// Whole fours of `Positions` positions.
+template <int Positions, bool Doubled>
+int32_t* widen_fours(const int8_t* x, int32_t step, int32_t fours, int32_t* to) {
+  const int8_t* const x1 = x + step;
+  const int8_t* const x2 = x1 + step;
+  const int8_t* const x3 = x2 + step;
+  const int8_t* const end = x + 4 * fours;
+  for (int32_t at = 0; x + at != end; at += 4, to += 2 * Positions) {
+    const uint32_t a = load(x + at);
+    const uint32_t b = Positions > 1 ? load(x1 + at) : 0;
+    const uint32_t c = Positions > 2 ? load(x2 + at) : 0;
+    const uint32_t d = Positions > 3 ? load(x3 + at) : 0;
+    to[0] = widened<Doubled>(even(a));
+    to[Positions] = widened<Doubled>(odd(a));
+    if (Positions > 1) to[1] = widened<Doubled>(even(b)), to[Positions + 1] = widened<Doubled>(odd(b));
+    if (Positions > 2) to[2] = widened<Doubled>(even(c)), to[Positions + 2] = widened<Doubled>(odd(c));
+    if (Positions > 3) to[3] = widened<Doubled>(even(d)), to[Positions + 3] = widened<Doubled>(odd(d));
+  }
+  return to;
+}
+
+template <bool Doubled>
+void widen_as(const int8_t* x, int32_t step, int32_t positions, int32_t count, int32_t* to) {
+  const int32_t whole = count / 4;
+  switch (positions) {
+    case 1: to = widen_fours<1, Doubled>(x, 0, whole, to); break;
+    case 2: to = widen_fours<2, Doubled>(x, step, whole, to); break;
+    case 3: to = widen_fours<3, Doubled>(x, step, whole, to); break;
+    default: to = widen_fours<4, Doubled>(x, step, whole, to); break;
+  }
+  if (whole * 4 == count) return;
+  for (int32_t position = 0; position < positions; ++position, ++to) {
+    uint32_t word = 0;
+    std::memcpy(&word, x + position * step + whole * 4, static_cast<size_t>(count - whole * 4));
+    to[0] = widened<Doubled>(even(word));
+    to[positions] = widened<Doubled>(odd(word));
+  }
+}
+
+struct Sixteens {
+  const int16_t* main;  // where whole sixteens of products end
+  const int16_t* end;
+};
+inline Sixteens ends_of(const Product& product, const int16_t* x, int32_t positions) {
+  return {x + product.products / 16 * 16 * positions, x + product.products * positions};
+}
+
+SplitKernelsMultiply* multiply_of(const Finish& finish, bool rows, int32_t positions) {
+  static SplitKernelsMultiply* const kFunctions[2][2][4] = {
+      {{split_kernels_twice_planes_1, split_kernels_twice_planes_2, split_kernels_twice_planes_3,
+        split_kernels_twice_planes_4},
+       {split_kernels_twice_rows_1, split_kernels_twice_rows_2, split_kernels_twice_rows_3,
+        split_kernels_twice_rows_4}},
+      {{split_kernels_once_planes_1, split_kernels_once_planes_2, split_kernels_once_planes_3,
+        split_kernels_once_planes_4},
+       {split_kernels_once_rows_1, split_kernels_once_rows_2, split_kernels_once_rows_3,
+        split_kernels_once_rows_4}}};
+  return kFunctions[finish.rounding == kOneRounding][rows][positions - 1];
+}
+
+SplitKernelsMultiplySums* sums_of(int32_t positions) {
+  static SplitKernelsMultiplySums* const kFunctions[4] = {
+      split_kernels_sums_1, split_kernels_sums_2, split_kernels_sums_3, split_kernels_sums_4};
+  return kFunctions[positions - 1];
+}
+
+const int8_t* weights_of_pair(const Product& product, int32_t pair) {
+  return product.weights + pair * 2 * product.products;
+}
+
+// Pair by pair, with TFLM's arithmetic as it stands.
+void multiply_any(const Product& product, const Finish& finish, const int16_t* x, int32_t positions,
+                  const Results& results) {
+  const Sixteens ends = ends_of(product, x, positions);
+  const PairRecord* record = static_cast<const PairRecord*>(product.records);
+  for (int32_t channel = 0; channel < product.channels; channel += 2, ++record) {
+    int32_t sums[2 * kPositions];
+    sums_of(positions)(x, weights_of_pair(product, channel / 2), record, sums, 8, 4, 1, ends.main,
+                       ends.end);
+    for (int32_t i = 0; i < 2 && channel + i < product.channels; ++i) {
+      int8_t* y = results.y + (channel + i) * results.channel_step;
+      for (int32_t position = 0; position < positions; ++position, y += results.position_step) {
+        *y = finish_one(finish, record->finish[i], sums[2 * position + i]);
+      }
+    }
+  }
+}
+
+void clamp_all(const Finish& finish, int32_t channels, int32_t positions, const Results& results) {
+  for (int32_t position = 0; position < positions; ++position) {
+    int8_t* y = results.y + position * results.position_step;
+    for (int32_t channel = 0; channel < channels; ++channel, y += results.channel_step) {
+      *y = clamp_to(*y, finish.activation_min, finish.activation_max);
+    }
+  }
+}
+
+}  // namespace
+
+void widen(const int8_t* x, int32_t step, int32_t positions, int32_t count, int32_t fours_done,
+           bool doubled, int16_t* to) {
+  int32_t* const words = reinterpret_cast<int32_t*>(to + fours_done * 4 * positions);
+  if (doubled) {
+    widen_as<true>(x, step, positions, count, words);
+  } else {
+    widen_as<false>(x, step, positions, count, words);
+  }
+}
+
+void multiply(const Product& product, const Finish& finish, const int16_t* x, int32_t positions,
+              const Results& results) {
+  if (finish.rounding == kAnyRounding) return multiply_any(product, finish, x, positions, results);
+  const Sixteens ends = ends_of(product, x, positions);
+  const bool rows = results.channel_step == 1;
+  SplitKernelsMultiply* const run = multiply_of(finish, rows, positions);
+  const int32_t pairs = product.channels / 2;
+  if (pairs > 0) {
+    run(x, product.weights, product.records, results.y, results.position_step, results.channel_step,
+        pairs, ends.main, ends.end);
+  }
+  if (product.channels & 1) {  // the last channel, beside one that is not there
+    int8_t both[2 * kPositions];
+    const int32_t step = rows ? 2 : 1, between = rows ? 1 : kPositions;
+    run(x, weights_of_pair(product, pairs), static_cast<const PairRecord*>(product.records) + pairs,
+        both, step, between, 1, ends.main, ends.end);
+    int8_t* const y = results.y + (product.channels - 1) * results.channel_step;
+    for (int32_t i = 0; i < positions; ++i) y[i * results.position_step] = both[i * step];
+  }
+  if (finish.clamps()) clamp_all(finish, product.channels, positions, results);
+}
+
+void multiply_sums(const Product& product, const int16_t* x, int32_t positions, int32_t channels,
+                   int32_t* y) {
+  const Sixteens ends = ends_of(product, x, positions);
+  SplitKernelsMultiplySums* const run = sums_of(positions);
+  const int32_t pairs = product.channels / 2;
+  if (pairs > 0) run(x, product.weights, product.records, y, 4 * channels, 4, pairs, ends.main, ends.end);
+  if (product.channels & 1) {
+    int32_t both[2 * kPositions];
+    run(x, weights_of_pair(product, pairs), static_cast<const SumsRecord*>(product.records) + pairs,
+        both, 8, 4, 1, ends.main, ends.end);
+    for (int32_t i = 0; i < positions; ++i) y[i * channels + product.channels - 1] = both[2 * i];
+  }
+}
+
+namespace {
+
+// Any kernel: row by row of weights, four taps at a time.
+template <bool IsPlain>
+int32_t sum_taps(const Taps& taps, const Planes& planes, const int8_t* x, const int8_t* weights,
+                 int32_t sum) {
+  int32_t slot = planes.first;
+  for (int32_t row = 0; row < taps.kernel_rows; ++row) {
+    const int8_t* from = x + slot * planes.row_bytes;
+    if (IsPlain) {
+      for (int32_t i = 0; i < taps.kernel_columns; i += 4, from += 4, weights += 4) {
+        const uint32_t values = load(from), four = load(weights);
+        sum = __smlad(even(values), even(four), sum);
+        sum = __smlad(odd(values), odd(four), sum);
+      }
+    } else {
+      for (int32_t i = 0; i < taps.kernel_columns; ++i) {
+        sum = wrapping_add(sum, from[i * taps.dilation_columns] * weights[i]);
+      }
+      weights += fours(taps.kernel_columns);
+    }
+    if (taps.kernel_rows > 1) slot += taps.dilation_rows;  // of a single row it has no bounds
+    if (slot >= planes.rows) slot -= planes.rows;
+  }
+  return sum;
+}
+
+void depthwise_any(const Taps& taps, const Finish& finish, const Planes& planes, int32_t count,
+                   int32_t columns, int32_t step, int8_t* y) {
+  const int8_t* constants = taps.constants;
+  const int32_t taps_bytes = taps.kernel_rows * fours(taps.kernel_columns);
+  for (int32_t plane = 0; plane < count; ++plane) {
+    for (int32_t k = 0; k < taps.multiplier; ++k, ++y) {
+      const TapsRecord& record = *reinterpret_cast<const TapsRecord*>(constants);
+      const int8_t* const weights = constants + sizeof(TapsRecord);
+      constants = weights + taps_bytes;
+      const ChannelFinish channel = {record.multiplier, record.addend, record.shift};
+      const int8_t* x = planes.data + plane * planes.plane_bytes;
+      for (int32_t column = 0; column < columns; ++column, x += taps.stride) {
+        const int32_t sum = taps.dilation_columns == 1
+                                ? sum_taps<true>(taps, planes, x, weights, record.bias)
+                                : sum_taps<false>(taps, planes, x, weights, record.bias);
+        y[column * step] = finish_one(finish, channel, sum);
+      }
+    }
+  }
+}
+
+bool is_fast(const Taps& taps, const Finish& finish) {
+  return taps.kernel_rows == 3 && taps.kernel_columns == 3 && taps.stride <= 2 &&
+         taps.dilation_rows == 1 && taps.dilation_columns == 1 && taps.multiplier == 1 &&
+         finish.rounding != kAnyRounding;
+}
+
+SplitKernelsDepthwise* depthwise_of(const Finish& finish, int32_t stride) {
+  if (finish.rounding == kOneRounding) {
+    return stride == 1 ? split_kernels_depthwise_once_1 : split_kernels_depthwise_once_2;
+  }
+  return stride == 1 ? split_kernels_depthwise_twice_1 : split_kernels_depthwise_twice_2;
+}
+
+}  // namespace
+
+void depthwise_row(const Taps& taps, const Finish& finish, const Planes& planes, int32_t count,
+                   int32_t columns, int32_t step, int8_t* y) {
+  if (!is_fast(taps, finish)) {
+    depthwise_any(taps, finish, planes, count, columns, step, y);
+    return;
+  }
+  // Slot s holds kernel row (s - first) modulo 3, whose weights are one word.
+  int32_t offsets[3];
+  for (int32_t i = 0; i < 3; ++i) offsets[(planes.first + i) % 3] = 4 * i;
+  depthwise_of(finish, taps.stride)(planes.data, taps.constants, y, step, planes.row_bytes,
+                                    planes.plane_bytes, count, columns / 2, columns & 1, offsets[0],
+                                    offsets[1], offsets[2]);
+  if (finish.clamps()) clamp_all(finish, count, columns, {y, step, 1});
+}
+
+void to_planes(const int8_t* x, int32_t step, int32_t columns, int32_t count, int32_t plane_bytes,
+               int8_t* to) {
+  constexpr uint32_t kEven = 0x00FF00FF;
+  int32_t column = 0;
+  if (count == 4) {
+    for (; column + 4 <= columns; column += 4, x += 4 * step, to += 4) {
+      const uint32_t a = load(x), b = load(x + step);
+      const uint32_t c = load(x + 2 * step), d = load(x + 3 * step);
+      // Channels 0 and 2 of two columns, then 1 and 3.
+      const uint32_t ab = (a & kEven) | (b & kEven) << 8, cd = (c & kEven) | (d & kEven) << 8;
+      const uint32_t ab_odd = (a >> 8 & kEven) | (b & ~kEven), cd_odd = (c >> 8 & kEven) | (d & ~kEven);
+      store((ab & 0xFFFF) | cd << 16, to);
+      store((ab_odd & 0xFFFF) | cd_odd << 16, to + plane_bytes);
+      store(ab >> 16 | (cd & 0xFFFF0000), to + 2 * plane_bytes);
+      store(ab_odd >> 16 | (cd_odd & 0xFFFF0000), to + 3 * plane_bytes);
+    }
+  }
+  for (; column < columns; ++column, x += step, ++to) {
+    for (int32_t plane = 0; plane < count; ++plane) to[plane * plane_bytes] = x[plane];
+  }
+}
+
+}  // namespace split_kernels
+
+#endif  // SPLIT_KERNELS_DSP

@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+// Which schedule runs: exactly one of these is 1. SPLIT_KERNELS_PORTABLE_SCHEDULE, defined by the
+// build, asks for portable C++ whatever the core.
+#ifndef SPLIT_KERNELS_SRC_TARGET_H_
+#define SPLIT_KERNELS_SRC_TARGET_H_
+
+#if !defined(SPLIT_KERNELS_PORTABLE_SCHEDULE) && defined(__ARM_FEATURE_DSP) && \
+    defined(__ARM_FEATURE_SIMD32) && defined(__thumb2__) && defined(__GNUC__)
+#define SPLIT_KERNELS_DSP 1
+#else
+#define SPLIT_KERNELS_DSP 0
+#endif
+
+#define SPLIT_KERNELS_PORTABLE !SPLIT_KERNELS_DSP
+
+#endif  // SPLIT_KERNELS_SRC_TARGET_H_

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from tests.bundles import bundle_of, rewrite_plan
@@ -134,3 +135,37 @@ def test_compare_and_replaying_read_the_plan_alone(
     if decided and "tensor" not in damage:
         model, file = str(good / "model.tflite"), str(bad / "plan.json")
         assert says in refused(capsys, "plan", model, "--plan", file)
+
+
+ODD: dict[str, Callable[[Path], object]] = {"a pipe": os.mkfifo, "endless": zero, "huge": huge}
+
+
+@pytest.mark.parametrize("kind", ODD)
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["inspect", "odd"],
+        ["rewrite", "odd", "-n", "2", "-o", "new"],
+        ["plan", "out/model.tflite", "--cluster", "odd"],
+        ["report", "out", "--cluster", "odd"],
+        ["simulate", "out", "--cluster", "odd"],
+        ["run", "out", "--input", "odd"],
+        ["run", "out", "--input", "x.npy", "--labels", "odd"],
+        ["evaluate", "out", "--data", "x.npy", "--labels", "odd"],
+        ["compare", "odd", "out"],
+    ],
+    ids=lambda arguments: " ".join(arguments),
+)
+def test_every_file_that_a_command_names_is_one(
+    kind: str,
+    arguments: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+):
+    monkeypatch.chdir(tmp_path)
+    bundle_of(tmp_path / "out", "autoencoder", 2)
+    np.save(tmp_path / "x.npy", np.zeros((1, 160), np.int8))
+    ODD[kind](tmp_path / "odd")
+    said = refused(capsys, *arguments)
+    assert "odd" in said or "is no image" in said

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -150,4 +151,33 @@ def test_images_without_pillow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     path = tmp_path / "x.png"
     path.write_bytes(b"hello")
     with pytest.raises(EngineError, match=r"images need Pillow: pip install 'tflsplit\[host\]'"):
+        loaded(taking(), path)
+
+
+def test_a_header_that_promises_a_terabyte_costs_nothing(tmp_path: Path):
+    path = tmp_path / "x.npy"
+    with path.open("wb") as file:
+        np.lib.format.write_array_header_1_0(
+            file, {"descr": "|i1", "fortran_order": False, "shape": (1 << 40,)}
+        )
+    with pytest.raises(UserError, match=r"x\.npy is not a \.npy file of plain numbers"):
+        loaded(taking(), path)
+
+
+def test_what_was_loaded_does_not_hang_on_its_file(tmp_path: Path):
+    array = np.arange(72, dtype=np.int8).reshape(1, 4, 6, 3)
+    path = saved(tmp_path, array)
+    result = loaded(taking(), path)
+    path.write_bytes(bytes(path.stat().st_size))
+    np.testing.assert_array_equal(result, array)
+
+
+def test_an_image_that_promises_gigabytes_is_refused(tmp_path: Path):
+    pytest.importorskip("PIL", reason="needs Pillow: pip install '.[host]'")
+    size = (60_000).to_bytes(4, "big")
+    header = b"IHDR" + size + size + bytes([8, 2, 0, 0, 0])
+    chunk = (13).to_bytes(4, "big") + header + zlib.crc32(header).to_bytes(4, "big")
+    path = tmp_path / "x.png"
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk)
+    with pytest.raises(UserError, match=r"x\.png is neither \.npy nor an image"):
         loaded(taking(), path)

@@ -15,6 +15,7 @@ from tflsplit.cli.console import STDOUT, table
 from tflsplit.errors import UserError
 from tflsplit.ir import Graph, Value
 from tflsplit.runtime.engines import Array
+from tflsplit.untrusted import MAX_TEXT_FILE_BYTES, read_file
 
 Best = list[dict[str, Any]]
 """The largest elements of an output, best first."""
@@ -41,8 +42,8 @@ def read_labels(path: Path | None) -> list[str]:
     if path is None:
         return []
     try:
-        return path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+        return read_file(path, MAX_TEXT_FILE_BYTES, UserError).decode().splitlines()
+    except UnicodeDecodeError as error:
         raise UserError(f"{path}: {error}") from None
 
 

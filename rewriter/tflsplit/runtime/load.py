@@ -41,10 +41,11 @@ def _load(value: Value, path: Path) -> Array:
     if path.suffix.lower() != ".npy":
         return load_image(value, path)
     try:
-        array = np.load(path, allow_pickle=False)
+        # Not read before its shape is known to fit: a header may promise any size.
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
     except (ValueError, OSError, EOFError) as error:
         raise InputError(f"{path} is not a .npy file of plain numbers ({error})") from None
-    return fitted(value, array, str(path))
+    return np.array(fitted(value, array, str(path)))
 
 
 def fitted(value: Value, array: Array, source: str) -> Array:
@@ -84,13 +85,14 @@ def load_image(value: Value, path: Path) -> Array:
         raise InputError(f"{value.name!r} {list(value.shape)} is no image: give a .npy file")
     try:
         from PIL import Image, UnidentifiedImageError
+        from PIL.Image import DecompressionBombError as TooLargeError
     except ImportError:
         raise EngineError("images need Pillow: pip install 'tflsplit[host]'") from None
     try:
         with Image.open(path) as image:
             _, height, width, channels = value.shape
             resized = image.convert("L" if channels == 1 else "RGB").resize((width, height))
-    except (UnidentifiedImageError, OSError) as error:
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, TooLargeError) as error:
         raise InputError(f"{path} is neither .npy nor an image ({error})") from None
     return fitted_pixels(value, np.asarray(resized))
 

@@ -10,6 +10,7 @@ or further signatures) are carried in ``file_extra["subgraphs"]``, as graphs of 
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
@@ -71,8 +72,11 @@ def load(path: str | os.PathLike[str]) -> Graph:
 
 def _file_bytes(path: Path) -> bytes:
     try:
-        size = path.stat().st_size
-        if size > MAX_FILE_BYTES:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):  # reading a pipe or a device might never end
+            raise ModelError("is not a file; check the path")
+        if status.st_size > MAX_FILE_BYTES:
+            size = status.st_size
             raise ModelError(f"is {size} bytes large; .tflite files end at {MAX_FILE_BYTES}")
         return path.read_bytes()
     except OSError as error:

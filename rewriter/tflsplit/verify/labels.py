@@ -4,15 +4,16 @@
 from __future__ import annotations
 
 import csv
-import json
 import re
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 
+from tflsplit.bundle.strict_json import strict_loads
 from tflsplit.errors import UserError
 from tflsplit.runtime.engines import Array
+from tflsplit.untrusted import MAX_TEXT_FILE_BYTES, read_file
 
 _INDEX = re.compile(r"(\d+)(?!\d)")
 
@@ -31,8 +32,9 @@ def read_labels_file(path: Path, names: Sequence[str]) -> list[int]:
     """
     try:
         if path.suffix.lower() == ".npy":
-            return integers(np.load(path, allow_pickle=False), str(path), len(names))
-        text = path.read_text(encoding="utf-8-sig")
+            found = np.load(path, mmap_mode="r", allow_pickle=False)
+            return integers(found, str(path), len(names))
+        text = read_file(path, MAX_TEXT_FILE_BYTES, DataError).decode("utf-8-sig")
     except (OSError, ValueError, EOFError) as error:
         raise DataError(f"{path}: {error}") from None
     if path.suffix.lower() == ".json":
@@ -78,7 +80,7 @@ def integers(array: Array, source: str, count: int) -> list[int]:
 
 def _from_json(path: Path, text: str, names: Sequence[str]) -> list[int]:
     try:
-        document = json.loads(text)
+        document = strict_loads(text)
     except ValueError as error:
         raise DataError(f"{path} is not JSON ({error})") from None
     if isinstance(document, dict):

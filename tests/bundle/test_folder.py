@@ -333,3 +333,23 @@ def test_every_tensor_that_crosses_the_border_must_be_known(folder: Path):
     rewrite_plan(folder, edit)
     with pytest.raises(PlanError, match=r"plan\.json does not know its tensor 'input_0'"):
         read_bundle(folder)
+
+
+def test_boxes_have_the_shapes_of_the_graphs_tensors(folder: Path):
+    def edit(document: dict[str, Any]) -> None:
+        entry = document["devices"][1]["tensors"]
+        name = next(name for name in entry if name not in ("input_0", "softmax_9"))
+        entry[name][1] = [0, 1]
+
+    rewrite_plan(folder, edit)
+    with pytest.raises(PlanError, match=r"node1\.tflite: its tensor .* has shape .*, but by plan"):
+        read_bundle(folder)
+
+
+def test_what_goes_in_must_be_part_of_the_models_input(folder: Path):
+    def edit(document: dict[str, Any]) -> None:
+        document["inputs"][0]["shape"] = [1, 1]
+
+    rewrite_plan(folder, edit)
+    with pytest.raises(PlanError, match="is no part of the model's inputs, though plan"):
+        read_bundle(folder)

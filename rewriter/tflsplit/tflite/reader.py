@@ -74,7 +74,7 @@ def _file_bytes(path: Path) -> bytes:
     try:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):  # reading a pipe or a device might never end
-            raise ModelError("is not a file; check the path")
+            raise ModelError("cannot be read (it is not a file); check the path")
         if status.st_size > MAX_FILE_BYTES:
             size = status.st_size
             raise ModelError(f"is {size} bytes large; .tflite files end at {MAX_FILE_BYTES}")

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from models.mobilenet_v2 import mobilenet_v2
+from models.pytorch_style import pytorch_style
 from models.tiny import NETWORKS
 from tflsplit.ir import Graph
 from tflsplit.tflite import write_model
@@ -36,8 +37,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _build(chosen: argparse.Namespace) -> Graph:
     if chosen.name != FULL:
-        return NETWORKS[chosen.name]()
-    return mobilenet_v2(chosen.alpha, chosen.size, chosen.classes)
+        graph = NETWORKS[chosen.name]()
+    else:
+        graph = mobilenet_v2(chosen.alpha, chosen.size, chosen.classes)
+    return pytorch_style(graph) if chosen.pytorch else graph
 
 
 def _list() -> None:
@@ -62,6 +65,11 @@ def _parser() -> argparse.ArgumentParser:
     build.add_argument("--alpha", type=float, default=1.0, help=f"width of {FULL} (default 1.0)")
     build.add_argument("--size", type=_size, default=224, help=f"rows of {FULL} (default 224)")
     build.add_argument("--classes", type=_positive, default=1000, help="default 1000")
+    build.add_argument(
+        "--pytorch",
+        action="store_true",
+        help="as exports from PyTorch have it: a PAD before each padded convolution, NCHW input",
+    )
     return parser
 
 

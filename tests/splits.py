@@ -52,7 +52,7 @@ def compared(split: Split, runs: int = 2, engine_name: str = "tflm") -> Verdict:
     """The split against the unsplit model, on edge inputs and ``runs`` seeded ones."""
     make = engine(engine_name)[1]
     cases = make_cases(split.whole, runs, seed=7)
-    return verify_devices(split.whole, split.devices, engine_name, make, cases)
+    return verify_devices(split.whole, split.devices, engine_name, make, cases, model=split.model)
 
 
 @st.composite

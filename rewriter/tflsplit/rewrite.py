@@ -21,6 +21,7 @@ from tflsplit.memory.arena import ArenaEstimate, predict_arena
 from tflsplit.memory.twin import ArenaMeasurement, measure_arena
 from tflsplit.ops.declared import check_declared
 from tflsplit.passes.fold_constants import fold_constants
+from tflsplit.passes.prepare import prepare
 from tflsplit.plan.policy import choose_plan
 from tflsplit.plan.spec import Plan
 from tflsplit.plan.wishes import Wishes
@@ -36,11 +37,13 @@ class Split:
     """A model divided over devices.
 
     whole: the graph that was split: the model after its passes.
+    model: as it was read; None if it is not at hand.
     """
 
     whole: Graph
     plan: Plan
     devices: tuple[DeviceGraph, ...]
+    model: Graph | None = None
 
 
 Choose = Callable[[Graph], Plan]
@@ -55,16 +58,21 @@ def split_model(model: Graph, wishes: Wishes | Choose) -> Split:
     """
     if isinstance(wishes, Wishes) and not 1 <= wishes.world_size <= MAX_WORLD_SIZE:
         raise PlanError(f"the number of devices must be 1 to {MAX_WORLD_SIZE}")
-    check_quantized(model)
-    check_declared(model)
-    whole = fold_constants(model)
-    check_declared(whole)  # shapes that were computed are known now
+    whole = splittable(model)
     plan = choose_plan(whole, wishes) if isinstance(wishes, Wishes) else wishes(whole)
     devices = lower(whole, plan)
     problems = check_devices(whole, devices)
     if problems:
         raise InternalError("the checker refuses the result: " + "; ".join(problems[:5]))
-    return Split(whole, plan, devices)
+    return Split(whole, plan, devices, model)
+
+
+def splittable(model: Graph) -> Graph:
+    """The graph that is split, if the model can be; else ModelError."""
+    check_quantized(model)
+    check_declared(model)
+    check_declared(fold_constants(model))  # shapes that were computed are known now
+    return prepare(model)
 
 
 def rewrite(

@@ -12,6 +12,7 @@ from tests.random_models.net import MOST_ELEMENTS, SPREAD, Attributes, Net
 from tflsplit.ir import Activation, DType, Padding, Quantization, Value
 
 _ACTIVATIONS = (Activation.NONE, Activation.NONE, Activation.RELU, Activation.RELU6)
+Pair = tuple[int, int]
 _WEIGHT_SPREAD = 127 / math.sqrt(3)
 
 
@@ -51,14 +52,24 @@ def _extent(padding: int, extent: int, reach: int, stride: int) -> int:
     return (extent - reach) // stride + 1 if extent >= reach else 0
 
 
-def _window(net: Net, x: Value) -> tuple[Attributes, tuple[int, int], tuple[int, int]] | None:
-    """Options, kernel and extents of the result; None if nothing is left of it."""
+Window = tuple[Attributes, tuple[int, int], tuple[int, int]]
+"""Options, kernel, and extents of the result."""
+
+
+def _window(net: Net, x: Value) -> Window | None:
+    """Any window; None if nothing is left of the result."""
     rng = net.rng
     kernel = rng.choice([(1, 1), (3, 3), (3, 3), (2, 2), (1, 3), (5, 2), (4, 1), (5, 5)])
     stride = rng.choice([(1, 1), (1, 1), (2, 2), (2, 1), (1, 2), (3, 3)])
     dilation = rng.choice([(1, 1), (1, 1), (1, 1), (2, 2), (1, 2), (3, 1)])
     dilation = dilation if stride == (1, 1) else (1, 1)
-    padding = rng.choice([Padding.SAME, Padding.VALID])
+    return _window_of(x, kernel, stride, dilation, rng.random() < 0.5, rng.choice(_ACTIVATIONS))
+
+
+def _window_of(
+    x: Value, kernel: Pair, stride: Pair, dilation: Pair, same: bool, activation: int
+) -> Window | None:
+    padding = Padding.SAME if same else Padding.VALID
     reach = [(k - 1) * d + 1 for k, d in zip(kernel, dilation, strict=True)]
     rows, columns = (_extent(padding, x.shape[1 + i], reach[i], stride[i]) for i in range(2))
     if rows < 1 or columns < 1:
@@ -69,18 +80,29 @@ def _window(net: Net, x: Value) -> tuple[Attributes, tuple[int, int], tuple[int,
         "stride_w": stride[1],
         "dilation_h_factor": dilation[0],
         "dilation_w_factor": dilation[1],
-        "fused_activation_function": int(rng.choice(_ACTIVATIONS)),
+        "fused_activation_function": int(activation),
     }
     return options, kernel, (rows, columns)
+
+
+def window_layer(
+    net: Net, x: Value, kernel: Pair, stride: Pair, dilation: Pair, same: bool, depthwise: bool
+) -> Value | None:
+    """A convolution of this window; None if nothing is left of the result."""
+    found = _window_of(x, kernel, stride, dilation, same, Activation.NONE)
+    make = _depthwise if depthwise else _conv
+    return None if found is None else make(net, x, found)
 
 
 def conv(net: Net, x: Value | None = None) -> Value | None:
     """CONV_2D of any window; sometimes grouped, sometimes with the weights of another one."""
     x = x or net.pick(4)
     found = None if x is None else _window(net, x)
-    if x is None or found is None:
-        return None
-    options, kernel, extents = found
+    return None if x is None or found is None else _conv(net, x, found)
+
+
+def _conv(net: Net, x: Value, window: Window) -> Value:
+    options, kernel, extents = window
     y, channels = net.scale(), net.rng.choice([1, 3, 4, 8, 13])
     groups = net.rng.choice([g for g in (1, 1, 1, 2, 4) if x.shape[3] % g == 0])
     channels = -(-channels // groups) * groups
@@ -136,9 +158,11 @@ def depthwise(net: Net, x: Value | None = None) -> Value | None:
     """DEPTHWISE_CONV_2D, sometimes with a channel multiplier."""
     x = x or net.pick(4)
     found = None if x is None else _window(net, x)
-    if x is None or found is None:
-        return None
-    options, kernel, extents = found
+    return None if x is None or found is None else _depthwise(net, x, found)
+
+
+def _depthwise(net: Net, x: Value, window: Window) -> Value:
+    options, kernel, extents = window
     multiplier = net.rng.choice([1, 1, 1, 2, 3])
     y, channels = net.scale(), x.shape[3] * multiplier
     weights, bias = _weights(net, x, y, (1, *kernel, channels), 3, math.prod(kernel))

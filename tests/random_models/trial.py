@@ -46,7 +46,8 @@ def run_trial(seed: int) -> Outcome:
     except ClusterError:  # a limit was drawn that the network does not fit
         return Outcome(seed, way, fits=False)
     cases = make_cases(split.whole, 1, seed)
-    verdict = verify_devices(split.whole, split.devices, "tflm", engine("tflm")[1], cases)
+    make = engine("tflm")[1]
+    verdict = verify_devices(split.whole, split.devices, "tflm", make, cases, model=graph)
     problem = "" if verdict.passed else str(verdict.mismatch or verdict.problems)
     return Outcome(seed, way, problem)
 

@@ -32,7 +32,7 @@ from tflsplit.host import Coordinator, FirmwareSetup, Inference, open_port, read
 from tflsplit.host.coordinator import CONNECT_SECONDS, INFER_SECONDS
 from tflsplit.host.figures import check_traffic, device_figures, wire_figures
 from tflsplit.host.ports import DEFAULT_BAUD, serial_ports
-from tflsplit.passes.fold_constants import fold_constants
+from tflsplit.passes.prepare import prepare
 from tflsplit.runtime.engines import Array
 from tflsplit.runtime.load import load_inputs
 
@@ -91,7 +91,7 @@ def main(arguments: argparse.Namespace) -> int:
             )
             after = cluster.links()
     check_traffic(bundle.document, inferences[-1].reports)
-    whole = fold_constants(bundle.model)
+    whole = prepare(bundle.model)
     outputs = inferences[-1].outputs
     if arguments.output:
         save_outputs(arguments.output, outputs)

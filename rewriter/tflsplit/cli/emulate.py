@@ -37,7 +37,7 @@ from tflsplit.emulate.trial import Trial, injected, run_trial
 from tflsplit.errors import ClusterError, UserError
 from tflsplit.firmware import FirmwareOptions
 from tflsplit.firmware.options import TFLM_DIR_VARIABLE
-from tflsplit.passes.fold_constants import fold_constants
+from tflsplit.passes.prepare import prepare
 from tflsplit.runtime.engines import engine
 from tflsplit.runtime.load import load_inputs
 from tflsplit.verify import Case, make_cases
@@ -125,7 +125,7 @@ def main(arguments: argparse.Namespace) -> int:
     outputs = trial.inferences[0].outputs
     if arguments.output:
         save_outputs(arguments.output, outputs)
-    best = best_classes(fold_constants(bundle.model), outputs, arguments.top, labels)
+    best = best_classes(prepare(bundle.model), outputs, arguments.top, labels)
     if arguments.record:
         kind = "native" if arguments.native else "core" if arguments.core_only else "emulate"
         figures = figures_document(trial.devices, trial.wires, trial.inferences)
@@ -140,7 +140,7 @@ def main(arguments: argparse.Namespace) -> int:
 
 
 def _cases(arguments: argparse.Namespace, bundle: Bundle) -> Iterator[Case]:
-    whole = fold_constants(bundle.model)
+    whole = prepare(bundle.model)
     runs = arguments.runs
     if arguments.input:
         yield Case("--input", load_inputs(bundle.model, arguments.input))

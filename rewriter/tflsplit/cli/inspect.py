@@ -24,10 +24,10 @@ from tflsplit.memory.lifetimes import peak_live_bytes
 from tflsplit.ops import rule_of
 from tflsplit.ops.declared import check_declared
 from tflsplit.ops.rule import graph_macs
-from tflsplit.passes.fold_constants import fold_constants
+from tflsplit.passes.prepare import prepare
 from tflsplit.plan.wishes import way_of
+from tflsplit.rewrite import splittable
 from tflsplit.tflite import load
-from tflsplit.tflite.support import check_quantized
 
 
 def add_parser(commands: Commands) -> argparse.ArgumentParser:
@@ -56,10 +56,9 @@ def main(arguments: argparse.Namespace) -> int:
 def describe(model: Graph) -> dict[str, Any]:
     """Everything that the command prints; ModelError where the model contradicts itself."""
     check_declared(model, types=False)
-    graph = fold_constants(model)
+    graph = prepare(model)
     try:
-        check_quantized(model)
-        check_declared(graph)
+        splittable(model)
         refusal = None
     except ModelError as error:
         refusal = str(error)

@@ -21,13 +21,11 @@ from tflsplit.cli.planning import (
     search,
 )
 from tflsplit.errors import PlanError
-from tflsplit.ops.declared import check_declared
-from tflsplit.passes.fold_constants import fold_constants
 from tflsplit.planner import Planner, finish
 from tflsplit.planner.explain import reasoned
 from tflsplit.planner.pareto import pareto_front
+from tflsplit.rewrite import splittable
 from tflsplit.tflite import load
-from tflsplit.tflite.support import check_quantized
 
 WEIGHTS_NOTE = (
     "weights: each device gets a quarter of the model's, or 1.25 times an equal share, because "
@@ -63,10 +61,7 @@ def main(arguments: argparse.Namespace) -> int:
     cluster = cluster_of(arguments)
     with progress("reading"):
         model = load(arguments.model)
-        check_quantized(model)
-        check_declared(model)
-        graph = fold_constants(model)
-        check_declared(graph)
+        graph = splittable(model)
     asked = cluster
     if arguments.pareto:
         return _pareto(Planner(graph, cluster), arguments)

@@ -23,7 +23,7 @@ from tflsplit.devices import tensor_labels
 from tflsplit.errors import PlanError
 from tflsplit.interpreters import naming
 from tflsplit.memory.twin import measure_arena
-from tflsplit.passes.fold_constants import fold_constants
+from tflsplit.passes.prepare import prepare
 from tflsplit.runtime.engines import Array, engine
 from tflsplit.runtime.load import load_inputs
 from tflsplit.runtime.local import LocalCluster, assemble
@@ -56,7 +56,7 @@ def main(arguments: argparse.Namespace) -> int:
     with progress("running"), naming(str(arguments.folder)):
         reports = _infer(bundle, inputs, engine_name, arguments.processes)
     _check_traffic(bundle, reports)
-    whole = fold_constants(bundle.model)
+    whole = prepare(bundle.model)
     results = assemble(
         whole, tensor_labels(whole), bundle.devices, [report.outputs for report in reports]
     )

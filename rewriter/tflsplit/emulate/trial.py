@@ -23,7 +23,7 @@ from tflsplit.host.figures import (
     device_figures,
     wire_figures,
 )
-from tflsplit.passes.fold_constants import fold_constants
+from tflsplit.passes.prepare import prepare
 from tflsplit.runtime.engines import Engine
 from tflsplit.verify import Case
 
@@ -67,8 +67,8 @@ def run_trial(
     other bytes than plan.json says.
     """
     trial = Trial()
-    whole = fold_constants(bundle.model)
-    oracle = make(whole)
+    whole = prepare(bundle.model)
+    oracle = make(bundle.model)
     labels = tensor_labels(whole)
     cluster = session.coordinator
     try:

@@ -24,7 +24,7 @@ from tflsplit.host.firmware_json import FirmwareSetup, read_firmware_setup
 from tflsplit.host.inbox import Inbox
 from tflsplit.host.ports import Stream
 from tflsplit.host.roll_call import call_roll
-from tflsplit.passes.fold_constants import fold_constants
+from tflsplit.passes.prepare import prepare
 from tflsplit.runtime.engines import Array
 from tflsplit.runtime.local import assemble, scatter
 from tflsplit.wire.control import (
@@ -76,7 +76,7 @@ class Coordinator:
     def __init__(self, stream: Stream, bundle: Bundle, setup: FirmwareSetup | None = None) -> None:
         self.setup = setup or read_firmware_setup(bundle.folder, bundle.document)
         self._bundle = bundle
-        self._whole = fold_constants(bundle.model)
+        self._whole = prepare(bundle.model)
         self._labels = tensor_labels(self._whole)
         self._stream = stream
         self._inbox = Inbox(stream, self.setup)

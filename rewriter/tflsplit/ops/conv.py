@@ -20,7 +20,7 @@ from tflsplit.ops.requantization import (
     requantized,
 )
 from tflsplit.ops.rule import OpRule, clone, rule_for
-from tflsplit.ops.window import Windows
+from tflsplit.ops.window import Windows, as_in_files
 
 
 def windows_of(node: Node) -> Windows:
@@ -54,6 +54,7 @@ def stock_window_nodes(
     Empty where a stock int8 kernel cannot say it.
     """
     x, pads = inputs[0], piece.pads[0]
+    attrs = as_in_files(attrs)
     assert x is not None
     padding = windows_of(node).stock_padding(x.shape, output.shape, pads)
     if padding is not None:

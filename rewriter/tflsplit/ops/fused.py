@@ -24,6 +24,7 @@ from tflsplit.ops.custom import (
 )
 from tflsplit.ops.custom_check import add_check
 from tflsplit.ops.fused_options import FusedOptions, Stage
+from tflsplit.ops.window import explicit_pads
 from tflsplit.wire import custom_ops as wire
 
 __all__ = [
@@ -204,7 +205,10 @@ def _is_plain(node: Node, pointwise: bool) -> bool:
         x.dtype is DType.INT8
         and weights.is_constant
         and weights.shape[3] == x.shape[3]
-        and (not pointwise or (weights.shape[1:3] == (1, 1) and strides == (1, 1)))
+        and (
+            not pointwise
+            or (weights.shape[1:3] == (1, 1) and strides == (1, 1) and not any(explicit_pads(node)))
+        )
     )
 
 

@@ -14,7 +14,7 @@ from tflsplit.ops.requantization import optional
 from tflsplit.ops.rule import OpRule, clone, rule_for
 
 
-def _paddings(node: Node) -> list[Interval] | None:
+def paddings_of(node: Node) -> list[Interval] | None:
     """(before, after) of every dimension; None if they are computed or do not fit the shapes."""
     flat = constant_integers(node.inputs[1])
     x, output = node.input(0), node.output
@@ -30,7 +30,7 @@ class PadRule(OpRule):
     """Every dimension; a piece pads only where it reaches over the border."""
 
     def find_factors(self, node: Node) -> tuple[Factor, ...]:
-        pairs, value = _paddings(node), optional(node.inputs, 2)
+        pairs, value = paddings_of(node), optional(node.inputs, 2)
         if pairs is None or (value is not None and not value.is_constant):
             return ()
         return tuple(
@@ -49,12 +49,12 @@ class PadRule(OpRule):
             return [clone(node, inputs, outputs)]
         output = outputs[0]
         if inputs[0] is None:
-            return [filled(_stored_value(node), output)]
+            return [filled(stored_value(node), output)]
         pads = int32_constant(f"{output.name}/paddings", [list(pair) for pair in piece.pads[0]])
         return [clone(node, (inputs[0], pads, *inputs[2:]), outputs)]
 
 
-def _stored_value(node: Node) -> int | float:
+def stored_value(node: Node) -> int | float:
     """What PAD writes around its operand: PADV2's constant, or the zero of the result."""
     value = optional(node.inputs, 2)
     if value is not None and value.data is not None:
@@ -68,7 +68,7 @@ class MirrorPadRule(OpRule):
     """Dimensions that are not padded; the mirrored ones stay whole."""
 
     def find_factors(self, node: Node) -> tuple[Factor, ...]:
-        pairs = _paddings(node)
+        pairs = paddings_of(node)
         return tuple(
             passing_factor(node.output, dim, {0: (dim, SAME_INDEX)})
             for dim, pair in enumerate(pairs or ())

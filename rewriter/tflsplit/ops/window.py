@@ -4,21 +4,40 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from tflsplit.ir import Node, Padding, Value
+from tflsplit.ir import Attrs, Node, Padding, Value
 from tflsplit.ops.factors import Factor, Window
 
 PadPair = tuple[int, int]
 
+EXPLICIT_PADS = "explicit_pads"
+"""An attribute of convolutions that ``passes.fold_pads`` gives: (top, bottom, left, right), padding
+that comes on top of what ``padding`` says.  No file has it."""
+
+
+def explicit_pads(node: Node) -> tuple[int, int, int, int]:
+    """(top, bottom, left, right) of a node's own padding."""
+    top, bottom, left, right = node.attrs.integers(EXPLICIT_PADS) or (0, 0, 0, 0)
+    return top, bottom, left, right
+
+
+def as_in_files(attrs: Attrs) -> Attrs:
+    """The attributes without what no file has."""
+    return Attrs({key: value for key, value in attrs.items() if key != EXPLICIT_PADS})
+
 
 @dataclass(frozen=True)
 class WindowAxis:
-    """The window along rows or columns."""
+    """The window along rows or columns.
+
+    explicit: padding (before, after) on top of what the option asks for.
+    """
 
     kernel: int
     stride: int
     dilation: int = 1
+    explicit: PadPair = (0, 0)
 
     @property
     def reach(self) -> int:
@@ -27,15 +46,16 @@ class WindowAxis:
 
     def out_extent(self, padding: int, extent: int) -> int:
         """Extent of the result (ComputeOutSize)."""
+        extent += sum(self.explicit)
         if padding == Padding.SAME:
             return -(-extent // self.stride)
         return max(0, (extent + self.stride - self.reach) // self.stride)
 
     def pads(self, padding: int, extent: int) -> PadPair:
         """(before, after) of the whole result (ComputePaddingWithOffset)."""
-        out = self.out_extent(padding, extent)
-        total = max(0, (out - 1) * self.stride + self.reach - extent)
-        return total // 2, total - total // 2
+        out, padded = self.out_extent(padding, extent), extent + sum(self.explicit)
+        total = max(0, (out - 1) * self.stride + self.reach - padded)
+        return self.explicit[0] + total // 2, self.explicit[1] + total - total // 2
 
 
 @dataclass(frozen=True)
@@ -50,11 +70,12 @@ class Windows:
     def of(cls, node: Node, kernel: tuple[int, int]) -> Windows:
         """Read from a node's options; ``kernel`` is (rows, columns)."""
         attrs = node.attrs
-        return cls(
-            WindowAxis(kernel[0], attrs.integer("stride_h"), attrs.integer("dilation_h_factor", 1)),
-            WindowAxis(kernel[1], attrs.integer("stride_w"), attrs.integer("dilation_w_factor", 1)),
-            attrs.integer("padding"),
-        )
+        top, bottom, left, right = explicit_pads(node)
+        stride, dilation = attrs.integer("stride_h"), attrs.integer("dilation_h_factor", 1)
+        rows = WindowAxis(kernel[0], stride, dilation, (top, bottom))
+        stride, dilation = attrs.integer("stride_w"), attrs.integer("dilation_w_factor", 1)
+        columns = WindowAxis(kernel[1], stride, dilation, (left, right))
+        return cls(rows, columns, attrs.integer("padding"))
 
     @property
     def axes(self) -> tuple[WindowAxis, WindowAxis]:
@@ -97,11 +118,12 @@ class Windows:
 
         in_shape, out_shape: local NHWC shapes; pads: what must be padded in every dimension.
         """
+        axes = [replace(axis, explicit=(0, 0)) for axis in self.axes]  # options know no such pads
         for padding in (self.padding, Padding.VALID, Padding.SAME):
             if all(
                 axis.out_extent(padding, in_shape[dim]) == out_shape[dim]
                 and axis.pads(padding, in_shape[dim]) == tuple(pads[dim])
-                for dim, axis in zip((1, 2), self.axes, strict=True)
+                for dim, axis in zip((1, 2), axes, strict=True)
             ):
                 return padding
         return None

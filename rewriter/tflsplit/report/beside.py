@@ -54,7 +54,7 @@ def beside(
 ) -> Iterator[Beside]:
     """The plan at hand and ``divide``'s for other numbers of devices, in order.
 
-    model: what is divided; whole: the same after its passes, for the seed's scheme.
+    model: what is divided; whole: the same, its shapes known, for the seed's scheme.
     document, simulated: of the plan at hand; the latter as ``report.simulated`` has it.
     """
     for world_size in sorted({*sizes, document["world_size"]}):

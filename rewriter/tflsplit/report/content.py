@@ -17,6 +17,7 @@ from tflsplit.errors import ClusterError
 from tflsplit.firmware.model import flash_model
 from tflsplit.memory.arena import predict_arena
 from tflsplit.passes.fold_constants import fold_constants
+from tflsplit.passes.prepare import prepare
 from tflsplit.plan.cost.fit import Fit, fit_device
 from tflsplit.planner.evaluate import kernels_of
 from tflsplit.report.beside import Beside, Divide, beside
@@ -101,15 +102,15 @@ def gather(
             f"the cluster has {world_size} devices, {bundle.folder} is for "
             f"{document['world_size']}: describe that many, or write the folder again"
         )
-    whole = fold_constants(bundle.model)
+    known = fold_constants(bundle.model)  # for the seed's scheme, which pads for itself
     progress("simulating")
     simulation = simulate(bundle.devices, cluster)
     progress("simulating the seed's scheme")
-    simulated = figures_of(simulation, seed_run(whole, cluster))
+    simulated = figures_of(simulation, seed_run(known, cluster))
     progress("predicting RAM")
     devices = _device_views(bundle, cluster, simulation)
     others: list[Beside] = []
-    for one in beside(bundle.model, whole, document, simulated, sizes, divide):
+    for one in beside(bundle.model, known, document, simulated, sizes, divide):
         others.append(one)
         progress(f"splitting for other numbers of devices, {one.world_size} done")
     runs, left_out = read_runs(bundle.folder, document["fingerprint"])
@@ -128,7 +129,7 @@ def gather(
         document=document,
         cluster=cluster,
         devices=devices,
-        layers=tuple(layer_views(bundle, whole)),
+        layers=tuple(layer_views(bundle, prepare(bundle.model))),
         simulation=simulation,
         gantt=gantt_chart(bars, simulation.latency_us),
         payload=payload_matrix(bundle.devices),

@@ -18,7 +18,7 @@ from tflsplit.check import check_devices
 from tflsplit.devices import DeviceGraph, Shard
 from tflsplit.errors import ModelError
 from tflsplit.ir import Graph, Node, Value
-from tflsplit.passes.fold_constants import fold_constants
+from tflsplit.passes.prepare import prepare
 from tflsplit.runtime.engines import Array, Engine
 from tflsplit.runtime.local import LocalCluster, assemble
 from tflsplit.verify.arenas import ArenaWitness, arena_problems
@@ -88,7 +88,7 @@ def verify_bundle(
     progress: Callable[[Case], None] = lambda case: None,
 ) -> Verdict:
     """Verify an output folder; see ``verify_devices``."""
-    whole = fold_constants(bundle.model)
+    whole = prepare(bundle.model)
     problems = tuple(check_document(whole, bundle.document, bundle.devices))
     if problems:
         return Verdict(engine_name, problems, 0, 0, 0, None)

@@ -10,7 +10,7 @@ import numpy as np
 from tflsplit.bundle import Bundle
 from tflsplit.devices import tensor_labels
 from tflsplit.ir import Value
-from tflsplit.passes.fold_constants import fold_constants
+from tflsplit.passes.prepare import prepare
 from tflsplit.runtime.engines import Array, Engine
 from tflsplit.runtime.local import LocalCluster, assemble
 from tflsplit.verify.dataset import Dataset
@@ -77,7 +77,7 @@ class Judge:
         self._devices = bundle.devices
         self._model = bundle.model
         # Outputs are assembled by the folded graph's names, as the plan was made from it.
-        self._whole = fold_constants(bundle.model)
+        self._whole = prepare(bundle.model)
         self._labels = tensor_labels(self._whole)
         self._unsplit = engine(bundle.model)
         self._desktop = DesktopProgram(bundle.model) if desktop else None

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from models.tiny import NETWORKS
@@ -13,8 +14,8 @@ from tests.tflite.edits import Record, edited, operator, tensor
 from tests.tflite.raw import dense_model
 from tests.tflite.test_round_trip import REAL
 from tflsplit.errors import ModelError, UnsupportedOpError
-from tflsplit.ir import Graph
-from tflsplit.tflite import check_quantized, load, read_model
+from tflsplit.ir import DType, Graph, Node, Quantization, Value
+from tflsplit.tflite import check_quantized, load, read_model, write_model
 from tflsplit.tflite.schema import enum_values
 from tflsplit.tflite.support import TFLM_BUILTINS
 
@@ -118,13 +119,21 @@ def test_floats_without_a_layer_are_refused():
         (
             enum_values("BuiltinOperator")["CONV_3D"],
             "",
-            "no kernel for the operator CONV_3D (node y)",
+            "no kernel for the operator CONV_3D (node y); before you convert the model, make that",
         ),
         (
             32,
             "FlexErf",
-            "TFLM has no kernel for the custom operator FlexErf (node y); replace that",
+            "TFLM has no kernel for the custom operator FlexErf (node y), which is TensorFlow's "
+            "own; replace that layer, and convert without tf.lite.OpsSet.SELECT_TF_OPS",
         ),
+        (
+            enum_values("BuiltinOperator")["GELU"],
+            "",
+            "GELU (node y); before you convert the model, make that layer of operators that TFLM "
+            "has: x * sigmoid(1.702 * x)",
+        ),
+        (32, "MyOp", "operator MyOp (node y); replace that layer, or split the model from before"),
         (32, "TFLSPLIT_RECV", "y is TFLSPLIT_RECV: this is a device graph that tflsplit wrote"),
     ],
 )
@@ -142,3 +151,47 @@ def test_operators_that_tflm_does_not_have(code: int, custom: str, message: str)
 def test_every_operator_of_tflm_is_an_operator():
     assert set(enum_values("BuiltinOperator")) > TFLM_BUILTINS
     assert len(TFLM_BUILTINS) == 100
+
+
+ETHOS_SCRATCH = Value("scratch", (512,), DType.UINT8)
+
+
+def compiled(op: str) -> Graph:
+    """As Vela writes it: commands and weights are constants, two operands are memory to work in."""
+    x, y = (Value(name, (1, 4), DType.INT8, Quantization((0.1,), (0,))) for name in "xy")
+    commands = Value("commands", (8,), DType.UINT8, data=np.zeros(8, np.uint8))
+    operands = (commands, ETHOS_SCRATCH, ETHOS_SCRATCH, x)
+    return Graph("compiled", (x,), (y,), [Node(op, operands, (y,), is_custom=True)])
+
+
+def test_what_an_accelerators_compiler_wrote_is_not_damaged():
+    graph = read_model(write_model(compiled("ethos-u")))
+    assert [value.name for value in graph.inputs] == ["x"]
+    with pytest.raises(UnsupportedOpError, match="Vela compiled the model for an Ethos-U; split"):
+        check_quantized(graph)
+
+
+def test_an_operand_that_nothing_writes_is_damage_of_every_other_operator():
+    for op in ("SignalEnergy", "TFLSPLIT_SEND"):
+        with pytest.raises(ModelError, match="before anything has written it"):
+            read_model(write_model(compiled(op)))
+
+
+def logistic(dtype: DType, *before: Node) -> Graph:
+    scale = None if dtype is DType.FLOAT32 else Quantization((0.1,), (3,))
+    x, y = (Value(name, (1, 4), dtype, scale) for name in "xy")
+    inputs = before[0].operands if before else (x,)
+    if before:
+        x = before[0].output
+    return Graph("g", inputs, (y,), [*before, Node("LOGISTIC", (x,), (y,))])
+
+
+def test_uint8_is_told_from_floats():
+    u = Value("u", (1, 4), DType.UINT8, Quantization((0.1,), (3,)))
+    f = Value("f", (1, 4), DType.FLOAT32)
+    with pytest.raises(ModelError, match="floats only, behind its uint8 input; convert the model"):
+        check_quantized(logistic(DType.FLOAT32, Node("DEQUANTIZE", (u,), (f,))))
+    with pytest.raises(ModelError, match="LOGISTIC y is quantized to uint8, the scheme of Tens"):
+        check_quantized(logistic(DType.UINT8))
+    with pytest.raises(ModelError, match="the model computes in floats only; convert the model"):
+        check_quantized(logistic(DType.FLOAT32))

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
@@ -35,6 +36,7 @@ from tflsplit.tflite.extras import (
 )
 from tflsplit.tflite.freeze import freeze, leftovers
 from tflsplit.tflite.operators import OpCode, pick, read_node
+from tflsplit.tflite.support import is_foreign
 from tflsplit.tflite.tensors import read_value
 
 MAX_FILE_BYTES = 2**31 - 1
@@ -233,13 +235,29 @@ def _check(graph: Graph) -> None:
         raise ModelError(f"{constants[0]!r} is both constant and computed; {validate.DAMAGED}")
     if len(set(graph.inputs)) != len(graph.inputs):
         raise ModelError(f"a tensor is an input twice; {validate.DAMAGED}")
-    problems = check_graph(graph)
+    problems = check_graph(_with_scratch(graph, written))
     if problems:
         more = f" (and {len(problems) - 1} more problems)" if len(problems) > 1 else ""
         raise ModelError(f"{problems[0]}{more}; {validate.DAMAGED}")
     for value in written:
         if value.dtype.itemsize:
             validate.check_size(repr(value), value.size_bytes)
+
+
+def _with_scratch(graph: Graph, written: Collection[Value]) -> Graph:
+    """The graph, memory that custom operators of others work in counted as there from the start.
+
+    Compilers for accelerators list such tensors as operands.  The model cannot be split, but it is
+    not damaged, and can be looked at.
+    """
+    scratch = dict.fromkeys(
+        value
+        for node in graph.nodes
+        if is_foreign(node)
+        for value in node.operands
+        if value not in written and value.is_computed
+    )
+    return replace(graph, inputs=(*graph.inputs, *scratch)) if scratch else graph
 
 
 def _fill_empty_constants(graph: Graph) -> None:

@@ -50,6 +50,21 @@ _CONVERT = (
     "a representative_dataset, and "
     "target_spec.supported_ops=[tf.lite.OpsSet.TFLITE_BUILTINS_INT8]"
 )
+_TENSORFLOW_1 = f"is quantized to uint8, the scheme of TensorFlow 1; {_CONVERT} (TensorFlow 2)"
+# Layers without weights by which a model of that scheme is known: TFLM's kernels are for int8.
+_ARITHMETIC = """
+    ADD AVERAGE_POOL_2D HARD_SWISH LOGISTIC MAX_POOL_2D MEAN MUL RELU RELU6 SOFTMAX SUB TANH
+"""
+_NOT_OF_UINT8 = frozenset(_ARITHMETIC.split())
+# What operators that TFLM lacks can be made of.
+_MADE_OF = {
+    "GELU": "x * sigmoid(1.702 * x), or the form with tanh written out",
+    "SIGN": "x / |x|, or a comparison and SELECT_V2",
+    "POW": "MUL for whole exponents, SQRT for a half",
+    "TOPK_V2": "leave it out and choose the best on the host",
+    "NON_MAX_SUPPRESSION_V5": "leave it out and choose the boxes on the host",
+    "BIDIRECTIONAL_SEQUENCE_LSTM": "two UNIDIRECTIONAL_SEQUENCE_LSTM, one of the reversed sequence",
+}
 
 
 def check_quantized(graph: Graph) -> None:
@@ -72,7 +87,12 @@ def check_quantized(graph: Graph) -> None:
         _check_layer(node, *_LAYERS[node.op])
     outputs = [value for node in graph.nodes for value in node.outputs]
     if not layers and outputs and all(value.dtype in _FLOATS for value in outputs):
-        raise ModelError(f"the model computes in floats only; {_CONVERT}")
+        integers = [v for v in graph.inputs if v.dtype not in _FLOATS]
+        behind = f", behind its {integers[0].dtype.value.lower()} input" if integers else ""
+        raise ModelError(f"the model computes in floats only{behind}; {_CONVERT}")
+    for node in graph.nodes:
+        if node.op in _NOT_OF_UINT8 and any(v.dtype is DType.UINT8 for v in node.operands):
+            raise ModelError(f"{node.op} {node.name} {_TENSORFLOW_1}")
 
 
 def _check_known(node: Node) -> None:
@@ -82,11 +102,32 @@ def _check_known(node: Node) -> None:
             "split the model that it came from"
         )
     if node.op not in (TFLM_CUSTOM if node.is_custom else TFLM_BUILTINS):
-        kind = "custom operator" if node.is_custom else "operator"
-        raise UnsupportedOpError(
-            f"TFLM has no kernel for the {kind} {node.op} (node {node.name}); replace that layer, "
-            "or convert with target_spec.supported_ops=[tf.lite.OpsSet.TFLITE_BUILTINS_INT8]"
+        raise UnsupportedOpError(_unknown(node))
+
+
+def _unknown(node: Node) -> str:
+    """What is said of an operator that TFLM does not have."""
+    kind = "custom operator" if node.is_custom else "operator"
+    start = f"TFLM has no kernel for the {kind} {node.op} (node {node.name})"
+    if not node.is_custom:
+        hint = _MADE_OF.get(node.op)
+        return (
+            f"{start}; before you convert the model, make that layer of operators that TFLM has"
+            + (f": {hint}" if hint else "")
         )
+    if node.op.startswith("Flex"):
+        return (
+            f"{start}, which is TensorFlow's own; replace that layer, and convert without "
+            "tf.lite.OpsSet.SELECT_TF_OPS"
+        )
+    if node.op == "ethos-u":
+        return f"{start}: Vela compiled the model for an Ethos-U; split the one that it compiled"
+    return f"{start}; replace that layer, or split the model from before another tool put it in"
+
+
+def is_foreign(node: Node) -> bool:
+    """Whether a node is a custom operator of others: not TFLM's, not ours."""
+    return node.is_custom and node.op not in TFLM_CUSTOM and not node.op.startswith(OWN_PREFIX)
 
 
 def _check_layer(node: Node, activations: int, weights: int) -> None:
@@ -109,9 +150,7 @@ def _check_layer(node: Node, activations: int, weights: int) -> None:
 
 def _check_type(what: str, value: Value, weights: Value, activations: Value) -> None:
     if DType.UINT8 in (value.dtype, weights.dtype):
-        raise ModelError(
-            f"{what} is quantized to uint8, the scheme of TensorFlow 1; {_CONVERT} (TensorFlow 2)"
-        )
+        raise ModelError(f"{what} {_TENSORFLOW_1}")
     if value.dtype in _FLOATS:
         hybrid = weights.dtype is DType.INT8 and activations.dtype in _FLOATS
         kind = "computes in floats from int8 weights (dynamic range)" if hybrid else "is float"

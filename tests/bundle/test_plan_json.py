@@ -17,6 +17,7 @@ from tflsplit import __version__
 from tflsplit.memory.lifetimes import peak_live_bytes
 from tflsplit.ops import graph_macs
 from tflsplit.ops.custom_options import RecvOptions, SendOptions
+from tflsplit.passes.prepare import prepare
 from tflsplit.wire.custom_ops import RECV, SEND
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -130,7 +131,7 @@ def unique_constants(graph: Any) -> list[Any]:
 @pytest.mark.parametrize("name", NETWORKS)
 def test_layers_are_those_of_the_model(name: str, tmp_path: Path):
     document = plan_of(bundle_of(tmp_path / "out", name, 3))
-    graph = tiny(name)
+    graph = prepare(tiny(name))
     assert [layer["node"] for layer in document["layers"]] == [n.name for n in graph.nodes]
     assert [layer["op"] for layer in document["layers"]] == [n.op for n in graph.nodes]
     assert sum(layer["macs"] for layer in document["layers"]) == graph_macs(graph)

@@ -22,7 +22,7 @@ from tflsplit.memory.arena import ArenaEstimate
 from tflsplit.memory.twin import ArenaMeasurement
 from tflsplit.ops import Box
 from tflsplit.ops.declared import check_declared
-from tflsplit.passes.fold_constants import fold_constants
+from tflsplit.passes.prepare import prepare
 from tflsplit.plan.spec import Plan
 from tflsplit.tflite import read_model, write_model
 from tflsplit.untrusted import MAX_GRAPH_FILE_BYTES, MAX_TEXT_FILE_BYTES, read_file
@@ -178,7 +178,7 @@ def read_bundle(folder: Path, check: bool = True) -> Bundle:
 
 
 def _check_devices(bundle: Bundle) -> None:
-    problems = check_devices(fold_constants(bundle.model), bundle.devices)
+    problems = check_devices(prepare(bundle.model), bundle.devices)
     if problems:
         more = f" (and {len(problems) - 1} more problems)" if len(problems) > 1 else ""
         raise PlanError(

@@ -54,8 +54,11 @@ BUGS = {
         "kernels", "split_kernels/src/planes.h", "return row >= 0 && row < window_.in_rows;",
         "return row >= 0 && row <= window_.in_rows;",
     ),
-    "offset of a message": (
-        "device", "split_core/src/communicator.cc", "|| payload.size() > left", "",
+    "more frames than slots": (
+        "device", "split_core/src/router.cc", "if (slot_id == FramePool::kNone) return false;", "",
+    ),
+    "acknowledgement of nothing": (
+        "device", "split_core/src/link_receive.cc", "count > unacknowledged() ||", "",
     ),
     "slots of a lost session": (
         "device", "split_core/src/link.cc",

@@ -64,10 +64,6 @@ BUGS = {
         "device", "split_core/src/link.cc",
         "    release_slot(queue_[i]);\n  }\n  queued_ = 0;", "  }\n  queued_ = 0;",
     ),
-    "a refused peer": (
-        "device", "split_core/src/link_handshake.cc",
-        "if (state_ != LinkState::kConnecting) hello_due_ = true;", "",
-    ),
 }  # fmt: skip
 
 

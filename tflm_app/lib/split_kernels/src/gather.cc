@@ -72,8 +72,10 @@ void widen_windows(const WindowParams& p, const int8_t* x, int32_t group, int32_
     const int32_t step = p.in_columns * p.in_channels;
     x += (row * p.stride_rows - p.pad_top) * step;
     x += (column * p.stride_columns - p.pad_left) * p.in_channels;
-    for (int32_t i = 0; i < p.kernel_rows; ++i, x += p.dilation_rows * step) {
-      widen(x, p.stride_columns * p.in_channels, positions, run, i * run / 4, doubled, to);
+    // The stride of a single position and the dilation of a single row mean nothing: no bounds.
+    const int32_t stride = positions > 1 ? p.stride_columns * p.in_channels : 0;
+    for (int32_t i = 0; i < p.kernel_rows; ++i) {
+      widen(x + i * p.dilation_rows * step, stride, positions, run, i * run / 4, doubled, to);
     }
     return;
   }

@@ -72,11 +72,11 @@ def pareto_table(bench: Bench, world_size: int) -> str:
         figures = bench.figures(planned)
         rows.append(
             [f"{figures.arena_bytes:,}", f"{planned.wire_bytes:,}",
-             f"{planned.prediction.latency_us / 1000:.1f}", f"{figures.weights_bytes:,}"]
+             f"{planned.latency_us / 1000:.1f}", f"{figures.weights_bytes:,}"]
         )  # fmt: skip
     return table(
         f"Pareto front of {world_size} devices: no plan found is better in all of the first three",
-        ["arena", "bytes on the wires", "predicted ms, host to host", "weights"],
+        ["arena", "bytes on the wires", "simulated ms, host to host", "weights"],
         rows,
     )
 
@@ -89,7 +89,7 @@ def speeds(bench: Bench, link: str, most: int, say: Callable[[str], None]) -> li
         say(f"objective latency, {cluster.world_size} devices on {link}")
         planned = Planner(bench.graph, cluster).best("latency")
         figures = bench.figures(planned)
-        result = simulate(planned.devices, cluster)
+        result = simulate(planned.devices, planned.cluster)
         found.append(Speed(cluster.world_size, link, figures.arena_bytes, result))
     return found
 

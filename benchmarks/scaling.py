@@ -22,7 +22,7 @@ from benchmarks.readme import write_section
 
 DEVICES = (1, 2, 4, 8, 16, 32, 64)
 SIZES = ((0.35, 96), (0.35, 224), (0.5, 160), (1.0, 160), (1.0, 224), (1.4, 224))
-MODES: dict[str, list[str]] = {"search": [], "policy": ["--split", "auto"]}
+MODES: dict[str, list[str]] = {"search": [], "policy": ["--manual", "split=auto"]}
 HEADINGS = ("wall s", "CPU s", "CPU ratio", "peak MB", "peak ratio")
 
 

@@ -39,9 +39,9 @@ from tflsplit.tflite import read_model
 WAYS: dict[str, list[str]] = {
     "default": [],
     "objective ram": ["--objective", "ram"],
-    "rows only": ["--split", "rows", "--weights-limit", "1"],
-    "channels only": ["--split", "channels"],
-    "stock kernels": ["--stock-kernels"],
+    "rows only": ["--manual", "split=rows", "weights-limit=1"],
+    "channels only": ["--manual", "split=channels"],
+    "stock kernels": ["--manual", "stock-kernels"],
 }
 HEADINGS = ("peak_bytes", "arena_bytes", "weights_bytes", "moved_bytes", "balance", "uart_ms",
             "ethernet_ms")  # fmt: skip

@@ -3,8 +3,8 @@
 
     python -m docs.make_gallery
 
-Every figure comes from the ``plan.json`` that ``tflsplit rewrite -n 4 --split auto`` writes, or
-from the network itself; the same bytes every time.
+Every figure comes from the ``plan.json`` that ``tflsplit rewrite -n 4 --manual split=auto`` writes,
+or from the network itself; the same bytes every time.
 """
 
 from __future__ import annotations
@@ -47,10 +47,10 @@ _INTRODUCTION = f"""\
 # Gallery
 
 The seeded networks of [models/](../models/README.md), and how the simple policy of
-`tflsplit rewrite -n {DEVICES} --split auto` divides each: rows while maps are large, channels
-afterwards. It divides every layer that can be divided, which shows what can be done and is not
-always what is best: `tflsplit plan` searches for that, and leaves some of these small networks on
-one device, because their wires would take longer than their kernels.
+`tflsplit rewrite -n {DEVICES} --manual split=auto` divides each: rows while maps are large,
+channels afterwards. It divides every layer that can be divided, which shows what can be done and is
+not always what is best: `tflsplit plan` searches for that, and leaves some of these small networks
+on one device, because their wires would take longer than their kernels.
 
 The *arena* is TFLM's, head and tail, on a 32-bit Cortex-M with reference kernels
 ([how it is known](arena.md)); on four devices, arena and weights are those of the device that has

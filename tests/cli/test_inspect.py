@@ -56,7 +56,12 @@ def test_every_way_that_is_listed_can_be_forced(
                 continue
             out = tmp_path / f"{layer['node']}-{way}"
             force = f"{layer['node']}={way}"
-            assert main(["rewrite", str(path), "-n", "2", "-o", str(out), "--layer", force]) == 0
+            assert (
+                main(
+                    ["rewrite", str(path), "-n", "2", "-o", str(out), "--manual", f"layer={force}"]
+                )
+                == 0
+            )
             plan = json.loads((out / "plan.json").read_text())
             (chosen,) = (entry for entry in plan["layers"] if entry["node"] == layer["node"])
             assert chosen["way"] == way

@@ -104,6 +104,17 @@ def test_help_names_every_option_and_what_it_does(name: str, capsys: pytest.Capt
         assert action.help, f"{action.dest} has no help"
 
 
+def test_the_help_of_rewrite_fits_a_screen(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("COLUMNS", "80")
+    with pytest.raises(SystemExit):
+        main(["rewrite", "--help"])
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) <= 40
+    assert max(map(len, lines)) < 80
+
+
 def test_help_lists_the_commands(capsys: pytest.CaptureFixture[str]):
     with pytest.raises(SystemExit):
         main(["--help"])
@@ -123,7 +134,8 @@ def test_json_is_the_only_output(model: Path, tmp_path: Path, capsys: pytest.Cap
     out = tmp_path / "out"
     assert main(["rewrite", str(model), "-n", "2", "-o", str(out), "--json"]) == 0
     printed = capsys.readouterr()
-    assert json.loads(printed.out) == json.loads((out / "plan.json").read_text())
+    plan = json.loads((out / "plan.json").read_text())
+    assert plan.items() <= json.loads(printed.out).items()
     assert printed.err == ""
 
 

@@ -4,16 +4,18 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from models.mobilenet_v2 import mobilenet_v2
 from tests.planner.small import MIXED
 from tests.splits import needs_tflm, tiny
 from tflsplit.cli import main
 from tflsplit.cli.plan_report import bars
-from tflsplit.cli.planning import idle_note
+from tflsplit.cluster import default_cluster
 from tflsplit.tflite import write_model
 
 
@@ -21,6 +23,14 @@ from tflsplit.tflite import write_model
 def model(tmp_path: Path) -> Path:
     path = tmp_path / "mobilenet.tflite"
     path.write_bytes(write_model(tiny("mobilenet")))
+    return path
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A network with more weights than fit nowhere in particular."""
+    path = tmp_path_factory.mktemp("models") / "large.tflite"
+    path.write_bytes(write_model(mobilenet_v2(0.35, 64, 10)))
     return path
 
 
@@ -32,7 +42,8 @@ def document(capsys: pytest.CaptureFixture[str], *arguments: object) -> dict[str
 
 def test_the_document(model: Path, capsys: pytest.CaptureFixture[str]):
     plan = document(capsys, model, "-n", 3, "--objective", "ram")
-    assert [device["rank"] for device in plan["devices"]] == [0, 1, 2]
+    assert [device["rank"] for device in plan["devices"]] == [*range(plan["world_size"])]
+    assert 1 < plan["world_size"] == 3 - len(plan["left_out"])
     assert sum(link["bytes"] for link in plan["links"]) == plan["wire_bytes"]
     parts = plan["input_us"] + plan["graph_us"] + plan["output_us"]
     assert parts == pytest.approx(plan["latency_us"])
@@ -89,7 +100,7 @@ def test_a_damaged_plan_is_refused_with_all_that_is_wrong(
     model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
     saved = tmp_path / "plan.json"
-    document(capsys, model, "-n", 2, "-o", saved)
+    document(capsys, model, "-n", 2, "--objective", "ram", "-o", saved)
     plan = json.loads(saved.read_text(encoding="utf-8"))
     plan["layers"][0]["bounds"] = [0, 99, 3]
     plan["layers"][0]["way"], plan["layers"][0]["factor"] = "rows", "rows"
@@ -109,12 +120,11 @@ def test_unequal_devices(model: Path, tmp_path: Path, capsys: pytest.CaptureFixt
     cluster = tmp_path / "cluster.toml"
     cluster.write_text(MIXED, encoding="utf-8")
     plan = document(capsys, model, "--cluster", cluster, "--objective", "ram")
+    boards = ["teensy41", "pico", "pico", "nano33ble"]
     assert [device["board"] for device in plan["devices"]] == [
-        "teensy41",
-        "pico",
-        "pico",
-        "nano33ble",
+        board for rank, board in enumerate(boards) if rank not in plan["left_out"]
     ]
+    assert len(plan["devices"]) > 1
     assert all(device["fits"] for device in plan["devices"])
 
 
@@ -145,50 +155,108 @@ def test_every_layer(model: Path, capsys: pytest.CaptureFixture[str]):
     assert " ".join(map(str, rows["bounds"])) in text
 
 
-def test_the_weights_that_are_distributed_unasked_are_said(
+def test_without_options_the_flash_of_the_boards_is_the_limit(
     model: Path, capsys: pytest.CaptureFixture[str]
 ):
-    for options, said in (([], True), (["--objective", "ram"], False)):
-        assert main(["plan", str(model), "-n", "2", *options]) == 0
-        assert ("--max-weights" in capsys.readouterr().out) is said
+    plan = document(capsys, model, "-n", 2)
+    assert plan == document(capsys, model, "-n", 2, "--objective", "latency")
+    flash = default_cluster(2).weights_room_bytes(0)
+    assert {device["weights_room_bytes"] for device in plan["devices"]} == {flash}
 
 
-def test_devices_without_work_are_named(
+def test_weights_that_all_devices_hold_are_said_and_what_a_limit_costs(
+    large: Path, capsys: pytest.CaptureFixture[str]
+):
+    assert main(["plan", str(large), "-n", "2", "--link", "spi"]) == 0
+    text = capsys.readouterr().out
+    found = re.search(r"--max-weights (\d+)KiB\) an inference would take about (\d+) ms", text)
+    assert found is not None, text
+    limited = ["-n", 2, "--link", "spi", "--max-weights", f"{found[1]}KiB"]
+    limit = document(capsys, large, *limited)
+    assert limit["simulated_us"] / 1000 == pytest.approx(int(found[2]), rel=0.25)
+    assert main(["plan", str(large), *map(str, limited)]) == 0
+    assert "Every device holds" not in capsys.readouterr().out
+
+
+def test_devices_that_gain_nothing_are_left_out_of_the_wiring(
     model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
     """On a wire of 9,600 baud nothing is worth sending."""
-    path = tmp_path / "slow.toml"
+    path, out = tmp_path / "slow.toml", tmp_path / "o"
     path.write_text(
-        '[link]\nkind = "uart"\nbit_rate = 9600\n[[device]]\nboard = "teensy41"\ncount = 2\n'
+        '[link]\nkind = "uart"\nbit_rate = 9600\n[[device]]\nboard = "teensy41"\ncount = 3\n'
     )
+    said = "1 of 3 devices: "
     assert main(["plan", str(model), "--cluster", str(path)]) == 0
-    assert "rank 1 has nothing to do, because that is faster" in capsys.readouterr().out
-    assert main(["rewrite", str(model), "--cluster", str(path), "-o", str(tmp_path / "o")]) == 0
-    assert "rank 1 has nothing to do" in capsys.readouterr().out
-    assert idle_note([{"rank": 0, "macs": 5}, {"rank": 1, "macs": 7}]) == ""
-    assert "ranks 0, 2 have" in idle_note([{"rank": r, "macs": r % 2} for r in range(3)])
+    text = capsys.readouterr().out
+    assert text.startswith(said)
+    assert "More would be no faster: ranks 1, 2 are not wired" in text
+    assert main(["rewrite", str(model), "--cluster", str(path), "-o", str(out)]) == 0
+    assert capsys.readouterr().out.startswith(said)
+    assert json.loads((out / "plan.json").read_text())["world_size"] == 1
+    assert sorted(each.name for each in out.glob("node*.tflite")) == ["node0.tflite"]
+    # What else takes the file takes the same devices of it.
+    for command in ("simulate", "firmware", "report"):
+        assert main([command, str(out), "--cluster", str(path), "--json"]) == 0
+        assert "uses 1 of the 3 devices" in capsys.readouterr().err
 
 
-def test_a_limit_that_nobody_asked_for_gives_way(
-    model: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+def test_one_device_and_the_other_objectives_stand_beside(
+    model: Path, capsys: pytest.CaptureFixture[str]
 ):
-    monkeypatch.setattr("tflsplit.cli.planning.weights_share_bytes", lambda *_: 16)
-    plan = document(capsys, model, "-n", 2)
-    assert plan == document(capsys, model, "-n", 2, "--objective", "latency")
-    assert main(["plan", str(model), "-n", "2", "--max-weights", "16"]) == 2
-    assert "nothing fits" in capsys.readouterr().err
+    rows = document(capsys, model, "-n", 3, "--objective", "ram")["beside"]
+    names = ["this plan", "--objective latency", "--objective bytes", "one device"]
+    assert [row["name"] for row in rows] == names
+    ram, latency, _, alone = rows
+    assert ram["arena_bytes"] <= min(row["arena_bytes"] for row in rows)
+    assert latency["latency_us"] <= min(row["latency_us"] for row in rows)
+    assert alone["world_size"] == 1
+    assert main(["plan", str(model), "-n", "2", "--objective", "ram"]) == 0
+    assert re.search(r"^2 devices: .* one device alone, with \d+ % of its arena$",
+                     capsys.readouterr().out, re.MULTILINE)  # fmt: skip
+
+
+def test_one_device_that_is_too_small_is_said(model: Path, capsys: pytest.CaptureFixture[str]):
+    rows = document(capsys, model, "-n", 3, "--objective", "ram")["beside"]
+    limit = (rows[0]["arena_bytes"] + rows[-1]["arena_bytes"]) // 2
+    assert main(["plan", str(model), "-n", "3", "--max-arena", str(limit)]) == 0
+    text = capsys.readouterr().out
+    assert "one device alone is too small" in text.splitlines()[0]
+    assert "DOES NOT FIT: it has" in text
+
+
+def test_a_plan_that_is_slower_and_no_smaller_says_so_first(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    manual = ["-n", "4", "-o", str(tmp_path / "o"), "--manual"]
+    assert main(["rewrite", str(model), *manual, "split=channels", "stock-kernels"]) == 0
+    first = capsys.readouterr().out.splitlines()[0]
+    assert first.startswith("4 devices: ")
+    assert "SLOWER THAN ONE DEVICE ALONE, AND NO SMALLER" in first
+
+
+def test_a_plan_of_fewer_devices_is_replayed_on_more(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    saved = tmp_path / "plan.json"
+    document(capsys, model, "-n", 2, "--objective", "ram", "-o", saved)
+    again = document(capsys, model, "-n", 4, "--plan", saved)
+    assert (again["world_size"], again["left_out"]) == (2, [2, 3])
+    assert main(["plan", str(model), "-n", "1", "--plan", str(saved)]) == 2
+    assert "is for 2 devices, not 1" in capsys.readouterr().err
 
 
 def test_a_saved_plan_has_its_reasons_and_its_number_of_devices(
     model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
     saved = tmp_path / "plan.json"
-    units = document(capsys, model, "-n", 3, "--objective", "ram", "-o", saved)["units"]
+    first = document(capsys, model, "-n", 3, "--objective", "ram", "-o", saved)
+    units = first["units"]
     reasons = {layer["node"]: layer["reason"] for layer in json.loads(saved.read_text())["layers"]}
     for unit in units:
         assert reasons[unit["node"]] == f"{unit['option']}: {unit['why']}"
     again = document(capsys, model, "--plan", saved)
-    assert again["world_size"] == 3
+    assert again["world_size"] == first["world_size"] > 1
     assert [unit["why"] for unit in again["units"]] == list(reasons.values())
 
 

@@ -35,7 +35,7 @@ def test_devices_without_work(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     """As `rewrite` leaves them where fewer are faster."""
     model, folder = tmp_path / "m.tflite", tmp_path / "out"
     model.write_bytes(write_model(tiny("ds_cnn")))
-    arguments = ["rewrite", str(model), "-n", "3", "--shares", "1,0,0", "-o", str(folder)]
+    arguments = ["rewrite", str(model), "-n", "3", "--manual", "shares=1,0,0", "-o", str(folder)]
     assert main(arguments) == 0
     assert main(["report", str(folder), "--beside", "none"]) == 0
     page = (folder / "report.html").read_text(encoding="utf-8")

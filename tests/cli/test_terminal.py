@@ -97,13 +97,13 @@ def test_a_model_with_such_names(tmp_path: Path, capsys: pytest.CaptureFixture[s
     for arguments in (
         ["inspect", str(model)],
         ["inspect", str(model), "--json"],
-        ["rewrite", str(model), "-n", "2", "--split", "auto", "-o", out],
-        ["rewrite", str(model), "-n", "2", "--split", "auto", "-o", out, "--json"],
+        ["rewrite", str(model), "-n", "2", "--manual", "split=auto", "-o", out],
+        ["rewrite", str(model), "-n", "2", "--manual", "split=auto", "-o", out, "--json"],
         ["simulate", out],
         ["compare", out, out],
         ["verify", out + "nowhere"],
         ["verify", out + "nowhere", "--json"],
-        ["rewrite", str(model), "-n", "2", "--layer", f"{EVIL}=rows", "-o", out],
+        ["rewrite", str(model), "-n", "2", "--manual", f"layer={EVIL}=rows", "-o", out],
     ):
         main(arguments)
         printed = capsys.readouterr()

@@ -77,7 +77,7 @@ def test_a_model_files_name_adds_no_option(tmp_path: Path, capsys: pytest.Captur
     model = tmp_path / EVIL_NAME
     model.write_bytes(write_model(tiny("autoencoder")))
     out = tmp_path / "out"
-    assert main(["rewrite", str(model), "-n", "2", "--split", "auto", "-o", str(out)]) == 0
+    assert main(["rewrite", str(model), "-n", "2", "--manual", "split=auto", "-o", str(out)]) == 0
     environments = options_of((out / "nodes.ini").read_text())
     assert set(environments) == {"env:node0", "env:node1"}
     assert not any("src_build_flags" in options for options in environments.values())
@@ -92,7 +92,7 @@ def test_a_model_files_name_that_is_no_text(tmp_path: Path):
     except OSError:
         pytest.skip("this file system takes only names in UTF-8; any other of Linux takes bytes")
     out = tmp_path / "out"
-    assert main(["rewrite", str(model), "-n", "2", "--split", "auto", "-o", str(out)]) == 0
+    assert main(["rewrite", str(model), "-n", "2", "--manual", "split=auto", "-o", str(out)]) == 0
     assert read_bundle(out).document["model_name"] == r"\udcff"
 
 
@@ -145,6 +145,6 @@ def test_without_firmware_options_such_a_folder_is_still_written(
     model = tmp_path / "m.tflite"
     model.write_bytes(write_model(tiny("autoencoder")))
     out = tmp_path / "a;b"
-    assert main(["rewrite", str(model), "-n", "2", "--split", "auto", "-o", str(out)]) == 0
+    assert main(["rewrite", str(model), "-n", "2", "--manual", "split=auto", "-o", str(out)]) == 0
     assert (out / "node1.tflite").is_file()
     assert "no firmware" in capsys.readouterr().out

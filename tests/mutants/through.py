@@ -25,8 +25,9 @@ Stage = tuple[str, list[str]]
 
 # By hand most of the time: a search takes seconds.
 OPTIONS = (
-    ("--split", "auto"), ("--split", "rows"), ("--split", "out_channels"), ("--stock-kernels",),
-    ("--split", "in_channels"), ("--objective", "latency"), ("--objective", "ram"),
+    ("--manual", "split=auto"), ("--manual", "split=rows"), ("--manual", "split=out_channels"),
+    ("--manual", "stock-kernels"), ("--manual", "split=in_channels"),
+    ("--objective", "latency"), ("--objective", "ram"),
 )  # fmt: skip
 FOLDERS = ("mobilenet", "resnet", "squeeze_excite", "odd/vit2", "odd/split_conv1x1")
 """Models of which output folders are damaged, if they are there."""
@@ -93,7 +94,7 @@ def _folder(source: Source, folder: Path) -> Path:
     model = path.with_suffix(".tflite")
     model.write_bytes(source.data)
     code, text = command_outcome(
-        ["rewrite", str(model), "-n", "3", "-o", str(path), "--split", "rows"]
+        ["rewrite", str(model), "-n", "3", "-o", str(path), "--manual", "split=rows"]
     )
     assert code == 0, text
     for index, value in enumerate(read_bundle(path).model.inputs):

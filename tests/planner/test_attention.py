@@ -15,7 +15,7 @@ from tests.splits import needs_tflm, tiny
 from tflsplit.cluster.defaults import default_cluster
 from tflsplit.ir import Graph
 from tflsplit.passes.fold_constants import fold_constants
-from tflsplit.planner import OBJECTIVES, Planned, Planner
+from tflsplit.planner import OBJECTIVES, Planned, Planner, Searcher
 from tflsplit.planner.choices import Choices
 from tflsplit.planner.options import OPTIONS
 from tflsplit.tflite import load
@@ -70,10 +70,12 @@ def few_heads() -> Graph:
 def test_with_fewer_heads_than_devices_positions_are_divided():
     """Of all options the search takes the quicker; without the other it is slower."""
     cluster = default_cluster(8, "spi")
-    free = Planner(few_heads(), cluster).best("latency")
+    free = Searcher(few_heads(), cluster).find("latency")
+    assert free is not None
     assert products(free) == {8}
     by_heads = tuple(option for option in OPTIONS if not option.spread)
-    bound = Planner(few_heads(), cluster, Choices(few_heads(), cluster, by_heads)).best("latency")
+    bound = Searcher(few_heads(), cluster, Choices(few_heads(), cluster, by_heads)).find("latency")
+    assert bound is not None
     assert products(bound) == {3}
     assert free.latency_us < bound.latency_us
 

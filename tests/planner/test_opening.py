@@ -18,19 +18,16 @@ from tflsplit.planner.arrival import balanced_shares
 from tflsplit.planner.assembly import complete, draft
 from tflsplit.planner.choices import Choices
 from tflsplit.planner.evaluate import Step
-from tflsplit.planner.opening import Opening, best_openings, opened, seeds_of
+from tflsplit.planner.opening import Opening, best_openings, opened
 from tflsplit.planner.search import unlimited
 from tflsplit.planner.shares import SPEED, normalized
-from tflsplit.planner.teams import team_menu, teams_of
 
 SLOW_WIRES = LinkSpec(bit_rate=1_000_000)
 
 
-def way_of(choices: Choices, team: str = SPEED) -> list[Step]:
-    menu = team_menu(choices, team)
-
+def way_of(choices: Choices) -> list[Step]:
     def expand(index, known):
-        return choices.expand(index, known, menu(index))
+        return choices.expand(index, known, choices.quick)
 
     steps = unlimited(choices.units, expand, lambda step: step.cost.time_us)
     assert steps
@@ -61,7 +58,7 @@ def _ends(cluster: Cluster, shares, input_bytes, work_us) -> list[float]:
 def test_only_the_first_units_change_and_the_one_behind_them_is_cut_anew():
     choices = Choices(tiny("mobilenet"), slow(4, SLOW_WIRES))
     steps = way_of(choices)
-    begun = opened(choices, steps, SPEED, Opening(units=2, balance=1))
+    begun = opened(choices, steps, Opening(units=2, balance=1))
     assert begun is not None
     assert [step.option.by != SPEED for step in begun[:3]] == [True, True, False]
     assert begun[2].option == replace(steps[2].option, recut=True)
@@ -73,7 +70,7 @@ def test_only_the_first_units_change_and_the_one_behind_them_is_cut_anew():
 
 def test_what_is_computed_alone_is_not_exchanged():
     choices = Choices(tiny("mobilenet"), slow(4, SLOW_WIRES))
-    begun = opened(choices, way_of(choices), SPEED, Opening(units=2, balance=2))
+    begun = opened(choices, way_of(choices), Opening(units=2, balance=2))
     assert begun is not None
 
     def exchanges(alone: int) -> list[float]:
@@ -101,50 +98,23 @@ def test_openings_are_exact_and_quicker_than_equal_shares():
     """The input takes about as long as the first layers: far devices would begin late."""
     graph = tiny("mobilenet")
     cluster = slow(4, SLOW_WIRES)
-    planner = Planner(graph, cluster)
-    choices = planner.choices
+    choices = Choices(graph, cluster)
     steps = way_of(choices)
     equal = complete(choices, cluster, draft(choices, cluster, steps))
-    found = best_openings(choices, cluster, steps, SPEED)
+    found = best_openings(choices, cluster, steps)
     quickest = complete(choices, cluster, next(iter(found.values())))
     assert quickest.latency_us < equal.latency_us
-    assert planner.best("latency").latency_us <= quickest.latency_us
+    assert Planner(graph, cluster).best("latency").latency_us <= quickest.latency_us
     received = next(drafted for opening, drafted in found.items() if not opening.across)
-    begun = opened(choices, steps, SPEED, Opening(units=2, balance=2))
+    begun = opened(choices, steps, Opening(units=2, balance=2))
     assert begun is not None
     alone = draft(choices, cluster, begun, alone=2)
     for drafted in (next(iter(found.values())), alone, received):
         assert verdict(graph, complete(choices, cluster, drafted)).passed
 
 
-def test_drafts_come_by_their_prediction_and_seeds_are_the_best():
+def test_drafts_come_by_their_prediction():
     choices = Choices(tiny("mobilenet"), slow(4, SLOW_WIRES))
-    steps = way_of(choices)
-    found = best_openings(choices, choices.cluster, steps, SPEED)
+    found = best_openings(choices, choices.cluster, way_of(choices))
     times = [drafted.prediction.latency_us for drafted in found.values()]
     assert times == sorted(times)
-    seeds = seeds_of(found)
-    assert seeds == list(found)[: len(seeds)]
-    again = best_openings(choices, choices.cluster, steps, SPEED, seeds[:1])
-    assert seeds[0] in again
-    assert len(again) < len(found)
-
-
-@needs_tflm
-def test_teams_leave_devices_out_and_are_exact():
-    graph = tiny("mobilenet")
-    cluster = slow(6, LinkSpec(bit_rate=1_000_000_000, bits_per_byte=8.0))
-    choices = Choices(graph, cluster)
-    everyone, *fewer = teams_of(choices)
-    assert everyone == SPEED
-    assert "5 devices" in fewer  # one device fewer is always tried
-    for team in fewer:
-        busy = sum(share > 0 for share in choices.vectors[team])
-        assert team == f"{busy} devices"
-        planned = complete(choices, cluster, draft(choices, cluster, way_of(choices, team)))
-        assert [us > 0 for us in planned.prediction.compute_us].count(True) <= busy
-        assert verdict(graph, planned).passed
-
-
-def test_many_devices_are_one_team():
-    assert teams_of(Choices(tiny("mobilenet"), default_cluster(30))) == [SPEED]

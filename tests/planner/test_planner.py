@@ -14,21 +14,21 @@ from tests.splits import needs_tflm, tiny
 from tflsplit.errors import ClusterError
 from tflsplit.plan.policy import choose_plan
 from tflsplit.plan.wishes import Wishes
-from tflsplit.planner import OBJECTIVES, Planned, Planner, finish
+from tflsplit.planner import OBJECTIVES, Planned, Planner, Searcher, finish
 from tflsplit.planner.assembly import assemble
+from tflsplit.planner.choices import MANY_DEVICES
 from tflsplit.planner.explain import explain
 from tflsplit.planner.pareto import pareto_front
 from tflsplit.planner.slack import Slack
-from tflsplit.planner.teams import MANY_DEVICES
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES)
 @pytest.mark.parametrize("world_size", [1, 2, 3, 4])
 def test_of_few_ways_the_best_whole_plan_is_found(objective, world_size):
     graph, cluster = residual(), uart(world_size)
-    planner = Planner(graph, cluster)
-    plans = [assemble(planner.choices, cluster, list(w)) for w in every_way(planner.choices)]
-    best = planner.best(objective)
+    choices = Searcher(graph, cluster).choices
+    plans = [assemble(choices, cluster, list(w)) for w in every_way(choices)]
+    best = Planner(graph, cluster).best(objective)
     assert best.value(objective) <= min(p.value(objective) for p in plans if p.fits(cluster))
 
 
@@ -47,7 +47,7 @@ def test_limits_are_hard(objective):
     free = Planner(graph, uart(4)).best("latency")
     cluster = limited(uart(4), free.arena_bytes * 3 // 4, max(free.weights_bytes) // 2)
     planned = Planner(graph, cluster).best(objective)
-    assert planned.fits(cluster)
+    assert planned.fits(planned.cluster)
     assert planned.arena_bytes <= free.arena_bytes * 3 // 4
     assert max(planned.weights_bytes) <= max(free.weights_bytes) // 2
 
@@ -61,12 +61,8 @@ def test_units_get_a_place_where_flash_is_left():
     planned = Planner(graph, cluster).best("bytes")
     whole = [step.cost.weights_bytes for step in planned.steps if step.option.split == "whole"]
     assert len({each.index(max(each)) for each in whole if max(each) > 1000}) > 1
-    assert planned.fits(cluster)
+    assert planned.fits(planned.cluster)
     assert verdict(graph, planned).passed
-
-
-CONTROL_US = 100.0
-"""Of one device: a dozen frames of some 60 bytes, at 125 cycles a byte that is forwarded."""
 
 
 @pytest.mark.parametrize("name", ["mobilenet", "ds_cnn", "resnet"])
@@ -75,12 +71,11 @@ def test_never_slower_than_the_policy_or_than_one_device(name):
     for world_size in (2, 3, 5, 8):
         cluster = uart(world_size)
         searched = Planner(graph, cluster).best("latency").latency_us
-        shares = Planner(graph, cluster).choices.vectors["speed"]
+        shares = Searcher(graph, cluster).choices.vectors["speed"]
         policy = choose_plan(graph, Wishes(world_size, shares=shares, fuse=True))
         alone = Planner(graph, uart(1)).best("latency").latency_us
         assert searched <= finish(graph, policy, cluster).latency_us
-        # Idle devices are told START and REPORT all the same, which rank 0 forwards.
-        assert searched <= alone + CONTROL_US * (world_size - 1)
+        assert searched <= alone
 
 
 @needs_tflm
@@ -90,7 +85,7 @@ def test_a_teensy_two_picos_and_a_nano(objective):
     graph = tiny("mobilenet")
     cluster = mixed(arena=12 * 1024)
     planned = Planner(graph, cluster).best(objective)
-    assert planned.fits(cluster)
+    assert planned.fits(planned.cluster)
     assert verdict(graph, planned).passed
 
 
@@ -100,7 +95,7 @@ def test_shares_follow_the_ram_where_ram_is_scarce():
     fast = Planner(graph, mixed()).best("latency")
     tight = mixed(arena=fast.arena_bytes * 2 // 3)
     planned = Planner(graph, tight).best("latency")
-    assert planned.fits(tight)
+    assert planned.fits(planned.cluster)
     assert sum(device.macs > 0 for device in planned.devices) > 1
 
 
@@ -114,7 +109,8 @@ def test_a_device_without_room_gets_nothing_of_large_layers():
         link=cluster.link,
         host_link=cluster.host_link,
     )
-    planned = Planner(graph, cluster).best("ram")
+    planned = Searcher(graph, cluster).find("ram")
+    assert planned is not None
     assert planned.fits(cluster)
     assert planned.arenas[2].required_bytes <= 3000 < planned.arenas[0].required_bytes
 
@@ -138,7 +134,7 @@ def test_what_is_missing_is_said_ram():
 
 def test_what_is_missing_is_said_flash():
     graph = residual()
-    total = sum(unit.weights_bytes for unit in Planner(graph, uart(2)).choices.units)
+    total = sum(unit.weights_bytes for unit in Searcher(graph, uart(2)).choices.units)
     with pytest.raises(ClusterError, match=f"{total - 2 * 900:,} bytes of flash are missing"):
         Planner(graph, limited(uart(2), weights=900)).best("bytes")
 
@@ -159,7 +155,7 @@ def test_what_is_missing_is_said_where_no_layer_alone_is_to_blame():
 def test_what_is_missing_is_said_where_weights_are_repeated():
     """All devices together have room for the weights, but no device for its share of the plan."""
     graph = residual()
-    total = sum(unit.weights_bytes for unit in Planner(graph, uart(2)).choices.units)
+    total = sum(unit.weights_bytes for unit in Searcher(graph, uart(2)).choices.units)
     with pytest.raises(ClusterError, match=r"needs [\d,]+ bytes of flash .*: [\d,]+ bytes are mis"):
         Planner(graph, limited(uart(2), weights=total // 2 + 1)).best("ram")
 
@@ -179,8 +175,8 @@ def test_the_front_trades_ram_bytes_and_time():
 
 def test_every_decision_is_explained():
     graph = tiny("mobilenet")
-    planner = Planner(graph, uart(4))
-    entries = explain(planner.best("latency"), planner)
+    planned = Planner(graph, uart(4)).best("ram")
+    entries = explain(planned, Searcher(graph, planned.cluster))
     assert sum(entry["nodes"] for entry in entries) == len(graph.nodes)
     for entry in entries:
         assert entry["why"]
@@ -189,7 +185,7 @@ def test_every_decision_is_explained():
 
 def test_the_next_best_is_tried_where_nothing_can_be_left_free(monkeypatch: pytest.MonkeyPatch):
     """The first plan lacks so much that a search which leaves that free finds no way at all."""
-    planner = Planner(tiny("mobilenet"), limited(uart(3), weights=8000))
+    searcher = Searcher(tiny("mobilenet"), limited(uart(3), weights=8000))
     tried: list[Planned] = []
 
     def fits(planned: Planned, _: object) -> bool:
@@ -198,7 +194,7 @@ def test_the_next_best_is_tried_where_nothing_can_be_left_free(monkeypatch: pyte
 
     monkeypatch.setattr(Planned, "fits", fits)
     monkeypatch.setattr(Slack, "after", lambda slack, *_: replace(slack, flash_bytes=1 << 30))
-    found = list(planner._fitting("ram", [1e9] * 3, planner._everything))
+    found = list(searcher._fitting("ram", [1e9] * 3, searcher._everything))
     assert found
     assert found[0].plan != tried[0].plan
 
@@ -206,13 +202,16 @@ def test_the_next_best_is_tried_where_nothing_can_be_left_free(monkeypatch: pyte
 def test_many_devices_save_ram_only_if_need_be():
     """For latency; each option takes time in proportion to the devices."""
     graph = tiny("mobilenet")
-    total = sum(unit.weights_bytes for unit in Planner(graph, uart(2)).choices.units)
-    roomy = Planner(graph, limited(uart(MANY_DEVICES + 1), weights=total))
+    total = sum(unit.weights_bytes for unit in Searcher(graph, uart(2)).choices.units)
+    roomy = Searcher(graph, limited(uart(MANY_DEVICES + 1), weights=total))
     assert roomy.choices.pooling
-    assert roomy.best("latency").fits(roomy.cluster)
-    tight = Planner(graph, limited(uart(MANY_DEVICES + 1), 2048, weights=total))
+    found = roomy.find("latency")
+    assert found is not None
+    assert found.fits(roomy.cluster)
+    tight = Searcher(graph, limited(uart(MANY_DEVICES + 1), 2048, weights=total))
     assert tight.find("latency") is None
     few, all_of_them = (
-        sum(step.option.small for step in planner.choices.all_steps()) for planner in (roomy, tight)
+        sum(step.option.small for step in searcher.choices.all_steps())
+        for searcher in (roomy, tight)
     )
     assert few < all_of_them / 2  # the first units' are looked at to see how many ways there are

@@ -72,7 +72,7 @@ def _way(rng: random.Random) -> tuple[str, Wishes | Callable[[Graph], Plan]]:
         wishes = Wishes(
             count, split, shares=shares, stock_kernels=stock, fuse=not stock and rng.random() < 0.5
         )
-        return f"-n {count} --split {split}{' --stock-kernels' if stock else ''}", wishes
+        return f"-n {count} --manual split={split}{' stock-kernels' if stock else ''}", wishes
     if draw < 0.6:
         stock, fuse = rng.random() < 0.3, rng.random() < 0.5
         return (

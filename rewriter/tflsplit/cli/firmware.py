@@ -4,12 +4,14 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from tflsplit.bundle.folder import read_bundle
 from tflsplit.bundle.plan_json import Json
+from tflsplit.cli.choosing import as_wired
 from tflsplit.cli.console import STDOUT, kib, print_json, table
 from tflsplit.cluster import Cluster, read_cluster
 from tflsplit.devices import DeviceGraph
@@ -29,9 +31,9 @@ from tflsplit.memory.arena import KERNEL_FLAVOURS
 from tflsplit.wire.topology import Topology
 
 
-def add_options(command: argparse.ArgumentParser) -> None:
-    """The options that say how devices are built and wired."""
-    group = command.add_argument_group("firmware")
+def add_board_options(command: argparse.ArgumentParser) -> None:
+    """The options that say which boards there are and how they are wired."""
+    group = command.add_argument_group("the firmware")
     group.add_argument(
         "--board",
         metavar="NAME[,NAME…]",
@@ -45,38 +47,42 @@ def add_options(command: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--gateway", type=int, metavar="RANK", help="the rank wired to this computer (0)"
     )
-    group.add_argument("--mtu", type=int, metavar="BYTES", help="largest frame (512)")
-    group.add_argument(
-        "--baud",
-        type=int,
-        metavar="RATE",
-        help="of the links, SPI's clock in Hz (the slowest board's own)",
-    )
-    group.add_argument(
-        "--arena-margin",
-        type=int,
-        default=DEFAULT_MARGIN_BYTES,
-        metavar="BYTES",
-        help=f"added to the arena that TFLM needs ({DEFAULT_MARGIN_BYTES})",
-    )
-    group.add_argument(
-        "--background-poll-us",
-        type=int,
-        metavar="US",
-        help="how often a timer polls the links while a kernel runs; 0: never (by the clock)",
-    )
-    group.add_argument(
-        "--kernels",
-        choices=KERNEL_FLAVOURS,
-        help="TFLM's kernels on the devices (those of the TFLM tree, or room for either)",
-    )
-    group.add_argument(
-        "--tflm-dir",
-        type=Path,
-        metavar="DIR",
-        help="a local TFLM tree, made by its create_tflm_tree.py, that every build is to use "
-        f"(without it: {TFLM_DIR_VARIABLE}, or the registry's TFLM)",
-    )
+
+
+def add_options(command: argparse.ArgumentParser, shown: bool = True) -> None:
+    """The other options of the firmware; ``shown``: in the command's help."""
+    options: dict[str, dict[str, Any]] = {
+        "--mtu": {"type": int, "metavar": "BYTES", "help": "largest frame (512)"},
+        "--baud": {
+            "type": int,
+            "metavar": "RATE",
+            "help": "of the links, SPI's clock in Hz (the slowest board's own)",
+        },
+        "--arena-margin": {
+            "type": int,
+            "default": DEFAULT_MARGIN_BYTES,
+            "metavar": "BYTES",
+            "help": f"added to the arena that TFLM needs ({DEFAULT_MARGIN_BYTES})",
+        },
+        "--background-poll-us": {
+            "type": int,
+            "metavar": "US",
+            "help": "how often a timer polls the links while a kernel runs; 0: never (by the "
+            "clock)",
+        },
+        "--kernels": {
+            "choices": KERNEL_FLAVOURS,
+            "help": "TFLM's kernels on the devices (those of the TFLM tree, or room for either)",
+        },
+        "--tflm-dir": {
+            "type": Path,
+            "metavar": "DIR",
+            "help": "a local TFLM tree, made by its create_tflm_tree.py, that every build is to "
+            f"use (without it: {TFLM_DIR_VARIABLE}, or the registry's TFLM)",
+        },
+    }
+    for name, settings in options.items():
+        command.add_argument(name, **settings if shown else {**settings, "help": argparse.SUPPRESS})
 
 
 class FirmwareOfRewrite:
@@ -95,6 +101,22 @@ class FirmwareOfRewrite:
         # A kind of link may be planned for that no firmware has.
         self._asked = replace(options_of(arguments), link="uart") != FirmwareOptions()
         self.problem = ""
+
+    def leave_out(self, cluster: Cluster, left_out: Collection[int]) -> None:
+        """Make it for the devices that a plan uses: ``cluster``, what remains without some ranks.
+
+        Boards and gateway of the command line are those of all.
+        """
+        if self._cluster is not None:
+            self._cluster = cluster
+        changed = argparse.Namespace(**vars(self._arguments))
+        boards = (changed.board or "").split(",")
+        if len(boards) > 1:
+            kept = (board for rank, board in enumerate(boards) if rank not in left_out)
+            changed.board = ",".join(kept)
+        if changed.gateway is not None:
+            changed.gateway = cluster.input_rank
+        self._arguments = changed
 
     def __call__(self, document: Json, devices: Sequence[DeviceGraph]) -> Mapping[str, bytes]:
         """The files; UserError if they cannot be made and were asked for."""
@@ -187,6 +209,7 @@ def add_parser(
     command.add_argument(
         "--force", action="store_true", help="replace generated files that were changed since, too"
     )
+    add_board_options(command)
     add_options(command)
     return command
 
@@ -196,6 +219,8 @@ def main(arguments: argparse.Namespace) -> int:
     cluster = None
     if arguments.cluster is not None:
         cluster = wired(read_cluster(arguments.cluster), arguments)
+        size = len(read_bundle(arguments.folder).devices)
+        cluster = as_wired(cluster, size, arguments.cluster)
     document = write_firmware(arguments.folder, options_of(arguments, cluster), arguments.force)
     if arguments.json:
         print_json(document)

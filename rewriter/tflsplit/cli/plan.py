@@ -4,33 +4,28 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import replace
 from pathlib import Path
 
 from tflsplit.bundle.plan_file import plan_part
 from tflsplit.bundle.text import dump
+from tflsplit.cli.beside import (
+    beside,
+    other_objectives,
+    print_beside,
+    print_verdict,
+    weights_note,
+)
+from tflsplit.cli.choosing import Choosing
 from tflsplit.cli.console import STDOUT, Commands, kib, print_json, progress, table
 from tflsplit.cli.plan_report import describe, print_plan
-from tflsplit.cli.planning import (
-    add_cluster_options,
-    add_objective,
-    checked,
-    cluster_of,
-    idle_note,
-    saved_plan,
-    search,
-)
+from tflsplit.cli.planning import add_cluster_options, add_objective, cluster_of
 from tflsplit.errors import PlanError
-from tflsplit.planner import Planner, finish
-from tflsplit.planner.explain import reasoned
+from tflsplit.ir import Graph
+from tflsplit.plan.spec import Plan
+from tflsplit.planner import Planner
 from tflsplit.planner.pareto import pareto_front
 from tflsplit.rewrite import splittable
 from tflsplit.tflite import load
-
-WEIGHTS_NOTE = (
-    "weights: each device gets a quarter of the model's, or 1.25 times an equal share, because "
-    "nothing else was asked for; --max-weights or --objective lifts that"
-)
 
 
 def add_parser(commands: Commands) -> argparse.ArgumentParser:
@@ -62,33 +57,33 @@ def main(arguments: argparse.Namespace) -> int:
     with progress("reading"):
         model = load(arguments.model)
         graph = splittable(model)
-    asked = cluster
     if arguments.pareto:
         return _pareto(Planner(graph, cluster), arguments)
-    with progress("searching"):
-        if arguments.plan is None:
-            planner, planned = search(arguments, cluster, graph)
-        else:
-            planner = Planner(graph, cluster)
-            saved = saved_plan(arguments.plan, cluster.world_size)
-            planned = finish(graph, checked(saved, graph, arguments.plan), cluster)
-    cluster = planner.cluster
-    planned = replace(planned, plan=reasoned(planned, planner))
-    if arguments.output is not None:
-        try:
-            arguments.output.write_text(dump(plan_part(graph, planned.plan)), encoding="utf-8")
-        except OSError as error:
-            raise PlanError(f"{arguments.output}: {error.strerror}") from None
-    document = describe(planned, planner, cluster)
+    choosing = Choosing(arguments, cluster)
+    with progress("searching") as stage:
+        plan = choosing(graph)
+        _save(arguments.output, graph, plan)
+        stage("searching for other objectives, to compare")
+        rows = beside(choosing, other_objectives(choosing.objective) if choosing.searched else ())
+        note = weights_note(choosing, measured=True)
+    document = describe(choosing)
     if arguments.json:
-        print_json(document)
+        print_json({**document, "left_out": list(choosing.left_out), "beside": rows})
     else:
+        print_verdict(choosing, rows)
         print_plan(document, arguments.model.name, arguments.layers)
-        if note := idle_note(document["devices"]):
+        print_beside(rows)
+        if note:
             STDOUT.print(note, soft_wrap=True)
-        if cluster is not asked:
-            STDOUT.print(WEIGHTS_NOTE, soft_wrap=True)
     return 0 if all(device["fits"] for device in document["devices"]) else 1
+
+
+def _save(path: Path | None, graph: Graph, plan: Plan) -> None:
+    if path is not None:
+        try:
+            path.write_text(dump(plan_part(graph, plan)), encoding="utf-8")
+        except OSError as error:
+            raise PlanError(f"{path}: {error.strerror}") from None
 
 
 def _pareto(planner: Planner, arguments: argparse.Namespace) -> int:
@@ -96,9 +91,10 @@ def _pareto(planner: Planner, arguments: argparse.Namespace) -> int:
         front = pareto_front(planner)
     points = [
         {
+            "world_size": planned.plan.world_size,
             "arena_bytes": planned.arena_bytes,
             "weights_bytes": max(planned.weights_bytes),
-            "latency_us": planned.prediction.latency_us,
+            "latency_us": planned.latency_us,
             "wire_bytes": planned.wire_bytes,
         }
         for planned in front
@@ -108,6 +104,7 @@ def _pareto(planner: Planner, arguments: argparse.Namespace) -> int:
         return 0
     rows = [
         [
+            str(point["world_size"]),
             kib(point["arena_bytes"]),
             f"{point['latency_us'] / 1000:.1f}",
             kib(point["wire_bytes"]),
@@ -115,6 +112,6 @@ def _pareto(planner: Planner, arguments: argparse.Namespace) -> int:
         ]
         for point in points
     ]
-    columns = ["arena", "latency ms", "on wires", "weights"]
+    columns = ["devices", "arena", "latency ms", "on wires", "weights"]
     table("no plan found is better in RAM, time and bytes at once", columns, rows)
     return 0

@@ -7,20 +7,22 @@ from collections.abc import Sequence
 from typing import Any
 
 from tflsplit.bundle.plan_file import layer_entry
+from tflsplit.cli.choosing import Choosing
 from tflsplit.cli.console import STDOUT, kib, shortened, table
-from tflsplit.cluster import Cluster
 from tflsplit.devices import DeviceGraph
 from tflsplit.ir import Graph
 from tflsplit.memory import live_bytes_over_time
-from tflsplit.planner import Planned, Planner
+from tflsplit.planner import Planned
 from tflsplit.planner.explain import explain
 
 _BARS = "▁▂▃▄▅▆▇█"
 
 
-def describe(planned: Planned, planner: Planner, cluster: Cluster) -> dict[str, Any]:
-    """All that the command prints."""
-    prediction = planned.prediction
+def describe(choosing: Choosing) -> dict[str, Any]:
+    """All that the command prints of the plan itself."""
+    planned = choosing.planned
+    searcher = choosing.planner.searcher(planned.plan.world_size)
+    cluster, prediction = planned.cluster, planned.prediction
     devices = []
     for rank, (arena, weights) in enumerate(
         zip(planned.arenas, planned.weights_bytes, strict=True)
@@ -40,12 +42,13 @@ def describe(planned: Planned, planner: Planner, cluster: Cluster) -> dict[str, 
                 "compute_us": prediction.compute_us[rank],
                 "send_us": prediction.send_us[rank],
                 "wait_us": prediction.wait_us[rank],
-                "ram_over_time": ram_over_time(planned.devices[rank], planner.graph),
+                "ram_over_time": ram_over_time(planned.devices[rank], searcher.graph),
             }
         )
     return {
         "world_size": cluster.world_size,
         "latency_us": prediction.latency_us,
+        "simulated_us": planned.latency_us,
         "input_us": prediction.input_us,
         "graph_us": prediction.graph_us,
         "output_us": prediction.output_us,
@@ -56,8 +59,8 @@ def describe(planned: Planned, planner: Planner, cluster: Cluster) -> dict[str, 
             for (a, b), size in sorted(prediction.bytes_per_link.items())
         ],
         "devices": devices,
-        "units": explain(planned, planner),
-        "layers": layers(planned, planner.graph),
+        "units": explain(planned, searcher),
+        "layers": layers(planned, searcher.graph),
     }
 
 

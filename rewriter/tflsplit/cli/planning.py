@@ -5,13 +5,11 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from tflsplit.bundle.plan_file import load_plan
-from tflsplit.bundle.plan_json import Json
-from tflsplit.cli.console import STDERR
 from tflsplit.cluster import (
     Cluster,
     LinkKind,
@@ -20,12 +18,12 @@ from tflsplit.cluster import (
     known_board,
     read_cluster,
 )
+from tflsplit.cluster.fewer import fewer
 from tflsplit.errors import ClusterError, PlanError
 from tflsplit.ir import Graph
 from tflsplit.plan.check import plan_problems
 from tflsplit.plan.spec import Plan
-from tflsplit.planner import OBJECTIVES, Planned, Planner, finish
-from tflsplit.planner.explain import reasoned
+from tflsplit.planner import OBJECTIVES
 
 DEFAULT_BOARD = "teensy41"
 
@@ -46,10 +44,7 @@ def add_cluster_options(command: argparse.ArgumentParser) -> None:
         "--max-arena", metavar="SIZE", help="most arena on a device, like 64KiB (what the RAM has)"
     )
     group.add_argument(
-        "--max-weights",
-        metavar="SIZE",
-        help="most weights on a device (what the flash has; without this, --objective and "
-        "--cluster: a quarter of the model's, or 1.25 times an equal share)",
+        "--max-weights", metavar="SIZE", help="most weights on a device (what the flash has)"
     )
 
 
@@ -58,8 +53,8 @@ def add_objective(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--objective",
         choices=OBJECTIVES,
-        help="what to make small: latency (default), the arena of the fullest device, or the "
-        "bytes on the wires; everything must fit in any case",
+        help="make this small: latency (default), the arena of the fullest device, or bytes on "
+        "the wires",
     )
     command.add_argument("--plan", type=Path, metavar="FILE", help="replay a saved plan")
 
@@ -68,7 +63,6 @@ def cluster_of(arguments: argparse.Namespace, board: str = DEFAULT_BOARD) -> Clu
     """The cluster that is meant; ClusterError if the options contradict each other."""
     if getattr(arguments, "plan", None) is not None and arguments.objective is not None:
         raise ClusterError("--plan replays a plan, --objective searches one: give one of them")
-    board = board if board in board_names() else DEFAULT_BOARD
     if arguments.cluster is not None:
         if arguments.link is not None:
             raise ClusterError("--link describes the default cluster; --cluster names its own")
@@ -79,18 +73,21 @@ def cluster_of(arguments: argparse.Namespace, board: str = DEFAULT_BOARD) -> Clu
                 f"{cluster.world_size} devices"
             )
     elif arguments.devices is None and getattr(arguments, "plan", None) is not None:
-        number = load_plan(arguments.plan).world_size
-        cluster = default_cluster(number, arguments.link or "uart", board)
+        size = load_plan(arguments.plan).world_size
+        cluster = _default(size, arguments.link, board)
     elif arguments.devices is None:
         raise ClusterError("say how many devices there are: -n N, or --cluster FILE")
     elif not 1 <= arguments.devices <= 64:
         raise ClusterError("the number of devices must be 1 to 64")
     else:
-        boards = board.split(",")
-        cluster = default_cluster(arguments.devices, arguments.link or "uart", _planned(boards[0]))
-        if len(boards) > 1:
-            cluster = _with_boards(cluster, boards)
+        cluster = _default(arguments.devices, arguments.link, board)
     return _limited(cluster, arguments.max_arena, arguments.max_weights)
+
+
+def _default(world_size: int, link: str | None, board: str) -> Cluster:
+    boards = board.split(",")
+    cluster = default_cluster(world_size, link or "uart", _planned(boards[0]))
+    return cluster if len(boards) == 1 else _with_boards(cluster, boards)
 
 
 def _planned(board: str) -> str:
@@ -129,42 +126,15 @@ def parse_size(text: str) -> int:
     return int(float(match[1]) * factor)
 
 
-def planner_of(arguments: argparse.Namespace, cluster: Cluster) -> Callable[[Graph], Plan]:
-    """What makes the plan: a saved one, or the search."""
-    if arguments.plan is not None:
-        saved = saved_plan(arguments.plan, cluster.world_size)
-        return lambda graph: _replayed(saved, graph, arguments.plan, cluster)
+def saved_plan(path: Path, cluster: Cluster) -> tuple[Plan, Cluster]:
+    """A plan from a file, and what it needs of the cluster; PlanError if that has too few devices.
 
-    def searched(graph: Graph) -> Plan:
-        planner, planned = search(arguments, cluster, graph)
-        return reasoned(planned, planner)
-
-    return searched
-
-
-def search(
-    arguments: argparse.Namespace, cluster: Cluster, graph: Graph
-) -> tuple[Planner, Planned]:
-    """The best plan, and who found it; the limit of ``meant`` gives way where nothing fits it.
-
-    Raises ClusterError, saying what is missing, if nothing fits the cluster.
+    Of more devices, those are left out that a search would leave out.
     """
-    objective = arguments.objective or "latency"
-    planner = Planner(graph, meant(arguments, cluster, graph))
-    if planner.cluster is not cluster:
-        planned = planner.find(objective)
-        if planned is not None:
-            return planner, planned
-        planner = Planner(graph, cluster, planner.choices)
-    return planner, planner.best(objective)
-
-
-def saved_plan(path: Path, world_size: int) -> Plan:
-    """A plan from a file; PlanError if it is damaged or for another number of devices."""
     saved = load_plan(path)
-    if saved.world_size != world_size:
-        raise PlanError(f"{path} is for {saved.world_size} devices, not {world_size}")
-    return saved
+    if saved.world_size > cluster.world_size:
+        raise PlanError(f"{path} is for {saved.world_size} devices, not {cluster.world_size}")
+    return saved, fewer(cluster, saved.world_size)[0]
 
 
 def checked(plan: Plan, graph: Graph, path: Path) -> Plan:
@@ -179,56 +149,3 @@ def checked(plan: Plan, graph: Graph, path: Path) -> Plan:
     if problems:
         raise PlanError(f"{path} does not fit the model:\n  " + "\n  ".join(problems))
     return plan
-
-
-def _replayed(plan: Plan, graph: Graph, path: Path, cluster: Cluster) -> Plan:
-    """The same, with a warning on standard error where a device is too small for it."""
-    planned = finish(graph, checked(plan, graph, path), cluster)
-    shorts = zip(
-        planned.arena_short_bytes(cluster), planned.flash_short_bytes(cluster), strict=True
-    )
-    for rank, (arena, flash) in enumerate(shorts):
-        for what, short in (("RAM", arena), ("flash", flash)):
-            if short:
-                STDERR.print(
-                    f"warning: rank {rank} lacks {short:,} bytes of {what}", soft_wrap=True
-                )
-    return plan
-
-
-LEAST_WEIGHTS_LIMIT_BYTES = 64 * 1024
-"""Below this no device is short of flash, and the multipliers of tiny layers outweigh them."""
-
-
-def meant(arguments: argparse.Namespace, cluster: Cluster, graph: Graph) -> Cluster:
-    """The cluster, its flash limited where nobody asked for anything in particular.
-
-    Without --objective, --cluster, --max-weights, --plan or --pareto each device gets room for a
-    quarter of the weights, or a bit over its share: parameters are to be distributed, however large
-    the flash is.
-    """
-    asked = (arguments.objective, arguments.cluster, arguments.max_weights, arguments.plan)
-    if any(asked) or getattr(arguments, "pareto", False):
-        return cluster
-    limit = weights_share_bytes(graph, cluster.world_size)
-    return replace(
-        cluster, devices=tuple(replace(d, weights_limit_bytes=limit) for d in cluster.devices)
-    )
-
-
-def weights_share_bytes(graph: Graph, world_size: int) -> int:
-    """What a device may hold of the weights unasked: a quarter, or a bit over its share."""
-    total = sum(value.size_bytes for value in graph.constants())
-    return max(LEAST_WEIGHTS_LIMIT_BYTES, int(max(0.25, 1.25 / world_size) * total))
-
-
-def idle_note(devices: Sequence[Json]) -> str:
-    """What to say of devices that the plan leaves without work; "" if there are none."""
-    idle = [str(device["rank"]) for device in devices if not device["macs"]]
-    if not idle or len(idle) == len(devices):
-        return ""
-    who = f"rank {idle[0]} has" if len(idle) == 1 else f"ranks {', '.join(idle)} have"
-    return (
-        f"{who} nothing to do, because that is faster. --objective ram, or less RAM or flash "
-        "(--max-arena, --max-weights), shares the model out further."
-    )

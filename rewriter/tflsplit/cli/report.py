@@ -11,14 +11,13 @@ from pathlib import Path
 
 from tflsplit.bundle import read_bundle
 from tflsplit.bundle.plan_schema import MAX_WORLD_SIZE
+from tflsplit.cli.choosing import as_wired, split_anew
 from tflsplit.cli.console import STDOUT, Commands, kib, print_json, progress
-from tflsplit.cli.planning import planner_of
 from tflsplit.cluster import Cluster, default_cluster, read_cluster
 from tflsplit.devices import DeviceGraph
 from tflsplit.errors import ClusterError, PlanError
 from tflsplit.ir import Graph
 from tflsplit.report.page import render, require_jinja, write_page
-from tflsplit.rewrite import split_model
 
 _BESIDE = "1,2,4,8"
 
@@ -63,7 +62,8 @@ def main(arguments: argparse.Namespace) -> int:
         if arguments.cluster is None:
             cluster = default_cluster(bundle.document["world_size"])
         else:
-            cluster = read_cluster(arguments.cluster)
+            size = bundle.document["world_size"]
+            cluster = as_wired(read_cluster(arguments.cluster), size, arguments.cluster)
         content = gather(bundle, cluster, sizes, partial(_divide, cluster), stage)
         stage("writing")
         page = render(content)
@@ -106,5 +106,4 @@ def _divide(
     if len(kinds) > 1 or cluster.wires:
         raise ClusterError("devices or wires differ, so there is no other number of the same")
     other = replace(cluster, devices=tuple(kinds) * world_size, input_rank=0, output_rank=0)
-    wishes = argparse.Namespace(plan=None, objective=None, cluster=None, max_weights=None)
-    return split_model(model, planner_of(wishes, other)).devices, other
+    return split_anew(model, other)

@@ -6,19 +6,19 @@ from __future__ import annotations
 import argparse
 import csv
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from tflsplit.bundle import Bundle, read_bundle
+from tflsplit.cli.choosing import as_wired, split_anew
 from tflsplit.cli.console import Commands, print_json, progress
-from tflsplit.cli.planning import planner_of
 from tflsplit.cli.simulate_tables import figures_of, print_beside, print_result, print_sweep
 from tflsplit.cli.sweeps import KEYS, Setting, parse_sweep
 from tflsplit.cluster import Cluster, LinkKind, default_cluster, read_cluster
 from tflsplit.devices import DeviceGraph
 from tflsplit.errors import ClusterError
 from tflsplit.passes.fold_constants import fold_constants
-from tflsplit.rewrite import split_model
 from tflsplit.sim import SeedRun, SimResult, simulate, simulate_seed
 
 
@@ -105,7 +105,7 @@ def _cluster(arguments: argparse.Namespace, bundle: Bundle) -> Cluster:
         return default_cluster(len(bundle.devices), arguments.link or "uart")
     if arguments.link is not None:
         raise ClusterError("--link describes the default cluster; --cluster names its own")
-    return read_cluster(arguments.cluster)
+    return as_wired(read_cluster(arguments.cluster), len(bundle.devices), arguments.cluster)
 
 
 def _simulate(devices: Sequence[DeviceGraph], setting: Setting) -> SimResult:
@@ -137,21 +137,16 @@ def _sweep(
         for value in values:
             stage(f"{key} = {value:g}")
             changed = KEYS[key](setting, value)
-            devices = bundle.devices
+            devices, ours = bundle.devices, changed
             if len(devices) != changed.cluster.world_size:
-                devices = _split_anew(bundle, changed.cluster)
-            row = {key: value, **figures_of(_simulate(devices, changed))}
+                devices, used = split_anew(bundle.model, changed.cluster)
+                ours = replace(changed, cluster=used)
+            row = {key: value, **figures_of(_simulate(devices, ours))}
             if baseline:
                 seed = _simulate_seed(bundle, changed).document()
                 row |= {f"seed_{name}": figure for name, figure in seed.items()}
             rows.append(row)
     return rows
-
-
-def _split_anew(bundle: Bundle, cluster: Cluster) -> tuple[DeviceGraph, ...]:
-    """The model for another number of devices, as ``rewrite -n`` splits it."""
-    plain = argparse.Namespace(plan=None, objective=None, cluster=None, max_weights=None)
-    return split_model(bundle.model, planner_of(plain, cluster)).devices
 
 
 def _save(path: Path, rows: Sequence[dict[str, Any]]) -> None:

@@ -84,6 +84,16 @@ class Box:
             common.append((start, stop))
         return Box(tuple(common))
 
+    def common_size(self, other: Box) -> int:
+        """Number of elements of ``intersect``, which is not made."""
+        size = 1
+        for (a0, a1), (b0, b1) in zip(self.intervals, other.intervals, strict=True):
+            extent = (a1 if a1 < b1 else b1) - (b0 if a0 < b0 else a0)
+            if extent <= 0:
+                return 0
+            size *= extent
+        return size
+
     def hull(self, other: Box) -> Box:
         """The smallest box around both; an empty one adds nothing."""
         if self.is_empty or other.is_empty:

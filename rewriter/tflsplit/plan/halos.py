@@ -200,4 +200,4 @@ def _upstream(shards: NodeShards, owners: dict[Value, NodeShards], givens: Given
 
 
 def _common(a: Box, b: Box) -> int:
-    return a.intersect(b).size
+    return a.common_size(b)

@@ -131,12 +131,12 @@ class Chooser:
             if self.wishes.split == "in_channels" and self.wishes.stock_kernels:
                 raise PlanError(
                     "stock kernels cannot return the int32 partial sums that splitting by "
-                    "in_channels needs; leave out --stock-kernels or choose another --split"
+                    "in_channels needs; leave out stock-kernels or choose another split"
                 )
             ways = RUN_WAYS[self.wishes.split]
             if self.wishes.stock_kernels:
                 ways = tuple(way for way in ways if way is not Way.IN_CHANNELS)
-            return ways, f"--split {self.wishes.split}"
+            return ways, f"split={self.wishes.split}"
         if node.name in self.by_rows:
             way = spatial_way(node, self.shares)
             return (way,) if way else (), "large map: halos move less than channels would"
@@ -200,21 +200,26 @@ class Chooser:
     def _cost(self, node: Node, split: NodeSplit) -> int:
         """Bytes that the split moves, and bytes that the fullest rank must hold for it."""
         shards = shard_node(node, split, self.world_size)
-        moved = sum(self._missing_bytes(shards, rank) for rank in range(self.world_size))
+        moved = self._missing_bytes(shards)
         if shards.is_reduction:
             adders = sum(not piece.is_empty for piece in shards.pieces)
             kept = sum(piece.results[0].size for piece in shards.shares)
             moved += 4 * kept * max(0, adders - 1)
-        return moved + max(_held_bytes(shards, rank) for rank in range(self.world_size))
+        return moved + shards.most_held_bytes
 
-    def _missing_bytes(self, shards: NodeShards, rank: int) -> int:
-        missing = 0
-        for value, box in zip(shards.node.inputs, shards.pieces[rank].operands, strict=True):
-            if value is None or box is None or value not in self.owned:
+    def _missing_bytes(self, shards: NodeShards) -> int:
+        """What all ranks together read and do not hold."""
+        total = 0
+        for index, value in enumerate(shards.node.inputs):
+            if value is None or value not in self.owned:
                 continue
-            held = self.owned[value][rank].intersect(box)
-            missing += (box.size - held.size) * value.dtype.itemsize
-        return missing
+            missing = 0
+            for piece, held in zip(shards.pieces, self.owned[value], strict=True):
+                box = piece.operands[index]
+                if box is not None:
+                    missing += box.size - held.common_size(box)
+            total += missing * value.dtype.itemsize
+        return total
 
     def _follow(self, node: Node) -> tuple[NodeSplit, str]:
         inputs = [value for value in node.operands if value in self.owned]
@@ -281,16 +286,6 @@ def _cuts_along(owned: Sequence[Box], shape: Sequence[int], dim: int) -> tuple[i
             return None
         cuts.append(stop)
     return tuple(cuts) if cuts[-1] == shape[dim] else None
-
-
-def _held_bytes(shards: NodeShards, rank: int) -> int:
-    """Computed operands and results of a rank's piece."""
-    piece, node = shards.pieces[rank], shards.node
-    held = sum(b.size * v.dtype.itemsize for v, b in zip(node.outputs, piece.results, strict=True))
-    for value, box in zip(node.inputs, piece.operands, strict=True):
-        if value is not None and box is not None and value.is_computed:
-            held += box.size * value.dtype.itemsize
-    return held
 
 
 def _busy(bounds: Sequence[int]) -> int:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 from tflsplit.errors import PlanError
 from tflsplit.ir import Node, Value
@@ -48,6 +48,11 @@ class NodeShards:
         """Whether the pieces are partial sums."""
         return bool(self.split.scatter_factor)
 
+    @cached_property
+    def most_held_bytes(self) -> int:
+        """Computed operands and results of the piece that has most of them."""
+        return max(_held_bytes(self.node, piece) for piece in self.pieces)
+
     def macs(self, rank: int) -> int:
         """Multiply-accumulates of a rank, those of streamed nodes inside the tiles included."""
         return sum(
@@ -62,6 +67,14 @@ class NodeShards:
     def held(self, rank: int) -> tuple[Box, ...]:
         """The boxes of the node's outputs that a rank has once the node has run."""
         return (self.shares if self.is_reduction else self.pieces)[rank].results
+
+
+def _held_bytes(node: Node, piece: Piece) -> int:
+    held = sum(b.size * v.dtype.itemsize for v, b in zip(node.outputs, piece.results, strict=True))
+    for value, box in zip(node.inputs, piece.operands, strict=True):
+        if value is not None and box is not None and not value.is_constant:
+            held += box.size * value.dtype.itemsize
+    return held
 
 
 @lru_cache(maxsize=8192)

@@ -126,11 +126,11 @@ def parse_shares(text: str, world_size: int) -> tuple[float, ...]:
     try:
         numbers = [float(part) for part in text.split(",")]
     except ValueError:
-        raise PlanError(f"--shares {text!r} is not a comma-separated list of numbers") from None
+        raise PlanError(f"shares={text} is not a comma-separated list of numbers") from None
     if len(numbers) != world_size:
-        raise PlanError(f"--shares {text!r} names {len(numbers)} devices, not {world_size}")
+        raise PlanError(f"shares={text} names {len(numbers)} devices, not {world_size}")
     if any(not 0 <= number < 1e9 for number in numbers) or sum(numbers) <= 0:
-        raise PlanError(f"--shares {text!r}: shares must be 0 or more, and not all 0")
+        raise PlanError(f"shares={text}: shares must be 0 or more, and not all 0")
     return tuple(number / sum(numbers) for number in numbers)
 
 

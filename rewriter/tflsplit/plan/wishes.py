@@ -30,7 +30,7 @@ RUN_WAYS: dict[str, tuple[Way, ...]] = {
     "channels": CHANNEL_WAYS,
     "in_channels": (Way.IN_CHANNELS,),
 }
-"""What ``--split NAME`` asks of every weighted layer that can do it; others do what they can."""
+"""What ``split=NAME`` asks of every weighted layer that can do it; others do what they can."""
 
 
 @dataclass(frozen=True)

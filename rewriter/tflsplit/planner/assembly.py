@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from tflsplit.cluster import Cluster
-from tflsplit.ir import Value
+from tflsplit.ir import Graph, Value
 from tflsplit.ops.fused import fused_inside
 from tflsplit.plan.cost import Prediction, predict
 from tflsplit.plan.halos import recompute_halos
@@ -34,9 +34,12 @@ def assemble(choices: Choices, cluster: Cluster, steps: list[Step]) -> Planned:
     return complete(choices, cluster, draft(choices, cluster, placed(choices, cluster, steps)))
 
 
-def complete(choices: Choices, cluster: Cluster, drafted: Draft) -> Planned:
-    """A draft with all that it comes to."""
-    return finish(choices.graph, drafted.plan, cluster, drafted.steps, drafted.prediction)
+def complete(
+    choices: Choices, cluster: Cluster, drafted: Draft, simulated_us: float | None = None
+) -> Planned:
+    """A draft with all that it comes to; ``simulated_us``: its latency, if that is known."""
+    steps, prediction = drafted.steps, drafted.prediction
+    return finish(choices.graph, drafted.plan, cluster, steps, prediction, simulated_us)
 
 
 def draft(
@@ -45,6 +48,7 @@ def draft(
     steps: Sequence[Step],
     across: bool = True,
     alone: int = 0,
+    graph: Graph | None = None,
 ) -> Draft:
     """The whole plan of some steps.
 
@@ -52,7 +56,9 @@ def draft(
         search found them unit by unit.
     alone: at so many borders between units, from the first one on, they are computed twice,
         whatever that costs.
+    graph: what the steps are of, if not all of the model.
     """
+    graph = graph or choices.graph
     splits = tuple(split for step in steps for split in step.plan.splits)
     reasons = {name: text for step in steps for name, text in step.plan.reasons.items()}
     shares = choices.vectors[SPEED]
@@ -61,9 +67,9 @@ def draft(
         received = frozenset[str]().union(*map(received_inside, steps))
         bare = replace(plan, splits=tuple(replace(split, extents=()) for split in splits))
         first = {node.name for step in steps[:alone] for node in step.unit.nodes}
-        always = (fused_inside(choices.graph) | first) - received
-        plan = recompute_halos(choices.graph, bare, always, never=received)
-    return Draft(plan, tuple(steps), predict(choices.graph, plan, cluster))
+        always = (fused_inside(graph) | first) - received
+        plan = recompute_halos(graph, bare, always, never=received)
+    return Draft(plan, tuple(steps), predict(graph, plan, cluster))
 
 
 def received_inside(step: Step) -> frozenset[str]:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tflsplit.cluster import Cluster
@@ -32,6 +32,16 @@ _WORTH_PLACING_BYTES = 1024
 _SCARCE = 1.2
 """Flash is scarce where a device has less than so many times all weights."""
 _CUT_BY_CHANNELS = ("channels", "out_channels")
+MANY_DEVICES = 24
+"""With more, a search takes so long that there is one only, and its way is begun as it is."""
+
+Menu = Callable[[int], Sequence[Option]]
+"""The options for a unit, by its number."""
+
+
+def any_of(options: Sequence[Option]) -> Menu:
+    """The same for every unit."""
+    return lambda _: options
 
 
 @dataclass
@@ -74,7 +84,7 @@ class Choices:
     @property
     def everything(self) -> tuple[Option, ...]:
         """All options, whatever they cost."""
-        return (*self.options, *self.saving)
+        return (*self.all_quick, *self.saving)
 
     def given(self, index: int, layouts: Sequence[Layout]) -> dict[Value, Layout]:
         """How a unit's inputs lie after the unit before it has left ``layouts``."""
@@ -188,7 +198,12 @@ class Choices:
         return fewer if 1 < active_count(fewer) < active_count(shares) else None
 
     def all_ways(self, most: int) -> list[list[Step]] | None:
-        """Every combination of options; None if there are more than ``most``."""
+        """Every combination of options; None if there are more than ``most``.
+
+        None too where there are sure to be: at least two for each of many units.
+        """
+        if self.cluster.world_size > 1 and 2 ** len(self.units) > most**2:
+            return None
         ways: list[list[Step]] = [[]]
         for index in range(len(self.units)):
             longer: list[list[Step]] = []

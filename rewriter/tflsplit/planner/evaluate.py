@@ -20,6 +20,7 @@ from tflsplit.lower import lower
 from tflsplit.memory.arena import predict_arena
 from tflsplit.memory.demand import Kernels
 from tflsplit.ops import Piece
+from tflsplit.ops.custom import unchecked
 from tflsplit.plan.cost.predict import predict_layouts
 from tflsplit.plan.layout import Layouts, lay_out
 from tflsplit.plan.spec import Plan
@@ -136,7 +137,9 @@ def memory_of(cluster: Cluster, graph: Graph, plan: Plan, given: Mapping[Value, 
     maps, constants = _held_bytes(layouts)
     samples = sample_ranks(cluster, maps, _busy(layouts))
     heads, tails, weights = ([0] * cluster.world_size for _ in range(3))
-    for device in lower(graph, plan, given, tuple(samples), draft=True):
+    with unchecked():
+        devices = lower(graph, plan, given, tuple(samples), draft=True)
+    for device in devices:
         spec = cluster.devices[device.rank]
         estimate = predict_arena(device.graph, spec.abi, kernels_of(spec))
         added, exact = _added_tail(estimate.parts), constant_bytes(device.graph)

@@ -10,22 +10,22 @@ from tflsplit.plan.spec import Plan
 from tflsplit.planner.evaluate import Step
 from tflsplit.planner.options import Layout
 from tflsplit.planner.planned import Planned
-from tflsplit.planner.planner import Planner
+from tflsplit.planner.searcher import Searcher
 
 
-def explain(planned: Planned, planner: Planner) -> list[dict[str, Any]]:
+def explain(planned: Planned, searcher: Searcher) -> list[dict[str, Any]]:
     """One entry per unit, in execution order; per layer for a plan that was not searched.
 
     alternatives: every other option from the same layouts, with its cost.
     why: what the chosen one is better at, or what ruled the better ones out.
     """
     if not planned.steps:
-        return _by_layer(planned, planner)
+        return _by_layer(planned, searcher)
     entries = []
     layouts: tuple[Layout, ...] = ()
     for index, step in enumerate(planned.steps):
-        given = planner.choices.given(index, layouts)
-        others = [o for o in planner.choices.expand(index, given) if o.option != step.option]
+        given = searcher.choices.given(index, layouts)
+        others = [o for o in searcher.choices.expand(index, given) if o.option != step.option]
         entries.append(
             {
                 "node": step.unit.nodes[-1].name,
@@ -33,7 +33,7 @@ def explain(planned: Planned, planner: Planner) -> list[dict[str, Any]]:
                 "nodes": len(step.unit.nodes),
                 "option": step.option.name,
                 **_figures(step),
-                "why": _why(step, others, planner),
+                "why": _why(step, others, searcher),
                 "alternatives": [{"option": o.option.name, **_figures(o)} for o in others],
             }
         )
@@ -41,11 +41,11 @@ def explain(planned: Planned, planner: Planner) -> list[dict[str, Any]]:
     return entries
 
 
-def reasoned(planned: Planned, planner: Planner) -> Plan:
+def reasoned(planned: Planned, searcher: Searcher) -> Plan:
     """The plan, with reasons of the search: for each layer what its unit was decided by."""
     if not planned.steps:
         return planned.plan
-    entries = explain(planned, planner)
+    entries = explain(planned, searcher)
     reasons = {
         node.name: f"{entry['option']}: {entry['why']}"
         for step, entry in zip(planned.steps, entries, strict=True)
@@ -54,7 +54,7 @@ def reasoned(planned: Planned, planner: Planner) -> Plan:
     return replace(planned.plan, reasons=reasons)
 
 
-def _by_layer(planned: Planned, planner: Planner) -> list[dict[str, Any]]:
+def _by_layer(planned: Planned, searcher: Searcher) -> list[dict[str, Any]]:
     """What the policy, or whoever wrote the plan, says of each layer."""
     return [
         {
@@ -70,7 +70,7 @@ def _by_layer(planned: Planned, planner: Planner) -> list[dict[str, Any]]:
             "alternatives": [],
         }
         for node, split, step in zip(
-            planner.graph.nodes, planned.plan.splits, planned.prediction.steps, strict=True
+            searcher.graph.nodes, planned.plan.splits, planned.prediction.steps, strict=True
         )
     ]
 
@@ -84,10 +84,10 @@ def _figures(step: Step) -> dict[str, Any]:
     }
 
 
-def _why(step: Step, others: list[Step], planner: Planner) -> str:
+def _why(step: Step, others: list[Step], searcher: Searcher) -> str:
     if not others:
         return "the only way"
-    rooms = [planner.cluster.arena_room_bytes(r) for r in range(planner.cluster.world_size)]
+    rooms = [searcher.cluster.arena_room_bytes(r) for r in range(searcher.cluster.world_size)]
     faster = [other for other in others if other.cost.time_us < step.cost.time_us]
     if not faster:
         best = min(others, key=lambda other: other.cost.time_us)

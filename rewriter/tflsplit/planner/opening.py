@@ -21,13 +21,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from tflsplit.cluster import Cluster
+from tflsplit.ir import Graph
 from tflsplit.plan.spec import active_count
 from tflsplit.planner.arrival import balanced_shares
 from tflsplit.planner.assembly import Draft, draft
 from tflsplit.planner.choices import Choices
 from tflsplit.planner.evaluate import Step
 from tflsplit.planner.options import Option
-from tflsplit.planner.shares import Shares
+from tflsplit.planner.shares import SPEED
 
 
 @dataclass(frozen=True)
@@ -69,43 +70,61 @@ class Opening:
 _ROUNDS = 3
 _BEAM = 2
 """So many rounds, and in each the neighbours of so many openings, are tried."""
-_SEEDS = 6
-"""Of the openings of one team, so many of the best are where the next team's search begins."""
+_DRAFTED = 8
+"""So many of the best are drafted to the end."""
 
 Found = dict[Opening, Draft]
 """Whole plans by their opening."""
 
 
-def best_openings(
-    choices: Choices,
-    cluster: Cluster,
-    steps: Sequence[Step],
-    team: str,
-    seeds: Sequence[Opening] = (),
-) -> Found:
+def best_openings(choices: Choices, cluster: Cluster, steps: Sequence[Step]) -> Found:
     """Whole plans that begin otherwise than ``steps``, the quickest by prediction first.
 
-    team: names the shares of the devices that take part.
-    seeds: openings to begin with; by default those that differ in their length.
+    They are compared by how long they take up to where all of them go on alike; only the best are
+    drafted to the end.
     """
-    most = _mapped_units(choices, choices.vectors[team])
-    found: Found = {}
+    most = _mapped_units(choices)
+    beginning = _beginning(choices, most + 2)
+    times: dict[Opening, float] = {}
+    ways: dict[Opening, list[Step]] = {}
     tried: set[Opening] = set()
-    new = list(seeds) or _plain(most)
+    new = _plain(most)
     for _ in range(1 + _ROUNDS):
         new = [o for o in dict.fromkeys(new) if o not in tried and o.is_within(most)]
         tried.update(new)
         for opening in new:
-            if (drafted := _draft(choices, cluster, steps, team, opening)) is not None:
-                found[opening] = drafted
-        found = dict(sorted(found.items(), key=lambda item: item[1].prediction.latency_us))
-        new = [other for opening in list(found)[:_BEAM] for other in opening.neighbours()]
-    return found
+            if (begun := opened(choices, steps, opening)) is not None:
+                ways[opening] = begun
+                times[opening] = _begun_us(choices, cluster, begun, opening, beginning)
+        best = sorted(times, key=times.__getitem__)
+        new = [other for opening in best[:_BEAM] for other in opening.neighbours()]
+    drafts = {
+        opening: draft(choices, cluster, ways[opening], opening.across, opening.alone)
+        for opening in sorted(times, key=times.__getitem__)[:_DRAFTED]
+    }
+    return dict(sorted(drafts.items(), key=lambda item: item[1].prediction.latency_us))
 
 
-def seeds_of(found: Found) -> list[Opening]:
-    """What to begin another team's search with."""
-    return list(found)[:_SEEDS]
+def _beginning(choices: Choices, units: int) -> Graph:
+    """The first units as a model of their own."""
+    first = choices.units[:units]
+    nodes = [node for unit in first for node in unit.nodes]
+    return Graph("beginning", choices.graph.inputs, first[-1].outputs, nodes)
+
+
+def _begun_us(
+    choices: Choices, cluster: Cluster, begun: Sequence[Step], opening: Opening, graph: Graph
+) -> float:
+    """When the last device is through with the first units."""
+    count = len(graph.nodes)
+    steps: list[Step] = []
+    for step in begun:
+        if count <= 0:
+            break
+        steps.append(step)
+        count -= len(step.unit.nodes)
+    found = draft(choices, cluster, steps, opening.across, opening.alone, graph).prediction
+    return found.input_us + found.graph_us
 
 
 def _plain(most: int) -> list[Opening]:
@@ -116,18 +135,9 @@ def _plain(most: int) -> list[Opening]:
     ]
 
 
-def _draft(
-    choices: Choices, cluster: Cluster, steps: Sequence[Step], team: str, opening: Opening
-) -> Draft | None:
-    begun = opened(choices, steps, team, opening)
-    return draft(choices, cluster, begun, opening.across, opening.alone) if begun else None
-
-
-def opened(
-    choices: Choices, steps: Sequence[Step], team: str, opening: Opening
-) -> list[Step] | None:
+def opened(choices: Choices, steps: Sequence[Step], opening: Opening) -> list[Step] | None:
     """The steps with another beginning; None where its units cannot be run so."""
-    name = _shares_by_arrival(choices, team, opening.balance)
+    name = _shares_by_arrival(choices, opening.balance)
     result: list[Step] = []
     for index, step in enumerate(steps):
         given, before = (
@@ -148,22 +158,22 @@ def opened(
     return result
 
 
-def _shares_by_arrival(choices: Choices, team: str, units: int) -> str:
-    """The name of the shares with which a team is ready with the first units together."""
-    name = f"arrival, for {units} units of {team}"
+def _shares_by_arrival(choices: Choices, units: int) -> str:
+    """The name of the shares with which all devices are ready with the first units together."""
+    name = f"arrival, for {units} units"
     if name not in choices.vectors:
         work_us = [
             us if share > 0 else 0.0
-            for us, share in zip(choices.work_us(units), choices.vectors[team], strict=True)
+            for us, share in zip(choices.work_us(units), choices.vectors[SPEED], strict=True)
         ]
         input_bytes = sum(value.size_bytes for value in choices.graph.inputs)
         choices.vectors[name] = balanced_shares(choices.cluster, input_bytes, work_us)
     return name
 
 
-def _mapped_units(choices: Choices, shares: Shares) -> int:
+def _mapped_units(choices: Choices) -> int:
     """How many units at the beginning have maps of two rows for every device, or more."""
-    busy, count = active_count(shares), 0
+    busy, count = active_count(choices.vectors[SPEED]), 0
     for unit in choices.units:
         shape = unit.outputs[0].shape
         if len(unit.outputs) != 1 or len(shape) != 4 or shape[1] < 2 * busy:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from tflsplit.errors import PlanError
 from tflsplit.ir import Graph, Value
@@ -142,20 +143,13 @@ def apply_option(
     graph = unit.graph
     if option.spread and not any(map(is_product, unit.nodes)):
         return None
-    wishes = Wishes(
-        len(shares),
-        split="channels" if option.split == "whole" else option.split,
-        layers={n.name: Way.WHOLE for n in unit.nodes} if option.split == "whole" else {},
-        shares=shares,
-        fuse=True,
-    )
     recut = tuple(given) if option.recut else ()
-    chooser = Chooser(graph, wishes, shares, home, recut=recut, spread=option.spread)
-    chooser.owned.update(given)
-    try:
-        splits = tuple(chooser.choose(node) for node in unit.nodes)
-    except PlanError:
+    chooser = _chosen_by(
+        unit, option.split, shares, home, recut, tuple(given.items()), option.spread
+    )
+    if chooser is None:
         return None
+    splits = chooser.splits
     if option.small:
         splits = in_tiles(graph, splits, chooser.owned, room_bytes)
     if option.split != "whole" and not _does(splits, option):
@@ -167,6 +161,42 @@ def apply_option(
     plan = recompute_halos(graph, plan, fused_inside(graph) - received, given, received)
     layouts = tuple(chooser.owned[value] for value in unit.outputs)
     return Chosen(option, plan, layouts)
+
+
+@dataclass(frozen=True)
+class _Choice:
+    """What a chooser decides; most options of a unit begin with the same."""
+
+    splits: tuple[NodeSplit, ...]
+    owned: Mapping[Value, Layout]
+    reasons: Mapping[str, str]
+
+
+@lru_cache(maxsize=4096)
+def _chosen_by(
+    unit: Unit,
+    split: str,
+    shares: Shares,
+    home: int | None,
+    recut: tuple[Value, ...],
+    given: tuple[tuple[Value, Layout], ...],
+    spread: bool,
+) -> _Choice | None:
+    whole = split == "whole"
+    wishes = Wishes(
+        len(shares),
+        split="channels" if whole else split,
+        layers={n.name: Way.WHOLE for n in unit.nodes} if whole else {},
+        shares=shares,
+        fuse=True,
+    )
+    chooser = Chooser(unit.graph, wishes, shares, home, recut=recut, spread=spread)
+    chooser.owned.update(given)
+    try:
+        splits = tuple(chooser.choose(node) for node in unit.nodes)
+    except PlanError:
+        return None
+    return _Choice(splits, chooser.owned, chooser.reasons)
 
 
 def expansions(graph: Graph) -> frozenset[str]:

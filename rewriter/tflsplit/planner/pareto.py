@@ -38,8 +38,7 @@ def _limited(planner: Planner, arena_bytes: int) -> Planner:
     devices = tuple(
         replace(device, arena_limit_bytes=arena_bytes) for device in planner.cluster.devices
     )
-    cluster = replace(planner.cluster, devices=devices)
-    return Planner(planner.graph, cluster, planner.choices)
+    return Planner(planner.graph, replace(planner.cluster, devices=devices), planner.choices)
 
 
 def undominated(plans: list[Planned]) -> list[Planned]:

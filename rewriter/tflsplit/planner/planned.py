@@ -25,6 +25,7 @@ class Planned:
     steps: of the search; () of a plan that comes from elsewhere.
     arenas: by rank, predicted for the device's kernels.
     weights_bytes: by rank, constants of the device graph.
+    simulated_us: its latency, if it was simulated already.
     """
 
     plan: Plan
@@ -34,6 +35,7 @@ class Planned:
     arenas: tuple[ArenaEstimate, ...]
     weights_bytes: tuple[int, ...]
     prediction: Prediction
+    simulated_us: float | None = None
 
     @property
     def arena_bytes(self) -> int:
@@ -48,6 +50,8 @@ class Planned:
     @cached_property
     def latency_us(self) -> float:
         """From the host's first byte to its last, simulated frame by frame."""
+        if self.simulated_us is not None:
+            return self.simulated_us
         return simulate(self.devices, self.cluster).latencies_us[0]
 
     def value(self, objective: str) -> float:
@@ -85,10 +89,11 @@ def finish(
     cluster: Cluster,
     steps: tuple[Step, ...] = (),
     prediction: Prediction | None = None,
+    simulated_us: float | None = None,
 ) -> Planned:
     """Lower a plan and predict all that it comes to.
 
-    prediction: of its time, if it is there already.
+    prediction, simulated_us: of its time, if they are there already.
     """
     devices = lower(graph, plan)
     arenas = tuple(
@@ -97,4 +102,4 @@ def finish(
     )
     weights = tuple(constant_bytes(device.graph) for device in devices)
     prediction = prediction or predict(graph, plan, cluster)
-    return Planned(plan, cluster, steps, devices, arenas, weights, prediction)
+    return Planned(plan, cluster, steps, devices, arenas, weights, prediction, simulated_us)

@@ -30,11 +30,12 @@ Owned = Mapping[Value, Sequence[Box]]
 
 def room_bytes(units: Iterable[Graph], world_size: int) -> int:
     """What every device needs at least: its share of the largest maps on either side of a unit."""
-    largest = max((_ends_bytes(unit) for unit in units), default=0)
+    largest = max((ends_bytes(unit) for unit in units), default=0)
     return max(LEAST_ROOM_BYTES, largest // world_size)
 
 
-def _ends_bytes(unit: Graph) -> int:
+def ends_bytes(unit: Graph) -> int:
+    """What a unit reads and what it makes, which are in memory at the same time."""
     return sum(value.size_bytes for value in (*unit.inputs, *unit.outputs))
 
 
@@ -44,7 +45,7 @@ def in_tiles(graph: Graph, splits: Splits, owned: Owned, room: int) -> Splits:
     owned: how every tensor lies.
     """
     world_size = max(len(split.bounds) - 1 for split in splits)
-    limit = max(LEAST_ROOM_BYTES // 2, room - _ends_bytes(graph) // max(1, world_size))
+    limit = max(LEAST_ROOM_BYTES // 2, room - ends_bytes(graph) // max(1, world_size))
     blocks = block_parts(graph)
     inside = {part for parts in blocks.values() for part in parts}
     made = dict(zip(graph.nodes, splits, strict=True))

@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What stands beside a plan: one device alone, other objectives, less flash for weights."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from tflsplit.cli.choosing import Choosing, ranks_text
+from tflsplit.cli.console import STDOUT, kib, table
+from tflsplit.cluster import Cluster
+from tflsplit.planner import OBJECTIVES, Planned, Searcher
+
+Json = dict[str, Any]
+
+NEARLY_ALL = 0.8
+"""Of the weights: who holds so much of them holds them whole, in words."""
+ALONE = "one device"
+
+LEAST_WEIGHTS_BYTES = 64 * 1024
+"""Of models with less, nobody wants the weights spread out."""
+
+
+def beside(choosing: Choosing, objectives: Sequence[str] = ()) -> list[Json]:
+    """Figures of the plan, of other objectives' plans, and of one device alone."""
+    plan = choosing.planned
+    rows = [_figures("this plan", plan, plan.cluster)]
+    for objective in objectives:
+        found = choosing.planner.find(objective)
+        if found is not None:
+            rows.append(_figures(f"--objective {objective}", found, found.cluster))
+    if (alone := choosing.planner.alone(choosing.objective)) is not None:
+        planned, cluster = alone
+        rows.append(_figures(ALONE, planned, cluster))
+    return rows
+
+
+def other_objectives(objective: str) -> list[str]:
+    """All but one."""
+    return [each for each in OBJECTIVES if each != objective]
+
+
+def _figures(name: str, planned: Planned, cluster: Cluster) -> Json:
+    fits = planned.fits(cluster)
+    return {
+        "name": name,
+        "world_size": planned.plan.world_size,
+        "latency_us": planned.latency_us,
+        "arena_bytes": planned.arena_bytes,
+        "arena_room_bytes": min(map(cluster.arena_room_bytes, range(cluster.world_size))),
+        "weights_bytes": max(planned.weights_bytes),
+        "weights_room_bytes": min(map(cluster.weights_room_bytes, range(cluster.world_size))),
+        "wire_bytes": planned.wire_bytes,
+        "fits": fits,
+    }
+
+
+def print_verdict(choosing: Choosing, rows: Sequence[Json]) -> None:
+    """The first line of a result: what the devices gain over one of them."""
+    STDOUT.print(verdict(choosing, rows), soft_wrap=True)
+
+
+def verdict(choosing: Choosing, rows: Sequence[Json]) -> str:
+    """The same as text."""
+    plan, alone = rows[0], rows[-1] if rows[-1]["name"] == ALONE else None
+    size, asked = plan["world_size"], choosing.cluster.world_size
+    used = f"{size} device{'s' * (size > 1)}" if size == asked else f"{size} of {asked} devices"
+    text = f"{used}: {_ms(plan)}, arena {kib(plan['arena_bytes'])}"
+    if alone is not None and size > 1:
+        text += f"; {_compared(plan, alone)}"
+    if choosing.left_out:
+        ranks = ranks_text(choosing.left_out)
+        text += f". {_no_better(choosing)}{ranks} not wired"
+    return text
+
+
+def _compared(plan: Json, alone: Json) -> str:
+    if not alone["fits"]:
+        return "one device alone is too small"
+    times = alone["latency_us"] / plan["latency_us"]
+    if plan["latency_us"] >= alone["latency_us"] and plan["arena_bytes"] >= alone["arena_bytes"]:
+        return (
+            f"SLOWER THAN ONE DEVICE ALONE, AND NO SMALLER: that takes {_ms(alone)}, "
+            f"arena {kib(alone['arena_bytes'])}"
+        )
+    speed = f"{times:.1f} times as fast as" if times >= 1 else f"{1 / times:.1f} times as slow as"
+    share = 100 * plan["arena_bytes"] / alone["arena_bytes"]
+    return f"{speed} one device alone, with {share:.0f} % of its arena"
+
+
+def _no_better(choosing: Choosing) -> str:
+    if not choosing.searched:
+        return ""
+    more = {
+        "latency": "More would be no faster",
+        "ram": "With more, no device would need less RAM",
+        "bytes": "More would send no less",
+    }
+    return f"{more[choosing.objective]}: "
+
+
+def _ms(row: Json) -> str:
+    return f"{row['latency_us'] / 1000:.1f} ms"
+
+
+def print_beside(rows: Sequence[Json]) -> None:
+    """The figures as a table."""
+    lines = [
+        [
+            row["name"],
+            str(row["world_size"]),
+            f"{row['latency_us'] / 1000:.1f}" if row["fits"] else "–",
+            kib(row["arena_bytes"]),
+            kib(row["weights_bytes"]),
+            kib(row["wire_bytes"]) if row["world_size"] > 1 else "–",
+            "" if row["fits"] else _too_small(row),
+        ]
+        for row in rows
+    ]
+    columns = ["<", "devices", "ms", "arena", "weights", "on wires", "<"]
+    table("beside one device alone", columns, lines)
+
+
+def _too_small(row: Json) -> str:
+    short = [
+        f"{kib(row[f'{what}_room_bytes'])} for {words}"
+        for what, words in (("arena", "the arena"), ("weights", "weights"))
+        if row[f"{what}_bytes"] > row[f"{what}_room_bytes"]
+    ]
+    return "DOES NOT FIT" + (f": it has {', '.join(short)}" if short else "")
+
+
+def weights_note(choosing: Choosing, measured: bool) -> str:
+    """What to say where every device that works holds nearly all weights; "" elsewhere.
+
+    measured: say what a limit would cost, which takes another search; else name the command.
+    """
+    planned, graph = choosing.planned, choosing.planner.graph
+    total = sum(value.size_bytes for value in graph.constants())
+    held = [
+        size
+        for size, device in zip(planned.weights_bytes, planned.devices, strict=True)
+        if device.macs
+    ]
+    if len(held) < 2 or total < LEAST_WEIGHTS_BYTES or min(held) < NEARLY_ALL * total:
+        return ""
+    limit = -(-int(1.25 * total / planned.plan.world_size) // 1024)
+    text = f"Every device holds {kib(min(held))} or more of the {kib(total)} of weights"
+    if not measured:
+        return f"{text}; `tflsplit plan` with --max-weights {limit}KiB says what less would cost."
+    found = _limited(planned.cluster, limit * 1024)
+    us = Searcher(graph, found).about_us()
+    if us is None:
+        return f"{text}; with at most {limit} KiB each, nothing fits."
+    return (
+        f"{text}; with at most {limit} KiB each (--max-weights {limit}KiB) an inference would "
+        f"take about {us / 1000:.0f} ms."
+    )
+
+
+def _limited(cluster: Cluster, weights_bytes: int) -> Cluster:
+    devices = (replace(each, weights_limit_bytes=weights_bytes) for each in cluster.devices)
+    return replace(cluster, devices=tuple(devices))

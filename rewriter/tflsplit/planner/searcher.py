@@ -1,0 +1,275 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The best plan for a model on all devices of a cluster: search, and the check of the whole."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import islice
+
+from tflsplit.cluster import Cluster
+from tflsplit.ir import Graph, Value
+from tflsplit.plan.cost import predict
+from tflsplit.plan.policy import choose_plan
+from tflsplit.plan.wishes import Wishes
+from tflsplit.planner.assembly import Draft, assemble, placed
+from tflsplit.planner.choices import MANY_DEVICES, Choices, Menu, any_of
+from tflsplit.planner.evaluate import Step
+from tflsplit.planner.finals import Finals, quickest_us
+from tflsplit.planner.heads import best_heads
+from tflsplit.planner.options import Layout, Option
+from tflsplit.planner.planned import Planned
+from tflsplit.planner.search import Expand, Label, Limits, search, unlimited
+from tflsplit.planner.shares import SPEED
+from tflsplit.planner.slack import Slack
+from tflsplit.planner.tiles import ends_bytes
+
+OBJECTIVES = ("latency", "ram", "bytes")
+
+
+class Searcher:
+    """Searches plans for one model that have all devices of one cluster in the wiring.
+
+    choices: what units can do, shared by all searches; of a cluster that differs from ``cluster``
+        in what devices have room for only.
+    """
+
+    def __init__(self, graph: Graph, cluster: Cluster, choices: Choices | None = None) -> None:
+        self.graph = graph
+        self.cluster = cluster
+        self.choices = choices or Choices(graph, cluster)
+        self._searched: dict[tuple[str, tuple[float, ...], Menu, Slack], list[Label]] = {}
+
+    def find(self, objective: str, beat: float = float("inf")) -> Planned | None:
+        """The best plan that fits this very cluster, all of its devices in the wiring; or None.
+
+        beat: a value of the objective; where nothing can be as small, the search ends early.
+        """
+        if objective == "ram":
+            return self._smallest(beat)
+        found = list(self.candidates(objective, beat))
+        if len(found) == 1 and beat == float("inf"):
+            return found[0]  # not worth a simulation
+        return min(found, key=lambda planned: planned.value(objective), default=None)
+
+    def _smallest(self, beat: float) -> Planned | None:
+        """The plan of the smallest arena; what makes other things small may be smaller, too."""
+        if self.least_arena_bytes() > beat:
+            return None
+        found = list(self.candidates("ram", beat))
+        best = min((planned.arena_bytes for planned in found), default=beat)
+        for objective in ("latency", "bytes"):
+            if self._arena_without_limits(objective) <= best:
+                found += self.candidates(objective)
+        return min(found, key=lambda planned: planned.value("ram"), default=None)
+
+    def about_us(self) -> float | None:
+        """About the least latency within RAM and flash, as predicted; None where nothing fits."""
+        labels, slack = self._first_labels("latency", self._rooms(), any_of(self.choices.all_quick))
+        if not labels:
+            return None
+        steps = min(labels, key=_value_of).steps()
+        steps = placed(self.choices, self.cluster, steps, slack.flash_bytes)
+        return quickest_us(Finals(self.choices, self.cluster, "latency").versions(steps))
+
+    def least_arena_bytes(self) -> int:
+        """No plan's arena is smaller: a unit's inputs and outputs are somewhere all at once."""
+        return max(ends_bytes(unit.graph) for unit in self.choices.units) // self.cluster.world_size
+
+    def _arena_without_limits(self, objective: str) -> float:
+        """About the arena of the plan that another objective leads to; infinite if unknown."""
+        if self.choices.pooling:
+            return float("inf")
+        steps = self._way(objective)
+        if not steps:
+            return float("inf")
+        heads = [max(each) for each in zip(*(s.cost.head_bytes for s in steps), strict=True)]
+        tails = [sum(each) for each in zip(*(s.cost.tail_bytes for s in steps), strict=True)]
+        return float(max(map(sum, zip(heads, tails, strict=True))))
+
+    def _rooms(self) -> list[float]:
+        return [float(self.cluster.arena_room_bytes(r)) for r in range(self.cluster.world_size)]
+
+    def candidates(self, objective: str, beat: float = float("inf")) -> Iterator[Planned]:
+        """Plans that fit, the best among them.
+
+        Where there are few ways, all are carried through, which makes the best exact; otherwise
+        the search decides by the sum of what units cost.  Options that save flash at the price of
+        time are tried for latency only if need be.
+        """
+        ways = self.choices.all_ways(_ENUMERABLE)
+        if ways is not None:
+            finished = (assemble(self.choices, self.cluster, steps) for steps in ways)
+            yield from (planned for planned in finished if planned.fits(self.cluster))
+            return
+        rooms = self._rooms()
+        if objective == "ram":
+            for head in self._best_heads([min(room, beat) for room in rooms]):
+                limits = [min(room, head) for room in rooms]
+                yield from self._fitting(objective, limits, self._everything)
+            return
+        steps = None if self.choices.pooling else self._way(objective)
+        if steps and _FEWEST * sum(map(_VALUES[objective], steps)) > beat:
+            return
+        finals = Finals(self.choices, self.cluster, objective, beat)
+        drafts = finals.versions(steps) if steps else []
+        if drafts and finals.is_beaten(drafts):
+            return  # and nothing that keeps to limits is quicker
+        found = list(self._unlimited(finals, drafts, steps)) if steps else []
+        if not found:
+            found = list(self._usual(objective, rooms, beat))
+            yield from self._fitting_policy(objective, beat)
+        yield from found
+        if self.choices.saving and not (found and objective == "latency"):
+            yield from self._fitting(objective, rooms, self._everything, beat)
+
+    def _usual(self, objective: str, rooms: Sequence[float], beat: float) -> Iterator[Planned]:
+        """The best plans that fit, of options that do not save flash at the price of time.
+
+        For latency on many devices, those that save RAM at that price are tried only if need be:
+        each option of each unit takes time in proportion to the devices.
+        """
+        menus = [self.choices.options]
+        if objective == "latency":
+            menus = [self.choices.all_quick]
+            if self.cluster.world_size > MANY_DEVICES:
+                menus.insert(0, self.choices.quick)
+        for options in menus:
+            found = list(self._fitting(objective, rooms, any_of(options), beat))
+            yield from found
+            if found:
+                return
+
+    def _fitting_policy(self, objective: str, beat: float) -> Iterator[Planned]:
+        finals = Finals(self.choices, self.cluster, objective, beat)
+        drafts = self._by_policy(objective)
+        if drafts and not finals.is_beaten(drafts):
+            yield from (p for p in finals.planned(drafts) if p.fits(self.cluster))
+
+    def _way(self, objective: str) -> list[Step] | None:
+        """The best way through the units where RAM and flash are not looked at."""
+        options = self.choices.quick if objective == "latency" else self.choices.options
+        return unlimited(self.choices.units, self._expand(any_of(options)), _VALUES[objective])
+
+    def _unlimited(
+        self, finals: Finals, drafts: Sequence[Draft], steps: Sequence[Step]
+    ) -> Iterator[Planned]:
+        """The best plan where RAM and flash are not looked at, if it fits all the same."""
+        drafts = [*drafts, *self._by_policy(finals.objective)]
+        plans = finals.planned(drafts, list(finals.opened(steps).values()))
+        yield from islice((planned for planned in plans if planned.fits(self.cluster)), 1)
+
+    def _by_policy(self, objective: str) -> list[Draft]:
+        """The simple policy's plan, so that a search is never slower than none."""
+        if objective != "latency" or self.cluster.world_size == 1:
+            return []
+        wishes = Wishes(self.cluster.world_size, shares=self.choices.vectors[SPEED], fuse=True)
+        plan = choose_plan(self.graph, wishes)
+        return [Draft(plan, (), predict(self.graph, plan, self.cluster))]
+
+    def _best_heads(self, rooms: Sequence[float]) -> list[float]:
+        """Limits on the head, the one with the smallest head and tail together first."""
+
+        def total(head: float) -> float | None:
+            limits = [min(room, head) for room in rooms]
+            labels, _ = self._first_labels("ram", limits, self._everything)
+            return head + _ram_of(min(labels, key=_ram_of)) if labels else None
+
+        return best_heads(total, self.choices.heads, max(rooms), _FINISHED)
+
+    def _fitting(
+        self, objective: str, heads: Sequence[float], menu: Menu, beat: float = float("inf")
+    ) -> Iterator[Planned]:
+        """The best plan under limits on the head, or the next that fits as a whole, if any does.
+
+        Where the best does not, what it lacks is left free in the next search; if that finds no way
+        any more, the next best of the search before is tried, which may lack nothing.
+        """
+        key = _ram_of if objective == "ram" else _value_of
+        finals = Finals(self.choices, self.cluster, objective, beat)
+        labels, slack = self._first_labels(objective, heads, menu)
+        for _ in range(_TRIES):
+            if not labels:
+                return
+            best = min(labels, key=key)
+            steps = placed(self.choices, self.cluster, best.steps(), slack.flash_bytes)
+            drafts = finals.versions(steps)
+            if finals.is_beaten(drafts):
+                return
+            tried: list[Planned] = []
+            for planned in finals.planned(drafts, list(finals.opened(steps).values())):
+                if planned.fits(self.cluster):
+                    yield planned
+                    return
+                tried.append(planned)
+            closest = min(tried, key=lambda planned: planned.short_bytes(self.cluster))
+            more = slack.after(closest, self.cluster)
+            limits = [head - more.arena_bytes for head in heads]
+            next_labels = self._labels(objective, limits, menu, more)
+            slack = more if next_labels else slack
+            labels = next_labels or [label for label in labels if label is not best]
+
+    def _expand(self, menu: Menu, slack: Slack | None = None) -> Expand:
+        def allowed(index: int, given: Mapping[Value, Layout]) -> list[Step]:
+            steps = self.choices.expand(index, given, menu(index))
+            return [step for step in steps if slack is None or slack.allows(step)]
+
+        return allowed
+
+    def _first_labels(
+        self, objective: str, heads: Sequence[float], menu: Menu
+    ) -> tuple[list[Label], Slack]:
+        """All ways that leave a little free, or where there are none, all that fit at all."""
+        slack = Slack.usual(self.cluster)
+        labels = self._labels(objective, heads, menu, slack)
+        if not labels:
+            slack = Slack.none(self.cluster)
+            labels = self._labels(objective, heads, menu, slack)
+        return labels, slack
+
+    def _labels(
+        self, objective: str, heads: Sequence[float], menu: Menu, slack: Slack
+    ) -> list[Label]:
+        """All ways that no other beats; each search is made once."""
+        key = objective, tuple(heads), menu, slack
+        if key not in self._searched:
+            weights = tuple(
+                float(self.cluster.weights_room_bytes(rank) - slack.flash_bytes)
+                for rank in range(self.cluster.world_size)
+            )
+            self._searched[key] = search(
+                self.choices.units,
+                self._expand(menu, slack),
+                _VALUES[objective],
+                Limits(tuple(heads), weights),
+            )
+        return self._searched[key]
+
+    def _everything(self, _index: int) -> Sequence[Option]:
+        """Whatever can be done to a unit."""
+        return self.choices.everything
+
+
+_TRIES = 8
+_FEWEST = 0.8
+"""What a search adds up is, at best, so many times what the whole plan comes to."""
+_FINISHED = 3
+"""How many of the best limits on the head are carried through to a whole plan."""
+_ENUMERABLE = 64
+"""So many ways through a model are all carried through to whole plans."""
+
+
+def _value_of(label: Label) -> float:
+    return label.value
+
+
+def _ram_of(label: Label) -> float:
+    """The tail, and a little of the time: a kilobyte is worth half a second, not ten."""
+    return max(label.tail_bytes) + 2e-3 * label.value
+
+
+_VALUES: dict[str, Callable[[Step], float]] = {
+    "latency": lambda step: step.cost.time_us,
+    "ram": lambda step: step.cost.time_us,
+    "bytes": lambda step: step.cost.wire_bytes + 1e-3 * step.cost.time_us,
+}
+"""What a step adds to an objective; RAM is a limit (the head) and a label (the tail)."""

@@ -7,8 +7,12 @@ Some are tried here; ``python -m tests.random_models --seconds 3600`` tries more
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections import Counter
 from functools import cache
+from pathlib import Path
 
 import pytest
 
@@ -21,6 +25,7 @@ from tflsplit.ir.compare import differences
 from tflsplit.ops import known_ops
 
 SEEDS = range(50)
+ROOT = Path(__file__).resolve().parents[1]
 
 
 @cache
@@ -96,8 +101,18 @@ def test_ways_differ():
 
 @needs_tflm
 def test_the_command_counts(capsys: pytest.CaptureFixture[str]):
-    assert command.main(["--seconds", "0", "--first", "7"]) == 0
-    assert capsys.readouterr().out.startswith("1 random networks: ")
+    arguments = ["-m", "tests.random_models", "--seconds", "0", "--first", "7"]
+    paths = {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "rewriter")])}
+    found = subprocess.run(
+        [sys.executable, *arguments],
+        cwd=ROOT,
+        env={**os.environ, **paths},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (found.returncode, found.stderr) == (0, "")
+    assert found.stdout.startswith("1 random networks: ")
     assert command.main(["--seed", "7"]) == 0
     assert "the same bits" in capsys.readouterr().out
 
@@ -106,7 +121,7 @@ def test_a_failure_names_its_seed(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
     failed = trial.Outcome(12, "-n 3 --objective ram", "tensor 'x' differs")
-    monkeypatch.setattr(command, "_outcomes", lambda first: iter([failed]))
+    monkeypatch.setattr(command, "outcomes", lambda first: iter([failed]))
     assert command.main(["--seconds", "0"]) == 1
     out = capsys.readouterr().out
     assert "--seed 12 (-n 3 --objective ram): tensor 'x' differs" in out

@@ -41,7 +41,8 @@ def binary(net: Net) -> Value | None:
     if x is None:
         return None
     others = [v for v in net.live if v.shape == x.shape]
-    gate = [v for v in net.live if v.shape == (x.shape[0], 1, 1, x.shape[-1]) != x.shape]
+    broad = (x.shape[0], 1, 1, x.shape[-1])
+    gate = [v for v in net.live if len(x.shape) == 4 and v.shape == broad != x.shape]
     draw = net.rng.random()
     if gate and draw < 0.3:
         other = net.rng.choice(gate)

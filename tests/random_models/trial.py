@@ -4,21 +4,24 @@
 from __future__ import annotations
 
 import random
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from tests.random_models.generate import random_network
 from tests.random_models.plans import random_plan
+from tflsplit.bundle import read_bundle
 from tflsplit.cluster import Cluster, Topology, default_cluster, known_board
 from tflsplit.errors import ClusterError
 from tflsplit.ir import Graph
 from tflsplit.plan.spec import Plan
 from tflsplit.plan.wishes import RUN_WAYS, Wishes
 from tflsplit.planner import OBJECTIVES, Planner
-from tflsplit.rewrite import split_model
+from tflsplit.rewrite import rewrite
 from tflsplit.runtime.engines import engine
-from tflsplit.tflite import read_model, write_model
-from tflsplit.verify import make_cases, verify_devices
+from tflsplit.tflite import write_model
+from tflsplit.verify import verify_bundle
 
 _BOARDS = ("teensy41", "teensy41", "pico", "nano33ble", "esp32s3")
 
@@ -38,16 +41,16 @@ class Outcome:
 
 def run_trial(seed: int) -> Outcome:
     """The trial of a seed; raises whatever the tool raises that it should not."""
-    rng = _rng(seed)
-    graph = read_model(write_model(random_network(seed)), name=f"random_{seed}")
-    way, wishes = _way(rng)
-    try:
-        split = split_model(graph, wishes)
-    except ClusterError:  # a limit was drawn that the network does not fit
-        return Outcome(seed, way, fits=False)
-    cases = make_cases(split.whole, 1, seed)
-    make = engine("tflm")[1]
-    verdict = verify_devices(split.whole, split.devices, "tflm", make, cases, model=graph)
+    way, wishes = _way(_rng(seed))
+    name, make = engine("tflm")
+    with tempfile.TemporaryDirectory() as temporary:
+        model, folder = Path(temporary, f"random_{seed}.tflite"), Path(temporary, "split")
+        model.write_bytes(write_model(random_network(seed)))
+        try:
+            rewrite(model, folder, wishes)
+        except ClusterError:  # a limit was drawn that the network does not fit
+            return Outcome(seed, way, fits=False)
+        verdict = verify_bundle(read_bundle(folder), name, make, runs=1, seed=seed)
     problem = "" if verdict.passed else str(verdict.mismatch or verdict.problems)
     return Outcome(seed, way, problem)
 

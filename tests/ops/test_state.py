@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from tests.plan.networks import plan_of, replicated, whole
 from tests.random_models.net import Net
 from tests.random_models.stateful import lstm, svdf
 from tests.splits import needs_tflm
+from tflsplit.cli import main
 from tflsplit.devices import DeviceGraph
 from tflsplit.errors import PlanError
 from tflsplit.ir import Graph, Node
@@ -23,6 +25,7 @@ from tflsplit.plan.spec import NodeSplit, Plan, Way, even_shares
 from tflsplit.plan.wishes import Wishes
 from tflsplit.rewrite import split_model
 from tflsplit.runtime.engines import TflmProgram, engine
+from tflsplit.tflite import write_model
 from tflsplit.verify import Verdict, make_cases, verify_devices
 
 
@@ -49,6 +52,15 @@ def compared(whole: Graph, devices: tuple[DeviceGraph, ...], runs: int = 6) -> V
 def by(node: Node, factor: str, *bounds: int) -> NodeSplit:
     way = Way.BATCH if factor == "batch" else Way.OUT_CHANNELS
     return NodeSplit(node.name, way, factor, bounds)
+
+
+@needs_tflm
+def test_inferences_are_said_to_be_a_sequence(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    model, folder = tmp_path / "m.tflite", tmp_path / "out"
+    model.write_bytes(write_model(svdf_network(3, batch=1)))
+    assert main(["rewrite", str(model), "-n", "2", "-o", str(folder)]) == 0
+    assert main(["verify", str(folder), "--runs", "2"]) == 0
+    assert "5 inputs, one after another: state is kept between them" in capsys.readouterr().out
 
 
 def verdict_of(graph: Graph, *splits: NodeSplit) -> Verdict:

@@ -186,6 +186,14 @@ def logistic(dtype: DType, *before: Node) -> Graph:
     return Graph("g", inputs, (y,), [*before, Node("LOGISTIC", (x,), (y,))])
 
 
+def test_state_in_resource_variables_is_refused_with_the_way_out():
+    handle = Value("handle", (), DType.RESOURCE)
+    state = Value("state", (1, 4), DType.INT8, Quantization((0.1,), (0,)))
+    nodes = [Node("VAR_HANDLE", (), (handle,)), Node("READ_VARIABLE", (handle,), (state,))]
+    with pytest.raises(UnsupportedOpError, match="VAR_HANDLE handle keeps state in a resource"):
+        check_quantized(Graph("g", (), (state,), nodes))
+
+
 def test_uint8_is_told_from_floats():
     u = Value("u", (1, 4), DType.UINT8, Quantization((0.1,), (3,)))
     f = Value("f", (1, 4), DType.FLOAT32)

@@ -74,9 +74,10 @@ def _print(verdict: Verdict, world_size: int) -> None:
     if verdict.mismatch is not None:
         STDOUT.print(f"FAILED: {verdict.mismatch}", soft_wrap=True)
     if verdict.passed:
+        kept = ", one after another: state is kept between them" if verdict.has_state else ""
         STDOUT.print(
             f"the same bits: {world_size} devices and the unsplit model on {verdict.engine}, "
-            f"{verdict.cases} inputs, {verdict.tensors} tensors each, "
+            f"{verdict.cases} inputs{kept}, {verdict.tensors} tensors each, "
             f"{verdict.elements:,} elements compared",
             soft_wrap=True,
         )

@@ -56,6 +56,8 @@ _ARITHMETIC = """
     ADD AVERAGE_POOL_2D HARD_SWISH LOGISTIC MAX_POOL_2D MEAN MUL RELU RELU6 SOFTMAX SUB TANH
 """
 _NOT_OF_UINT8 = frozenset(_ARITHMETIC.split())
+# TFLM has them, for applications that give its interpreter a MicroResourceVariables.
+_OF_RESOURCES = ("VAR_HANDLE", "READ_VARIABLE", "ASSIGN_VARIABLE", "CALL_ONCE")
 # What operators that TFLM lacks can be made of.
 _MADE_OF = {
     "GELU": "x * sigmoid(1.702 * x), or the form with tanh written out",
@@ -73,7 +75,8 @@ def check_quantized(graph: Graph) -> None:
     A model passes if it is one graph of operators that TFLM has, and every CONV_2D,
     DEPTHWISE_CONV_2D, FULLY_CONNECTED and TRANSPOSE_CONV has int8 weights and int8 or int16
     activations with a scale each.  Floats or uint8 at its borders, behind QUANTIZE and DEQUANTIZE,
-    are fine.  UnsupportedOpError (a ModelError) names an operator that TFLM does not have.
+    are fine.  UnsupportedOpError (a ModelError) names an operator that TFLM does not have, or only
+    with what our firmware does not give it.
     """
     if graph.file_extra.get(SUBGRAPHS):
         raise ModelError(
@@ -100,6 +103,12 @@ def _check_known(node: Node) -> None:
         raise UnsupportedOpError(
             f"operator {node.name} is {node.op}: this is a device graph that tflsplit wrote; "
             "split the model that it came from"
+        )
+    if node.op in _OF_RESOURCES and not node.is_custom:
+        raise UnsupportedOpError(
+            f"{node.op} {node.name} keeps state in a resource variable, which the firmware's "
+            "interpreter does not have; hand the state in and out as an input and an output of "
+            "the model, or convert to layers that keep it themselves (SVDF, LSTM)"
         )
     if node.op not in (TFLM_CUSTOM if node.is_custom else TFLM_BUILTINS):
         raise UnsupportedOpError(_unknown(node))

@@ -18,6 +18,7 @@ from tflsplit.check import check_devices
 from tflsplit.devices import DeviceGraph, Shard
 from tflsplit.errors import ModelError
 from tflsplit.ir import Graph, Node, Value
+from tflsplit.ops.state import has_state
 from tflsplit.passes.prepare import prepare
 from tflsplit.runtime.engines import Array, Engine
 from tflsplit.runtime.local import LocalCluster, assemble
@@ -64,6 +65,7 @@ class Verdict:
     problems: what is wrong whatever the results: the static checker's, or of the arenas.
     cases: inputs that were compared, up to and with the first mismatch.
     elements: how many elements were compared in all.
+    has_state: the model remembers something of each inference: the cases are a sequence.
     """
 
     engine: str
@@ -72,6 +74,7 @@ class Verdict:
     tensors: int
     elements: int
     mismatch: Mismatch | None
+    has_state: bool = False
 
     @property
     def passed(self) -> bool:
@@ -150,7 +153,8 @@ def verify_devices(
         problems = tuple(witness.problems([device.values for device in cluster.devices]))
         if problems:
             return Verdict(engine_name, problems, done, len(order), elements, None)
-    return Verdict(engine_name, (), done, len(order), elements, None)
+    sequence = any(map(has_state, whole.nodes))
+    return Verdict(engine_name, (), done, len(order), elements, None, sequence)
 
 
 def _watched(device: DeviceGraph) -> list[tuple[Value, Shard]]:

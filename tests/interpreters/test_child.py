@@ -170,4 +170,5 @@ def test_run_survives_and_names_the_folder(
     printed = capsys.readouterr()
     assert printed.out == ""
     assert len(printed.err.splitlines()) == 1
-    assert "died" in printed.err if processes else f"{folder}: the interpreter's" in printed.err
+    assert f"{folder}: the {'process of rank' if processes else 'interpreter'}" in printed.err
+    assert "of SIGSEGV" in printed.err if processes else "by SIGSEGV" in printed.err

@@ -86,7 +86,7 @@ def test_a_process_that_died_is_named():
         dead = cluster._processes[1]
         dead.kill()
         dead.join()
-        with pytest.raises(LinkError, match=r"^the process of rank 1 has died$"):
+        with pytest.raises(LinkError, match=r"^the process of rank 1 has died of SIGKILL$"):
             cluster.infer(case.inputs)
 
 

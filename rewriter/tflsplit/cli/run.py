@@ -20,7 +20,7 @@ from tflsplit.cli.results import (
     save_outputs,
 )
 from tflsplit.devices import tensor_labels
-from tflsplit.errors import PlanError
+from tflsplit.errors import LinkError, PlanError
 from tflsplit.interpreters import naming
 from tflsplit.memory.twin import measure_arena
 from tflsplit.passes.prepare import prepare
@@ -74,8 +74,11 @@ def _infer(
     bundle: Bundle, inputs: dict[str, Array], engine_name: str, processes: bool
 ) -> list[Report]:
     if processes:
-        with ProcessCluster(bundle.devices, engine_name) as cluster:
-            return cluster.infer(inputs)
+        try:
+            with ProcessCluster(bundle.devices, engine_name) as cluster:
+                return cluster.infer(inputs)
+        except LinkError as error:
+            raise LinkError(f"{bundle.folder}: {error}") from None
     local = LocalCluster(bundle.devices, engine(engine_name)[1])
     local.infer(inputs)
     return [

@@ -21,6 +21,7 @@ from tflsplit.interpreters.child import (
     naming,
     recorded,
     run_in_this_process,
+    signal_name,
 )
 from tflsplit.interpreters.kinds import Array, RefusedError
 
@@ -32,4 +33,5 @@ __all__ = [
     "naming",
     "recorded",
     "run_in_this_process",
+    "signal_name",
 ]

@@ -63,6 +63,16 @@ def naming(model: str) -> Iterator[None]:
         raise InterpreterError(error.happened, error.doing, error.model or model) from None
 
 
+def signal_name(code: int | None) -> str:
+    """The signal that ended a process, by its exit code; empty if none did."""
+    if code is None or code >= 0:
+        return ""
+    try:
+        return signal.Signals(-code).name
+    except ValueError:
+        return f"signal {-code}"
+
+
 class _Child:
     """One process; ``request`` is for one thread at a time."""
 
@@ -118,9 +128,7 @@ class _Child:
         if code >= 0:
             last = [line for line in printed.splitlines() if line.strip()][-1:]
             return f"ended with code {code}" + "".join(f" ({line})" for line in last)
-        with contextlib.suppress(ValueError):
-            return f"was ended by {signal.Signals(-code).name}"
-        return f"was ended by signal {-code}"
+        return f"was ended by {signal_name(code)}"
 
     def end(self) -> None:
         """Hang up, and wait until it is gone."""

@@ -25,7 +25,7 @@ from typing import Any
 
 from tflsplit.devices import DeviceGraph
 from tflsplit.errors import LinkError, TflsplitError
-from tflsplit.interpreters import run_in_this_process
+from tflsplit.interpreters import run_in_this_process, signal_name
 from tflsplit.ops.custom_options import SendOptions
 from tflsplit.runtime.device import Device
 from tflsplit.runtime.engines import Array, engine
@@ -221,14 +221,15 @@ class ProcessCluster:
                 answers[ranks[pipe]] = self._answer(pipe, ranks[pipe], silent=not ready)
         return answers
 
-    @staticmethod
-    def _answer(pipe: Connection, rank: int, silent: bool) -> Any:
+    def _answer(self, pipe: Connection, rank: int, silent: bool) -> Any:
         if silent:
             return _DeadError(f"the process of rank {rank} does not answer")
         try:
             return pipe.recv()
         except (EOFError, OSError):
-            return _DeadError(f"the process of rank {rank} has died")
+            self._processes[rank].join(1.0)
+            name = signal_name(self._processes[rank].exitcode)
+            return _DeadError(f"the process of rank {rank} has died" + f" of {name}" * bool(name))
 
     def close(self, patience_seconds: float = 5.0) -> None:
         """End the processes; those that do not end by themselves in time are killed."""

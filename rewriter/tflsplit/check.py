@@ -14,7 +14,8 @@ themselves (as a device would) and shows that
    posted it and the receiver stands in its RECV;
 6. in the arena, as TFLM lays it out for each flavour of its kernels, with the offsets that the
    graph brings (``OfflineMemoryAllocation``, which TFLM takes on trust), no two tensors or scratch
-   buffers that are live at the same time share a byte, unless it is the same byte in both.
+   buffers that are live at the same time share a byte, unless it is the same byte in both;
+7. the shapes, types and options of every node are those that its kernel takes for granted.
 
 Each function returns every violation that it finds, as text.
 """
@@ -25,10 +26,12 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
 from tflsplit.devices import DeviceGraph, tensor_labels
+from tflsplit.errors import ModelError
 from tflsplit.ir import Graph, Node, Value, check_graph
 from tflsplit.memory.arena import KERNEL_FLAVOURS, predict_arena
 from tflsplit.memory.overlap import plan_violations
 from tflsplit.ops.custom_options import RecvOptions, RecvPiece
+from tflsplit.ops.declared import check_declared
 from tflsplit.ops.region import Box, covers, is_partition
 from tflsplit.schedule import Exchange, Programs, check_progress, exchanges
 
@@ -39,7 +42,9 @@ def check_devices(whole: Graph, devices: Sequence[DeviceGraph]) -> list[str]:
     Raises ModelError for options, or planned offsets, that cannot be read at all.
     """
     problems = [
-        f"rank {device.rank}: {text}" for device in devices for text in check_graph(device.graph)
+        f"rank {device.rank}: {text}"
+        for device in devices
+        for text in (*check_graph(device.graph), *_declared_problems(device))
     ]
     programs = exchanges([device.graph for device in devices])
     return (
@@ -51,6 +56,14 @@ def check_devices(whole: Graph, devices: Sequence[DeviceGraph]) -> list[str]:
         + check_progress(programs)
         + check_arenas(devices)
     )
+
+
+def _declared_problems(device: DeviceGraph) -> Iterator[str]:
+    """What TFLM would take for granted of the graph, and is not so."""
+    try:
+        check_declared(device.graph)
+    except ModelError as error:
+        yield str(error)
 
 
 def check_transfers(programs: Programs) -> list[str]:

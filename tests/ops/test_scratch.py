@@ -73,9 +73,9 @@ STRIDED = stage((2, 2), pads=(0, 1, 0, 1))
 @pytest.mark.parametrize(
     ("node", "planes", "work"),
     [
-        pytest.param(block(), 3 * 12 * 12 + 4, 120 + 96, id="all columns, and pads"),
+        pytest.param(block(), 3 * 12 * 12 + 4, 240 + 96, id="all columns, and pads; two rows"),
         pytest.param(block(tile_columns=4), 3 * 6 * 12 + 4, 48 + 96, id="4 columns read 6"),
-        pytest.param(block(tile_columns=99), 3 * 12 * 12 + 4, 120 + 96, id="wider than y"),
+        pytest.param(block(tile_columns=99), 3 * 12 * 12 + 4, 240 + 96, id="wider than y"),
         pytest.param(block(tile_columns=1), 3 * 3 * 12 + 4, 12 + 24, id="one column"),
         pytest.param(block(depthwise=STRIDED, tile_columns=2), 3 * 5 * 12 + 4, 24 + 48, id="s2"),
         pytest.param(
@@ -85,9 +85,9 @@ STRIDED = stage((2, 2), pads=(0, 1, 0, 1))
             id="dilated rows",
         ),
         pytest.param(
-            block(kernel=5, depthwise=stage()), 5 * 10 * 12 + 4, 72 + 96, id="5x5, no pads"
+            block(kernel=5, depthwise=stage()), 5 * 10 * 12 + 4, 144 + 96, id="5x5, no pads"
         ),
-        pytest.param(block(expand=None), 4 * 3 * 12 + 4, 40 + 32, id="no expansion"),
+        pytest.param(block(expand=None), 4 * 3 * 12 + 4, 80 + 32, id="no expansion"),
         pytest.param(
             block(extent=(8, 40)), 3 * 42 * 12 + 4, 32 * 12 + 96, id="a chunk of 32 columns"
         ),

@@ -12,6 +12,7 @@ beside column, padding included: what depthwise convolutions read.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from math import prod
 
@@ -25,6 +26,7 @@ from tflsplit.wire import custom_ops as wire
 POSITIONS = 4
 CHUNK_COLUMNS = 32
 """Columns of a block's result that are made at a time (``kChunkColumns``)."""
+_ROWS_BYTES = 16384  # of several narrow rows of d, projected together
 _PLANES = 4
 _SPARE_BYTES = 4  # planes are read in words, which may reach over the end
 
@@ -85,8 +87,8 @@ class BlockScratch:
 
     planes: of ``e`` under the depthwise window, for the columns of one tile; of a block without
         expansion, of four channels of x, for the columns of one chunk.
-    work: the larger of what the expansion of four positions takes, and of one chunk of a row of
-        ``d`` with what its projection takes.
+    work: one chunk of a row of ``d`` (or several narrow rows) with what its projection takes, or
+        what the expansion of four positions takes, which lies there too unless rows wait.
     """
 
     planes: int
@@ -98,6 +100,15 @@ class BlockScratch:
         return self.planes + self.work
 
 
+def rows_together(y: tuple[int, ...], tile: int, channels: int) -> int:
+    """Narrow rows of ``d`` that are projected together, so that positions come in fours."""
+    _, rows, columns, _ = y
+    if tile < columns or columns > CHUNK_COLUMNS // 2:
+        return 1
+    most = min(CHUNK_COLUMNS // columns, _ROWS_BYTES // (columns * channels))
+    return max(1, min(most, rows, 4 // math.gcd(columns, 4)))
+
+
 def block_scratch(node: Node, tile_columns: int | None = None) -> BlockScratch:
     """Scratch of an explicit block, with its own tiles or others."""
     options, taps = FusedOptions.of(node), node.input(5).shape
@@ -106,12 +117,16 @@ def block_scratch(node: Node, tile_columns: int | None = None) -> BlockScratch:
     chunk, channels = min(tile, CHUNK_COLUMNS), taps[3]
     window = options.depthwise.window
     reach = reach_of(window, taps[1:3])
-    work = fours(chunk * channels) + widened_bytes(chunk, channels)
+    rows = rows_together(node.output.shape, tile, channels)
+    at_once = chunk * rows
+    kept = fours(at_once * channels)
+    work = kept + widened_bytes(at_once, channels)
     if options.expand is None:
         return BlockScratch(planes_bytes(min(_PLANES, channels), reach, window, chunk), work)
     weights, e = node.input(1).shape, stage_result(node, node.input(0), options.expand, 1, "")
-    products, at_once = prod(weights[1:]), min(e.shape[2], POSITIONS)
-    expansion = widened_bytes(at_once, products)
+    products, together = prod(weights[1:]), min(e.shape[2], POSITIONS)
+    expansion = widened_bytes(together, products)
     if not is_dense(weights, node.input(0).shape[3], options.expand.window):
-        expansion += gathered_bytes(at_once, products)
+        expansion += gathered_bytes(together, products)
+    expansion += kept if rows > 1 else 0
     return BlockScratch(planes_bytes(channels, reach, window, tile), max(work, expansion))

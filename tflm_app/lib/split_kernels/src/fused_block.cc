@@ -18,6 +18,23 @@ int32_t tile_of(const FusedBlockParams& block) {
 
 int32_t chunk_of(const FusedBlockParams& block) { return least(tile_of(block), kChunkColumns); }
 
+int32_t greatest_divisor_with_4(int32_t value) { return value % 4 == 0 ? 4 : value % 2 == 0 ? 2 : 1; }
+
+// Narrow rows of d that are projected together, so that positions come in fours.
+int32_t rows_together(const FusedBlockParams& block) {
+  const WindowParams& p = block.depthwise.window;
+  if (tile_of(block) < p.out_columns || p.out_columns > kChunkColumns / 2) return 1;
+  const int32_t row_bytes = p.out_columns * p.out_channels;
+  const int32_t most = least(kChunkColumns / p.out_columns, kRowsBytes / row_bytes);
+  const int32_t rows = least(least(most, p.out_rows), 4 / greatest_divisor_with_4(p.out_columns));
+  return rows < 1 ? 1 : rows;
+}
+
+// Positions of d at a time.
+int32_t positions_of(const FusedBlockParams& block) {
+  return chunk_of(block) * rows_together(block);
+}
+
 size_t kept_bytes(const FusedBlockParams& block) {
   const WindowParams& p = block.depthwise.window;
   return block.expands ? planes_bytes(p, p.in_channels, tile_of(block))
@@ -25,17 +42,22 @@ size_t kept_bytes(const FusedBlockParams& block) {
 }
 
 size_t chunk_bytes(const FusedBlockParams& block) {
-  return fours(static_cast<size_t>(chunk_of(block)) *
+  return fours(static_cast<size_t>(positions_of(block)) *
                static_cast<size_t>(block.depthwise.window.out_channels));
+}
+
+// What expands windows of x begins behind d, if rows of d wait there, and else where d begins.
+size_t expansion_begin(const FusedBlockParams& block) {
+  return rows_together(block) > 1 ? chunk_bytes(block) : 0;
 }
 
 size_t work_bytes(const FusedBlockParams& block) {
   const size_t row = chunk_bytes(block) +
-                     widened_bytes(chunk_of(block), block.depthwise.window.out_channels);
+                     widened_bytes(positions_of(block), block.depthwise.window.out_channels);
   if (!block.expands) return row;
   const WindowParams& p = block.expand.window;
   const int32_t products = products_of(p);
-  size_t windows = widened_bytes(p.out_columns, products);
+  size_t windows = expansion_begin(block) + widened_bytes(p.out_columns, products);
   if (!is_dense(p)) windows += gathered_bytes(p.out_columns, products);
   return row > windows ? row : windows;
 }
@@ -74,7 +96,8 @@ class Block {
     const WindowParams& p = block_.depthwise.window;
     RowsByChannel rows(p, p.in_channels, start, count, kept_);
     rows.fill_all();
-    int32_t next = -p.pad_top;
+    const int32_t together = rows_together(block_);
+    int32_t next = -p.pad_top, waiting = 0;  // rows of d
     for (int32_t row = 0; row < p.out_rows; ++row) {
       next = advance(p, row, next, [&](int32_t at) {
         if (rows.has(at)) {
@@ -86,8 +109,11 @@ class Block {
       for (int32_t at = 0; at < count; at += kChunkColumns) {
         const int32_t chunk = least(kChunkColumns, count - at);
         depthwise_row(taps_of(p, depthwise_), block_.depthwise.finish, rows.planes(row, at),
-                      p.in_channels, chunk, p.out_channels, work_);
-        project(position_of(batch, row, start + at), chunk, y);
+                      p.in_channels, chunk, p.out_channels,
+                      work_ + waiting * chunk * p.out_channels);
+        if (++waiting < together && row + 1 < p.out_rows) break;
+        project(position_of(batch, row + 1 - waiting, start + at), waiting * chunk, y);
+        waiting = 0;
       }
     }
   }
@@ -96,8 +122,9 @@ class Block {
   void expand(int32_t row, const RowsByChannel& rows) {
     const WindowParams& p = block_.expand.window;
     const int32_t products = products_of(p);
-    int16_t* const widened = reinterpret_cast<int16_t*>(work_);
-    int8_t* const gathered = work_ + widened_bytes(p.out_columns, products);
+    int8_t* const begin = work_ + expansion_begin(block_);
+    int16_t* const widened = reinterpret_cast<int16_t*>(begin);
+    int8_t* const gathered = begin + widened_bytes(p.out_columns, products);
     const Product product = product_of(expand_, p.out_channels, products, sizeof(PairRecord));
     for (int32_t at = 0; at < rows.inside(); at += kPositions) {
       const int32_t count = least(kPositions, rows.inside() - at);
@@ -111,6 +138,8 @@ class Block {
   // Without expansion the planes hold four channels of x and are made anew for every row of d.
   void run_plain(int32_t batch, int32_t start, int32_t count, void* y) {
     const WindowParams& p = block_.depthwise.window;
+    const int32_t together = rows_together(block_);
+    int32_t waiting = 0;  // rows of d
     for (int32_t row = 0; row < p.out_rows; ++row) {
       for (int32_t at = 0; at < count; at += kChunkColumns) {
         const int32_t chunk = least(kChunkColumns, count - at);
@@ -120,10 +149,12 @@ class Block {
           RowsByChannel rows(p, planes, start + at, chunk, kept_);
           copy_rows(row, channel, planes, &rows);
           depthwise_row(taps, block_.depthwise.finish, rows.planes(row, 0), planes, chunk,
-                        p.out_channels, work_ + channel);
+                        p.out_channels, work_ + waiting * chunk * p.out_channels + channel);
           taps.constants += static_cast<size_t>(planes) * taps_bytes(p);
         }
-        project(position_of(batch, row, start + at), chunk, y);
+        if (++waiting < together && row + 1 < p.out_rows) break;
+        project(position_of(batch, row + 1 - waiting, start + at), waiting * chunk, y);
+        waiting = 0;
       }
     }
   }

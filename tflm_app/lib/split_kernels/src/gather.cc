@@ -51,7 +51,7 @@ bool is_inside(const WindowParams& p, int32_t row, int32_t column, int32_t posit
   const int32_t first_row = row * p.stride_rows - p.pad_top;
   const int32_t first_column = column * p.stride_columns - p.pad_left;
   const int32_t last = first_column + (positions - 1) * p.stride_columns;
-  return p.dilation_columns == 1 && p.kernel_channels == p.in_channels &&
+  return kWidensInParts && p.dilation_columns == 1 && p.kernel_channels == p.in_channels &&
          p.kernel_columns * p.kernel_channels % 4 == 0 && first_row >= 0 &&
          first_row + reach_of(p.kernel_rows, p.dilation_rows) <= p.in_rows && first_column >= 0 &&
          last + p.kernel_columns <= p.in_columns;

@@ -38,6 +38,7 @@ constexpr size_t fours(size_t count) { return (count + 3) / 4 * 4; }
 constexpr int32_t kPositions = 4;       // of a matrix product, made together
 constexpr int32_t kPlanes = 4;          // channels of a depthwise convolution, likewise
 constexpr int32_t kChunkColumns = 32;   // of a fused block's result
+constexpr int32_t kRowsBytes = 16384;   // of several narrow rows of d, projected together
 constexpr size_t kSpareBytes = 4;       // planes are read in words, which may reach over the end
 
 inline int32_t groups_of(const WindowParams& p) { return p.in_channels / p.kernel_channels; }

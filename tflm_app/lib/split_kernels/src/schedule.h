@@ -8,6 +8,7 @@
 #include <cstdint>
 
 #include "layout.h"
+#include "target.h"
 
 namespace split_kernels {
 
@@ -33,8 +34,12 @@ struct Results {
   int32_t channel_step;
 };
 
+// Whether windows may be widened part by part.
+constexpr bool kWidensInParts = !SPLIT_KERNELS_MVE;
+
 // Prepares `count` values of each of 1 to 4 positions, which lie `step` apart, for products.
-// `fours_done`: so many fours of each position are in `to` already. The last four is filled up.
+// `fours_done`: so many fours of each position are in `to` already (0 unless kWidensInParts). The
+// last four is filled up.
 // `doubled`: for multiply() with a short rounding, not for sums that stay sums.
 void widen(const int8_t* x, int32_t step, int32_t positions, int32_t count, int32_t fours_done,
            bool doubled, int16_t* to);

@@ -21,27 +21,48 @@ namespace {
 #define SPLIT_KERNELS_INNER_LOOP
 #endif
 
+// Compilers like to add products to each other first, which takes registers that sums then lack.
+// This keeps a sum where it is, and the order as written.
+#if defined(__GNUC__)
+#define SPLIT_KERNELS_KEEP(sum) __asm__("" : "+r"(sum))
+#else
+#define SPLIT_KERNELS_KEEP(sum) (void)(sum)
+#endif
+
+// sum += a * b; sums wrap, as in TFLM's kernels.
+inline void add_product(int32_t a, int32_t b, uint32_t& sum) {
+  sum += static_cast<uint32_t>(a * b);
+  SPLIT_KERNELS_KEEP(sum);
+}
+
 // sums[2 * position + channel] += products of two channels, `steps` times two of them.
 template <int Positions>
 SPLIT_KERNELS_INNER_LOOP void multiply_pair(const int16_t* x, const int8_t* weights, int32_t steps,
                                             int32_t sums[8]) {
-  uint32_t s[2 * Positions];  // sums wrap, as in TFLM's kernels
-  for (int i = 0; i < 2 * Positions; ++i) s[i] = static_cast<uint32_t>(sums[i]);
-  const int8_t* const end = weights + 4 * steps;
-  while (weights != end) {
-    const int32_t a = weights[0], b = weights[1], c = weights[2], d = weights[3];
-    weights += 4;
-#if defined(__GNUC__)
-#pragma GCC unroll 4
-#endif
-    for (int i = 0; i < Positions; ++i) {
-      const int32_t first = x[2 * i], second = x[2 * i + 1];
-      s[2 * i] += static_cast<uint32_t>(first * a + second * c);
-      s[2 * i + 1] += static_cast<uint32_t>(first * b + second * d);
-    }
+  const auto begin = [sums](int i) {
+    return i < 2 * Positions ? static_cast<uint32_t>(sums[i]) : uint32_t{0};
+  };
+  uint32_t s0 = begin(0), s1 = begin(1), s2 = begin(2), s3 = begin(3);
+  uint32_t s4 = begin(4), s5 = begin(5), s6 = begin(6), s7 = begin(7);
+  for (const int8_t* const end = weights + 4 * steps; weights != end; weights += 2) {
+    // Twice: x of the first products, then of the second, one value on.
+    const int32_t a = weights[0], b = weights[1];
+    int32_t value = x[0];
+    add_product(value, a, s0), add_product(value, b, s1);
+    if (Positions > 1) value = x[2], add_product(value, a, s2), add_product(value, b, s3);
+    if (Positions > 2) value = x[4], add_product(value, a, s4), add_product(value, b, s5);
+    if (Positions > 3) value = x[6], add_product(value, a, s6), add_product(value, b, s7);
+    weights += 2;
+    const int32_t c = weights[0], d = weights[1];
+    value = x[1];
+    add_product(value, c, s0), add_product(value, d, s1);
+    if (Positions > 1) value = x[3], add_product(value, c, s2), add_product(value, d, s3);
+    if (Positions > 2) value = x[5], add_product(value, c, s4), add_product(value, d, s5);
+    if (Positions > 3) value = x[7], add_product(value, c, s6), add_product(value, d, s7);
     x += 2 * Positions;
   }
-  for (int i = 0; i < 2 * Positions; ++i) sums[i] = static_cast<int32_t>(s[i]);
+  const uint32_t made[8] = {s0, s1, s2, s3, s4, s5, s6, s7};
+  for (int i = 0; i < 2 * Positions; ++i) sums[i] = static_cast<int32_t>(made[i]);
 }
 
 void multiply_pair_of(int32_t positions, const int16_t* x, const int8_t* weights, int32_t steps,
@@ -80,12 +101,12 @@ SPLIT_KERNELS_INNER_LOOP void row_3x3(const int8_t* const* rows, const int8_t* w
   const int8_t *x0 = rows[0], *x1 = rows[1], *x2 = rows[2];
   const ChannelFinish channel = {record.multiplier, record.addend, record.shift};
   for (int32_t column = 0; column < columns; ++column, y += step) {
-    int32_t sum = x0[0] * w[0] + x0[1] * w[1] + x0[2] * w[2];
-    sum += x1[0] * w[4] + x1[1] * w[5] + x1[2] * w[6];
-    sum += x2[0] * w[8] + x2[1] * w[9] + x2[2] * w[10];
-    sum = wrapping_add(sum, record.bias);
+    uint32_t sum = static_cast<uint32_t>(record.bias);
+    add_product(x0[0], w[0], sum), add_product(x0[1], w[1], sum), add_product(x0[2], w[2], sum);
+    add_product(x1[0], w[4], sum), add_product(x1[1], w[5], sum), add_product(x1[2], w[6], sum);
+    add_product(x2[0], w[8], sum), add_product(x2[1], w[9], sum), add_product(x2[2], w[10], sum);
     x0 += stride, x1 += stride, x2 += stride;
-    *y = finish_one(finish, channel, sum);
+    *y = finish_one(finish, channel, static_cast<int32_t>(sum));
   }
 }
 

@@ -4,13 +4,21 @@
 #ifndef SPLIT_KERNELS_SRC_TARGET_H_
 #define SPLIT_KERNELS_SRC_TARGET_H_
 
-#if !defined(SPLIT_KERNELS_PORTABLE_SCHEDULE) && defined(__ARM_FEATURE_DSP) && \
-    defined(__ARM_FEATURE_SIMD32) && defined(__thumb2__) && defined(__GNUC__)
+#if defined(SPLIT_KERNELS_PORTABLE_SCHEDULE)
+#define SPLIT_KERNELS_MVE 0
+#define SPLIT_KERNELS_DSP 0
+#elif defined(__ARM_FEATURE_MVE) && (__ARM_FEATURE_MVE & 1)
+#define SPLIT_KERNELS_MVE 1
+#define SPLIT_KERNELS_DSP 0
+#elif defined(__ARM_FEATURE_DSP) && defined(__ARM_FEATURE_SIMD32) && defined(__thumb2__) && \
+    defined(__GNUC__)
+#define SPLIT_KERNELS_MVE 0
 #define SPLIT_KERNELS_DSP 1
 #else
+#define SPLIT_KERNELS_MVE 0
 #define SPLIT_KERNELS_DSP 0
 #endif
 
-#define SPLIT_KERNELS_PORTABLE !SPLIT_KERNELS_DSP
+#define SPLIT_KERNELS_PORTABLE (!SPLIT_KERNELS_MVE && !SPLIT_KERNELS_DSP)
 
 #endif  // SPLIT_KERNELS_SRC_TARGET_H_

@@ -48,6 +48,8 @@ BROKEN: dict[str, tuple[Callable[[], bytes], str]] = {
         lambda: ending_at("resnet", "ADD", 1, 1, 1, 1), "must have the shape"),
     "a batch that nobody computes": (
         lambda: ending_at("mobilenet", "DEPTHWISE_CONV_2D", 65536, 12, 12, 16), "int8[65536"),
+    "more elements than 32 bits count": (
+        lambda: ending_at("resnet", "ADD", 1, 2**16, 2**15, 1), "the impossible shape"),
     "beta": (lambda: with_option("mobilenet", "SOFTMAX", "beta", -1.0), "beta = -1.0"),
     "dilation": (
         lambda: with_option("mobilenet", "CONV_2D", "dilation_w_factor", 2**31 - 1),

@@ -21,6 +21,7 @@ Array = NDArray[Any]
 
 _LENGTH = struct.Struct("<I")
 _MAX_HEADER_BYTES = 1 << 24
+_NUMBERS = "biufc"
 
 
 class BrokenMessageError(Exception):
@@ -52,15 +53,25 @@ def read(stream: BinaryIO) -> tuple[dict[str, Any], list[Array]] | None:
     text = stream.read(length)
     if len(text) < length:
         return None
-    try:
-        header = json.loads(text)
-        shapes = [(np.dtype(part["dtype"]), tuple(part["shape"])) for part in header["parts"]]
-    except (ValueError, TypeError, KeyError):
-        raise BrokenMessageError from None
+    header, parts = _header(text)
     arrays = []
-    for dtype, shape in shapes:
+    for dtype, shape in parts:
         data = bytearray(dtype.itemsize * math.prod(shape))
         if stream.readinto(data) < len(data):  # type: ignore[attr-defined]
             return None
         arrays.append(np.frombuffer(data, dtype).reshape(shape))
     return header, arrays
+
+
+def _header(text: bytes) -> tuple[dict[str, Any], list[tuple[np.dtype[Any], tuple[int, ...]]]]:
+    """The JSON, and type and shape of the parts; BrokenMessageError where it makes no sense."""
+    try:
+        header = json.loads(text)
+        parts = [(np.dtype(part["dtype"]), tuple(part["shape"])) for part in header["parts"]]
+    except (ValueError, TypeError, KeyError):
+        raise BrokenMessageError from None
+    for dtype, shape in parts:
+        extents = all(type(extent) is int and extent >= 0 for extent in shape)
+        if dtype.kind not in _NUMBERS or not extents:
+            raise BrokenMessageError
+    return header, parts

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -110,6 +111,22 @@ def test_no_expanded_map_is_whole_in_memory(plan: Plan):
         value.size >= half_of_expanded for value in streamed.values() if not value.is_constant
     )
     assert peak_live_bytes(streamed) < peak_live_bytes(before)
+
+
+def test_channels_that_a_slice_leaves_out_are_made_all_the_same():
+    net = LayerBuilder("sliced", 1, images=2)
+    x = net.conv(net.input((9, 3, 2)), 8, (1, 1))
+    numbers = (net.constant(np.array(n, np.int32)) for n in ([0, 0, 0, 0], [1, 6, 3, 3]))
+    y = net.emit("SLICE", [x.value, *numbers], x.samples[:, :6, :, :3], x.quantization)
+    graph = net.finish(y)
+    first, second = graph.nodes
+    tiles = replace(whole(second, 1), gather_tiles=3)
+    columns = NodeSplit(first.name, Way.COLUMNS, "columns", (0, 2, 3), streamed=True)
+    plan = plan_of(2, columns, tiles)
+    made = lay_out(graph, plan).streamed[first.output]
+    assert row_spans(made[0]) == [(0, 2), (2, 4), (4, 9)]
+    assert {box.intervals[2:] for box in made[1]} == {((2, 3), (0, 8))}
+    assert check_devices(graph, partition(graph, plan)) == []
 
 
 def test_rows_that_a_stride_steps_over_are_made_all_the_same():

@@ -97,14 +97,19 @@ def _add_needs(needs: Needs, node: Node, pieces: Sequence[tuple[Piece, ...]]) ->
 def _made_in_tiles(shards: NodeShards, needs: Sequence[Sequence[Box]]) -> list[tuple[Piece, ...]]:
     """By tile, each rank's piece: its share, of the rows that anybody reads in the tile.
 
-    A stride may step over rows between tiles; they are computed all the same, so that all of a
-    tensor is.
+    A stride may step over rows between tiles, and a SLICE leave out channels; they are computed all
+    the same, so that all of a tensor is.
     """
     everything = Box.whole(shards.node.output.shape)
     reached = [start for start, _ in everything.intervals]
+    hulls = [_hull(boxes) for boxes in needs]
+    read = {hull.intervals for hull in hulls if not hull.is_empty}
+    along = [len(set(intervals)) > 1 for intervals in zip(*read, strict=True)]
     result = []
-    for number, boxes in enumerate(needs):
-        box = _hull(boxes)
+    for number, box in enumerate(hulls):
+        if not box.is_empty:  # whole in dimensions in which all tiles read the same
+            whole = zip(along, box.intervals, everything.intervals, strict=True)
+            box = Box(tuple(some if moves else every for moves, some, every in whole))
         last = everything if number == len(needs) - 1 else box
         box = Box(
             tuple(

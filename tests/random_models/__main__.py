@@ -9,6 +9,7 @@ Trials run in a process of their own, so that a crash of a kernel is counted lik
 from __future__ import annotations
 
 import argparse
+import contextlib
 import sys
 import time
 from collections import Counter
@@ -31,12 +32,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return int(bool(outcome.problem))
     end = time.monotonic() + chosen.seconds
     counts: Counter[str] = Counter()
-    for outcome in outcomes(chosen.first):
-        counts["failed" if outcome.problem else "equal" if outcome.fits else "too large"] += 1
-        if outcome.problem:
-            print(f"--seed {outcome.seed} ({outcome.way}): {outcome.problem}", flush=True)
-        if time.monotonic() > end:
-            break
+    with contextlib.suppress(KeyboardInterrupt):  # Ctrl-C ends it early, and still counts
+        for outcome in outcomes(chosen.first):
+            counts["failed" if outcome.problem else "equal" if outcome.fits else "too large"] += 1
+            if outcome.problem:
+                print(f"--seed {outcome.seed} ({outcome.way}): {outcome.problem}", flush=True)
+            if time.monotonic() > end:
+                break
     print(
         f"{sum(counts.values())} random networks: {counts['equal']} with the same bits, "
         f"{counts['too large']} that do not fit the devices drawn, {counts['failed']} failures"

@@ -8,6 +8,7 @@ import random
 from tests.random_models.layers import WEIGHTED
 from tests.random_models.net import MOST_ELEMENTS, Net
 from tests.random_models.others import OTHERS
+from tests.random_models.rarer import RARER
 from tests.random_models.stateful import STATEFUL
 from tflsplit.ir import Graph, Value
 
@@ -22,7 +23,8 @@ def random_network(seed: int) -> Graph:
     while len(net.nodes) < wanted and tries < 200:
         tries += 1
         draw = rng.random()
-        make = rng.choice(WEIGHTED if draw < 0.45 else STATEFUL if draw < 0.5 else OTHERS)
+        kinds = ((0.42, WEIGHTED), (0.47, STATEFUL), (0.57, RARER), (1.0, OTHERS))
+        make = rng.choice(next(kind for most, kind in kinds if draw < most))
         made = make(net)
         if made is not None and made.size > MOST_ELEMENTS and made in net.live:
             net.live.remove(made)

@@ -308,16 +308,20 @@ def gather(net: Net) -> Value | None:
 def pack(net: Net) -> Value | None:
     """PACK of a tensor with itself and another, or UNPACK."""
     x = net.pick()
-    if x is None or len(x.shape) > 3:
+    if x is None:
         return None
     axis = net.rng.randrange(len(x.shape))
-    if net.rng.random() < 0.5 and 1 < x.shape[axis] < 6 and len(x.shape) > 2:
+    few = [d for d, n in enumerate(x.shape) if 1 < n < 6]
+    if net.rng.random() < 0.5 and few and len(x.shape) > 2:
+        axis = net.rng.choice(few)
         shape = [n for d, n in enumerate(x.shape) if d != axis]
         number = x.shape[axis]
         made = net.results(
             "UNPACK", (x,), [shape] * number, x.quantization, 1, num=number, axis=axis
         )
         return made[0]
+    if len(x.shape) > 3:
+        return None
     same = [v for v in net.live if v.shape == x.shape and v.quantization == x.quantization]
     parts = [x, net.rng.choice(same)]
     shape = [*x.shape[:axis], 2, *x.shape[axis:]]

@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Instructions that kernels take are ceilings: QEMU counts them alike every time.
+
+A change that makes a kernel slower is seen here; one that makes it faster lowers the figure in the
+same commit.  ``python -m benchmarks.kernels`` counts whole networks.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks.kernels import EmulatedKernels, reference
+from tests.kernels.cortex_m import EMULATOR, needs
+from tests.ops.custom_cases import constant
+from tflsplit.ir import DType, Node, Quantization, Value
+from tflsplit.ops import custom
+from tflsplit.ops.custom_options import WindowOptions
+from tflsplit.ops.fused import ABSENT, fused_block
+from tflsplit.ops.fused_options import FusedOptions, Stage
+
+RELU6 = Stage(WindowOptions((1, 1), (1, 1), (0, 0, 0, 0)), (-128, 127), -128, 0.25)
+
+
+def value(name: str, *shape: int, zero_point: int = -128) -> Value:
+    return Value(name, shape, DType.INT8, Quantization((0.5,), (zero_point,)))
+
+
+def tables(name: str, channels: int, *weights: int) -> tuple[Value, Value, Value, Value]:
+    rng = np.random.default_rng(len(name))
+    return (
+        constant(f"{name}/weights", rng.integers(-128, 128, weights, np.int8)),
+        constant(f"{name}/bias", rng.integers(-999, 999, channels, np.int32)),
+        constant(f"{name}/multiplier", np.full(channels, 1_500_000_000, np.int32)),
+        constant(f"{name}/shift", np.full(channels, -9, np.int32)),
+    )
+
+
+def convolution(
+    extent: int, depth: int, channels: int, kernel: int = 1, stride: int = 1, zero_point: int = -128
+) -> Node:
+    pad = kernel // 2
+    out = (extent + 2 * pad - kernel) // stride + 1
+    weights, bias, multiplier, shift = tables("w", channels, channels, kernel, kernel, depth)
+    y = value("y", 1, out, out, channels, zero_point=zero_point)
+    x = value("x", 1, extent, extent, depth)
+    window = {"stride": (stride, stride), "pads": (pad, pad, pad, pad)}
+    return custom.conv_2d(x, weights, bias, multiplier, shift, y, **window)  # type: ignore[arg-type]
+
+
+def depthwise(extent: int, channels: int, stride: int) -> Node:
+    out = (extent - 1) // stride + 1
+    weights, bias, multiplier, shift = tables("w", channels, 1, 3, 3, channels)
+    x, y = value("x", 1, extent, extent, channels), value("y", 1, out, out, channels)
+    pads, strides = (1, 1, 1, 1), (stride, stride)
+    make = custom.depthwise_conv_2d
+    return make(x, weights, bias, multiplier, shift, y, stride=strides, pads=pads)
+
+
+def block(extent: int, depth: int, wide: int, channels: int) -> Node:
+    d = Stage(WindowOptions((1, 1), (1, 1), (1, 1, 1, 1)), (-128, 127), -128, 0.25)
+    return fused_block(
+        value("x", 1, extent, extent, depth),
+        tables("e", wide, wide, 1, 1, depth) if wide != depth else ABSENT,
+        tables("d", wide, 1, 3, 3, wide),
+        tables("p", channels, channels, 1, 1, wide),
+        value("y", 1, extent, extent, channels, zero_point=3),
+        FusedOptions(RELU6 if wide != depth else None, d),
+        "block",
+    )
+
+
+CASES = {
+    "conv 1x1, 96 to 24, 14x14, linear": convolution(14, 96, 24, zero_point=3),
+    "conv 1x1, 24 to 144, 14x14": convolution(14, 24, 144),
+    "conv 1x1, one position, 640 to 96": convolution(1, 640, 96),
+    "conv 3x3 stride 2, 3 to 16, 48x48": convolution(48, 3, 16, kernel=3, stride=2),
+    "conv 3x3, 16 to 16, 16x16": convolution(16, 16, 16, kernel=3),
+    "depthwise 3x3, 96, 14x14": depthwise(14, 96, 1),
+    "depthwise 3x3 stride 2, 48, 28x28": depthwise(28, 48, 2),
+    "block 24 to 144 to 24, 14x14": block(14, 24, 144, 24),
+    "block without expansion, 32 to 32, 12x12": block(12, 32, 32, 32),
+}
+
+# Thousands of instructions, rounded up.
+CEILINGS: dict[str, dict[str, int]] = {
+    "cortex-m7": {
+        "conv 1x1, 96 to 24, 14x14, linear": 475,
+        "conv 1x1, 24 to 144, 14x14": 823,
+        "conv 1x1, one position, 640 to 96": 108,
+        "conv 3x3 stride 2, 3 to 16, 48x48": 523,
+        "conv 3x3, 16 to 16, 16x16": 682,
+        "depthwise 3x3, 96, 14x14": 564,
+        "depthwise 3x3 stride 2, 48, 28x28": 387,
+        "block 24 to 144 to 24, 14x14": 2186,
+        "block without expansion, 32 to 32, 12x12": 375,
+    },
+    "cortex-m55": {
+        "conv 1x1, 96 to 24, 14x14, linear": 183,
+        "conv 1x1, 24 to 144, 14x14": 749,
+        "conv 1x1, one position, 640 to 96": 17,
+        "conv 3x3 stride 2, 3 to 16, 48x48": 433,
+        "conv 3x3, 16 to 16, 16x16": 313,
+        "depthwise 3x3, 96, 14x14": 911,
+        "depthwise 3x3 stride 2, 48, 28x28": 608,
+        "block 24 to 144 to 24, 14x14": 2182,
+        "block without expansion, 32 to 32, 12x12": 372,
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def boards(tmp_path_factory: pytest.TempPathFactory) -> dict[str, EmulatedKernels]:
+    needs(EMULATOR)
+    folder: Path = tmp_path_factory.mktemp("counts")
+    return {core: EmulatedKernels(core, "ours", folder) for core in CEILINGS}
+
+
+@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("core", CEILINGS)
+def test_no_kernel_takes_more(boards: dict[str, EmulatedKernels], core: str, name: str) -> None:
+    node = CASES[name]
+    rng = np.random.default_rng(3)
+    x = rng.integers(-128, 128, node.input(0).shape, np.int8)
+    y, instructions, _ = boards[core].run(node, x)
+    np.testing.assert_array_equal(y, reference(node, x))
+    assert 0 < instructions <= 1000 * CEILINGS[core][name]

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -35,9 +36,14 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def tflm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KernelProcess]:
-    program = tmp_path_factory.mktemp("tflm") / "tflm_driver"
-    build_tflm_driver(program)
+def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    found = tmp_path_factory.mktemp("tflm") / "tflm_driver"
+    build_tflm_driver(found)
+    return found
+
+
+@pytest.fixture(scope="module")
+def tflm(program: Path) -> Iterator[KernelProcess]:
     process = KernelProcess(program)
     yield process
     process.close()
@@ -125,6 +131,16 @@ def test_blocks_that_make_no_sense_are_refused(
     node = replace(PACKED, attrs=PACKED.attrs.replace(**changes))
     with pytest.raises(RefusedError, match=f"TFLSPLIT_FUSED_BLOCK: .*{message}"):
         run(tflm, node, BLOCK.arrays[0])
+
+
+def test_compute_operators_need_no_exchange(program: Path) -> None:
+    """docs/firmware.md, 'In an application of your own': a refusal is then without words."""
+    alone = KernelProcess(program, "alone")
+    assert_equal(alone, BLOCK)
+    bad = replace(PACKED, attrs=PACKED.attrs.replace(rounding=3))
+    with pytest.raises(RefusedError, match="TFLM takes the graph not"):
+        run(alone, bad, BLOCK.arrays[0])
+    alone.close()
 
 
 @pytest.mark.parametrize("kept", [0, 1])

@@ -103,10 +103,10 @@ class Answer:
 class KernelProcess:
     """The driver, running; one case after the other."""
 
-    def __init__(self, executable: Path) -> None:
+    def __init__(self, executable: Path, *arguments: str) -> None:
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 (closed by close)
         self._process = subprocess.Popen(
-            [str(executable)],
+            [str(executable), *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,

@@ -6,6 +6,8 @@
 //            bytes, its bytes
 //   answer:  bytes of arena used, 0, size of the output in bytes, its bytes;
 //            or -1, 0, size of a message, the message (the graph was refused)
+//
+// Started with "alone", the interpreter has no Exchange, as in an application without other devices.
 #include <cstdarg>
 #include <cstdio>
 #include <cstdlib>
@@ -67,12 +69,12 @@ void add_operators(Resolver& resolver) {
 }
 
 // Reads the input, runs the model that has been read.
-bool run(const Resolver& resolver, split_core::Node& node, split_core::Clock& clock) {
+bool run(const Resolver& resolver, split_core::Node& node, split_core::Clock& clock, bool alone) {
   split_device::PostedSend posted[1];
   split_device::Exchange exchange(node, clock, nullptr, posted, 1);
   split_tflm::api::MicroInterpreter interpreter(split_tflm::api::GetModel(model), resolver, arena,
                                                 kArenaBytes);
-  interpreter.SetMicroExternalContext(&exchange);
+  if (!alone) interpreter.SetMicroExternalContext(&exchange);
   size_t size = 0;
   if (!read_size(&size)) return false;
   void* const x = std::malloc(size + 1);
@@ -96,7 +98,8 @@ bool run(const Resolver& resolver, split_core::Node& node, split_core::Clock& cl
 
 }  // namespace
 
-int main() {
+int main(int count, char** arguments) {
+  const bool alone = count > 1 && std::strcmp(arguments[1], "alone") == 0;
   Silence silence;
   NoTime clock;
   split_core::ByteStream* const streams[] = {&silence};
@@ -114,7 +117,7 @@ int main() {
   size_t size = 0;
   while (read_size(&size)) {
     if (size > kModelBytes || !read_bytes(model, size)) return 3;
-    if (!run(resolver, *node, clock)) return 4;
+    if (!run(resolver, *node, clock, alone)) return 4;
   }
   return 0;
 }

@@ -81,7 +81,7 @@ Finish finish_of(const FlexMap& options, Kind kind, const OpData& data) {
 api::Status prepare_window(api::Context* context, api::OpNode* node, Kind kind, const char* name,
                            const OptionTable& table) {
   OpData* const data = data_of(node);
-  if (exchange_of(context) == nullptr || data == nullptr) return kTfLiteError;
+  if (data == nullptr) return kTfLiteError;
   FlexMap options;
   const Problem problem = open_and_check(node, table, &options);
   if (problem.found()) return refuse(context, name, problem);

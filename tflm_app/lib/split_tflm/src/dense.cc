@@ -35,7 +35,7 @@ const char* check_fully_connected_tensors(api::Context* context, const api::OpNo
 api::Status prepare_partial_fully_connected(api::Context* context, api::OpNode* node) {
   constexpr const char* kName = kPartialFullyConnectedName;
   OpData* const data = data_of(node);
-  if (exchange_of(context) == nullptr || data == nullptr) return kTfLiteError;
+  if (data == nullptr) return kTfLiteError;
   FlexMap options;
   const Problem problem =
       open_and_check(node, split_device::kPartialFullyConnectedOptions, &options);
@@ -87,7 +87,7 @@ const char* check_requantize_tensors(api::Context* context, const api::OpNode* n
 
 api::Status prepare_requantize(api::Context* context, api::OpNode* node) {
   OpData* const data = data_of(node);
-  if (exchange_of(context) == nullptr || data == nullptr) return kTfLiteError;
+  if (data == nullptr) return kTfLiteError;
   FlexMap options;
   const Problem problem = open_and_check(node, split_device::kRequantizeOptions, &options);
   if (problem.found()) return refuse(context, kRequantizeName, problem);

@@ -103,7 +103,7 @@ const char* check_result(const api::EvalTensor* y, const WindowParams& p) {
 
 api::Status prepare(api::Context* context, api::OpNode* node) {
   OpData* const data = data_of(node);
-  if (exchange_of(context) == nullptr || data == nullptr) return kTfLiteError;
+  if (data == nullptr) return kTfLiteError;
   FlexMap options;
   const Problem problem = open_and_check(node, split_device::kFusedBlockOptions, &options);
   if (problem.found()) return refuse(context, kFusedBlockName, problem);

@@ -565,3 +565,11 @@ def test_devices_of_a_model_with_other_outputs():
         [replace(FIRST, inputs=(small, *FIRST.inputs[1:])), SECOND],
     )
     assert any("takes" in problem for problem in check_devices(smaller, HALOS))
+
+
+def test_devices_of_a_model_with_other_dimensions():
+    y = SECOND.output
+    flat = replace(y, shape=(y.shape[0] * y.shape[1], *y.shape[2:]))
+    other = Graph("other", WHOLE.inputs, (flat,), [FIRST, replace(SECOND, outputs=(flat,))])
+    problems = check_devices(other, HALOS)
+    assert f"{Y!r} has 3 dimensions, its parts 4" in problems

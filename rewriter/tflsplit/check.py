@@ -142,6 +142,10 @@ def check_coverage(whole: Graph, devices: Sequence[DeviceGraph]) -> list[str]:
     problems = []
     for value in (value for node in whole.nodes for value in node.outputs):
         label = labels[value]
+        ranks = {len(box.intervals) for box in (*made[label], *returned[label])}
+        if ranks - {len(value.shape)}:
+            problems.append(f"{label!r} has {len(value.shape)} dimensions, its parts {max(ranks)}")
+            continue
         if not covers(made[label], value.shape):
             problems.append(f"no device computes all of {label!r}; they make {_list(made[label])}")
         if value in whole.outputs and not is_partition(returned[label], value.shape):

@@ -83,6 +83,12 @@ def check_quantized(graph: Graph) -> None:
             "the model holds several graphs (control flow, or several signatures), and only one "
             "can be split; convert a single function without loops and conditions"
         )
+    made = {value for node in graph.nodes for value in node.outputs}
+    if not made.intersection(graph.outputs):
+        raise ModelError(
+            "no operator makes any output of the model, so there is nothing to split; convert it "
+            "again, with its outputs"
+        )
     for node in graph.nodes:
         _check_known(node)
     layers = [node for node in graph.nodes if node.op in _LAYERS and not node.is_custom]

@@ -54,8 +54,9 @@ BUGS = {
         "kernels", "split_kernels/src/planes.h", "return row >= 0 && row < window_.in_rows;",
         "return row >= 0 && row <= window_.in_rows;",
     ),
-    "more frames than slots": (
-        "device", "split_core/src/router.cc", "if (slot_id == FramePool::kNone) return false;", "",
+    "a box beside its place": (
+        "device", "split_core/src/box.cc", "static_cast<uint8_t*>(tensor) + first;",
+        "static_cast<uint8_t*>(tensor) + first + 1;",
     ),
     "acknowledgement of nothing": (
         "device", "split_core/src/link_receive.cc", "count > unacknowledged() ||", "",

@@ -59,10 +59,13 @@ def build_exactly(
     return build_native(bundle, FirmwareOptions(arena_margin_bytes=0, tflm_dir=None), wheel, flags)
 
 
-def check_arenas(bundle: Bundle, trial: Trial) -> None:
-    """TFLM takes what was predicted, to the byte, from an arena without a byte more."""
+def check_arenas(bundle: Bundle, trial: Trial, only_exact: bool = True) -> None:
+    """TFLM takes what was predicted, to the byte, from an arena without a byte more.
+
+    only_exact: the prediction must say of itself that it is exact, for every target.
+    """
     for device, figures in zip(bundle.devices, trial.devices, strict=True):
         estimate = predict_arena(device.graph, "host_64", "reference")
-        assert estimate.exact
+        assert estimate.exact or not only_exact
         assert figures.arena_used_bytes == estimate.total_bytes
         assert figures.arena_bytes == estimate.required_bytes

@@ -7,7 +7,7 @@ split_tflm, kernels, links, control by the host.  TFLM is the wheel that is the 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.bundles import bundle_of, rewrite_node
+from tests.memory.op_list import CASES
 from tests.native import build_exactly, check_arenas, needs_cxx, needs_wheel_reader, run_native
+from tests.ops.test_state import lstm_network, svdf_network
 from tests.splits import networks, plans, tiny
 from tflsplit.bundle import Bundle, read_bundle
 from tflsplit.cli import main
@@ -104,6 +106,25 @@ def test_nothing_is_undefined_and_no_byte_out_of_bounds(tmp_path: Path, fuse: bo
     bundle = written(tmp_path, "mobilenet", 3, {"split": "rows", "fuse": True} if fuse else {})
     built = build_exactly(bundle, flags=SANITIZERS)
     check_arenas(bundle, run_native(bundle, built, NOISY))
+
+
+@pytest.mark.parametrize("op", ["CONCATENATION of ten", "CONCATENATION", "MEAN", "SOFTMAX"])
+def test_one_operator_alone_starts_in_the_arena_that_is_required(tmp_path: Path, op: str):
+    """So little runs there that setting up TFLM takes more."""
+    (tmp_path / "model.tflite").write_bytes(write_model(CASES[op]()))
+    rewrite(tmp_path / "model.tflite", tmp_path / "plan", Wishes(1))
+    bundle = read_bundle(tmp_path / "plan")
+    check_arenas(bundle, run_native(bundle, build_exactly(bundle), runs=1))
+
+
+@pytest.mark.parametrize("network", [svdf_network, lstm_network])
+def test_state_is_kept_from_inference_to_inference(tmp_path: Path, network: Callable[[int], Graph]):
+    """The oracle keeps its own; a fault on a wire costs frames and moves no state on."""
+    (tmp_path / "model.tflite").write_bytes(write_model(network(3)))
+    rewrite(tmp_path / "model.tflite", tmp_path / "plan", Wishes(2))
+    bundle = read_bundle(tmp_path / "plan")
+    trial = run_native(bundle, build_exactly(bundle), NOISY, runs=5)
+    check_arenas(bundle, trial, only_exact=False)
 
 
 @pytest.mark.slow

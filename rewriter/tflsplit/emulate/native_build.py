@@ -84,6 +84,8 @@ def _library(tree: WheelTree, flags: Sequence[str]) -> Path:
             for unit, target in zip(units, objects, strict=True)
         )
         archive(fresh / _LIBRARY, objects)
+        for made in objects:
+            made.unlink()
 
     return built_once(build_cache() / "native" / key, build) / _LIBRARY
 

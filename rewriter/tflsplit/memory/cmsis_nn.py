@@ -13,6 +13,8 @@ from tflsplit.memory import kernels, structs
 from tflsplit.memory.abi import Abi
 from tflsplit.memory.kernels import Prepare, Prepared
 
+_LSTM_GATE = "{ii PP ii PP P e}"  # cmsis_nn_lstm_gate
+_LSTM_PARAMS = "iiiii i iiii ii iii"  # the numbers of cmsis_nn_lstm_params
 OP_DATA: dict[str, str] = {
     "AVERAGE_POOL_2D": f"{{{structs.POOL_DATA}}} i",
     "BATCH_MATMUL": f"{{{structs.BATCH_MATMUL_DATA}}} {{iiii}} i",
@@ -23,6 +25,7 @@ OP_DATA: dict[str, str] = {
     "SOFTMAX": f"{{{structs.SOFTMAX_DATA}}} ii",
     "SVDF": "ii ii ii iii P",
     "TRANSPOSE_CONV": f"{structs.CONV_PARAMS} iii PP",
+    "UNIDIRECTIONAL_SEQUENCE_LSTM": f"{{{structs.LSTM_DATA}}} {{{_LSTM_PARAMS} {_LSTM_GATE * 4}}}",
 }
 
 REVERSE_TCOL_EFFICIENT_THRESHOLD = 16  # arm_nnsupportfunctions.h
@@ -128,10 +131,20 @@ def _transpose_conv(node: Node, abi: Abi) -> Prepared:
     return Prepared(tables, (4 * width * max(filters[1], stride[0]), 0))
 
 
+def _lstm(node: Node, abi: Abi) -> Prepared:
+    x, state = node.input(0), node.input(kernels.HIDDEN_STATE)
+    if x.dtype not in (DType.INT8, DType.INT16):
+        return Prepared((), kernels.lstm_scratch(node, 4))
+    bias_bytes = 4 if x.dtype is DType.INT8 else 8
+    # Of each gate two biases with the sums of its weights in them.
+    return Prepared((bias_bytes * state.shape[-1],) * 8, kernels.lstm_scratch(node, 3))
+
+
 PREPARE: dict[str, Prepare] = {
     "AVERAGE_POOL_2D": _average_pool,
     "CONV_2D": _conv,
     "DEPTHWISE_CONV_2D": _depthwise,
     "FULLY_CONNECTED": _fully_connected,
     "TRANSPOSE_CONV": _transpose_conv,
+    "UNIDIRECTIONAL_SEQUENCE_LSTM": _lstm,
 }

@@ -39,7 +39,7 @@ def node_demand(node: Node, abi: Abi, flavour: Kernels) -> Demand:
     """What ``node`` keeps in the arena of a target with ``abi``, run by kernels of a flavour."""
     if node.is_custom:
         return _custom_demand(node, abi)
-    if node.op not in structs.KNOWN:
+    if node.op not in structs.KNOWN | structs.UNMEASURED:
         return _unknown_demand(node)
     optimized = flavour == "cmsis_nn"
     data = structs.OP_DATA.get(node.op)
@@ -48,7 +48,7 @@ def node_demand(node: Node, abi: Abi, flavour: Kernels) -> Demand:
         data = cmsis_nn.OP_DATA.get(node.op, data)
         prepare = cmsis_nn.PREPARE.get(node.op, prepare)
     options = structs.OPTIONS.get(node.op)
-    note = ""
+    note = f"{node.op}: not measured on a board" if node.op in structs.UNMEASURED else ""
     if optimized and not cmsis_nn.supports(node):
         note = f"{node.op}: the scratch of CMSIS-NN's int4 kernels is not modelled"
     return Demand(

@@ -137,6 +137,18 @@ def _svdf(node: Node, abi: Abi) -> Prepared:
     return Prepared((), sums + ((4 * batches * units,) if node.input(0).dtype in _INTEGER else ()))
 
 
+HIDDEN_STATE, _CELL_STATE = 18, 19  # operands, lstm_shared.h
+
+
+def lstm_scratch(node: Node, buffers: int) -> tuple[int, ...]:
+    """UNIDIRECTIONAL_SEQUENCE_LSTM computes gates in buffers of the size of its cell state."""
+    return (tensor_bytes(node.input(_CELL_STATE)),) * buffers
+
+
+def _lstm(node: Node, abi: Abi) -> Prepared:
+    return Prepared((), lstm_scratch(node, 4))
+
+
 def transposed_operand(value: Value, abi: Abi) -> tuple[int, ...]:
     """BATCH_MATMUL keeps transposed operands in the tail: eval tensor, dims and the elements."""
     return (
@@ -178,4 +190,5 @@ PREPARE: dict[str, Prepare] = {
     "SUM": _mean_or_sum,
     "SVDF": _svdf,
     "TRANSPOSE_CONV": _transpose_conv,
+    "UNIDIRECTIONAL_SEQUENCE_LSTM": _lstm,
 }

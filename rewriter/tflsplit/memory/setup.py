@@ -18,8 +18,9 @@ from tflsplit.memory.demand import Demand
 from tflsplit.memory.tail import is_quantized, zero_point_bytes
 
 # What kernels make TfLiteTensors of twice before they give any back: (operands, results).
-_REDUCTION: tuple[tuple[int, ...], tuple[int, ...]] = ((0, 1), ())
+_REDUCTION: tuple[tuple[int, ...], tuple[int, ...]] = ((0, 1), (0,))
 _TWICE: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {
+    "CONCATENATION": ((0,), ()),
     "CONV_2D": ((0, 1), (0,)),
     "DEPTHWISE_CONV_2D": ((0, 1), (0,)),
     "TRANSPOSE_CONV": ((1, 2), (0,)),

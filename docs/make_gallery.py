@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from docs.gallery_search import searched_text
 from models.mobilenet_v2 import mobilenet_v2
 from models.tiny import NETWORKS
 from tflsplit.devices import constant_bytes
@@ -38,6 +39,20 @@ GALLERY: dict[str, Callable[[], Graph]] = {
     "mobilenet_v2_1.0_224": lambda: mobilenet_v2(1.0, 224, 1000),
 }
 """Every network of the page, in its order."""
+_BEGIN, _END = "<!-- begin searched -->", "<!-- end searched -->"
+_SEARCHED = f"""\
+What a search makes of them (`tflsplit plan -n N --objective …`), Teensy 4.1 in a ring of UARTs at
+6 Mbaud or SPI at 30 MHz, beside one device alone. A search uses as many of the devices as do best.
+*Arena*: bytes, of the fullest device; *ms*: one inference, simulated frame by frame.
+`python -m docs.make_gallery --search` makes these tables again; of the public networks they have
+those that are in the folder `TFLSPLIT_MODELS`.
+
+{_BEGIN}
+
+{{}}
+
+{_END}
+"""
 _SUMMARIES = {
     "mobilenet_v2_0.35_96": "MobileNetV2 of width 0.35 for 96x96 images and 10 classes.",
     "mobilenet_v2_1.0_224": "MobileNetV2 of width 1.0 for 224x224 images and 1000 classes.",
@@ -63,14 +78,30 @@ Made by `python -m docs.make_gallery`; a test compares this page with what that 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write the page; returns the exit code."""
-    argparse.ArgumentParser(
+    parser = argparse.ArgumentParser(
         prog="python -m docs.make_gallery", description=(__doc__ or "").split("\n")[0]
-    ).parse_args(arguments)
+    )
+    parser.add_argument(
+        "--search", action="store_true", help="the tables of searches, too: minutes"
+    )
+    chosen = parser.parse_args(arguments)
+    searched = searched_text(GALLERY, _say) if chosen.search else kept_search(PAGE)
     entries = {name: entry(network()) for name, network in GALLERY.items()}
     overview = [OVERVIEW, *(overview_row(name, *made) for name, made in entries.items())]
     sections = [section(name, *made) for name, made in entries.items()]
-    PAGE.write_text("\n".join([_INTRODUCTION, *overview, "", *sections]), encoding="utf-8")
+    between = _SEARCHED.format(searched)
+    PAGE.write_text("\n".join([_INTRODUCTION, *overview, "", between, *sections]), encoding="utf-8")
     return 0
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr)
+
+
+def kept_search(page: Path) -> str:
+    """What the page has of searches, which take minutes."""
+    _, _, rest = page.read_text(encoding="utf-8").partition(_BEGIN)
+    return rest.partition(_END)[0].strip()
 
 
 def entry(graph: Graph) -> tuple[Graph, Json]:

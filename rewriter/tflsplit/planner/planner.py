@@ -27,9 +27,8 @@ from tflsplit.planner.planned import Planned
 from tflsplit.planner.searcher import OBJECTIVES, Searcher
 from tflsplit.planner.shortfall import smallest_cluster, why_not, with_room
 
-_SIZES = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16)
-FEW: dict[str, Sequence[int]] = {"latency": _SIZES, "bytes": _SIZES, "ram": range(1, 17)}
-"""Numbers of devices that are tried, as many as there are; more take RAM off each in any case."""
+FEW = 16
+"""Up to here, every number of devices is tried."""
 MANY = (24, 32, 48, 64)
 
 Known = dict[int, Choices]
@@ -113,14 +112,13 @@ class Planner:
                 best, value = found, found.value(objective)
             elif best is not None:
                 break
-        if best is None and self.cluster.world_size not in (*FEW[objective], *MANY):
+        if best is None and self.cluster.world_size not in (*range(FEW + 1), *MANY):
             return self.searcher(self.cluster.world_size).find(objective)
         return best
 
     def _few(self, objective: str) -> Sequence[int]:
         """Numbers of devices, the most promising first."""
-        most = self.cluster.world_size
-        sizes = [size for size in FEW[objective] if self.least <= size <= most]
+        sizes = range(self.least, min(FEW, self.cluster.world_size) + 1)
         return sizes if objective == "bytes" else sizes[::-1]
 
     @staticmethod

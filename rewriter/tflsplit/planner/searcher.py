@@ -11,10 +11,10 @@ from tflsplit.ir import Graph, Value
 from tflsplit.plan.cost import predict
 from tflsplit.plan.policy import choose_plan
 from tflsplit.plan.wishes import Wishes
-from tflsplit.planner.assembly import Draft, assemble, placed
+from tflsplit.planner.assembly import Draft, complete, draft, placed
 from tflsplit.planner.choices import MANY_DEVICES, Choices, Menu, any_of
 from tflsplit.planner.evaluate import Step
-from tflsplit.planner.finals import Finals, quickest_us
+from tflsplit.planner.finals import Finals, least_us, quickest_us
 from tflsplit.planner.heads import best_heads
 from tflsplit.planner.options import Layout, Option
 from tflsplit.planner.planned import Planned
@@ -98,8 +98,7 @@ class Searcher:
         """
         ways = self.choices.all_ways(_ENUMERABLE)
         if ways is not None:
-            finished = (assemble(self.choices, self.cluster, steps) for steps in ways)
-            yield from (planned for planned in finished if planned.fits(self.cluster))
+            yield from self._enumerated(ways, objective, beat)
             return
         rooms = self._rooms()
         if objective == "ram":
@@ -108,7 +107,7 @@ class Searcher:
                 yield from self._fitting(objective, limits, self._everything)
             return
         steps = None if self.choices.pooling else self._way(objective)
-        if steps and _FEWEST * sum(map(_VALUES[objective], steps)) > beat:
+        if objective == "bytes" and _FEWEST * sum(map(_VALUES[objective], steps or ())) > beat:
             return
         finals = Finals(self.choices, self.cluster, objective, beat)
         drafts = finals.versions(steps) if steps else []
@@ -121,6 +120,29 @@ class Searcher:
         yield from found
         if self.choices.saving and not (found and objective == "latency"):
             yield from self._fitting(objective, rooms, self._everything, beat)
+
+    def _enumerated(
+        self, ways: Sequence[list[Step]], objective: str, beat: float
+    ) -> Iterator[Planned]:
+        """Plans of these ways that fit; those left out are not better than one of them."""
+        choices, cluster = self.choices, self.cluster
+        drafts = [draft(choices, cluster, placed(choices, cluster, steps)) for steps in ways]
+        if objective == "ram":
+            finished = (complete(choices, cluster, drafted) for drafted in drafts)
+            yield from (planned for planned in finished if planned.fits(cluster))
+            return
+
+        def least(drafted: Draft) -> float:
+            wire_bytes = sum(drafted.prediction.bytes_per_link.values())
+            return least_us(cluster, drafted) if objective == "latency" else wire_bytes
+
+        for drafted in sorted(drafts, key=least):
+            if least(drafted) > beat:
+                return
+            planned = complete(choices, cluster, drafted)
+            if planned.fits(cluster):
+                yield planned
+                beat = min(beat, planned.value(objective))
 
     def _usual(self, objective: str, rooms: Sequence[float], beat: float) -> Iterator[Planned]:
         """The best plans that fit, of options that do not save flash at the price of time.

@@ -2,14 +2,14 @@
 """From a plan to device graphs: partition, then the passes that work on one device at a time.
 
     model --partition--> device graphs
-        [--fold_moves--> --own_kernels--> --fuse_blocks--> --order_nodes-->]
+        [--fold_moves--> --own_kernels--> --fuse_blocks--> --own_dense--> --order_nodes-->]
         [--share_constants-->] --pack_constants--> --plan_offline--> ...
 
 Partition comes first, because only then is a block whole on one device, and known which dimensions
 of a piece are 1, which fold_moves looks for; own_kernels before fuse_blocks, which fuses own
-kernels only; order_nodes behind it, since it moves what is left (all four only if the plan says
-so); share_constants where something runs in tiles; pack_constants when no pass looks at weights any
-more; plan_offline last, when all tensors are known.
+kernels only; order_nodes behind all that, since it moves what is left (all five only if the plan
+says so); share_constants where something runs in tiles; pack_constants when no pass looks at
+weights any more; plan_offline last, when all tensors are known.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from tflsplit.partition import partition
 from tflsplit.passes.fold_moves import fold_moves
 from tflsplit.passes.fuse_blocks import fuse_blocks
 from tflsplit.passes.order_nodes import order_nodes
+from tflsplit.passes.own_dense import own_dense
 from tflsplit.passes.own_kernels import own_kernels
 from tflsplit.passes.pack_constants import pack_constants
 from tflsplit.passes.share_constants import share_constants
@@ -70,10 +71,11 @@ def _fused(devices: Sequence[DeviceGraph], plan: Plan) -> tuple[DeviceGraph, ...
         for split in plan.splits
         if split.scratch_limit_bytes is not None
     }
-    graphs = []
-    for device in devices:
-        local = {name: limits[layer] for name, layer in device.steps.items() if layer in limits}
-        graphs.append(order_nodes(fuse_blocks(own_kernels(fold_moves(device.graph)), local)))
-    return tuple(
-        replace(device, graph=graph) for device, graph in zip(devices, graphs, strict=True)
-    )
+    return tuple(_fused_device(device, limits) for device in devices)
+
+
+def _fused_device(device: DeviceGraph, limits: Mapping[str, int]) -> DeviceGraph:
+    local = {name: limits[layer] for name, layer in device.steps.items() if layer in limits}
+    blocks = fuse_blocks(own_kernels(fold_moves(device.graph)), local)
+    graph, steps = own_dense(blocks, device.steps)
+    return replace(device, graph=order_nodes(graph), steps=steps)

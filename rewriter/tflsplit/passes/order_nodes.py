@@ -13,23 +13,57 @@ SENDs and RECVs keep their order, and nothing moves in front of a SEND: others w
 
 from __future__ import annotations
 
-from dataclasses import replace
+from bisect import bisect_left
+from collections import defaultdict
+from dataclasses import dataclass, replace
 
 from tflsplit.ir import Graph, Node, Value
 from tflsplit.memory.kernels import tensor_bytes
-from tflsplit.memory.lifetimes import in_head, peak_live_bytes
+from tflsplit.memory.lifetimes import in_head, live_bytes_over_time
 from tflsplit.wire import custom_ops as wire
 
 
 def order_nodes(graph: Graph) -> Graph:
     """The graph in an order with less live memory at its peak; itself if none is found."""
-    ordered = graph
+    first = order = _Order.of(graph)
     for node in graph.nodes:
         if _may_move(node):
-            ordered = _with_earlier(ordered, node)
-    if ordered is graph or peak_live_bytes(ordered) >= peak_live_bytes(graph):
-        return graph
-    return ordered
+            order = _with_earlier(order, node)
+    return order.graph if order.peak < first.peak else graph
+
+
+@dataclass(frozen=True)
+class _Order:
+    """A graph and what its order means.
+
+    places: of the nodes; uses: of the nodes that make or read a value, in ascending order.
+    live: bytes while each node runs.
+    """
+
+    graph: Graph
+    places: dict[Node, int]
+    uses: dict[Value, list[int]]
+    live: list[int]
+
+    @classmethod
+    def of(cls, graph: Graph) -> _Order:
+        uses: dict[Value, list[int]] = defaultdict(list)
+        for place, node in enumerate(graph.nodes):
+            for value in {*node.operands, *node.outputs}:
+                uses[value].append(place)
+        places = {node: place for place, node in enumerate(graph.nodes)}
+        return cls(graph, places, uses, live_bytes_over_time(graph))
+
+    @property
+    def peak(self) -> int:
+        """Most bytes at one time."""
+        return max(self.live, default=0)
+
+    def used_before(self, value: Value, place: int) -> int:
+        """The last place before ``place`` of a node that makes or reads a value; -1 if none."""
+        uses = self.uses[value]
+        before = bisect_left(uses, place)
+        return uses[before - 1] if before else -1
 
 
 def _may_move(node: Node) -> bool:
@@ -46,28 +80,21 @@ def _made_bytes(node: Node) -> int:
     return sum(tensor_bytes(value) for value in node.outputs)
 
 
-def _with_earlier(graph: Graph, node: Node) -> Graph:
-    """The graph with ``node`` moved, if that frees memory and makes the peak no higher."""
-    at = graph.nodes.index(node)
-    used = _used_before(graph, at)
-    freed = {v for v in node.operands if in_head(v) and v not in graph.outputs}
-    freed -= {v for later in graph.nodes[at + 1 :] for v in later.operands}
-    if sum(map(tensor_bytes, freed)) <= _made_bytes(node):
-        return graph
-    sends = (place for place in range(at) if graph.nodes[place].op == wire.SEND)
-    place = 1 + max(max(sends, default=-1), *(used.get(v, -1) for v in node.operands), -1)
-    if place >= at:
-        return graph
-    nodes = [*graph.nodes[:place], node, *graph.nodes[place:at], *graph.nodes[at + 1 :]]
-    tried = replace(graph, nodes=nodes)
-    return tried if peak_live_bytes(tried) <= peak_live_bytes(graph) else graph
-
-
-def _used_before(graph: Graph, at: int) -> dict[Value, int]:
-    """By value, the last place before ``at`` where a node makes it or reads it."""
-    return {
-        value: place
-        for place, node in enumerate(graph.nodes[:at])
-        for value in (*node.operands, *node.outputs)
-        if not value.is_constant
+def _with_earlier(order: _Order, node: Node) -> _Order:
+    """The order with ``node`` moved over the peak, if that frees memory there."""
+    graph, at = order.graph, order.places[node]
+    freed = {
+        value
+        for value in node.operands
+        if in_head(value) and order.uses[value][-1] == at and value not in graph.outputs
     }
+    if sum(map(tensor_bytes, freed)) <= _made_bytes(node):
+        return order
+    place = 1 + max(order.used_before(v, at) for v in node.operands if not v.is_constant)
+    sends = [p for p in range(place, at) if graph.nodes[p].op == wire.SEND]
+    place = max([place, *(p + 1 for p in sends)])
+    if order.peak not in order.live[place:at]:
+        return order
+    nodes = [*graph.nodes[:place], node, *graph.nodes[place:at], *graph.nodes[at + 1 :]]
+    moved = _Order.of(replace(graph, nodes=nodes))
+    return moved if moved.peak <= order.peak else order

@@ -39,7 +39,7 @@ from tflsplit.baseline import seed_scheme
 from tflsplit.cluster import default_cluster
 from tflsplit.errors import ClusterError, UserError
 from tflsplit.ir import Graph
-from tflsplit.passes.fold_constants import fold_constants
+from tflsplit.passes.prepare import prepare
 from tflsplit.planner import Planner
 from tflsplit.planner.pareto import pareto_front
 from tflsplit.sim import simulate
@@ -163,7 +163,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = parser.parse_args(arguments)
     try:
         model = chosen.model or default_model()
-        graph = fold_constants(load(model))
+        graph = prepare(load(model))
         for part in chosen.what:
             text = report(part, graph, model.stem, chosen)
             print(text)

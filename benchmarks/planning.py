@@ -21,7 +21,7 @@ from benchmarks.planner_tables import limit_name, table
 from benchmarks.planner_targets import default_model
 from tflsplit.errors import ClusterError, UserError
 from tflsplit.ir import Graph
-from tflsplit.passes.fold_constants import fold_constants
+from tflsplit.passes.prepare import prepare
 from tflsplit.planner import OBJECTIVES, Planner
 from tflsplit.planner.pareto import pareto_front
 from tflsplit.tflite import load
@@ -98,7 +98,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     chosen = parser.parse_args(arguments)
     try:
-        graph = fold_constants(load(chosen.model or default_model()))
+        graph = prepare(load(chosen.model or default_model()))
         print(planning_table(list(cases(graph, chosen.n, chosen.what, chosen.runs))))
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -81,6 +81,17 @@ def test_a_batch_that_nobody_computes():
     assert repr(replace(sound.output, shape=(65536, *sound.output.shape[1:]))) in text
 
 
+def test_a_batch_that_the_file_leaves_open():
+    sound = first("DEPTHWISE_CONV_2D", "mobilenet")
+    wrong = replace(
+        sound.output,
+        shape=(4, *sound.output.shape[1:]),
+        file_extra=sound.output.file_extra.replace(shape_signature=(-1, *sound.output.shape[1:])),
+    )
+    with pytest.raises(ModelError, match=r"leaves a dimension of it open.* fixed input shape"):
+        check_node(replace(sound, outputs=(wrong,)))
+
+
 @pytest.mark.parametrize("beta", [-1.0, 0.0, float("nan"), float("inf"), 1e-30])
 def test_softmax_with_a_beta_that_aborts(beta: float):
     sound = first("SOFTMAX", "mobilenet")

@@ -28,6 +28,10 @@ LARGEST_MULTIPLIER = 2.0**30
 INDICES = (DType.INT32, DType.INT64)
 QUANTIZED = (DType.INT8, DType.INT16)
 WAY_OUT = "the file is damaged, or was written by a faulty tool: convert the model again"
+FIX_THE_SHAPE = (
+    "the file leaves a dimension of it open, which TFLM takes as declared: convert the model with "
+    "a fixed input shape, like keras.Input(shape, batch_size=1)"
+)
 
 Check = Callable[["Operation"], None]
 _CHECKS: dict[str, Check] = {}
@@ -71,7 +75,7 @@ class Operation:
         """Refuse the node unless ``holds``; ``what`` is the tensor or option that is wrong."""
         if not holds:
             name = what if isinstance(what, str) else repr(what)
-            raise ModelError(f"{self.what}: {name} {text}; {WAY_OUT}")
+            raise ModelError(f"{self.what}: {name} {text}; {_way_out(what)}")
 
     def count(self, least: int, most: int | None = None, results: int = 1) -> None:
         """As many operands (those left out counted) and results as the operator has."""
@@ -186,6 +190,12 @@ class Operation:
         value = self.x(index)
         self.shape(value, (rank,))
         return self.integers(index, *dtypes)
+
+
+def _way_out(what: Value | str) -> str:
+    """Converters fill open dimensions with 1, although a block of a batch may make 4 of it."""
+    signature = () if isinstance(what, str) else what.file_extra.integers("shape_signature")
+    return FIX_THE_SHAPE if -1 in signature else WAY_OUT
 
 
 def scale_of(value: Value) -> float:

@@ -120,6 +120,13 @@ class Step:
         return replace(self, unit=unit, plan=plan)
 
 
+def arena_of(steps: Sequence[Step]) -> float:
+    """About what the fullest device needs for some units, one after the other."""
+    heads = [max(each) for each in zip(*(s.cost.head_bytes for s in steps), strict=True)]
+    tails = [sum(each) for each in zip(*(s.cost.tail_bytes for s in steps), strict=True)]
+    return float(max(map(sum, zip(heads, tails, strict=True))))
+
+
 def evaluate(cluster: Cluster, unit: Unit, plan: Plan, given: Mapping[Value, Layout]) -> Cost:
     """The cost of a unit's plan; ``given``: layouts of inputs that the devices hold already."""
     graph = unit.graph

@@ -13,7 +13,7 @@ from tflsplit.plan.policy import choose_plan
 from tflsplit.plan.wishes import Wishes
 from tflsplit.planner.assembly import Draft, complete, draft, placed
 from tflsplit.planner.choices import MANY_DEVICES, Choices, Menu, any_of
-from tflsplit.planner.evaluate import Step
+from tflsplit.planner.evaluate import Step, arena_of
 from tflsplit.planner.finals import Finals, least_us, quickest_us
 from tflsplit.planner.heads import best_heads
 from tflsplit.planner.options import Layout, Option
@@ -73,7 +73,7 @@ class Searcher:
 
     def least_arena_bytes(self) -> int:
         """No plan's arena is smaller: a unit's inputs and outputs are somewhere all at once."""
-        return max(ends_bytes(unit.graph) for unit in self.choices.units) // self.cluster.world_size
+        return max(ends_bytes(u.graph) for u in self.choices.units) // self.cluster.world_size
 
     def _arena_without_limits(self, objective: str) -> float:
         """About the arena of the plan that another objective leads to; infinite if unknown."""
@@ -82,9 +82,7 @@ class Searcher:
         steps = self._way(objective)
         if not steps:
             return float("inf")
-        heads = [max(each) for each in zip(*(s.cost.head_bytes for s in steps), strict=True)]
-        tails = [sum(each) for each in zip(*(s.cost.tail_bytes for s in steps), strict=True)]
-        return float(max(map(sum, zip(heads, tails, strict=True))))
+        return arena_of(steps)
 
     def _rooms(self) -> list[float]:
         return [float(self.cluster.arena_room_bytes(r)) for r in range(self.cluster.world_size)]
@@ -128,7 +126,9 @@ class Searcher:
         choices, cluster = self.choices, self.cluster
         drafts = [draft(choices, cluster, placed(choices, cluster, steps)) for steps in ways]
         if objective == "ram":
-            finished = (complete(choices, cluster, drafted) for drafted in drafts)
+            about = [arena_of(drafted.steps) for drafted in drafts]
+            near = [d for d, a in zip(drafts, about, strict=True) if a <= _NEAR * min(about)]
+            finished = (complete(choices, cluster, drafted) for drafted in near)
             yield from (planned for planned in finished if planned.fits(cluster))
             return
 
@@ -147,8 +147,7 @@ class Searcher:
     def _usual(self, objective: str, rooms: Sequence[float], beat: float) -> Iterator[Planned]:
         """The best plans that fit, of options that do not save flash at the price of time.
 
-        For latency on many devices, those that save RAM at that price are tried only if need be:
-        each option of each unit takes time in proportion to the devices.
+        For latency on many devices, those that save RAM at that price are tried only if need be.
         """
         menus = [self.choices.options]
         if objective == "latency":
@@ -278,6 +277,10 @@ _FINISHED = 3
 """How many of the best limits on the head are carried through to a whole plan."""
 _ENUMERABLE = 64
 """So many ways through a model are all carried through to whole plans."""
+
+
+_NEAR = 1.25
+"""Ways whose units need so many times the least arena are not the best as a whole either."""
 
 
 def _value_of(label: Label) -> float:

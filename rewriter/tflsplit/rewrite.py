@@ -82,10 +82,12 @@ def rewrite(
     force: bool = False,
     progress: Progress = lambda stage: None,
     extra: ExtraFiles | None = None,
+    seen: Callable[[Split], None] = lambda split: None,
 ) -> Json:
     """Rewrite the model at ``model_path`` into ``folder``; returns the document of plan.json.
 
     extra: makes further files of the folder (``write_bundle``).
+    seen: is shown the split, before anything is written.
     Raises as ``split_model`` and ``write_bundle`` do; nothing is written unless all went well.
     """
     refuse_folder(folder, force)
@@ -94,6 +96,7 @@ def rewrite(
     graph = read_model(model, name=model_path.name)
     progress("splitting")
     split = split_model(graph, wishes)
+    seen(split)
     progress("measuring the arenas")
     with naming(model_path.name):
         arenas = [measured_arena(device.graph) for device in split.devices]

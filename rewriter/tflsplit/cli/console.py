@@ -69,6 +69,20 @@ def millions(count: float) -> str:
     return f"{count / 1e6:.2f} M"
 
 
+def dropped_note(channels: int, macs: int, left_macs: int) -> str:
+    """What is said of channels that were dropped; "" if there are none.
+
+    macs: what that saves; left_macs: what is left.
+    """
+    if not channels:
+        return ""
+    which = "1 channel that holds" if channels == 1 else f"{channels:,} channels that hold"
+    return (
+        f"dropped: {which} the same in every inference, or that nothing reads then; "
+        f"saves {millions(macs)} of {millions(macs + left_macs)} MACs, with the same bits"
+    )
+
+
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print a table; columns whose name begins with ``<`` are left-aligned text, shortened."""
     cells = [[one_line(cell) for cell in row] for row in rows]

@@ -11,6 +11,7 @@ from typing import Any
 from tflsplit.cli.console import (
     STDOUT,
     Commands,
+    dropped_note,
     kib,
     millions,
     print_json,
@@ -24,7 +25,7 @@ from tflsplit.memory.lifetimes import peak_live_bytes
 from tflsplit.ops import rule_of
 from tflsplit.ops.declared import check_declared
 from tflsplit.ops.rule import graph_macs
-from tflsplit.passes.prepare import prepare
+from tflsplit.passes.prepare import dropped, prepare
 from tflsplit.plan.wishes import way_of
 from tflsplit.rewrite import splittable
 from tflsplit.tflite import load
@@ -62,12 +63,15 @@ def describe(model: Graph) -> dict[str, Any]:
         refusal = None
     except ModelError as error:
         refusal = str(error)
+    without = dropped(model, graph)
     constants = {id(v.data): v.size_bytes for v in graph.constants()}
     return {
         "inputs": [_tensor(value) for value in graph.inputs],
         "outputs": [_tensor(value) for value in graph.outputs],
         "operators": dict(Counter(node.op for node in model.nodes).most_common()),
         "macs": graph_macs(graph),
+        "dropped_channels": without.channels,
+        "dropped_macs": without.macs,
         "weights_bytes": sum(constants.values()),
         "peak_live_bytes": peak_live_bytes(graph),
         "refusal": refusal,
@@ -125,5 +129,9 @@ def _print(document: dict[str, Any], name: str) -> None:
         f"{millions(document['macs'])} MACs, {kib(document['weights_bytes'])} of weights, "
         f"{kib(document['peak_live_bytes'])} of live activations at the peak\n{operators}"
     )
+    if note := dropped_note(
+        document["dropped_channels"], document["dropped_macs"], document["macs"]
+    ):
+        STDOUT.print(note, soft_wrap=True)
     if document["refusal"]:
         STDOUT.print(f"cannot be rewritten: {document['refusal']}", soft_wrap=True)

@@ -9,11 +9,21 @@ from pathlib import Path
 from tflsplit.bundle.plan_json import Json
 from tflsplit.cli.beside import beside, print_beside, print_verdict, weights_note
 from tflsplit.cli.choosing import Choosing
-from tflsplit.cli.console import STDOUT, Commands, kib, millions, print_json, progress, table
+from tflsplit.cli.console import (
+    STDOUT,
+    Commands,
+    dropped_note,
+    kib,
+    millions,
+    print_json,
+    progress,
+    table,
+)
 from tflsplit.cli.firmware import FirmwareOfRewrite, add_board_options, add_options, wired
 from tflsplit.cli.manual import add_manual, manual_wishes
 from tflsplit.cli.planning import DEFAULT_BOARD, add_cluster_options, add_objective, cluster_of
-from tflsplit.rewrite import rewrite
+from tflsplit.passes.prepare import dropped
+from tflsplit.rewrite import Split, rewrite
 
 
 def add_parser(commands: Commands) -> argparse.ArgumentParser:
@@ -49,8 +59,11 @@ def main(arguments: argparse.Namespace) -> int:
     folder = arguments.output or Path("build") / arguments.model.stem
     firmware = FirmwareOfRewrite(folder, arguments, cluster if arguments.cluster else None)
     choosing = Choosing(arguments, cluster, wishes, firmware.leave_out)
+    splits: list[Split] = []
     with progress("reading") as stage:
-        document = rewrite(arguments.model, folder, choosing, arguments.force, stage, firmware)
+        document = rewrite(
+            arguments.model, folder, choosing, arguments.force, stage, firmware, splits.append
+        )
         stage("comparing with one device")
         rows = beside(choosing)
     chosen = firmware.choose()
@@ -59,12 +72,20 @@ def main(arguments: argparse.Namespace) -> int:
     else:
         print_verdict(choosing, rows)
         _print(document, folder)
+        if note := _dropped_note(splits[0]):
+            STDOUT.print(note, soft_wrap=True)
         print_beside(rows)
         if note := weights_note(choosing, measured=False):
             STDOUT.print(note, soft_wrap=True)
         STDOUT.print(f"wrote {folder}; next: tflsplit verify {folder}", soft_wrap=True)
         STDOUT.print(chosen, soft_wrap=True)
     return 0
+
+
+def _dropped_note(split: Split) -> str:
+    assert split.model is not None
+    without = dropped(split.model, split.whole)
+    return dropped_note(without.channels, without.macs, without.of_macs - without.macs)
 
 
 def _print(document: Json, folder: Path) -> None:

@@ -3,7 +3,7 @@
 
 from tflsplit.ir.attributes import Activation, Attrs, AttrValue, Padding
 from tflsplit.ir.dtypes import DType
-from tflsplit.ir.graph import Graph, Node, Value, check_graph
+from tflsplit.ir.graph import Graph, Node, Origin, Value, check_graph
 from tflsplit.ir.quantization import Quantization
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "DType",
     "Graph",
     "Node",
+    "Origin",
     "Padding",
     "Quantization",
     "Value",

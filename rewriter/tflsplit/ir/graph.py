@@ -9,7 +9,7 @@ the meaning here).  Nothing in this package knows the file format.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,6 +30,7 @@ class Value:
     is_variable: a tensor with state between inferences.
     file_extra: whatever else the file said of this tensor (shape_signature, sparsity, ...),
         carried through a round trip and never interpreted.
+    origin: what this tensor is left of, if a pass took channels out of it.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Value:
     data: NDArray[Any] | None = None
     is_variable: bool = False
     file_extra: Attrs = field(default_factory=Attrs)
+    origin: Origin | None = None
 
     @property
     def is_constant(self) -> bool:
@@ -64,6 +66,19 @@ class Value:
 
     def __repr__(self) -> str:
         return f"<Value {self.name} {self.dtype.value.lower()}{list(self.shape)}>"
+
+
+@dataclass(frozen=True, eq=False)
+class Origin:
+    """The tensor that another one is left of: its channels (last dimension) ``kept``.
+
+    constants: of channels that are not kept, what they hold in every inference at every position;
+        one that is not listed may hold anything, and nobody reads it.
+    """
+
+    value: Value
+    kept: tuple[int, ...]
+    constants: Mapping[int, int]
 
 
 @dataclass(eq=False)

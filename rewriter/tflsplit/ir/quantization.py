@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -49,20 +50,26 @@ class Quantization:
     def cut(self, axis: int, start: int, stop: int) -> Quantization:
         """The quantization of the slice ``[start, stop)`` of ``axis``.
 
-        The one place where per-channel parameters are cut: a per-tensor scale, or a cut along
-        another axis, changes nothing.
+        A per-tensor scale, or a cut along another axis, changes nothing.
+        """
+        return self.take(axis, range(start, min(stop, len(self.scales))))
+
+    def take(self, axis: int, channels: Sequence[int]) -> Quantization:
+        """The quantization of some ``channels`` of ``axis``.
+
+        The one place where per-channel parameters are cut, see ``cut``.
         """
         if not self.per_channel or axis != self.axis:
             return self
 
         return replace(
             self,
-            scales=self.scales[start:stop],
-            zero_points=_slice(self.zero_points, len(self.scales), start, stop),
-            minimum=_slice(self.minimum, len(self.scales), start, stop),
-            maximum=_slice(self.maximum, len(self.scales), start, stop),
+            scales=_taken(self.scales, len(self.scales), channels),
+            zero_points=_taken(self.zero_points, len(self.scales), channels),
+            minimum=_taken(self.minimum, len(self.scales), channels),
+            maximum=_taken(self.maximum, len(self.scales), channels),
         )
 
 
-def _slice(values: tuple[_T, ...], channels: int, start: int, stop: int) -> tuple[_T, ...]:
-    return values[start:stop] if len(values) == channels else values
+def _taken(values: tuple[_T, ...], count: int, channels: Sequence[int]) -> tuple[_T, ...]:
+    return tuple(values[channel] for channel in channels) if len(values) == count else values

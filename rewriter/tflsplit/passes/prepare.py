@@ -1,16 +1,47 @@
 # SPDX-License-Identifier: Apache-2.0
 """The passes over a whole model before it is planned.
 
-model --fold_constants--> shapes known --fold_pads--> what is split
+model --fold_constants--> shapes known --fold_pads--> PADs gone --drop_channels--> what is split
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from tflsplit.ir import Graph
+from tflsplit.ops.rule import graph_macs
+from tflsplit.passes.drop_channels import drop_channels, dropped_channels
 from tflsplit.passes.fold_constants import fold_constants
 from tflsplit.passes.fold_pads import fold_pads
 
 
 def prepare(model: Graph) -> Graph:
     """The graph that is split, by whose names plans and results go; ``model`` stays as it is."""
+    return drop_channels(with_all_channels(model))
+
+
+def with_all_channels(model: Graph) -> Graph:
+    """``prepare`` before channels are dropped."""
     return fold_pads(fold_constants(model))
+
+
+@dataclass(frozen=True)
+class Dropped:
+    """What is not computed, because it is known beforehand or nobody reads it.
+
+    channels: of layers with weights.
+    macs: what that saves; of_macs: of what they were.
+    """
+
+    channels: int
+    macs: int
+    of_macs: int
+
+
+def dropped(model: Graph, whole: Graph) -> Dropped:
+    """What ``whole``, the graph that is split, does without.
+
+    model: as it was read, the argument of ``prepare``.
+    """
+    before = graph_macs(with_all_channels(model))
+    return Dropped(dropped_channels(whole), before - graph_macs(whole), before)

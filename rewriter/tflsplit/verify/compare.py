@@ -62,7 +62,8 @@ class Mismatch:
 class Verdict:
     """The result of a verification.
 
-    problems: what is wrong whatever the results: the static checker's, or of the arenas.
+    problems: what is wrong whatever the results: the static checker's, of the arenas, or of
+        channels that were dropped as constant.
     cases: inputs that were compared, up to and with the first mismatch.
     elements: how many elements were compared in all.
     has_state: the model remembers something of each inference: the cases are a sequence.
@@ -136,6 +137,8 @@ def verify_devices(
         expected, void = reference.run(case.inputs)
         cluster.infer(case.inputs)
         done += 1
+        if reference.problems:
+            return Verdict(engine_name, reference.problems[:5], done, len(order), elements, None)
         for rank, local, shard in order:
             want = expected[shard.tensor][shard.box.slices]
             got = cluster.devices[rank].values[local]

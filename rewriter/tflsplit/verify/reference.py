@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -17,6 +17,8 @@ from tflsplit.verify.unwritten import FILLINGS, Mask, filled, unwritten
 class Reference:
     """The model as it was read, its tensors named as those of the graph that was split.
 
+    Of a tensor that lost channels, those that are left are given; and whether those that went hold
+    what was said of them, ``problems`` tells.
     State is kept from one inference to the next, as the unsplit model keeps it.
     """
 
@@ -32,11 +34,17 @@ class Reference:
         }
         self._places = {node: place for place, node in enumerate(whole.nodes)}
         made = {value for node in model.nodes for value in node.outputs}
-        self._kept = [value for value in self.labels if value in made and value.dtype.itemsize]
+        sources = {value: value if value in made else _whole(value) for value in self.labels}
+        self._kept = {
+            value: source
+            for value, source in sources.items()
+            if source in made and value.dtype.itemsize
+        }
+        self.problems: tuple[str, ...] = ()
         self._unwritten = unwritten(model)
         runs = FILLINGS if self._unwritten else FILLINGS[:1]
         self._programs: list[list[Step]] = [
-            compile_graph(model, engine, keep=self._kept) for _ in runs
+            compile_graph(model, engine, keep=[*self._kept.values()]) for _ in runs
         ]
 
     def producer(self, tensor: str) -> Node | None:
@@ -49,19 +57,29 @@ class Reference:
         return -1 if node is None else self._places[node]
 
     def run(self, inputs: Mapping[str, Array]) -> tuple[dict[str, Array], dict[str, Mask]]:
-        """One inference: every tensor by name, and of some the elements that mean nothing."""
+        """One inference: every tensor by name, and of some the elements that mean nothing.
+
+        Sets ``problems``: channels that were taken out as constant, but are not.
+        """
         given = {value: inputs[self.labels[value]] for value in self.whole.inputs}
         first, *others = (
             self._values(steps, given, byte)
             for steps, byte in zip(self._programs, FILLINGS, strict=False)
         )
         void = {
-            self.labels[value]: mask
+            self.labels[value]: _left(value, mask)
             for other in others
-            for value in self._kept
-            if (mask := first[value] != other[value]).any()
+            for value, source in self._kept.items()
+            if (mask := first[source] != other[source]).any()
         }
-        return {self.labels[v]: first[v] for v in (*self.whole.inputs, *self._kept)}, void
+        self.problems = tuple(
+            problem
+            for value, source in self._kept.items()
+            for problem in _not_constant(value, first[source])
+        )
+        found = {self.labels[v]: first[v] for v in self.whole.inputs}
+        found |= {self.labels[v]: _left(v, first[source]) for v, source in self._kept.items()}
+        return found, void
 
     def _values(
         self, steps: Sequence[Step], given: Mapping[Value, Array], byte: int
@@ -74,6 +92,32 @@ class Reference:
                 mask = self._unwritten.get(value)
                 values[value] = array if mask is None else filled(array, mask, byte)
         return values
+
+
+def _whole(value: Value) -> Value:
+    """The model's tensor that this one is, or is left of."""
+    return value if value.origin is None else value.origin.value
+
+
+def _left(value: Value, array: Array) -> Array:
+    """The channels of a model's tensor that ``value`` kept."""
+    if value.origin is None or array.shape == value.shape:
+        return array
+    return np.ascontiguousarray(array[..., list(value.origin.kept)])
+
+
+def _not_constant(value: Value, array: Array) -> Iterator[str]:
+    """Every channel that was taken out of a tensor and does not hold what it should."""
+    if value.origin is None or array.shape == value.shape:
+        return
+    for channel, constant in value.origin.constants.items():
+        found = array[..., channel]
+        if (found != constant).any():
+            other = found[found != constant][0]
+            yield (
+                f"channel {channel} of tensor {value.name!r} was dropped because it always holds "
+                f"{constant}, but it holds {other}"
+            )
 
 
 def differing(want: Array, got: Array, void: Mask | None) -> Mask | None:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from models.tiny import NETWORKS
+from tests.passes.test_drop_channels import two
 from tests.splits import tiny
 from tflsplit.cli import main
 from tflsplit.memory.lifetimes import peak_live_bytes
@@ -77,3 +78,15 @@ def test_the_table_names_every_layer(path: Path, capsys: pytest.CaptureFixture[s
     assert main(["inspect", str(path)]) == 0
     text = capsys.readouterr().out
     assert all(node.name in text for node in tiny("mobilenet").nodes)
+
+
+def test_dropped_channels_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    """By `inspect` and by `rewrite`, each in one line."""
+    path = tmp_path / "m.tflite"
+    path.write_bytes(write_model(two({"dead": [1, 4], "held": 20}, {})))
+    found = inspected(path, capsys)
+    assert (found["dropped_channels"], found["dropped_macs"], found["macs"]) == (2, 360, 720)
+    out = str(tmp_path / "out")
+    for command in (["inspect", str(path)], ["rewrite", str(path), "-n", "1", "-o", out]):
+        assert main(command) == 0
+        assert "left out: 2 channels that hold the same" in capsys.readouterr().out

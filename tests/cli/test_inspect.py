@@ -89,4 +89,4 @@ def test_dropped_channels_are_told(tmp_path: Path, capsys: pytest.CaptureFixture
     out = str(tmp_path / "out")
     for command in (["inspect", str(path)], ["rewrite", str(path), "-n", "1", "-o", out]):
         assert main(command) == 0
-        assert "left out: 2 channels that hold the same" in capsys.readouterr().out
+        assert "dropped: 2 channels that hold the same" in capsys.readouterr().out

@@ -75,7 +75,16 @@ class Operation:
         """Refuse the node unless ``holds``; ``what`` is the tensor or option that is wrong."""
         if not holds:
             name = what if isinstance(what, str) else repr(what)
-            raise ModelError(f"{self.what}: {name} {text}; {_way_out(what)}")
+            raise ModelError(f"{self.what}: {name} {text}; {WAY_OUT}")
+
+    def _shaped(self, holds: bool, value: Value, text: str) -> None:
+        """Refuse the node unless ``holds``, for the shape of ``value``.
+
+        Converters fill an open dimension with 1, although a block of a batch may make 4 of it.
+        """
+        if not holds and -1 in value.file_extra.integers("shape_signature"):
+            raise ModelError(f"{self.what}: {value!r} {text}; {FIX_THE_SHAPE}")
+        self.need(holds, value, text)
 
     def count(self, least: int, most: int | None = None, results: int = 1) -> None:
         """As many operands (those left out counted) and results as the operator has."""
@@ -128,16 +137,16 @@ class Operation:
     def shape(self, value: Value, wanted: Sequence[int]) -> None:
         """Exactly this shape."""
         text = f"must have the shape {list(wanted)}, as TFLM computes it"
-        self.need(tuple(value.shape) == tuple(wanted), value, text)
+        self._shaped(tuple(value.shape) == tuple(wanted), value, text)
 
     def shape_but_ones(self, value: Value, wanted: Sequence[int]) -> None:
         """This shape, but for leading dimensions of 1, which kernels add where they need them."""
         text = f"must have the shape {list(wanted)}, as TFLM computes it"
-        self.need(_without_ones(value.shape) == _without_ones(wanted), value, text)
+        self._shaped(_without_ones(value.shape) == _without_ones(wanted), value, text)
 
     def size(self, value: Value, wanted: int) -> None:
         """That many elements, in whatever shape."""
-        self.need(value.size == wanted, value, f"must have {wanted} elements")
+        self._shaped(value.size == wanted, value, f"must have {wanted} elements")
 
     def scale(self, *values: Value) -> None:
         """Quantized integers have a scale; other types need none."""
@@ -190,12 +199,6 @@ class Operation:
         value = self.x(index)
         self.shape(value, (rank,))
         return self.integers(index, *dtypes)
-
-
-def _way_out(what: Value | str) -> str:
-    """Converters fill open dimensions with 1, although a block of a batch may make 4 of it."""
-    signature = () if isinstance(what, str) else what.file_extra.integers("shape_signature")
-    return FIX_THE_SHAPE if -1 in signature else WAY_OUT
 
 
 def scale_of(value: Value) -> float:

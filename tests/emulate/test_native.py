@@ -31,7 +31,7 @@ from tflsplit.firmware.resolver import CUSTOM
 from tflsplit.host import SocketStream
 from tflsplit.host.coordinator import Coordinator
 from tflsplit.ir import Graph
-from tflsplit.passes.fold_constants import fold_constants
+from tflsplit.passes.prepare import prepare
 from tflsplit.plan.wishes import Wishes
 from tflsplit.rewrite import rewrite
 from tflsplit.tflite import write_model
@@ -135,7 +135,7 @@ def test_any_network_and_any_plan(
 ) -> None:
     folder = tmp_path_factory.mktemp("drawn")
     network = data.draw(networks())
-    plan = data.draw(plans(fold_constants(network), data.draw(st.integers(1, 3))))
+    plan = data.draw(plans(prepare(network), data.draw(st.integers(1, 3))))
     (folder / "model.tflite").write_bytes(write_model(network))
     rewrite(folder / "model.tflite", folder / "plan", lambda _: plan)
     bundle = read_bundle(folder / "plan")

@@ -20,6 +20,7 @@ from tflsplit.cli.console import (
     table,
 )
 from tflsplit.errors import ModelError
+from tflsplit.firmware.resolver import resolver_header
 from tflsplit.ir import Graph, Node, Value
 from tflsplit.memory.lifetimes import peak_live_bytes
 from tflsplit.ops import rule_of
@@ -39,6 +40,11 @@ def add_parser(commands: Commands) -> argparse.ArgumentParser:
         description="Operators, MACs, weights and activations of a model, and its possible splits.",
     )
     command.add_argument("model", type=Path, help="a .tflite file")
+    command.add_argument(
+        "--resolver",
+        action="store_true",
+        help="print C++ that registers its operators with TFLM, for an application of your own",
+    )
     return command
 
 
@@ -46,6 +52,9 @@ def main(arguments: argparse.Namespace) -> int:
     """Run the command."""
     with progress("reading"):
         graph = load(arguments.model)
+        if arguments.resolver:
+            STDOUT.out(resolver_header(graph), end="", highlight=False)
+            return 0
         document = describe(graph)
     if arguments.json:
         print_json(document)

@@ -31,13 +31,13 @@ import numpy as np
 from models.mobilenet_v2 import mobilenet_v2
 from tests.kernels.cortex_m import COUNTING, build_for, emulate
 from tests.kernels.kernel_driver import decode_answer, encode_case, message_of
-from tflsplit.cluster import default_cluster
+from tflsplit.cluster import Family, default_cluster
 from tflsplit.errors import UserError
 from tflsplit.ir import DType, Graph, Node
 from tflsplit.ops import graph_macs
 from tflsplit.ops.fused import unfused
 from tflsplit.ops.packed import unpacked
-from tflsplit.ops.semantics import Array, run_node
+from tflsplit.ops.semantics import Array, residual_add, run_node
 from tflsplit.passes.fold_constants import fold_constants
 from tflsplit.plan.cost.work import work_of
 from tflsplit.planner import Planner
@@ -52,6 +52,8 @@ CORES = {
     "cortex-m55": "mps3_an547",
 }
 KERNELS = ("ours", "portable")
+PRODUCTS = frozenset(Family) - {Family.OTHER, Family.COPY}
+"""Families whose work is multiply-accumulates."""
 
 
 @dataclass(frozen=True)
@@ -107,28 +109,32 @@ class EmulatedKernels:
         self._program = folder / f"{core}-{kernels}.elf"
         build_for(self._board, self._program, portable=kernels == "portable", counts=True)
 
-    def run(self, node: Node, x: Array) -> tuple[Array, int, int]:
+    def run(self, node: Node, arrays: Sequence[Array]) -> tuple[Array, int, int]:
         """Result, instructions and scratch bytes of an explicit node."""
-        case = encode_case(*message_of(node, [x]))
+        case = encode_case(*message_of(node, arrays))
         answer = decode_answer(io.BytesIO(emulate(self._board, self._program, case, *COUNTING)))
         return answer.array(node), answer.instructions, answer.scratch_bytes
 
 
-def reference(node: Node, x: Array) -> Array:
+def reference(node: Node, arrays: Sequence[Array]) -> Array:
     """What an explicit node means."""
-    value = x
+    value, *residual = arrays
     for part in unfused(node) if node.op == wire.FUSED_BLOCK else [node]:
-        value = run_node(part, [value])
+        if part.is_custom:
+            value = run_node(part, [value])
+        else:
+            value = residual_add(value, residual[0], node)
     return value
 
 
-def seeded(node: Node) -> Array:
-    """Data for the operand of a node."""
+def seeded(node: Node) -> list[Array]:
+    """Data for the operands of a node that are no constants."""
     rng = np.random.default_rng(7)
     x = node.input(0)
-    if x.dtype is DType.INT8:
-        return rng.integers(-128, 128, x.shape, np.int8)
-    return rng.integers(-(2**20), 2**20, x.shape).astype(np.int32)
+    if x.dtype is not DType.INT8:
+        return [rng.integers(-(2**20), 2**20, x.shape).astype(np.int32)]
+    computed = [value for value in node.operands if not value.is_constant]
+    return [rng.integers(-128, 128, value.shape, np.int8) for value in computed]
 
 
 def measure(
@@ -140,11 +146,12 @@ def measure(
         for node in filter(wire.is_packed, graph.nodes):
             key = node.op, node.attrs, node.input(0).shape, node.output.shape
             if key not in known:
-                explicit, x = unpacked(node), seeded(node)
-                y, instructions, scratch = board.run(explicit, x)
-                known[key] = instructions, scratch, np.array_equal(y, reference(explicit, x))
+                explicit = unpacked(node)
+                data = seeded(explicit)
+                y, instructions, scratch = board.run(explicit, data)
+                known[key] = instructions, scratch, np.array_equal(y, reference(explicit, data))
             instructions, scratch, same = known[key]
-            macs = int(sum(w.amount for w in work_of(node) if node.op != wire.REQUANTIZE))
+            macs = int(sum(work.amount for work in work_of(node) if work.family in PRODUCTS))
             shapes = node.input(0).shape, node.output.shape
             yield Layer(
                 model, core, kernels, len(graphs), rank, node.op, node.name, *shapes,

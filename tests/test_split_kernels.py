@@ -224,14 +224,16 @@ def exchange_block(
     changes: dict[str, int],
     tile_columns: int = 0,
     parts: tuple[np.ndarray, ...] = BLOCK_CONSTANTS,
+    add: tuple[int, ...] = (0,) * 12,
 ) -> None:
     """A block of 1x1x1 everywhere, changed. ``"2 in_rows"``: that field of stage 2."""
     stages = [list(STAGE) for _ in range(3)]
     for where, number in changes.items():
         stage, field = where.split()
         stages[int(stage)][FIELD_AT[field]] = number
-    integers = (0, tile_columns, 1, *(n for s in stages for n in s))
-    kernels.exchange(5, integers, (np.zeros(1, np.int8), np.concatenate(parts)))
+    integers = (0, tile_columns, 1, *add, *(n for s in stages for n in s))
+    arrays = (np.zeros(1, np.int8), np.concatenate(parts), np.zeros(1, np.int8))
+    kernels.exchange(5, integers, arrays)
 
 
 @pytest.mark.parametrize(
@@ -261,6 +263,29 @@ def test_blocks_that_make_no_sense_are_refused(
     exchange_block(kernels, {})
     with pytest.raises(RefusedError, match=message):
         exchange_block(kernels, changes)
+
+
+ADD = (1, 0, 0, 0, -128, 127, 1, 0, 1, 0, 1, 0)
+
+
+@pytest.mark.parametrize(
+    ("place", "number", "message"),
+    [
+        (1, 128, "add: zero point"),
+        (2, -129, "add: zero point"),
+        (3, 128, "add: zero point"),
+        (4, 128, "activation: no range"),
+        (6, -1, "add: a multiplier is negative"),
+        (9, 1, r"add: a shift outside -31\.\.0"),
+        (11, -32, r"add: a shift outside -31\.\.0"),
+    ],
+)
+def test_adds_that_make_no_sense_are_refused(
+    kernels: KernelProcess, place: int, number: int, message: str
+) -> None:
+    exchange_block(kernels, {}, add=ADD)
+    with pytest.raises(RefusedError, match=message):
+        exchange_block(kernels, {}, add=(*ADD[:place], number, *ADD[place + 1 :]))
 
 
 @pytest.mark.parametrize("stage", [0, 1, 2])

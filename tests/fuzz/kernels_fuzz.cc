@@ -311,7 +311,7 @@ void block(Input* input) {
   const auto scratch = scratch_of(bytes);
   const auto count = static_cast<size_t>(y_values(b.project.window));
   const auto y = fuzz::exactly<int8_t>(b.sums ? count * sizeof(int32_t) : count);
-  fused_block(b, x.get(), constants.get(), scratch.get(), y.get());
+  fused_block(b, x.get(), nullptr, constants.get(), scratch.get(), y.get());
   if (b.sums) {
     require_equal(reinterpret_cast<const int32_t*>(y.get()), sums);
   } else {
@@ -319,7 +319,7 @@ void block(Input* input) {
   }
   run_damaged(input, constants.get(), packed.size(),
               [&](const Constants& damaged) { return check_fused_block_constants(b, damaged); },
-              [&] { fused_block(b, x.get(), constants.get(), scratch.get(), y.get()); });
+              [&] { fused_block(b, x.get(), nullptr, constants.get(), scratch.get(), y.get()); });
 }
 
 constexpr void (*kOperators[])(Input*) = {

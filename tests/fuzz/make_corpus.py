@@ -87,7 +87,7 @@ def option_seeds() -> Seeds:
     }  # fmt: skip
     fused = {
         "v": 2, "expand": tuple(range(16)), "depthwise": (1,) * 15 + (2**30,),
-        "activation": (0, 1), "rounding": 1, "sum": 0, "tile_columns": 3,
+        "activation": (0, 1), "rounding": 1, "sum": 0, "tile_columns": 3, "add": (),
     }  # fmt: skip
     return {
         "send": options_input(send),

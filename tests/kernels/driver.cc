@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Runs split_kernels on cases from stdin, answers on stdout. Integers are int32, little endian.
 //
-//   case:    op, number of integers, the integers, two arrays (x and constants), each: its size in
-//            bytes and its bytes
+//   case:    op, number of integers, the integers, number of arrays (x, constants, of a block also
+//            what is added), then each: its size in bytes and its bytes
 //   answer:  size of the scratch memory asked for, instructions taken, size of y in bytes, y;
 //            or -1, 0, size of a message, the message (the parameters were refused)
 //
@@ -23,16 +23,18 @@ namespace {
 using split_kernels::FullyConnectedParams;
 using split_kernels::FusedBlockParams;
 using split_kernels::FusedStage;
+using split_kernels::ResidualAdd;
 using split_kernels::Constants;
 using split_kernels::Finish;
 using split_kernels::WindowParams;
 
 enum Op : int32_t { kConv, kDepthwise, kPartialConv, kPartialFullyConnected, kRequantize, kFusedBlock };
 
-constexpr int kMaxIntegers = 80;
+constexpr int kMaxIntegers = 90;
 constexpr int kWindowIntegers = 19;
 constexpr int kFinishIntegers = 4;
-constexpr int kMaxArrays = 2;
+constexpr int kAddIntegers = 12;
+constexpr int kMaxArrays = 3;
 
 struct Array {
   void* memory;
@@ -71,10 +73,11 @@ bool read_case(Case* to) {
   if (!read_integer(&to->op) || !read_integer(&count) || count > kMaxIntegers) return false;
   if (!read_bytes(to->integers, sizeof(int32_t) * static_cast<size_t>(count))) return false;
   if (!read_integer(&to->array_count) || to->array_count > kMaxArrays) return false;
+  for (Array& array : to->arrays) array = {nullptr, nullptr, 0};
   for (int32_t i = 0; i < to->array_count; ++i) {
     int32_t size_bytes = 0;
     if (!read_integer(&size_bytes)) return false;
-    to->arrays[i] = make_array(size_bytes, i == 0 && to->op != kRequantize);
+    to->arrays[i] = make_array(size_bytes, i != 1 && to->op != kRequantize);
     if (size_bytes && !read_bytes(to->arrays[i].data, static_cast<size_t>(size_bytes))) return false;
   }
   return true;
@@ -213,17 +216,29 @@ void run_requantize(const Case& c) {
   });
 }
 
-// Integers: sums, tile_columns, whether there is an expansion, then for each stage those of a window
-// and of a finish.
+ResidualAdd add_of(const int32_t* from) {
+  ResidualAdd add;
+  add.present = from[0] != 0;
+  add.p_zero_point = from[1], add.residual_zero_point = from[2], add.y_zero_point = from[3];
+  add.activation_min = from[4], add.activation_max = from[5];
+  add.p = {from[6], from[7]};
+  add.residual = {from[8], from[9]};
+  add.sum = {from[10], from[11]};
+  return add;
+}
+
+// Integers: sums, tile_columns, whether there is an expansion, those of an ADD, then for each stage
+// those of a window and of a finish.
 void run_fused_block(const Case& c) {
   constexpr int kStageIntegers = kWindowIntegers + kFinishIntegers;
   FusedBlockParams block;
   block.sums = c.integers[0] != 0;
   block.tile_columns = c.integers[1];
   block.expands = c.integers[2] != 0;
+  block.add = add_of(c.integers + 3);
   FusedStage* const stages[] = {&block.expand, &block.depthwise, &block.project};
   for (int i = 0; i < 3; ++i) {
-    const int32_t* const from = c.integers + 3 + i * kStageIntegers;
+    const int32_t* const from = c.integers + 3 + kAddIntegers + i * kStageIntegers;
     stages[i]->window = window_of(from);
     stages[i]->finish = finish_of(from + kWindowIntegers);
   }
@@ -234,7 +249,7 @@ void run_fused_block(const Case& c) {
   const int32_t values = p.batches * p.out_rows * p.out_columns * p.out_channels;
   run(fused_block_get_scratch_bytes(block), block.sums ? values * 4 : values, !block.sums,
       [&](void* scratch, void* y) {
-        fused_block(block, c.arrays[0].int8s(), c.arrays[1].data, scratch, y);
+        fused_block(block, c.arrays[0].int8s(), c.arrays[2].int8s(), c.arrays[1].data, scratch, y);
       });
 }
 

@@ -183,7 +183,7 @@ def message_of(
 ) -> tuple[int, tuple[int, ...], tuple[Array | None, ...]]:
     """Operator, integers and arrays of a case."""
     constants = packed(node)
-    data = (arrays[0], constants.input(1).data)
+    data = (arrays[0], constants.input(1).data, *arrays[1:])
     op, roundings = _OPS[node.op], roundings_of(constants)
     if node.op == wire.REQUANTIZE:
         channels = node.input(0).shape[-1]
@@ -216,14 +216,23 @@ def window_integers(node: Node) -> tuple[int, ...]:
 
 def _block_integers(node: Node, roundings: Sequence[int]) -> tuple[int, ...]:
     options = FusedOptions.of(node)
+    parts = [part for part in unfused(node) if part.is_custom]
     stages = [
         (*window_integers(part), *_stage_finish(part, rounding))
-        for part, rounding in zip(unfused(node), roundings, strict=True)
+        for part, rounding in zip(parts, roundings, strict=True)
     ]
     if options.expand is None:
         stages.insert(0, (0,) * len(stages[0]))
     head = int(options.sums), options.tile_columns, int(options.expand is not None)
-    return *head, *(n for stage in stages for n in stage)
+    return *head, *_add_integers(node, options), *(n for stage in stages for n in stage)
+
+
+def _add_integers(node: Node, options: FusedOptions) -> tuple[int, ...]:
+    add, quantization = options.add, node.output.quantization
+    if add is None or quantization is None:
+        return (0,) * 12
+    zero_points = add.zero_point, add.residual_zero_point, quantization.zero_point
+    return 1, *zero_points, *options.activation, *(n for pair in add.multipliers for n in pair)
 
 
 def _stage_finish(part: Node, rounding: int) -> tuple[int, ...]:

@@ -4,20 +4,29 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from hypothesis import assume
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from tflsplit.ir import DType, Node, Quantization, Value
+from tflsplit.ir import Activation, DType, Node, Quantization, Value
 from tflsplit.ops import custom
 from tflsplit.ops.custom_options import WindowOptions
-from tflsplit.ops.fused import ABSENT, FusedOptions, Operands, Stage, fused_block, unfused
-from tflsplit.ops.quantmath import convolution_multipliers
-from tflsplit.ops.semantics import run_node
+from tflsplit.ops.fused import (
+    ABSENT,
+    FusedOptions,
+    Operands,
+    ResidualAdd,
+    Stage,
+    fused_block,
+    unfused,
+)
+from tflsplit.ops.quantmath import activation_range, add_multipliers, convolution_multipliers
+from tflsplit.ops.semantics import residual_add, run_node
 from tflsplit.wire import custom_ops as wire
 
 Array = NDArray[Any]
@@ -34,10 +43,13 @@ class Case:
 def run_case(case: Case) -> Array:
     """The NumPy semantics of a case; those of a fused block are those of its parts."""
     nodes = unfused(case.node) if case.node.op == wire.FUSED_BLOCK else [case.node]
-    arrays: Sequence[Array] = case.arrays
+    array, *residual = case.arrays
     for node in nodes:
-        arrays = [run_node(node, arrays)]
-    return arrays[0]
+        if node.is_custom:
+            array = run_node(node, [array])
+        else:
+            array = residual_add(array, residual[0], case.node)
+    return array
 
 
 def constant(name: str, data: Array, quantization: Quantization | None = None) -> Value:
@@ -286,6 +298,9 @@ def fused_block_cases(draw: st.DrawFn) -> Case:
         sums,
         draw(st.sampled_from([0, 0, 1, 2, 3, 9])),
     )
+    residual = None
+    if not sums and draw(st.booleans()):
+        residual, y, options = draw(_adding(y, project, options))
     node = fused_block(
         x,
         expand_operands,
@@ -293,9 +308,38 @@ def fused_block_cases(draw: st.DrawFn) -> Case:
         (operands[0], None, None, None) if sums else operands,
         Value("y", y_shape, DType.INT32) if sums else y,
         options,
+        residual=residual,
     )
     assert x.quantization is not None
-    return Case(node, (int8s(rng, x_shape, draw(DATA), x.quantization.zero_point),))
+    data = [int8s(rng, x_shape, draw(DATA), x.quantization.zero_point)]
+    if residual is not None:
+        data.append(int8s(rng, y_shape, draw(DATA), 0))
+    return Case(node, tuple(data))
+
+
+@st.composite
+def _adding(
+    draw: st.DrawFn, p: Value, project: Stage, options: FusedOptions
+) -> tuple[Value, Value, FusedOptions]:
+    """The operand of an ADD, its result, and the options with it; ``p``: what it adds to."""
+    scales = [float32s(project.scale * 2.0 ** draw(st.integers(-3, 3)))[0] for _ in range(2)]
+    zero_points = [draw(st.integers(-128, 127)) for _ in range(2)]
+    residual, y = (
+        Value(name, p.shape, DType.INT8, Quantization((scale,), (zero_point,)))
+        for name, scale, zero_point in zip(("residual", "y"), scales, zero_points, strict=True)
+    )
+    function = draw(st.sampled_from([Activation.NONE, Activation.RELU, Activation.RELU6]))
+    add = ResidualAdd(
+        options.activation,
+        project.zero_point,
+        project.scale,
+        function,
+        add_multipliers(project.scale, scales[0], scales[1]),
+        zero_points[0],
+    )
+    activation = activation_range(function, y.quantization, y.dtype)
+    assume(activation[0] <= activation[1])
+    return residual, y, replace(options, activation=activation, add=add)
 
 
 @st.composite

@@ -29,24 +29,30 @@ from tflsplit.ops.fused import (
     ABSENT,
     FusedOptions,
     Operands,
+    ResidualAdd,
     Stage,
     block_parts,
     fused_block,
     fused_inside,
     unfused,
 )
+from tflsplit.ops.quantmath import add_multipliers
 from tflsplit.plan.wishes import Wishes
 from tflsplit.rewrite import split_model
 from tflsplit.tflite import read_model, write_model
 from tflsplit.wire import custom_ops as wire
 
 
+def computed(node: Node) -> tuple[Value, ...]:
+    """Operands that are no constants: x, and what an ADD adds."""
+    return tuple(value for value in node.operands if not value.is_constant)
+
+
 @settings(max_examples=60)
 @given(case=fused_block_cases())
 def test_the_chain_gives_the_same_bits_on_tflm(case: Case) -> None:
     """Run by its stock expansion as a whole, no map between its parts ever seen."""
-    nodes = [stock for part in unfused(case.node) for stock in stock_expansion(part)]
-    graph = Graph("case", (case.node.input(0),), (case.node.output,), nodes)
+    graph = Graph("case", computed(case.node), (case.node.output,), stock_expansion(case.node))
     (result,) = run_tflm(graph, case.arrays)
     np.testing.assert_array_equal(result, run_case(case), strict=True)
 
@@ -60,6 +66,7 @@ def test_the_chain_has_the_operands_and_options_of_the_block(case: Case) -> None
         *([wire.CONV_2D] if options.expand else []),
         wire.DEPTHWISE_CONV_2D,
         wire.PARTIAL_CONV_2D if options.sums else wire.CONV_2D,
+        *(["ADD"] if options.add else []),
     ]
     assert chain[0].input(0) is node.input(0)
     assert chain[-1].output is node.output
@@ -77,7 +84,7 @@ def test_the_chain_has_the_operands_and_options_of_the_block(case: Case) -> None
 @given(case=fused_block_cases())
 def test_blocks_survive_a_file(case: Case) -> None:
     node = case.node
-    model = write_model(Graph("block", (node.input(0),), (node.output,), [node]))
+    model = write_model(Graph("block", computed(node), (node.output,), [node]))
     (found,) = read_model(model).nodes
     assert problems(found) == []
     assert FusedOptions.of(found) == FusedOptions.of(node)
@@ -128,6 +135,55 @@ def block(
         FusedOptions(expand, depthwise, tile_columns=tile_columns),
         "block",
     )
+
+
+def adding_block() -> Node:
+    """The block of 8x10 positions, and x's like added to its result."""
+    plain = block()
+    p = plain.output.quantization
+    assert p is not None
+    residual = activation("r", *plain.output.shape)
+    y = Value("sum", plain.output.shape, DType.INT8, Quantization((0.75,), (4,)))
+    add = ResidualAdd(
+        (-128, 127), p.zero_point, p.scale, 0, add_multipliers(p.scale, 0.5, 0.75), -7
+    )
+    options = replace(FusedOptions.of(plain), add=add)
+    inputs = (*plain.inputs, residual)
+    attrs = wire.encode(wire.FUSED_BLOCK, options.attrs())
+    return replace(plain, inputs=inputs, outputs=(y,), attrs=attrs)
+
+
+@pytest.mark.parametrize(
+    ("place", "number", "message"),
+    [
+        (0, 128, "option 'add' is malformed"),
+        (2, 200, "out of range"),
+        (3, 0, "do not follow from the scales"),
+        (4, 1, "another activation than its own"),
+        (5, -1, "out of range"),
+        (5, 2**30 + 1, "do not follow from the scales"),
+        (8, 1, "shift outside"),
+        (11, 3, "another zero point than its own"),
+    ],
+)
+def test_an_add_that_contradicts_its_operands_is_found(
+    place: int, number: int, message: str
+) -> None:
+    node = adding_block()
+    assert problems(node) == []
+    ints = node.attrs.integers("add") or ()
+    changed = (*ints[:place], number, *ints[place + 1 :])
+    (problem,) = problems(replace(node, attrs=node.attrs.replace(add=changed)))
+    assert message in problem
+
+
+def test_an_add_without_its_operand_is_found() -> None:
+    node = adding_block()
+    (problem,) = problems(replace(node, inputs=node.inputs[:-1]))
+    assert "does not go with the options" in problem
+    other = activation("r", 1, 8, 10, 4)
+    (problem,) = problems(replace(node, inputs=(*node.inputs[:-1], other)))
+    assert "which is not like" in problem
 
 
 INTS = SAME_3X3.ints()

@@ -81,7 +81,8 @@ def test_the_scales_of_weights_follow_from_the_multipliers(case: Case) -> None:
 @given(case=ANY_CASE)
 def test_packed_nodes_survive_a_file(case: Case) -> None:
     node = packed(case.node)
-    model = write_model(Graph("packed", (node.input(0),), (node.output,), [node]))
+    computed = tuple(value for value in node.operands if not value.is_constant)
+    model = write_model(Graph("packed", computed, (node.output,), [node]))
     (found,) = read_model(model).nodes
     assert problems(found) == []
     assert wire.decode(found) == wire.decode(node)

@@ -6,7 +6,7 @@
     PARTIAL_CONV_2D              PAD -> SLICE (channels) -> CAST -> SUB -> CONV_2D float -> CAST
                                  for every slice, the int32 results chained by ADD
     PARTIAL_FULLY_CONNECTED      the same with FULLY_CONNECTED
-    FUSED_BLOCK                  those of its two or three convolutions, one after the other
+    FUSED_BLOCK                  those of its convolutions, one after the other, and ADD
 
 The float convolutions are exact: ``|x - zero_point| <= 255`` and ``|w| <= 128``, so 512 products
 stay below 2**24, and every slice has at most 512.  REQUANTIZE has no stock expansion, since no
@@ -226,7 +226,8 @@ def _add_up(sums: Sequence[Value], output: Value) -> list[Node]:
 
 
 def _fused_block(node: Node) -> list[Node]:
-    return [stock for part in unfused(node) for stock in stock_expansion(part)]
+    parts = ([part] if not part.is_custom else stock_expansion(part) for part in unfused(node))
+    return [stock for part in parts for stock in part]
 
 
 _EXPANSIONS: dict[str, Callable[[Node], list[Node]]] = {

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from tflsplit.errors import InternalError
-from tflsplit.ir import DType, Graph, Node, Value
+from tflsplit.ir import Attrs, DType, Graph, Node, Quantization, Value
 from tflsplit.ops.custom import (
     conv_2d,
     depthwise_conv_2d,
@@ -23,7 +23,8 @@ from tflsplit.ops.custom import (
     partial_conv_2d,
 )
 from tflsplit.ops.custom_check import add_check
-from tflsplit.ops.fused_options import FusedOptions, Stage
+from tflsplit.ops.fused_options import FusedOptions, ResidualAdd, Stage
+from tflsplit.ops.quantmath import activation_range, add_multipliers
 from tflsplit.ops.window import explicit_pads
 from tflsplit.wire import custom_ops as wire
 
@@ -31,6 +32,7 @@ __all__ = [
     "ABSENT",
     "FusedOptions",
     "Operands",
+    "ResidualAdd",
     "Stage",
     "block_parts",
     "fused_block",
@@ -44,6 +46,8 @@ Operands = Sequence[Value | None]
 """weights, bias, multiplier, shift of one stage; all None for a stage that is not there."""
 
 ABSENT: Operands = (None, None, None, None)
+RESIDUAL = 13
+"""Place of the operand of a block's ADD."""
 
 
 def fused_block(
@@ -54,9 +58,13 @@ def fused_block(
     output: Value,
     options: FusedOptions,
     name: str = "",
+    residual: Value | None = None,
 ) -> Node:
-    """The operator; operands as those of conv_2d and depthwise_conv_2d, 4 for each stage."""
-    inputs = (x, *expand, *depthwise, *project)
+    """The operator; operands as those of conv_2d and depthwise_conv_2d, 4 for each stage.
+
+    residual: what the ADD of the options adds, of the shape of ``output``.
+    """
+    inputs = (x, *expand, *depthwise, *project, *((residual,) if residual else ()))
     attrs = wire.encode(wire.FUSED_BLOCK, options.attrs())
     return make_node(wire.FUSED_BLOCK, inputs, (output,), attrs, name or output.name)
 
@@ -75,11 +83,19 @@ def unfused(node: Node) -> list[Node]:
     if options.sums:
         return [*nodes, partial_conv_2d(d, weights, output, name=node.name)]
     bias, multiplier, shift = node.inputs[10], node.input(11), node.input(12)
-    activation = options.activation
+    activation, add = options.activation, options.add
+    if add is not None:
+        quantization = Quantization((add.scale,), (add.zero_point,))
+        output = Value(f"{node.output.name}/projected", output.shape, DType.INT8, quantization)
+        activation = add.activation
     project = conv_2d(
-        d, weights, bias, multiplier, shift, output, activation=activation, name=node.name
+        d, weights, bias, multiplier, shift, output, activation=activation, name=output.name
     )
-    return [*nodes, project]
+    if add is None:
+        project.name = node.name
+        return [*nodes, project]
+    attrs = Attrs(fused_activation_function=add.function)
+    return [*nodes, project, Node("ADD", (output, node.input(RESIDUAL)), (node.output,), attrs)]
 
 
 def stage_result(node: Node, x: Value, stage: Stage, first: int, name: str) -> Value:
@@ -112,10 +128,14 @@ def _window_node(
 
 def problems_of(node: Node) -> Iterator[str]:
     """How a block's options and operands contradict each other."""
-    if len(node.inputs) != 13 or len(node.outputs) != 1:
-        yield "takes 13 operands and makes 1 result"
+    if len(node.inputs) not in (RESIDUAL, RESIDUAL + 1) or len(node.outputs) != 1:
+        yield "takes 13 operands, or 14 with an ADD, and makes 1 result"
         return
     options = FusedOptions.of(node)
+    wrong = next(_add_problems(node, options), None)
+    if wrong:
+        yield wrong
+        return
     wrong = next(_operand_problems(node, options), None)
     if wrong:
         yield wrong
@@ -130,12 +150,36 @@ def problems_of(node: Node) -> Iterator[str]:
         yield f"must make {list(made.shape)}, not {node.output!r}"
 
 
+def _add_problems(node: Node, options: FusedOptions) -> Iterator[str]:
+    """How an ADD contradicts the operands."""
+    add, y = options.add, node.output
+    residual = node.inputs[RESIDUAL] if len(node.inputs) > RESIDUAL else None
+    if (add is None) != (residual is None) or (add is not None and options.sums):
+        yield "the operand of an ADD does not go with the options"
+    if add is None or residual is None:
+        return
+    if residual.dtype is not DType.INT8 or residual.shape != y.shape:
+        yield f"adds {residual!r}, which is not like {y!r}"
+    if any(v.quantization is None or len(v.quantization.scales) != 1 for v in (residual, y)):
+        yield "adds what has not one scale"
+        return
+    assert residual.quantization is not None
+    assert y.quantization is not None
+    scales = add.scale, residual.quantization.scale, y.quantization.scale
+    if not min(scales) > 0 or add_multipliers(*scales) != add.multipliers:
+        yield "adds with multipliers that do not follow from the scales"
+    elif residual.quantization.zero_point != add.residual_zero_point:
+        yield f"adds {residual!r} with another zero point than its own"
+    elif activation_range(add.function, y.quantization, y.dtype) != options.activation:
+        yield "adds with another activation than its own"
+
+
 def _operand_problems(node: Node, options: FusedOptions) -> Iterator[str]:
     """What ``unfused`` would trip over, and what it would take although the kernel does not."""
     there = [value is not None for value in node.inputs]
     if any(there[1:5]) != (options.expand is not None):
         yield "the operands of the expansion do not go with its options"
-    if options.sums and any(there[10:]):
+    if options.sums and any(there[10:RESIDUAL]):
         yield "makes sums, which are not requantized here"
     needed = {0: 4, 5: 4, 7: 1, 8: 1, 9: 4}
     needed |= {1: 4, 3: 1, 4: 1} if options.expand else {}

@@ -55,6 +55,48 @@ class Stage:
         return Quantization((self.scale,), (self.zero_point,))
 
 
+_ADD_INTS = 12
+
+
+@dataclass(frozen=True)
+class ResidualAdd:
+    """An ADD of the projection's result ``p``, which is no tensor of the graph, and an operand.
+
+    activation, zero_point, scale: of p.  residual_zero_point: of the other operand.
+    function: ADD's ``fused_activation_function``; what it lets through is the block's
+        ``activation``.
+    multipliers: (multiplier, shift) of p, of the other operand and of their sum, as TFLM has them.
+    """
+
+    activation: Pair
+    zero_point: int
+    scale: float
+    function: int
+    multipliers: tuple[Pair, Pair, Pair]
+    residual_zero_point: int = 0
+
+    def ints(self) -> _Ints:
+        """As stored."""
+        (bits,) = struct.unpack("<i", struct.pack("<f", self.scale))
+        numbers = (number for pair in self.multipliers for number in pair)
+        head = (*self.activation, self.zero_point, bits, self.function)
+        return (*head, *numbers, self.residual_zero_point)
+
+    @classmethod
+    def of_ints(cls, ints: _Ints) -> ResidualAdd:
+        """The inverse of ``ints``; ModelError if they make no sense."""
+        if len(ints) != _ADD_INTS or not -128 <= ints[0] <= ints[1] <= 127:
+            raise ModelError("option 'add' is malformed")
+        zero_points = ints[2], ints[11]
+        if min(zero_points) < -128 or max(zero_points) > 127 or min(ints[5:11:2]) < 0:
+            raise ModelError("option 'add' has a zero point or a multiplier out of range")
+        if min(ints[6:11:2]) < -31 or max(ints[6:11:2]) > 0:
+            raise ModelError("option 'add' has a shift outside -31..0")
+        (scale,) = struct.unpack("<f", struct.pack("<i", ints[3]))
+        pairs = (ints[5], ints[6]), (ints[7], ints[8]), (ints[9], ints[10])
+        return cls((ints[0], ints[1]), ints[2], scale, ints[4], pairs, ints[11])
+
+
 def stage_problems(ints: _Ints) -> Iterator[str]:
     """What is wrong with a stage as stored."""
     if len(ints) != _STAGE_INTS:
@@ -79,6 +121,7 @@ class FusedOptions:
     activation: of y; without meaning where ``sums``.
     sums: y is the int32 sums of the projection, to be added up and requantized elsewhere.
     tile_columns: columns of y made at a time; 0: all.
+    add: an ADD after the projection, inside the operator; its other operand is the last one.
     """
 
     expand: Stage | None
@@ -86,6 +129,7 @@ class FusedOptions:
     activation: Pair = INT8_RANGE
     sums: bool = False
     tile_columns: int = 0
+    add: ResidualAdd | None = None
 
     @classmethod
     def of(cls, node: Node) -> FusedOptions:
@@ -105,6 +149,7 @@ class FusedOptions:
             activation_of(node),
             options["sum"] == 1,
             cast(int, options["tile_columns"]),
+            _add_of(node, cast(_Ints, options["add"])),
         )
 
     def attrs(self) -> dict[str, AttrValue]:
@@ -115,4 +160,14 @@ class FusedOptions:
             "activation": self.activation,
             "sum": int(self.sums),
             "tile_columns": self.tile_columns,
+            "add": self.add.ints() if self.add else (),
         }
+
+
+def _add_of(node: Node, ints: _Ints) -> ResidualAdd | None:
+    try:
+        return ResidualAdd.of_ints(ints) if ints else None
+    except ModelError as error:
+        raise ModelError(
+            f"{node.op} {node.name!r}: {error}; write the device graphs again"
+        ) from None

@@ -21,8 +21,10 @@ import numpy as np
 from tflsplit.errors import InternalError
 from tflsplit.ir import DType, Node, Value
 from tflsplit.ops.custom_check import add_packed_check, problems
+from tflsplit.ops.fused import RESIDUAL
 from tflsplit.ops.packed_options import (
     attrs_of,
+    block_options,
     explicit_attrs,
     inner_stages,
     roundings_of,
@@ -42,7 +44,7 @@ def is_packable(node: Node) -> bool:
         wire.is_ours(node)
         and node.op in wire.PACKED_SCHEMAS
         and not wire.is_packed(node)
-        and all(value is None or value.is_constant for value in node.inputs[1:])
+        and all(value is None or value.is_constant for value in node.inputs[1:RESIDUAL])
     )
 
 
@@ -77,7 +79,8 @@ def packed(node: Node, sizes_only: bool = False, shared: Constants | None = None
     """
     constant, roundings = shared or packed_constants(node, sizes_only)
     attrs = attrs_of(node, roundings)
-    return replace(node, inputs=(node.input(0), constant), attrs=attrs)
+    inputs = (node.input(0), constant, *node.inputs[RESIDUAL:])
+    return replace(node, inputs=inputs, attrs=attrs)
 
 
 def _stage_operands(node: Node) -> list[Sequence[Value | None]]:
@@ -109,7 +112,7 @@ def unpacked(node: Node, sizes_only: bool = False) -> Node:
             part = data[at : at + stage.size_bytes]
             operands.append(stage.unpack(part, rounding, x_scale, y_scale, name))
         at += stage.size_bytes
-    inputs = (node.input(0), *_explicit_inputs(node, operands))
+    inputs = (node.input(0), *_explicit_inputs(node, operands), *node.inputs[2:])
     return replace(node, inputs=inputs, attrs=explicit_attrs(node))
 
 
@@ -138,6 +141,8 @@ def _scales(node: Node) -> list[tuple[float, float]]:
     if node.op != wire.FUSED_BLOCK:
         return [(ends[0], ends[1])]
     inner = [stage.scale for stage in inner_stages(node)]
+    add = block_options(node).add
+    ends[1] = add.scale if add else ends[1]
     line = [ends[0], *inner, ends[1]]
     return list(pairwise(line))
 
@@ -149,8 +154,9 @@ def _scale(value: Value) -> float:
 
 def packed_problems(node: Node) -> Iterator[str]:
     """How a packed node's options, operands and constants contradict each other."""
-    if len(node.inputs) != 2 or None in node.inputs or len(node.outputs) != 1:
-        yield "takes x and one constant, and makes 1 result"
+    adds = node.op == wire.FUSED_BLOCK and bool(wire.decode(node)["add"])
+    if len(node.inputs) != 2 + adds or None in node.inputs or len(node.outputs) != 1:
+        yield "takes x, one constant and what it adds, and makes 1 result"
         return
     wrong = next(_tensor_problems(node), None)
     if wrong:

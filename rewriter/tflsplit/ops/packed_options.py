@@ -114,6 +114,8 @@ def _block_stages(node: Node) -> list[PackedStage]:
         at, zero_point = stage.channels, plain.zero_point
     activation = None if options.sums else options.activation
     y_zero_point = 0 if options.sums else _zero_point(y)
+    if options.add is not None:
+        activation, y_zero_point = options.add.activation, options.add.zero_point
     return [*stages, PackedStage((y.shape[3], 1, 1, at), zero_point, y_zero_point, activation)]
 
 

@@ -22,6 +22,9 @@ from tflsplit.ir import Activation, DType, Quantization
 
 Int32Array = NDArray[np.int32]
 
+ADD_LEFT_SHIFT = 20
+"""How far ADD shifts int8 operands to the left before it scales them."""
+
 _RANGES = {DType.INT8: (-128, 127), DType.UINT8: (0, 255), DType.INT16: (-32768, 32767)}
 
 
@@ -54,6 +57,18 @@ def convolution_multipliers(
     """
     scales = list(weight_scales) if len(weight_scales) > 1 else [weight_scales[0]] * channels
     return quantize_multipliers([input_scale * scale / output_scale for scale in scales])
+
+
+def add_multipliers(
+    scale: float, other_scale: float, output_scale: float
+) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int]]:
+    """``(multiplier, shift)`` of both operands and of the sum of an int8 ADD (add_common.cc)."""
+    twice_largest = 2 * max(scale, other_scale)
+    return (
+        quantize_multiplier(scale / twice_largest),
+        quantize_multiplier(other_scale / twice_largest),
+        quantize_multiplier(twice_largest / ((1 << ADD_LEFT_SHIFT) * output_scale)),
+    )
 
 
 def fully_connected_multipliers(

@@ -16,7 +16,12 @@ from numpy.typing import NDArray
 from tflsplit.errors import InternalError
 from tflsplit.ir import Node, Value
 from tflsplit.ops.custom_options import WindowOptions, activation_of
-from tflsplit.ops.quantmath import Int32Array, multiply_by_quantized_multiplier
+from tflsplit.ops.fused_options import FusedOptions
+from tflsplit.ops.quantmath import (
+    ADD_LEFT_SHIFT,
+    Int32Array,
+    multiply_by_quantized_multiplier,
+)
 from tflsplit.ops.region import Box
 from tflsplit.wire import custom_ops as wire
 
@@ -111,6 +116,24 @@ def requantize(
     total = sums if bias is None else sums + bias
     scaled = multiply_by_quantized_multiplier(total, multiplier, shift)
     clamped = np.clip(scaled + np.int32(zero_point), *activation)
+    return np.asarray(clamped, np.int8)
+
+
+def residual_add(p: Int8Array, residual: Int8Array, node: Node) -> Int8Array:
+    """What the ADD of an explicit block makes of the projection's result (TFLM's add.cc)."""
+    options = FusedOptions.of(node)
+    assert options.add is not None
+    (mp, sp), (mr, sr), (mo, so) = options.add.multipliers
+    scaled = []
+    operands = (
+        (p, options.add.zero_point, mp, sp),
+        (residual, options.add.residual_zero_point, mr, sr),
+    )
+    for array, zero_point, multiplier, shift in operands:
+        wide = (array.astype(np.int32) - np.int32(zero_point)) << ADD_LEFT_SHIFT
+        scaled.append(multiply_by_quantized_multiplier(wide, multiplier, shift))
+    total = multiply_by_quantized_multiplier(scaled[0] + scaled[1], mo, so)
+    clamped = np.clip(total + np.int32(_zero_point(node.output)), *options.activation)
     return np.asarray(clamped, np.int8)
 
 

@@ -4,9 +4,12 @@
     before   x -- TFLSPLIT_CONV_2D --> e -- TFLSPLIT_DEPTHWISE_CONV_2D --> d -- 1x1 --> y
     after    x -- TFLSPLIT_FUSED_BLOCK --> y
 
-where nothing else reads e or d.  The expansion may have any window and may be missing; the
-projection may be a TFLSPLIT_PARTIAL_CONV_2D, whose int32 sums are added up elsewhere.  Only own
-kernels are fused: ``own_kernels`` comes first.
+    before   ... -- 1x1 --> p;  p, residual -- ADD --> y
+    after    x, residual -- TFLSPLIT_FUSED_BLOCK --> y
+
+where nothing else reads e, d or p, and the residual is there before p is made.  The expansion may
+have any window and may be missing; the projection may be a TFLSPLIT_PARTIAL_CONV_2D, whose int32
+sums are added up elsewhere.  Only own kernels are fused: ``own_kernels`` comes first.
 """
 
 from __future__ import annotations
@@ -14,9 +17,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from tflsplit.ir import Graph, Node, Value
+from tflsplit.ir import Activation, DType, Graph, Node, Value
 from tflsplit.ops.custom_options import WindowOptions, activation_of
-from tflsplit.ops.fused import ABSENT, FusedOptions, Stage, fused_block
+from tflsplit.ops.fused import ABSENT, FusedOptions, ResidualAdd, Stage, fused_block
+from tflsplit.ops.quantmath import add_multipliers
+from tflsplit.ops.requantization import fused_range
 from tflsplit.ops.scratch import block_scratch
 from tflsplit.wire import custom_ops as wire
 
@@ -31,6 +36,8 @@ def fuse_blocks(graph: Graph, limits: Mapping[str, int] | int | None = None) -> 
     readers = graph.consumers()
     kept = set(graph.outputs)
     producers = graph.producers()
+    places = {value: at for at, node in enumerate(graph.nodes) for value in node.outputs}
+    places.update(dict.fromkeys(graph.inputs, -1))
     gone: set[Node] = set()
     fused: dict[Node, Node] = {}
 
@@ -45,6 +52,10 @@ def fuse_blocks(graph: Graph, limits: Mapping[str, int] | int | None = None) -> 
             block = _fused(*chain)
             gone.update(part for part in chain if part is not None and part is not node)
             limit = limits.get(node.name) if isinstance(limits, Mapping) else limits
+            add = _residual_add(node, readers, kept, places)
+            if add is not None:
+                gone.add(add)
+                block = _adding(block, node, add)
             fused[node] = _tiled(block, limit)
     nodes = [fused.get(node, node) for node in graph.nodes if node not in gone]
     return replace(graph, nodes=nodes)
@@ -101,6 +112,51 @@ def _fused(expand: Node | None, depthwise: Node, project: Node) -> Node:
         options,
         project.name,
     )
+
+
+def _residual_add(
+    project: Node,
+    readers: Mapping[Value, list[Node]],
+    kept: set[Value],
+    places: Mapping[Value, int],
+) -> Node | None:
+    """The ADD that alone reads a projection's result, if its other operand is there already."""
+    p = project.output
+    (add, *others) = readers[p] or [project]
+    if project.op != wire.CONV_2D or others or p in kept or add.op != "ADD" or add.is_custom:
+        return None
+    operands = [value for value in add.operands if value is not p]
+    if len(operands) != 1 or not all(_is_plain(value, p) for value in (*operands, add.output)):
+        return None
+    return add if places.get(operands[0], places[p]) < places[p] else None
+
+
+def _is_plain(value: Value, p: Value) -> bool:
+    quantization = value.quantization
+    is_like = value.dtype is DType.INT8 and value.shape == p.shape and not value.is_variable
+    return is_like and quantization is not None and len(quantization.scales) == 1
+
+
+def _adding(block: Node, project: Node, add: Node) -> Node:
+    """The block with the ADD inside."""
+    p, y = project.output.quantization, add.output.quantization
+    (residual,) = (value for value in add.operands if value is not project.output)
+    assert p is not None
+    assert y is not None
+    assert residual.quantization is not None
+    multipliers = add_multipliers(p.scale, residual.quantization.scale, y.scale)
+    function = add.attrs.integer("fused_activation_function", Activation.NONE)
+    inside = ResidualAdd(
+        activation_of(project),
+        p.zero_point,
+        p.scale,
+        function,
+        multipliers,
+        residual.quantization.zero_point,
+    )
+    options = replace(FusedOptions.of(block), activation=fused_range(add), add=inside)
+    attrs = wire.encode(wire.FUSED_BLOCK, options.attrs())
+    return replace(block, inputs=(*block.inputs, residual), outputs=add.outputs, attrs=attrs)
 
 
 def _stage(node: Node) -> Stage:

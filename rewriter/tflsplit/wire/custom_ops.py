@@ -128,6 +128,7 @@ SCHEMAS: Mapping[str, Mapping[str, Field]] = {
         **_ACTIVATION,
         "sum": Integer(maximum=1),
         "tile_columns": Integer(),
+        "add": Integers(minimum=-(2**31)),
     },
 }
 """Every custom operator's options, beside ``v``."""
@@ -149,6 +150,7 @@ PACKED_SCHEMAS: Mapping[str, Mapping[str, Field]] = {
         **_FINISH,
         "sum": Integer(maximum=1),
         "tile_columns": Integer(),
+        "add": Integers(minimum=-(2**31)),
     },
 }
 """The same of the compute operators in packed form."""
@@ -202,7 +204,8 @@ def decode(node: Node) -> dict[str, AttrValue]:
     problem = None if is_checked else _problem(node.op, attrs)
     if problem:
         raise ModelError(f"{node.op} {node.name!r}: {problem}; write the device graphs again")
-    return {key: value for key, value in attrs.items() if key != "v"}
+    options = {key: value for key, value in attrs.items() if key != "v"}
+    return options if node.op != FUSED_BLOCK else {"add": (), **options}
 
 
 def _problem(op: str, attrs: Attrs) -> str | None:
@@ -216,9 +219,10 @@ def _problem(op: str, attrs: Attrs) -> str | None:
     elif type(attrs["v"]) is not int or attrs["v"] != VERSION:
         known = f"{VERSION} and {PACKED_VERSION}" if op in PACKED_SCHEMAS else f"{VERSION}"
         return f"its options are of version {attrs['v']!r}, this program reads {known}"
-    missing = [key for key in schema if key not in attrs]
+    later = "add" if attrs["v"] == VERSION else None  # blocks of older files have none
+    missing = [key for key in schema if key not in attrs and key != later]
     unknown = [key for key in attrs if key not in schema and key != "v"]
     if missing or unknown:
         return f"option {missing[0]!r} is missing" if missing else f"unknown option {unknown[0]!r}"
-    problems = ((key, field.problem(attrs[key])) for key, field in schema.items())
+    problems = ((key, field.problem(attrs[key])) for key, field in schema.items() if key in attrs)
     return next((f"option {key!r} {text}" for key, text in problems if text), None)

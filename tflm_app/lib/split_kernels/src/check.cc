@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <initializer_list>
+
 #include "layout.h"
 
 namespace split_kernels {
@@ -165,7 +167,36 @@ const char* check_projection(const FusedBlockParams& block) {
 
 }  // namespace
 
+namespace {
+
+const char* check_add_scale(const AddScale& scale) {
+  if (scale.multiplier < 0) return "add: a multiplier is negative";
+  return scale.shift < -31 || scale.shift > 0 ? "add: a shift outside -31..0" : nullptr;
+}
+
+bool is_int8(int32_t value) { return value >= -128 && value <= 127; }
+
+}  // namespace
+
+const char* check_residual_add(const ResidualAdd& add) {
+  if (!add.present) return nullptr;
+  if (!is_int8(add.p_zero_point) || !is_int8(add.residual_zero_point) ||
+      !is_int8(add.y_zero_point)) {
+    return "add: zero point outside -128..127";
+  }
+  if (!is_int8(add.activation_min) || !is_int8(add.activation_max) ||
+      add.activation_min > add.activation_max) {
+    return "activation: no range within -128..127";
+  }
+  for (const AddScale* scale : {&add.p, &add.residual, &add.sum}) {
+    if (const char* problem = check_add_scale(*scale)) return problem;
+  }
+  return nullptr;
+}
+
 const char* check_fused_block(const FusedBlockParams& block) {
+  if (block.sums && block.add.present) return "add: sums are not added to";
+  if (const char* problem = check_residual_add(block.add)) return problem;
   if (block.tile_columns < 0) return "tile_columns: negative";
   if (block.expands) {
     if (const char* problem = check_expansion(block)) return problem;

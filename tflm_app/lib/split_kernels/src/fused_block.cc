@@ -2,6 +2,7 @@
 // A block row by row and, in wide rows, chunk of columns by chunk. Scratch holds the rows of e under
 // the depthwise window by channels (planes.h), and after them what one step works with: windows of
 // x for the expansion, or a chunk of one row of d and what its projection reads.
+#include "add.h"
 #include "gather.h"
 #include "planes.h"
 #include "split_kernels/kernels.h"
@@ -65,9 +66,11 @@ size_t work_bytes(const FusedBlockParams& block) {
 // One batch of a block.
 class Block {
  public:
-  Block(const FusedBlockParams& block, const int8_t* x, const void* constants, void* scratch)
+  Block(const FusedBlockParams& block, const int8_t* x, const int8_t* residual,
+        const void* constants, void* scratch)
       : block_(block),
         x_(x),
+        residual_(residual),
         expand_(static_cast<const int8_t*>(constants)),
         depthwise_(expand_),
         kept_(static_cast<int8_t*>(scratch)),
@@ -194,10 +197,16 @@ class Block {
                  {static_cast<int8_t*>(y) + first, p.out_channels, 1});
       }
     }
+    if (block_.add.present) {
+      const int32_t first = position * p.out_channels;
+      add_residual(block_.add, residual_ + first, positions * p.out_channels,
+                   static_cast<int8_t*>(y) + first);
+    }
   }
 
   const FusedBlockParams& block_;
   const int8_t* x_;
+  const int8_t* residual_;
   const int8_t* expand_;
   const int8_t* depthwise_;
   const int8_t* project_;
@@ -211,11 +220,11 @@ size_t fused_block_get_scratch_bytes(const FusedBlockParams& block) {
   return kept_bytes(block) + work_bytes(block);
 }
 
-void fused_block(const FusedBlockParams& block, const int8_t* x, const void* constants,
-                 void* scratch, void* y) {
+void fused_block(const FusedBlockParams& block, const int8_t* x, const int8_t* residual,
+                 const void* constants, void* scratch, void* y) {
   const WindowParams& p = block.expands ? block.expand.window : block.depthwise.window;
   for (int32_t batch = 0; batch < p.batches; ++batch) {
-    Block(block, x, constants, scratch).run(batch, y);
+    Block(block, x, residual, constants, scratch).run(batch, y);
     x += p.in_rows * p.in_columns * p.in_channels;
   }
 }

@@ -35,8 +35,8 @@ split_kernels::Constants stored_constants(api::Context* context, const api::OpNo
   return {tensor->data.data, static_cast<size_t>(dim(tensor, 0))};
 }
 
-const char* check_operands(api::Context* context, const api::OpNode* node) {
-  if (node->inputs->size != 2 || node->outputs->size != 1) {
+const char* check_operands(api::Context* context, const api::OpNode* node, int operands) {
+  if (node->inputs->size != operands || node->outputs->size != 1) {
     return "has a wrong number of operands or results";
   }
   const api::EvalTensor* const constants = optional_input(context, node, 1);

@@ -40,7 +40,7 @@ inline const void* constants_of(const api::Context* context, const api::OpNode* 
   return input(context, node, 1)->data.data;
 }
 split_kernels::Constants stored_constants(api::Context* context, const api::OpNode* node);
-const char* check_operands(api::Context* context, const api::OpNode* node);
+const char* check_operands(api::Context* context, const api::OpNode* node, int operands = 2);
 
 // From options "activation" and "rounding".
 split_kernels::Finish finish_of(const FlexMap& options, int32_t y_zero_point);

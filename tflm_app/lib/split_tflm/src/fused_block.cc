@@ -14,6 +14,15 @@ bool expands(const FlexMap& options) {
   return split_device::integers_option(options, "expand").size() != 0;
 }
 
+// Activation, zero point and scale (for people) of p, function of the ADD (likewise), then multiplier
+// and shift of p, of the residual and of their sum, and the zero point of the residual.
+constexpr uint32_t kAddIntegers = 12;
+constexpr int kResidual = 2;
+
+bool adds(const FlexMap& options) {
+  return split_device::integers_option(options, "add").size() != 0;
+}
+
 bool makes_sums(const FlexMap& options) {
   return split_device::integer_option(options, "sum") != 0;
 }
@@ -36,6 +45,21 @@ void set_options(const IntVector& stored, FusedStage* stage) {
   p.kernel_rows = stored.at(12), p.kernel_columns = stored.at(13);
   p.out_channels = stored.at(14);
   stage->finish.rounding = stored.at(15);
+}
+
+// The block's finish becomes that of p, its own the ADD's.
+void set_add(const IntVector& stored, FusedBlockParams* block) {
+  split_kernels::ResidualAdd& add = block->add;
+  split_kernels::Finish& p = block->project.finish;
+  add.present = true;
+  add.y_zero_point = p.y_zero_point;
+  add.activation_min = p.activation_min, add.activation_max = p.activation_max;
+  p.activation_min = stored.at(0), p.activation_max = stored.at(1);
+  p.y_zero_point = add.p_zero_point = stored.at(2);
+  add.p = {stored.at(5), stored.at(6)};
+  add.residual = {stored.at(7), stored.at(8)};
+  add.sum = {stored.at(9), stored.at(10)};
+  add.residual_zero_point = stored.at(11);
 }
 
 // x of `next` is the result of `stage`.
@@ -74,14 +98,29 @@ FusedBlockParams block_of(api::Context* context, const api::OpNode* node, const 
   block.project.window.out_channels = dim(output(context, node, 0), 3);
   split_kernels::set_out_extent(&block.project.window);
   block.project.finish = finish_of(options, data.y_zero_point);
+  if (adds(options)) {
+    set_add(split_device::integers_option(options, "add"), &block);
+  }
   return block;
 }
 
 // ---- Checks ----
 
+const char* check_residual(api::Context* context, const api::OpNode* node,
+                           const FlexMap& options) {
+  if (split_device::integers_option(options, "add").size() != kAddIntegers) {
+    return "option 'add' has another number of elements";
+  }
+  const api::EvalTensor* const residual = optional_input(context, node, kResidual);
+  const api::EvalTensor* const y = output(context, node, 0);
+  bool fits = has_shape(residual, kTfLiteInt8, 4);
+  for (int axis = 0; fits && axis < 4; ++axis) fits = dim(residual, axis) == dim(y, axis);
+  return fits ? nullptr : "what is added must be int8, shaped like y";
+}
+
 const char* check_tensors(api::Context* context, const api::OpNode* node,
                           const FlexMap& options) {
-  if (const char* problem = check_operands(context, node)) return problem;
+  if (const char* problem = check_operands(context, node, adds(options) ? 3 : 2)) return problem;
   if (!has_shape(input(context, node, 0), kTfLiteInt8, 4)) {
     return "x must be int8 with four dimensions";
   }
@@ -89,8 +128,10 @@ const char* check_tensors(api::Context* context, const api::OpNode* node,
     return "y must be int8, or int32 sums, with four dimensions";
   }
   const uint32_t integers = split_device::integers_option(options, "expand").size();
-  const bool sound = integers == 0 || integers == kStageIntegers;
-  return sound ? nullptr : "option 'expand' has another number of elements";
+  if (integers != 0 && integers != kStageIntegers) {
+    return "option 'expand' has another number of elements";
+  }
+  return adds(options) ? check_residual(context, node, options) : nullptr;
 }
 
 const char* check_result(const api::EvalTensor* y, const WindowParams& p) {
@@ -127,8 +168,11 @@ api::Status prepare(api::Context* context, api::OpNode* node) {
 api::Status invoke(api::Context* context, api::OpNode* node) {
   const OpData& data = *data_of(node);
   const FusedBlockParams block = block_of(context, node, checked_options(node), data);
-  split_kernels::fused_block(block, bytes(input(context, node, 0)), constants_of(context, node),
-                             scratch_of(context, data), output(context, node, 0)->data.data);
+  const int8_t* const residual =
+      block.add.present ? bytes(input(context, node, kResidual)) : nullptr;
+  split_kernels::fused_block(block, bytes(input(context, node, 0)), residual,
+                             constants_of(context, node), scratch_of(context, data),
+                             output(context, node, 0)->data.data);
   return kTfLiteOk;
 }
 

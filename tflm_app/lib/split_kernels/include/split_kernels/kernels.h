@@ -36,10 +36,11 @@ void partial_fully_connected(const FullyConnectedParams& params, const int8_t* x
 void requantize(const Finish& finish, int32_t positions, int32_t channels, const void* constants,
                 const int32_t* sums, int8_t* y);
 
-// TFLSPLIT_FUSED_BLOCK: y is int8, or int32 sums, of the projection.
+// TFLSPLIT_FUSED_BLOCK: y is int8, or int32 sums, of the projection. `residual`: what is added, of the
+// shape of y; not read unless block.add is present.
 size_t fused_block_get_scratch_bytes(const FusedBlockParams& block);
-void fused_block(const FusedBlockParams& block, const int8_t* x, const void* constants,
-                 void* scratch, void* y);
+void fused_block(const FusedBlockParams& block, const int8_t* x, const int8_t* residual,
+                 const void* constants, void* scratch, void* y);
 
 }  // namespace split_kernels
 

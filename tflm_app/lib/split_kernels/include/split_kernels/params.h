@@ -67,6 +67,24 @@ struct FusedStage {
   Finish finish;
 };
 
+// How an int8 operand of an ADD, or its sum, is scaled: multiplier 0..2^31-1, shift -31..0.
+struct AddScale {
+  int32_t multiplier = 0;
+  int32_t shift = 0;
+};
+
+// ADD of the projection's result p and a residual, as TFLM's ADD of int8:
+//   y = clamp(scale(scale((p - zero point) << 20) + scale((residual - zero point) << 20)) + zero point)
+struct ResidualAdd {
+  bool present = false;
+  int32_t p_zero_point = 0;         // -128..127, like the others
+  int32_t residual_zero_point = 0;
+  int32_t y_zero_point = 0;
+  int32_t activation_min = -128;
+  int32_t activation_max = 127;
+  AddScale p, residual, sum;
+};
+
 // An expansion (any window, not grouped, or none), a depthwise convolution without channel
 // multiplier, and a 1x1 convolution, one after the other: the result of each is x of the next, so
 // shapes and zero points must agree.
@@ -76,6 +94,7 @@ struct FusedBlockParams {
   FusedStage depthwise;
   FusedStage project;        // finish without meaning if `sums`
   bool sums = false;         // y is the int32 sums of the projection, not int8
+  ResidualAdd add;           // finish of `project` is then that of p
   int32_t tile_columns = 0;  // columns of y that are made at a time; 0: all
 };
 
@@ -88,6 +107,7 @@ const char* check_convolution(const WindowParams& window);
 const char* check_depthwise(const WindowParams& window);
 const char* check_fully_connected(const FullyConnectedParams& params);
 const char* check_requantize(const Finish& finish, int32_t channels);
+const char* check_residual_add(const ResidualAdd& add);
 const char* check_fused_block(const FusedBlockParams& block);
 
 // The same of packed constants, whose parameters have passed: size and alignment, and of every

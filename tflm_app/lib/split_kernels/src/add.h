@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: Apache-2.0
+// ADD of int8 values in place: what ends a residual block.
+#ifndef SPLIT_KERNELS_SRC_ADD_H_
+#define SPLIT_KERNELS_SRC_ADD_H_
+
+#include <cstdint>
+
+#include "split_kernels/params.h"
+
+namespace split_kernels {
+
+// y, which holds p, becomes the sum.
+void add_residual(const ResidualAdd& add, const int8_t* residual, int32_t count, int8_t* y);
+
+}  // namespace split_kernels
+
+#endif  // SPLIT_KERNELS_SRC_ADD_H_

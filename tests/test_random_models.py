@@ -23,6 +23,8 @@ from tests.splits import needs_tflm
 from tflsplit.ir import Graph
 from tflsplit.ir.compare import differences
 from tflsplit.ops import known_ops
+from tflsplit.passes.drop_channels import dropped_channels
+from tflsplit.passes.prepare import prepare
 
 SEEDS = range(50)
 ROOT = Path(__file__).resolve().parents[1]
@@ -74,6 +76,7 @@ def test_they_are_what_is_promised():
         found["dilation"] += any(
             node.attrs.integer("dilation_h_factor", 1) > 1 for node in graph.nodes
         )
+        found["channels that go"] += dropped_channels(prepare(graph)) > 0
         found["state"] += any(value.is_variable for value in graph.values())
         found.update(ops)
     rare = {name: n for name, n in found.items() if n < 1}

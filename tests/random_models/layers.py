@@ -4,9 +4,11 @@
 from __future__ import annotations
 
 import math
+import zlib
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tests.random_models.net import MOST_ELEMENTS, SPREAD, Attributes, Net
 from tflsplit.ir import Activation, DType, Padding, Quantization, Value
@@ -34,16 +36,32 @@ def _weights(
         for _ in range(count)
     )
     quantization = Quantization(scales, (0,) * count, axis)
-    weights = Value(net.name("weights"), tuple(shape), DType.INT8, quantization, net.array(shape))
+    numbers = net.array(shape)
+    dead = _dead_channels(numbers, axis)
+    weights = Value(net.name("weights"), tuple(shape), DType.INT8, quantization, numbers)
     if axis == 0 and rng.random() < 0.15:  # TFLM's depthwise kernel wants a bias
         return weights, None
     steps = tuple(float(np.float32(x.quantization.scale * scale)) for scale in scales)
     spread = int(SPREAD * _WEIGHT_SPREAD * math.sqrt(terms))
     data = np.array([rng.randint(-spread, spread) for _ in range(channels)], np.int32)
+    data[dead[::2]] = 0  # they hold the zero point, the others something else
     bias = Value(
         net.name("bias"), (channels,), DType.INT32, Quantization(steps, (0,) * count), data
     )
     return weights, bias
+
+
+def _dead_channels(weights: NDArray[np.int8], axis: int) -> NDArray[np.intp]:
+    """Takes the weights of some channels away, in one layer of four; what training does, too.
+
+    Which ones follows from the weights: a seed's other draws stay what they were.
+    """
+    rng = np.random.default_rng(zlib.crc32(weights.tobytes()))
+    if rng.random() > 0.25:
+        return np.zeros(0, np.intp)
+    dead = np.flatnonzero(rng.random(weights.shape[axis]) < 0.4)
+    weights[(slice(None),) * axis + (dead,)] = 0
+    return dead
 
 
 def _extent(padding: int, extent: int, reach: int, stride: int) -> int:

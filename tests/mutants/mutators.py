@@ -50,8 +50,9 @@ def _graph(model: Record) -> Record:
 def _tensor(model: Record, rng: random.Random) -> tuple[int, Record]:
     """A tensor; rather one that some operator computes."""
     graph = _graph(model)
-    made = [int(i) for op in graph["operators"] for i in op.get("outputs", ())]
     tensors = graph["tensors"]
+    named = (int(i) for op in graph["operators"] for i in op.get("outputs", ()))
+    made = [index for index in named if 0 <= index < len(tensors)]  # after damage to indices
     index = rng.choice(made) if made and rng.random() < 0.6 else rng.randrange(len(tensors))
     return index, tensors[index]
 

@@ -29,7 +29,7 @@ from tflsplit.memory.aliases import find_ties
 from tflsplit.memory.buffers import ArenaPlan, Buffer
 from tflsplit.memory.demand import Kernels, node_demand
 from tflsplit.memory.greedy import greedy_plan
-from tflsplit.memory.groups import Group, peak_bytes, place, single, tied
+from tflsplit.memory.groups import Group, meeting, peak_bytes, place, single, tied
 from tflsplit.memory.lifetimes import lifetimes, planned_buffers
 from tflsplit.memory.offline import METADATA_NAME, offsets_blob
 from tflsplit.memory.order import tensor_order
@@ -117,14 +117,14 @@ def _groupings(graph: Graph, buffers: Sequence[Buffer]) -> list[list[Group]]:
 
 def best_plan(groups: Sequence[Group]) -> ArenaPlan:
     """The lowest plan of all orders that are tried."""
-    bound = peak_bytes(groups)
+    bound, meets = peak_bytes(groups), meeting(groups)
     order = sorted(groups, key=_ORDERS[0])
-    plan = place(order)
+    plan = place(order, meets)
     for key in _ORDERS[1:]:
         if plan.head_bytes <= bound:
             return plan
         other = sorted(groups, key=key)
-        tried = place(other)
+        tried = place(other, meets)
         if tried.head_bytes < plan.head_bytes:
             order, plan = other, tried
     tried = plan
@@ -133,7 +133,7 @@ def best_plan(groups: Sequence[Group]) -> ArenaPlan:
             break
         top = max(order, key=lambda group: _end(group, tried))
         order = [top, *(group for group in order if group is not top)]
-        tried = place(order)
+        tried = place(order, meets)
         if tried.head_bytes < plan.head_bytes:
             plan = tried
     return plan

@@ -12,8 +12,10 @@ have in common is equal.  A tie that would bring together anything else is left 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 
 from tflsplit.memory.aliases import Tie
 from tflsplit.memory.buffers import ArenaPlan, Buffer, covered_bytes
@@ -117,25 +119,46 @@ def _joined(
     return joined if sound else None
 
 
-def place(groups: Iterable[Group]) -> ArenaPlan:
-    """Each group at the lowest address at which no member meets one placed before it."""
-    placed: list[tuple[int, int, int, int]] = []
+Meeting = Mapping[Buffer, Sequence[Buffer]]
+"""Buffers that are live at the same time as one, by that one."""
+
+
+def meeting(groups: Iterable[Group]) -> Meeting:
+    """Which buffers may not share bytes unless they hold the same; found in order of time."""
+    found: dict[Buffer, list[Buffer]] = {}
+    live: list[Buffer] = []
+    buffers = (buffer for group in groups for buffer, _ in group.members)
+    for buffer in sorted(buffers, key=lambda buffer: buffer.first):
+        live = [other for other in live if other.last >= buffer.first]
+        found[buffer] = list(live)
+        for other in live:
+            found[other].append(buffer)
+        live.append(buffer)
+    return found
+
+
+def place(groups: Sequence[Group], meets: Meeting | None = None) -> ArenaPlan:
+    """Each group at the lowest address at which no member meets one placed before it.
+
+    meets: which could, if that is known: of the same groups in any order.
+    """
+    meets = meeting(groups) if meets is None else meets
     offsets: dict[Buffer, int] = {}
     for group in groups:
-        base = _lowest(placed, group)
+        base = _lowest(offsets, group, meets)
         for buffer, at in group.members:
-            start = offsets[buffer] = base + at
-            placed.append((start, start + buffer.size_bytes, buffer.first, buffer.last))
+            offsets[buffer] = base + at
     return ArenaPlan(offsets)
 
 
-def _lowest(placed: Sequence[tuple[int, int, int, int]], group: Group) -> int:
+def _lowest(offsets: Mapping[Buffer, int], group: Group, meets: Meeting) -> int:
     # The base may not lie between `low` and `high`, for any of these.
     blocked = [
         (start - at - buffer.size_bytes, end - at)
         for buffer, at in group.members
-        for start, end, first, last in placed
-        if first <= buffer.last and buffer.first <= last and end > at
+        for other in meets[buffer]
+        if (start := offsets.get(other)) is not None
+        if (end := start + other.size_bytes) > at
     ]
     base = 0
     for low, high in sorted(blocked):
@@ -147,13 +170,22 @@ def _lowest(placed: Sequence[tuple[int, int, int, int]], group: Group) -> int:
 
 def peak_bytes(groups: Sequence[Group]) -> int:
     """The most that is live at one time, shared bytes once: no plan of them can do with less."""
-    times = {buffer.first for group in groups for buffer, _ in group.members}
-    return max((sum(_live_bytes(group, time) for group in groups) for time in times), default=0)
+    changes: dict[int, int] = defaultdict(int)
+    for group in groups:
+        before = 0
+        for time in sorted({t for buffer, _ in group.members for t in _changing(buffer)}):
+            live = _live_bytes(group, time)
+            changes[time] += live - before
+            before = live
+    return max(accumulate(changes[time] for time in sorted(changes)), default=0)
+
+
+def _changing(buffer: Buffer) -> tuple[int, int]:
+    """When a buffer begins to be live, and when it is no more."""
+    return buffer.first, buffer.last + 1
 
 
 def _live_bytes(group: Group, time: int) -> int:
-    if not group.first <= time <= group.last:
-        return 0
     return covered_bytes(
         (at, at + buffer.size_bytes)
         for buffer, at in group.members

@@ -9,6 +9,8 @@ planned them is believed.
 
 from __future__ import annotations
 
+from collections import defaultdict
+
 import numpy as np
 
 from tflsplit.ir import Graph, Value
@@ -45,12 +47,14 @@ def overlap_violations(
 
 def _collisions(plan: ArenaPlan, identities: Identities | None) -> list[str]:
     found: dict[tuple[Buffer, Buffer], str] = {}
-    for time in sorted({buffer.first for buffer in plan.offsets}):
+    starting: dict[int, list[tuple[int, Buffer]]] = defaultdict(list)
+    for buffer, at in plan.offsets.items():
+        starting[buffer.first].append((at, buffer))
+    live: list[tuple[int, Buffer]] = []
+    for time in sorted(starting):
         # Two buffers are live together only if one of them is when the other begins.
-        live = sorted(
-            ((at, buffer) for buffer, at in plan.offsets.items() if _is_live(buffer, time)),
-            key=lambda pair: pair[0],
-        )
+        live = [pair for pair in (*live, *starting[time]) if _is_live(pair[1], time)]
+        live.sort(key=lambda pair: pair[0])
         for i, (at, buffer) in enumerate(live):
             for other_at, other in live[i + 1 :]:
                 if other_at >= at + buffer.size_bytes:

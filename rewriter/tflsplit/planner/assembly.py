@@ -92,8 +92,8 @@ def placed(
 
     flash_slack_bytes: of each device, to be left free.
     """
-    if _has_places(cluster, steps):
-        return steps
+    if not choices.pooling or _has_places(cluster, steps):
+        return steps  # with flash enough for all weights, where none waits for a place
     rooms = [
         cluster.weights_room_bytes(rank) - flash_slack_bytes for rank in range(cluster.world_size)
     ]

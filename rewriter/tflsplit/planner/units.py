@@ -80,13 +80,14 @@ def cut_into_units(graph: Graph) -> tuple[Unit, ...]:
     inside = {part for parts in block_parts(graph).values() for part in parts}
     last_use = {v: at for at, node in enumerate(graph.nodes) for v in node.operands}
     last_use.update(dict.fromkeys(graph.outputs, len(graph.nodes)))
+    reading = {v: _readers(v, graph) for v in graph.inputs}
     units: list[Unit] = []
     start, alive = 0, set[Value]()
     for position, node in enumerate(graph.nodes):
         alive.update(node.outputs)
         alive = {value for value in alive if last_use.get(value, -1) > position}
         is_last = position == len(graph.nodes) - 1
-        waiting = [v for v in graph.inputs if _is_split_by(v, graph, position)]
+        waiting = any(first <= position < last for first, last in reading.values())
         if is_last or (len(alive) == 1 and not waiting and node not in inside):
             nodes = graph.nodes[start : position + 1]
             units.append(_unit(graph, nodes, alive))
@@ -94,10 +95,10 @@ def cut_into_units(graph: Graph) -> tuple[Unit, ...]:
     return tuple(units)
 
 
-def _is_split_by(value: Value, graph: Graph, position: int) -> bool:
-    """Whether an input of the model is read both up to a node and after it."""
+def _readers(value: Value, graph: Graph) -> tuple[int, int]:
+    """Where an input of the model is read first and last; a unit may not end in between."""
     readers = [at for at, node in enumerate(graph.nodes) if value in node.operands]
-    return bool(readers) and min(readers) <= position < max(readers)
+    return (min(readers), max(readers)) if readers else (0, 0)
 
 
 def _unit(graph: Graph, nodes: list[Node], alive: set[Value]) -> Unit:

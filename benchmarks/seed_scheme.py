@@ -16,7 +16,7 @@ from dataclasses import replace
 from benchmarks.readme import write_section
 from models.mobilenet_v2 import mobilenet_v2
 from tflsplit.baseline import seed_scheme
-from tflsplit.cluster import Cluster, Cycles, default_cluster
+from tflsplit.cluster import Cluster, default_cluster
 from tflsplit.errors import UserError
 from tflsplit.ir import Graph
 from tflsplit.sim import simulate_seed
@@ -42,10 +42,7 @@ def figures(graph: Graph, world_size: int) -> list[float]:
 
 def slowed(cluster: Cluster, factor: float) -> Cluster:
     """The same with kernels that take ``factor`` times as many cycles."""
-    devices = (
-        replace(device, cycles=Cycles(*(factor * each for each in vars(device.cycles).values())))
-        for device in cluster.devices
-    )
+    devices = (replace(device, cycles=device.cycles.times(factor)) for device in cluster.devices)
     return replace(cluster, devices=tuple(devices))
 
 

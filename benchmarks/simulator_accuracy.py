@@ -15,8 +15,8 @@ on the same boards of the table.  Compared are
 The emulated wires have no rate; they are simulated at 1 Gbit/s.  Runs are recorded in their
 folders, as by ``tflsplit emulate --record``; ``--recorded`` compares those that are there.
 
-Needs what ``benchmarks.emulated`` needs; with CMSIS-NN in TFLM's tree, as the table's cycles are
-those of CMSIS-NN.  Prints rows for docs/verified.md.
+Needs what ``benchmarks.emulated`` needs.  Of TFLM's own kernels the table has those of CMSIS-NN; a
+tree without it has slower ones.  Prints rows for docs/verified.md.
 """
 
 from __future__ import annotations

@@ -20,7 +20,17 @@ from tflsplit.host.figures import DeviceFigures
 from tflsplit.plan.cost import local_node_us
 from tflsplit.plan.cost.work import work_of
 
-CYCLES = dict(zip(Family, (3.0, 2.0, 8.0, 4.0, 20.0, 1.5), strict=True))
+PROPORTIONS = known_board("mps2_an500").cycles
+FACTORS = {
+    **dict.fromkeys((Family.CONV, Family.GATHER), 3.5),
+    **dict.fromkeys((Family.POINTWISE, Family.MADE, Family.READ), 2.0),
+    **dict.fromkeys((Family.DEPTHWISE, Family.PLANE_ROW, Family.PLANE_INPUT), 4.0),
+    Family.FULLY_CONNECTED: 2.5,
+    **dict.fromkeys((Family.OTHER, Family.REQUANTIZE, Family.ADD), 0.5),
+    Family.COPY: 0.7,
+    Family.TFLM: 1.0,
+}
+CYCLES = {family: FACTORS[family] * PROPORTIONS.of(family) for family in Family}
 CLOCK_HZ = 100_000_000
 
 

@@ -7,7 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from tflsplit.cluster import Duplex, Medium, Topology, default_cluster, parse_cluster
+from tflsplit.cluster import (
+    BESIDE_MACS,
+    Duplex,
+    Family,
+    Medium,
+    Topology,
+    default_cluster,
+    known_board,
+    parse_cluster,
+)
 from tflsplit.cluster import read_cluster as read
 from tflsplit.cluster.toml_file import TomlFile
 from tflsplit.errors import ClusterError
@@ -83,10 +92,30 @@ def test_overriding_a_board():
     text = '[[device]]\nboard = "pico"\nclock_hz = 133_000_000\n[device.cycles_per_mac]\nconv = 9\n'
     device = parse_cluster(text).devices[0]
     assert (device.clock_hz, device.cycles.conv) == (133_000_000, 9.0)
-    assert device.cycles.pointwise == 11.1
+    assert device.cycles.pointwise == 6.37
     # Another RAM is another chip: the board's block says nothing about it.
     other = parse_cluster('[[device]]\nboard = "pico"\nram_bytes = 100_000\n').devices[0]
     assert other.ram_block_bytes == 100_000
+
+
+SIX = "conv = 9\npointwise = 8\ndepthwise = 30\nfully_connected = 9\n"
+
+
+def test_cycles_of_all_multiply_accumulates_include_what_goes_with_them():
+    text = f'[[device]]\nboard = "pico"\n[device.cycles_per_mac]\n{SIX}'
+    included = parse_cluster(text).devices[0].cycles
+    assert [included.of(family) for family in BESIDE_MACS] == [0.0] * 5
+    assert included.requantize_per_value == known_board("pico").cycles.requantize_per_value
+    stated = parse_cluster(text + "made_per_value = 7\n").devices[0].cycles
+    assert stated.made_per_value == 7
+    assert stated.read_per_value == known_board("pico").cycles.read_per_value > 0
+
+
+def test_a_device_without_a_board_needs_six_numbers_of_cycles():
+    cycles = parse_cluster(MIXED).devices[3].cycles
+    assert [cycles.of(family) for family in BESIDE_MACS] == [0.0] * 5
+    assert (cycles.of(Family.REQUANTIZE), cycles.of(Family.TFLM)) == (90, 10)
+    assert cycles.of(Family.ADD) == 90
 
 
 def test_media():

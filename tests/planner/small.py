@@ -67,7 +67,7 @@ FAST = LinkSpec(bit_rate=1_000_000_000, bits_per_byte=8.0)
 def slow(world_size: int, link: LinkSpec) -> Cluster:
     """Devices so slow that it pays to divide a tiny network."""
     cluster = uart(world_size)
-    devices = tuple(replace(device, clock_hz=10_000_000) for device in cluster.devices)
+    devices = tuple(replace(device, clock_hz=4_000_000) for device in cluster.devices)
     return replace(cluster, devices=devices, link=link, host_link=FAST)
 
 

@@ -16,7 +16,7 @@ from tests.plan.networks import (
     two_convolutions,
     whole,
 )
-from tests.splits import tiny_split
+from tests.splits import tiny, tiny_split
 from tflsplit.bundle.plan_json import traffic_bytes
 from tflsplit.cluster import (
     Cluster,
@@ -71,8 +71,8 @@ ROWS = plan_of(2, rows(FIRST, 0, 4, 8), rows(SECOND, 0, 4, 8))
 def test_one_device():
     cluster = replace(default_cluster(1), host_link=USB_SPEEDS["full"])
     result = simulate(lower(GRAPH, plan_of(1, whole(FIRST, 0), whole(SECOND, 0))), cluster)
-    # 3.4 cycles a MAC at 600 MHz; nothing to wait for.
-    compute_us = 8 * 4 * (6 * 27 + 4 * 54) * 3.4 / 600
+    # TFLM's own kernels, 3.46 cycles a MAC at 600 MHz; nothing to wait for.
+    compute_us = 8 * 4 * (6 * 27 + 4 * 54) * 3.46 / 600
     (device,) = result.devices
     assert device.compute_us == result.graph_us[0] == pytest.approx(compute_us)
     assert (device.send_us, device.wait_us) == (0, 0)
@@ -206,13 +206,14 @@ def test_time_is_accounted_for():
 
 
 def test_the_prediction_is_the_same_computing_and_never_longer_waiting_than_all_of_it():
-    made = tiny_split("mobilenet", 4)
+    made = split_model(tiny("mobilenet"), Wishes(4, fuse=True))
     quiet = replace(default_cluster(4), background_poll_us=0.0)
     result = simulate(made.devices, quiet)
     predicted = predict(made.whole, made.plan, quiet)
-    # Padding and slices of the device graphs are not in the whole graph: a little more.
+    # Padding and slices of the device graphs are not in the whole graph: a little more.  In a
+    # fused block the depthwise stage finds its input where the expansion put it: a little less.
     for device, us in zip(result.devices, predicted.compute_us, strict=True):
-        assert us * 0.99 <= device.compute_us <= us * 1.1
+        assert us * 0.97 <= device.compute_us <= us * 1.1
     assert result.latency_us == pytest.approx(predicted.latency_us, rel=0.4)
 
     # Of what polls take, the prediction has the input that passes through, not the maps.

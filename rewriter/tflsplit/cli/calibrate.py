@@ -74,20 +74,26 @@ def main(arguments: argparse.Namespace) -> int:
     return 0
 
 
+_PROPORTIONS = "mps2_an500"
+
+
 def _cycles(
     runs: Sequence[Measurement], clock_hz: int, board: str
 ) -> tuple[dict[Family, float], str]:
     """Of every family, and what to say of them.
 
-    Where the runs do not determine each family, a known board's own cycles, times one factor.
+    A factor for each kind of operator; of a board that is not known, to the instructions of
+    split_kernels on a Cortex-M7.  Where the runs do not determine each kind, a known board's own
+    cycles, times one factor.
     """
+    is_known = board in board_names()
+    table_of_board = known_board(board if is_known else _PROPORTIONS).cycles
+    known = {family: table_of_board.of(family) for family in Family}
     try:
-        return calibrate(runs, clock_hz), ""
+        return calibrate(runs, clock_hz, known), ""
     except ClusterError as error:
-        if board not in board_names():
+        if not is_known:
             raise
-        table_of_board = known_board(board).cycles
-        known = {family: table_of_board.of(family) for family in Family}
         cycles = scaled(runs, clock_hz, known)
         factor = cycles[Family.CONV] / known[Family.CONV]
         return cycles, f"\nthe board's own cycles, all times {factor:.3g}, because\n{error}"

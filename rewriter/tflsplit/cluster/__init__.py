@@ -2,15 +2,17 @@
 """The hardware that a plan is made for: devices, boards, links, topology (docs/cluster_toml.md)."""
 
 from tflsplit.cluster.boards import board_names, board_sources, known_board
+from tflsplit.cluster.cycles import BESIDE_MACS, Cycles, Family
 from tflsplit.cluster.defaults import default_cluster
 from tflsplit.cluster.framing import message_frames
 from tflsplit.cluster.links import Duplex, LinkKind, LinkSpec, Medium
 from tflsplit.cluster.read import parse_cluster, read_cluster
 from tflsplit.cluster.routes import Edge, Routes
-from tflsplit.cluster.spec import Cluster, Cycles, Device, Family, tick_period_us
+from tflsplit.cluster.spec import Cluster, Device, tick_period_us
 from tflsplit.wire.topology import Topology
 
 __all__ = [
+    "BESIDE_MACS",
     "Cluster",
     "Cycles",
     "Device",

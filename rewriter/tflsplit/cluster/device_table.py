@@ -3,15 +3,24 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
+from dataclasses import replace
 
+from tflsplit.cluster.cycles import BESIDE_MACS, Cycles, Family
 from tflsplit.cluster.links import USB_SPEEDS
-from tflsplit.cluster.spec import Cycles, Device
+from tflsplit.cluster.spec import Device
 from tflsplit.cluster.table import Table
 
 KERNELS = ("reference", "cmsis_nn")
 ABIS = ("cortex_m", "esp32")
 USB = tuple(USB_SPEEDS)
+_COARSE = (
+    Family.CONV,
+    Family.POINTWISE,
+    Family.DEPTHWISE,
+    Family.FULLY_CONNECTED,
+    Family.OTHER,
+    Family.COPY,
+)
 
 
 def read_device(table: Table, board: Device | None, name: str) -> Device:
@@ -47,10 +56,25 @@ def read_device(table: Table, board: Device | None, name: str) -> Device:
 
 
 def _cycles(table: Table, board: Cycles | None) -> Cycles:
-    # A device without a board must state all of them: nothing is guessed.
-    numbers = {
-        field.name: table.number(field.name, getattr(board, field.name, None), low=0.01)
-        for field in fields(Cycles)
+    """Of a table; what it leaves out is the board's.
+
+    Without a board the first six must be stated: nothing is guessed.  Whoever states the cycles of
+    all multiply-accumulates, and no part beside them, means numbers that include these parts.
+    """
+    six = [family.value for family in _COARSE]
+    numbers = {key: table.number(key, getattr(board, key, None), low=0.01) for key in six}
+    included = all(table.has(key) for key in six[:4])
+    for family in BESIDE_MACS:
+        included = not table.has(family.value) and included
+    parts = {
+        family.value: table.number(
+            family.value, 0.0 if included or board is None else board.of(family)
+        )
+        for family in BESIDE_MACS
+    }
+    fallback = {
+        family.value: table.optional_number(family.value, getattr(board, family.value, None))
+        for family in (Family.TFLM, Family.REQUANTIZE, Family.ADD)
     }
     table.refuse_unknown()
-    return Cycles(**numbers)
+    return Cycles(**numbers, **parts, **fallback)  # type: ignore[arg-type]

@@ -13,9 +13,10 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
+from tflsplit.cluster.cycles import Family
 from tflsplit.cluster.links import LinkSpec
 from tflsplit.cluster.routes import Edge
-from tflsplit.cluster.spec import Cluster, Device, Family
+from tflsplit.cluster.spec import Cluster, Device
 from tflsplit.errors import ClusterError
 from tflsplit.wire.topology import Topology
 

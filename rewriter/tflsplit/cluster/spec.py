@@ -4,47 +4,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import Enum
 from functools import cached_property
 
+from tflsplit.cluster.cycles import Cycles
 from tflsplit.cluster.links import Duplex, LinkSpec, Medium
 from tflsplit.cluster.routes import Edge, Routes
 from tflsplit.cluster.ways import Ways
 from tflsplit.errors import ClusterError
 from tflsplit.wire.frames import MAX_MTU_BYTES, MAX_NODES, MIN_MTU_BYTES
 from tflsplit.wire.topology import LinkTable, Topology, link_tables
-
-
-class Family(Enum):
-    """Operators whose kernels cost alike; the value is the key in cluster.toml."""
-
-    CONV = "conv"
-    POINTWISE = "pointwise"
-    DEPTHWISE = "depthwise"
-    FULLY_CONNECTED = "fully_connected"
-    OTHER = "other_per_byte"
-    COPY = "copy_per_byte"
-
-
-@dataclass(frozen=True)
-class Cycles:
-    """Clock cycles of a device's kernels.
-
-    conv, pointwise (1x1), depthwise, fully_connected: per multiply-accumulate, all included.
-    other_per_byte: per byte that an operator without multiply-accumulates computes (ADD, pooling,
-        requantization); copy_per_byte: per byte that is only moved (CONCAT, PAD, a RECV's copy).
-    """
-
-    conv: float
-    pointwise: float
-    depthwise: float
-    fully_connected: float
-    other_per_byte: float
-    copy_per_byte: float
-
-    def of(self, family: Family) -> float:
-        """The number of a family."""
-        return float(getattr(self, family.value))
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ from tflsplit.cluster import Cluster, Cycles, Device, Family, LinkSpec, Topology
 from tflsplit.cluster.defaults import default_medium
 from tflsplit.errors import ClusterError
 from tflsplit.ir import Graph
-from tflsplit.plan.cost.compute import work_us
+from tflsplit.plan.cost.compute import total_us, work_us
 from tflsplit.plan.cost.work import Work, piece_work
 from tflsplit.sim.network import NetworkOptions
 from tflsplit.sim.program import Compute, Post, Program, Receive, Step
@@ -150,4 +150,4 @@ def _device_steps(schedule: Sequence[SeedStep], rank: int, device: Device) -> It
             yield Receive(_name(step), copy_us, ((_down_channel(index), 0, size),), posted)
         if step.made and step.node is not None:
             work = piece_work(step.node, step.macs[rank], step.made[rank])
-            yield Compute(_name(step), work_us(device, work))
+            yield Compute(_name(step), total_us(device, work))

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from benchmarks.kernel_shapes import all_cases
 from tests.plan.networks import expansion, in_channels, out_channels, plan_of, rows, whole
 from tests.support import constant, node, tensor
 from tflsplit.cluster import Cluster, Cycles, Device, Family, Topology, default_cluster
@@ -16,7 +17,7 @@ from tflsplit.ops import known_ops, rule_of
 from tflsplit.ops.rule import OpRule
 from tflsplit.plan.cost import compute_us, default_shares, family_of, local_node_us, work_of
 from tflsplit.plan.cost.compute import requantize_us
-from tflsplit.plan.cost.work import Work
+from tflsplit.plan.cost.work import Work, piece_work
 from tflsplit.wire import custom_ops as wire
 
 # 100 MHz: 0.01 us a cycle.
@@ -41,12 +42,15 @@ def test_families():
                      tensor("y", (1, 8, 8, 16)))  # fmt: skip
     assert family_of(depthwise) is Family.DEPTHWISE
     add = node("ADD", (tensor("a", (4,)), tensor("b", (4,))), tensor("y", (4,)))
-    assert family_of(add) is Family.OTHER
+    assert family_of(add) is Family.ADD
 
 
 def test_every_operator_with_multiply_accumulates_has_a_family_of_them():
     # Whatever rule counts MACs must not be costed by bytes.
-    per_mac = (Family.CONV, Family.POINTWISE, Family.DEPTHWISE, Family.FULLY_CONNECTED)
+    per_mac = (
+        *(Family.CONV, Family.POINTWISE, Family.DEPTHWISE),
+        *(Family.FULLY_CONNECTED, Family.TFLM),
+    )
     found = []
     for op in known_ops():
         probe = Node(
@@ -63,6 +67,50 @@ def test_a_piece_of_a_convolution():
     # times 4 cycles, at 100 MHz.
     assert compute_us(CLUSTER, 0, conv(3), 147_456, 1024) == pytest.approx(147_456 * 4 * 0.01)
     assert compute_us(CLUSTER, 0, conv(1), 16_384, 1024) == pytest.approx(16_384 * 3 * 0.01)
+
+
+def test_what_a_piece_of_a_convolution_costs_beside_its_multiply_accumulates():
+    """Half of the 32 output channels on 8x8: 1,024 values, of windows of 9 * 16 at 64 positions."""
+    assert piece_work(conv(3), 147_456, 1024, 16) == (
+        Work(Family.CONV, 147_456), Work(Family.MADE, 1024), Work(Family.READ, 64 * 9 * 16),
+        Work(Family.GATHER, 64 * 3),
+    )  # fmt: skip
+    assert piece_work(conv(1), 16_384, 1024, 16) == (
+        Work(Family.POINTWISE, 16_384), Work(Family.MADE, 1024), Work(Family.READ, 64 * 16),
+    )  # fmt: skip
+    depthwise = node("DEPTHWISE_CONV_2D", (tensor("x", (1, 8, 8, 16)), weights(1, 3, 3, 16)),
+                     tensor("y", (1, 4, 4, 16)), stride_h=2, stride_w=2)  # fmt: skip
+    # Two of the four rows: 2 * 16 rows of channels, 4 values of x for each result.
+    assert piece_work(depthwise, 1152, 128) == (
+        Work(Family.DEPTHWISE, 1152), Work(Family.PLANE_ROW, 32), Work(Family.PLANE_INPUT, 512),
+    )  # fmt: skip
+    device = replace(DEVICE, cycles=Cycles(4, 3, 10, 5, 50, 2, made_per_value=20, read_per_value=1))
+    cluster = replace(CLUSTER, devices=(device,))
+    expected = 16_384 * 3 + 1024 * 20 + 64 * 16
+    assert compute_us(cluster, 0, conv(1), 16_384, 1024, 16) == pytest.approx(expected * 0.01)
+
+
+def test_a_block_without_expansion_copies_every_row_under_its_window():
+    """3 rows of 40 values of 16 channels for each row of the result, which has two chunks."""
+    (block,) = (n for name, n in all_cases() if name == "block (1, 40, 40, 16, 0, 8)")
+    assert work_of(block)[:3] == (
+        Work(Family.DEPTHWISE, 40 * 40 * 16 * 9), Work(Family.PLANE_ROW, 40 * 16 * 2),
+        Work(Family.PLANE_INPUT, 40 * 40 * 16 * 3),
+    )  # fmt: skip
+
+
+def test_a_stock_convolution_runs_on_tflms_kernel():
+    assert work_of(conv(3)) == (Work(Family.TFLM, 294_912),)
+    assert piece_work(conv(3), 147_456, 1024, stock=True) == (Work(Family.TFLM, 147_456),)
+
+
+def test_one_position_and_other_types():
+    x, y = tensor("x", (1, 1, 1, 16)), tensor("y", (1, 1, 1, 32))
+    one = node("CONV_2D", (x, weights(32, 1, 1, 16), None), y, padding="SAME",
+               stride_h=1, stride_w=1)  # fmt: skip
+    assert family_of(one) is Family.FULLY_CONNECTED
+    wide = replace(one, inputs=(replace(x, dtype=DType.INT16), *one.inputs[1:]))
+    assert work_of(wide) == (Work(Family.TFLM, 512),)
 
 
 def test_operators_without_multiply_accumulates_cost_bytes():
@@ -90,11 +138,12 @@ def test_the_work_of_our_own_operators():
     )
     for device in lower(graph, plan):
         work = [(n.op, each) for n in device.graph.nodes for each in work_of(n)]
-        per_mac = [w for _, w in work if w.family not in (Family.OTHER, Family.COPY)]
+        of_macs = (Family.CONV, Family.POINTWISE, Family.DEPTHWISE, Family.TFLM)
+        per_mac = [w for _, w in work if w.family in of_macs]
         assert sum(w.amount for w in per_mac) == device.macs
         requantized = [w for op, w in work if op == wire.REQUANTIZE]
         # 8 rows x 4 columns x 2 of the 4 channels.
-        assert requantized == [Work(Family.OTHER, 8 * 4 * 2)]
+        assert requantized == [Work(Family.REQUANTIZE, 8 * 4 * 2)]
         assert all(work_of(n) == () for n in device.graph.nodes if n.op == wire.SEND)
         received = [n for n in device.graph.nodes if n.op == wire.RECV and n.outputs]
         assert received
@@ -111,13 +160,13 @@ def test_a_fused_block_is_its_three_convolutions():
     for a, b in zip(fused, plain, strict=True):
         blocks = [n for n in a.graph.nodes if n.op == wire.FUSED_BLOCK]
         assert blocks
-        for family in (Family.CONV, Family.POINTWISE, Family.DEPTHWISE):
-            totals = [
-                sum(w.amount for n in d.graph.nodes for w in work_of(n) if w.family is family)
-                for d in (a, b)
-            ]
-            # A block makes the rows under its depthwise window again, as its neighbour does.
-            assert totals[0] >= totals[1] > 0 or totals == [0, 0]
+        of_macs = (Family.CONV, Family.POINTWISE, Family.DEPTHWISE, Family.TFLM)
+        fused_macs, plain_macs = (
+            sum(w.amount for n in d.graph.nodes for w in work_of(n) if w.family in of_macs)
+            for d in (a, b)
+        )
+        # A block makes the rows under its depthwise window again, as its neighbour does.
+        assert fused_macs >= plain_macs > 0
 
 
 def test_shares_by_speed():
@@ -131,4 +180,4 @@ def test_int32_results_do_not_count_four_times():
     x = tensor("x", (1, 4))
     sums = Value("s", (1, 8), DType.INT32)
     partial = Node(wire.PARTIAL_FULLY_CONNECTED, (x, weights(8, 4)), (sums,), is_custom=True)
-    assert work_of(partial) == (Work(Family.FULLY_CONNECTED, 32),)
+    assert work_of(partial) == (Work(Family.FULLY_CONNECTED, 32), Work(Family.MADE, 8))

@@ -46,6 +46,7 @@ def test_a_fused_block_works_on_the_rows_under_its_window():
     """Rank 0 makes 4 rows of 4 columns, from 5: the depthwise window needs one more below.
 
     expand 5 * 4 * 24 * 4 = 1,920; depthwise 4 * 4 * 24 * 9 = 3,456; project 4 * 4 * 4 * 24 = 1,536.
+    The depthwise stage finds its input where the expansion put it.
     """
     graph = expansion()
     first, expand, depthwise, project = (rows(node, 0, 4, 8) for node in graph.nodes)
@@ -54,7 +55,9 @@ def test_a_fused_block_works_on_the_rows_under_its_window():
     device = lower(graph, replace(plan, fuse=True))[0]
     (block,) = (node for node in device.graph.nodes if node.op == wire.FUSED_BLOCK)
     assert work_of(block) == (
-        Work(Family.POINTWISE, 1920), Work(Family.DEPTHWISE, 3456), Work(Family.POINTWISE, 1536)
+        Work(Family.POINTWISE, 1920), Work(Family.MADE, 5 * 4 * 24), Work(Family.READ, 5 * 4 * 4),
+        Work(Family.DEPTHWISE, 3456), Work(Family.PLANE_ROW, 4 * 24),
+        Work(Family.POINTWISE, 1536), Work(Family.MADE, 4 * 4 * 4), Work(Family.READ, 4 * 4 * 24),
     )  # fmt: skip
     assert local_node_us(DEVICE, block) == pytest.approx((3456 * 3 + 3456 * 10) * 0.01)
 

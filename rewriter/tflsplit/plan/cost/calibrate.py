@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tflsplit.cluster import Family
 from tflsplit.errors import ClusterError
@@ -30,38 +31,68 @@ class Measurement:
     us: float
 
 
-def calibrate(measurements: Sequence[Measurement], clock_hz: int) -> dict[Family, float]:
+_GROUPS = {
+    Family.MADE: Family.POINTWISE,
+    Family.READ: Family.POINTWISE,
+    Family.GATHER: Family.CONV,
+    Family.PLANE_ROW: Family.DEPTHWISE,
+    Family.PLANE_INPUT: Family.DEPTHWISE,
+    Family.REQUANTIZE: Family.OTHER,
+    Family.ADD: Family.OTHER,
+}
+"""Whose factor parts beside multiply-accumulates take: whole networks do not tell them apart."""
+
+
+def calibrate(
+    measurements: Sequence[Measurement], clock_hz: int, known: Mapping[Family, float] | None = None
+) -> dict[Family, float]:
     """Cycles per unit of work of every family that occurs.
 
-    Raises ClusterError if the runs do not determine them (fewer independent runs than families,
-    no time, or families that always occur in the same proportion), or only with negative cycles.
+    known: cycles of some board.  Then one factor is found for each kind of operator (``_GROUPS``),
+    and within a kind the board's proportions stay; without, every family is found for itself.
+
+    Raises ClusterError if the runs do not determine them (fewer independent runs than kinds, no
+    time, or kinds that always occur in the same proportion), or only with negative cycles.
     """
     names = {work.family for run in measurements for work in run.work if work.amount > 0}
     families = [family for family in Family if family in names]
     if not families or any(run.us <= 0 for run in measurements):
         raise ClusterError("calibration needs runs that took time and did something")
+    unit = known or dict.fromkeys(families, 1.0)
+    group_of = {family: _GROUPS.get(family, family) if known else family for family in families}
+    groups = [group for group in Family if group in group_of.values()]
     amounts = np.array(
         [
-            [sum(w.amount for w in run.work if w.family is family) / run.us for family in families]
+            [
+                sum(w.amount * unit[w.family] for w in run.work if group_of.get(w.family) is group)
+                / run.us
+                for group in groups
+            ]
             for run in measurements
         ]
     )
-    scales = amounts.max(axis=0)
-    ones = np.ones(len(measurements))
-    solution, _, rank, _ = np.linalg.lstsq(amounts / scales, ones, rcond=1e-9)
-    if rank < len(families):
-        raise ClusterError(
-            f"{len(measurements)} runs do not tell {', '.join(f.value for f in families)} apart; "
-            "measure networks, or single layers, in which they have different shares"
-        )
-    cycles = solution / scales * clock_hz / 1e6
-    for family, each in zip(families, cycles, strict=True):
+    factors = _solution(amounts, groups) * clock_hz / 1e6
+    for group, each in zip(groups, factors, strict=True):
         if each <= 0:
             raise ClusterError(
-                f"the runs contradict each other: {family.value} would take {each:.2f} cycles; "
-                "measure it alone"
+                f"the runs contradict each other: {group.value} would take "
+                f"{each * unit[group]:.2f} cycles; measure it alone"
             )
-    return dict(zip(families, map(float, cycles), strict=True))
+    found = dict(zip(groups, map(float, factors), strict=True))
+    return {family: found[group_of[family]] * unit[family] for family in families}
+
+
+def _solution(amounts: NDArray[np.float64], groups: Sequence[Family]) -> NDArray[np.float64]:
+    """x with amounts @ x nearest to 1; ClusterError if there are several."""
+    scales = np.maximum(amounts.max(axis=0), np.finfo(float).tiny)
+    ones = np.ones(len(amounts))
+    solution, _, rank, _ = np.linalg.lstsq(amounts / scales, ones, rcond=1e-9)
+    if rank < len(groups):
+        raise ClusterError(
+            f"{len(amounts)} runs do not tell {', '.join(g.value for g in groups)} apart; "
+            "measure networks, or single layers, in which they have different shares"
+        )
+    return np.asarray(solution / scales)
 
 
 def scaled(

@@ -3,32 +3,59 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from tflsplit.cluster import Cluster, Device, Family
 from tflsplit.ir import Node
 from tflsplit.plan.cost.work import Work, piece_work, work_of
 
-_MIX = ((Family.CONV, 0.06), (Family.POINTWISE, 0.75), (Family.DEPTHWISE, 0.19))
-"""Shares of multiply-accumulates that stand for 'a network' where none is given: those of
-mcunet-vww (tinyengine's README), from which most of the boards' figures come too."""
+_MIX = (
+    (Family.CONV, 0.036),
+    (Family.POINTWISE, 0.891),
+    (Family.DEPTHWISE, 0.069),
+    (Family.FULLY_CONNECTED, 0.004),
+    (Family.MADE, 0.0146),
+    (Family.READ, 0.0107),
+    (Family.GATHER, 0.0001),
+    (Family.PLANE_ROW, 0.0003),
+    (Family.PLANE_INPUT, 0.0124),
+    (Family.OTHER, 0.0009),
+)
+"""Amounts for each multiply-accumulate that stand for 'a network' where none is given: those of
+MobileNetV2 1.0 at 224x224."""
 
 
-def compute_us(cluster: Cluster, rank: int, node: Node, macs: int, output_bytes: int) -> float:
+def compute_us(
+    cluster: Cluster,
+    rank: int,
+    node: Node,
+    macs: int,
+    output_bytes: int,
+    channels: int | None = None,
+    stock: bool = False,
+) -> float:
     """Time of a rank's piece of a node of the whole graph.
 
-    macs, output_bytes: of the piece.  cycles = macs * cycles per MAC of the node's family; of an
-    operator without multiply-accumulates, bytes * cycles per byte.
+    macs, output_bytes, channels: of the piece (None: the node's); stock: a convolution runs on
+    TFLM's kernels.  cycles = the sum, over the parts
+    of the node's work, of amount * cycles of the part's family.
     """
-    return work_us(cluster.devices[rank], piece_work(node, macs, output_bytes))
+    return total_us(cluster.devices[rank], piece_work(node, macs, output_bytes, channels, stock))
 
 
 def requantize_us(cluster: Cluster, rank: int, values: int) -> float:
-    """Time of turning ``values`` complete int32 sums into int8: bytes of OTHER."""
-    return work_us(cluster.devices[rank], Work(Family.OTHER, values))
+    """Time of turning ``values`` complete int32 sums into int8."""
+    return work_us(cluster.devices[rank], Work(Family.REQUANTIZE, values))
 
 
 def local_node_us(device: Device, node: Node) -> float:
     """Time of a node of a device graph; of a RECV, only of its copying."""
-    return sum(work_us(device, work) for work in work_of(node))
+    return total_us(device, work_of(node))
+
+
+def total_us(device: Device, work: Iterable[Work]) -> float:
+    """Time of all of it on a device."""
+    return sum(work_us(device, each) for each in work)
 
 
 def work_us(device: Device, work: Work) -> float:
@@ -38,7 +65,7 @@ def work_us(device: Device, work: Work) -> float:
 
 def speed(device: Device) -> float:
     """Multiply-accumulates a microsecond, over a usual mix of families."""
-    cycles = sum(share * device.cycles.of(family) for family, share in _MIX)
+    cycles = sum(amount * device.cycles.of(family) for family, amount in _MIX)
     return device.clock_hz / 1e6 / cycles
 
 

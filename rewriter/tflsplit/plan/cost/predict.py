@@ -8,6 +8,8 @@
 Every rank has a clock.  In an exchange a rank waits until those that it gives to or takes from
 have arrived at the same position, and leaves after the exchange's cost.  Kernels take longer by
 the polls that interrupt them, and those at the beginning by the input that passes on to others.
+Where a plan leaves convolutions to TFLM's kernels, all are taken to run there, also those pieces
+that need padding of their own and so run on ours.
 Two things are simpler than in the firmware, and ``tflsplit.sim`` does both right: a rank that gives
 and takes nothing goes on and gives its bytes only in its next RECV, and a rank forwards maps only
 while it stands in a RECV.
@@ -83,13 +85,16 @@ def predict(whole: Graph, plan: Plan, cluster: Cluster) -> Prediction:
             f"the plan is for {plan.world_size} devices, the cluster has {cluster.world_size}"
         )
     layouts = lay_out(whole, plan)
-    return predict_layouts(layouts, schedule(layouts), cluster, whole)
+    return predict_layouts(layouts, schedule(layouts), cluster, whole, stock=not plan.fuse)
 
 
 def predict_layouts(
-    layouts: Layouts, movements: Schedule, cluster: Cluster, whole: Graph
+    layouts: Layouts, movements: Schedule, cluster: Cluster, whole: Graph, stock: bool = False
 ) -> Prediction:
-    """``predict`` for a caller that has layouts and schedule already."""
+    """``predict`` for a caller that has layouts and schedule already.
+
+    stock: convolutions run on TFLM's kernels, but for sums that are completed by others.
+    """
     inputs = _inputs(layouts, cluster, whole)
     arrivals = arrivals_us(cluster, inputs)
     run = _Run(cluster, arrivals, passing_input(cluster, inputs, arrivals))
@@ -99,7 +104,7 @@ def predict_layouts(
         for number, tile in enumerate(shards.tiles):
             for stage, (node, pieces) in enumerate((*tile.inside, (shards.node, tile.pieces))):
                 exchange += run.exchange(movements.sends.get((position, number, stage), []))
-                compute += run.compute(node, pieces)
+                compute += run.compute(node, pieces, stock and not shards.is_reduction)
             if shards.is_reduction:
                 exchange += run.exchange(movements.partial_sends.get((position, number), []))
                 compute += run.requantize(tile.shares)
@@ -155,8 +160,8 @@ class _Run:
             self.clock[rank] = ready + cost.us
         return cost.us
 
-    def compute(self, node: Node, pieces: Sequence[Piece]) -> float:
-        """Every rank's piece; returns the longest."""
+    def compute(self, node: Node, pieces: Sequence[Piece], stock: bool) -> float:
+        """Every rank's piece; returns the longest.  stock: on TFLM's kernels (``Plan.fuse``)."""
         longest = 0.0
         for rank, piece in enumerate(pieces):
             if not piece.is_empty:
@@ -164,7 +169,8 @@ class _Run:
                     box.size * value.dtype.itemsize
                     for box, value in zip(piece.results, node.outputs, strict=True)
                 )
-                us = compute_us(self.cluster, rank, node, piece.macs, made)
+                channels = _channels_of(piece.results[0])
+                us = compute_us(self.cluster, rank, node, piece.macs, made, channels, stock)
                 longest = max(longest, self._spend(rank, us))
         return longest
 
@@ -186,6 +192,11 @@ class _Run:
         for edge, count in cost.bytes_per_link.items():
             self.bytes_per_link[edge] += count
         self.payload_bytes += sum(cost.payload_per_link.values())
+
+
+def _channels_of(box: Box) -> int | None:
+    """Extent of the last dimension; None of a scalar."""
+    return box.intervals[-1][1] - box.intervals[-1][0] if box.intervals else None
 
 
 def _partners(transfers: Iterable[Transfer]) -> dict[int, set[int]]:

@@ -4,27 +4,32 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from tflsplit.cluster import Family
-from tflsplit.ir import Node
+from tflsplit.ir import DType, Node
 from tflsplit.ops import rule_of
+from tflsplit.ops.custom_options import WindowOptions
 from tflsplit.ops.fused import unfused
 from tflsplit.ops.packed import unpacked
+from tflsplit.ops.scratch import CHUNK_COLUMNS
 from tflsplit.wire import custom_ops as wire
 
 _FAMILIES: dict[str, Family] = {
     "CONV_2D": Family.CONV,
-    "TRANSPOSE_CONV": Family.CONV,
+    "TRANSPOSE_CONV": Family.TFLM,
     wire.CONV_2D: Family.CONV,
     wire.PARTIAL_CONV_2D: Family.CONV,
     "DEPTHWISE_CONV_2D": Family.DEPTHWISE,
     wire.DEPTHWISE_CONV_2D: Family.DEPTHWISE,
     "FULLY_CONNECTED": Family.FULLY_CONNECTED,
     wire.PARTIAL_FULLY_CONNECTED: Family.FULLY_CONNECTED,
-    "BATCH_MATMUL": Family.FULLY_CONNECTED,
-    "SVDF": Family.FULLY_CONNECTED,
-    "UNIDIRECTIONAL_SEQUENCE_LSTM": Family.FULLY_CONNECTED,
+    "BATCH_MATMUL": Family.TFLM,
+    "SVDF": Family.TFLM,
+    "UNIDIRECTIONAL_SEQUENCE_LSTM": Family.TFLM,
+    "ADD": Family.ADD,
+    "SUB": Family.ADD,
     "CONCATENATION": Family.COPY,
     "EXPAND_DIMS": Family.COPY,
     "GATHER": Family.COPY,
@@ -42,6 +47,7 @@ _FAMILIES: dict[str, Family] = {
     "TRANSPOSE": Family.COPY,
     "UNPACK": Family.COPY,
     wire.RECV: Family.COPY,
+    wire.REQUANTIZE: Family.REQUANTIZE,
 }
 """The one place that knows which kernels cost alike; an operator that is not here is OTHER."""
 
@@ -52,48 +58,137 @@ _WEIGHTS = 1  # operand of every operator above that has weights, but TRANSPOSE_
 class Work:
     """So much of one family.
 
-    amount: multiply-accumulates; of OTHER and COPY, bytes.
+    amount: multiply-accumulates; of OTHER and COPY, bytes; of the parts beside multiply-accumulates
+        values, or rows, as ``Cycles`` says.
     """
 
     family: Family
     amount: float
 
 
+_PER_MAC = (
+    Family.CONV,
+    Family.POINTWISE,
+    Family.DEPTHWISE,
+    Family.FULLY_CONNECTED,
+)
+
+
 def family_of(node: Node) -> Family:
-    """The family of a node; a convolution of one position is POINTWISE."""
+    """The family of a node.
+
+    A 1x1 convolution is POINTWISE; one of a single position reads every weight for one product, as
+    FULLY_CONNECTED does; what has weights and is not int8 runs on TFLM's kernels.
+    """
     family = _FAMILIES.get(node.op, Family.OTHER)
-    if family is Family.CONV and node.input(_WEIGHTS).shape[1:3] == (1, 1):
-        return Family.POINTWISE
+    if family in _PER_MAC and node.input(0).dtype is not DType.INT8:
+        return Family.TFLM
+    if family is Family.CONV:
+        if math.prod(node.output.shape[:-1]) == 1:
+            return Family.FULLY_CONNECTED
+        if node.input(_WEIGHTS).shape[1:3] == (1, 1):
+            return Family.POINTWISE
     return family
 
 
-def piece_work(node: Node, macs: int, output_bytes: int) -> Work:
+def piece_work(
+    node: Node, macs: int, output_bytes: int, channels: int | None = None, stock: bool = False
+) -> tuple[Work, ...]:
     """The work of a piece of ``node`` with so many multiply-accumulates and bytes of results.
 
-    An operator without multiply-accumulates is counted by what it makes or by what it reads,
-    whichever is more: MEAN reads 49 values for each that it makes.
+    channels: of the piece's results; None: those of the node.  stock: a convolution runs on TFLM's
+    kernels.  An operator without
+    multiply-accumulates is counted by what it makes or by what it reads, whichever is more: MEAN
+    reads 49 values for each that it makes.
     """
     family = family_of(node)
+    if stock and family in _PER_MAC:
+        return (Work(Family.TFLM, macs),)
     if family in (Family.OTHER, Family.COPY):
-        return Work(family, output_bytes * _reads_per_result(node))
-    return Work(family, macs)
+        return (Work(family, output_bytes * _reads_per_result(node)),)
+    values = output_bytes // node.outputs[0].dtype.itemsize
+    if family in (Family.REQUANTIZE, Family.ADD):
+        return (Work(family, values),)
+    beside = _BESIDE.get(family)
+    if beside is None:
+        return (Work(family, macs),)
+    return (Work(family, macs), *beside(node, macs, values, channels or node.output.shape[-1]))
+
+
+def _beside_depthwise(node: Node, macs: int, values: int, channels: int) -> Iterator[Work]:
+    """Rows of channels, and the values under them: ``stride`` of them for each result."""
+    columns = node.output.shape[2]
+    stride = _stride(node)
+    yield Work(Family.PLANE_ROW, values / columns)
+    yield Work(Family.PLANE_INPUT, values * stride[0] * stride[1])
+
+
+def _beside_pointwise(node: Node, macs: int, values: int, channels: int) -> Iterator[Work]:
+    """Each value of a window is multiplied for every channel, and prepared once."""
+    yield Work(Family.MADE, values)
+    yield Work(Family.READ, macs / channels)
+
+
+def _beside_conv(node: Node, macs: int, values: int, channels: int) -> Iterator[Work]:
+    yield from _beside_pointwise(node, macs, values, channels)
+    yield Work(Family.GATHER, values / channels * node.input(_WEIGHTS).shape[1])
+
+
+def _beside_dense(node: Node, macs: int, values: int, channels: int) -> Iterator[Work]:
+    yield Work(Family.MADE, values)
+
+
+_BESIDE = {
+    Family.FULLY_CONNECTED: _beside_dense,
+    Family.CONV: _beside_conv,
+    Family.POINTWISE: _beside_pointwise,
+    Family.DEPTHWISE: _beside_depthwise,
+}
+
+
+def _stride(node: Node) -> tuple[int, int]:
+    if node.is_custom:
+        return WindowOptions.of(node).stride
+    return int(node.attrs["stride_h"]), int(node.attrs["stride_w"])  # type: ignore[arg-type]
 
 
 def work_of(node: Node) -> tuple[Work, ...]:
-    """All the work of a node of a device graph, stock or ours; () of a SEND, which only posts."""
+    """All the work of a node of a device graph, stock or ours; () of a SEND, which only posts.
+
+    A stock operator runs on TFLM's own kernel: convolutions of a model that is not split.
+    """
     if node.op == wire.SEND or not node.outputs:
         return ()
     node = unpacked(node, sizes_only=True)
     if node.op == wire.FUSED_BLOCK:
-        return tuple(work for stage in unfused(node) for work in work_of(stage))
+        return tuple(_block_work(unfused(node)))
     output_bytes = sum(value.size_bytes for value in node.outputs)
-    return (piece_work(node, _macs(node), output_bytes),)
+    return piece_work(node, _macs(node), output_bytes, stock=not node.is_custom)
+
+
+def _block_work(stages: Sequence[Node]) -> Iterator[Work]:
+    """Of a fused block: its stages', but the depthwise stage has its input otherwise.
+
+    An expansion makes the rows that the window needs in place, each once.  Without one, all rows
+    under the window are copied for each row of the result.  Wide rows are made by chunks.
+    """
+    expands = family_of(stages[0]) is not Family.DEPTHWISE
+    for stage in stages:
+        for work in work_of(stage):
+            if work.family is Family.PLANE_ROW:
+                chunks = math.ceil(stage.output.shape[2] / CHUNK_COLUMNS)
+                yield Work(work.family, work.amount * chunks)
+            elif work.family is not Family.PLANE_INPUT:
+                yield work
+            elif not expands:
+                rows, stride = stage.input(_WEIGHTS).shape[1], _stride(stage)
+                yield Work(work.family, work.amount / stride[0] * rows)
 
 
 def _macs(node: Node) -> int:
     if not node.is_custom:
         return rule_of(node).macs(node)
-    if family_of(node) in (Family.OTHER, Family.COPY):
+    if family_of(node) not in _PER_MAC:
         return 0
     weights = node.input(_WEIGHTS).shape
     # OHWI and [O, I]: all but the first dimension for each result; depthwise [1, h, w, O].

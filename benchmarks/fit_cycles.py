@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Instructions of the kernels by what they do, fitted to counts: the numbers of boards.toml.
+
+Each layer and block of ``benchmarks.kernel_shapes`` runs alone on a bare emulated core, and QEMU
+counts its instructions; they repeat exactly.  Least squares finds, for every family of the cost
+model, the instructions per unit of work that explain all counts best, relative errors of all cases
+weighing the same.  A family that would be negative is 0.
+
+    python -m benchmarks.fit_cycles [--core cortex-m7 …] [--kernels ours portable] [--factor 1.44]
+    python -m benchmarks.fit_cycles MODEL.tflite … -n 1 2 4 [--core cortex-m7 …]
+
+With models, no fit: the operators of each device of their plans (the simple policy, our
+own kernels) are counted, and beside them stands what the table of the emulated board says of them.
+
+Prints ``[<board>.cycles_per_mac]``, times ``--factor`` (cycles per instruction), and how far the
+fit is from the counts.  What TFLM's own kernels do is not in it (``other_per_byte``,
+``copy_per_byte``, ``tflm_per_mac``).  Needs the Arm compiler and qemu-system-arm.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.kernel_shapes import all_cases
+from benchmarks.kernels import (
+    CORES,
+    KERNELS,
+    EmulatedKernels,
+    measure,
+    reference,
+    seeded,
+)
+from tflsplit.cluster import Family, known_board
+from tflsplit.errors import UserError
+from tflsplit.ir import Graph, Node
+from tflsplit.passes.fold_constants import fold_constants
+from tflsplit.plan.cost import local_node_us
+from tflsplit.plan.cost.work import work_of
+from tflsplit.plan.wishes import Wishes
+from tflsplit.rewrite import split_model
+from tflsplit.tflite import read_model
+from tflsplit.wire import custom_ops as wire
+
+Case = tuple[str, Node]
+_LINES = 8
+
+
+def counted(core: str, kernels: str, cases: Sequence[Case]) -> list[int]:
+    """Instructions of every case; WrongBitsError if a result differs from its meaning."""
+    with tempfile.TemporaryDirectory() as folder:
+        board = EmulatedKernels(core, kernels, Path(folder))
+        counts = []
+        for name, node in cases:
+            x = seeded(node)
+            y, instructions, _ = board.run(node, x)
+            if not np.array_equal(y, reference(node, x)):
+                raise WrongBitsError(f"{name} gives other bits on {core}, {kernels}")
+            counts.append(instructions)
+        return counts
+
+
+class WrongBitsError(UserError):
+    """A kernel's result is not what the operator means."""
+
+
+def fitted(cases: Sequence[Case], counts: Sequence[int]) -> tuple[dict[Family, float], list[float]]:
+    """Instructions per unit of each family that occurs, and fitted over counted for each case."""
+    amounts = [_amounts(node) for _, node in cases]
+    families = [family for family in Family if any(family in each for each in amounts)]
+    relative = np.array([[each.get(family, 0.0) for family in families] for each in amounts])
+    relative /= np.array(counts, float)[:, None]
+    used = list(range(len(families)))
+    while True:
+        solution = np.linalg.lstsq(relative[:, used], np.ones(len(counts)), rcond=None)[0]
+        if min(solution) >= 0:
+            break
+        del used[int(solution.argmin())]
+    found = dict.fromkeys(families, 0.0)
+    found |= {families[at]: float(each) for at, each in zip(used, solution, strict=True)}
+    return found, [float(each) for each in relative[:, used] @ solution]
+
+
+def _amounts(node: Node) -> dict[Family, float]:
+    found: dict[Family, float] = {}
+    for work in work_of(node):
+        found[work.family] = found.get(work.family, 0.0) + work.amount
+    return found
+
+
+def lines(
+    cases: Sequence[Case], counts: Sequence[int], core: str, kernels: str, factor: float
+) -> Iterator[str]:
+    """What is printed for one core."""
+    found, ratios = fitted(cases, counts)
+    ordered = sorted(ratios)
+    inside = sum(0.9 <= ratio <= 1.1 for ratio in ratios)
+    yield (
+        f"# {core}, {kernels}: {len(cases)} cases, fitted over counted {ordered[0]:.2f} to "
+        f"{ordered[-1]:.2f}, {inside} of them within 0.90 to 1.10; the farthest:"
+    )
+    farthest = sorted(zip(ratios, cases, strict=True), key=lambda each: -abs(each[0] - 1))
+    for ratio, (name, _) in farthest[:_LINES]:
+        yield f"#   {ratio:.2f}  {name}"
+    yield from table(found, factor)
+
+
+def table(found: Mapping[Family, float], factor: float) -> Iterator[str]:
+    """As in boards.toml."""
+    yield "[<board>.cycles_per_mac]"
+    for family, instructions in found.items():
+        yield f"{family.value} = {factor * instructions:.3g}"
+    yield ""
+
+
+def _graphs(whole: Graph, world_size: int) -> list[Graph]:
+    return [each.graph for each in split_model(whole, Wishes(world_size, fuse=True)).devices]
+
+
+def checked(paths: Sequence[Path], world_sizes: Sequence[int], core: str) -> Iterator[str]:
+    """The table against the devices of whole networks: our operators alone."""
+    device = known_board(CORES[core])
+    yield f"| model | N | {core}: instructions (M), counted | by the table | table : counted |"
+    yield "|---|--:|---|---|---|"
+    for path in paths:
+        whole = fold_constants(read_model(path.read_bytes()))
+        for world_size in world_sizes:
+            graphs = _graphs(whole, world_size)
+            with tempfile.TemporaryDirectory() as folder:
+                layers = list(measure(graphs, path.stem, core, "ours", Path(folder)))
+            counts = [sum(x.instructions for x in layers if x.rank == r) for r in range(world_size)]
+            ours = [filter(wire.is_packed, graph.nodes) for graph in graphs]
+            said = [sum(local_node_us(device, n) for n in each) * device.clock_hz / 1e6
+                    for each in ours]  # fmt: skip
+            cells = (
+                ", ".join(f"{each / 1e6:.2f}" for each in counts),
+                ", ".join(f"{each / 1e6:.2f}" for each in said),
+                ", ".join(f"{a / b:.2f}" for a, b in zip(said, counts, strict=True)),
+            )
+            yield f"| {path.stem} | {world_size} | {' | '.join(cells)} |"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; 1 if bits differ, 2 if something is missing."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("models", nargs="*", type=Path, help="check the table with these instead")
+    parser.add_argument("-n", "--devices", nargs="+", type=int, default=[1, 2, 4])
+    parser.add_argument("--core", nargs="+", choices=CORES, default=["cortex-m7"])
+    parser.add_argument("--kernels", nargs="+", choices=KERNELS, default=["ours"])
+    parser.add_argument("--factor", type=float, default=1.0, help="cycles per instruction (1)")
+    chosen = parser.parse_args(arguments)
+    cases = list(all_cases())
+    try:
+        for core in chosen.core if chosen.models else ():
+            for line in checked(chosen.models, chosen.devices, core):
+                print(line, flush=True)
+        for core in chosen.core if not chosen.models else ():
+            for kernels in chosen.kernels:
+                counts = counted(core, kernels, cases)
+                print("\n".join(lines(cases, counts, core, kernels, chosen.factor)), flush=True)
+    except WrongBitsError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except (UserError, subprocess.SubprocessError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Clock cycles of a device's kernels, by what they do.
+
+A kernel's time is a sum: a convolution gathers the values of its windows, multiplies, and makes
+values of the sums.  Layers of few channels spend most on the ends, so each part has a number.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+class Family(Enum):
+    """What costs alike; the value is the key in cluster.toml."""
+
+    CONV = "conv"
+    POINTWISE = "pointwise"
+    DEPTHWISE = "depthwise"
+    FULLY_CONNECTED = "fully_connected"
+    OTHER = "other_per_byte"
+    COPY = "copy_per_byte"
+    TFLM = "tflm_per_mac"
+    MADE = "made_per_value"
+    READ = "read_per_value"
+    GATHER = "gather_per_row"
+    PLANE_ROW = "depthwise_per_row"
+    PLANE_INPUT = "depthwise_per_input"
+    REQUANTIZE = "requantize_per_value"
+    ADD = "add_per_value"
+
+
+BESIDE_MACS = (
+    Family.MADE,
+    Family.READ,
+    Family.GATHER,
+    Family.PLANE_ROW,
+    Family.PLANE_INPUT,
+)
+"""Parts of convolutions that cost beside their multiply-accumulates; nothing where not given."""
+
+
+@dataclass(frozen=True)
+class Cycles:
+    """Clock cycles of a device's kernels.
+
+    conv, pointwise (1x1), depthwise, fully_connected (and convolutions of one position): per
+        multiply-accumulate; all included where the parts below are 0.
+    other_per_byte: per byte that an operator without multiply-accumulates computes (MUL, pooling);
+        copy_per_byte: per byte that is only moved (CONCAT, PAD, a RECV's copy).
+    tflm_per_mac: of what TFLM's own kernels multiply (TRANSPOSE_CONV, BATCH_MATMUL, SVDF, LSTM, all
+        that is not int8, and convolutions of a model that is not split); None: as conv.
+    made_per_value: per result of a convolution that is not depthwise.
+    read_per_value: per value of a window of such a convolution, at each position again.
+    gather_per_row: per row of such a window that is copied: where kernels are larger than 1x1.
+    depthwise_per_row: per row of one channel of a result; depthwise_per_input: per value of its
+        input, unless a fused block has made it.
+    requantize_per_value: per sum that becomes int8 after an exchange; add_per_value: per result of
+        ADD and SUB, which scale three times; None: as other_per_byte.
+    """
+
+    conv: float
+    pointwise: float
+    depthwise: float
+    fully_connected: float
+    other_per_byte: float
+    copy_per_byte: float
+    tflm_per_mac: float | None = None
+    made_per_value: float = 0.0
+    read_per_value: float = 0.0
+    gather_per_row: float = 0.0
+    depthwise_per_row: float = 0.0
+    depthwise_per_input: float = 0.0
+    requantize_per_value: float | None = None
+    add_per_value: float | None = None
+
+    def of(self, family: Family) -> float:
+        """The number of a family."""
+        number = getattr(self, family.value)
+        if number is None:
+            number = self.conv if family is Family.TFLM else self.other_per_byte
+        return float(number)
+
+    def times(self, factor: float) -> Cycles:
+        """The same of a device that takes ``factor`` times as many."""
+        return Cycles(*(factor * self.of(family) for family in Family))

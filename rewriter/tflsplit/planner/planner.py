@@ -12,6 +12,7 @@ is found for N devices is among what is compared for N + 1.  Left out is only wh
 
 Beyond ``FEW`` devices each plan takes many seconds to find: then ever more of them are tried, in
 steps, until one brings nothing, which depends on fewer devices only, and so is never worse either.
+For networks of hundreds of operators all are tried so, until two in a row bring nothing.
 """
 
 from __future__ import annotations
@@ -33,6 +34,10 @@ _LEAST_WORK = 0.75
 """Of the time of layers one by one, what fused blocks take at least: their depthwise stages do not
 read an input again, which is below a quarter of what they cost."""
 MANY = (24, 32, 48, 64)
+LARGE_NODES = 200
+"""Of networks with more operators every plan takes seconds to find."""
+STEPS = (1, 2, 3, 4, 6, 8, 12, 16)
+"""For these, the numbers up to ``FEW`` that are tried."""
 
 Known = dict[int, Choices]
 
@@ -103,26 +108,42 @@ class Planner:
         return min(plans, key=lambda planned: planned.value(objective), default=None)
 
     def _search(self, objective: str) -> Planned | None:
-        best, value = None, float("inf")
+        best: Planned | None = None
         for world_size in self._few(objective):
-            if self._bound(objective, world_size) <= value:
-                found = self.searcher(world_size).find(objective, value)
-                if found is not None and self._is_better(found, best, objective):
-                    best, value = found, found.value(objective)
-        for world_size in (size for size in MANY if size <= self.cluster.world_size):
-            found = self.searcher(world_size).find(objective, value)
-            if found is not None and self._is_better(found, best, objective):
-                best, value = found, found.value(objective)
-            elif best is not None:
+            best = self._or_better(best, objective, world_size)
+        idle = 0
+        for world_size in self._many():
+            before, best = best, self._or_better(best, objective, world_size)
+            idle = idle + 1 if best is before else 0
+            if best is not None and idle > self._is_large:
                 break
-        if best is None and self.cluster.world_size not in (*range(FEW + 1), *MANY):
+        if best is None and self.cluster.world_size not in (*self._few(objective), *self._many()):
             return self.searcher(self.cluster.world_size).find(objective)
         return best
 
+    def _or_better(self, best: Planned | None, objective: str, world_size: int) -> Planned | None:
+        """A plan, or that for so many devices if it has the smaller value."""
+        value = best.value(objective) if best is not None else float("inf")
+        if self._bound(objective, world_size) > value:
+            return best
+        found = self.searcher(world_size).find(objective, value)
+        return found if found is not None and self._is_better(found, best, objective) else best
+
+    @property
+    def _is_large(self) -> bool:
+        return len(self.graph.nodes) > LARGE_NODES
+
     def _few(self, objective: str) -> Sequence[int]:
-        """Numbers of devices, the most promising first."""
+        """Numbers of devices that are all tried, the most promising first."""
+        if self._is_large:
+            return ()
         sizes = range(self.least, min(FEW, self.cluster.world_size) + 1)
         return sizes if objective == "bytes" else sizes[::-1]
+
+    def _many(self) -> Sequence[int]:
+        """Numbers of devices that are tried until more of them bring nothing."""
+        sizes = (*STEPS, *MANY) if self._is_large else MANY
+        return [size for size in sizes if self.least <= size <= self.cluster.world_size]
 
     @staticmethod
     def _is_better(planned: Planned, best: Planned | None, objective: str) -> bool:
@@ -134,13 +155,13 @@ class Planner:
 
     def _bound(self, objective: str, world_size: int) -> float:
         """What no plan for so many devices is below."""
+        if objective == "bytes":
+            return 0.0 if world_size == 1 else 1.0
         searcher = self.searcher(world_size)
         if objective == "latency":
             speeds = [1 / us for us in searcher.choices.work_us(len(searcher.choices.units)) if us]
             return _LEAST_WORK / sum(speeds) if speeds else 0.0
-        if objective == "ram":
-            return searcher.least_arena_bytes()
-        return 0.0 if world_size == 1 else 1.0
+        return searcher.least_arena_bytes()
 
     def _why_not(self) -> str:
         enough = smallest_cluster(self.cluster, self._would_do)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property
 from itertools import islice
 
 from tflsplit.cluster import Cluster
@@ -11,10 +12,11 @@ from tflsplit.ir import Graph, Value
 from tflsplit.plan.cost import predict
 from tflsplit.plan.policy import choose_plan
 from tflsplit.plan.wishes import Wishes
-from tflsplit.planner.assembly import Draft, complete, draft, placed
+from tflsplit.planner.assembly import Draft, placed
 from tflsplit.planner.choices import MANY_DEVICES, Choices, Menu, any_of
 from tflsplit.planner.evaluate import Step, arena_of
-from tflsplit.planner.finals import Finals, least_us, quickest_us
+from tflsplit.planner.few_ways import FewWays
+from tflsplit.planner.finals import Finals, quickest_us
 from tflsplit.planner.heads import best_heads
 from tflsplit.planner.options import Layout, Option
 from tflsplit.planner.planned import Planned
@@ -56,6 +58,8 @@ class Searcher:
         if self.least_arena_bytes() > beat:
             return None
         found = list(self.candidates("ram", beat))
+        if self._few is not None:  # no other objective leads to another one
+            return min(found, key=lambda planned: planned.value("ram"), default=None)
         best = min((planned.arena_bytes for planned in found), default=beat)
         for objective in ("latency", "bytes"):
             if self._arena_without_limits(objective) <= best:
@@ -84,6 +88,12 @@ class Searcher:
             return float("inf")
         return arena_of(steps)
 
+    @cached_property
+    def _few(self) -> FewWays | None:
+        """All ways, if they are few."""
+        ways = self.choices.all_ways(_ENUMERABLE)
+        return None if ways is None else FewWays(self.choices, self.cluster, ways)
+
     def _rooms(self) -> list[float]:
         return [float(self.cluster.arena_room_bytes(r)) for r in range(self.cluster.world_size)]
 
@@ -94,9 +104,8 @@ class Searcher:
         the search decides by the sum of what units cost.  Options that save flash at the price of
         time are tried for latency only if need be.
         """
-        ways = self.choices.all_ways(_ENUMERABLE)
-        if ways is not None:
-            yield from self._enumerated(ways, objective, beat)
+        if self._few is not None:
+            yield from self._few.plans(objective, beat)
             return
         rooms = self._rooms()
         if objective == "ram":
@@ -118,31 +127,6 @@ class Searcher:
         yield from found
         if self.choices.saving and not (found and objective == "latency"):
             yield from self._fitting(objective, rooms, self._everything, beat)
-
-    def _enumerated(
-        self, ways: Sequence[list[Step]], objective: str, beat: float
-    ) -> Iterator[Planned]:
-        """Plans of these ways that fit; those left out are not better than one of them."""
-        choices, cluster = self.choices, self.cluster
-        drafts = [draft(choices, cluster, placed(choices, cluster, steps)) for steps in ways]
-        if objective == "ram":
-            about = [arena_of(drafted.steps) for drafted in drafts]
-            near = [d for d, a in zip(drafts, about, strict=True) if a <= _NEAR * min(about)]
-            finished = (complete(choices, cluster, drafted) for drafted in near)
-            yield from (planned for planned in finished if planned.fits(cluster))
-            return
-
-        def least(drafted: Draft) -> float:
-            wire_bytes = sum(drafted.prediction.bytes_per_link.values())
-            return least_us(cluster, drafted) if objective == "latency" else wire_bytes
-
-        for drafted in sorted(drafts, key=least):
-            if least(drafted) > beat:
-                return
-            planned = complete(choices, cluster, drafted)
-            if planned.fits(cluster):
-                yield planned
-                beat = min(beat, planned.value(objective))
 
     def _usual(self, objective: str, rooms: Sequence[float], beat: float) -> Iterator[Planned]:
         """The best plans that fit, of options that do not save flash at the price of time.
@@ -277,10 +261,6 @@ _FINISHED = 3
 """How many of the best limits on the head are carried through to a whole plan."""
 _ENUMERABLE = 64
 """So many ways through a model are all carried through to whole plans."""
-
-
-_NEAR = 1.25
-"""Ways whose units need so many times the least arena are not the best as a whole either."""
 
 
 def _value_of(label: Label) -> float:

@@ -10,7 +10,7 @@ from tflsplit.ir import DType, Value
 from tflsplit.memory import Buffer
 from tflsplit.memory.aliases import Tie
 from tflsplit.memory.greedy import placed_in_order
-from tflsplit.memory.groups import Group, peak_bytes, place, single, tied
+from tflsplit.memory.groups import Group, meeting, peak_bytes, place, single, tied
 
 
 def buffer(name: str, size: int, first: int, last: int) -> Buffer:
@@ -94,6 +94,7 @@ def test_members_are_counted_while_they_live():
     other = buffer("other", 80, 0, 1)
     groups = tied([shard, y, other], [tie(shard, y, 16)])
     assert peak_bytes(groups) == 64 + 80
+    assert place(groups, meeting(groups[::-1])).offsets == place(groups).offsets
     assert peak_bytes(single([shard, y, other])) == 64 + 96
 
 

@@ -6,7 +6,8 @@ best(N) = the best of: all N devices in the wiring; one left out; two left out; 
 Each is planned anew for the devices that are left (``cluster.fewer``: which ones that are), so what
 is found for N devices is among what is compared for N + 1.  Left out is only what cannot be better:
 
-    latency    what computing alone would take is a bound; so is a first prediction, nearly
+    latency    what computing alone would take is a bound; so is a first prediction, nearly, by
+               which they are ordered, the quickest first
     ram        a unit's inputs and outputs share out over the devices, and have to be somewhere
     bytes      none are fewer than those of one device
 
@@ -117,7 +118,7 @@ class Planner:
             idle = idle + 1 if best is before else 0
             if best is not None and idle > self._is_large:
                 break
-        if best is None and self.cluster.world_size not in (*self._few(objective), *self._many()):
+        if best is None and self.cluster.world_size not in (*range(FEW + 1), *self._many()):
             return self.searcher(self.cluster.world_size).find(objective)
         return best
 
@@ -138,6 +139,8 @@ class Planner:
         if self._is_large:
             return ()
         sizes = range(self.least, min(FEW, self.cluster.world_size) + 1)
+        if objective == "latency":
+            return sorted(sizes, key=lambda size: (self.searcher(size).sketched_us(), -size))
         return sizes if objective == "bytes" else sizes[::-1]
 
     def _many(self) -> Sequence[int]:

@@ -39,6 +39,7 @@ class Searcher:
         self.graph = graph
         self.cluster = cluster
         self.choices = choices or Choices(graph, cluster)
+        self._ways: dict[str, list[Step] | None] = {}
         self._searched: dict[tuple[str, tuple[float, ...], Menu, Slack], list[Label]] = {}
 
     def find(self, objective: str, beat: float = float("inf")) -> Planned | None:
@@ -73,6 +74,13 @@ class Searcher:
             return None
         steps = min(labels, key=_value_of).steps()
         steps = placed(self.choices, self.cluster, steps, slack.flash_bytes)
+        return quickest_us(Finals(self.choices, self.cluster, "latency").versions(steps))
+
+    def sketched_us(self) -> float:
+        """The latency where RAM and flash do not matter, nearly; infinite where flash is scarce."""
+        steps = None if self.choices.pooling else self._way("latency")
+        if not steps:
+            return float("inf")
         return quickest_us(Finals(self.choices, self.cluster, "latency").versions(steps))
 
     def least_arena_bytes(self) -> int:
@@ -151,9 +159,12 @@ class Searcher:
             yield from (p for p in finals.planned(drafts) if p.fits(self.cluster))
 
     def _way(self, objective: str) -> list[Step] | None:
-        """The best way through the units where RAM and flash are not looked at."""
-        options = self.choices.quick if objective == "latency" else self.choices.options
-        return unlimited(self.choices.units, self._expand(any_of(options)), _VALUES[objective])
+        """The best way through the units where RAM and flash are not looked at; found once."""
+        if objective not in self._ways:
+            options = self.choices.quick if objective == "latency" else self.choices.options
+            expand = self._expand(any_of(options))
+            self._ways[objective] = unlimited(self.choices.units, expand, _VALUES[objective])
+        return self._ways[objective]
 
     def _unlimited(
         self, finals: Finals, drafts: Sequence[Draft], steps: Sequence[Step]

@@ -103,7 +103,7 @@ def test_the_commands_run_in_their_order(tmp_path: Path):
         if need(command) is None and (compiler or "--native" not in command)
     }
     (verified,) = [text for command, text in output.items() if " verify " in command]
-    assert "the same bits: 8 devices" in verified
+    assert re.search("the same bits: [4-8] devices", verified), verified
     both = [text.split("devices on")[0] for command, text in output.items() if " run " in command]
     assert len(both) == 2
     assert both[0] == both[1]

@@ -108,7 +108,7 @@ def test_the_commands_run_in_their_order(tmp_path: Path):
     assert len(both) == 2
     assert both[0] == both[1]
     plan = json.loads((tmp_path / "build" / "eight" / "plan.json").read_text())
-    # the tiny network that stands in may gain nothing from the last boards; the page's own takes all
+    # the tiny network that stands in may leave boards out; the page's own takes all
     assert plan["world_size"] in range(4, 9)
     assert sum(device["sent_bytes"] for device in plan["devices"]) > 0, "nothing was split"
     assert "[env:node3]" in (tmp_path / "build" / "eight" / "nodes.ini").read_text()

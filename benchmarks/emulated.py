@@ -38,7 +38,7 @@ from tflsplit.passes.fold_constants import fold_constants
 from tflsplit.plan.spec import Plan
 from tflsplit.plan.wishes import Wishes
 from tflsplit.planner import OBJECTIVES, Searcher
-from tflsplit.rewrite import rewrite
+from tflsplit.rewriting.rewrite import rewrite
 from tflsplit.runtime.engines import engine
 from tflsplit.verify import make_cases
 from tflsplit.verify.inputs import EDGES

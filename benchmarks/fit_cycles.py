@@ -44,7 +44,7 @@ from tflsplit.passes.fold_constants import fold_constants
 from tflsplit.plan.cost import local_node_us
 from tflsplit.plan.cost.work import work_of
 from tflsplit.plan.wishes import Wishes
-from tflsplit.rewrite import split_model
+from tflsplit.rewriting.rewrite import split_model
 from tflsplit.tflite import read_model
 from tflsplit.wire import custom_ops as wire
 

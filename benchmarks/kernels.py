@@ -41,7 +41,7 @@ from tflsplit.ops.semantics import Array, residual_add, run_node
 from tflsplit.passes.fold_constants import fold_constants
 from tflsplit.plan.cost.work import work_of
 from tflsplit.planner import Planner
-from tflsplit.rewrite import split_model
+from tflsplit.rewriting.rewrite import split_model
 from tflsplit.tflite import read_model
 from tflsplit.wire import custom_ops as wire
 

@@ -29,7 +29,7 @@ from tflsplit.firmware import FirmwareOptions
 from tflsplit.memory import predict_arena
 from tflsplit.passes.fold_constants import fold_constants
 from tflsplit.planner import OBJECTIVES
-from tflsplit.rewrite import rewrite
+from tflsplit.rewriting.rewrite import rewrite
 from tflsplit.runtime.engines import engine
 from tflsplit.verify import make_cases
 from tflsplit.verify.inputs import EDGES

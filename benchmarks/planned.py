@@ -13,7 +13,6 @@ from itertools import islice
 
 from tflsplit.cli.console import shortened
 from tflsplit.cluster import Cluster, default_cluster
-from tflsplit.devices import DeviceGraph
 from tflsplit.ir import Graph
 from tflsplit.memory import HOST_64, ArenaEstimate, measure_arena, predict_arena
 from tflsplit.memory.arena import KERNEL_FLAVOURS
@@ -22,6 +21,7 @@ from tflsplit.plan.wishes import Wishes
 from tflsplit.planner import Planned, finish
 from tflsplit.runtime.engines import engine
 from tflsplit.sim import SimResult
+from tflsplit.split.devices import DeviceGraph
 from tflsplit.verify import Verdict, make_cases, verify_devices
 from tflsplit.verify.inputs import EDGES
 

@@ -36,7 +36,6 @@ from tflsplit.bundle.plan_json import Json
 from tflsplit.bundle.runs import read_runs, write_run
 from tflsplit.cli.figures import figures_document
 from tflsplit.cluster import Cluster, Device, Family, LinkSpec, default_cluster
-from tflsplit.devices import DeviceGraph
 from tflsplit.errors import PlanError, UserError
 from tflsplit.ir import Graph
 from tflsplit.ops.fused import unfused
@@ -44,6 +43,7 @@ from tflsplit.ops.packed import unpacked
 from tflsplit.plan.cost.work import work_of
 from tflsplit.sim import SimResult, simulate
 from tflsplit.sim.program import Receive, program_of
+from tflsplit.split.devices import DeviceGraph
 from tflsplit.wire import custom_ops as wire
 
 

@@ -21,12 +21,12 @@ from typing import Any
 from docs.gallery_search import searched_text
 from models.mobilenet_v2 import mobilenet_v2
 from models.tiny import NETWORKS
-from tflsplit.devices import constant_bytes
 from tflsplit.ir import Graph
 from tflsplit.memory.arena import predict_arena
 from tflsplit.ops.rule import graph_macs
 from tflsplit.plan.wishes import Wishes
-from tflsplit.rewrite import rewrite
+from tflsplit.rewriting.rewrite import rewrite
+from tflsplit.split.devices import constant_bytes
 from tflsplit.tflite import write_model
 
 PAGE = Path(__file__).with_name("gallery.md")

@@ -14,7 +14,7 @@ from typing import Any
 from tests.splits import tiny
 from tflsplit.ir import Graph, Node, Value
 from tflsplit.plan.wishes import Wishes
-from tflsplit.rewrite import rewrite
+from tflsplit.rewriting.rewrite import rewrite
 from tflsplit.tflite import read_model, write_model
 
 _KEPT = tempfile.TemporaryDirectory(prefix="tflsplit-tests-")

@@ -20,7 +20,7 @@ from tflsplit.ops import Factor, Kind, rule_of
 from tflsplit.plan.shards import tile_factor
 from tflsplit.plan.spec import NodeSplit, Plan, Way
 from tflsplit.plan.wishes import Wishes, way_of
-from tflsplit.rewrite import Split, split_model
+from tflsplit.rewriting.rewrite import Split, split_model
 from tflsplit.runtime.engines import engine
 from tflsplit.verify import Verdict, make_cases, verify_devices
 

@@ -11,7 +11,7 @@ import pytest
 from tests.splits import compared, needs_tflm
 from tflsplit.cluster import default_cluster
 from tflsplit.planner import Planner
-from tflsplit.rewrite import split_model
+from tflsplit.rewriting.rewrite import split_model
 from tflsplit.tflite import load
 
 ODD = (

@@ -18,7 +18,7 @@ import pytest
 from tests.splits import compared, needs_litert, needs_tflm
 from tflsplit.ir import Graph
 from tflsplit.plan.wishes import Wishes
-from tflsplit.rewrite import split_model
+from tflsplit.rewriting.rewrite import split_model
 from tflsplit.tflite import load
 
 FULL = os.environ.get("TFLSPLIT_FULL") == "1"

@@ -12,7 +12,7 @@ from models.tiny import NETWORKS
 from tflsplit.bundle import read_bundle
 from tflsplit.bundle.runs import write_run
 from tflsplit.plan.wishes import Wishes
-from tflsplit.rewrite import rewrite
+from tflsplit.rewriting.rewrite import rewrite
 from tflsplit.sim import simulate
 from tflsplit.tflite import write_model
 

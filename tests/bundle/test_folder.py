@@ -20,7 +20,7 @@ from tflsplit.bundle import read_bundle
 from tflsplit.errors import ModelError, PlanError
 from tflsplit.passes.fold_constants import fold_constants
 from tflsplit.plan.wishes import Wishes
-from tflsplit.rewrite import rewrite
+from tflsplit.rewriting.rewrite import rewrite
 from tflsplit.tflite import write_model
 from tflsplit.verify.document import check_document
 

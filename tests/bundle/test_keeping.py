@@ -19,7 +19,7 @@ from tflsplit.bundle.replace import write_folder
 from tflsplit.errors import PlanError
 from tflsplit.firmware import FirmwareOptions, all_files, write_firmware
 from tflsplit.plan.wishes import Wishes
-from tflsplit.rewrite import rewrite
+from tflsplit.rewriting.rewrite import rewrite
 from tflsplit.tflite import write_model
 
 OPTIONS = FirmwareOptions(boards=("host",), tflm_dir=None)

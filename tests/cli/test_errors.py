@@ -248,7 +248,9 @@ def test_the_malformed_model_of_the_field(
 
 def test_a_bug_keeps_its_traceback(model: Path, monkeypatch: pytest.MonkeyPatch):
     """What is not the user's fault is not dressed up as if it were."""
-    monkeypatch.setattr("tflsplit.rewrite.check_devices", lambda whole, devices: ["wrong"])
+    monkeypatch.setattr(
+        "tflsplit.rewriting.rewrite.check_devices", lambda whole, devices: ["wrong"]
+    )
     from tflsplit.errors import InternalError
 
     with pytest.raises(InternalError, match="the checker refuses the result: wrong"):

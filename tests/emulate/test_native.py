@@ -33,7 +33,7 @@ from tflsplit.host.coordinator import Coordinator
 from tflsplit.ir import Graph
 from tflsplit.passes.prepare import prepare
 from tflsplit.plan.wishes import Wishes
-from tflsplit.rewrite import rewrite
+from tflsplit.rewriting.rewrite import rewrite
 from tflsplit.tflite import write_model
 from tflsplit.wire.topology import Topology
 

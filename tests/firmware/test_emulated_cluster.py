@@ -29,7 +29,7 @@ from tflsplit.memory.abi import CORTEX_M, Abi
 from tflsplit.memory.demand import Kernels
 from tflsplit.passes.fold_constants import fold_constants
 from tflsplit.plan.wishes import Wishes
-from tflsplit.rewrite import rewrite
+from tflsplit.rewriting.rewrite import rewrite
 from tflsplit.runtime.engines import TflmProgram
 from tflsplit.verify import Case, make_cases
 from tflsplit.verify.inputs import EDGES

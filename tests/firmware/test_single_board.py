@@ -18,7 +18,7 @@ from tflsplit.cli import main
 from tflsplit.emulate.wheel_file import installed_wheel
 from tflsplit.emulate.wheel_tree import wheel_tree
 from tflsplit.plan.wishes import Wishes
-from tflsplit.rewrite import rewrite
+from tflsplit.rewriting.rewrite import rewrite
 from tflsplit.runtime.engines import engine
 from tflsplit.tflite import write_model
 from tflsplit.verify import make_cases

@@ -5,10 +5,10 @@ import pytest
 
 from tests.bundles import bundle_of
 from tflsplit.bundle import read_bundle
-from tflsplit.devices import DeviceGraph
 from tflsplit.errors import ClusterError
 from tflsplit.firmware.slots import most_posted, slots_of
 from tflsplit.ir import DType, Graph, Node, Value
+from tflsplit.split.devices import DeviceGraph
 from tflsplit.wire import custom_ops as wire
 
 

@@ -26,7 +26,7 @@ from tflsplit.memory.offline import METADATA_NAME
 from tflsplit.ops.custom import conv_2d
 from tflsplit.ops.packed import packed
 from tflsplit.plan.wishes import Wishes
-from tflsplit.rewrite import split_model
+from tflsplit.rewriting.rewrite import split_model
 from tflsplit.tflite import read_model
 from tflsplit.wire import custom_ops as wire
 

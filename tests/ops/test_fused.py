@@ -38,7 +38,7 @@ from tflsplit.ops.fused import (
 )
 from tflsplit.ops.quantmath import add_multipliers
 from tflsplit.plan.wishes import Wishes
-from tflsplit.rewrite import split_model
+from tflsplit.rewriting.rewrite import split_model
 from tflsplit.tflite import read_model, write_model
 from tflsplit.wire import custom_ops as wire
 

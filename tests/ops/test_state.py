@@ -15,7 +15,6 @@ from tests.random_models.net import Net
 from tests.random_models.stateful import lstm, svdf
 from tests.splits import needs_tflm
 from tflsplit.cli import main
-from tflsplit.devices import DeviceGraph
 from tflsplit.errors import PlanError
 from tflsplit.ir import Graph, Node
 from tflsplit.ops import rule_of
@@ -23,8 +22,9 @@ from tflsplit.ops.state import has_state
 from tflsplit.plan.check import plan_problems
 from tflsplit.plan.spec import NodeSplit, Plan, Way, even_shares
 from tflsplit.plan.wishes import Wishes
-from tflsplit.rewrite import split_model
+from tflsplit.rewriting.rewrite import split_model
 from tflsplit.runtime.engines import TflmProgram, engine
+from tflsplit.split.devices import DeviceGraph
 from tflsplit.tflite import write_model
 from tflsplit.verify import Verdict, make_cases, verify_devices
 

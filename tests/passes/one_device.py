@@ -4,11 +4,11 @@
 from __future__ import annotations
 
 from tests.splits import compared
-from tflsplit.devices import DeviceGraph, Shard
 from tflsplit.ir import Graph
 from tflsplit.ops import Box
 from tflsplit.plan.spec import Plan, even_shares
-from tflsplit.rewrite import Split
+from tflsplit.rewriting.rewrite import Split
+from tflsplit.split.devices import DeviceGraph, Shard
 from tflsplit.verify import Verdict
 
 

@@ -23,7 +23,7 @@ from tflsplit.passes import drop_channels as module
 from tflsplit.passes.drop_channels import drop_channels, dropped_channels
 from tflsplit.passes.prepare import dropped, prepare
 from tflsplit.plan.wishes import Wishes
-from tflsplit.rewrite import split_model
+from tflsplit.rewriting.rewrite import split_model
 
 ZERO = -7
 """Zero point of every tensor here but those that say otherwise."""

@@ -28,7 +28,7 @@ from tflsplit.passes import fold_pads as module
 from tflsplit.passes.fold_pads import fold_pads
 from tflsplit.plan.wishes import Wishes
 from tflsplit.planner import Planner
-from tflsplit.rewrite import split_model
+from tflsplit.rewriting.rewrite import split_model
 from tflsplit.wire import custom_ops as wire
 
 Pads = tuple[tuple[int, int], tuple[int, int]]

@@ -17,10 +17,8 @@ from models.mobilenet_v2 import inverted_residual, mobilenet_v2
 from models.tiny import NETWORKS
 from tests.passes.one_device import compared_alone
 from tests.splits import compared, needs_tflm, networks, plans, tiny
-from tflsplit.check import check_devices
-from tflsplit.devices import DeviceGraph
+from tflsplit.check.device_graphs import check_devices
 from tflsplit.ir import Attrs, Graph, Node, Value, check_graph
-from tflsplit.lower import lower
 from tflsplit.ops.fused import FusedOptions, block_parts
 from tflsplit.ops.packed import unpacked
 from tflsplit.ops.scratch import block_scratch
@@ -28,7 +26,9 @@ from tflsplit.passes.fuse_blocks import fuse_blocks
 from tflsplit.passes.own_kernels import own_kernels
 from tflsplit.plan.spec import Way
 from tflsplit.plan.wishes import Wishes
-from tflsplit.rewrite import Split, split_model
+from tflsplit.rewriting.rewrite import Split, split_model
+from tflsplit.split.devices import DeviceGraph
+from tflsplit.split.lower import lower
 from tflsplit.tflite import write_model
 from tflsplit.wire import custom_ops as wire
 

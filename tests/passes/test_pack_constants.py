@@ -10,7 +10,7 @@ from tests.splits import compared, needs_tflm, tiny
 from tflsplit.ir import Graph
 from tflsplit.passes.pack_constants import pack_constants
 from tflsplit.plan.wishes import Wishes
-from tflsplit.rewrite import split_model
+from tflsplit.rewriting.rewrite import split_model
 from tflsplit.wire import custom_ops as wire
 
 WEIGHTS = np.arange(1, 16).reshape(3, 1, 1, 5)

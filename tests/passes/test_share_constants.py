@@ -6,11 +6,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 from tests.plan.networks import out_channels, plan_of, two_convolutions
-from tflsplit.devices import DeviceGraph, constant_bytes
-from tflsplit.lower import lower
-from tflsplit.partition import partition
 from tflsplit.passes.own_kernels import own_kernels
 from tflsplit.passes.share_constants import share_constants
+from tflsplit.split.devices import DeviceGraph, constant_bytes
+from tflsplit.split.lower import lower
+from tflsplit.split.partition import partition
 
 GRAPH = two_convolutions((1, 1))
 FIRST, SECOND = GRAPH.nodes

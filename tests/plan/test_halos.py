@@ -8,10 +8,9 @@ from models.layers import LayerBuilder
 from models.tiny import NETWORKS
 from tests.plan.networks import expansion, out_channels, plan_of, rows
 from tests.splits import tiny
-from tflsplit.check import check_devices
+from tflsplit.check.device_graphs import check_devices
 from tflsplit.ir import Graph, Node
 from tflsplit.ops import rule_of
-from tflsplit.partition import partition
 from tflsplit.plan import halos
 from tflsplit.plan.halos import recompute_halos
 from tflsplit.plan.layout import lay_out
@@ -19,6 +18,7 @@ from tflsplit.plan.policy import choose_plan
 from tflsplit.plan.spec import NodeSplit, Plan
 from tflsplit.plan.transfers import schedule
 from tflsplit.plan.wishes import Wishes
+from tflsplit.split.partition import partition
 
 
 def by_rows(graph: Graph) -> Plan:

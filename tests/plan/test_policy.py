@@ -10,7 +10,6 @@ import pytest
 from models.mobilenet_v2 import mobilenet_v2
 from models.tiny import NETWORKS
 from tests.splits import tiny, tiny_split
-from tflsplit.devices import constant_bytes
 from tflsplit.errors import PlanError
 from tflsplit.ir import Graph, Node
 from tflsplit.memory.lifetimes import peak_live_bytes
@@ -18,7 +17,8 @@ from tflsplit.ops import rule_of
 from tflsplit.plan.policy import choose_plan
 from tflsplit.plan.spec import NodeSplit, Way
 from tflsplit.plan.wishes import RUN_WAYS, Wishes, is_weighted, way_of, weight_bytes
-from tflsplit.rewrite import split_model
+from tflsplit.rewriting.rewrite import split_model
+from tflsplit.split.devices import constant_bytes
 
 
 def weighted(graph: Graph) -> list[Node]:

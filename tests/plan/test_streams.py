@@ -15,18 +15,18 @@ from models.builder import NONE
 from models.layers import LayerBuilder
 from tests.plan.networks import expansion, in_channels, out_channels, plan_of, rows, whole
 from tests.splits import bounds, compared, needs_tflm, plans
-from tflsplit.check import check_devices
+from tflsplit.check.device_graphs import check_devices
 from tflsplit.errors import PlanError
 from tflsplit.ir import Graph
-from tflsplit.lower import lower
 from tflsplit.memory.lifetimes import peak_live_bytes
 from tflsplit.ops import Box
-from tflsplit.partition import partition
 from tflsplit.plan.layout import Layouts, lay_out
 from tflsplit.plan.shards import tile_factor
 from tflsplit.plan.spec import NodeSplit, Plan, Way
 from tflsplit.plan.transfers import schedule
-from tflsplit.rewrite import Split
+from tflsplit.rewriting.rewrite import Split
+from tflsplit.split.lower import lower
+from tflsplit.split.partition import partition
 
 GRAPH = expansion()  # int8[1, 8, 4, 4] -- 1x1 to 4 -- 1x1 to 24 -- depthwise 3x3 -- 1x1 to 4
 FIRST, EXPAND, DEPTHWISE, PROJECT = GRAPH.nodes

@@ -15,7 +15,7 @@ from tflsplit.ir import Graph
 from tflsplit.planner import Planned
 from tflsplit.planner.choices import Choices
 from tflsplit.planner.evaluate import Step
-from tflsplit.rewrite import Split
+from tflsplit.rewriting.rewrite import Split
 from tflsplit.verify import Verdict
 
 MIXED = """\

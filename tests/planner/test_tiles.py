@@ -12,7 +12,6 @@ from models.layers import LayerBuilder
 from tests.plan.networks import in_channels, out_channels, rows
 from tests.planner.small import uart
 from tflsplit.ir import Graph, Value
-from tflsplit.lower import lower
 from tflsplit.memory import predict_arena
 from tflsplit.ops import Box
 from tflsplit.plan.spec import NodeSplit, Way, even_shares, proportional_bounds
@@ -21,6 +20,7 @@ from tflsplit.planner.evaluate import evaluate
 from tflsplit.planner.options import GATHERS_IN_TILES, SUMS_IN_TILES, Option, apply_option
 from tflsplit.planner.tiles import LEAST_ROOM_BYTES, in_tiles, room_bytes
 from tflsplit.planner.units import Unit
+from tflsplit.split.lower import lower
 
 
 def narrow_after_wide() -> Graph:

@@ -18,7 +18,7 @@ from tflsplit.ir import Graph
 from tflsplit.plan.spec import Plan
 from tflsplit.plan.wishes import RUN_WAYS, Wishes
 from tflsplit.planner import OBJECTIVES, Planner
-from tflsplit.rewrite import rewrite
+from tflsplit.rewriting.rewrite import rewrite
 from tflsplit.runtime.engines import engine
 from tflsplit.tflite import write_model
 from tflsplit.verify import verify_bundle

@@ -12,11 +12,11 @@ from pathlib import Path
 from tests.bundles import bundle_of
 from tflsplit.bundle import Bundle, read_bundle
 from tflsplit.cluster import Cluster, default_cluster
-from tflsplit.devices import DeviceGraph
 from tflsplit.ir import Graph
 from tflsplit.plan.wishes import Wishes
 from tflsplit.report.content import Content, gather
-from tflsplit.rewrite import split_model
+from tflsplit.rewriting.rewrite import split_model
+from tflsplit.split.devices import DeviceGraph
 
 
 @cache

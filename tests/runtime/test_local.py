@@ -11,12 +11,12 @@ import pytest
 from models.tiny import NETWORKS
 from tests.splits import WAYS, compared, needs_litert, needs_tflm, tiny_split
 from tflsplit.bundle.plan_json import traffic_bytes
-from tflsplit.devices import DeviceGraph, tensor_labels
 from tflsplit.errors import InternalError
 from tflsplit.ir import Graph
-from tflsplit.rewrite import Split
+from tflsplit.rewriting.rewrite import Split
 from tflsplit.runtime.engines import TflmProgram, engine
 from tflsplit.runtime.local import LocalCluster, assemble, scatter
+from tflsplit.split.devices import DeviceGraph, tensor_labels
 from tflsplit.verify import Case, make_cases
 from tflsplit.wire.custom_ops import RECV, SEND
 

@@ -16,13 +16,13 @@ import pytest
 from tests.bundles import bundle_of
 from tests.splits import needs_litert, needs_tflm, tiny, tiny_split
 from tflsplit.bundle import read_bundle
-from tflsplit.devices import tensor_labels
 from tflsplit.errors import EngineError, LinkError, ModelError
 from tflsplit.plan.wishes import Wishes
-from tflsplit.rewrite import Split, split_model
+from tflsplit.rewriting.rewrite import Split, split_model
 from tflsplit.runtime.engines import engine
 from tflsplit.runtime.local import LocalCluster, assemble
 from tflsplit.runtime.processes import ProcessCluster, Report, SocketTransport
+from tflsplit.split.devices import tensor_labels
 from tflsplit.verify import Case, make_cases
 
 

@@ -17,13 +17,13 @@ from tests.support import node as stock_node
 from tflsplit.ir import Attrs, DType, Graph, Node, Value
 from tflsplit.ops import rule_of
 from tflsplit.ops.semantics import run_node
-from tflsplit.partition import partition
 from tflsplit.passes.pack_constants import pack_constants
 from tflsplit.plan.spec import Way
-from tflsplit.rewrite import Split
+from tflsplit.rewriting.rewrite import Split
 from tflsplit.runtime import local
 from tflsplit.runtime.engines import LitertProgram, TflmProgram
 from tflsplit.runtime.rounding import DenseRequantize, DenseScales, dense_sums
+from tflsplit.split.partition import partition
 
 
 def dense(seed: int, per_channel: bool = False) -> tuple[Graph, Node]:

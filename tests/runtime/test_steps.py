@@ -14,7 +14,7 @@ from tests.splits import needs_tflm, tiny, tiny_split
 from tflsplit.errors import ModelError
 from tflsplit.ir import Graph, Node, Value
 from tflsplit.plan.wishes import Wishes
-from tflsplit.rewrite import split_model
+from tflsplit.rewriting.rewrite import split_model
 from tflsplit.runtime.engines import Array, TflmProgram
 from tflsplit.runtime.steps import KernelStep, RecvStep, SendStep, compile_graph
 from tflsplit.wire import custom_ops as wire

@@ -11,7 +11,6 @@ from tests.kernels.kernel_driver import ROOT
 from tests.plan.networks import plan_of, rows, two_convolutions, whole
 from tests.splits import tiny_split
 from tflsplit.cluster import Cluster, Cycles, Device, LinkSpec, Topology, default_cluster
-from tflsplit.lower import lower
 from tflsplit.plan.cost.polling import (
     IDLE_POLL_CYCLES,
     RECEIVED_BYTE_CYCLES,
@@ -19,6 +18,7 @@ from tflsplit.plan.cost.polling import (
     PollCost,
 )
 from tflsplit.sim import SimResult, simulate
+from tflsplit.split.lower import lower
 from tflsplit.wire.timers import MULTICAST_HOLD_US
 
 DEVICE = Device("test", "", 65536, 65536, 65536, 100_000_000, Cycles(4, 3, 10, 5, 50, 2))

@@ -28,9 +28,7 @@ from tflsplit.cluster import (
 )
 from tflsplit.cluster import default_cluster as cluster_that_polls
 from tflsplit.cluster.links import USB_SPEEDS
-from tflsplit.devices import DeviceGraph
 from tflsplit.errors import ClusterError, InternalError, PlanError
-from tflsplit.lower import lower
 from tflsplit.ops.custom_options import RecvOptions
 from tflsplit.plan.cost import predict, step_cost
 from tflsplit.plan.cost.exchange import exchange_cost
@@ -38,11 +36,13 @@ from tflsplit.plan.layout import lay_out
 from tflsplit.plan.spec import Plan
 from tflsplit.plan.transfers import schedule
 from tflsplit.plan.wishes import Wishes
-from tflsplit.rewrite import split_model
+from tflsplit.rewriting.rewrite import split_model
 from tflsplit.sim import SimResult, simulate
 from tflsplit.sim.node import POLL_US
 from tflsplit.sim.program import Post, Receive, program_of
 from tflsplit.sim.times import energy_mj, merged, overlap_us
+from tflsplit.split.devices import DeviceGraph
+from tflsplit.split.lower import lower
 from tflsplit.tflite import read_model
 from tflsplit.wire import custom_ops as wire
 

@@ -31,7 +31,6 @@ from tests.splits import compared, needs_tflm, tiny
 from tests.support import run_tflm
 from tflsplit.bundle import read_bundle
 from tflsplit.cli import main
-from tflsplit.devices import constant_bytes
 from tflsplit.errors import ModelError
 from tflsplit.ir import Attrs, DType, Graph, Node, Value
 from tflsplit.memory import ArenaEstimate, offline_metadata, predict_arena, tensor_order
@@ -41,8 +40,9 @@ from tflsplit.memory.offline import METADATA_NAME
 from tflsplit.ops.custom_options import RecvOptions, SendOptions
 from tflsplit.ops.packed import packed, unpacked
 from tflsplit.plan.wishes import Wishes
-from tflsplit.rewrite import split_model
+from tflsplit.rewriting.rewrite import split_model
 from tflsplit.runtime.engines import engine
+from tflsplit.split.devices import constant_bytes
 from tflsplit.verify import Mismatch, Verdict, make_cases, verify_bundle
 from tflsplit.wire.custom_ops import RECV, SEND
 
@@ -521,7 +521,7 @@ def test_offsets_that_overlap_are_found_by_an_inference(
 ):
     """Even if nobody looked at the plan: a tensor is not where it was left."""
     pile_up(folder)
-    monkeypatch.setattr("tflsplit.check.plan_violations", lambda *arguments: [])
+    monkeypatch.setattr("tflsplit.check.device_graphs.plan_violations", lambda *arguments: [])
     verdict = verified(folder)
     assert verdict.cases == 1
     assert not verdict.passed

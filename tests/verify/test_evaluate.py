@@ -16,7 +16,7 @@ from tests.support import run_tflm
 from tflsplit.bundle import Bundle, read_bundle
 from tflsplit.ir import DType, Graph, Quantization, Value
 from tflsplit.plan.wishes import Wishes
-from tflsplit.rewrite import rewrite
+from tflsplit.rewriting.rewrite import rewrite
 from tflsplit.runtime.engines import available_engines
 from tflsplit.runtime.load import InputError
 from tflsplit.verify.dataset import Dataset, open_dataset

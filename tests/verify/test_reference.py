@@ -14,7 +14,7 @@ from tests.random_models.stateful import svdf
 from tests.splits import needs_tflm
 from tflsplit.ir import Attrs, DType, Graph, Node, Value
 from tflsplit.plan.wishes import Wishes
-from tflsplit.rewrite import Split, split_model
+from tflsplit.rewriting.rewrite import Split, split_model
 from tflsplit.runtime.engines import TflmProgram, engine
 from tflsplit.tflite import load
 from tflsplit.tflite.flexmap import encode_map

@@ -14,8 +14,7 @@ from tflsplit.bundle.listing import FILES, PLAN, Listing, listed, read_listing, 
 from tflsplit.bundle.plan_json import Json
 from tflsplit.bundle.plan_schema import check_document
 from tflsplit.bundle.replace import refuse_target, write_folder
-from tflsplit.check import check_devices
-from tflsplit.devices import DeviceGraph, Shard
+from tflsplit.check.device_graphs import check_devices
 from tflsplit.errors import PlanError
 from tflsplit.ir import Graph
 from tflsplit.memory.arena import ArenaEstimate
@@ -24,6 +23,7 @@ from tflsplit.ops import Box
 from tflsplit.ops.declared import check_declared
 from tflsplit.passes.prepare import prepare
 from tflsplit.plan.spec import Plan
+from tflsplit.split.devices import DeviceGraph, Shard
 from tflsplit.tflite import read_model, write_model
 from tflsplit.untrusted import MAX_GRAPH_FILE_BYTES, MAX_TEXT_FILE_BYTES, read_file
 

@@ -9,7 +9,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from tflsplit import __version__
 from tflsplit.bundle.plan_file import layer_entry
 from tflsplit.bundle.text import FORMAT, VERSION, Json, dump, parse
-from tflsplit.devices import DeviceGraph, Shard, constant_bytes, tensor_labels
 from tflsplit.ir import Graph, Value
 from tflsplit.memory.arena import ArenaEstimate
 from tflsplit.memory.lifetimes import peak_live_bytes
@@ -17,6 +16,7 @@ from tflsplit.memory.twin import ArenaMeasurement
 from tflsplit.ops import Box
 from tflsplit.ops.custom_options import RecvOptions, SendOptions
 from tflsplit.plan.spec import Plan
+from tflsplit.split.devices import DeviceGraph, Shard, constant_bytes, tensor_labels
 from tflsplit.wire import custom_ops as wire
 
 __all__ = ["FORMAT", "VERSION", "Json", "dump", "parse", "plan_document"]

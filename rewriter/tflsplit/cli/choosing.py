@@ -11,14 +11,14 @@ from tflsplit.cli.console import STDERR
 from tflsplit.cli.planning import checked, saved_plan
 from tflsplit.cluster import Cluster
 from tflsplit.cluster.fewer import fewer
-from tflsplit.devices import DeviceGraph
 from tflsplit.ir import Graph
 from tflsplit.plan.policy import choose_plan
 from tflsplit.plan.spec import Plan
 from tflsplit.plan.wishes import Wishes
 from tflsplit.planner import Planned, Planner, finish
 from tflsplit.planner.explain import reasoned
-from tflsplit.rewrite import split_model
+from tflsplit.rewriting.rewrite import split_model
+from tflsplit.split.devices import DeviceGraph
 
 Then = Callable[[Cluster, tuple[int, ...]], None]
 """Is told the devices that a plan uses, and which ranks are left out."""

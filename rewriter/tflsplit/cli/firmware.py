@@ -14,7 +14,6 @@ from tflsplit.bundle.plan_json import Json
 from tflsplit.cli.choosing import as_wired
 from tflsplit.cli.console import STDOUT, kib, print_json, table
 from tflsplit.cluster import Cluster, read_cluster
-from tflsplit.devices import DeviceGraph
 from tflsplit.errors import ClusterError, UserError
 from tflsplit.firmware import (
     BOARDS,
@@ -28,6 +27,7 @@ from tflsplit.firmware.from_cluster import SERIAL_LINKS
 from tflsplit.firmware.options import DEFAULT_MARGIN_BYTES, TFLM_DIR_VARIABLE
 from tflsplit.firmware.project import NODES
 from tflsplit.memory.arena import KERNEL_FLAVOURS
+from tflsplit.split.devices import DeviceGraph
 from tflsplit.wire.topology import Topology
 
 

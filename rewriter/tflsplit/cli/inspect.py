@@ -28,7 +28,7 @@ from tflsplit.ops.declared import check_declared
 from tflsplit.ops.rule import graph_macs
 from tflsplit.passes.prepare import dropped, prepare
 from tflsplit.plan.wishes import way_of
-from tflsplit.rewrite import splittable
+from tflsplit.rewriting.rewrite import splittable
 from tflsplit.tflite import load
 
 

@@ -24,7 +24,7 @@ from tflsplit.ir import Graph
 from tflsplit.plan.spec import Plan
 from tflsplit.planner import Planner
 from tflsplit.planner.pareto import pareto_front
-from tflsplit.rewrite import splittable
+from tflsplit.rewriting.rewrite import splittable
 from tflsplit.tflite import load
 
 

@@ -9,11 +9,11 @@ from typing import Any
 from tflsplit.bundle.plan_file import layer_entry
 from tflsplit.cli.choosing import Choosing
 from tflsplit.cli.console import STDOUT, kib, shortened, table
-from tflsplit.devices import DeviceGraph
 from tflsplit.ir import Graph
 from tflsplit.memory import live_bytes_over_time
 from tflsplit.planner import Planned
 from tflsplit.planner.explain import explain
+from tflsplit.split.devices import DeviceGraph
 
 _BARS = "▁▂▃▄▅▆▇█"
 

@@ -14,10 +14,10 @@ from tflsplit.bundle.plan_schema import MAX_WORLD_SIZE
 from tflsplit.cli.choosing import as_wired, split_anew
 from tflsplit.cli.console import STDOUT, Commands, kib, print_json, progress
 from tflsplit.cluster import Cluster, default_cluster, read_cluster
-from tflsplit.devices import DeviceGraph
 from tflsplit.errors import ClusterError, PlanError
 from tflsplit.ir import Graph
 from tflsplit.report.page import render, require_jinja, write_page
+from tflsplit.split.devices import DeviceGraph
 
 _BESIDE = "1,2,4,8"
 

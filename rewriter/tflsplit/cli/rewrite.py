@@ -23,7 +23,7 @@ from tflsplit.cli.firmware import FirmwareOfRewrite, add_board_options, add_opti
 from tflsplit.cli.manual import add_manual, manual_wishes
 from tflsplit.cli.planning import DEFAULT_BOARD, add_cluster_options, add_objective, cluster_of
 from tflsplit.passes.prepare import dropped
-from tflsplit.rewrite import Split, rewrite
+from tflsplit.rewriting.rewrite import Split, rewrite
 
 
 def add_parser(commands: Commands) -> argparse.ArgumentParser:

@@ -19,7 +19,6 @@ from tflsplit.cli.results import (
     read_labels,
     save_outputs,
 )
-from tflsplit.devices import tensor_labels
 from tflsplit.errors import LinkError, PlanError
 from tflsplit.interpreters import naming
 from tflsplit.memory.twin import measure_arena
@@ -28,6 +27,7 @@ from tflsplit.runtime.engines import Array, engine
 from tflsplit.runtime.load import load_inputs
 from tflsplit.runtime.local import LocalCluster, assemble
 from tflsplit.runtime.processes import ProcessCluster, Report
+from tflsplit.split.devices import tensor_labels
 
 
 def add_parser(commands: Commands) -> argparse.ArgumentParser:

@@ -16,10 +16,10 @@ from tflsplit.cli.console import Commands, print_json, progress
 from tflsplit.cli.simulate_tables import figures_of, print_beside, print_result, print_sweep
 from tflsplit.cli.sweeps import KEYS, Setting, parse_sweep
 from tflsplit.cluster import Cluster, LinkKind, default_cluster, read_cluster
-from tflsplit.devices import DeviceGraph
 from tflsplit.errors import ClusterError
 from tflsplit.passes.fold_constants import fold_constants
 from tflsplit.sim import SeedRun, SimResult, simulate, simulate_seed
+from tflsplit.split.devices import DeviceGraph
 
 
 def add_parser(commands: Commands) -> argparse.ArgumentParser:

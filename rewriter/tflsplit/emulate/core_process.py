@@ -18,7 +18,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from tflsplit.devices import DeviceGraph
 from tflsplit.emulate.core_device import CoreDevice
 from tflsplit.emulate.core_graph import CoreGraph
 from tflsplit.firmware.slots import Slots
@@ -28,6 +27,7 @@ from tflsplit.interpreters import run_in_this_process
 from tflsplit.runtime.engines import engine
 from tflsplit.runtime.local import compile_device
 from tflsplit.runtime.rounding import DenseScales
+from tflsplit.split.devices import DeviceGraph
 from tflsplit.wire.handshake import Identity, fingerprint_bytes
 from tflsplit.wire.native import NativeNode, load_library
 

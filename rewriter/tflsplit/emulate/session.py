@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tflsplit.bundle import Bundle
+from tflsplit.check.schedule import multicast_hold_us
 from tflsplit.emulate.cluster import Cluster, Device
 from tflsplit.emulate.core_library import core_library
 from tflsplit.emulate.core_process import CoreSetup
@@ -24,7 +25,6 @@ from tflsplit.host import Coordinator, FirmwareSetup, SocketStream
 from tflsplit.host.firmware_json import default_setup
 from tflsplit.runtime.engines import engine
 from tflsplit.runtime.local import dense_results
-from tflsplit.schedule import multicast_hold_us
 from tflsplit.wire.timers import Timing
 from tflsplit.wire.topology import Topology
 

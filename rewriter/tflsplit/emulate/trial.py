@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from tflsplit.bundle import Bundle
-from tflsplit.devices import tensor_labels
 from tflsplit.emulate.cluster import Cluster
 from tflsplit.emulate.faults import FaultCounts
 from tflsplit.emulate.session import Session
@@ -25,6 +24,7 @@ from tflsplit.host.figures import (
 )
 from tflsplit.passes.prepare import prepare
 from tflsplit.runtime.engines import Engine
+from tflsplit.split.devices import tensor_labels
 from tflsplit.verify import Case
 
 

@@ -10,8 +10,8 @@ from typing import Any
 
 from tflsplit.bundle.folder import mark_of, marked
 from tflsplit.bundle.plan_json import Json
+from tflsplit.check.schedule import multicast_hold_us
 from tflsplit.cluster import LinkKind
-from tflsplit.devices import DeviceGraph
 from tflsplit.errors import ClusterError
 from tflsplit.firmware.arenas import arena_bytes, required_arena_bytes
 from tflsplit.firmware.boards import BOARDS, Board, board_named
@@ -22,7 +22,7 @@ from tflsplit.firmware.slots import Slots, slots_of
 from tflsplit.firmware.sources import NODE_FOLDER, DeviceSources, source_files
 from tflsplit.firmware.timing import LinkTiming, timing_of
 from tflsplit.firmware.wiring import WiredLink, wire_links
-from tflsplit.schedule import multicast_hold_us
+from tflsplit.split.devices import DeviceGraph
 from tflsplit.wire import custom_ops as wire
 from tflsplit.wire.control import INPUT_CHANNEL, MAX_OPERANDS
 from tflsplit.wire.topology import Topology

@@ -12,12 +12,12 @@ from tflsplit.bundle import read_bundle
 from tflsplit.bundle.folder import update_folder
 from tflsplit.bundle.plan_json import Json
 from tflsplit.cluster import LinkKind
-from tflsplit.devices import DeviceGraph
 from tflsplit.errors import ClusterError
 from tflsplit.firmware.boards import REGISTRY_TFLM, Board, board_named
 from tflsplit.firmware.escape import comment, ini_path
 from tflsplit.firmware.generate import DOCUMENT, firmware_files, folder_of, link_baud
 from tflsplit.firmware.options import FirmwareOptions
+from tflsplit.split.devices import DeviceGraph
 
 NODES = "nodes.ini"
 SCRIPT = "tflm_app/tools/node_firmware.py"

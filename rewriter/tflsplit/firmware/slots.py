@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tflsplit.devices import DeviceGraph
 from tflsplit.errors import ClusterError
 from tflsplit.ir import Graph, Node, Value
 from tflsplit.ops.custom_options import RecvOptions
+from tflsplit.split.devices import DeviceGraph
 from tflsplit.wire import custom_ops as wire
 
 _MOST = 255

@@ -18,7 +18,6 @@ from types import TracebackType
 import numpy as np
 
 from tflsplit.bundle import Bundle
-from tflsplit.devices import tensor_labels
 from tflsplit.errors import LinkError
 from tflsplit.host.firmware_json import FirmwareSetup, read_firmware_setup
 from tflsplit.host.inbox import Inbox
@@ -27,6 +26,7 @@ from tflsplit.host.roll_call import call_roll
 from tflsplit.passes.prepare import prepare
 from tflsplit.runtime.engines import Array
 from tflsplit.runtime.local import assemble, scatter
+from tflsplit.split.devices import tensor_labels
 from tflsplit.wire.control import (
     INPUT_CHANNEL,
     NO_CHANNEL,

@@ -14,9 +14,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property, partial
 
 from tflsplit.cluster import Cluster, Device
-from tflsplit.devices import constant_bytes
 from tflsplit.ir import Graph, Node, Value
-from tflsplit.lower import lower
 from tflsplit.memory.arena import predict_arena
 from tflsplit.memory.demand import Kernels
 from tflsplit.ops import Piece
@@ -27,6 +25,8 @@ from tflsplit.plan.spec import Plan
 from tflsplit.plan.transfers import schedule
 from tflsplit.planner.options import Layout, Option
 from tflsplit.planner.units import Unit
+from tflsplit.split.devices import constant_bytes
+from tflsplit.split.lower import lower
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from tflsplit.cluster import Cluster
-from tflsplit.lower import without_offsets
 from tflsplit.ops.custom import unchecked
 from tflsplit.planner.assembly import Draft, complete, draft
 from tflsplit.planner.choices import MANY_DEVICES, Choices
@@ -19,6 +18,7 @@ from tflsplit.planner.evaluate import Step
 from tflsplit.planner.opening import Found, best_openings
 from tflsplit.planner.planned import Planned
 from tflsplit.sim import simulate
+from tflsplit.split.lower import without_offsets
 
 _CLOSE = 1.06
 """Drafts that are predicted to be further behind the best than this need no simulation."""

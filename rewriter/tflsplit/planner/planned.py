@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from tflsplit.cluster import Cluster
-from tflsplit.devices import DeviceGraph, constant_bytes
 from tflsplit.ir import Graph
-from tflsplit.lower import lower
 from tflsplit.memory.arena import ArenaEstimate, predict_arena
 from tflsplit.plan.cost import Prediction, predict
 from tflsplit.plan.spec import Plan
 from tflsplit.planner.evaluate import Step, kernels_of
 from tflsplit.sim import simulate
+from tflsplit.split.devices import DeviceGraph, constant_bytes
+from tflsplit.split.lower import lower
 
 
 @dataclass(frozen=True)

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from tflsplit.baseline import SeedCost, seed_scheme
 from tflsplit.bundle.plan_json import Json, traffic_bytes
 from tflsplit.cluster import Cluster
-from tflsplit.devices import DeviceGraph
 from tflsplit.errors import UserError
 from tflsplit.ir import Graph
 from tflsplit.memory.arena import predict_arena
 from tflsplit.memory.lifetimes import peak_live_bytes
 from tflsplit.report.simulated import seed_run
 from tflsplit.sim import SeedRun, simulate
+from tflsplit.split.devices import DeviceGraph
 
 Divide = Callable[[Graph, int], tuple[Sequence[DeviceGraph], Cluster]]
 """Splits a model over so many devices; UserError if that cannot be."""

@@ -12,7 +12,6 @@ from tflsplit.bundle import Bundle
 from tflsplit.bundle.plan_json import Json
 from tflsplit.bundle.runs import read_runs
 from tflsplit.cluster import Cluster
-from tflsplit.devices import DeviceGraph
 from tflsplit.errors import ClusterError
 from tflsplit.firmware.model import flash_model
 from tflsplit.memory.arena import predict_arena
@@ -29,6 +28,7 @@ from tflsplit.report.measured import RunView, run_views
 from tflsplit.report.ram import RamSeries, ram_chart, ram_series, scale_bytes
 from tflsplit.report.simulated import figures_of, seed_run
 from tflsplit.sim import DeviceTimes, SimResult, simulate
+from tflsplit.split.devices import DeviceGraph
 
 Progress = Callable[[str], None]
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 from tflsplit.bundle import Bundle
 from tflsplit.bundle.plan_json import Json
-from tflsplit.devices import DeviceGraph, tensor_labels
 from tflsplit.ir import Graph
 from tflsplit.ops import Box
+from tflsplit.split.devices import DeviceGraph, tensor_labels
 
 WAYS = {
     "rows": "rows of the map, halos from neighbours; all weights everywhere",

@@ -6,9 +6,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tflsplit.devices import DeviceGraph
 from tflsplit.ops.custom_options import SendOptions
 from tflsplit.sim import SimResult, WireCount
+from tflsplit.split.devices import DeviceGraph
 from tflsplit.wire import custom_ops as wire
 
 

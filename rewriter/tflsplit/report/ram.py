@@ -8,12 +8,12 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from tflsplit.devices import DeviceGraph
 from tflsplit.memory.arena import ArenaEstimate
 from tflsplit.memory.lifetimes import live_bytes_over_time
 from tflsplit.plan.cost.fit import Fit
 from tflsplit.report.figures import kib, short_name
 from tflsplit.report.svg import line, path, picture, steps_path, text
+from tflsplit.split.devices import DeviceGraph
 
 WIDTH, HEIGHT = 640.0, 200.0
 LEFT, RIGHT, TOP, BOTTOM = 60.0, 8.0, 18.0, 24.0

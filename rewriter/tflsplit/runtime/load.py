@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from tflsplit.devices import tensor_labels
 from tflsplit.errors import EngineError, UserError
 from tflsplit.ir import DType, Graph, Value
 from tflsplit.runtime.engines import Array
+from tflsplit.split.devices import tensor_labels
 
 
 class InputError(UserError):

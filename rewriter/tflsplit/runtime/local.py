@@ -9,13 +9,13 @@ from types import MappingProxyType
 
 import numpy as np
 
-from tflsplit.devices import DeviceGraph
 from tflsplit.errors import InternalError, ModelError
 from tflsplit.ir import Graph, Value
 from tflsplit.runtime.device import Device
 from tflsplit.runtime.engines import Array, Engine, LitertProgram
 from tflsplit.runtime.rounding import DenseScales, dense_sums
 from tflsplit.runtime.steps import Step, compile_graph
+from tflsplit.split.devices import DeviceGraph
 
 
 @dataclass

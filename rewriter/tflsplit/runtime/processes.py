@@ -23,7 +23,6 @@ from multiprocessing.process import BaseProcess
 from types import TracebackType
 from typing import Any
 
-from tflsplit.devices import DeviceGraph
 from tflsplit.errors import LinkError, TflsplitError
 from tflsplit.interpreters import run_in_this_process, signal_name
 from tflsplit.ops.custom_options import SendOptions
@@ -32,6 +31,7 @@ from tflsplit.runtime.engines import Array, engine
 from tflsplit.runtime.interrupts import interrupts_held_back
 from tflsplit.runtime.local import compile_device, dense_results, scatter
 from tflsplit.runtime.rounding import DenseScales
+from tflsplit.split.devices import DeviceGraph
 from tflsplit.wire import custom_ops as wire
 
 _HEADER = struct.Struct("<IQ")

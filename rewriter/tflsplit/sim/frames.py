@@ -5,12 +5,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from tflsplit.cluster.framing import HOP_FRAME_BYTES, frame_bytes
-
-if TYPE_CHECKING:
-    from tflsplit.sim.link import Link
 
 
 class Kind(Enum):
@@ -46,6 +43,19 @@ class Frame:
         return HOP_FRAME_BYTES if self.kind is Kind.GRANT else frame_bytes(self.size)
 
 
+class Arrival(Protocol):
+    """What a slot knows of the link that its frame came by.
+
+    rx_free: the link's receive slots that are free.
+    """
+
+    rx_free: int
+
+    @property
+    def ring_next(self) -> object:
+        """The link into which its ring traffic continues."""
+
+
 class Slot:
     """A frame in a node's memory, until every link that it leaves by has its acknowledgement.
 
@@ -54,7 +64,7 @@ class Slot:
 
     __slots__ = ("frame", "origin", "references", "wire_bytes")
 
-    def __init__(self, frame: Frame, origin: Link | None) -> None:
+    def __init__(self, frame: Frame, origin: Arrival | None) -> None:
         self.frame = frame
         self.origin = origin
         self.references = 0

@@ -8,15 +8,16 @@ is handed to the port whole.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Protocol
+
+import simpy
 
 from tflsplit.cluster.framing import HOP_FRAME_BYTES
 from tflsplit.sim.channel import Channel
-from tflsplit.sim.frames import Hop, Kind, Slot, narrowed
-
-if TYPE_CHECKING:
-    from tflsplit.sim.node import Node
+from tflsplit.sim.frames import Frame, Hop, Kind, Slot, narrowed
+from tflsplit.wire.timers import Timing
 
 
 @dataclass
@@ -36,6 +37,27 @@ class PollState:
     sent_before: int = 0
 
 
+class Owner(Protocol):
+    """What a link needs of the node that it belongs to."""
+
+    env: simpy.Environment
+    timing: Timing
+    sent_bytes: int
+    received_bytes: int
+
+    def poll_soon(self) -> None:
+        """Something has happened."""
+
+    def call_at(self, when_us: float, function: Callable[[], None]) -> None:
+        """Call later."""
+
+    def accept(self, came_by: Link, frame: Frame) -> None:
+        """A frame that arrived in order."""
+
+    def free(self, slot: Slot) -> None:
+        """No link needs the slot any more."""
+
+
 class Link:
     """The link of ``node`` to one neighbour.
 
@@ -46,7 +68,7 @@ class Link:
     channel: where its frames go; set when the neighbour exists.
     """
 
-    def __init__(self, node: Node, peer_rank: int, destinations: int, rx_slots: int) -> None:
+    def __init__(self, node: Owner, peer_rank: int, destinations: int, rx_slots: int) -> None:
         self.node = node
         self.peer_rank = peer_rank
         self.destinations = destinations

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tflsplit.cluster import Device
-from tflsplit.devices import DeviceGraph
 from tflsplit.ir import Node, Value
 from tflsplit.ops import Box
 from tflsplit.ops.custom_options import RecvOptions, SendOptions
 from tflsplit.plan.cost import local_node_us
+from tflsplit.split.devices import DeviceGraph
 from tflsplit.wire import custom_ops as wire
 
 INPUT_CHANNEL = 0xF000

@@ -5,14 +5,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from tflsplit.check.schedule import multicast_hold_us
 from tflsplit.cluster import Cluster
-from tflsplit.devices import DeviceGraph
 from tflsplit.errors import ClusterError, PlanError
-from tflsplit.schedule import multicast_hold_us
 from tflsplit.sim.network import NetworkOptions
 from tflsplit.sim.processes import Simulation
 from tflsplit.sim.program import Program, program_of
 from tflsplit.sim.result import SimResult
+from tflsplit.split.devices import DeviceGraph
 
 MAX_ERROR_RATE = 1e-3
 

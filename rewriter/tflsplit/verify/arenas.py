@@ -5,11 +5,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from tflsplit.devices import DeviceGraph
 from tflsplit.ir import Value
 from tflsplit.memory import HOST_64, measure_arena, predict_arena
 from tflsplit.memory.arena import KERNEL_FLAVOURS
 from tflsplit.runtime.engines import Array
+from tflsplit.split.devices import DeviceGraph
 from tflsplit.verify.replay import Replay
 
 

@@ -14,14 +14,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from tflsplit.bundle import Bundle
-from tflsplit.check import check_devices
-from tflsplit.devices import DeviceGraph, Shard
+from tflsplit.check.device_graphs import check_devices
 from tflsplit.errors import ModelError
 from tflsplit.ir import Graph, Node, Value
 from tflsplit.ops.state import has_state
 from tflsplit.passes.prepare import prepare
 from tflsplit.runtime.engines import Array, Engine
 from tflsplit.runtime.local import LocalCluster, assemble
+from tflsplit.split.devices import DeviceGraph, Shard
 from tflsplit.verify.arenas import ArenaWitness, arena_problems
 from tflsplit.verify.document import check_document
 from tflsplit.verify.inputs import Case, make_cases

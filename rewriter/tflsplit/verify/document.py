@@ -12,7 +12,6 @@ from typing import Any
 
 from tflsplit.bundle.plan_file import read_plan
 from tflsplit.bundle.plan_json import traffic_bytes
-from tflsplit.devices import DeviceGraph, constant_bytes, tensor_labels
 from tflsplit.errors import PlanError, TflsplitError
 from tflsplit.ir import Graph
 from tflsplit.memory.arena import predict_arena
@@ -20,6 +19,7 @@ from tflsplit.memory.lifetimes import peak_live_bytes
 from tflsplit.ops import Box
 from tflsplit.plan.check import plan_problems
 from tflsplit.plan.layout import Layouts, lay_out
+from tflsplit.split.devices import DeviceGraph, constant_bytes, tensor_labels
 
 Json = dict[str, Any]
 

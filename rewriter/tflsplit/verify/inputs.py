@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tflsplit.devices import tensor_labels
 from tflsplit.errors import ModelError
 from tflsplit.ir import DType, Graph, Value
 from tflsplit.runtime.engines import Array
+from tflsplit.split.devices import tensor_labels
 
 EDGES = ("all min", "all max", "zero point")
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from tflsplit.bundle import Bundle
-from tflsplit.devices import tensor_labels
 from tflsplit.ir import Value
 from tflsplit.passes.prepare import prepare
 from tflsplit.runtime.engines import Array, Engine
 from tflsplit.runtime.local import LocalCluster, assemble
+from tflsplit.split.devices import tensor_labels
 from tflsplit.verify.dataset import Dataset
 from tflsplit.verify.desktop import DesktopProgram
 

@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from tflsplit.devices import tensor_labels
 from tflsplit.ir import Graph, Node, Value
 from tflsplit.runtime.engines import Array, Engine
 from tflsplit.runtime.steps import KernelStep, Step, compile_graph
+from tflsplit.split.devices import tensor_labels
 from tflsplit.verify.unwritten import FILLINGS, Mask, filled, unwritten
 
 

@@ -9,12 +9,12 @@ import pytest
 
 from tests.planner.small import residual, uart
 from tflsplit.cluster import LinkSpec, default_cluster
-from tflsplit.lower import lower
 from tflsplit.plan.cost import arrivals_us
 from tflsplit.plan.layout import lay_out
 from tflsplit.plan.policy import choose_plan
 from tflsplit.plan.wishes import Wishes
 from tflsplit.sim import simulate
+from tflsplit.split.lower import lower
 
 
 def test_near_ones_first_and_both_ways_round_the_ring():

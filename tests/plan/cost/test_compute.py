@@ -12,12 +12,12 @@ from tests.support import constant, node, tensor
 from tflsplit.cluster import Cluster, Cycles, Device, Family, Topology, default_cluster
 from tflsplit.cluster.links import LinkSpec
 from tflsplit.ir import DType, Node, Value
-from tflsplit.lower import lower
 from tflsplit.ops import known_ops, rule_of
 from tflsplit.ops.rule import OpRule
 from tflsplit.plan.cost import compute_us, default_shares, family_of, local_node_us, work_of
 from tflsplit.plan.cost.compute import requantize_us
 from tflsplit.plan.cost.work import Work, piece_work
+from tflsplit.split.lower import lower
 from tflsplit.wire import custom_ops as wire
 
 # 100 MHz: 0.01 us a cycle.

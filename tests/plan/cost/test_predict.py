@@ -18,7 +18,6 @@ from tflsplit.cluster import (
     parse_cluster,
 )
 from tflsplit.errors import ClusterError, PlanError
-from tflsplit.lower import lower
 from tflsplit.plan.cost import (
     Measurement,
     Work,
@@ -34,6 +33,7 @@ from tflsplit.plan.cost.calibrate import relative_errors, scaled
 from tflsplit.plan.cost.polling import IDLE_POLL_CYCLES, RECEIVED_BYTE_CYCLES, SENT_BYTE_CYCLES
 from tflsplit.plan.layout import lay_out
 from tflsplit.plan.transfers import schedule
+from tflsplit.split.lower import lower
 from tflsplit.tflite import write_model
 
 GRAPH = two_convolutions()

@@ -17,9 +17,9 @@ from tests.plan.networks import (
     whole,
 )
 from tflsplit.cluster import Cluster, Cycles, Device, Family, LinkSpec, Topology
-from tflsplit.lower import lower
 from tflsplit.memory import ABIS, predict_arena
 from tflsplit.plan.cost import Work, fit_device, local_node_us, predict, work_of
+from tflsplit.split.lower import lower
 from tflsplit.tflite import write_model
 from tflsplit.wire import custom_ops as wire
 

@@ -9,12 +9,12 @@ import pytest
 
 from models.tiny import NETWORKS
 from tests.splits import tiny_split
-from tflsplit.devices import DeviceGraph
+from tflsplit.check.schedule import check_progress, exchanges, multicasts_can_wait
 from tflsplit.ir import DType, Graph, Node, Value
 from tflsplit.ops.custom import recv, send
 from tflsplit.ops.custom_options import RecvPiece
 from tflsplit.ops.region import Box
-from tflsplit.schedule import check_progress, exchanges, multicasts_can_wait
+from tflsplit.split.devices import DeviceGraph
 
 WHOLE = Box.whole((4,))
 HALVES = (Box.at((0,), (2,)), Box.at((2,), (2,)))

@@ -6,12 +6,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
-from tflsplit.devices import Shard
 from tflsplit.errors import InternalError
 from tflsplit.ir import Node, Value
 from tflsplit.ops import Box, Piece, cut_constant, local_value
 from tflsplit.ops.expansion import stock_expansion
 from tflsplit.ops.local import sliced
+from tflsplit.split.devices import Shard
 from tflsplit.wire.custom_ops import CONV_2D, DEPTHWISE_CONV_2D
 
 

@@ -22,18 +22,18 @@ from tests.splits import (
     tiny,
     tiny_split,
 )
-from tflsplit.check import check_devices
+from tflsplit.check.device_graphs import check_devices
 from tflsplit.errors import PlanError
 from tflsplit.ir import DType, Graph, Quantization, Value
 from tflsplit.ir.printer import graph_text
-from tflsplit.lower import lower
 from tflsplit.memory.lifetimes import peak_live_bytes
 from tflsplit.ops import graph_macs, rule_of
-from tflsplit.partition import partition
 from tflsplit.plan.halos import recompute_halos
 from tflsplit.plan.spec import NodeSplit, Plan, Way
 from tflsplit.plan.wishes import Wishes
-from tflsplit.rewrite import Split, split_model
+from tflsplit.rewriting.rewrite import Split, split_model
+from tflsplit.split.lower import lower
+from tflsplit.split.partition import partition
 from tflsplit.tflite import write_model
 from tflsplit.wire.custom_ops import RECV, SEND, is_packed
 

@@ -17,11 +17,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from tflsplit.devices import DeviceGraph
 from tflsplit.ir import Graph, Value
 from tflsplit.memory.better import plan_offline
 from tflsplit.ops import Box
-from tflsplit.partition import partition
 from tflsplit.passes.fold_moves import fold_moves
 from tflsplit.passes.fuse_blocks import fuse_blocks
 from tflsplit.passes.order_nodes import order_nodes
@@ -30,6 +28,8 @@ from tflsplit.passes.own_kernels import own_kernels
 from tflsplit.passes.pack_constants import pack_constants
 from tflsplit.passes.share_constants import share_constants
 from tflsplit.plan.spec import Plan
+from tflsplit.split.devices import DeviceGraph
+from tflsplit.split.partition import partition
 
 
 def lower(

@@ -25,7 +25,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
-from tflsplit.devices import DeviceGraph, tensor_labels
+from tflsplit.check.schedule import Exchange, Programs, check_progress, exchanges
 from tflsplit.errors import ModelError
 from tflsplit.ir import Graph, Node, Value, check_graph
 from tflsplit.memory.arena import KERNEL_FLAVOURS, predict_arena
@@ -33,7 +33,7 @@ from tflsplit.memory.overlap import plan_violations
 from tflsplit.ops.custom_options import RecvOptions, RecvPiece
 from tflsplit.ops.declared import check_declared
 from tflsplit.ops.region import Box, covers, is_partition
-from tflsplit.schedule import Exchange, Programs, check_progress, exchanges
+from tflsplit.split.devices import DeviceGraph, tensor_labels
 
 
 def check_devices(whole: Graph, devices: Sequence[DeviceGraph]) -> list[str]:

@@ -23,16 +23,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from tflsplit.devices import DeviceGraph, Shard, tensor_labels
 from tflsplit.ir import Activation, Attrs, DType, Graph, Node, Value
-from tflsplit.local_exchange import LocalExchange
-from tflsplit.local_graph import LocalGraph
 from tflsplit.ops import Box, Piece, local_value, rule_of
 from tflsplit.ops.local import sliced
 from tflsplit.plan.layout import Layouts, lay_out
 from tflsplit.plan.shards import NodeShards, NodeTile, tile_factor
 from tflsplit.plan.spec import Plan
 from tflsplit.plan.transfers import Assembly, Schedule, Tile, schedule
+from tflsplit.split.devices import DeviceGraph, Shard, tensor_labels
+from tflsplit.split.local_exchange import LocalExchange
+from tflsplit.split.local_graph import LocalGraph
 
 __all__ = ["DeviceGraph", "Shard", "partition", "tensor_labels"]
 

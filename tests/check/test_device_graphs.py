@@ -20,15 +20,15 @@ import pytest
 from models.tiny import NETWORKS
 from tests.plan.networks import in_channels, out_channels, plan_of, rows, two_convolutions
 from tests.splits import tiny_split
-from tflsplit.check import check_devices
-from tflsplit.devices import DeviceGraph, Shard
+from tflsplit.check.device_graphs import check_devices
 from tflsplit.errors import ModelError
 from tflsplit.ir import AttrValue, DType, Graph, Node, Value
 from tflsplit.memory import ArenaEstimate, ArenaPlan, offline_metadata, predict_arena, tensor_order
 from tflsplit.memory.arena import KERNEL_FLAVOURS
 from tflsplit.memory.demand import Kernels
 from tflsplit.memory.offline import METADATA_NAME
-from tflsplit.partition import partition
+from tflsplit.split.devices import DeviceGraph, Shard
+from tflsplit.split.partition import partition
 from tflsplit.wire.custom_ops import RECV, SEND
 
 Devices = tuple[DeviceGraph, ...]
@@ -542,7 +542,7 @@ def test_scratch_of_either_flavour_of_kernels_is_looked_at(monkeypatch: pytest.M
         offsets = {**estimate.plan.offsets, **dict.fromkeys(scratch, 0)}
         return replace(estimate, plan=ArenaPlan(offsets))
 
-    monkeypatch.setattr("tflsplit.check.predict_arena", spoiled)
+    monkeypatch.setattr("tflsplit.check.device_graphs.predict_arena", spoiled)
     problems = check_devices(found.whole, found.devices)
     assert {kernels for kernels, count in seen if count} == set(KERNEL_FLAVOURS)
     assert problems

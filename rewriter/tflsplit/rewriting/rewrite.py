@@ -11,12 +11,10 @@ from tflsplit.bundle import write_bundle
 from tflsplit.bundle.folder import ExtraFiles, refuse_folder
 from tflsplit.bundle.plan_json import Json
 from tflsplit.bundle.plan_schema import MAX_WORLD_SIZE
-from tflsplit.check import check_devices
-from tflsplit.devices import DeviceGraph
+from tflsplit.check.device_graphs import check_devices
 from tflsplit.errors import InternalError, PlanError
 from tflsplit.interpreters import naming
 from tflsplit.ir import Graph
-from tflsplit.lower import lower
 from tflsplit.memory.arena import ArenaEstimate, predict_arena
 from tflsplit.memory.twin import ArenaMeasurement, measure_arena
 from tflsplit.ops.declared import check_declared
@@ -25,6 +23,8 @@ from tflsplit.passes.prepare import prepare
 from tflsplit.plan.policy import choose_plan
 from tflsplit.plan.spec import Plan
 from tflsplit.plan.wishes import Wishes
+from tflsplit.split.devices import DeviceGraph
+from tflsplit.split.lower import lower
 from tflsplit.tflite import read_model
 from tflsplit.tflite.support import check_quantized
 from tflsplit.untrusted import MAX_GRAPH_FILE_BYTES, one_line, read_file

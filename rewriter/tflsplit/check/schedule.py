@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from tflsplit.devices import DeviceGraph
 from tflsplit.errors import ModelError
 from tflsplit.ir import Graph, Node, Value
 from tflsplit.ops.custom_check import problems as problems_of_node
 from tflsplit.ops.custom_options import RecvOptions, SendOptions
+from tflsplit.split.devices import DeviceGraph
 from tflsplit.wire.custom_ops import RECV, SEND
 from tflsplit.wire.timers import MULTICAST_HOLD_US
 

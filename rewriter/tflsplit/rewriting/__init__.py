@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What ``tflsplit rewrite`` does, as functions: read, plan, split, check, measure, write."""

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import subprocess
@@ -18,7 +19,7 @@ from tflsplit.cli import COMMANDS, main, parser
 from tflsplit.tflite import write_model
 
 ROOT = Path(__file__).resolve().parents[2]
-NAMES = [module.__name__.rsplit(".", 1)[1] for module in COMMANDS]
+NAMES = list(COMMANDS)
 
 
 def process(*arguments: str, **environment: str) -> subprocess.CompletedProcess[bytes]:
@@ -121,6 +122,26 @@ def test_help_lists_the_commands(capsys: pytest.CaptureFixture[str]):
     text = capsys.readouterr().out
     assert {"rewrite", "run", "verify", "inspect"} <= set(NAMES)
     assert all(name in text for name in NAMES)
+
+
+def test_the_list_of_commands_says_what_they_say_of_themselves():
+    def helps(top: argparse.ArgumentParser) -> dict[str, str | None]:
+        assert top._subparsers is not None
+        (action,) = top._subparsers._group_actions
+        assert isinstance(action, argparse._SubParsersAction)
+        return {choice.dest: choice.help for choice in action._choices_actions}
+
+    assert helps(parser()) == helps(parser("")) == dict(COMMANDS)
+
+
+def test_help_imports_nothing_heavy():
+    """What takes longest to start is wanted by no `--help`, `--version` or `import tflsplit`."""
+    heavy = "{'numpy', 'simpy', 'flatbuffers', 'tflite'} & set(sys.modules)"
+    for words in (["--help"], ["--version"]):
+        code = f"import sys\nfrom tflsplit.cli import main\ntry: main({words})\n"
+        code += f"except SystemExit: pass\nassert not {heavy}, {heavy}"
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
 
 
 def test_version(capsys: pytest.CaptureFixture[str]):

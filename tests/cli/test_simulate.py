@@ -102,6 +102,21 @@ def test_the_seeds_scheme_beside(folder: str, capsys: pytest.CaptureFixture[str]
     assert "seed's ms" in capsys.readouterr().out
 
 
+def test_where_the_time_goes(folder: str, capsys: pytest.CaptureFixture[str]):
+    found = answer(capsys, folder, "--why")
+    reasons = found["why"]
+    assert sum(reasons["shares_us"].values()) == pytest.approx(found["latencies_us"][0])
+    assert reasons["path"][0]["start_us"] == 0
+    assert reasons["path"][-1]["end_us"] == found["latencies_us"][0]
+    assert "why" not in answer(capsys, folder)
+    assert main(["simulate", folder, "--why"]) == 0
+    text = capsys.readouterr().out
+    assert "where the time goes: the critical path" in text
+    assert f"{found['latencies_us'][0] / 1000:.2f}" in text
+    assert main(["simulate", folder, "--why", "--sweep", "baud=1e6,6e6"]) == 2
+    assert "--why is of one simulation" in capsys.readouterr().err
+
+
 def test_energy_that_is_not_known_is_said(
     folder: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):

@@ -15,10 +15,12 @@ from tflsplit.cli.choosing import as_wired, split_anew
 from tflsplit.cli.console import Commands, print_json, progress
 from tflsplit.cli.simulate_tables import figures_of, print_beside, print_result, print_sweep
 from tflsplit.cli.sweeps import KEYS, Setting, parse_sweep
+from tflsplit.cli.why_tables import print_why
 from tflsplit.cluster import Cluster, LinkKind, default_cluster, read_cluster
 from tflsplit.errors import ClusterError
 from tflsplit.passes.fold_constants import fold_constants
-from tflsplit.sim import SeedRun, SimResult, simulate, simulate_seed
+from tflsplit.passes.prepare import prepare
+from tflsplit.sim import SeedRun, SimResult, Why, alone_us, simulate, simulate_seed, why
 from tflsplit.split.devices import DeviceGraph
 
 
@@ -61,6 +63,11 @@ def add_parser(commands: Commands) -> argparse.ArgumentParser:
         help="the seed system's scheme on the same devices beside it: every layer split by output "
         "channel, everything through a PC that each is wired to",
     )
+    command.add_argument(
+        "--why",
+        action="store_true",
+        help="where the time of the first input goes: the critical path, cause by cause",
+    )
     command.add_argument("--csv", type=Path, metavar="FILE", help="save the sweep's table")
     return command
 
@@ -70,6 +77,8 @@ def main(arguments: argparse.Namespace) -> int:
     sweep = parse_sweep(arguments.sweep) if arguments.sweep else None
     if arguments.csv and not sweep:
         raise ClusterError("--csv saves the table of a --sweep")
+    if arguments.why and sweep:
+        raise ClusterError("--why is of one simulation, --sweep of many")
     with progress("reading"):
         bundle = read_bundle(arguments.folder)
     setting = Setting(
@@ -83,10 +92,15 @@ def main(arguments: argparse.Namespace) -> int:
         with progress("simulating"):
             result = _simulate(bundle.devices, setting)
             seed = _simulate_seed(bundle, setting) if arguments.baseline else None
+            reasons = _why(bundle, result, setting) if arguments.why else None
         if arguments.json:
-            print_json(result.document() | ({"seed": seed.document()} if seed else {}))
+            extra = {"seed": seed.document()} if seed else {}
+            extra |= {"why": reasons.document()} if reasons else {}
+            print_json(result.document() | extra)
         else:
             print_result(result, setting)
+            if reasons:
+                print_why(reasons)
             if seed:
                 print_beside(result, seed, setting)
         return 0
@@ -117,6 +131,10 @@ def _simulate(devices: Sequence[DeviceGraph], setting: Setting) -> SimResult:
         setting.seed,
         setting.in_flight,
     )
+
+
+def _why(bundle: Bundle, result: SimResult, setting: Setting) -> Why:
+    return why(result, alone_us(prepare(bundle.model), setting.cluster))
 
 
 def _simulate_seed(bundle: Bundle, setting: Setting) -> SeedRun:

@@ -10,6 +10,7 @@
     network       all nodes of a cluster and the host
     processes     devices and host
     run           all of it, from device graphs
+    trace         what caused what; why: the critical path that follows from it
     seed          the seed system's scheme as programs, on the same devices
 
 The rules are those of docs/wire_format.md and of ``tflm_app/lib/split_core``; what is simpler is
@@ -19,13 +20,17 @@ said where it is.  SimPy runs the events: devices are its processes, frames its 
 from tflsplit.sim.result import DeviceTimes, SimResult, Span, WireCount
 from tflsplit.sim.run import simulate
 from tflsplit.sim.seed import SeedRun, simulate_seed
+from tflsplit.sim.why import Why, alone_us, why
 
 __all__ = [
     "DeviceTimes",
     "SeedRun",
     "SimResult",
     "Span",
+    "Why",
     "WireCount",
+    "alone_us",
     "simulate",
     "simulate_seed",
+    "why",
 ]

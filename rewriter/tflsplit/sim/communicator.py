@@ -18,11 +18,9 @@ import simpy
 
 from tflsplit.errors import InternalError
 from tflsplit.sim.frames import Frame, Kind
+from tflsplit.sim.trace import Channel, Delivery, Trace
 from tflsplit.wire.frames import max_payload_bytes
 from tflsplit.wire.topology import FIRST_LANE
-
-Channel = tuple[int, int]
-"""(epoch, channel)."""
 
 
 @dataclass
@@ -73,7 +71,10 @@ class Router(Protocol):
 
 
 class Communicator:
-    """The messages of rank ``rank``; fields as in ``Node``."""
+    """The messages of rank ``rank``; fields as in ``Node``.
+
+    trace: where is noted what happens; one for all ranks of a simulation.
+    """
 
     def __init__(
         self, env: simpy.Environment, rank: int, router: Router, mtu_bytes: int, hold_us: float
@@ -81,6 +82,7 @@ class Communicator:
         self.env = env
         self.rank = rank
         self.inbox = Inbox()
+        self.trace = Trace()
         self._router = router
         self._most_bytes = max_payload_bytes(mtu_bytes)
         self._hold_us = hold_us
@@ -101,6 +103,7 @@ class Communicator:
         """
         if size_bytes == 0 or destinations == 0:
             return
+        self.trace.posted[self.rank, channel] = self.env.now
         send = Send(channel, size_bytes, destinations, lane)
         early = self.inbox.grants.get(channel, 0) & destinations
         if early:
@@ -112,6 +115,7 @@ class Communicator:
         """Ask for a message."""
         if size_bytes:
             self._recvs[channel, source] = Recv(size_bytes)
+            self._delivery(source, channel, self.rank).asked_us = self.env.now
 
     def send_datagram(self, destinations: int, channel: Channel, size_bytes: int) -> None:
         """One frame that nobody asked for."""
@@ -154,6 +158,7 @@ class Communicator:
 
     def _on_grant(self, frame: Frame) -> None:
         bit = 1 << frame.source
+        self._delivery(self.rank, frame.channel, frame.source).granted_us = self.env.now
         for send in self._sends:
             if send.channel == frame.channel and send.remaining & ~send.granted & bit:
                 if send.total_bytes != frame.size:
@@ -178,6 +183,10 @@ class Communicator:
         recv.received_bytes += frame.size
         if recv.received_bytes >= recv.total_bytes:
             del self._recvs[key]
+            self._delivery(frame.source, frame.channel, self.rank).arrived_us = self.env.now
+
+    def _delivery(self, source: int, channel: Channel, receiver: int) -> Delivery:
+        return self.trace.deliveries[source, channel, receiver]
 
     def pump(self) -> None:
         """Fill free frame slots from what is posted."""
@@ -213,6 +222,7 @@ class Communicator:
         self._router.inject(Frame(Kind.DATA, self.rank, send.batch, send.channel, count))
         send.offset += count
         if send.offset == send.total_bytes:
+            self.trace.release(self.rank, send.channel, send.batch, self.env.now)
             send.remaining &= ~send.batch
             send.granted &= ~send.batch
             send.batch = 0
@@ -228,6 +238,7 @@ class Communicator:
         if ready != send.remaining and not waited:
             return False
         send.batch, send.offset = ready, 0
+        self.trace.begin(self.rank, send.channel, ready, self.env.now)
         return True
 
     def _must_wait(self, send: Send) -> bool:

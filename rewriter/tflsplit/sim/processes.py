@@ -26,6 +26,7 @@ from tflsplit.sim.node import Node
 from tflsplit.sim.program import INPUT_CHANNEL, OUTPUT_CHANNEL, Compute, Post, Program, Receive
 from tflsplit.sim.result import DeviceTimes, SimResult, Span
 from tflsplit.sim.times import Intervals, energy_mj, merged, overlap_us
+from tflsplit.sim.trace import Channel, Trace, Wait
 from tflsplit.wire.topology import nearest
 
 _CONTROL = 1
@@ -79,6 +80,9 @@ class Simulation:
             for rank, device in enumerate(cluster.devices)
         ]
         self.spans: list[Span] = []
+        self.trace = Trace()
+        for node in (*self.network.nodes, self.network.host):
+            node.messages.trace = self.trace
 
     def run(self) -> SimResult:
         """Until the host has everything; InternalError if that never comes."""
@@ -171,6 +175,10 @@ class Simulation:
         for index, (_, _, size) in enumerate(program.inputs):
             node.messages.expect((number, INPUT_CHANNEL + index), self.cluster.host_rank, size)
         yield from node.wait(lambda: node.messages.all_received and node.may_compute)
+        host = self.cluster.host_rank
+        count = len(program.inputs)
+        pieces = [(host, (number, INPUT_CHANNEL + index)) for index in range(count)]
+        self._waited(node, start, pieces)
         self.clocks[node.rank].input_us += self._span(node.rank, "input", "", start)
 
     def _step(self, node: Node, step: Compute | Post | Receive, number: int) -> _Steps:
@@ -183,7 +191,7 @@ class Simulation:
         if isinstance(step, Compute):
             yield from self._kernel(node, step.us)
             clock.kernels_us += step.us
-            clock.compute_us += self._span(node.rank, "compute", step.node, start)
+            clock.compute_us += self._span(node.rank, "compute", step.node, start, step.us)
             return
         yield self.env.timeout(self.cluster.link.step_overhead_us + step.us)
         for channel, source, size in step.pieces:
@@ -196,6 +204,8 @@ class Simulation:
                 and node.may_compute
             )
         )
+        pieces = [(source, (number, channel)) for channel, source, _ in step.pieces]
+        self._waited(node, start, pieces, pending)
         self._span(node.rank, "exchange", step.node, start)
         clock.exchanges.append((start, self.env.now))
 
@@ -214,9 +224,18 @@ class Simulation:
         yield from node.wait(lambda: node.messages.all_received and node.messages.all_released)
         self.clocks[node.rank].output_us += self._span(node.rank, "output", "", start)
 
-    def _span(self, rank: int, kind: str, name: str, start: float) -> float:
-        self.spans.append(Span(rank, kind, name, start, self.env.now))
+    def _span(self, rank: int, kind: str, name: str, start: float, kernel_us: float = 0.0) -> float:
+        self.spans.append(Span(rank, kind, name, start, self.env.now, kernel_us))
         return self.env.now - start
+
+    def _waited(
+        self,
+        node: Node,
+        start: float,
+        pieces: Sequence[tuple[int, Channel]],
+        pending: frozenset[Channel] = frozenset(),
+    ) -> None:
+        self.trace.waits.append(Wait(node.rank, start, self.env.now, tuple(pieces), pending))
 
     # ---- Result ----
 
@@ -233,6 +252,7 @@ class Simulation:
             wires={edge: channel.count for edge, channel in self.network.channels.items()},
             spans=tuple(self.spans),
             busy={edge: tuple(channel.busy) for edge, channel in self.network.channels.items()},
+            trace=self.trace,
         )
 
     def _times(self, rank: int, hardware: Device, total: float) -> DeviceTimes:

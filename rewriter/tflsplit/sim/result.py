@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tflsplit.cluster import Edge
+from tflsplit.sim.trace import Trace
 
 
 @dataclass
@@ -40,6 +41,7 @@ class Span:
     """What a device did, and when, from the start of the first inference.
 
     kind: "input", "compute", "exchange" (inside of RECV) or "output".
+    kernel_us: of a kernel, what it takes if no poll interrupts it.
     """
 
     rank: int
@@ -47,6 +49,7 @@ class Span:
     node: str
     start_us: float
     end_us: float
+    kernel_us: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -80,6 +83,7 @@ class SimResult:
     wires: by (sender, receiver); the host is rank ``world_size``.
     spans: of every device, in time.
     busy: by (sender, receiver), when bytes were on the wire: intervals in order.
+    trace: what caused what (``why``).
     """
 
     latencies_us: tuple[float, ...]
@@ -89,6 +93,7 @@ class SimResult:
     wires: Mapping[Edge, WireCount]
     spans: tuple[Span, ...]
     busy: Mapping[Edge, Sequence[tuple[float, float]]] = field(default_factory=dict)
+    trace: Trace = field(default_factory=Trace)
 
     @property
     def latency_us(self) -> float:

@@ -17,7 +17,7 @@ void convolve_channels(const WindowParams& p, const Finish& finish, const int8_t
     next = advance(p, row, next, [&](int32_t at) {
       if (rows.has(at)) {
         to_planes(x + at * row_values + rows.start() * p.in_channels, p.in_channels, rows.inside(),
-                  count, rows.plane_bytes(), rows.row(at));
+                  count, rows.plane_bytes(), rows.column_step(), rows.row(at));
       } else {
         rows.fill_row(at);
       }

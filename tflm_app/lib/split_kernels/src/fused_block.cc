@@ -134,7 +134,7 @@ class Block {
       widen_windows(p, x_, 0, row, rows.start() + at, count, doubles(block_.expand.finish), gathered,
                     widened);
       multiply(product, block_.expand.finish, widened, count,
-               {rows.row(row) + at, 1, rows.plane_bytes()});
+               {rows.row(row, at), rows.column_step(), rows.plane_bytes()});
     }
   }
 
@@ -170,7 +170,7 @@ class Block {
       if (!rows->has(at)) continue;
       const int8_t* const from = x_ + (at * p.in_columns + rows->start()) * p.in_channels;
       to_planes(from + channel, p.in_channels, rows->inside(), planes, rows->plane_bytes(),
-                rows->row(at));
+                rows->column_step(), rows->row(at));
     }
   }
 

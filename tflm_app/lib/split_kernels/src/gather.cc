@@ -46,13 +46,13 @@ void gather(const WindowParams& p, const int8_t* x, int32_t row, int32_t column,
   }
 }
 
-// Whether all windows of some positions lie inside x, in rows of whole fours.
+// Whether all windows of some positions lie inside x, in rows that may be widened one by one.
 bool is_inside(const WindowParams& p, int32_t row, int32_t column, int32_t positions) {
   const int32_t first_row = row * p.stride_rows - p.pad_top;
   const int32_t first_column = column * p.stride_columns - p.pad_left;
   const int32_t last = first_column + (positions - 1) * p.stride_columns;
-  return kWidensInParts && p.dilation_columns == 1 && p.kernel_channels == p.in_channels &&
-         p.kernel_columns * p.kernel_channels % 4 == 0 && first_row >= 0 &&
+  return p.dilation_columns == 1 && p.kernel_channels == p.in_channels &&
+         p.kernel_columns * p.kernel_channels % kWidenedTogether == 0 && first_row >= 0 &&
          first_row + reach_of(p.kernel_rows, p.dilation_rows) <= p.in_rows && first_column >= 0 &&
          last + p.kernel_columns <= p.in_columns;
 }

@@ -40,20 +40,32 @@ class RowsByChannel {
                 static_cast<size_t>(planes_) * static_cast<size_t>(plane_bytes()));
   }
   void fill_row(int32_t row) {
-    int8_t* to = memory_ + slot(row) * row_bytes_;
+    int8_t* to = memory_ + slot(row) * row_step();
     for (int32_t plane = 0; plane < planes_; ++plane, to += plane_bytes()) {
-      std::memset(to, window_.x_zero_point, static_cast<size_t>(row_bytes_));
+      if (kRowsSideBySide) {
+        for (int32_t i = 0; i < row_bytes_; ++i) {
+          to[i * rows_] = static_cast<int8_t>(window_.x_zero_point);
+        }
+      } else {
+        std::memset(to, window_.x_zero_point, static_cast<size_t>(row_bytes_));
+      }
     }
   }
-  // Where the first column inside goes.
-  int8_t* row(int32_t row) const {
-    return memory_ + slot(row) * row_bytes_ + (start() - first_column_);
+  int32_t row_step() const { return kRowsSideBySide ? 1 : row_bytes_; }
+  int32_t column_step() const { return kRowsSideBySide ? rows_ : 1; }
+  // Where column `column` of those inside goes.
+  int8_t* row(int32_t row, int32_t column = 0) const {
+    return memory_ + slot(row) * row_step() + (start() - first_column_ + column) * column_step();
   }
   bool has(int32_t row) const { return row >= 0 && row < window_.in_rows; }
 
   // As the depthwise convolution of result row `row` reads it, from a column of this part on.
   Planes planes(int32_t row, int32_t column) const {
-    return {memory_ + column * window_.stride_columns, plane_bytes(), row_bytes_, rows_,
+    return {memory_ + column * window_.stride_columns * column_step(),
+            plane_bytes(),
+            row_step(),
+            column_step(),
+            rows_,
             slot(row * window_.stride_rows - window_.pad_top)};
   }
 

@@ -34,12 +34,12 @@ struct Results {
   int32_t channel_step;
 };
 
-// Whether windows may be widened part by part.
-constexpr bool kWidensInParts = !SPLIT_KERNELS_MVE;
+// Windows may be widened part by part, of so many values each.
+constexpr int32_t kWidenedTogether = SPLIT_KERNELS_MVE ? 16 : 4;
 
 // Prepares `count` values of each of 1 to 4 positions, which lie `step` apart, for products.
-// `fours_done`: so many fours of each position are in `to` already (0 unless kWidensInParts). The
-// last four is filled up.
+// `fours_done`: so many fours of each position are in `to` already, a multiple of kWidenedTogether
+// values. The last four is filled up.
 // `doubled`: for multiply() with a short rounding, not for sums that stay sums.
 void widen(const int8_t* x, int32_t step, int32_t positions, int32_t count, int32_t fours_done,
            bool doubled, int16_t* to);
@@ -54,12 +54,15 @@ void multiply_sums(const Product& product, const int16_t* x, int32_t positions, 
                    int32_t* y);
 
 // Rows of channels one by one: value `column` of row `slot` of plane `channel` is
-// data[channel * plane_bytes + slot * row_bytes + column]. Rows rotate: kernel row i reads slot
-// (first + i * dilation) modulo `rows`.
+// data[channel * plane_bytes + slot * row_step + column * column_step]. Rows rotate: kernel row i
+// reads slot (first + i * dilation) modulo `rows`. Of row_step and column_step one is 1: on MVE the
+// rows of a column lie side by side, so that a window of any row is a run of bytes.
+constexpr bool kRowsSideBySide = SPLIT_KERNELS_MVE;
 struct Planes {
   const int8_t* data;
   int32_t plane_bytes;
-  int32_t row_bytes;
+  int32_t row_step;
+  int32_t column_step;
   int32_t rows;
   int32_t first;
 };
@@ -79,9 +82,9 @@ struct Taps {
 void depthwise_row(const Taps& taps, const Finish& finish, const Planes& planes, int32_t count,
                    int32_t columns, int32_t step, int8_t* y);
 
-// `columns` columns of up to four channels of x, `step` apart, as rows of planes.
+// `columns` columns of up to four channels of x, `step` apart, as a row of planes.
 void to_planes(const int8_t* x, int32_t step, int32_t columns, int32_t count, int32_t plane_bytes,
-               int8_t* to);
+               int32_t column_step, int8_t* to);
 
 }  // namespace split_kernels
 

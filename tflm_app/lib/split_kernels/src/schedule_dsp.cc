@@ -187,7 +187,7 @@ int32_t sum_taps(const Taps& taps, const Planes& planes, const int8_t* x, const 
                  int32_t sum) {
   int32_t slot = planes.first;
   for (int32_t row = 0; row < taps.kernel_rows; ++row) {
-    const int8_t* from = x + slot * planes.row_bytes;
+    const int8_t* from = x + slot * planes.row_step;
     if (IsPlain) {
       for (int32_t i = 0; i < taps.kernel_columns; i += 4, from += 4, weights += 4) {
         const uint32_t values = load(from), four = load(weights);
@@ -251,14 +251,14 @@ void depthwise_row(const Taps& taps, const Finish& finish, const Planes& planes,
   // Slot s holds kernel row (s - first) modulo 3, whose weights are one word.
   int32_t offsets[3];
   for (int32_t i = 0; i < 3; ++i) offsets[(planes.first + i) % 3] = 4 * i;
-  depthwise_of(finish, taps.stride)(planes.data, taps.constants, y, step, planes.row_bytes,
+  depthwise_of(finish, taps.stride)(planes.data, taps.constants, y, step, planes.row_step,
                                     planes.plane_bytes, count, columns / 2, columns & 1, offsets[0],
                                     offsets[1], offsets[2]);
   if (finish.clamps()) clamp_all(finish, count, columns, {y, step, 1});
 }
 
 void to_planes(const int8_t* x, int32_t step, int32_t columns, int32_t count, int32_t plane_bytes,
-               int8_t* to) {
+               int32_t, int8_t* to) {
   constexpr uint32_t kEven = 0x00FF00FF;
   int32_t column = 0;
   if (count == 4) {

@@ -189,7 +189,7 @@ void depthwise_row(const Taps& taps, const Finish& finish, const Planes& planes,
           if (part.kernel_rows > kMostRows) part.kernel_rows = kMostRows;
           for (int32_t i = 0; i < part.kernel_rows; ++i) {
             const int32_t slot = planes.first + (first + i) * taps.dilation_rows;
-            rows[i] = data + slot % planes.rows * planes.row_bytes;
+            rows[i] = data + slot % planes.rows * planes.row_step;
           }
           if (is_3x3) break;
           const int8_t* const from = weights + first * row_step;
@@ -205,7 +205,7 @@ void depthwise_row(const Taps& taps, const Finish& finish, const Planes& planes,
 }
 
 void to_planes(const int8_t* x, int32_t step, int32_t columns, int32_t count, int32_t plane_bytes,
-               int8_t* to) {
+               int32_t, int8_t* to) {
   for (int32_t column = 0; column < columns; ++column, x += step, ++to) {
     for (int32_t plane = 0; plane < count; ++plane) to[plane * plane_bytes] = x[plane];
   }

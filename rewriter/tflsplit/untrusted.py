@@ -75,13 +75,13 @@ def read_file(path: Path, most_bytes: int, error: type[UserError] = PlanError) -
     try:
         handle = os.open(path, _FLAGS)
     except (OSError, ValueError) as failure:
-        raise error(f"{path}: {_reason(failure)}") from None
+        raise error(f"{path}: {reason(failure)}") from None
     try:
         return _read(handle, most_bytes)
     except ValueError as problem:
         raise error(f"{path} {problem}") from None
     except OSError as failure:
-        raise error(f"{path}: {_reason(failure)}") from None
+        raise error(f"{path}: {reason(failure)}") from None
     finally:
         os.close(handle)
 
@@ -98,7 +98,10 @@ def _read(handle: int, most_bytes: int) -> bytes:
     raise ValueError(f"is larger than {most_bytes} bytes, so it is not what it should be")
 
 
-def _reason(failure: Exception) -> str:
+def reason(failure: Exception) -> str:
+    """Why a file could not be opened, in the words of all commands."""
+    if isinstance(failure, FileNotFoundError):
+        return "no such file"
     return getattr(failure, "strerror", None) or str(failure)
 
 

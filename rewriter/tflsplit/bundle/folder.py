@@ -163,7 +163,7 @@ def read_bundle(folder: Path, check: bool = True) -> Bundle:
     """
     path = folder / PLAN
     if not os.path.lexists(path):
-        raise PlanError(f"{folder} holds no {PLAN}; name a folder that `tflsplit rewrite` wrote")
+        raise PlanError(_no_output(folder))
     document = plan_json.parse(read_file(path, MAX_TEXT_FILE_BYTES), str(path))
     check_document(document, str(path))
     model = _file(folder / document["model_file"])
@@ -175,6 +175,15 @@ def read_bundle(folder: Path, check: bool = True) -> Bundle:
     if check:
         _check_devices(bundle)
     return bundle
+
+
+def _no_output(folder: Path) -> str:
+    """Why a folder is none that can be read."""
+    if folder.suffix == ".tflite":
+        return f"{folder} is a model, not an output folder: `tflsplit rewrite {folder} -n N` first"
+    if not folder.exists():
+        return f"{folder}: no such folder; name one that `tflsplit rewrite` wrote"
+    return f"{folder} holds no {PLAN}; name a folder that `tflsplit rewrite` wrote"
 
 
 def _check_devices(bundle: Bundle) -> None:

@@ -6,12 +6,14 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import traceback
 from collections.abc import Mapping, Sequence
 from importlib import import_module
-from typing import NoReturn
 
 from tflsplit import __version__
-from tflsplit.cli.console import write_any_terminal
+from tflsplit.cli.completion import SHELLS, completion
+from tflsplit.cli.console import set_loudness, write_any_terminal
+from tflsplit.cli.parsing import Parser, add_common_options, parse
 from tflsplit.errors import UserError
 from tflsplit.untrusted import json_lines, lines
 
@@ -33,38 +35,39 @@ COMMANDS: Mapping[str, str] = {
 """What each command is for; the module of its name has its options and its ``main``."""
 
 
-class _Parser(argparse.ArgumentParser):
-    """Says what is wrong with a command line without what a terminal would act on."""
-
-    def error(self, message: str) -> NoReturn:
-        """See ``ArgumentParser``."""
-        super().error(lines(message))
-
-
 def parser(only: str | None = None) -> argparse.ArgumentParser:
     """The parser of all commands.
 
     only: the one command whose options are wanted; the others are known by name alone, and what
         they need (NumPy, the simulator) is not imported.  "": of none.
     """
-    top = _Parser(
+    return _parsers(only)[0]
+
+
+def _parsers(only: str | None) -> tuple[Parser, dict[str, argparse.ArgumentParser]]:
+    """The parser, and those of the commands by their names."""
+    top = Parser(
         prog="tflsplit",
         description="Split one int8 .tflite network over several microcontrollers, bit for bit.",
         epilog="Start with:  tflsplit rewrite model.tflite -n 4  &&  tflsplit verify build/model",
     )
     top.add_argument("--version", action="version", version=f"tflsplit {__version__}")
-    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    top.add_argument(
+        "--completion",
+        choices=SHELLS,
+        metavar="SHELL",
+        help=f"print what teaches a shell the commands and options: {', '.join(SHELLS)}",
+    )
+    commands = top.add_subparsers(dest="command", metavar="COMMAND")
     for name, purpose in COMMANDS.items():
         if only not in (None, name):
             commands.add_parser(name, help=purpose)
             continue
         module = import_module(f"tflsplit.cli.{name}")
         command = module.add_parser(commands)
-        command.add_argument(
-            "--json", action="store_true", help="print the result as JSON, and nothing else"
-        )
+        add_common_options(command)
         command.set_defaults(main=module.main)
-    return top
+    return top, commands.choices
 
 
 def _command_of(argv: Sequence[str]) -> str:
@@ -77,11 +80,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit code: 0, 1 where a verification fails, 2 for bad input."""
     write_any_terminal()
     words = sys.argv[1:] if argv is None else argv
-    arguments = parser(_command_of(words)).parse_args(words)
+    top, commands = _parsers(_command_of(words))
+    arguments = parse(top, commands, words)
+    if arguments.command is None:
+        return _completion(arguments.completion)
+    set_loudness(arguments.quiet, arguments.verbose)
     try:
         code: int = arguments.main(arguments)
     except UserError as error:
-        return _refused(error, arguments.json)
+        return _refused(error, arguments.json, arguments.verbose)
     except MemoryError:
         return _refused(UserError("this computer has too little memory for that"), arguments.json)
     except KeyboardInterrupt:
@@ -92,8 +99,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     return code
 
 
-def _refused(error: UserError, as_json: bool) -> int:
+def _completion(shell: str | None) -> int:
+    """Print the script of a shell; leaves with the usage where there is nothing to do."""
+    top, commands = _parsers(None)
+    if shell is None:
+        top.error(f"name a command: {', '.join(commands)}")
+    try:
+        print(completion(top, commands.values(), shell))
+    except UserError as error:
+        return _refused(error, as_json=False)
+    return 0
+
+
+def _refused(error: UserError, as_json: bool, verbose: bool = False) -> int:
     """Say what is wrong; returns the exit code."""
+    if verbose:
+        print(lines("".join(traceback.format_tb(error.__traceback__))), file=sys.stderr, end="")
     if as_json:
         found = json.dumps({"error": str(error), "kind": type(error).__name__})
         print(json_lines(found))

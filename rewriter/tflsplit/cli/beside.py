@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from tflsplit.cli.choosing import Choosing, ranks_text
-from tflsplit.cli.console import STDOUT, kib, table
+from tflsplit.cli.console import STDOUT, counted, kib, table
 from tflsplit.cluster import Cluster
 from tflsplit.planner import OBJECTIVES, Planned, Searcher
 
@@ -65,7 +65,7 @@ def verdict(choosing: Choosing, rows: Sequence[Json]) -> str:
     """The same as text."""
     plan, alone = rows[0], rows[-1] if rows[-1]["name"] == ALONE else None
     size, asked = plan["world_size"], choosing.cluster.world_size
-    used = f"{size} device{'s' * (size > 1)}" if size == asked else f"{size} of {asked} devices"
+    used = counted(size, "device") if size == asked else f"{size} of {asked} devices"
     text = f"{used}: {_ms(plan)}, arena {kib(plan['arena_bytes'])}"
     if alone is not None and size > 1:
         text += f"; {_compared(plan, alone)}"

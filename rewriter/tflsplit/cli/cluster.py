@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tflsplit.bundle import Bundle, read_bundle
-from tflsplit.cli.console import STDERR, Commands, print_json, progress
+from tflsplit.cli.console import STDERR, Commands, counted, note, print_json, progress
 from tflsplit.cli.figures import (
     add_record,
     figures_document,
@@ -81,7 +81,7 @@ def main(arguments: argparse.Namespace) -> int:
     with progress("reading") as stage:
         bundle = read_bundle(arguments.folder)
         setup = read_firmware_setup(arguments.folder, bundle.document)
-        inputs = load_inputs(bundle.model, arguments.input)
+        inputs = load_inputs(bundle.model, arguments.input, note)
         labels = read_labels(arguments.labels)
         stage("looking for the devices")
         with connected(bundle, setup, arguments.port, arguments.baud) as cluster:
@@ -105,7 +105,7 @@ def main(arguments: argparse.Namespace) -> int:
         print_json(head | figures_document(devices, wires, inferences))
     else:
         print_outputs(bundle.document, best)
-        print_devices(devices, f"{setup.world_size} devices, {setup.topology.value}")
+        print_devices(devices, f"{counted(setup.world_size, 'device')}, {setup.topology.value}")
         print_wires(wires, setup.world_size)
         print_rate(inferences, failed)
     return 0

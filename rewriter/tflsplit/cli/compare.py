@@ -10,7 +10,7 @@ from typing import Any
 
 from tflsplit.bundle import read_bundle
 from tflsplit.bundle.plan_json import Json
-from tflsplit.cli.console import STDOUT, Commands, Stage, print_json, progress, shortened, table
+from tflsplit.cli.console import STDOUT, Commands, Stage, counted, print_json, progress, shortened, table
 from tflsplit.cluster import default_cluster, read_cluster
 from tflsplit.errors import ClusterError, PlanError
 from tflsplit.report.compare import SUMMED, Comparison, compare, parse_limit
@@ -112,7 +112,7 @@ def _print(found: Comparison, limited: bool) -> None:
         table("A → B, one inference; wires between devices", ["<", *FIGURES], rows)
     if found.layers:
         changed = [[shortened(node), before, after] for node, before, after in found.layers]
-        table(f"{len(changed)} layers are split otherwise", ["<layer", "<A", "<B"], changed)
+        table(f"split otherwise: {counted(len(changed), 'layer')}", ["<layer", "<A", "<B"], changed)
     for text in found.regressions:
         STDOUT.print(f"REGRESSION: {text}", soft_wrap=True)
     if limited and not found.regressions:

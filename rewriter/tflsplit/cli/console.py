@@ -7,15 +7,18 @@ import argparse
 import io
 import json
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeAlias
 
 from rich import box
 from rich.console import Console
+from rich.status import Status
 from rich.table import Table
 from rich.text import Text
 
+from tflsplit.cli.columns import blocks, fitted, is_text, shortened_name
 from tflsplit.untrusted import json_lines, lines, one_line
 
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
@@ -33,12 +36,28 @@ class Screen(Console):
         return super().render_str(lines(text), **options)
 
 
-# A pipe has no width of its own: room for whole lines, so that other programs can cut them.
+PIPE_WIDTH = 100_000
+"""A pipe has no width of its own: room for whole lines, so that other programs can cut them."""
+
 # No markup and no emoji anywhere: names of tensors and folders may hold brackets and colons.
+# Colours switch themselves off in pipes and where NO_COLOR is set.
 STDOUT = Screen(
-    highlight=False, markup=False, emoji=False, width=None if sys.stdout.isatty() else 160
+    highlight=False, markup=False, emoji=False, width=None if sys.stdout.isatty() else PIPE_WIDTH
 )
 STDERR = Screen(stderr=True, highlight=False, markup=False, emoji=False)
+
+
+class _Loudness:
+    """What -q and -v asked for."""
+
+    quiet = False
+    verbose = False
+
+
+def set_loudness(quiet: bool, verbose: bool) -> None:
+    """-q: no results, but errors and warnings; -v: a line for each stage, with its time."""
+    _Loudness.quiet, _Loudness.verbose = quiet, verbose
+    STDOUT.quiet = quiet
 
 
 def write_any_terminal() -> None:
@@ -83,27 +102,54 @@ def dropped_note(channels: int, macs: int, left_macs: int) -> str:
     )
 
 
+def note(text: str) -> None:
+    """Say on standard error what somebody may not expect."""
+    STDERR.print(f"note: {text}", soft_wrap=True)
+
+
+def counted(count: int, noun: str) -> str:
+    """``1 device``, ``8 devices``."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print a table; columns whose name begins with ``<`` are left-aligned text, shortened."""
+    """Print a table; columns whose name begins with ``<`` are text, left-aligned.
+
+    Nothing is left out.  Where the terminal is too narrow, names are shortened and text wraps
+    (``columns.fitted``); if that is not enough, the other columns follow in a second table below.
+    In a pipe, every cell is whole.
+    """
     cells = [[one_line(cell) for cell in row] for row in rows]
+    for part in blocks(columns, cells, STDOUT.width):
+        _print_block(title, [columns[i] for i in part], [[row[i] for i in part] for row in cells])
+        title = f"{title}, continued" if not title.endswith(", continued") else title
+
+
+def _print_block(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     result = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
     result.padding = (0, 1, 0, 0)
-    for index, column in enumerate(columns):
-        left = column.startswith("<")
-        result.add_column(
-            column.removeprefix("<"),
-            justify="left" if left else "right",
-            no_wrap=True,
-            overflow="ellipsis",
-            min_width=0 if left else max(map(len, [column, *(row[index] for row in cells)])),
-        )
-    for row in cells:
-        result.add_row(*row)
-    STDOUT.print(result)
+    for column, width in zip(columns, fitted(columns, rows, STDOUT.width), strict=True):
+        justify: Any = "left" if is_text(column) else "right"
+        result.add_column(column.removeprefix("<"), justify=justify, width=width, overflow="fold")
+    widths = [column.width or 0 for column in result.columns]
+    for row in rows:
+        result.add_row(*map(shortened_name, row, widths))
+    if STDOUT.is_terminal:
+        STDOUT.print(result)
+        return
+    with STDOUT.capture() as printed:
+        STDOUT.print(result)
+    for line in printed.get().splitlines():
+        STDOUT.out(line.rstrip(), highlight=False)
 
 
 def shortened(name: str, width: int = 40) -> str:
-    """A tensor's name as converters make them (``a;b;c/long/path``) to fit a column."""
+    """A tensor's name as converters make them (``a;b;c/long/path``) to fit a column.
+
+    In a pipe, all of it.
+    """
+    if not STDOUT.is_terminal:
+        return one_line(name)
     first = one_line(name.split(";", 1)[0])
     return first if len(first) <= width else "…" + first[1 - width :]
 
@@ -111,19 +157,34 @@ def shortened(name: str, width: int = 40) -> str:
 class Stage:
     """A line that says what is being done, for whatever takes a while."""
 
-    def __init__(self, status: Any) -> None:
+    def __init__(self, status: Status | None, text: str) -> None:
         self._status = status
+        self._text, self._begun = text, time.monotonic()
 
     def __call__(self, text: str) -> None:
         """Say what comes next."""
-        self._status.update(_spoken(text))
+        self.end()
+        self._text, self._begun = text, time.monotonic()
+        if self._status is not None:
+            self._status.update(_spoken(text))
+
+    def end(self) -> None:
+        """With -v, say how long the last took."""
+        if _Loudness.verbose:
+            seconds = time.monotonic() - self._begun
+            STDERR.print(f"{one_line(self._text)}: {seconds:.2f} s", soft_wrap=True)
 
 
 @contextmanager
 def progress(text: str) -> Iterator[Stage]:
-    """A spinner on the terminal (nothing in a pipe) while the body runs."""
+    """A spinner on the terminal (nothing in a pipe) while the body runs; with -v, lines."""
+    if _Loudness.quiet or _Loudness.verbose:
+        stage = Stage(None, text)
+        yield stage
+        stage.end()
+        return
     with STDERR.status(_spoken(text)) as status:
-        yield Stage(status)
+        yield Stage(status, text)
 
 
 def _spoken(text: str) -> Text:

@@ -143,7 +143,7 @@ def _cases(arguments: argparse.Namespace, bundle: Bundle) -> Iterator[Case]:
     whole = prepare(bundle.model)
     runs = arguments.runs
     if arguments.input:
-        yield Case("--input", load_inputs(bundle.model, arguments.input))
+        yield Case("--input", load_inputs(bundle.model, arguments.input, note))
     else:
         runs = max(1, runs)
     yield from islice(make_cases(whole, runs, arguments.seed), len(EDGES), None)
@@ -199,7 +199,7 @@ def _document(bundle: Bundle, trial: Trial, engine_name: str) -> dict[str, Any]:
 
 def _print(bundle: Bundle, trial: Trial, engine_name: str) -> None:
     world_size = len(bundle.devices)
-    print_devices(trial.devices, f"{world_size} devices; bytes as plan.json says")
+    print_devices(trial.devices, f"{counted(world_size, 'device')}; bytes as plan.json says")
     print_wires(trial.wires, world_size)
     faults = [injected(trial, wire, world_size) or 0 for wire in trial.wires]
     if any(faults):
@@ -210,7 +210,7 @@ def _print(bundle: Bundle, trial: Trial, engine_name: str) -> None:
             STDOUT.print(f"FAILED: {count} output elements differ; input: {case}", markup=False)
     if trial.same_bits:
         STDOUT.print(
-            f"the same bits: {world_size} devices and the unsplit model on {engine_name}, "
-            f"{len(trial.inferences)} inputs, {trial.elements:,} elements compared",
+            f"the same bits: {counted(world_size, 'device')} and the unsplit model on {engine_name}, "
+            f"{counted(len(trial.inferences), 'input')}, {trial.elements:,} elements compared",
             soft_wrap=True,
         )

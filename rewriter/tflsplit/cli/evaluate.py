@@ -12,7 +12,7 @@ from typing import Any
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from tflsplit.bundle import read_bundle
-from tflsplit.cli.console import STDERR, STDOUT, Commands, print_json, progress, table
+from tflsplit.cli.console import STDERR, STDOUT, Commands, counted, print_json, progress, table
 from tflsplit.errors import UserError
 from tflsplit.runtime.engines import engine
 from tflsplit.verify.dataset import open_dataset
@@ -112,12 +112,12 @@ def _print(found: Evaluation, world_size: int) -> None:
         ]
         if found.desktop is not None:
             rows.append(["unsplit, LiteRT's default", *_figures(found.desktop, names)])
-        title = f"{found.samples} samples on {found.engine}"
+        title = f"{counted(found.samples, 'sample')} on {found.engine}"
         table(title, ["<", *(heads[name] for name in names)], rows)
     else:
         STDOUT.print("no labels: only equality was looked at (--labels)")
     if found.passed:
-        STDOUT.print(f"every output of {found.samples} samples was equal, bit for bit")
+        STDOUT.print(f"every output of {counted(found.samples, 'sample')} was equal, bit for bit")
         return
     differing = found.samples - found.equal
     STDOUT.print(f"FAILED: {differing} of {found.samples} samples differ", soft_wrap=True)

@@ -53,7 +53,7 @@ def main(arguments: argparse.Namespace) -> int:
     with progress("reading"):
         graph = load(arguments.model)
         if arguments.resolver:
-            STDOUT.out(resolver_header(graph), end="", highlight=False)
+            print(resolver_header(graph), end="")
             return 0
         document = describe(graph)
     if arguments.json:

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from tflsplit.bundle.plan_json import Json
-from tflsplit.cli.console import STDOUT, table
+from tflsplit.cli.console import STDOUT, counted, note, table
+from tflsplit.cli.parsing import count
 from tflsplit.errors import UserError
 from tflsplit.ir import Graph, Value
 from tflsplit.runtime.engines import Array
@@ -33,7 +34,7 @@ def add_result_options(command: argparse.ArgumentParser, input_required: bool = 
         help=f".npy or an image; repeat it for a model with several inputs{otherwise}",
     )
     command.add_argument("--output", type=Path, metavar="FILE", help="save the result as .npy")
-    command.add_argument("--top", type=int, default=5, metavar="K", help="print the K best (5)")
+    command.add_argument("--top", type=count, default=5, metavar="K", help="print the K best (5)")
     command.add_argument("--labels", type=Path, metavar="FILE", help="one class name per line")
 
 
@@ -62,14 +63,21 @@ def best_classes(
     whole: Graph, results: Sequence[Array], count: int, labels: Sequence[str]
 ) -> list[Best]:
     """For each output that is a vector of scores, its largest elements; [] for others."""
+    sizes = [array.size for array in results if _is_scores(array)]
+    if labels and sizes and len(labels) not in sizes:
+        note(f"--labels has {counted(len(labels), 'name')}, the model {sizes[0]} classes")
     return [
         _best(value, array, count, labels)
         for value, array in zip(whole.outputs, results, strict=True)
     ]
 
 
+def _is_scores(array: Array) -> bool:
+    return array.ndim > 0 and array.size == array.shape[-1]
+
+
 def _best(value: Value, array: Array, count: int, labels: Sequence[str]) -> Best:
-    if array.size != array.shape[-1] if array.ndim else True:
+    if not _is_scores(array):
         return []
     scores = array.reshape(-1)
     order = np.argsort(-scores.astype(np.float64), kind="stable")[: max(0, count)]

@@ -12,6 +12,7 @@ from tflsplit.cli.choosing import Choosing
 from tflsplit.cli.console import (
     STDOUT,
     Commands,
+    counted,
     dropped_note,
     kib,
     millions,
@@ -105,7 +106,7 @@ def _print(document: Json, folder: Path) -> None:
         for device in document["devices"]
     ]
     size = document["world_size"]
-    table(f"{document['model_name']} on {size} device{'s' * (size > 1)}", columns, rows)
+    table(f"{document['model_name']} on {counted(size, 'device')}", columns, rows)
     moved = sum(device["sent_bytes"] for device in document["devices"])
     STDOUT.print(
         f"{kib(moved)} move between the devices per inference. "

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tflsplit.bundle import Bundle, read_bundle
-from tflsplit.cli.console import Commands, kib, print_json, progress, table
+from tflsplit.cli.console import Commands, counted, kib, note, print_json, progress, table
 from tflsplit.cli.results import (
     Best,
     add_result_options,
@@ -50,7 +50,7 @@ def main(arguments: argparse.Namespace) -> int:
     """Run the command."""
     with progress("reading"):
         bundle = read_bundle(arguments.folder)
-    inputs = load_inputs(bundle.model, arguments.input)
+    inputs = load_inputs(bundle.model, arguments.input, note)
     labels = read_labels(arguments.labels)
     engine_name, _ = engine(arguments.engine)
     with progress("running"), naming(str(arguments.folder)):
@@ -145,4 +145,4 @@ def _print(
         for entry, report in zip(bundle.document["devices"], reports, strict=True)
     ]
     columns = ["rank", "arena (32-bit)", "arena (this host)", "bytes sent", "bytes received"]
-    table(f"{len(reports)} devices on {engine_name}; as plan.json says", columns, rows)
+    table(f"{counted(len(reports), 'device')} on {engine_name}; as plan.json says", columns, rows)

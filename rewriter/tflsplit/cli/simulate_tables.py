@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from tflsplit.cli.console import STDOUT, table
+from tflsplit.cli.console import STDOUT, counted, table
 from tflsplit.cli.sweeps import Setting
 from tflsplit.sim import SeedRun, SimResult
 
@@ -39,7 +39,7 @@ def print_result(result: SimResult, setting: Setting) -> None:
     """One simulation: devices and wires."""
     link = setting.cluster.link
     STDOUT.print(
-        f"{len(result.devices)} devices, {setting.cluster.topology.value} of {link.kind.value} at "
+        f"{counted(len(result.devices), 'device')}, {setting.cluster.topology.value} of {link.kind.value} at "
         f"{link.bit_rate / 1e6:g} Mbit/s: {_ms(result.latency_us)} ms from the host and back, "
         f"{_ms(result.graph_us[0])} ms of it the graph; {result.throughput_per_s:.2f} a second",
         soft_wrap=True,

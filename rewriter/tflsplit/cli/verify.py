@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tflsplit.bundle import read_bundle
-from tflsplit.cli.console import STDOUT, Commands, print_json, progress
+from tflsplit.cli.console import STDOUT, Commands, counted, print_json, progress
 from tflsplit.errors import UserError
 from tflsplit.interpreters import naming
 from tflsplit.runtime.engines import engine
@@ -76,8 +76,9 @@ def _print(verdict: Verdict, world_size: int) -> None:
     if verdict.passed:
         kept = ", one after another: state is kept between them" if verdict.has_state else ""
         STDOUT.print(
-            f"the same bits: {world_size} devices and the unsplit model on {verdict.engine}, "
-            f"{verdict.cases} inputs{kept}, {verdict.tensors} tensors each, "
+            f"the same bits: {counted(world_size, 'device')} and the unsplit model on "
+            f"{verdict.engine}, {counted(verdict.cases, 'input')}{kept}, "
+            f"{counted(verdict.tensors, 'tensor')} each, "
             f"{verdict.elements:,} elements compared",
             soft_wrap=True,
         )

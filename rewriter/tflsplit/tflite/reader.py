@@ -38,6 +38,7 @@ from tflsplit.tflite.freeze import freeze, leftovers
 from tflsplit.tflite.operators import OpCode, pick, read_node
 from tflsplit.tflite.support import is_foreign
 from tflsplit.tflite.tensors import read_value
+from tflsplit.untrusted import reason
 
 MAX_FILE_BYTES = 2**31 - 1
 
@@ -56,7 +57,7 @@ def read_model(source: str | os.PathLike[str] | bytes, name: str = "") -> Graph:
         if isinstance(source, (bytes, bytearray, memoryview)):
             name = name or "the model"
             return _read(bytes(source))
-        name = name or Path(source).name
+        name = name or Path(source).name or str(source)
         return _read(_file_bytes(Path(source)))
     except ModelError as error:
         raise ModelError(_printable(f"{name}: {error}")) from None
@@ -76,13 +77,13 @@ def _file_bytes(path: Path) -> bytes:
     try:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):  # reading a pipe or a device might never end
-            raise ModelError("cannot be read (it is not a file); check the path")
+            raise ModelError("is not a file; name a .tflite file")
         if status.st_size > MAX_FILE_BYTES:
             size = status.st_size
             raise ModelError(f"is {size} bytes large; .tflite files end at {MAX_FILE_BYTES}")
         return path.read_bytes()
     except OSError as error:
-        raise ModelError(f"cannot be read ({error.strerror}); check the path") from None
+        raise ModelError(reason(error)) from None
 
 
 def _read(data: bytes) -> Graph:

@@ -141,6 +141,8 @@ def _read(path: Path) -> dict[str, Array]:
         with loaded:
             return dict(loaded)
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        if isinstance(error, FileNotFoundError):
+            raise DataError(f"{path}: no such file or folder") from None
         raise DataError(f"{path} is no folder, .npy or .npz of plain numbers ({error})") from None
 
 

@@ -201,3 +201,46 @@ def test_verify_says_what_it_compared(tmp_path: Path, capsys: pytest.CaptureFixt
     assert main(["verify", str(folder), "--runs", "2"]) == 0
     text = capsys.readouterr().out
     assert "the same bits: 3 devices and the unsplit model on tflm, 5 inputs" in text
+
+
+def test_quiet_prints_nothing_but_what_is_wrong(model: Path, capsys: pytest.CaptureFixture[str]):
+    assert main(["inspect", str(model), "-q"]) == 0
+    assert capsys.readouterr() == ("", "")
+    assert main(["-q", "inspect", "nowhere.tflite"]) == 2
+    assert capsys.readouterr().err == "tflsplit: nowhere.tflite: no such file\n"
+    assert main(["inspect", str(model), "-q", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["refusal"] is None
+    assert main(["inspect", str(model)]) == 0
+    assert "MACs" in capsys.readouterr().out
+
+
+def test_verbose_says_what_takes_how_long(model: Path, capsys: pytest.CaptureFixture[str]):
+    assert main(["inspect", str(model), "--verbose"]) == 0
+    assert capsys.readouterr().err.startswith("reading: 0.")
+    assert main(["inspect", "nowhere.tflite", "-v"]) == 2
+    err = capsys.readouterr().err
+    assert "reader.py" in err
+    assert err.endswith("tflsplit: nowhere.tflite: no such file\n")
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish", "tcsh"])
+def test_completion(shell: str, capsys: pytest.CaptureFixture[str]):
+    pytest.importorskip("shtab", reason="needs shtab: pip install '.[completion]'")
+    assert main(["--completion", shell]) == 0
+    text = capsys.readouterr().out
+    assert all(name in text for name in NAMES)
+    assert "objective" in text
+
+
+@needs_tflm
+def test_colours_obey_no_color(model: Path):
+    """A terminal gets colours unless NO_COLOR is set (no-color.org)."""
+    code = "from tflsplit.cli.console import STDOUT; STDOUT.print('x', style='red')"
+    shown = {}
+    for value in ("", "1"):
+        environment = {**os.environ, "PYTHONPATH": str(ROOT / "rewriter"), "TERM": "xterm"}
+        environment |= {"FORCE_COLOR": "1", "NO_COLOR": value} if value else {"FORCE_COLOR": "1"}
+        shown[value] = subprocess.run(
+            [sys.executable, "-c", code], env=environment, capture_output=True, check=True
+        ).stdout
+    assert shown == {"": b"\x1b[31mx\x1b[0m\n", "1": b"x\n"}

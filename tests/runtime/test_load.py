@@ -181,3 +181,32 @@ def test_an_image_that_promises_gigabytes_is_refused(tmp_path: Path):
     path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk)
     with pytest.raises(UserError, match=r"x\.png is neither \.npy nor an image"):
         loaded(taking(), path)
+
+
+def noted(graph: Graph, path: Path) -> list[str]:
+    said: list[str] = []
+    load_inputs(graph, [path], said.append)
+    return said
+
+
+def test_what_is_not_finite_is_refused(tmp_path: Path):
+    array = np.zeros((1, 5), np.float32)
+    array[0, 2:4] = np.nan, -np.inf
+    with pytest.raises(UserError, match=r"2 of 5 values are NaN or infinite, .* \[0, 2\]"):
+        loaded(taking(shape=(1, 5)), saved(tmp_path, array))
+
+
+def test_clipping_is_said(tmp_path: Path):
+    """scale 0.5, zero point 3: from -65.5 to 62."""
+    graph, array = taking(shape=(1, 5)), np.array([[0, 62, -65.5, 62.5, 1e6]], np.float32)
+    (said,) = noted(graph, saved(tmp_path, array))
+    assert "2 of 5 values lie outside -65.5 to 62" in said
+    assert noted(graph, saved(tmp_path, array[:, :3].repeat(2, 1)[:, :5])) == []
+
+
+def test_scaling_is_said(picture: Path):
+    assert noted(taking(), picture) == []
+    (said,) = noted(taking(shape=(1, 8, 12, 1)), picture)
+    assert said.endswith("scaled from 6x4 to 12x8; converted from RGB to grey")
+    (said,) = noted(taking(shape=(1, 8, 8, 3)), picture)
+    assert "which changes its proportions" in said

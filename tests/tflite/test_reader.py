@@ -184,7 +184,7 @@ def test_load_reads_a_path_and_messages_name_the_file(tmp_path: Path):
     path.write_bytes(dense_model()[:-100])
     with pytest.raises(ModelError, match=r"^net\.tflite: "):
         load(path)
-    with pytest.raises(ModelError, match=r"^no\.tflite: cannot be read \(No such file"):
+    with pytest.raises(ModelError, match=r"^no\.tflite: no such file$"):
         load(tmp_path / "no.tflite")
-    with pytest.raises(ModelError, match="cannot be read"):
+    with pytest.raises(ModelError, match="is not a file"):
         load(tmp_path)

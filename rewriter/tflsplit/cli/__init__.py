@@ -44,7 +44,7 @@ def parser(only: str | None = None) -> argparse.ArgumentParser:
     return _parsers(only)[0]
 
 
-def _parsers(only: str | None) -> tuple[Parser, dict[str, argparse.ArgumentParser]]:
+def _parsers(only: str | None) -> tuple[Parser, dict[str, Parser]]:
     """The parser, and those of the commands by their names."""
     top = Parser(
         prog="tflsplit",

@@ -10,7 +10,16 @@ from typing import Any
 
 from tflsplit.bundle import read_bundle
 from tflsplit.bundle.plan_json import Json
-from tflsplit.cli.console import STDOUT, Commands, Stage, counted, print_json, progress, shortened, table
+from tflsplit.cli.console import (
+    STDOUT,
+    Commands,
+    Stage,
+    counted,
+    print_json,
+    progress,
+    shortened,
+    table,
+)
 from tflsplit.cluster import default_cluster, read_cluster
 from tflsplit.errors import ClusterError, PlanError
 from tflsplit.report.compare import SUMMED, Comparison, compare, parse_limit

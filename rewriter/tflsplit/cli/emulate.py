@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tflsplit.bundle import Bundle, read_bundle
-from tflsplit.cli.console import STDOUT, Commands, Stage, print_json, progress
+from tflsplit.cli.console import STDOUT, Commands, Stage, counted, note, print_json, progress
 from tflsplit.cli.figures import (
     add_record,
     figures_document,
@@ -210,7 +210,8 @@ def _print(bundle: Bundle, trial: Trial, engine_name: str) -> None:
             STDOUT.print(f"FAILED: {count} output elements differ; input: {case}", markup=False)
     if trial.same_bits:
         STDOUT.print(
-            f"the same bits: {counted(world_size, 'device')} and the unsplit model on {engine_name}, "
-            f"{counted(len(trial.inferences), 'input')}, {trial.elements:,} elements compared",
+            f"the same bits: {counted(world_size, 'device')} and the unsplit model on "
+            f"{engine_name}, {counted(len(trial.inferences), 'input')}, "
+            f"{trial.elements:,} elements compared",
             soft_wrap=True,
         )

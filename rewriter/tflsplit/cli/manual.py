@@ -24,7 +24,7 @@ def add_manual(command: argparse.ArgumentParser) -> None:
         nargs="+",
         action="extend",
         metavar="KEY=VALUE",
-        help=f"divide by hand, without a search: {KEYS} (docs/planner.md)",
+        help=f"divide by hand: {KEYS} (docs/planner.md)",
     )
 
 

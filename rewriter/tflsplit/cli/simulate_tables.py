@@ -39,8 +39,9 @@ def print_result(result: SimResult, setting: Setting) -> None:
     """One simulation: devices and wires."""
     link = setting.cluster.link
     STDOUT.print(
-        f"{counted(len(result.devices), 'device')}, {setting.cluster.topology.value} of {link.kind.value} at "
-        f"{link.bit_rate / 1e6:g} Mbit/s: {_ms(result.latency_us)} ms from the host and back, "
+        f"{counted(len(result.devices), 'device')}, {setting.cluster.topology.value} of "
+        f"{link.kind.value} at {link.bit_rate / 1e6:g} Mbit/s: "
+        f"{_ms(result.latency_us)} ms from the host and back, "
         f"{_ms(result.graph_us[0])} ms of it the graph; {result.throughput_per_s:.2f} a second",
         soft_wrap=True,
     )

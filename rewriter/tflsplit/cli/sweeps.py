@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from tflsplit.cli.parsing import meant
 from tflsplit.cluster import Cluster
 from tflsplit.errors import ClusterError
 
@@ -78,7 +79,9 @@ def parse_sweep(text: str) -> tuple[str, list[float]]:
     """``n=1..16``, ``baud=1e6,3e6,6e6``: the key and its values, or ClusterError."""
     key, _, values = text.partition("=")
     if key not in KEYS:
-        raise ClusterError(f"--sweep {text!r}: no such key; known are: {', '.join(KEYS)}")
+        raise ClusterError(
+            f"--sweep {text!r}: no such key{meant(key, KEYS)}; known are: {', '.join(KEYS)}"
+        )
     numbers = [number for part in values.split(",") for number in _numbers(part, text)]
     if key in _WHOLE and any(number != int(number) for number in numbers):
         raise ClusterError(f"--sweep {text!r}: {key} takes whole numbers")

@@ -13,7 +13,6 @@ from tflsplit.ir import DType, Graph, Value
 from tflsplit.runtime.engines import Array
 from tflsplit.split.devices import tensor_labels
 
-
 Note = Callable[[str], None]
 """Is told what was done to an input so that it fits, in a sentence."""
 
@@ -26,9 +25,7 @@ def silent(text: str) -> None:
     """A ``Note`` that nobody reads."""
 
 
-def load_inputs(
-    graph: Graph, paths: Sequence[Path], note: Note = silent
-) -> dict[str, Array]:
+def load_inputs(graph: Graph, paths: Sequence[Path], note: Note = silent) -> dict[str, Array]:
     """The model's inputs by tensor name, one file each in the model's order.
 
     .npy: the stored values themselves (a missing batch dimension is added); float32 values for an

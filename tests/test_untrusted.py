@@ -75,7 +75,7 @@ ODD: dict[str, tuple[Callable[[Path], Any], str]] = {
     "a pipe": (_fifo, "is a named pipe, not a file"),
     "a device": (lambda path: path.symlink_to("/dev/zero"), "is a device, not a file"),
     "a terabyte": (_sparse, "is larger than 1000 bytes"),
-    "nothing": (lambda path: None, "No such file"),
+    "nothing": (lambda path: None, "no such file"),
     "a loop": (lambda path: path.symlink_to(path), "symbolic links"),
 }
 

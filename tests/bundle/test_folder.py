@@ -195,9 +195,12 @@ def test_a_folder_that_cannot_be_made(model: Path, out: Path):
 
 
 def test_a_folder_without_plan(tmp_path: Path):
-    for folder in (tmp_path, tmp_path / "nowhere"):
-        with pytest.raises(PlanError, match=r"holds no plan\.json; name a folder that `tflsplit"):
-            read_bundle(folder)
+    with pytest.raises(PlanError, match=r"holds no plan\.json; name a folder that `tflsplit"):
+        read_bundle(tmp_path)
+    with pytest.raises(PlanError, match=r"nowhere: no such folder; name one that `tflsplit"):
+        read_bundle(tmp_path / "nowhere")
+    with pytest.raises(PlanError, match=r"m\.tflite is a model, not an output folder"):
+        read_bundle(tmp_path / "m.tflite")
 
 
 @pytest.fixture
@@ -208,7 +211,7 @@ def folder(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("name", sorted(FILES - {"plan.json"}))
 def test_a_missing_file_is_named(folder: Path, name: str):
     (folder / name).unlink()
-    with pytest.raises(PlanError, match=re.escape(f"{folder / name}: No such file")):
+    with pytest.raises(PlanError, match=re.escape(f"{folder / name}: no such file")):
         read_bundle(folder)
 
 

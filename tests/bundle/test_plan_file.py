@@ -86,7 +86,7 @@ def test_all_damage_is_named_at_once():
 
 
 def test_files_that_are_no_plans(tmp_path: Path):
-    with pytest.raises(PlanError, match="No such file"):
+    with pytest.raises(PlanError, match="no such file"):
         load_plan(tmp_path / "none.json")
     path = tmp_path / "plan.json"
     path.write_text("{", encoding="utf-8")

@@ -84,7 +84,7 @@ def test_simulated_figures_and_the_seeds_scheme(
     [
         (["--fail-on", "latency_us+2%"], "needs both simulated: add --simulate"),
         (["--cluster", "c.toml"], "--cluster is what --simulate simulates on"),
-        (["--simulate", "--cluster", "none.toml"], "No such file"),
+        (["--simulate", "--cluster", "none.toml"], "no such file"),
         (["--simulate", "--fail-on", "each:latency_us+1"], "is no figure of each device"),
         (["--simulate", "--fail-on", "energy+1"], "no such figure"),
     ],

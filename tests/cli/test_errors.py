@@ -275,4 +275,4 @@ def test_inputs_that_do_not_fit(model: Path, capsys: pytest.CaptureFixture[str])
     text = refused(capsys, "run", str(out), "--input", str(wrong))
     assert "has shape [1, 5]; 'input_0' wants [1, 160]" in text
     text = refused(capsys, "run", str(out), "--input", str(wrong), "--input", str(wrong))
-    assert "the model has 1 inputs (input_0 int8[1, 160])" in text
+    assert "the model has 1 input (input_0 int8[1, 160]), not 2" in text

@@ -74,7 +74,7 @@ def test_a_difference_is_exit_code_1(folder: Path, data: Path, capsys: pytest.Ca
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--data", "none"], "none is no folder"),
+        (["--data", "none"], "none: no such file or folder"),
         (["--data", "{data}", "--jobs", "0"], "--jobs must be 1 or more"),
         (["--data", "{data}", "--labels", "none.csv"], "none.csv"),
         (["--data", "{data}", "--label-offset", "8"], "class 12 is none of the output's 12"),

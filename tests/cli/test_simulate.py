@@ -153,7 +153,7 @@ def test_other_sweeps(folder: str, capsys: pytest.CaptureFixture[str]):
         (["--error-rate", "0.5"], "out of range"),
         (["--inputs", "0"], "at least one input"),
         (["--link", "uart", "--cluster", "none.toml"], "--link describes the default cluster"),
-        (["--cluster", "none.toml"], "No such file"),
+        (["--cluster", "none.toml"], "no such file"),
     ],
 )
 def test_errors(folder: str, capsys: pytest.CaptureFixture[str], words: list[str], says: str):

@@ -232,7 +232,7 @@ def test_lines_of_values_that_take_several():
 
 
 def test_files(tmp_path: Path):
-    with pytest.raises(ClusterError, match="No such file"):
+    with pytest.raises(ClusterError, match="no such file"):
         read(tmp_path / "none.toml")
     (tmp_path / "latin.toml").write_bytes(b"# \xe9\n")
     with pytest.raises(ClusterError, match="not UTF-8"):

@@ -135,7 +135,7 @@ def test_what_is_no_plan(tmp_path: Path, plan: Json):
     del plan["devices"]
     (tmp_path / "y.json").write_text(json.dumps(plan))
     for name, message in [
-        ("none", "No such file"), ("x.html", "not a report"), ("x.bin", "not text"),
+        ("none", "no such file"), ("x.html", "not a report"), ("x.bin", "not text"),
         ("x.json", "not a plan.json"), ("y.json", "devices is missing"),
     ]:  # fmt: skip
         with pytest.raises(PlanError, match=message):

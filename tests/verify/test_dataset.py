@@ -121,7 +121,7 @@ def test_errors(
 
 
 def test_other_errors(tmp_path: Path, model: Graph):
-    with pytest.raises(DataError, match="no folder"):
+    with pytest.raises(DataError, match="no such file or folder"):
         open_dataset(str(tmp_path / "none"), None, model)
     (tmp_path / "bad.npz").write_bytes(b"PK\3\4 not a zip")
     with pytest.raises(DataError, match="no folder"):

@@ -62,7 +62,7 @@ def test_errors(tmp_path: Path, name: str, text: str, message: str):
 
 
 def test_a_missing_file(tmp_path: Path):
-    with pytest.raises(DataError, match="No such file"):
+    with pytest.raises(DataError, match="no such file"):
         read_labels_file(tmp_path / "none.csv", NAMES)
 
 

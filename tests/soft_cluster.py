@@ -44,7 +44,7 @@ def quick_setup(bundle: Bundle, **changes: object) -> FirmwareSetup:
 def core_setups(bundle: Bundle, setup: FirmwareSetup, library: Path) -> list[CoreSetup]:
     """What the device of each rank runs, if nothing is wrong."""
     name, _ = engine(None)
-    wired = wire_links(setup.topology, setup.world_size, setup.gateway)
+    wired = wire_links(setup.topology, setup.world_size, setup.gateways)
     slots = slots_of(bundle.devices)
     return [
         CoreSetup(part, setup, wired[rank], slots[rank], library, name, {})
@@ -52,8 +52,15 @@ def core_setups(bundle: Bundle, setup: FirmwareSetup, library: Path) -> list[Cor
     ]
 
 
+def _host_end(port: Port) -> Port:
+    """This process's end of the wire from a device's host link: named by the device."""
+    return Port(HOST.rank, port.rank)
+
+
 class SoftCluster:
     """Devices that run until the context ends; ``host`` is the stream to the gateway.
+
+    hosts: the streams to all gateways, by rank.
 
     changes: by position, what runs there instead (None: nothing does).
     host_at: the position that the host's wire really leads to.
@@ -78,13 +85,21 @@ class SoftCluster:
         self._on_turn: Callable[[], None] = lambda: None
         self._peers: dict[Port, Port] = {}
         for wire in wires_of(self.setup):
-            self._peers[wire.a], self._peers[wire.b] = wire.b, wire.a
-        gateway = self.setup.gateway if host_at is None else host_at
-        self._host_port = Port(gateway, HOST_LINK)
-        ours, theirs = socket.socketpair()
-        theirs.setblocking(False)
-        self._socket = theirs
-        self.host = SocketStream(ours, "the test's socket")
+            if HOST not in (wire.a, wire.b):
+                self._peers[wire.a], self._peers[wire.b] = wire.b, wire.a
+        at = {rank: rank for rank in self.setup.gateways}
+        if host_at is not None:
+            at = {self.setup.gateway: host_at}
+        self._sockets: dict[Port, socket.socket] = {}
+        self.hosts: dict[int, SocketStream] = {}
+        for rank, position in at.items():
+            ours, theirs = socket.socketpair()
+            theirs.setblocking(False)
+            port = Port(position, HOST_LINK)
+            self._sockets[port] = theirs
+            self._peers[port], self._peers[_host_end(port)] = _host_end(port), port
+            self.hosts[rank] = SocketStream(ours, f"the test's socket {rank}")
+        self.host = self.hosts[self.setup.gateway]
         model = faults or FaultModel()
         self._streams = {port: FaultStream(model, i) for i, port in enumerate(self._all_ports())}
         self._held: dict[Port, bytearray] = {port: bytearray() for port in self._streams}
@@ -99,8 +114,10 @@ class SoftCluster:
     def __exit__(self, *exc_info: object) -> None:
         self._stopping = True
         self._thread.join()
-        self.host.close()
-        self._socket.close()
+        for stream in self.hosts.values():
+            stream.close()
+        for end in self._sockets.values():
+            end.close()
 
     def reset(self, position: int) -> None:
         """Start the device there anew, as its reset button would."""
@@ -133,7 +150,7 @@ class SoftCluster:
 
     def _all_ports(self) -> list[Port]:
         """Every end at which bytes arrive."""
-        return [*sorted(self._peers), HOST] if HOST not in self._peers else sorted(self._peers)
+        return sorted(self._peers)
 
     def _run(self) -> None:
         while not self._stopping:
@@ -144,7 +161,9 @@ class SoftCluster:
                 time.sleep(0.0005)
 
     def _turn(self) -> bool:
-        moved = self._from_host()
+        moved = False
+        for port in self._sockets:
+            moved |= self._from_host(port)
         for position, device in enumerate(self.devices):
             if device is None or position in self.silent:
                 continue
@@ -165,17 +184,14 @@ class SoftCluster:
 
     def _to(self, port: Port) -> Port | None:
         """Where the wire from a port leads."""
-        if port == self._host_port:
-            return HOST
-        to = self._peers.get(port)
-        return None if to == HOST else to
+        return self._peers.get(port)
 
-    def _from_host(self) -> bool:
+    def _from_host(self, port: Port) -> bool:
         try:
-            data = self._socket.recv(_READ_BYTES)
+            data = self._sockets[port].recv(_READ_BYTES)
         except OSError:
             return False
-        self._pass(data, self._host_port)
+        self._pass(data, port)
         return bool(data)
 
     def _give(self, device: CoreDevice, link: int, port: Port) -> bool:
@@ -195,9 +211,9 @@ class SoftCluster:
     def _deliver(self, port: Port, held: bytearray) -> bool:
         if not held:
             return False
-        if port == HOST:
+        if port.rank == HOST.rank:
             try:
-                count = self._socket.send(held)
+                count = self._sockets[Port(port.link, HOST_LINK)].send(held)
             except BlockingIOError:
                 return False
             except OSError:  # the host has hung up; it may do so at any time

@@ -7,7 +7,7 @@ import json
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +19,7 @@ from tests.splits import needs_tflm
 from tflsplit.bundle import read_bundle
 from tflsplit.cli import main
 from tflsplit.errors import LinkError
-from tflsplit.host import SocketStream
+from tflsplit.host import SocketStream, read_firmware_setup
 from tflsplit.host.firmware_json import default_setup
 from tflsplit.passes.fold_constants import fold_constants
 from tflsplit.runtime.engines import TflmProgram
@@ -48,8 +48,8 @@ def relay(peer: socket.socket, gateway: SocketStream, ended: threading.Event) ->
 
 
 @contextmanager
-def behind_tcp(cluster: SoftCluster) -> Iterator[str]:
-    """The URL of a port that leads to a cluster's gateway."""
+def served(stream: SocketStream) -> Iterator[str]:
+    """The URL of a port that leads to the other end of a stream."""
     server = socket.create_server(("127.0.0.1", 0))
     ended = threading.Event()
 
@@ -59,17 +59,24 @@ def behind_tcp(cluster: SoftCluster) -> Iterator[str]:
         except OSError:
             return
         with peer:
-            relay(peer, cluster.host, ended)
+            relay(peer, stream, ended)
 
     thread = threading.Thread(target=serve, daemon=True)
     thread.start()
-    with cluster, server:
+    with server:
         try:
             yield f"socket://127.0.0.1:{server.getsockname()[1]}"
         finally:
             ended.set()
             server.shutdown(socket.SHUT_RDWR)  # wakes an accept
             thread.join(5)
+
+
+@contextmanager
+def behind_tcp(cluster: SoftCluster) -> Iterator[str]:
+    """The URL of a port that leads to a cluster's gateway."""
+    with cluster, served(cluster.host) as url:
+        yield url
 
 
 @pytest.fixture
@@ -173,3 +180,63 @@ def test_without_a_port_every_usb_port_is_tried(
         ports = ["socket://127.0.0.1:1", url]
         monkeypatch.setattr("tflsplit.cli.cluster.serial_ports", lambda: ports)
         assert main(["cluster", str(folder), *arguments]) == 0
+
+
+# ---- A port for every device ----
+
+
+@contextmanager
+def all_behind_tcp(folder: Path) -> Iterator[list[str]]:
+    """The URLs of all devices of firmware with direct input, by rank."""
+    bundle = read_bundle(folder)
+    assert main(["firmware", str(folder), "--direct", "--board", "host"]) == 0
+    setup = read_firmware_setup(folder, bundle.document)
+    with SoftCluster(bundle, setup) as cluster, ExitStack() as stack:
+        yield [stack.enter_context(served(stream)) for stream in cluster.hosts.values()]
+
+
+def named(urls: list[str]) -> list[str]:
+    return [word for url in urls for word in ("--port", url)]
+
+
+def test_input_straight_to_every_device(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    arguments, expected = prepared(folder)
+    output = tmp_path / "y.npy"
+    with all_behind_tcp(folder) as urls:
+        assert "host at every rank" in capsys.readouterr().out
+        code = main(["cluster", str(folder), *named(urls[::-1]), *arguments,
+                     "--output", str(output), "--json"])  # fmt: skip
+    captured = capsys.readouterr()
+    assert code == 0, captured.err
+    assert np.array_equal(np.load(output), expected)
+    ends = {(wire["a"], wire["b"]) for wire in json.loads(captured.out)["wires"]}
+    assert ends == {(0, 1), (1, 0), (0, 2), (2, 0), (1, 2), (2, 1)}
+
+
+def test_a_port_too_few_and_a_port_too_many(folder: Path, capsys: pytest.CaptureFixture[str]):
+    arguments, _ = prepared(folder)
+    with all_behind_tcp(folder) as urls:
+        assert main(["cluster", str(folder), *named(urls[1:]), *arguments]) == 2
+    error = capsys.readouterr().err
+    assert "rank 0 has no port here: this firmware takes each device's input over its own" in error
+    assert "leads to rank 1" in error
+    assert main(["firmware", str(folder), "--board", "host"]) == 0
+    assert main(["cluster", str(folder), *named(["a", "b"]), *arguments]) == 2
+    assert "2 ports are named, but the firmware of this plan has the host at rank 0 only" in (
+        capsys.readouterr().err
+    )
+
+
+def test_all_usb_ports_are_asked_who_is_there(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    arguments, _ = prepared(folder)
+    with all_behind_tcp(folder) as urls:
+        ports = [urls[1], "socket://127.0.0.1:1", urls[0]]
+        monkeypatch.setattr("tflsplit.cli.cluster.serial_ports", lambda: ports)
+        assert main(["cluster", str(folder), *arguments]) == 0, capsys.readouterr().err
+    monkeypatch.setattr("tflsplit.cli.cluster.serial_ports", list)
+    assert main(["cluster", str(folder), *arguments]) == 2
+    assert "no port was found" in capsys.readouterr().err

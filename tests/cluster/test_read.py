@@ -18,6 +18,8 @@ from tflsplit.cluster import (
     parse_cluster,
 )
 from tflsplit.cluster import read_cluster as read
+from tflsplit.cluster.fewer import fewer
+from tflsplit.cluster.links import USB_SPEEDS
 from tflsplit.cluster.toml_file import TomlFile
 from tflsplit.errors import ClusterError
 
@@ -88,6 +90,21 @@ def test_the_shortest_file_is_the_default_cluster():
     assert parse_cluster(spi) == default_cluster(3, "spi")
 
 
+def test_direct_input_goes_over_each_devices_own_usb():
+    boards = '[[device]]\nboard = "teensy41"\n[[device]]\nboard = "pico"\n'
+    cluster = parse_cluster(f"[host]\ndirect = true\n{boards}")
+    assert cluster.gateways == cluster.output_gateways == (0, 1)
+    assert cluster.link_of((2, 0)) == USB_SPEEDS["high"]
+    assert cluster.link_of((1, 2)) == USB_SPEEDS["full"]
+    assert cluster.link_count(1) == 2
+    assert cluster.routes.path(2, 1) == ((2, 1),)
+    assert cluster.routes.path(1, 2) == ((1, 2),)
+    assert fewer(cluster, 1)[0].host_links == (USB_SPEEDS["high"],)
+    described = parse_cluster(f"[host]\ndirect = true\nbit_rate = 1_000_000\n{boards}")
+    assert {described.link_of((rank, 2)).bit_rate for rank in (0, 1)} == {1_000_000}
+    assert parse_cluster(f"[host]\ndirect = false\n{boards}").gateways == (0,)
+
+
 def test_overriding_a_board():
     text = '[[device]]\nboard = "pico"\nclock_hz = 133_000_000\n[device.cycles_per_mac]\nconv = 9\n'
     device = parse_cluster(text).devices[0]
@@ -128,6 +145,13 @@ def test_media():
 
 
 WRONG = [
+    (
+        "gateway_rank = 1",
+        "input_rank = 1\n[host]\ndirect = true",
+        5,
+        "host.direct: input enters and output leaves at every device: leave out input_rank and output_rank",
+    ),
+    ("gateway_rank = 1", "[host]\ndirect = 1", 4, "direct: 1 is neither true nor false"),
     # (what is replaced, by what, line of the error, what it says)
     (
         'topology = "line"',

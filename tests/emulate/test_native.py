@@ -161,6 +161,15 @@ def test_real_models(shared_models: Path, tmp_path: Path, model: str, world_size
     check_arenas(bundle, run_native(bundle, build_exactly(bundle), runs=2))
 
 
+@pytest.mark.parametrize("world_size", [1, 3])
+def test_every_device_on_a_port_of_its_own(tmp_path: Path, world_size: int):
+    """Input straight to each, output straight back; on noisy wires as well."""
+    bundle = written(tmp_path, "mobilenet", world_size, {"split": "rows"})
+    built = build_native(bundle, FirmwareOptions(boards=("host",), direct=True))
+    check_arenas(bundle, run_native(bundle, built, runs=2))
+    run_native(bundle, built, runs=3, faults=NOISY)
+
+
 def test_an_arena_of_16_bytes_less_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """So the arenas above are the smallest."""
     monkeypatch.setattr(

@@ -77,8 +77,22 @@ def test_rewrite_for_a_cluster_generates_its_firmware(tmp_path: Path):
     ]  # fmt: skip
     assert [each["background_poll_us"] for each in firmware["devices"]] == [300] * 4
     assert (firmware["topology"], firmware["gateway"], firmware["baud"]) == ("line", 2, 2_000_000)
+    assert [link["port"] for d in firmware["devices"] for link in d["links"]].count(-1) == 1
     assert "rx_slots = 6" in (out / "firmware/node0/config.h").read_text()
     assert (out / "nodes.ini").read_text().count("-DSPLIT_PORT_BAUD=2000000") == 4
+
+
+def test_with_direct_input_every_device_has_a_host_link(tmp_path: Path):
+    (tmp_path / "cluster.toml").write_text(MIXED + "[host]\ndirect = true\n")
+    model, out = model_file(tmp_path), tmp_path / "out"
+    arguments = ["rewrite", str(model), "--cluster", str(tmp_path / "cluster.toml"), "-o", str(out)]
+    assert main([*arguments, *ON_ALL]) == 0
+    firmware = json.loads((out / "firmware.json").read_text())
+    assert firmware["direct"] is True
+    for rank, device in enumerate(firmware["devices"]):
+        assert device["links"][-1] == {"peer": 4, "port": -1}
+        config = (out / f"firmware/node{rank}/config.h").read_text()
+        assert f"{{4, 255, 0x{1 << 4:x}ULL}}" in config
 
 
 def test_a_cluster_is_not_wired_twice(tmp_path: Path, capsys: pytest.CaptureFixture[str]):

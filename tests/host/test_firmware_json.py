@@ -37,6 +37,16 @@ def test_what_the_generator_writes_is_understood(bundle: Bundle):
     assert setup.multicast_hold_us > 0
 
 
+def test_direct_input_and_what_was_written_before_there_was_any(bundle: Bundle):
+    setup = read_firmware_setup(written(bundle, direct=True), bundle.document)
+    assert setup.gateways == (0, 1, 2)
+    folder = written(bundle, version=1)
+    document = json.loads((folder / "firmware.json").read_text())
+    del document["direct"]
+    (folder / "firmware.json").write_text(json.dumps(document))
+    assert read_firmware_setup(folder, bundle.document).gateways == (1,)
+
+
 def test_without_one_there_are_defaults(bundle: Bundle):
     (bundle.folder / "firmware.json").unlink(missing_ok=True)
     setup = read_firmware_setup(bundle.folder, bundle.document)
@@ -46,7 +56,8 @@ def test_without_one_there_are_defaults(bundle: Bundle):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"version": 2}, "version: 2 is not a whole number from 1 to 1"),
+        ({"version": 3}, "version: 3 is not a whole number from 1 to 2"),
+        ({"direct": 1}, "direct: 1 is neither true nor false"),
         ({"fingerprint": "00" * 16}, "was made for another plan"),
         ({"world_size": 4}, "was made for another plan"),
         ({"topology": "torus"}, "torus"),

@@ -54,8 +54,8 @@ SLOWER = 100
 class TappedCluster(SoftCluster):
     """Keeps what its wires carry, by (sender, receiver); the host is rank ``world_size``."""
 
-    def __init__(self, bundle: Bundle, topology: Topology) -> None:
-        super().__init__(bundle, quick_setup(bundle, topology=topology))
+    def __init__(self, bundle: Bundle, topology: Topology, direct: bool) -> None:
+        super().__init__(bundle, quick_setup(bundle, topology=topology, direct=direct))
         self.carried: dict[Edge, bytearray] = defaultdict(bytearray)
 
     def _pass(self, data: bytes, to: Port) -> None:
@@ -63,7 +63,7 @@ class TappedCluster(SoftCluster):
         super()._pass(data, to)
 
     def _rank(self, port: Port) -> int:
-        return self.setup.world_size if port == HOST else port.rank
+        return self.setup.world_size if port.rank == HOST.rank else port.rank
 
     def frames(self) -> dict[Edge, list[Frame]]:
         """Everything that crossed each wire."""
@@ -96,11 +96,13 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return clock
 
 
-def run(bundle: Bundle, topology: Topology, clock: Clock) -> dict[Edge, list[Frame]]:
+def run(
+    bundle: Bundle, topology: Topology, clock: Clock, direct: bool = False
+) -> dict[Edge, list[Frame]]:
     """The DATA and GRANT frames of one inference on the devices."""
     (case, *_) = make_cases(fold_constants(bundle.model), 1, seed=1)
-    cluster = TappedCluster(bundle, topology)
-    with cluster, Coordinator(cluster.host, bundle, cluster.setup) as host:
+    cluster = TappedCluster(bundle, topology, direct)
+    with cluster, Coordinator(cluster.hosts, bundle, cluster.setup) as host:
         host.connect(60)
         clock.slow_down()
         host.infer(case.inputs, 60)
@@ -111,27 +113,39 @@ def run(bundle: Bundle, topology: Topology, clock: Clock) -> dict[Edge, list[Fra
     }
 
 
-def simulated(bundle: Bundle, topology: Topology, mtu_bytes: int = 512) -> SimResult:
-    cluster = replace(default_cluster(len(bundle.devices)), topology=topology, mtu_bytes=mtu_bytes)
+def simulated(
+    bundle: Bundle, topology: Topology, mtu_bytes: int = 512, direct: bool = False
+) -> SimResult:
+    changes = {"topology": topology, "mtu_bytes": mtu_bytes, "direct": direct}
+    cluster = replace(default_cluster(len(bundle.devices)), **changes)
     programs = [program_of(d, h) for d, h in zip(bundle.devices, cluster.devices, strict=True)]
     return run_programs(programs, cluster, network=NetworkOptions(hold_us=float("inf")))
 
 
 CASES = [
-    ("mobilenet", "auto", 2, Topology.RING),
-    ("mobilenet", "auto", 4, Topology.RING),
-    ("resnet", "in_channels", 3, Topology.STAR),
-    ("ds_cnn", "channels", 4, Topology.LINE),
-    ("mobilenet", "rows", 5, Topology.RING),
+    ("mobilenet", "auto", 2, Topology.RING, False),
+    ("mobilenet", "auto", 4, Topology.RING, False),
+    ("resnet", "in_channels", 3, Topology.STAR, False),
+    ("ds_cnn", "channels", 4, Topology.LINE, False),
+    ("mobilenet", "rows", 5, Topology.RING, False),
+    ("mobilenet", "rows", 4, Topology.RING, True),
+    ("ds_cnn", "channels", 3, Topology.LINE, True),
 ]
 
 
-@pytest.mark.parametrize(("name", "split", "world_size", "topology"), CASES)
+@pytest.mark.parametrize(("name", "split", "world_size", "topology", "direct"), CASES)
 def test_what_the_plan_decides_is_equal(
-    tmp_path: Path, clock: Clock, name: str, split: str, world_size: int, topology: Topology
+    tmp_path: Path,
+    clock: Clock,
+    name: str,
+    split: str,
+    world_size: int,
+    topology: Topology,
+    direct: bool,
 ):
     bundle = read_bundle(bundle_of(tmp_path / "plan", name, world_size, split))
-    result, carried = simulated(bundle, topology), run(bundle, topology, clock)
+    result = simulated(bundle, topology, direct=direct)
+    carried = run(bundle, topology, clock, direct)
     assert set(carried) == set(result.wires)
     for edge, frames in carried.items():
         count, payloads = result.wires[edge], [len(frame.payload) for frame in frames]

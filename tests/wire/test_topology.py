@@ -6,7 +6,14 @@ from __future__ import annotations
 import pytest
 
 from tflsplit.errors import ClusterError
-from tflsplit.wire.topology import NO_LINK, LinkTable, Topology, link_tables
+from tflsplit.wire.topology import (
+    FIRST_LANE,
+    NO_LINK,
+    LinkTable,
+    Topology,
+    link_tables,
+    nearest,
+)
 
 
 def walk(tables: tuple[tuple[LinkTable, ...], ...], source: int, to: int) -> list[int]:
@@ -19,10 +26,11 @@ def walk(tables: tuple[tuple[LinkTable, ...], ...], source: int, to: int) -> lis
     return path
 
 
-@pytest.mark.parametrize("host_at", [None, 0, 1])
+@pytest.mark.parametrize("host_at", [None, 0, 1, (1, 0), "all"])
 @pytest.mark.parametrize("world_size", range(2, 10))
 @pytest.mark.parametrize("topology", Topology)
-def test_all_reach_all(topology: Topology, world_size: int, host_at: int | None):
+def test_all_reach_all(topology: Topology, world_size: int, host_at):
+    host_at = tuple(range(world_size)) if host_at == "all" else host_at
     tables = link_tables(topology, world_size, host_at)
     for source in range(len(tables)):
         assert not any(link.destinations >> source & 1 for link in tables[source])
@@ -52,6 +60,24 @@ def test_ring_links_continue_into_each_other_and_a_host_does_not():
     tables = link_tables(Topology.RING, 4, host_at=2)
     assert [link.ring_next for link in tables[2]] == [1, 0, NO_LINK]
     assert [link.ring_next for link in link_tables(Topology.RING, 2)[0]] == [NO_LINK]
+
+
+def test_a_host_at_every_rank_is_one_hop_from_all():
+    tables = link_tables(Topology.RING, 4, host_at=(0, 1, 2, 3))
+    assert tables[4] == tuple(LinkTable(rank, 1 << rank) for rank in range(4))
+    assert all(links[-1] == LinkTable(4, 1 << 4) for links in tables[:4])
+
+
+def test_of_several_gateways_the_nearest_serves():
+    tables = link_tables(Topology.LINE, 6, host_at=(4, 1))
+    assert [(link.peer_rank, link.destinations) for link in tables[6]] == [
+        (4, 0b111000),
+        (1, 0b000111),
+    ]
+    assert walk(tables, 0, 6) == [0, 1, 6]
+    assert walk(tables, 5, 6) == [5, 4, 6]
+    assert nearest(Topology.LINE, 6, (4, 1), [0, 5]) == (1, 5)
+    assert nearest(Topology.LINE, 6, (4, 1), [1]) == (0, FIRST_LANE - 1)
 
 
 def test_too_many_ranks_and_a_wrong_gateway():

@@ -31,7 +31,8 @@ from tflsplit.errors import LinkError, UserError
 from tflsplit.host import Coordinator, FirmwareSetup, Inference, open_port, read_firmware_setup
 from tflsplit.host.coordinator import CONNECT_SECONDS, INFER_SECONDS
 from tflsplit.host.figures import check_traffic, device_figures, wire_figures
-from tflsplit.host.ports import DEFAULT_BAUD, serial_ports
+from tflsplit.host.port_ranks import ranks_of_ports
+from tflsplit.host.ports import DEFAULT_BAUD, Stream, serial_ports
 from tflsplit.passes.prepare import prepare
 from tflsplit.runtime.engines import Array
 from tflsplit.runtime.load import load_inputs
@@ -50,8 +51,10 @@ def add_parser(commands: Commands) -> argparse.ArgumentParser:
     command.add_argument("folder", type=Path, metavar="DIR", help="what `rewrite` wrote")
     command.add_argument(
         "--port",
+        action="append",
         metavar="PORT",
-        help="/dev/ttyACM0, COM5, socket://host:port, a pty (every USB serial port is tried)",
+        help="/dev/ttyACM0, COM5, socket://host:port, a pty (every USB serial port is tried); once "
+        "for each device if the input goes to all directly",
     )
     command.add_argument("--baud", type=int, metavar="RATE", help="of the gateway's host link")
     add_result_options(command)
@@ -112,15 +115,51 @@ def main(arguments: argparse.Namespace) -> int:
 
 
 def connected(
-    bundle: Bundle, setup: FirmwareSetup, port: str | None, baud: int | None
+    bundle: Bundle, setup: FirmwareSetup, ports: Sequence[str] | None, baud: int | None
 ) -> Coordinator:
     """The cluster behind a port, checked; without one, behind the first port that answers.
 
+    Where every device has a port: behind all of them, in whatever order they are named.
     Raises LinkError naming the device that is missing or wrong.
     """
     rate = baud or setup.host_baud or DEFAULT_BAUD
-    if port is not None:
-        return _checked(Coordinator(open_port(port, rate), bundle, setup), CONNECT_SECONDS)
+    if setup.direct:
+        streams = _streams_of_all(setup, ports, rate)
+        return _checked(Coordinator(streams, bundle, setup), CONNECT_SECONDS)
+    if ports and len(ports) > 1:
+        raise LinkError(
+            f"{len(ports)} ports are named, but the firmware of this plan has the host at rank "
+            f"{setup.gateway} only: name its port, or generate the firmware with --direct"
+        )
+    if ports:
+        return _checked(Coordinator(open_port(ports[0], rate), bundle, setup), CONNECT_SECONDS)
+    return _first_that_answers(bundle, setup, rate)
+
+
+def _streams_of_all(
+    setup: FirmwareSetup, ports: Sequence[str] | None, rate: int
+) -> dict[int, Stream]:
+    """A stream to every device; without names, among all USB serial ports."""
+    streams: list[Stream] = []
+    try:
+        for name in ports or serial_ports():
+            try:
+                streams.append(open_port(name, rate))
+            except LinkError:
+                if ports:
+                    raise
+        found = ranks_of_ports(streams, setup, _TRY_SECONDS, strict=bool(ports))
+    except BaseException:
+        for stream in streams:
+            stream.close()
+        raise
+    for stream in streams:
+        if stream not in found.values():
+            stream.close()
+    return found
+
+
+def _first_that_answers(bundle: Bundle, setup: FirmwareSetup, rate: int) -> Coordinator:
     ports = serial_ports()
     if not ports:
         raise LinkError("there is no USB serial port here; name the gateway's with --port")

@@ -85,6 +85,11 @@ def add_parser(commands: Commands) -> argparse.ArgumentParser:
         "--topology", choices=["ring", "line", "star"], default="ring", help="wiring (ring)"
     )
     command.add_argument(
+        "--direct",
+        action="store_true",
+        help="every device has a port to the host and takes its own part of the input over it",
+    )
+    command.add_argument(
         "--runs", type=int, default=0, metavar="K", help="K seeded inputs beside --input (0)"
     )
     command.add_argument(
@@ -158,12 +163,12 @@ def _session(
         if arguments.firmware:
             raise ClusterError("--core-only runs no firmware: leave --firmware out")
         stage("building the links")
-        return core_only(bundle, engine_name, faults, arguments.seed, topology)
+        return core_only(bundle, engine_name, faults, arguments.seed, topology, arguments.direct)
     if arguments.firmware:
         built = take_firmware(bundle, arguments.firmware)
     else:
         board = HOST_BOARD if arguments.native else arguments.board
-        options = FirmwareOptions(boards=(board,), topology=topology)
+        options = FirmwareOptions(boards=(board,), topology=topology, direct=arguments.direct)
         built = _build(bundle, options, stage)
     return whole_firmware(
         bundle,

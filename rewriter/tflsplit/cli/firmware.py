@@ -13,6 +13,7 @@ from tflsplit.bundle.folder import read_bundle
 from tflsplit.bundle.plan_json import Json
 from tflsplit.cli.choosing import as_wired
 from tflsplit.cli.console import STDOUT, kib, print_json, table
+from tflsplit.cli.planning import add_direct
 from tflsplit.cluster import Cluster, read_cluster
 from tflsplit.errors import ClusterError, UserError
 from tflsplit.firmware import (
@@ -150,6 +151,7 @@ def options_of(arguments: argparse.Namespace, cluster: Cluster | None = None) ->
         "boards": boards or None,
         "topology": None if arguments.topology is None else Topology(arguments.topology),
         "gateway": arguments.gateway,
+        "direct": arguments.direct,
         "mtu_bytes": arguments.mtu,
         "link": arguments.link,
         "baud": arguments.baud,
@@ -172,6 +174,8 @@ def wired(cluster: Cluster, arguments: argparse.Namespace) -> Cluster:
         changes["topology"] = Topology(arguments.topology)
     if arguments.gateway is not None:
         changes |= {"input_rank": arguments.gateway, "output_rank": arguments.gateway}
+    if arguments.direct:
+        changes["direct"] = True
     if arguments.mtu is not None:
         changes["mtu_bytes"] = arguments.mtu
     if arguments.baud is not None:
@@ -181,7 +185,7 @@ def wired(cluster: Cluster, arguments: argparse.Namespace) -> Cluster:
     if changes and getattr(arguments, "cluster", None) is not None:
         raise ClusterError(
             f"{arguments.cluster} says how the devices are wired: leave out --topology, --gateway, "
-            "--mtu, --baud and --background-poll-us"
+            "--direct, --mtu, --baud and --background-poll-us"
         )
     return replace(cluster, **changes)
 
@@ -210,6 +214,7 @@ def add_parser(
         "--force", action="store_true", help="replace generated files that were changed since, too"
     )
     add_board_options(command)
+    add_direct(command)
     add_options(command)
     return command
 
@@ -242,7 +247,8 @@ def print_firmware(document: Json) -> None:
         for device in document["devices"]
     ]
     wires = f"{document['topology']} of {document['link']} links"
-    title = f"firmware: {wires}, host at rank {document['gateway']}"
+    host = "every rank" if document["direct"] else f"rank {document['gateway']}"
+    title = f"firmware: {wires}, host at {host}"
     table(title, ["rank", "<board", "model", "arena", "<links port>rank"], rows)
     STDOUT.print("build: pio run -e node0", soft_wrap=True)
 

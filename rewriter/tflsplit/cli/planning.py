@@ -40,11 +40,22 @@ def add_cluster_options(command: argparse.ArgumentParser) -> None:
         choices=[kind.value for kind in LinkKind],
         help="without --cluster: what joins the devices to a ring (uart, 6 Mbaud)",
     )
+    add_direct(group)
     group.add_argument(
         "--max-arena", metavar="SIZE", help="most arena on a device, like 64KiB (what the RAM has)"
     )
     group.add_argument(
         "--max-weights", metavar="SIZE", help="most weights on a device (what the flash has)"
+    )
+
+
+def add_direct(command: argparse._ActionsContainer) -> None:
+    """--direct."""
+    command.add_argument(
+        "--direct",
+        action="store_true",
+        default=None,
+        help="every device is wired to the host, and takes its part of the input there",
     )
 
 
@@ -66,6 +77,8 @@ def cluster_of(arguments: argparse.Namespace, board: str = DEFAULT_BOARD) -> Clu
     if arguments.cluster is not None:
         if arguments.link is not None:
             raise ClusterError("--link describes the default cluster; --cluster names its own")
+        if arguments.direct:
+            raise ClusterError(f"write [host] direct = true into {arguments.cluster} instead")
         cluster = read_cluster(arguments.cluster)
         if arguments.devices not in (None, cluster.world_size):
             raise ClusterError(
@@ -81,6 +94,8 @@ def cluster_of(arguments: argparse.Namespace, board: str = DEFAULT_BOARD) -> Clu
         raise ClusterError("the number of devices must be 1 to 64")
     else:
         cluster = _default(arguments.devices, arguments.link, board)
+    if arguments.direct:
+        cluster = replace(cluster, direct=True)
     return _limited(cluster, arguments.max_arena, arguments.max_weights)
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from tflsplit.bundle import Bundle, read_bundle
 from tflsplit.cli.choosing import as_wired, split_anew
 from tflsplit.cli.console import Commands, print_json, progress
+from tflsplit.cli.planning import add_direct
 from tflsplit.cli.simulate_tables import figures_of, print_beside, print_result, print_sweep
 from tflsplit.cli.sweeps import KEYS, Setting, parse_sweep
 from tflsplit.cli.why_tables import print_why
@@ -39,6 +40,7 @@ def add_parser(commands: Commands) -> argparse.ArgumentParser:
     command.add_argument(
         "--link", choices=[kind.value for kind in LinkKind], help="without --cluster (uart)"
     )
+    add_direct(command)
     command.add_argument("--inputs", type=int, default=1, metavar="K", help="one by one (1)")
     command.add_argument(
         "--in-flight",
@@ -116,7 +118,10 @@ def main(arguments: argparse.Namespace) -> int:
 
 def _cluster(arguments: argparse.Namespace, bundle: Bundle) -> Cluster:
     if arguments.cluster is None:
-        return default_cluster(len(bundle.devices), arguments.link or "uart")
+        cluster = default_cluster(len(bundle.devices), arguments.link or "uart")
+        return replace(cluster, direct=bool(arguments.direct))
+    if arguments.direct:
+        raise ClusterError(f"write [host] direct = true into {arguments.cluster} instead")
     if arguments.link is not None:
         raise ClusterError("--link describes the default cluster; --cluster names its own")
     return as_wired(read_cluster(arguments.cluster), len(bundle.devices), arguments.cluster)

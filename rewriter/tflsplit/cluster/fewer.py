@@ -79,6 +79,7 @@ def without(cluster: Cluster, left_out: Collection[int]) -> Cluster:
         devices=tuple(cluster.devices[rank] for rank in kept),
         input_rank=kept.index(cluster.input_rank),
         output_rank=kept.index(cluster.output_rank),
+        host_links=tuple(cluster.host_links[rank] for rank in kept if cluster.host_links),
         wires=(),
     )
     if not cluster.wires:

@@ -56,7 +56,13 @@ def _cluster(file: TomlFile) -> Cluster:
     if topology is Topology.BUS and medium is Medium.POINT_TO_POINT:
         raise root.error("medium", "a bus is 'shared' or 'switched'; for wires of their own use "
                          "topology = \"ring\", \"line\" or \"star\"")  # fmt: skip
-    host_link = _link(root.table("host"), USB_SPEEDS[devices[gateway].usb])
+    host = root.table("host")
+    direct = host.boolean("direct", False)
+    if direct and (root.has("input_rank") or root.has("output_rank")):
+        raise host.error("direct", "input enters and output leaves at every device: leave out "
+                         "input_rank and output_rank")  # fmt: skip
+    usb_only = not host.content.keys() - {"direct"}
+    host_link = _link(host, USB_SPEEDS[devices[gateway].usb])
     wires = tuple(_wire(table, link, topology, world_size) for table in root.tables("wire"))
     root.refuse_unknown()
     try:
@@ -68,10 +74,17 @@ def _cluster(file: TomlFile) -> Cluster:
             medium=medium,
             wires=wires,
             background_poll_us=background_poll_us,
+            direct=direct,
+            host_links=_usb_of(devices) if direct and usb_only else (),
             **arguments,
         )
     except ClusterError as error:
         raise ClusterError(f"{file.name}: {error}") from None
+
+
+def _usb_of(devices: tuple[Device, ...]) -> tuple[LinkSpec, ...]:
+    """The link of each device to the host, where the file does not describe it."""
+    return tuple(USB_SPEEDS[device.usb] for device in devices)
 
 
 def _devices(root: Table) -> tuple[Device, ...]:

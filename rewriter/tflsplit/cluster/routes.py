@@ -32,12 +32,11 @@ class Tree:
 class Routes:
     """Ways through a cluster.
 
-    tables: of the devices, as ``tflsplit.wire.topology.link_tables`` makes them without a host.
-    gateway: the device that the host, rank ``len(tables)``, is wired to.
+    tables: of the devices and of the host, which is the last rank, as
+        ``tflsplit.wire.topology.link_tables`` makes them.
     """
 
     tables: tuple[tuple[LinkTable, ...], ...]
-    gateway: int = 0
     _trees: dict[tuple[int, int], Tree] = field(default_factory=dict, compare=False, repr=False)
 
     def tree(self, source: int, destinations: int) -> Tree:
@@ -52,14 +51,6 @@ class Routes:
         return self.tree(source, 1 << to).edges
 
     def _grow(self, source: int, destinations: int) -> Tree:
-        host = len(self.tables)
-        if source == host:
-            rest = self.tree(self.gateway, destinations)
-            return Tree(((host, self.gateway), *rest.edges), 1 + rest.depth)
-        if destinations >> host & 1:
-            among = self.tree(source, destinations & ~(1 << host) | 1 << self.gateway)
-            hops = len(self.path(source, self.gateway))
-            return Tree((*among.edges, (self.gateway, host)), max(among.depth, hops + 1))
         edges: list[Edge] = []
         depth = self._follow(source, destinations, edges)
         return Tree(tuple(edges), depth)

@@ -12,7 +12,7 @@ from tflsplit.cluster.routes import Edge, Routes
 from tflsplit.cluster.ways import Ways
 from tflsplit.errors import ClusterError
 from tflsplit.wire.frames import MAX_MTU_BYTES, MAX_NODES, MIN_MTU_BYTES
-from tflsplit.wire.topology import LinkTable, Topology, link_tables
+from tflsplit.wire.topology import LinkTable, Topology, link_tables, unchecked_tables
 
 
 @dataclass(frozen=True)
@@ -78,6 +78,8 @@ class Cluster:
     link: of every wire; wires: of single ones instead, by (lower rank, higher rank).
     input_rank, output_rank: the device through which input enters, and by which output leaves.
     host_link: the link over which they do; its far end is the host, rank ``world_size``.
+    direct: every device has a link to the host, and gets its own input and gives its own output
+        over it; host_links: by rank, instead of ``host_link``; (): all are that.
     mtu_bytes, rx_slots, tx_slots: of the link layer (docs/wire_format.md); port_rx_bytes,
         port_tx_bytes: a link's ring buffers in the board's port.
     background_poll_us: how often links are polled while a kernel runs; 0: not at all; None: by each
@@ -98,6 +100,8 @@ class Cluster:
     port_rx_bytes: int = 4096
     port_tx_bytes: int = 1024
     background_poll_us: float | None = None
+    direct: bool = False
+    host_links: tuple[LinkSpec, ...] = ()
 
     def __post_init__(self) -> None:
         if not 1 <= self.world_size <= MAX_NODES:
@@ -110,6 +114,13 @@ class Cluster:
                 f"mtu_bytes must be a multiple of 4 from {MIN_MTU_BYTES} to {MAX_MTU_BYTES}, "
                 f"not {self.mtu_bytes}"
             )
+        if self.direct and self.input_rank != self.output_rank:
+            raise ClusterError(
+                "with direct = true, input enters and output leaves at every device: "
+                "leave out input_rank and output_rank"
+            )
+        if self.host_links and not (self.direct and len(self.host_links) == self.world_size):
+            raise ClusterError("links to the host are one for each device that has one")
         for (low, high), _ in self.wires:
             if low >= high or (low, high) not in self.edges:
                 raise ClusterError(f"a {self.topology.value} has no wire between {low} and {high}")
@@ -129,6 +140,16 @@ class Cluster:
     def host_rank(self) -> int:
         """The rank of what gives the input and takes the output."""
         return self.world_size
+
+    @property
+    def gateways(self) -> tuple[int, ...]:
+        """The devices by which input enters."""
+        return tuple(range(self.world_size)) if self.direct else (self.input_rank,)
+
+    @property
+    def output_gateways(self) -> tuple[int, ...]:
+        """The devices by which output leaves."""
+        return self.gateways if self.direct else (self.output_rank,)
 
     @cached_property
     def edges(self) -> frozenset[Edge]:
@@ -150,13 +171,14 @@ class Cluster:
 
     @cached_property
     def routes(self) -> Routes:
-        """Ways between devices, and between them and the host at ``input_rank``."""
-        return Routes(self._tables, self.input_rank)
+        """Ways between devices, and between them and the host where input enters."""
+        return Routes(unchecked_tables(self.topology, self.world_size, self.gateways))
 
     @cached_property
     def output_routes(self) -> Routes:
-        """The same with the host at ``output_rank``."""
-        return Routes(self._tables, self.output_rank)
+        """The same with the host where output leaves."""
+        gateways = self.output_gateways
+        return Routes(unchecked_tables(self.topology, self.world_size, gateways))
 
     @cached_property
     def ways(self) -> Ways:
@@ -170,6 +192,8 @@ class Cluster:
 
     def link_of(self, edge: Edge) -> LinkSpec:
         """The numbers of a wire, in either direction."""
+        if self.host_links and max(edge) == self.host_rank:
+            return self.host_links[min(edge)]
         return self._links.get(edge, self.host_link)
 
     def resources_of(self, edge: Edge) -> tuple[str | Edge, ...]:
@@ -191,7 +215,7 @@ class Cluster:
 
     def link_count(self, rank: int) -> int:
         """Links of a device, that to the host included."""
-        host = self.input_rank == rank or self.output_rank == rank
+        host = rank in self.gateways or rank in self.output_gateways
         return len(self._tables[rank]) + host
 
     def link_buffer_bytes(self, rank: int) -> int:

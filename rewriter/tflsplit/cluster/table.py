@@ -57,6 +57,13 @@ class Table:
             raise self.error(key, f"{value!r} is no number")
         return self._within(key, float(value), low, math.inf)
 
+    def boolean(self, key: str, default: bool) -> bool:
+        """true or false."""
+        value = self._value(key, default)
+        if not isinstance(value, bool):
+            raise self.error(key, f"{value!r} is neither true nor false")
+        return value
+
     def text(self, key: str, default: str | None, known: Collection[str] = ()) -> str:
         """A string, one of ``known`` if that is given; required if ``default`` is None."""
         value = self._value(key, default)

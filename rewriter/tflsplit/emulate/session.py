@@ -43,11 +43,11 @@ class Session:
 
 
 def wires_of(setup: FirmwareSetup) -> tuple[Wire, ...]:
-    """The wires that the firmware's link tables expect; the host's is the last.
+    """The wires that the firmware's link tables expect; the host's are the last.
 
     Raises ClusterError for a topology or number of devices that the emulator has no links for.
     """
-    links = wire_links(setup.topology, setup.world_size, setup.gateway)
+    links = wire_links(setup.topology, setup.world_size, setup.gateways)
     ends: dict[tuple[int, int], int] = {
         (rank, link.table.peer_rank): link.port
         for rank, wired in enumerate(links)
@@ -57,7 +57,7 @@ def wires_of(setup: FirmwareSetup) -> tuple[Wire, ...]:
     between = [
         Wire(Port(a, port), Port(b, ends[b, a])) for (a, b), port in sorted(ends.items()) if a < b
     ]
-    return (*between, Wire(Port(setup.gateway, HOST_LINK), HOST))
+    return (*between, *(Wire(Port(rank, HOST_LINK), HOST) for rank in setup.gateways))
 
 
 @contextmanager
@@ -67,15 +67,18 @@ def core_only(
     faults: FaultModel | None = None,
     seed: int = 0,
     topology: Topology = Topology.RING,
+    direct: bool = False,
 ) -> Iterator[Session]:
     """N processes: the firmware's C++ links between them, kernels on this computer's engine.
 
-    faults: on every wire, the host's too.  Raises ClusterError if the links cannot be built.
+    faults: on every wire, the host's too.  direct: every device is wired to the host.
+    Raises ClusterError if the links cannot be built.
     """
     setup = replace(default_setup(bundle.document), topology=topology, timing=_CORE_ONLY_TIMING)
+    setup = replace(setup, direct=direct)
     hold_us = multicast_hold_us(bundle.devices, setup.timeout_ms * 1000)
     setup = replace(setup, multicast_hold_us=hold_us)
-    wired = wire_links(setup.topology, setup.world_size, setup.gateway)
+    wired = wire_links(setup.topology, setup.world_size, setup.gateways)
     dense = dense_results(bundle.devices, engine(engine_name)[1])
     slots = slots_of(bundle.devices)
     library = core_library()
@@ -120,8 +123,11 @@ def _session(
         devices, wires, faults=faults, seed=seed, count_instructions=count_instructions
     )
     with cluster:
-        stream = SocketStream(cluster.host_sockets[0], "the gateway's socket")
-        with Coordinator(stream, bundle, setup) as coordinator:
+        streams = {
+            rank: SocketStream(end, f"the socket of rank {rank}")
+            for rank, end in zip(setup.gateways, cluster.host_sockets, strict=True)
+        }
+        with Coordinator(streams, bundle, setup) as coordinator:
             yield Session(cluster, coordinator, wires)
 
 

@@ -31,6 +31,7 @@ def options_of_cluster(cluster: Cluster, boards: tuple[str, ...] = ()) -> Firmwa
         boards=boards or tuple(_board(cluster, rank) for rank in range(cluster.world_size)),
         topology=cluster.topology,
         gateway=cluster.input_rank,
+        direct=cluster.direct,
         mtu_bytes=cluster.mtu_bytes,
         link=cluster.link.kind.value,
         baud=cluster.link.bit_rate if cluster.link.kind in SERIAL_LINKS else None,

@@ -28,7 +28,7 @@ from tflsplit.wire.control import INPUT_CHANNEL, MAX_OPERANDS
 from tflsplit.wire.topology import Topology
 
 FORMAT = "tflsplit-firmware"
-VERSION = 1
+VERSION = 2
 DOCUMENT = "firmware.json"
 FOLDER = "firmware"
 
@@ -62,7 +62,7 @@ def device_sources(
     _check_channels(devices)
     boards = [board_named(name) for name in options.boards_of(len(devices))]
     _check_link(boards, options)
-    links = wire_links(options.topology, len(devices), options.gateway)
+    links = wire_links(options.topology, len(devices), options.gateways_of(len(devices)))
     baud = link_baud(boards, options)
     timing = _timing(boards, baud, options, devices)
     return tuple(
@@ -180,6 +180,7 @@ def _document(devices: Sequence[DeviceSources], options: FirmwareOptions) -> dic
         "world_size": first.world_size,
         "node_count": first.world_size + 1,
         "gateway": options.gateway,
+        "direct": options.direct,
         "topology": options.topology.value,
         "mtu_bytes": first.mtu_bytes,
         "link": options.link,

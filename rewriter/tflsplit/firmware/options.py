@@ -30,6 +30,7 @@ class FirmwareOptions:
 
     boards: one for all devices, or one for each.
     gateway: the rank that the host computer is wired to.
+    direct: every rank is wired to the host, and takes its input and gives its output there.
     mtu_bytes: the largest frame, a multiple of 4.
     rx_slots, tx_slots: frames in transit per link, own frames under way (docs/wire_format.md).
     link: what joins the devices, "uart" or "spi"; other kinds can be planned for, not built.
@@ -58,6 +59,11 @@ class FirmwareOptions:
     name_tflm_dir: bool = False
     timeout_ms: int | None = None
     background_poll_us: int | None = None
+    direct: bool = False
+
+    def gateways_of(self, world_size: int) -> tuple[int, ...]:
+        """The ranks that the host computer is wired to."""
+        return tuple(range(world_size)) if self.direct else (self.gateway,)
 
     def __post_init__(self) -> None:
         mtu_fits = MIN_MTU_BYTES <= self.mtu_bytes <= MAX_MTU_BYTES and self.mtu_bytes % 4 == 0

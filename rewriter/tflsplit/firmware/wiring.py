@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tflsplit.errors import ClusterError
@@ -29,9 +30,11 @@ class WiredLink:
 
 
 def wire_links(
-    topology: Topology, world_size: int, gateway: int
+    topology: Topology, world_size: int, gateways: int | Sequence[int]
 ) -> tuple[tuple[WiredLink, ...], ...]:
     """The links of ranks 0, 1, …; the host's own are left out.
+
+    gateways: the devices that the host is wired to.
 
     Raises ClusterError as ``link_tables`` does, and for a bus, which has no ports of its own.
     """
@@ -39,7 +42,7 @@ def wire_links(
         raise ClusterError(
             "no board has a port for a shared bus yet; wire a ring, a line or a star"
         )
-    tables = link_tables(topology, world_size, host_at=gateway)
+    tables = link_tables(topology, world_size, host_at=gateways)
     return tuple(
         tuple(WiredLink(link, _port(topology, world_size, rank, link.peer_rank)) for link in links)
         for rank, links in enumerate(tables[:world_size])

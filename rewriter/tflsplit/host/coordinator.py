@@ -67,19 +67,26 @@ class Inference:
 
 
 class Coordinator:
-    """A cluster seen from its host; a context manager that closes the stream.
+    """A cluster seen from its host; a context manager that closes the streams.
 
+    streams: to each device that the host is wired to, by rank; or to the only one.
     bundle: what ``rewrite`` wrote; the devices must run firmware of it.
     setup: how they are wired; read from firmware.json if it is not given.
     """
 
-    def __init__(self, stream: Stream, bundle: Bundle, setup: FirmwareSetup | None = None) -> None:
+    def __init__(
+        self,
+        streams: Stream | Mapping[int, Stream],
+        bundle: Bundle,
+        setup: FirmwareSetup | None = None,
+    ) -> None:
         self.setup = setup or read_firmware_setup(bundle.folder, bundle.document)
         self._bundle = bundle
         self._whole = prepare(bundle.model)
         self._labels = tensor_labels(self._whole)
-        self._stream = stream
-        self._inbox = Inbox(stream, self.setup)
+        by_rank = streams if isinstance(streams, Mapping) else {self.setup.gateway: streams}
+        self._streams = tuple(by_rank.values())
+        self._inbox = Inbox(by_rank, self.setup)
         self._endpoint = self._inbox.gateway.endpoint
         self._epoch = 0
         self._good_until = 0.0
@@ -98,11 +105,12 @@ class Coordinator:
         self.close()
 
     def close(self) -> None:
-        """Let the port go."""
-        self._stream.close()
+        """Let the ports go."""
+        for stream in self._streams:
+            stream.close()
 
     def reach_gateway(self, timeout_seconds: float) -> None:
-        """Only shake hands with the gateway; LinkError if it is not this plan's."""
+        """Only shake hands with the gateways; LinkError if one is not this plan's."""
         self._inbox.gateway.open(timeout_seconds)
 
     def connect(self, timeout_seconds: float = CONNECT_SECONDS) -> tuple[Info, ...]:
@@ -125,7 +133,7 @@ class Coordinator:
         Raises LinkError naming the rank at fault; the next call finds out who is there again,
         and is not affected.
         """
-        if time.monotonic() > self._good_until or not self._endpoint.link.is_up:
+        if time.monotonic() > self._good_until or not self._endpoint.is_up:
             self.connect()
         self._good_until = 0.0
         begin = time.monotonic()
@@ -153,7 +161,7 @@ class Coordinator:
         if not inbox.ask(Ask.LINKS, lambda: all(map(inbox.links_of, inbox.ranks)), timeout_seconds):
             silent = next(rank for rank in inbox.ranks if not inbox.links_of(rank))
             raise LinkError(f"rank {silent} does not tell its link counters")
-        return (*(inbox.links_of(rank) for rank in inbox.ranks), (inbox.gateway.link_report(),))
+        return (*(inbox.links_of(rank) for rank in inbox.ranks), inbox.gateway.link_reports())
 
     def _keep_fresh(self) -> None:
         """Nobody need be asked again for a while."""
@@ -174,7 +182,7 @@ class Coordinator:
                 self._endpoint.begin_recv(OUTPUT_CHANNEL + index, part.rank, value.size_bytes)
         setup = self.setup
         ways = {
-            key: nearest(setup.topology, setup.world_size, setup.gateway, ranks)
+            key: nearest(setup.topology, setup.world_size, setup.gateways, ranks)
             for key, ranks in readers.items()
         }
         # The nearest first, so that it can begin; each wire of the gateway at its own pace.

@@ -12,7 +12,7 @@ from typing import Any
 
 from tflsplit.bundle.plan_json import Json
 from tflsplit.bundle.plan_schema import MAX_WORLD_SIZE
-from tflsplit.bundle.schema import ListOf, Nullable, Record, Text, Whole
+from tflsplit.bundle.schema import ListOf, Nullable, Record, Text, Truth, Whole
 from tflsplit.bundle.strict_json import strict_loads
 from tflsplit.errors import PlanError
 from tflsplit.untrusted import MAX_TEXT_FILE_BYTES, read_file
@@ -22,14 +22,14 @@ from tflsplit.wire.topology import Topology
 
 FILE = "firmware.json"
 FORMAT = "tflsplit-firmware"
-VERSION = 1
+VERSION = 2
 _SHOWN_PROBLEMS = 5
 _MOST = (1 << 32) - 1
 _WIRED = [topology.value for topology in Topology if topology is not Topology.BUS]
 SETUP = Record(
     {
         "format": Text(FORMAT, f"'{FORMAT}'"),
-        "version": Whole(VERSION, VERSION),
+        "version": Whole(1, VERSION),
         "fingerprint": Text("[0-9a-f]{32}", "32 hex digits"),
         "world_size": Whole(1, MAX_WORLD_SIZE),
         "gateway": Whole(0, MAX_WORLD_SIZE - 1),
@@ -41,7 +41,8 @@ SETUP = Record(
         ),
         "timeout_ms": Whole(1, _MOST),
         "devices": ListOf(Record({"board": Text(most=255)}), most=MAX_WORLD_SIZE),
-    }
+    },
+    {"direct": Truth()},
 )
 """What the host reads of the file; it may hold more."""
 
@@ -50,6 +51,7 @@ SETUP = Record(
 class FirmwareSetup:
     """What all firmware of a plan agrees on, and the host must know.
 
+    direct: every device has a link to the host; else only ``gateway`` has.
     host_baud: of the gateway's host link; None where it has none (USB, emulated).
     multicast_hold_us: how long a SEND waits for all of its receivers before it serves some.
     timeout_ms: longest wait of a device for one box.
@@ -66,6 +68,12 @@ class FirmwareSetup:
     multicast_hold_us: int = MULTICAST_HOLD_US
     timeout_ms: int = 10_000
     devices: tuple[Mapping[str, Any], ...] = ()
+    direct: bool = False
+
+    @property
+    def gateways(self) -> tuple[int, ...]:
+        """The devices that have a link to the host."""
+        return tuple(range(self.world_size)) if self.direct else (self.gateway,)
 
     @property
     def host_rank(self) -> int:
@@ -123,4 +131,5 @@ def _parse(document: Json) -> FirmwareSetup:
         times["multicast_hold_us"],
         document["timeout_ms"],
         tuple(document["devices"]),
+        document.get("direct", False),
     )

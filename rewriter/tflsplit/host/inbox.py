@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from tflsplit.host.firmware_json import FirmwareSetup
 from tflsplit.host.gateway import Gateway
@@ -22,8 +22,8 @@ class Inbox:
     infos, reports, texts: by rank.  links: by (rank, link).
     """
 
-    def __init__(self, stream: Stream, setup: FirmwareSetup) -> None:
-        self.gateway = Gateway(stream, setup, self._on_message)
+    def __init__(self, streams: Mapping[int, Stream], setup: FirmwareSetup) -> None:
+        self.gateway = Gateway(streams, setup, self._on_message)
         self.ranks = range(setup.world_size)
         self.infos: dict[int, Info] = {}
         self.reports: dict[int, Report] = {}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Byte streams to the gateway: a serial port, a pseudo-terminal, or a socket.
+"""Byte streams to a gateway: a serial port, a pseudo-terminal, or a socket.
 
 ::
 
@@ -10,8 +10,11 @@
 
 from __future__ import annotations
 
+import os
 import select
 import socket
+import time
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 from tflsplit.errors import LinkError
@@ -20,6 +23,8 @@ DEFAULT_BAUD = 115_200
 _READ_BYTES = 65_536
 _CONNECT_SECONDS = 5.0
 _WRITE_SECONDS = 5.0
+_LOOK_SECONDS = 0.001
+"""Between two looks at several ports that nothing can wait for."""
 
 
 class Stream(Protocol):
@@ -36,6 +41,12 @@ class Stream(Protocol):
 
     def close(self) -> None:
         """Let the port go."""
+
+    def waits_on(self) -> tuple[int, bool] | None:
+        """For ``wait_for_any``: the descriptor, and whether bytes wait to be written.
+
+        None where the operating system cannot wait for it.
+        """
 
 
 class SocketStream:
@@ -72,6 +83,10 @@ class SocketStream:
     def close(self) -> None:
         """See ``Stream``."""
         self._socket.close()
+
+    def waits_on(self) -> tuple[int, bool] | None:
+        """See ``Stream``."""
+        return self._socket.fileno(), bool(self._unsent)
 
     def _flush(self) -> None:
         while self._unsent:
@@ -121,6 +136,27 @@ class SerialStream:
     def close(self) -> None:
         """See ``Stream``."""
         self._port.close()
+
+    def waits_on(self) -> tuple[int, bool] | None:
+        """See ``Stream``."""
+        try:
+            return int(self._port.fileno()), False
+        except (AttributeError, OSError):  # Windows, and URLs of pyserial
+            return None
+
+
+def wait_for_any(streams: Sequence[Stream], timeout_seconds: float) -> None:
+    """Until one of them has bytes, or takes some that wait, but no longer than that."""
+    waits = [stream.waits_on() for stream in streams]
+    known = [each for each in waits if each is not None and each[0] >= 0]
+    if len(known) < len(streams):
+        timeout_seconds = min(timeout_seconds, _LOOK_SECONDS)
+    if not known or os.name == "nt":
+        time.sleep(min(timeout_seconds, _LOOK_SECONDS))
+        return
+    readers = [descriptor for descriptor, _ in known]
+    writers = [descriptor for descriptor, has_unsent in known if has_unsent]
+    select.select(readers, writers, [], timeout_seconds)
 
 
 def open_port(name: str, baud: int = DEFAULT_BAUD) -> Stream:

@@ -37,6 +37,11 @@ class Send:
     first_grant_us: float = 0.0
 
 
+def goes_first(lane: int | None) -> bool:
+    """Whether messages of a lane end at a gateway of the host, and go before the others."""
+    return lane is not None and lane <= FIRST_LANE
+
+
 @dataclass
 class Recv:
     """A message that is expected."""
@@ -98,8 +103,8 @@ class Communicator:
     ) -> None:
         """Offer a message to ranks; each gets it when it asks.
 
-        lane: messages of one lane leave one after the other, as a host's do, FIRST_LANE's before
-            all others; None: a lane of its own.
+        lane: messages of one lane leave one after the other, as a host's do, FIRST_LANE's (and
+            those below it) before all others; None: a lane of its own.
         """
         if size_bytes == 0 or destinations == 0:
             return
@@ -200,7 +205,7 @@ class Communicator:
                     Frame(Kind.GRANT, self.rank, 1 << source, channel, recv.total_bytes)
                 )
                 recv.grant_sent = True
-        while any(self._pump_send(send) for send in self._sends if send.lane == FIRST_LANE):
+        while any(self._pump_send(send) for send in self._sends if goes_first(send.lane)):
             self._sends = [send for send in self._sends if send.remaining]
         # One frame from each SEND in turn, so that a long message does not hold up short ones.
         idle = 0

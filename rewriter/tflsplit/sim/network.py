@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""All nodes of a cluster, wired, and the host at its gateway."""
+"""All nodes of a cluster, wired, and the host at its gateway or gateways."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tflsplit.sim.channel import Channel, Media
 from tflsplit.sim.link import Link
 from tflsplit.sim.node import Node
 from tflsplit.wire.timers import MULTICAST_HOLD_US
-from tflsplit.wire.topology import NO_LINK, link_tables
+from tflsplit.wire.topology import NO_LINK, unchecked_tables
 from tflsplit.wire.window import MAX_CREDIT
 
 _UNLIMITED = 1 << 30
@@ -59,9 +59,16 @@ class Network:
             )
             for rank in range(cluster.world_size)
         ]
-        # As wire/endpoint.py: what the gateway gives credit for, and two frames that wait for it.
+        # As wire/endpoint.py: what a gateway gives credit for, and two frames that wait for it.
         under_way = cluster.rx_slots + 2
-        self.host = Node(env, cluster.host_rank, cluster.mtu_bytes, under_way, float("inf"))
+        self.host = Node(
+            env,
+            cluster.host_rank,
+            cluster.mtu_bytes,
+            under_way * len(cluster.gateways),
+            float("inf"),
+            link_frames=under_way,
+        )
         self._wire_devices()
         self._wire_host()
         self.channels: Mapping[Edge, Channel] = {
@@ -72,30 +79,27 @@ class Network:
 
     def _wire_devices(self) -> None:
         cluster = self.cluster
-        to_host = 1 << cluster.host_rank
-        for node, table in zip(
-            self.nodes, link_tables(cluster.topology, cluster.world_size), strict=True
-        ):
+        tables = unchecked_tables(cluster.topology, cluster.world_size, cluster.output_gateways)
+        for node in self.nodes:
+            table = [link for link in tables[node.rank] if link.peer_rank != cluster.host_rank]
             rx_slots = MAX_CREDIT if node.rank == self._computer else cluster.rx_slots
             for entry in table:
-                behind = entry.destinations
-                if behind >> cluster.output_rank & 1:
-                    behind |= to_host
-                node.links.append(Link(node, entry.peer_rank, behind, rx_slots))
+                node.links.append(Link(node, entry.peer_rank, entry.destinations, rx_slots))
             for link, entry in zip(list(node.links), table, strict=True):
                 if entry.ring_next != NO_LINK:
                     link.ring_next = node.links[entry.ring_next]
                     link.ring_next.feeds_ring = True
 
     def _wire_host(self) -> None:
-        """Input enters at one device and output leaves at one, mostly the same."""
+        """Input enters at one device and output leaves at one, mostly the same; or at all."""
         cluster, host = self.cluster, self.host
-        for rank in dict.fromkeys((cluster.input_rank, cluster.output_rank)):
+        inward = unchecked_tables(cluster.topology, cluster.world_size, cluster.gateways)[-1]
+        behind = {link.peer_rank: link.destinations for link in inward}
+        for rank in dict.fromkeys((*cluster.gateways, *cluster.output_gateways)):
             node = self.nodes[rank]
-            to_host = 1 << host.rank if rank == cluster.output_rank else 0
+            to_host = 1 << host.rank if rank in cluster.output_gateways else 0
             node.links.append(Link(node, host.rank, to_host, cluster.rx_slots))
-            behind = (1 << cluster.world_size) - 1 if rank == cluster.input_rank else 0
-            host.links.append(Link(host, rank, behind, MAX_CREDIT))
+            host.links.append(Link(host, rank, behind.get(rank, 0), MAX_CREDIT))
 
     def _connect(self, node: Node, link: Link) -> Channel:
         everyone = (*self.nodes, self.host)

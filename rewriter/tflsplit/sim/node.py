@@ -30,6 +30,7 @@ class Node:
     messages: posted and expected here.
     hold_us: how long a multicast waits for all; tx_slots: frames of its own under way.
     background_us: how often it polls while it computes; 0: never.
+    link_frames: frames of its own that wait for one link; None: its share of ``tx_slots``.
     sent_bytes, received_bytes: on all wires so far, as far as polls have handled them.
     """
 
@@ -41,6 +42,7 @@ class Node:
         tx_slots: int,
         hold_us: float = MULTICAST_HOLD_US,
         background_us: float = 0.0,
+        link_frames: int | None = None,
     ) -> None:
         self.env = env
         self.rank = rank
@@ -50,6 +52,7 @@ class Node:
         self.sent_bytes = self.received_bytes = 0
         self.messages = Communicator(env, rank, self, mtu_bytes, hold_us)
         self._tx_slots = self._own_free = tx_slots
+        self._link_frames = link_frames
         self._background_us = background_us
         self._condition: Callable[[], bool] | None = None
         self._wakeup: simpy.Event | None = None
@@ -149,7 +152,7 @@ class Node:
 
     def claim(self, destinations: int) -> bool:
         """Whether a frame of our own has room: a slot, and its share of every link's queue."""
-        share = max(1, self._tx_slots - len(self.links) + 1)
+        share = self._link_frames or max(1, self._tx_slots - len(self.links) + 1)
         return self._own_free > 0 and all(
             link.own_frames < share for link in self.links if link.destinations & destinations
         )

@@ -111,9 +111,17 @@ class Simulation:
         yield from host.wait(lambda: self._finished() == self.inputs)
 
     def _start(self, host: Node, number: int) -> None:
+        # Over each of the host's links for itself, as wire/endpoint.py does.
         posts = [
-            (self._way(ranks), INPUT_CHANNEL + index, ranks, size)
+            (
+                self._way(ranks & link.destinations),
+                INPUT_CHANNEL + index,
+                ranks & link.destinations,
+                size,
+            )
             for (index, _, _), (ranks, size) in self._input_messages().items()
+            for link in host.links
+            if ranks & link.destinations
         ]
         for (_, lane), channel, ranks, size in sorted(posts, key=lambda post: post[0]):
             host.messages.post((number, channel), ranks, size, lane)
@@ -125,10 +133,10 @@ class Simulation:
         self.epochs.append(_Epoch(self.env.now))
 
     def _way(self, ranks: int) -> tuple[int, int]:
-        """Wires to the nearest of some ranks, and the gateway's neighbour on the way: its lane."""
+        """Wires to the nearest of some ranks, and the lane that is named by the way there."""
         cluster = self.cluster
         members = [rank for rank in range(cluster.world_size) if ranks >> rank & 1]
-        return nearest(cluster.topology, cluster.world_size, cluster.input_rank, members)
+        return nearest(cluster.topology, cluster.world_size, cluster.gateways, members)
 
     def _input_messages(self) -> dict[tuple[int, str, object], tuple[int, int]]:
         """Ranks and bytes of every message; ranks that read the same box share a multicast."""

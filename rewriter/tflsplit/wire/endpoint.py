@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The host as a rank: messages, grants, datagrams and faults over one link, without I/O.
+"""The host as a rank: messages, grants, datagrams and faults over its links, without I/O.
 
 ::
 
@@ -7,21 +7,23 @@
     begin_recv(channel, source, size)  ->  GRANT to source, then its DATA fill the message
 
 The same rendezvous as ``communicator.h`` in split_core: no byte leaves before its receiver asks.
+A host has one link, or several: each leads to a gateway and serves the ranks behind it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from tflsplit.errors import InternalError
 from tflsplit.wire.early_grants import EarlyGrants, is_before
 from tflsplit.wire.frames import Frame, FrameType, max_payload_bytes
 from tflsplit.wire.handshake import ErrorCode, Identity, PeerError
+from tflsplit.wire.host_sends import HostSend, next_to_serve
 from tflsplit.wire.link import Link
 from tflsplit.wire.link_state import LinkState
 from tflsplit.wire.timers import Timing
-from tflsplit.wire.topology import FIRST_LANE
+from tflsplit.wire.topology import LinkTable
 
 _FAULT_BYTES = 4
 _WAITING_FRAMES = 2
@@ -38,43 +40,39 @@ def rank_set(ranks: Iterable[int]) -> int:
 
 
 @dataclass
-class _Send:
-    channel: int
-    data: bytes
-    remaining: int
-    lane: int = 0
-    granted: int = 0
-    offset: int = 0
-
-
-@dataclass
 class _Recv:
     total_bytes: int
     data: bytearray = field(default_factory=bytearray)
 
 
 class Endpoint:
-    """Owns a ``Link``; drive it with ``receive`` and ``poll`` (see there).
+    """Owns its ``links``; drive each with ``receive`` and ``poll`` (see there).
 
+    gateways: the host's link table (``tflsplit.wire.topology.link_tables``), or the rank of the
+        only gateway.
     ``on_datagram(source, channel, payload)`` is called from within ``receive``.
     """
 
     def __init__(
         self,
         identity: Identity,
-        gateway_rank: int,
+        gateways: int | Sequence[LinkTable],
         boot_nonce: int,
         on_datagram: Callable[[int, int, bytes], None] | None = None,
         timing: Timing | None = None,
     ) -> None:
         self._identity = identity
-        self.link = Link(
-            identity, gateway_rank, boot_nonce, self._on_frame, self._on_link_error, timing
+        if isinstance(gateways, int):
+            gateways = (LinkTable(gateways, (1 << identity.world_size) - 1),)
+        self._behind = tuple(table.destinations for table in gateways)
+        self.links = tuple(
+            Link(identity, table.peer_rank, boot_nonce, self._on_frame, self._on_link_error, timing)
+            for table in gateways
         )
         self._on_datagram = on_datagram
         self._epoch: int | None = None
-        self._sends: list[_Send] = []
-        self._lane = 0
+        self._sends: list[HostSend] = []
+        self._lanes = [0] * len(self.links)
         self._recvs: dict[tuple[int, int], _Recv] = {}
         self._done: dict[tuple[int, int], bytes] = {}
         self._early = EarlyGrants()
@@ -97,15 +95,18 @@ class Endpoint:
         """Offer ``data`` to the ranks; each gets it when it asks. Raises ``error`` if there is.
 
         lane: messages of one lane leave one after the other, those of several lanes a frame of each
-            in turn; FIRST_LANE's before all others.
+            in turn; FIRST_LANE's, and those below it, before all others.
         """
         self._check()
-        send = _Send(channel, bytes(data), rank_set(destinations), lane)
-        if not send.data:
+        if not data:
             return
-        for rank, total in self._early.take(self._epoch, channel, send.remaining):
-            self._grant(send, rank, total)
-        self._sends.append(send)
+        ranks, data = rank_set(destinations), bytes(data)
+        for index, behind in enumerate(self._behind):
+            if ranks & behind:
+                send = HostSend(channel, data, ranks & behind, index, lane)
+                for rank, total in self._early.take(self._epoch, channel, send.remaining):
+                    self._grant(send, rank, total)
+                self._sends.append(send)
 
     def begin_recv(self, channel: int, source: int, size_bytes: int) -> None:
         """Ask ``source`` for a message of ``size_bytes``; ``take`` returns it once it is whole."""
@@ -131,9 +132,19 @@ class Endpoint:
         self._send(FrameType.DATAGRAM, rank_set(destinations), channel, payload=payload)
 
     @property
+    def link(self) -> Link:
+        """To the first gateway."""
+        return self.links[0]
+
+    @property
     def idle(self) -> bool:
-        """Whether everything that was posted has left, and the gateway has it."""
-        return not self._sends and self.link.all_acknowledged
+        """Whether everything that was posted has left, and the gateways have it."""
+        return not self._sends and all(link.all_acknowledged for link in self.links)
+
+    @property
+    def is_up(self) -> bool:
+        """Whether all gateways are there."""
+        return all(link.is_up for link in self.links)
 
     def fail_with_timeout(self) -> None:
         """End the inference everywhere, naming what was waited for first."""
@@ -144,16 +155,16 @@ class Endpoint:
             return self._fail(ErrorCode.TIMEOUT, lowest, send.channel)
         return None
 
-    def receive(self, data: bytes, now_us: int) -> None:
-        """Act on bytes from the gateway."""
-        self.link.receive(data, now_us)
+    def receive(self, data: bytes, now_us: int, link: int = 0) -> None:
+        """Act on bytes from a gateway; ``link``: its place in ``links``."""
+        self.links[link].receive(data, now_us)
 
-    def poll(self, now_us: int) -> bytes:
-        """What is to be sent to the gateway now."""
+    def poll(self, now_us: int, link: int = 0) -> bytes:
+        """What is to be sent to a gateway now."""
         out = bytearray()
         while True:
-            self._pump()
-            piece = self.link.poll(now_us)
+            self._pump(link)
+            piece = self.links[link].poll(now_us)
             if not piece:
                 return bytes(out)
             out += piece
@@ -217,63 +228,56 @@ class Endpoint:
         )
 
     def _on_link_error(self, code: ErrorCode, rank: int) -> None:
-        if self._epoch is not None or self.link.state is LinkState.REFUSED:
-            self._abort(PeerError(code, rank, reporter=self._identity.rank))
+        refused = any(link.state is LinkState.REFUSED for link in self.links)
+        if self._epoch is None and not refused:
+            return
+        if self.error is None and self._epoch is not None and len(self.links) > 1:
+            self._tell(code, rank, _NO_CHANNEL)  # those behind the other gateways cannot know
+        self._abort(PeerError(code, rank, reporter=self._identity.rank))
 
     # ---- Sending ----
 
-    def _grant(self, send: _Send, rank: int, total_bytes: int) -> None:
+    def _grant(self, send: HostSend, rank: int, total_bytes: int) -> None:
         if total_bytes != len(send.data):
             self._fail(ErrorCode.SIZE_MISMATCH, rank, send.channel)
             return
         send.granted |= 1 << rank
 
-    def _pump(self) -> None:
+    def _pump(self, link: int) -> None:
         """Keep few frames waiting for credit, so that no message blocks those of other lanes."""
-        while self.link.unsent < _WAITING_FRAMES and self.error is None:
-            send = self._next_to_serve()
+        while self.links[link].unsent < _WAITING_FRAMES and self.error is None:
+            send = next_to_serve(self._sends, link, self._lanes[link])
             if send is None:
                 return
             most = max_payload_bytes(self._identity.mtu_bytes)
             piece = send.data[send.offset : send.offset + most]
             self._send(FrameType.DATA, send.remaining, send.channel, send.offset, piece)
-            self._lane = send.lane
+            self._lanes[link] = send.lane
             send.offset += len(piece)
             if send.offset == len(send.data):
                 self._sends.remove(send)
-
-    def _next_to_serve(self) -> _Send | None:
-        """Of each lane the message that has begun, or the first that can; of these the next lane's.
-
-        FIRST_LANE's turn comes before any other's.
-
-        A message is sent to all once all are ready: a host's crosses its wire only once.  A host's
-        receivers never wait for each other's copy of its own message (they are the input's shards),
-        so waiting for all cannot lock up.
-        """
-        heads: dict[int, _Send] = {}
-        for send in self._sends:
-            if send.granted == send.remaining and (send.offset or send.lane not in heads):
-                heads[send.lane] = send
-        if not heads:
-            return None
-        turns = {lane: (lane != FIRST_LANE, lane <= self._lane, lane) for lane in heads}
-        return heads[min(heads, key=turns.__getitem__)]
 
     def _send(
         self, kind: FrameType, destinations: int, channel: int, offset: int = 0,
         payload: bytes = b"",
     ) -> None:  # fmt: skip
-        self.link.send(
-            Frame(kind, source=self._identity.rank, channel=channel, destinations=destinations,
-                  offset=offset, epoch=self._epoch or 0, payload=payload)
-        )  # fmt: skip
+        for link, behind in zip(self.links, self._behind, strict=True):
+            if destinations & behind:
+                link.send(
+                    Frame(kind, source=self._identity.rank, channel=channel,
+                          destinations=destinations & behind, offset=offset,
+                          epoch=self._epoch or 0, payload=payload)
+                )  # fmt: skip
 
     def _fail(self, code: ErrorCode, rank: int, channel: int) -> None:
+        self._tell(code, rank, channel)
+        self._abort(PeerError(code, rank, channel, self._identity.rank))
+
+    def _tell(self, code: ErrorCode, rank: int, channel: int) -> None:
+        """FAULT to all devices."""
         own = self._identity.rank
-        everyone = ((1 << self._identity.node_count) - 1) & ~(1 << own)
+        everyone = (1 << self._identity.world_size) - 1
         self._send(FrameType.FAULT, everyone, channel, payload=bytes([code, rank, own, 0]))
-        self._abort(PeerError(code, rank, channel, own))
 
     def _abort(self, error: PeerError) -> None:
         self.error = self.error or error

@@ -10,7 +10,7 @@ every rank is one hop away.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
@@ -41,75 +41,130 @@ class LinkTable:
 
 
 def link_tables(
-    topology: Topology, world_size: int, host_at: int | None = None
+    topology: Topology, world_size: int, host_at: int | Sequence[int] | None = None
 ) -> tuple[tuple[LinkTable, ...], ...]:
     """The links of ranks 0, 1, …, and of the host, which is rank ``world_size``, if there is one.
 
     A rank's links come in this order: towards lower ranks (on a ring: counter-clockwise), towards
-    higher ranks (clockwise), the host. ``host_at`` is the gateway: the device that the host is
-    wired to. Raises ``ClusterError`` if there are too many ranks, or more than 16 links on one
-    device (the hub of a star, any device of a bus), or no such gateway.
+    higher ranks (clockwise), the host. ``host_at``: the gateway or gateways, the devices that the
+    host is wired to, in the order of the host's own links; between the host and any other device,
+    frames take the nearest of them. Raises ``ClusterError`` if there are too many ranks, or more
+    than 16 links on one device (the hub of a star, any device of a bus), or no such gateway.
     """
-    nodes = world_size + (host_at is not None)
+    gateways = _gateways(host_at)
+    nodes = world_size + bool(gateways)
     if world_size < 1 or nodes > MAX_NODES:
         raise ClusterError(
             f"a cluster of {nodes} ranks (the host included) cannot be addressed: "
             f"1 to {MAX_NODES} can"
         )
-    if host_at is not None and not 0 <= host_at < world_size:
-        raise ClusterError(f"the host is wired to rank {host_at}, but the ranks end at "
-                           f"{world_size - 1}")  # fmt: skip
-    neighbours = [_neighbours(topology, world_size, rank) for rank in range(world_size)]
-    closed = topology is Topology.RING and world_size > 2
+    for gateway in gateways:
+        if not 0 <= gateway < world_size:
+            raise ClusterError(f"the host is wired to rank {gateway}, but the ranks end at "
+                               f"{world_size - 1}")  # fmt: skip
+    tables = unchecked_tables(topology, world_size, gateways)
+    _check_link_counts(topology, tables[:world_size])
+    return tables
+
+
+def unchecked_tables(
+    topology: Topology, world_size: int, gateways: Sequence[int]
+) -> tuple[tuple[LinkTable, ...], ...]:
+    """The same of clusters that may be too large for a host; for planning only."""
     tables = []
     for rank in range(world_size):
-        reached = dict.fromkeys(neighbours[rank], 0)
+        neighbours = _neighbours(topology, world_size, rank)
+        closed = topology is Topology.RING and world_size > 2
+        reached = dict.fromkeys(neighbours, 0)
         for to in range(world_size):
             if to != rank:
                 reached[_next_hop(topology, world_size, rank, to)] |= 1 << to
-        if host_at is not None and host_at != rank:
-            reached[_next_hop(topology, world_size, rank, host_at)] |= 1 << world_size
+        if gateways and rank not in gateways:
+            nearest_one = _nearest_gateway(topology, world_size, gateways, rank)
+            reached[_next_hop(topology, world_size, rank, nearest_one)] |= 1 << world_size
         links = [
             LinkTable(peer, reached[peer], 1 - index if closed else NO_LINK)
-            for index, peer in enumerate(neighbours[rank])
+            for index, peer in enumerate(neighbours)
         ]
-        if host_at == rank:
+        if rank in gateways:
             links.append(LinkTable(world_size, 1 << world_size))
         tables.append(tuple(links))
-    _check_link_counts(topology, tables)
-    if host_at is not None:
-        tables.append((LinkTable(host_at, (1 << world_size) - 1),))
+    if gateways:
+        tables.append(_host_links(topology, world_size, gateways))
     return tuple(tables)
 
 
-FIRST_LANE = -1
-"""The lane of messages that end at the gateway; they leave before those of all others.
+def _gateways(host_at: int | Sequence[int] | None) -> tuple[int, ...]:
+    if host_at is None:
+        return ()
+    return (host_at,) if isinstance(host_at, int) else tuple(host_at)
 
-They take none of its wires, but would be held up by frames that wait for one: these fill the
-gateway's slots, and then the host may send nothing at all.
+
+def _host_links(
+    topology: Topology, world_size: int, gateways: Sequence[int]
+) -> tuple[LinkTable, ...]:
+    behind = dict.fromkeys(gateways, 0)
+    for rank in range(world_size):
+        behind[gateway_of(topology, world_size, gateways, rank)] |= 1 << rank
+    return tuple(LinkTable(gateway, ranks) for gateway, ranks in behind.items())
+
+
+def gateway_of(topology: Topology, world_size: int, gateways: Sequence[int], rank: int) -> int:
+    """The gateway by which the host reaches a device: the nearest, of equals the first."""
+    if rank in gateways:
+        return rank
+    return min(
+        gateways, key=lambda gateway: _hops_and_first(topology, world_size, gateway, rank)[0]
+    )
+
+
+def _nearest_gateway(
+    topology: Topology, world_size: int, gateways: Sequence[int], rank: int
+) -> int:
+    """The gateway by which a device reaches the host: each hop brings it nearer to one."""
+    return min(
+        gateways, key=lambda gateway: _hops_and_first(topology, world_size, rank, gateway)[0]
+    )
+
+
+FIRST_LANE = -1
+"""The lane of messages that end at the first gateway; further gateways have those below.
+
+They leave before those of all others: they take none of a gateway's wires, but would be held up by
+frames that wait for one: these fill the gateway's slots, and then the host may send nothing at all.
 """
 
 
 def nearest(
-    topology: Topology, world_size: int, gateway: int, ranks: Iterable[int]
+    topology: Topology, world_size: int, gateways: int | Sequence[int], ranks: Iterable[int]
 ) -> tuple[int, int]:
-    """Of the ways from ``gateway`` to some ranks the shortest: how many wires, and its lane.
+    """Of the ways from the host's gateways to some ranks the shortest: how many wires, its lane.
 
     A lane is named by the gateway's neighbour on the way; to the gateway itself: (0, FIRST_LANE).
     """
-    return min(_way(topology, world_size, gateway, rank) for rank in ranks)
+    return min(_way(topology, world_size, _gateways(gateways), rank) for rank in ranks)
 
 
-def _way(topology: Topology, world_size: int, gateway: int, rank: int) -> tuple[int, int]:
-    at, hops, first = gateway, 0, FIRST_LANE
-    while at != rank:
-        at = _next_hop(topology, world_size, at, rank)
+def _way(
+    topology: Topology, world_size: int, gateways: Sequence[int], rank: int
+) -> tuple[int, int]:
+    gateway = gateway_of(topology, world_size, gateways, rank)
+    hops, first = _hops_and_first(topology, world_size, gateway, rank)
+    index = gateways.index(gateway)
+    return hops, FIRST_LANE - index if hops == 0 else first + MAX_NODES * index
+
+
+def _hops_and_first(topology: Topology, world_size: int, source: int, to: int) -> tuple[int, int]:
+    """Wires on the way between two devices, and the first one's other end."""
+    at, hops, first = source, 0, source
+    while at != to:
+        at = _next_hop(topology, world_size, at, to)
         first = at if hops == 0 else first
         hops += 1
     return hops, first
 
 
-def _check_link_counts(topology: Topology, tables: list[tuple[LinkTable, ...]]) -> None:
+def _check_link_counts(topology: Topology, tables: Sequence[tuple[LinkTable, ...]]) -> None:
     for rank, links in enumerate(tables):
         if len(links) > MAX_LINKS:
             raise ClusterError(

@@ -149,7 +149,7 @@ WRONG = [
         "gateway_rank = 1",
         "input_rank = 1\n[host]\ndirect = true",
         5,
-        "host.direct: input enters and output leaves at every device: leave out input_rank and output_rank",
+        "host.direct: input enters and output leaves at every device: leave out input_rank",
     ),
     ("gateway_rank = 1", "[host]\ndirect = 1", 4, "direct: 1 is neither true nor false"),
     # (what is replaced, by what, line of the error, what it says)

@@ -165,7 +165,8 @@ def test_real_models(shared_models: Path, tmp_path: Path, model: str, world_size
 def test_every_device_on_a_port_of_its_own(tmp_path: Path, world_size: int):
     """Input straight to each, output straight back; on noisy wires as well."""
     bundle = written(tmp_path, "mobilenet", world_size, {"split": "rows"})
-    built = build_native(bundle, FirmwareOptions(boards=("host",), direct=True))
+    options = FirmwareOptions(arena_margin_bytes=0, tflm_dir=None, direct=True)
+    built = build_native(bundle, options)
     check_arenas(bundle, run_native(bundle, built, runs=2))
     run_native(bundle, built, runs=3, faults=NOISY)
 

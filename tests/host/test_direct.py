@@ -100,6 +100,8 @@ def test_one_that_falls_silent_is_named_and_the_next_inference_is_right(
         cluster.silent.add(2)
         with pytest.raises(LinkError, match="rank 2"):
             host.infer(cases[0].inputs, 20)
+        with pytest.raises(LinkError, match="rank 2"):
+            host.connect(1.5)  # its neighbours notice it as well, each in its own time
         cluster.silent.clear()
         check_all(host, bundle, cases, expected)
 

@@ -116,8 +116,9 @@ def run(
 def simulated(
     bundle: Bundle, topology: Topology, mtu_bytes: int = 512, direct: bool = False
 ) -> SimResult:
-    changes = {"topology": topology, "mtu_bytes": mtu_bytes, "direct": direct}
-    cluster = replace(default_cluster(len(bundle.devices)), **changes)
+    cluster = replace(
+        default_cluster(len(bundle.devices)), topology=topology, mtu_bytes=mtu_bytes, direct=direct
+    )
     programs = [program_of(d, h) for d, h in zip(bundle.devices, cluster.devices, strict=True)]
     return run_programs(programs, cluster, network=NetworkOptions(hold_us=float("inf")))
 

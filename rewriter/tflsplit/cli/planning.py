@@ -55,7 +55,7 @@ def add_direct(command: argparse._ActionsContainer) -> None:
         "--direct",
         action="store_true",
         default=None,
-        help="every device is wired to the host, and takes its part of the input there",
+        help="every device has a port to the host for its input",
     )
 
 

@@ -38,7 +38,7 @@ def add_cluster_options(command: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--link",
         choices=[kind.value for kind in LinkKind],
-        help="without --cluster: what joins the devices to a ring (uart, 6 Mbaud)",
+        help="without --cluster: what joins the devices (uart)",
     )
     add_direct(group)
     group.add_argument(

@@ -27,6 +27,7 @@ POSITIONS = 4
 CHUNK_COLUMNS = 32
 """Columns of a block's result that are made at a time (``kChunkColumns``)."""
 _ROWS_BYTES = 16384  # of several narrow rows of d, projected together
+_KEPT_BYTES = 4096  # of rows of x that a block without expansion keeps for all channels, at most
 _PLANES = 4
 _SPARE_BYTES = 4  # planes are read in words, which may reach over the end
 
@@ -86,7 +87,7 @@ class BlockScratch:
     """What a fused block keeps while it runs, in bytes, one after the other.
 
     planes: of ``e`` under the depthwise window, for the columns of one tile; of a block without
-        expansion, of four channels of x, for the columns of one chunk.
+        expansion, of x, where that is little, else of four channels of x, for one chunk's columns.
     work: one chunk of a row of ``d`` (or several narrow rows) with what its projection takes, or
         what the expansion of four positions takes, which lies there too unless rows wait.
     """
@@ -122,7 +123,10 @@ def block_scratch(node: Node, tile_columns: int | None = None) -> BlockScratch:
     kept = fours(at_once * channels)
     work = kept + widened_bytes(at_once, channels)
     if options.expand is None:
-        return BlockScratch(planes_bytes(min(_PLANES, channels), reach, window, chunk), work)
+        planes = planes_bytes(channels, reach, window, tile)
+        if planes > _KEPT_BYTES:
+            planes = planes_bytes(min(_PLANES, channels), reach, window, chunk)
+        return BlockScratch(planes, work)
     weights, e = node.input(1).shape, stage_result(node, node.input(0), options.expand, 1, "")
     products, together = prod(weights[1:]), min(e.shape[2], POSITIONS)
     expansion = widened_bytes(together, products)

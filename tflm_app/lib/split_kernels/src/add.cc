@@ -6,6 +6,8 @@
 
 #if SPLIT_KERNELS_MVE
 #include <arm_mve.h>
+#elif SPLIT_KERNELS_DSP
+#include <arm_acle.h>
 #endif
 
 namespace split_kernels {
@@ -55,41 +57,98 @@ inline int32x4_t shifted(int32x4_t values, int32_t zero_point) {
 }
 
 // All values, four at a time.
-int32_t add_fours(const ResidualAdd& add, const Scales& of, const int8_t* residual, int32_t count,
-                  int8_t* y) {
+int32_t add_some(const ResidualAdd& add, const Scales& of, const int8_t* p, const int8_t* residual,
+                 int32_t count, int8_t* y) {
   const int32x4_t low = vdupq_n_s32(add.activation_min), high = vdupq_n_s32(add.activation_max);
   for (int32_t at = 0; at < count; at += 4) {
     const mve_pred16_t there = vctp32q(static_cast<uint32_t>(count - at));
-    const int32x4_t p = shifted(vldrbq_z_s32(y + at, there), add.p_zero_point);
+    const int32x4_t l = shifted(vldrbq_z_s32(p + at, there), add.p_zero_point);
     const int32x4_t r = shifted(vldrbq_z_s32(residual + at, there), add.residual_zero_point);
-    const int32x4_t sum = vaddq_s32(scaled(of.p, p), scaled(of.residual, r));
+    const int32x4_t sum = vaddq_s32(scaled(of.p, l), scaled(of.residual, r));
     const int32x4_t made = vaddq_n_s32(scaled(of.sum, sum), add.y_zero_point);
     vstrbq_p_s32(y + at, vminq_s32(vmaxq_s32(made, low), high), there);
   }
   return count;
 }
 
+#elif SPLIT_KERNELS_DSP
+
+inline int32_t smmulr(int32_t a, int32_t b) {
+  int32_t high;
+  __asm__("smmulr %0, %1, %2" : "=r"(high) : "r"(a), "r"(b));
+  return high;
+}
+inline int32_t smmlar(int32_t a, int32_t b, int32_t c) {
+  int32_t high;
+  __asm__("smmlar %0, %1, %2, %3" : "=r"(high) : "r"(a), "r"(b), "r"(c));
+  return high;
+}
+
+// A scale of a doubled value. With a shift, what is negative is one less before it is rounded; that
+// of the value does for that of the high word, since they differ only where the high word is 0, and
+// (half - 1) >> shift is then 0 as half >> shift is.
+template <bool HasShift>
+inline int32_t scaled_twice(const Scale& scale, int32_t twice) {
+  if (!HasShift) return smmulr(twice, scale.multiplier);
+  return (smmlar(twice, scale.multiplier, scale.half) + (twice >> 31)) >> scale.shift;
+}
+
+// With a sum that has a shift and no clamp but that to int8: its zero point goes into its rounding.
+template <bool HasShiftP, bool HasShiftR>
+void add_short(const ResidualAdd& add, const Scales& of, const int8_t* p, const int8_t* residual,
+               int32_t count, int8_t* y) {
+  constexpr int32_t kOne = 1 << (kLeftShift + 1);
+  const Scale of_p = of.p, of_residual = of.residual;
+  Scale of_sum = of.sum;
+  of_sum.half += add.y_zero_point * (1 << of_sum.shift);
+  const int32_t p_zero = -add.p_zero_point * kOne, residual_zero = -add.residual_zero_point * kOne;
+  for (const int8_t* const end = p + count; p != end;) {
+    const int32_t l = scaled_twice<HasShiftP>(of_p, p_zero + *p++ * kOne);
+    const int32_t r = scaled_twice<HasShiftR>(of_residual, residual_zero + *residual++ * kOne);
+    *y++ = static_cast<int8_t>(__ssat(scaled_twice<true>(of_sum, (l + r) * 2), 8));
+  }
+}
+
+constexpr int32_t kMostShift = 21;  // zero point << shift and the high word of a sum fit together
+
+// All values or none.
+int32_t add_some(const ResidualAdd& add, const Scales& of, const int8_t* p, const int8_t* residual,
+                 int32_t count, int8_t* y) {
+  if (of.sum.shift < 1 || of.sum.shift > kMostShift || add.activation_min != -128 ||
+      add.activation_max != 127) {
+    return 0;
+  }
+  if (of.p.shift > 0) {
+    (of.residual.shift > 0 ? add_short<true, true> : add_short<true, false>)(add, of, p, residual,
+                                                                             count, y);
+  } else {
+    (of.residual.shift > 0 ? add_short<false, true> : add_short<false, false>)(add, of, p, residual,
+                                                                               count, y);
+  }
+  return count;
+}
+
 #else
 
-int32_t add_fours(const ResidualAdd&, const Scales&, const int8_t*, int32_t, int8_t*) { return 0; }
+int32_t add_some(const ResidualAdd&, const Scales&, const int8_t*, const int8_t*, int32_t, int8_t*) {
+  return 0;
+}
 
 #endif
 
 }  // namespace
 
-void add_residual(const ResidualAdd& add, const int8_t* residual, int32_t count, int8_t* y) {
+void add_residual(const ResidualAdd& add, const int8_t* p, const int8_t* residual, int32_t count,
+                  int8_t* y) {
   const Scales of = {Scale(add.p), Scale(add.residual), Scale(add.sum)};
-  const int32_t done = add_fours(add, of, residual, count, y);
   const Scale of_p = of.p, of_residual = of.residual, of_sum = of.sum;
-  residual += done;
   const int32_t p_zero_point = add.p_zero_point, residual_zero_point = add.residual_zero_point;
   const int32_t y_zero_point = add.y_zero_point;
   const int32_t low = add.activation_min, high = add.activation_max;
-  const int8_t* const end = y + count;
-  for (y += done; y != end; ++y) {
-    const int32_t p = scaled(of_p, (*y - p_zero_point) * (1 << kLeftShift));
-    const int32_t r = scaled(of_residual, (*residual++ - residual_zero_point) * (1 << kLeftShift));
-    *y = clamp_to(wrapping_add(scaled(of_sum, p + r), y_zero_point), low, high);
+  for (int32_t at = add_some(add, of, p, residual, count, y); at < count; ++at) {
+    const int32_t l = scaled(of_p, (p[at] - p_zero_point) * (1 << kLeftShift));
+    const int32_t r = scaled(of_residual, (residual[at] - residual_zero_point) * (1 << kLeftShift));
+    y[at] = clamp_to(wrapping_add(scaled(of_sum, l + r), y_zero_point), low, high);
   }
 }
 

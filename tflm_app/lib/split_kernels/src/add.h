@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// ADD of int8 values in place: what ends a residual block.
+// ADD of int8 values: what ends a residual block.
 #ifndef SPLIT_KERNELS_SRC_ADD_H_
 #define SPLIT_KERNELS_SRC_ADD_H_
 
@@ -9,8 +9,9 @@
 
 namespace split_kernels {
 
-// y, which holds p, becomes the sum.
-void add_residual(const ResidualAdd& add, const int8_t* residual, int32_t count, int8_t* y);
+// y = p + residual, value by value in ascending order: y may lie over either of them, or below it.
+void add_residual(const ResidualAdd& add, const int8_t* p, const int8_t* residual, int32_t count,
+                  int8_t* y);
 
 }  // namespace split_kernels
 

@@ -18,19 +18,24 @@ __asm__(R"(
 @ ---- Products ---------------------------------------------------------------------------------
 @ r0 x   r1 weights   r2, r3 words of x   r12, lr weights of channels 0 and 1 (or pointers)
 @ r4 .. r11 sums: r4 position 0, channel 0;  r5 position 0, channel 1;  r6 position 1, channel 0 ...
-@ stack: x, records, y, r4-r11, lr; then the arguments
+@ stack: x, records, y, r4-r11, lr; then the arguments. Of `records` the place behind the biases.
 
     .equ X, 0
     .equ RECORDS, 4
     .equ Y, 8
     .equ POSITION_STEP, 48
     .equ CHANNEL_STEP, 52
-    .equ PAIRS, 56
-    .equ X_MAIN, 60
-    .equ X_END, 64
+    .equ RECORDS_END, 56
+    .equ X_END, 60
+    .equ ENTRY, 64
 
 @ Two products of each position with both channels: one word of weights serves two channels.
-@ Loads stand apart from what uses them: an M7 issues two instructions at once.
+@ Loads stand apart from what uses them: an M7 issues two instructions at once. Every instruction is
+@ four bytes long, SK_STEP_BYTES together.
+    .equ SK_STEP_BYTES_1, 24
+    .equ SK_STEP_BYTES_2, 32
+    .equ SK_STEP_BYTES_3, 44
+    .equ SK_STEP_BYTES_4, 52
 .macro SK_STEP positions
     ldr     r12, [r1], #4
   .if \positions > 1
@@ -61,41 +66,73 @@ __asm__(R"(
   .endif
 .endm
 
-@ All products from r0 up to `end`, `steps` at a time; none if there are none.
-.macro SK_LOOP positions, steps, end
-    ldr     lr, [sp, #\end]
-    cmp     r0, lr
-    beq     2f
-1:
-  .rept \steps
-    SK_STEP \positions
-  .endr
-    ldr     lr, [sp, #\end]
-    cmp     r0, lr
-    bne     1b
-2:
+@ The first two, which begin all sums with the biases r4, r5; those of position 0 come last.
+.macro SK_FIRST_STEP positions
+    ldr     r12, [r1], #4
+  .if \positions > 1
+    ldrd    r2, r3, [r0], #8
+  .else
+    ldr     r2, [r0], #4
+  .endif
+  .if \positions == 3
+    ldr     r8, [r0], #4
+  .elseif \positions == 4
+    ldrd    r8, r10, [r0], #8
+  .endif
+    sxtb16  lr, r12
+    sxtb16  r12, r12, ror #8
+  .if \positions > 1
+    smlad   r6, r3, lr, r4
+    smlad   r7, r3, r12, r5
+  .endif
+  .if \positions > 2
+    smlad   r9, r8, r12, r5
+    smlad   r8, r8, lr, r4
+  .endif
+  .if \positions > 3
+    smlad   r11, r10, r12, r5
+    smlad   r10, r10, lr, r4
+  .endif
+    smlad   r4, r2, lr, r4
+    smlad   r5, r2, r12, r5
 .endm
 
-.macro SK_BIAS positions, doubled
+@ A pair's sums. The loop is entered where the steps that are left are a whole number of rounds.
+.macro SK_PRODUCTS positions, steps, doubled
     ldr     r12, [sp, #RECORDS]
     ldr     r0, [sp, #X]
-    ldrd    r4, r5, [r12]
+    ldrd    r4, r5, [r12, #-8]
   .if \doubled
     lsl     r4, r4, #1
     lsl     r5, r5, #1
   .endif
-  .if \positions > 1
-    mov     r6, r4
-    mov     r7, r5
+    SK_FIRST_STEP \positions
+    ldr     pc, [sp, #ENTRY]
+1:
+  .rept \steps
+    SK_STEP \positions
+  .endr
+2:
+  .if 2b - 1b != \steps * SK_STEP_BYTES_\positions
+    .error "SK_STEP_BYTES"
   .endif
-  .if \positions > 2
-    mov     r8, r4
-    mov     r9, r5
-  .endif
-  .if \positions > 3
-    mov     r10, r4
-    mov     r11, r5
-  .endif
+    ldr     lr, [sp, #X_END]
+    cmp     r0, lr
+    bne     1b
+    ldr     r12, [sp, #RECORDS]
+.endm
+
+@ ENTRY from the number of steps of the loop that are left out.
+.macro SK_BEGIN positions
+    adds    r2, r2, #8
+    push    {r0, r2, r3, r4-r11, lr}
+    ldr     r4, [sp, #ENTRY]
+    movs    r5, #SK_STEP_BYTES_\positions
+    mul     r4, r4, r5
+    adr     r5, 1f
+    add     r4, r4, r5
+    orr     r4, r4, #1
+    str     r4, [sp, #ENTRY]
 .endm
 
 @ One sum, doubled, to int8: multiplier in r0, addend in r2, shift in r3.
@@ -218,45 +255,35 @@ __asm__(R"(
 .macro SK_NEXT_PAIR
     str     r12, [sp, #RECORDS]
     str     lr, [sp, #Y]
-    ldr     r2, [sp, #PAIRS]
-    subs    r2, r2, #1
-    str     r2, [sp, #PAIRS]
+    ldr     r2, [sp, #RECORDS_END]
+    cmp     r12, r2
+    bls     9b
+    add     sp, sp, #12
+    pop     {r4-r11, pc}
 .endm
 
 .macro SK_MULTIPLY rounding, order, positions, steps
 SK_FUNCTION split_kernels_\rounding\()_\order\()_\positions
-    push    {r0, r2, r3, r4-r11, lr}
+    SK_BEGIN \positions
 9:
-    SK_BIAS \positions, 1
-    SK_LOOP \positions, \steps, X_MAIN
-    SK_LOOP \positions, 2, X_END
-    ldr     r12, [sp, #RECORDS]
-    add     r12, r12, #8
+    SK_PRODUCTS \positions, \steps, 1
     SK_FINISH_CHANNEL \positions, \rounding, r4, r6, r8, r10
     SK_FINISH_CHANNEL \positions, \rounding, r5, r7, r9, r11
     ldr     lr, [sp, #Y]
+    add     r12, r12, #8
     SK_STORE_\order \positions
     SK_NEXT_PAIR
-    bne     9b
-    add     sp, sp, #12
-    pop     {r4-r11, pc}
 .endm
 
 .macro SK_MULTIPLY_SUMS positions, steps
 SK_FUNCTION split_kernels_sums_\positions
-    push    {r0, r2, r3, r4-r11, lr}
+    SK_BEGIN \positions
 9:
-    SK_BIAS \positions, 0
-    SK_LOOP \positions, \steps, X_MAIN
-    SK_LOOP \positions, 2, X_END
+    SK_PRODUCTS \positions, \steps, 0
     ldr     lr, [sp, #Y]
-    SK_STORE_SUMS \positions
-    ldr     r12, [sp, #RECORDS]
     add     r12, r12, #8
+    SK_STORE_SUMS \positions
     SK_NEXT_PAIR
-    bne     9b
-    add     sp, sp, #12
-    pop     {r4-r11, pc}
 .endm
 
 .macro SK_ALL_POSITIONS rounding, order
@@ -274,6 +301,50 @@ SK_FUNCTION split_kernels_sums_\positions
     SK_MULTIPLY_SUMS 2, 4
     SK_MULTIPLY_SUMS 3, 4
     SK_MULTIPLY_SUMS 4, 8
+
+@ ---- Widening of four positions -----------------------------------------------------------------
+@ r0 .. r3 x of each position   r12 result   lr end of r0   r4 .. r7, r8 .. r11 even and odd products
+
+.macro SK_WIDEN name, doubled
+SK_FUNCTION split_kernels_widen_\name
+    push    {r4-r11, lr}
+    mov     r12, r2
+    add     lr, r0, r3
+    add     r2, r0, r1, lsl #1
+    add     r3, r2, r1
+    add     r1, r0, r1
+1:
+    ldr     r4, [r0], #4
+    ldr     r5, [r1], #4
+    ldr     r6, [r2], #4
+    ldr     r7, [r3], #4
+    sxtb16  r8, r4, ror #8
+    sxtb16  r9, r5, ror #8
+    sxtb16  r10, r6, ror #8
+    sxtb16  r11, r7, ror #8
+    sxtb16  r4, r4
+    sxtb16  r5, r5
+    sxtb16  r6, r6
+    sxtb16  r7, r7
+  .if \doubled
+    sadd16  r4, r4, r4
+    sadd16  r5, r5, r5
+    sadd16  r6, r6, r6
+    sadd16  r7, r7, r7
+    sadd16  r8, r8, r8
+    sadd16  r9, r9, r9
+    sadd16  r10, r10, r10
+    sadd16  r11, r11, r11
+  .endif
+    stm     r12!, {r4-r7}
+    stm     r12!, {r8-r11}
+    cmp     r0, lr
+    bne     1b
+    pop     {r4-r11, pc}
+.endm
+
+    SK_WIDEN once, 0
+    SK_WIDEN doubled, 1
 
 @ ---- Depthwise 3x3 ----------------------------------------------------------------------------
 @ r0 first column in slot 0   r1 y   r12 bytes of a row   lr end of r0   r10, r11 two sums
@@ -306,18 +377,19 @@ SK_FUNCTION split_kernels_sums_\positions
     sxtb16  r3, r2, ror #8
     sxtb16  r2, r2
 .endm
-.macro SK_ROW_1 side, middle
+@ \bias: what the second sum begins with, r11 or the bias in r10.
+.macro SK_ROW_1 side, middle, bias=r11
     SK_FOUR_COLUMNS
+    smlad   r11, r3, \side, \bias
     smlad   r10, r2, \side, r10
-    smlad   r11, r3, \side, r11
     smlabb  r10, r3, \middle, r10
     smlatb  r11, r2, \middle, r11
 .endm
 @ Stride 2: the second sum lacks column 4.
-.macro SK_ROW_2 side, middle
+.macro SK_ROW_2 side, middle, bias=r11
     SK_FOUR_COLUMNS
+    smlatb  r11, r2, \side, \bias
     smlad   r10, r2, \side, r10
-    smlatb  r11, r2, \side, r11
     smlabb  r10, r3, \middle, r10
     smlatb  r11, r3, \middle, r11
 .endm
@@ -355,8 +427,7 @@ SK_FUNCTION split_kernels_depthwise_\rounding\()_\stride
 1:
     ldr     r10, [sp, #D_FINISH]
     ldr     r2, [r0, r12, lsl #1]
-    mov     r11, r10
-    SK_ROW_\stride r8, r9
+    SK_ROW_\stride r8, r9, r10
     ldr     r2, [r0, r12]
     SK_ROW_\stride r6, r7
   .if \stride == 1

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The two inner loops of the DSP schedule that are written in assembly (dsp_asm.cc): both need all
-// fourteen registers, and GCC keeps some of their sums in memory.
+// The inner loops of the DSP schedule that are written in assembly (dsp_asm.cc): they need all
+// fourteen registers, and GCC keeps some of their values in memory.
 #ifndef SPLIT_KERNELS_SRC_DSP_ASM_H_
 #define SPLIT_KERNELS_SRC_DSP_ASM_H_
 
@@ -8,16 +8,20 @@
 
 extern "C" {
 
-// `pairs` pairs of channels of P widened positions (schedule.h): y[p * position_step + c *
-// channel_step], int8. x ends at x_end; up to x_main, which is a whole number of sixteen products
-// away, the loop is unrolled further. Values of x are doubled, so that sums are.
+// Pairs of channels, up to records_end, of P widened positions (schedule.h): y[p * position_step +
+// c * channel_step], int8. x ends at x_end; values of x are doubled, so that sums are. A pair takes
+// products / 2 steps, the first by itself, the others in a loop of kSplitKernelsSteps(P) of which the
+// first round leaves out `steps_out`, 1 or more.
+constexpr int32_t kSplitKernelsSteps(int32_t positions) { return positions == 4 ? 8 : 4; }
 typedef void SplitKernelsMultiply(const int16_t* x, const int8_t* weights, const void* records,
                                   int8_t* y, int32_t position_step, int32_t channel_step,
-                                  int32_t pairs, const int16_t* x_main, const int16_t* x_end);
+                                  const void* records_end, const int16_t* x_end,
+                                  int32_t steps_out);
 // The same as int32 sums of values that are not doubled: y[p * position_step + c].
 typedef void SplitKernelsMultiplySums(const int16_t* x, const int8_t* weights, const void* records,
                                       int32_t* y, int32_t position_step_bytes, int32_t,
-                                      int32_t pairs, const int16_t* x_main, const int16_t* x_end);
+                                      const void* records_end, const int16_t* x_end,
+                                      int32_t steps_out);
 
 // once, twice: the rounding. rows: channel_step is 1; planes: position_step is 1.
 #define SPLIT_KERNELS_POSITIONS(name, type)                                             \
@@ -29,6 +33,10 @@ SPLIT_KERNELS_POSITIONS(once_planes, SplitKernelsMultiply);
 SPLIT_KERNELS_POSITIONS(twice_planes, SplitKernelsMultiply);
 SPLIT_KERNELS_POSITIONS(sums, SplitKernelsMultiplySums);
 #undef SPLIT_KERNELS_POSITIONS
+
+// Widens `count` values, a multiple of four and not 0, of each of four positions `step` apart.
+typedef void SplitKernelsWiden(const int8_t* x, int32_t step, int32_t* to, int32_t count);
+SplitKernelsWiden split_kernels_widen_once, split_kernels_widen_doubled;
 
 // One row of `channels` channels by a 3x3 kernel: constants as packed taps, planes as in schedule.h
 // with three rows; row_offsets: in bytes from the weights of a channel, the kernel row that slots 0,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// A block row by row and, in wide rows, chunk of columns by chunk. Scratch holds the rows of e under
-// the depthwise window by channels (planes.h), and after them what one step works with: windows of
-// x for the expansion, or a chunk of one row of d and what its projection reads.
+// A block row by row and, in wide rows, chunk of columns by chunk. Scratch holds the rows of e (without
+// expansion, of x) under the depthwise window by channels (planes.h), and after them what one step works
+// with: windows of x for the expansion, or a chunk of one row of d and what its projection reads.
 #include "add.h"
 #include "gather.h"
 #include "planes.h"
@@ -36,10 +36,16 @@ int32_t positions_of(const FusedBlockParams& block) {
   return chunk_of(block) * rows_together(block);
 }
 
+// Whether rows under the window are kept for all channels; rows of x only if they are small.
+bool keeps_rows(const FusedBlockParams& block) {
+  const WindowParams& p = block.depthwise.window;
+  return block.expands || planes_bytes(p, p.in_channels, tile_of(block)) <= kKeptBytes;
+}
+
 size_t kept_bytes(const FusedBlockParams& block) {
   const WindowParams& p = block.depthwise.window;
-  return block.expands ? planes_bytes(p, p.in_channels, tile_of(block))
-                       : planes_bytes(p, planes_together(p), chunk_of(block));
+  return keeps_rows(block) ? planes_bytes(p, p.in_channels, tile_of(block))
+                           : planes_bytes(p, planes_together(p), chunk_of(block));
 }
 
 size_t chunk_bytes(const FusedBlockParams& block) {
@@ -86,16 +92,16 @@ class Block {
     const int32_t columns = block_.depthwise.window.out_columns;
     for (int32_t start = 0; start < columns; start += tile_of(block_)) {
       const int32_t count = least(tile_of(block_), columns - start);
-      if (block_.expands) {
-        run_expanding(batch, start, count, y);
+      if (keeps_rows(block_)) {
+        run_keeping(batch, start, count, y);
       } else {
-        run_plain(batch, start, count, y);
+        run_copying(batch, start, count, y);
       }
     }
   }
 
  private:
-  void run_expanding(int32_t batch, int32_t start, int32_t count, void* y) {
+  void run_keeping(int32_t batch, int32_t start, int32_t count, void* y) {
     const WindowParams& p = block_.depthwise.window;
     RowsByChannel rows(p, p.in_channels, start, count, kept_);
     rows.fill_all();
@@ -103,10 +109,14 @@ class Block {
     int32_t next = -p.pad_top, waiting = 0;  // rows of d
     for (int32_t row = 0; row < p.out_rows; ++row) {
       next = advance(p, row, next, [&](int32_t at) {
-        if (rows.has(at)) {
+        if (!rows.has(at)) {
+          rows.fill_row(at);
+        } else if (block_.expands) {
           expand(at, rows);
         } else {
-          rows.fill_row(at);
+          for (int32_t channel = 0; channel < p.in_channels; channel += kPlanes) {
+            copy_row(at, channel, least(kPlanes, p.in_channels - channel), rows, channel);
+          }
         }
       });
       for (int32_t at = 0; at < count; at += kChunkColumns) {
@@ -138,40 +148,54 @@ class Block {
     }
   }
 
-  // Without expansion the planes hold four channels of x and are made anew for every row of d.
-  void run_plain(int32_t batch, int32_t start, int32_t count, void* y) {
+  // Without expansion and with large rows the planes hold four channels of x, for a chunk of some rows
+  // of d at a time.
+  void run_copying(int32_t batch, int32_t start, int32_t count, void* y) {
     const WindowParams& p = block_.depthwise.window;
     const int32_t together = rows_together(block_);
-    int32_t waiting = 0;  // rows of d
-    for (int32_t row = 0; row < p.out_rows; ++row) {
+    for (int32_t row = 0; row < p.out_rows; row += together) {
+      const int32_t rows = least(together, p.out_rows - row);
       for (int32_t at = 0; at < count; at += kChunkColumns) {
         const int32_t chunk = least(kChunkColumns, count - at);
         Taps taps = taps_of(p, depthwise_);
         for (int32_t channel = 0; channel < p.in_channels; channel += kPlanes) {
           const int32_t planes = least(kPlanes, p.in_channels - channel);
-          RowsByChannel rows(p, planes, start + at, chunk, kept_);
-          copy_rows(row, channel, planes, &rows);
-          depthwise_row(taps, block_.depthwise.finish, rows.planes(row, 0), planes, chunk,
-                        p.out_channels, work_ + waiting * chunk * p.out_channels + channel);
+          run_planes(row, rows, channel, planes, start + at, chunk, taps);
           taps.constants += static_cast<size_t>(planes) * taps_bytes(p);
         }
-        if (++waiting < together && row + 1 < p.out_rows) break;
-        project(position_of(batch, row + 1 - waiting, start + at), waiting * chunk, y);
-        waiting = 0;
+        project(position_of(batch, row, start + at), rows * chunk, y);
       }
     }
   }
 
-  void copy_rows(int32_t row, int32_t channel, int32_t planes, RowsByChannel* rows) {
+  // `rows` rows of d of some channels.
+  void run_planes(int32_t row, int32_t rows, int32_t channel, int32_t planes, int32_t column,
+                  int32_t columns, const Taps& taps) {
     const WindowParams& p = block_.depthwise.window;
-    rows->fill_all();
-    for (int32_t i = 0; i < p.kernel_rows; ++i) {
-      const int32_t at = row * p.stride_rows - p.pad_top + i * p.dilation_rows;
-      if (!rows->has(at)) continue;
-      const int8_t* const from = x_ + (at * p.in_columns + rows->start()) * p.in_channels;
-      to_planes(from + channel, p.in_channels, rows->inside(), planes, rows->plane_bytes(),
-                rows->column_step(), rows->row(at));
+    RowsByChannel kept(p, planes, column, columns, kept_);
+    kept.fill_all();
+    int32_t next = row * p.stride_rows - p.pad_top;
+    int8_t* d = work_ + channel;
+    for (int32_t i = 0; i < rows; ++i, d += columns * p.out_channels) {
+      next = advance(p, row + i, next, [&](int32_t at) {
+        if (kept.has(at)) {
+          copy_row(at, channel, planes, kept, 0);
+        } else {
+          kept.fill_row(at);
+        }
+      });
+      depthwise_row(taps, block_.depthwise.finish, kept.planes(row + i, 0), planes, columns,
+                    p.out_channels, d);
     }
+  }
+
+  // A row of some channels of x, to planes from `plane` on.
+  void copy_row(int32_t row, int32_t channel, int32_t planes, const RowsByChannel& rows,
+                int32_t plane) {
+    const WindowParams& p = block_.depthwise.window;
+    const int8_t* const from = x_ + (row * p.in_columns + rows.start()) * p.in_channels;
+    to_planes(from + channel, p.in_channels, rows.inside(), planes, rows.plane_bytes(),
+              rows.column_step(), rows.row(row) + plane * rows.plane_bytes());
   }
 
   int32_t position_of(int32_t batch, int32_t row, int32_t column) const {
@@ -199,8 +223,8 @@ class Block {
     }
     if (block_.add.present) {
       const int32_t first = position * p.out_channels;
-      add_residual(block_.add, residual_ + first, positions * p.out_channels,
-                   static_cast<int8_t*>(y) + first);
+      int8_t* const result = static_cast<int8_t*>(y) + first;
+      add_residual(block_.add, result, residual_ + first, positions * p.out_channels, result);
     }
   }
 

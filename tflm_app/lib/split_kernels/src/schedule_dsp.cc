@@ -34,23 +34,20 @@ inline int32_t widened(int32_t halves) {
   return Doubled ? __sadd16(halves, halves) : halves;
 }
 
-// Whole fours of `Positions` positions.
+// Whole fours of `Positions` positions, up to three.
 template <int Positions, bool Doubled>
 int32_t* widen_fours(const int8_t* x, int32_t step, int32_t fours, int32_t* to) {
   const int8_t* const x1 = x + step;
   const int8_t* const x2 = x1 + step;
-  const int8_t* const x3 = x2 + step;
   const int8_t* const end = x + 4 * fours;
   for (int32_t at = 0; x + at != end; at += 4, to += 2 * Positions) {
     const uint32_t a = load(x + at);
     const uint32_t b = Positions > 1 ? load(x1 + at) : 0;
     const uint32_t c = Positions > 2 ? load(x2 + at) : 0;
-    const uint32_t d = Positions > 3 ? load(x3 + at) : 0;
     to[0] = widened<Doubled>(even(a));
     to[Positions] = widened<Doubled>(odd(a));
     if (Positions > 1) to[1] = widened<Doubled>(even(b)), to[Positions + 1] = widened<Doubled>(odd(b));
     if (Positions > 2) to[2] = widened<Doubled>(even(c)), to[Positions + 2] = widened<Doubled>(odd(c));
-    if (Positions > 3) to[3] = widened<Doubled>(even(d)), to[Positions + 3] = widened<Doubled>(odd(d));
   }
   return to;
 }
@@ -62,7 +59,12 @@ void widen_as(const int8_t* x, int32_t step, int32_t positions, int32_t count, i
     case 1: to = widen_fours<1, Doubled>(x, 0, whole, to); break;
     case 2: to = widen_fours<2, Doubled>(x, step, whole, to); break;
     case 3: to = widen_fours<3, Doubled>(x, step, whole, to); break;
-    default: to = widen_fours<4, Doubled>(x, step, whole, to); break;
+    default:
+      if (whole > 0) {
+        (Doubled ? split_kernels_widen_doubled : split_kernels_widen_once)(x, step, to, whole * 4);
+        to += whole * 8;
+      }
+      break;
   }
   if (whole * 4 == count) return;
   for (int32_t position = 0; position < positions; ++position, ++to) {
@@ -73,12 +75,14 @@ void widen_as(const int8_t* x, int32_t step, int32_t positions, int32_t count, i
   }
 }
 
-struct Sixteens {
-  const int16_t* main;  // where whole sixteens of products end
-  const int16_t* end;
-};
-inline Sixteens ends_of(const Product& product, const int16_t* x, int32_t positions) {
-  return {x + product.products / 16 * 16 * positions, x + product.products * positions};
+const int16_t* end_of(const Product& product, const int16_t* x, int32_t positions) {
+  return x + product.products * positions;
+}
+
+// The first step is none of the loop's, and the others are an odd number.
+int32_t steps_out(const Product& product, int32_t positions) {
+  const int32_t steps = kSplitKernelsSteps(positions);
+  return steps - ((product.products / 2 - 1) & (steps - 1));
 }
 
 SplitKernelsMultiply* multiply_of(const Finish& finish, bool rows, int32_t positions) {
@@ -105,14 +109,15 @@ const int8_t* weights_of_pair(const Product& product, int32_t pair) {
 }
 
 // Pair by pair, with TFLM's arithmetic as it stands.
-void multiply_any(const Product& product, const Finish& finish, const int16_t* x, int32_t positions,
-                  const Results& results) {
-  const Sixteens ends = ends_of(product, x, positions);
+[[gnu::noinline]] void multiply_any(const Product& product, const Finish& finish,
+                                    const int16_t* x, int32_t positions, const Results& results) {
+  const int16_t* const end = end_of(product, x, positions);
+  const int32_t out = steps_out(product, positions);
   const PairRecord* record = static_cast<const PairRecord*>(product.records);
   for (int32_t channel = 0; channel < product.channels; channel += 2, ++record) {
     int32_t sums[2 * kPositions];
-    sums_of(positions)(x, weights_of_pair(product, channel / 2), record, sums, 8, 4, 1, ends.main,
-                       ends.end);
+    sums_of(positions)(x, weights_of_pair(product, channel / 2), record, sums, 8, 4,
+                       record->finish, end, out);
     for (int32_t i = 0; i < 2 && channel + i < product.channels; ++i) {
       int8_t* y = results.y + (channel + i) * results.channel_step;
       for (int32_t position = 0; position < positions; ++position, y += results.position_step) {
@@ -122,13 +127,27 @@ void multiply_any(const Product& product, const Finish& finish, const int16_t* x
   }
 }
 
-void clamp_all(const Finish& finish, int32_t channels, int32_t positions, const Results& results) {
+[[gnu::noinline]] void clamp_all(const Finish& finish, int32_t channels, int32_t positions, const Results& results) {
   for (int32_t position = 0; position < positions; ++position) {
     int8_t* y = results.y + position * results.position_step;
     for (int32_t channel = 0; channel < channels; ++channel, y += results.channel_step) {
       *y = clamp_to(*y, finish.activation_min, finish.activation_max);
     }
   }
+}
+
+// The last channel, beside one that is not there.
+[[gnu::noinline]] void multiply_last(SplitKernelsMultiply* run, const Product& product,
+                                     const int16_t* x, int32_t positions, const Results& results) {
+  const int32_t pairs = product.channels / 2;
+  const PairRecord* const record = static_cast<const PairRecord*>(product.records) + pairs;
+  int8_t both[2 * kPositions];
+  const bool rows = results.channel_step == 1;
+  const int32_t step = rows ? 2 : 1, between = rows ? 1 : kPositions;
+  run(x, weights_of_pair(product, pairs), record, both, step, between, record + 1,
+      end_of(product, x, positions), steps_out(product, positions));
+  int8_t* const y = results.y + (product.channels - 1) * results.channel_step;
+  for (int32_t i = 0; i < positions; ++i) y[i * results.position_step] = both[i * step];
 }
 
 }  // namespace
@@ -146,35 +165,31 @@ void widen(const int8_t* x, int32_t step, int32_t positions, int32_t count, int3
 void multiply(const Product& product, const Finish& finish, const int16_t* x, int32_t positions,
               const Results& results) {
   if (finish.rounding == kAnyRounding) return multiply_any(product, finish, x, positions, results);
-  const Sixteens ends = ends_of(product, x, positions);
+  const int16_t* const end = end_of(product, x, positions);
+  const int32_t out = steps_out(product, positions);
   const bool rows = results.channel_step == 1;
   SplitKernelsMultiply* const run = multiply_of(finish, rows, positions);
   const int32_t pairs = product.channels / 2;
+  const PairRecord* const records = static_cast<const PairRecord*>(product.records);
   if (pairs > 0) {
-    run(x, product.weights, product.records, results.y, results.position_step, results.channel_step,
-        pairs, ends.main, ends.end);
+    run(x, product.weights, records, results.y, results.position_step, results.channel_step,
+        records + pairs, end, out);
   }
-  if (product.channels & 1) {  // the last channel, beside one that is not there
-    int8_t both[2 * kPositions];
-    const int32_t step = rows ? 2 : 1, between = rows ? 1 : kPositions;
-    run(x, weights_of_pair(product, pairs), static_cast<const PairRecord*>(product.records) + pairs,
-        both, step, between, 1, ends.main, ends.end);
-    int8_t* const y = results.y + (product.channels - 1) * results.channel_step;
-    for (int32_t i = 0; i < positions; ++i) y[i * results.position_step] = both[i * step];
-  }
+  if (product.channels & 1) multiply_last(run, product, x, positions, results);
   if (finish.clamps()) clamp_all(finish, product.channels, positions, results);
 }
 
 void multiply_sums(const Product& product, const int16_t* x, int32_t positions, int32_t channels,
                    int32_t* y) {
-  const Sixteens ends = ends_of(product, x, positions);
+  const int16_t* const end = end_of(product, x, positions);
+  const int32_t out = steps_out(product, positions);
   SplitKernelsMultiplySums* const run = sums_of(positions);
   const int32_t pairs = product.channels / 2;
-  if (pairs > 0) run(x, product.weights, product.records, y, 4 * channels, 4, pairs, ends.main, ends.end);
+  const SumsRecord* const records = static_cast<const SumsRecord*>(product.records);
+  if (pairs > 0) run(x, product.weights, records, y, 4 * channels, 4, records + pairs, end, out);
   if (product.channels & 1) {
     int32_t both[2 * kPositions];
-    run(x, weights_of_pair(product, pairs), static_cast<const SumsRecord*>(product.records) + pairs,
-        both, 8, 4, 1, ends.main, ends.end);
+    run(x, weights_of_pair(product, pairs), records + pairs, both, 8, 4, records + pairs + 1, end, out);
     for (int32_t i = 0; i < positions; ++i) y[i * channels + product.channels - 1] = both[2 * i];
   }
 }

@@ -52,7 +52,7 @@ CORES = {
     "cortex-m55": "mps3_an547",
 }
 KERNELS = ("ours", "portable")
-PRODUCTS = frozenset(Family) - {Family.OTHER, Family.COPY}
+PRODUCTS = (Family.CONV, Family.POINTWISE, Family.DEPTHWISE, Family.FULLY_CONNECTED)
 """Families whose work is multiply-accumulates."""
 
 

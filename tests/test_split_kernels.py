@@ -28,6 +28,7 @@ from tests.ops.custom_cases import (
     requantize_cases,
     run_case,
 )
+from tests.ops.wide_blocks import adding_cases, wide_cases
 from tflsplit.ops.packing import pack_pairs, pack_taps
 from tflsplit.ops.scratch import scratch_bytes
 from tflsplit.ops.short_rounding import Rounding, Short
@@ -50,6 +51,11 @@ def assert_equal(kernels: KernelProcess, case: Case) -> None:
     answer = kernels.answer(case.node, case.arrays)
     np.testing.assert_array_equal(answer.array(case.node), run_case(case), strict=True)
     assert answer.scratch_bytes == scratch_bytes(case.node)
+
+
+@pytest.mark.parametrize("case", [*wide_cases(), *adding_cases()])
+def test_wide_blocks(kernels: KernelProcess, case: Case) -> None:
+    assert_equal(kernels, case)
 
 
 @settings(max_examples=200)

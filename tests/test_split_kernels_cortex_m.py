@@ -33,11 +33,12 @@ from tests.ops.custom_cases import (
     requantize_cases,
     run_case,
 )
+from tests.ops.wide_blocks import adding_cases, wide_cases
 from tflsplit.wire import custom_ops as wire
 
 # Cortex-M4, M7 (both with DSP instructions), M33, M55 (with MVE)
 BOARDS = ("mps2_an386", "mps2_an500", "mps2_an505", "mps3_an547")
-FLASH_LIMIT_BYTES = 23552
+FLASH_LIMIT_BYTES = 24576
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +61,7 @@ def cases() -> list[Case]:
         found.extend(some)
 
     collect()
-    found.extend(padded_cases())
+    found += [*padded_cases(), *wide_cases(), *adding_cases()]
     return found
 
 

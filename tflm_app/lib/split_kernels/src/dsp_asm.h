@@ -23,16 +23,24 @@ typedef void SplitKernelsMultiplySums(const int16_t* x, const int8_t* weights, c
                                       const void* records_end, const int16_t* x_end,
                                       int32_t steps_out);
 
-// once, twice: the rounding. rows: channel_step is 1; planes: position_step is 1.
+// once, twice: the rounding; what twice does is right for both. rows: channel_step is 1; planes: position_step is 1.
 #define SPLIT_KERNELS_POSITIONS(name, type)                                             \
   type split_kernels_##name##_1, split_kernels_##name##_2, split_kernels_##name##_3,    \
       split_kernels_##name##_4
-SPLIT_KERNELS_POSITIONS(once_rows, SplitKernelsMultiply);
+SplitKernelsMultiply split_kernels_once_rows_4, split_kernels_once_planes_2,
+    split_kernels_once_planes_3, split_kernels_once_planes_4;
 SPLIT_KERNELS_POSITIONS(twice_rows, SplitKernelsMultiply);
-SPLIT_KERNELS_POSITIONS(once_planes, SplitKernelsMultiply);
 SPLIT_KERNELS_POSITIONS(twice_planes, SplitKernelsMultiply);
 SPLIT_KERNELS_POSITIONS(sums, SplitKernelsMultiplySums);
 #undef SPLIT_KERNELS_POSITIONS
+
+// The same of several groups of four positions, which lie one after the other in x: y[p + c *
+// channel_step]. A pair's weights are widened to room .. room_end.
+typedef void SplitKernelsGroups(const int16_t* x, const int8_t* weights, const void* records,
+                                int8_t* y, int32_t channel_step, const void* records_end,
+                                const int16_t* x_end, int16_t* room, int16_t* room_end,
+                                int32_t steps_out);
+SplitKernelsGroups split_kernels_groups_once, split_kernels_groups_twice;
 
 // Widens `count` values, a multiple of four and not 0, of each of four positions `step` apart.
 typedef void SplitKernelsWiden(const int8_t* x, int32_t step, int32_t* to, int32_t count);

@@ -69,6 +69,19 @@ size_t work_bytes(const FusedBlockParams& block) {
   return row > windows ? row : windows;
 }
 
+// Groups of four columns of e that are multiplied together, as many as the memory holds in which a row
+// of d is made: 0, or so many that widening weights for them pays.
+int32_t groups_together(const FusedBlockParams& block) {
+  constexpr int32_t kLeast = 3;
+  const WindowParams& p = block.expand.window;
+  if (!kMultipliesGroups || !block.expands || !doubles(block.expand.finish)) return 0;
+  const int32_t room = static_cast<int32_t>(work_bytes(block) - expansion_begin(block));
+  const int32_t four = 4 * fours(products_of(p));  // of weights, or of windows that are gathered
+  const int32_t groups = least((room - (is_dense(p) ? four : 2 * four)) / (2 * four),
+                               p.out_columns / kPositions);
+  return groups < kLeast ? 0 : groups;
+}
+
 // One batch of a block.
 class Block {
  public:
@@ -80,7 +93,8 @@ class Block {
         expand_(static_cast<const int8_t*>(constants)),
         depthwise_(expand_),
         kept_(static_cast<int8_t*>(scratch)),
-        work_(kept_ + kept_bytes(block)) {
+        work_(kept_ + kept_bytes(block)),
+        groups_(groups_together(block)) {
     if (block.expands) {
       depthwise_ += conv_constants_bytes(block.expand.window, sizeof(PairRecord));
     }
@@ -139,7 +153,9 @@ class Block {
     int16_t* const widened = reinterpret_cast<int16_t*>(begin);
     int8_t* const gathered = begin + widened_bytes(p.out_columns, products);
     const Product product = product_of(expand_, p.out_channels, products, sizeof(PairRecord));
-    for (int32_t at = 0; at < rows.inside(); at += kPositions) {
+    int32_t at = 0;
+    if (kMultipliesGroups && groups_ > 0) at = expand_groups(row, rows, product, begin);
+    for (; at < rows.inside(); at += kPositions) {
       const int32_t count = least(kPositions, rows.inside() - at);
       widen_windows(p, x_, 0, row, rows.start() + at, count, doubles(block_.expand.finish), gathered,
                     widened);
@@ -166,6 +182,30 @@ class Block {
         project(position_of(batch, row, start + at), rows * chunk, y);
       }
     }
+  }
+
+  // Whole groups of four columns of a row of e; returns the columns made. In `memory` lie weights of a
+  // pair of channels, gathered windows and widened ones.
+  int32_t expand_groups(int32_t row, const RowsByChannel& rows, const Product& product,
+                        int8_t* memory) const {
+    const WindowParams& p = block_.expand.window;
+    const int32_t four = 4 * product.products;
+    int8_t* const gathered = memory + four;
+    int16_t* const widened = reinterpret_cast<int16_t*>(is_dense(p) ? gathered : gathered + four);
+    int32_t column = 0;
+    for (int32_t left = rows.inside() / kPositions; left > 0;) {
+      const int32_t groups = least(left, groups_);
+      for (int32_t i = 0; i < groups; ++i) {
+        widen_windows(p, x_, 0, row, rows.start() + column + i * kPositions, kPositions, true, gathered,
+                      widened + i * four);
+      }
+      multiply_groups(product, block_.expand.finish, widened, groups,
+                      reinterpret_cast<int16_t*>(memory),
+                      {rows.row(row, column), 1, rows.plane_bytes()});
+      left -= groups;
+      column += groups * kPositions;
+    }
+    return column;
   }
 
   // `rows` rows of d of some channels.
@@ -236,6 +276,7 @@ class Block {
   const int8_t* project_;
   int8_t* kept_;
   int8_t* work_;
+  int32_t groups_;
 };
 
 }  // namespace

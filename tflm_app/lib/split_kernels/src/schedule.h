@@ -49,6 +49,11 @@ inline bool doubles(const Finish& finish) { return finish.rounding != kAnyRoundi
 // Products of 1 to 4 widened positions with all channels.
 void multiply(const Product& product, const Finish& finish, const int16_t* x, int32_t positions,
               const Results& results);
+// The same of several groups of four positions, one after the other in x, where position_step is 1 and
+// the rounding short. `room`: 4 bytes a product, for weights. Only where kMultipliesGroups.
+constexpr bool kMultipliesGroups = SPLIT_KERNELS_DSP;
+void multiply_groups(const Product& product, const Finish& finish, const int16_t* x, int32_t groups,
+                     int16_t* room, const Results& results);
 // The same as int32 sums y[position * channels + channel].
 void multiply_sums(const Product& product, const int16_t* x, int32_t positions, int32_t channels,
                    int32_t* y);

@@ -91,9 +91,9 @@ SplitKernelsMultiply* multiply_of(const Finish& finish, bool rows, int32_t posit
         split_kernels_twice_planes_4},
        {split_kernels_twice_rows_1, split_kernels_twice_rows_2, split_kernels_twice_rows_3,
         split_kernels_twice_rows_4}},
-      {{split_kernels_once_planes_1, split_kernels_once_planes_2, split_kernels_once_planes_3,
+      {{split_kernels_twice_planes_1, split_kernels_once_planes_2, split_kernels_once_planes_3,
         split_kernels_once_planes_4},
-       {split_kernels_once_rows_1, split_kernels_once_rows_2, split_kernels_once_rows_3,
+       {split_kernels_twice_rows_1, split_kernels_twice_rows_2, split_kernels_twice_rows_3,
         split_kernels_once_rows_4}}};
   return kFunctions[finish.rounding == kOneRounding][rows][positions - 1];
 }
@@ -177,6 +177,24 @@ void multiply(const Product& product, const Finish& finish, const int16_t* x, in
   }
   if (product.channels & 1) multiply_last(run, product, x, positions, results);
   if (finish.clamps()) clamp_all(finish, product.channels, positions, results);
+}
+
+void multiply_groups(const Product& product, const Finish& finish, const int16_t* x, int32_t groups,
+                     int16_t* room, const Results& results) {
+  const int32_t pairs = product.channels / 2, values = product.products * kPositions;
+  const PairRecord* const records = static_cast<const PairRecord*>(product.records);
+  if (pairs > 0) {
+    (finish.rounding == kOneRounding ? split_kernels_groups_once : split_kernels_groups_twice)(
+        x, product.weights, records, results.y, results.channel_step, records + pairs,
+        x + groups * values, room, room + 2 * product.products, steps_out(product, kPositions));
+  }
+  if (product.channels & 1) {
+    for (int32_t i = 0; i < groups; ++i) {
+      multiply_last(multiply_of(finish, false, kPositions), product, x + i * values, kPositions,
+                    {results.y + i * kPositions, 1, results.channel_step});
+    }
+  }
+  if (finish.clamps()) clamp_all(finish, product.channels, groups * kPositions, results);
 }
 
 void multiply_sums(const Product& product, const int16_t* x, int32_t positions, int32_t channels,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Blocks as wide as those of networks: many columns, and enough values to meet every rounding of ADD."""
+"""Blocks as wide as in networks: many columns, and enough values for every rounding of ADD."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from tests.ops.custom_cases import Case, constant
+from tests.ops.custom_cases import Array, Case, constant
 from tflsplit.ir import DType, Quantization, Value
 from tflsplit.ops.custom import INT8_RANGE
 from tflsplit.ops.custom_options import WindowOptions
@@ -35,7 +35,7 @@ def tables(name: str, channels: int, *weights: int) -> Operands:
 
 
 def wide_cases() -> Iterator[Case]:
-    """With an expansion or a first convolution, of 11 to 31 columns, with odd numbers of channels."""
+    """With an expansion or a first convolution, of 11 to 31 columns; odd numbers of channels."""
     stem = WindowOptions((2, 2), (1, 1), (0, 1, 0, 1))
     for columns, depth, wide, channels in ((11, 9, 27, 10), (19, 16, 21, 7), (31, 5, 32, 9)):
         yield block_case(columns, depth, wide, channels, WindowOptions(), (1, 1))
@@ -91,5 +91,5 @@ def _value(
     return Value(name, shape, DType.INT8, Quantization((scale,), (zero_point,)))
 
 
-def _data(value: Value) -> np.ndarray:  # type: ignore[type-arg]
+def _data(value: Value) -> Array:
     return np.random.default_rng(7).integers(-128, 128, value.shape, np.int8)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Makes docs/report.png, the README's picture of a report.
+"""Makes the pictures of a report: docs/report.png for the README, others for docs/report.md.
 
     python docs/make_screenshot.py
 
@@ -10,11 +10,13 @@ The network is the seeded MobileNetV2 of ``models/``, so that everybody gets the
 from __future__ import annotations
 
 import argparse
+import base64
 import io
 import shutil
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any, NamedTuple
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "rewriter")]
@@ -23,8 +25,38 @@ from models.mobilenet_v2 import mobilenet_v2  # noqa: E402
 from tflsplit.cli import main as tflsplit  # noqa: E402
 from tflsplit.tflite import write_model  # noqa: E402
 
-WIDTH = 1240
 LIMIT_BYTES = 300_000
+
+CLICKS = """
+for (const each of document.querySelectorAll(arguments[0])) each.click();
+"""
+EDGE = """
+const box = document.querySelector(arguments[0]).getBoundingClientRect();
+return box[arguments[1]] + scrollY;
+"""
+
+
+class Picture(NamedTuple):
+    """One picture: of a page so wide, from the top of an element to the bottom of another.
+
+    scheme: "light" or "dark"; click: what is clicked before, as a CSS selector.
+    """
+
+    width: int
+    scheme: str
+    first: str
+    last: str
+    click: str = "none"
+
+
+TIME = "[data-zoom=in], #show-messages, #layer-30 .index"
+
+PICTURES = {
+    "report.png": Picture(1240, "light", "header", "#summary"),
+    "report_time.png": Picture(1240, "light", "#time", "#gantt", TIME),
+    "report_ram.png": Picture(1240, "dark", "#ram", "#ram-1"),
+    "report_phone.png": Picture(390, "light", "header", "#fit"),
+}
 
 
 def make_report(folder: Path, alpha: float, size: int, world_size: int) -> Path:
@@ -34,33 +66,39 @@ def make_report(folder: Path, alpha: float, size: int, world_size: int) -> Path:
     out, page = str(folder / "out"), folder / "report.html"
     for arguments in (
         ["rewrite", str(model), "-n", str(world_size), "-o", out],
-        ["report", out, "-o", str(page), "--beside", "none"],
+        ["report", out, "-o", str(page), "--beside", str(world_size)],
     ):
         if tflsplit(arguments):
             raise SystemExit(f"tflsplit {' '.join(arguments)} failed")
     return page
 
 
-def screenshot(page: Path, until: str) -> bytes:
-    """The page from its top to the end of the section ``until``, as PNG."""
+def browser() -> Any:
+    """Debian's chromium, or any Chrome."""
     from selenium import webdriver
 
     options = webdriver.ChromeOptions()
     for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"):
         options.add_argument(argument)
     options.binary_location = shutil.which("chromium") or shutil.which("google-chrome") or ""
-    service = webdriver.ChromeService(shutil.which("chromedriver"))
-    browser = webdriver.Chrome(options=options, service=service)
-    try:
-        metrics = {"width": WIDTH, "height": 1000, "deviceScaleFactor": 1, "mobile": False}
-        browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
-        browser.get(page.as_uri())
-        script = "return document.getElementById(arguments[0]).getBoundingClientRect().bottom"
-        metrics["height"] = round(browser.execute_script(script, until)) + 16
-        browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
-        return browser.get_screenshot_as_png()
-    finally:
-        browser.quit()
+    return webdriver.Chrome(options, webdriver.ChromeService(shutil.which("chromedriver")))
+
+
+def screenshot(chrome: Any, page: Path, wanted: Picture) -> bytes:
+    """A picture of the page, as PNG."""
+    tell = chrome.execute_cdp_cmd
+    phone = wanted.width < 600
+    metrics = {"width": wanted.width, "height": 1000, "deviceScaleFactor": 1, "mobile": phone}
+    tell("Emulation.setDeviceMetricsOverride", metrics)
+    features = [{"name": "prefers-color-scheme", "value": wanted.scheme}]
+    tell("Emulation.setEmulatedMedia", {"features": features})
+    chrome.get(page.as_uri())
+    chrome.execute_script(CLICKS, wanted.click)
+    top = chrome.execute_script(EDGE, wanted.first, "top") - 16
+    bottom = chrome.execute_script(EDGE, wanted.last, "bottom") + 16
+    clip = {"x": 0, "y": max(0, top), "width": wanted.width, "height": bottom - max(0, top)}
+    options = {"format": "png", "captureBeyondViewport": True, "clip": {**clip, "scale": 1}}
+    return base64.b64decode(tell("Page.captureScreenshot", options)["data"])
 
 
 def shrunk(png: bytes) -> bytes:
@@ -76,20 +114,26 @@ def shrunk(png: bytes) -> bytes:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Make the picture."""
-    parser = argparse.ArgumentParser(description="Make docs/report.png.")
-    parser.add_argument("-o", "--output", type=Path, default=ROOT / "docs" / "report.png")
+    """Make the pictures."""
+    parser = argparse.ArgumentParser(description="Make the pictures of a report in docs/.")
+    parser.add_argument("-o", "--output", type=Path, default=ROOT / "docs", help="folder (docs)")
     parser.add_argument("--alpha", type=float, default=1.0, help="width of the network (1.0)")
     parser.add_argument("--size", type=int, default=224, help="rows of its input (224)")
     parser.add_argument("-n", type=int, default=4, metavar="N", help="devices (4)")
     chosen = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as folder:
         page = make_report(Path(folder), chosen.alpha, chosen.size, chosen.n)
-        picture = shrunk(screenshot(page, "time"))
-    if len(picture) > LIMIT_BYTES:
-        raise SystemExit(f"the picture has {len(picture):,} bytes, more than {LIMIT_BYTES:,}")
-    chosen.output.write_bytes(picture)
-    print(f"wrote {chosen.output} ({len(picture):,} bytes)")
+        chrome = browser()
+        try:
+            pictures = {name: shrunk(screenshot(chrome, page, p)) for name, p in PICTURES.items()}
+        finally:
+            chrome.quit()
+    for name, picture in pictures.items():
+        if len(picture) > LIMIT_BYTES:
+            raise SystemExit(f"{name} has {len(picture):,} bytes, more than {LIMIT_BYTES:,}")
+    for name, picture in pictures.items():
+        (chosen.output / name).write_bytes(picture)
+        print(f"wrote {chosen.output / name} ({len(picture):,} bytes)")
     return 0
 
 

@@ -69,13 +69,13 @@ def test_simulated_figures_and_the_seeds_scheme(
         latency_us = simulate(bundle.devices, known).latency_us
         assert found["latency_us", "simulated"][name] == latency_us
         seed = simulate_seed(fold_constants(bundle.model), known)
-        assert found["latency_us", "seed, simulated"][name] == seed.latency_us
+        assert found["latency_us", "flat splitting, simulated"][name] == seed.latency_us
     is_faster = found["latency_us", "simulated"]["change"] < 0
     worse = folders[::-1] if is_faster else folders
     assert main(["compare", *worse, *options, "--fail-on", "latency_us+2%"]) == 1
     text = capsys.readouterr().out
     assert "REGRESSION: simulated of latency_us" in text
-    assert "seed, simulated" in text
+    assert "flat splitting, simulated" in text
     assert main(["compare", *worse[::-1], *options, "--fail-on", "latency_us+2%"]) == 0
 
 
@@ -113,4 +113,6 @@ def test_reports_know_what_was_simulated(
     assert main(["compare", *pages, "--json"]) == 0
     found = {(f["key"], f["what"]): f for f in json.loads(capsys.readouterr().out)["figures"]}
     assert found["latency_us", "simulated"]["before"] > 0
-    assert found["latency_us", "seed, simulated"]["change"] == 0  # one model, as many devices
+    assert (
+        found["latency_us", "flat splitting, simulated"]["change"] == 0
+    )  # one model, as many devices

@@ -91,7 +91,7 @@ def test_the_seeds_scheme_beside(folder: str, capsys: pytest.CaptureFixture[str]
     assert "seed" not in answer(capsys, folder)
     assert main(["simulate", folder, "--link", "ethernet", "--baseline"]) == 0
     text = capsys.readouterr().out
-    assert "the seed's scheme" in text
+    assert "flat splitting" in text
     assert f"{seed.latency_us / 1000:.2f}" in text
     rows = answer(capsys, folder, "--baseline", "--sweep", "n=2,3")
     for row in rows:
@@ -99,7 +99,7 @@ def test_the_seeds_scheme_beside(folder: str, capsys: pytest.CaptureFixture[str]
         assert row["seed_latency_us"] == run.latency_us
         assert row["seed_payload_bytes"] == run.document()["payload_bytes"]
     assert main(["simulate", folder, "--baseline", "--sweep", "baud=1e6,6e6"]) == 0
-    assert "seed's ms" in capsys.readouterr().out
+    assert "flat ms" in capsys.readouterr().out
 
 
 def test_where_the_time_goes(folder: str, capsys: pytest.CaptureFixture[str]):

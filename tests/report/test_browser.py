@@ -90,7 +90,7 @@ def background(browser: Any) -> int:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1280, 360])
+@pytest.mark.parametrize("width", [1280, 390, 360])
 def test_without_complaint(browser: Any, page: str, width: int, scheme: str):
     show(browser, page, width, scheme)
     assert browser.get_log("browser") == []
@@ -127,10 +127,10 @@ def test_numbers_are_those_of_plan_json(browser: Any, page: str, content: Conten
 @pytest.mark.parametrize("chart", ["gantt", "ram"])
 def test_charts_say_what_is_pointed_at(browser: Any, page: str, content: Content, chart: str):
     show(browser, page, 1280, "light")
-    picture = browser.find_element("css selector", f"svg[data-chart={chart}]")
+    picture = browser.find_element("css selector", f"[data-chart={chart}]")
     browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", picture)
     size = picture.size
-    # Not the pointer's own way: in the middle of the first row, in the first third.
+    # Not the pointer's own way: in the middle of the first row or chart, in the first third.
     at = browser.execute_script(
         "return {...arguments[0].getBoundingClientRect().toJSON()}", picture
     )
@@ -141,4 +141,132 @@ def test_charts_say_what_is_pointed_at(browser: Any, page: str, content: Content
     tip = browser.find_element("id", "tip")
     assert tip.is_displayed()
     assert re.search(r"#\d+ " if chart == "ram" else r"^rank \d+: \w+, [\d.]+ ms", tip.text)
+    assert browser.get_log("browser") == []
+
+
+SMALL = """
+const seen = (e) => e.getClientRects().length && getComputedStyle(e).visibility === "visible";
+return [...document.querySelectorAll(".t, td, th, text, a, li, dd, dt, button, label")].filter(seen)
+  .map((e) => [parseFloat(getComputedStyle(e).fontSize), e.textContent.trim().slice(0, 30)])
+  .filter(([size, text]) => text && size < 11.5);
+"""
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_no_text_is_too_small_to_read(browser: Any, page: str, width: int):
+    show(browser, page, width, "light")
+    assert browser.execute_script(SMALL) == []
+
+
+def test_a_phone_shows_every_column_of_the_layers(browser: Any, page: str, content: Content):
+    show(browser, page, 390, "light")
+    script = """
+    return [...document.querySelectorAll("#layer-table tbody tr[data-layer] > *")].map((e) => {
+      const box = e.getBoundingClientRect(); return [box.left, box.right, box.height]; });
+    """
+    cells = browser.execute_script(script)
+    assert len(cells) == 8 * len(content.layers)
+    assert all(left >= 0 and right <= 390 for left, right, _ in cells)
+    assert (
+        browser.execute_script("return document.querySelector('.tools button').offsetHeight") >= 36
+    )
+
+
+def shown_layers(browser: Any) -> list[int]:
+    script = "return [...document.querySelectorAll('#layer-table tr[data-layer]')]"
+    return [
+        int(each)
+        for each in browser.execute_script(
+            f"{script}.filter(e => !e.hidden).map(e => e.dataset.layer)"
+        )
+    ]
+
+
+def test_layers_sort_filter_and_fold(browser: Any, page: str, content: Content):
+    show(browser, page, 1280, "light")
+    count = len(content.layers)
+    assert shown_layers(browser) == list(range(count))
+    browser.find_element("css selector", "th[data-sort=macs] button").click()
+    macs = [content.layers[at].entry["macs"] for at in shown_layers(browser)]
+    assert macs == sorted(macs, reverse=True)
+    head = browser.find_element("css selector", "th[data-sort=macs]")
+    assert head.get_attribute("aria-sort") == "descending"
+    browser.find_element("css selector", "th[data-sort=index] button").click()
+    find = browser.find_element("id", "layer-find")
+    find.send_keys("depthwise")
+    wanted = [v.index for v in content.layers if "DEPTHWISE" in v.entry["op"]]
+    assert shown_layers(browser) == wanted
+    assert f"{len(wanted)} of {count} layers" in browser.find_element("id", "layer-says").text
+    browser.execute_script(
+        "arguments[0].value = ''; arguments[0].dispatchEvent(new Event('input'))", find
+    )
+    browser.find_element("id", "layer-fold").click()
+    groups = browser.find_elements("css selector", "#layer-table tr.group button")
+    assert groups
+    assert len(shown_layers(browser)) < count
+    for group in groups:
+        assert group.get_attribute("aria-expanded") == "false"
+        group.click()
+    assert shown_layers(browser) == list(range(count))
+    assert browser.get_log("browser") == []
+
+
+def test_the_gantt_chart_zooms_and_shows_messages(browser: Any, page: str, content: Content):
+    show(browser, page, 1280, "light")
+    chart = browser.find_element("css selector", "#gantt .chart")
+    width = chart.size["width"]
+    assert browser.find_elements("css selector", "svg.over path.path"), "the critical path"
+    for times in (2, 4):
+        browser.find_element("css selector", "[data-zoom=in]").click()
+        assert chart.size["width"] == pytest.approx(times * width, rel=0.01)
+    assert len(browser.find_elements("css selector", "#gantt .tick")) > 3
+    browser.find_element("css selector", "[data-zoom=all]").click()
+    assert chart.size["width"] == width
+    browser.find_element("id", "show-path").click()
+    assert not browser.find_elements("css selector", "svg.over path.path")
+    assert not browser.find_elements("css selector", "svg.over path.message")
+    browser.find_element("id", "show-messages").click()
+    drawn = len(browser.find_elements("css selector", "svg.over path.message"))
+    assert drawn == min(400, len(content.charts["messages"])) > 0
+    assert browser.get_log("browser") == []
+
+
+def test_one_layer_is_selected_in_every_chart(browser: Any, page: str, content: Content):
+    show(browser, page, 1280, "light")
+    layer = max({bar[1] for row in content.charts["gantt"] for bar in row})
+    browser.find_element("css selector", f"#layer-{layer} .index").click()
+    assert "chosen" in browser.find_element("id", f"layer-{layer}").get_attribute("class")
+    bars = browser.find_elements("css selector", "svg.over rect.chosen")
+    wanted = [bar for row in content.charts["gantt"] for bar in row if bar[1] == layer]
+    assert len(bars) == len(wanted)
+    nodes = sum(d["layers"].count(layer) for d in content.charts["ram"])
+    marks = browser.find_elements("css selector", '[data-chart="ram"] rect.chosen')
+    assert len(marks) == nodes
+    browser.find_element("css selector", "body").send_keys("\ue00c")  # Escape
+    assert not browser.find_elements("css selector", "rect.chosen")
+
+
+def test_an_address_leads_to_a_layer(browser: Any, page: str, content: Content):
+    show(browser, page, 1280, "light")
+    browser.get(f"{page}#layer-{len(content.layers) - 1}")
+    row = browser.find_element("css selector", "#layer-table tr.chosen")
+    assert row.get_attribute("data-layer") == str(len(content.layers) - 1)
+    top = browser.execute_script("return arguments[0].getBoundingClientRect().top", row)
+    assert 0 <= top <= 900
+
+
+def test_the_chart_is_read_by_keyboard(browser: Any, page: str):
+    show(browser, page, 1280, "light")
+    window = browser.find_element("css selector", "#gantt .window")
+    browser.execute_script("arguments[0].focus()", window)
+    says = browser.find_element("id", "gantt-says")
+    window.send_keys("\ue014")  # right
+    assert says.text.startswith("rank 0: ")
+    window.send_keys("\ue015")  # down
+    assert says.text.startswith("rank 1: ")
+    width = browser.find_element("css selector", "#gantt .chart").size["width"]
+    window.send_keys("+")
+    assert browser.find_element("css selector", "#gantt .chart").size["width"] > 1.9 * width
+    window.send_keys("\ue014\ue014\ue007")  # right, right, Enter
+    assert browser.find_elements("css selector", "#layer-table tr.chosen")
     assert browser.get_log("browser") == []

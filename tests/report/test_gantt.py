@@ -39,7 +39,6 @@ def test_chart_and_data():
     for kind in ("compute", "send", "wait"):
         assert chart.count(f'class="{kind}"') == 1
     assert 'class="input"' not in chart
-    assert chart.count("rank") == 2
     data = gantt_data(rows, [{"c": 3}, {}])
     assert data == [[["compute", 3, 0, 10, 0], ["exchange", -1, 10, 50, 10]], []]
 

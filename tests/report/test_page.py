@@ -78,7 +78,7 @@ def test_structure_is_accessible(content: Content):
     assert len(list(page.all("h1"))) == 1
     ids = [
         e.attributes["id"]
-        for tag in ("section", "h2", "p")
+        for tag in ("section", "h2", "p", "figure", "tr")
         for e in page.all(tag)
         if "id" in e.attributes
     ]
@@ -89,7 +89,7 @@ def test_structure_is_accessible(content: Content):
     for table in page.all("table"):
         assert all("scope" in head.attributes for head in table.all("th"))
     charts = list(page.all("svg"))
-    assert len(charts) == len(content.devices) + 1
+    assert len(charts) == len(content.devices) + 3  # time, and the wiring wide and narrow
     assert all(chart.attributes["role"] == "img" for chart in charts)
     assert all(chart.attributes["aria-label"] for chart in charts)
 
@@ -158,3 +158,32 @@ def test_compare_reads_the_page(content: Content, tmp_path: Path):
     found = read_document(tmp_path / "report.html")
     for key in KEYS:
         assert [d[key] for d in found["devices"]] == [d[key] for d in content.document["devices"]]
+
+
+def test_the_first_screen_sets_the_cluster_against_one_board(content: Content):
+    page = parse(render(content))
+    (summary,) = page.all("section", id="summary")
+    assert content.choices.alone is not None
+    assert kib(content.choices.alone.arena_bytes) in summary.text
+    assert kib(content.choices.tflm_arena_bytes) in summary.text
+    assert kib(content.fullest.fit.arena_bytes) in summary.text
+    rows = list(next(summary.all("table", id="objectives")).all("tr"))[1:]
+    named = [next(row.all("code")).text for row in rows]
+    assert named == [f"--objective {each}" for each in ("latency", "ram", "bytes")]
+    (moved,) = page.all("dd", id="moved")
+    sent = sum(device["sent_bytes"] for device in content.document["devices"])
+    assert moved.attributes["data-value"] == str(sent)
+
+
+def test_without_a_search_nothing_is_claimed_of_one_board(tmp_path: Path):
+    page = parse(render(content_of(bundle_in(tmp_path, "ds_cnn", 2))))
+    (summary,) = page.all("section", id="summary")
+    assert "was not looked for" in summary.text
+    assert not list(summary.all("table"))
+
+
+def test_where_the_time_goes_adds_up(content: Content):
+    shares = content.reasons.shares_us
+    assert sum(shares.values()) == pytest.approx(content.simulation.latency_us)
+    (table,) = parse(render(content)).all("table", id="why")
+    assert [next(row.all("th")).text for row in list(table.all("tr"))[1:]] == list(shares)

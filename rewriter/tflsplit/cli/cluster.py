@@ -17,6 +17,7 @@ from tflsplit.cli.figures import (
     print_rate,
     print_wires,
     record,
+    save_trace,
 )
 from tflsplit.cli.results import (
     Best,
@@ -34,6 +35,7 @@ from tflsplit.host.figures import check_traffic, device_figures, wire_figures
 from tflsplit.host.port_ranks import ranks_of_ports
 from tflsplit.host.ports import DEFAULT_BAUD, Stream, serial_ports
 from tflsplit.passes.prepare import prepare
+from tflsplit.report.timeline import measured_trace
 from tflsplit.runtime.engines import Array
 from tflsplit.runtime.load import load_inputs
 
@@ -101,6 +103,8 @@ def main(arguments: argparse.Namespace) -> int:
     best = best_classes(whole, outputs, arguments.top, labels)
     devices = device_figures(cluster.infos, inferences, counts_instructions=False)
     wires = wire_figures(before, after, len(inferences))
+    if arguments.trace:
+        save_trace(arguments.trace, measured_trace(inferences, devices))
     if arguments.record:
         record(bundle, "cluster", figures_document(devices, wires, inferences))
     if arguments.json:

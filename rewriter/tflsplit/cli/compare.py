@@ -54,7 +54,7 @@ def add_parser(commands: Commands) -> argparse.ArgumentParser:
     command.add_argument(
         "--simulate",
         action="store_true",
-        help="time, wire bytes and energy too, and those of the seed's scheme, of output folders "
+        help="time, wire bytes and energy too, and those of flat splitting, of output folders "
         "on --cluster (reports know theirs)",
     )
     command.add_argument(

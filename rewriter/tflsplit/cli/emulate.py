@@ -19,6 +19,7 @@ from tflsplit.cli.figures import (
     print_rate,
     print_wires,
     record,
+    save_trace,
 )
 from tflsplit.cli.results import (
     add_result_options,
@@ -38,6 +39,7 @@ from tflsplit.errors import ClusterError, UserError
 from tflsplit.firmware import FirmwareOptions
 from tflsplit.firmware.options import TFLM_DIR_VARIABLE
 from tflsplit.passes.prepare import prepare
+from tflsplit.report.timeline import measured_trace
 from tflsplit.runtime.engines import engine
 from tflsplit.runtime.load import load_inputs
 from tflsplit.verify import Case, make_cases
@@ -131,6 +133,8 @@ def main(arguments: argparse.Namespace) -> int:
     if arguments.output:
         save_outputs(arguments.output, outputs)
     best = best_classes(prepare(bundle.model), outputs, arguments.top, labels)
+    if arguments.trace:
+        save_trace(arguments.trace, measured_trace(trial.inferences, trial.devices))
     if arguments.record:
         kind = "native" if arguments.native else "core" if arguments.core_only else "emulate"
         figures = figures_document(trial.devices, trial.wires, trial.inferences)

@@ -6,11 +6,13 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from tflsplit.bundle import Bundle
 from tflsplit.bundle.runs import write_run
 from tflsplit.cli.console import STDERR, STDOUT, kib, millions, table
+from tflsplit.errors import UserError
 from tflsplit.host.coordinator import Inference
 from tflsplit.host.figures import DeviceFigures, WireFigures
 
@@ -81,8 +83,23 @@ def figures_document(
     }
 
 
+def save_trace(path: Path, trace: bytes) -> None:
+    """Write a trace for Perfetto and say where; UserError if that cannot be."""
+    try:
+        path.write_bytes(trace)
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error.strerror}") from None
+    STDERR.print(f"wrote {path}: open it in https://ui.perfetto.dev", soft_wrap=True)
+
+
 def add_record(command: argparse.ArgumentParser) -> None:
-    """``--record``."""
+    """``--record`` and ``--trace``."""
+    command.add_argument(
+        "--trace",
+        type=Path,
+        metavar="FILE",
+        help="save what each device reports of each inference as a .pftrace (ui.perfetto.dev)",
+    )
     command.add_argument(
         "--record", action="store_true", help="keep the figures in DIR/runs, for `tflsplit report`"
     )

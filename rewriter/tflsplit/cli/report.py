@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from tflsplit.bundle import read_bundle
+from tflsplit.bundle import Bundle, read_bundle
 from tflsplit.bundle.plan_schema import MAX_WORLD_SIZE
 from tflsplit.cli.choosing import as_wired, split_anew
 from tflsplit.cli.console import STDOUT, Commands, kib, print_json, progress
@@ -18,6 +19,9 @@ from tflsplit.errors import ClusterError, PlanError
 from tflsplit.ir import Graph
 from tflsplit.report.page import render, require_jinja, write_page
 from tflsplit.split.devices import DeviceGraph
+
+if TYPE_CHECKING:
+    from tflsplit.report.content import Content
 
 _BESIDE = "1,2,4,8"
 
@@ -47,6 +51,13 @@ def add_parser(commands: Commands) -> argparse.ArgumentParser:
         help=f"other numbers of devices to show beside, each of which is planned anew ({_BESIDE}); "
         "none: only the plan itself",
     )
+    command.add_argument(
+        "--model-explorer",
+        type=Path,
+        metavar="FILE",
+        help="also figures of each layer for Model Explorer: FILE.json makes FILE.ranks.json, "
+        "FILE.time_us.json and so on, each of which it shows over the unsplit model's graph",
+    )
     return command
 
 
@@ -68,11 +79,13 @@ def main(arguments: argparse.Namespace) -> int:
         stage("writing")
         page = render(content)
         write_page(path, page)
+        more = _model_explorer(arguments.model_explorer, bundle, content)
     document = {
         "report": str(path),
         "size_bytes": len(page.encode()),
         "fits": content.fits,
         "latency_us": content.simulation.latency_us,
+        "model_explorer": list(map(str, more)),
     }
     if arguments.json:
         print_json(document)
@@ -83,7 +96,24 @@ def main(arguments: argparse.Namespace) -> int:
         f"{content.simulation.latency_us / 1000:.1f} ms an inference, simulated",
         soft_wrap=True,
     )
+    for file in more:
+        STDOUT.print(f"wrote {file}", soft_wrap=True)
     return 0
+
+
+def _model_explorer(path: Path | None, bundle: Bundle, content: Content) -> list[Path]:
+    """Write a file for each figure; their paths."""
+    if path is None:
+        return []
+    from tflsplit.report.model_explorer import dumped, node_data
+
+    written = []
+    ram = [device.ram for device in content.devices]
+    for figure, document in node_data(bundle, content.layers, ram).items():
+        file = path.with_name(f"{path.stem}.{figure}{path.suffix or '.json'}")
+        write_page(file, dumped(document))
+        written.append(file)
+    return written
 
 
 def _sizes(text: str) -> list[int]:

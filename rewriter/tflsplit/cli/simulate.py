@@ -13,6 +13,7 @@ from typing import Any
 from tflsplit.bundle import Bundle, read_bundle
 from tflsplit.cli.choosing import as_wired, split_anew
 from tflsplit.cli.console import Commands, print_json, progress
+from tflsplit.cli.figures import save_trace
 from tflsplit.cli.planning import add_direct
 from tflsplit.cli.simulate_tables import figures_of, print_beside, print_result, print_sweep
 from tflsplit.cli.sweeps import KEYS, Setting, parse_sweep
@@ -21,6 +22,7 @@ from tflsplit.cluster import Cluster, LinkKind, default_cluster, read_cluster
 from tflsplit.errors import ClusterError
 from tflsplit.passes.fold_constants import fold_constants
 from tflsplit.passes.prepare import prepare
+from tflsplit.report.timeline import simulation_trace
 from tflsplit.sim import SeedRun, SimResult, Why, alone_us, simulate, simulate_seed, why
 from tflsplit.split.devices import DeviceGraph
 
@@ -62,8 +64,8 @@ def add_parser(commands: Commands) -> argparse.ArgumentParser:
     command.add_argument(
         "--baseline",
         action="store_true",
-        help="the seed system's scheme on the same devices beside it: every layer split by output "
-        "channel, everything through a PC that each is wired to",
+        help="beside it flat splitting (arXiv 2605.09357) on the same devices: the output of every "
+        "layer cut into N ranges, everything through a PC that each is wired to",
     )
     command.add_argument(
         "--why",
@@ -71,6 +73,12 @@ def add_parser(commands: Commands) -> argparse.ArgumentParser:
         help="where the time of the first input goes: the critical path, cause by cause",
     )
     command.add_argument("--csv", type=Path, metavar="FILE", help="save the sweep's table")
+    command.add_argument(
+        "--trace",
+        type=Path,
+        metavar="FILE",
+        help="save what happens when as a .pftrace, which ui.perfetto.dev opens",
+    )
     return command
 
 
@@ -79,8 +87,9 @@ def main(arguments: argparse.Namespace) -> int:
     sweep = parse_sweep(arguments.sweep) if arguments.sweep else None
     if arguments.csv and not sweep:
         raise ClusterError("--csv saves the table of a --sweep")
-    if arguments.why and sweep:
-        raise ClusterError("--why is of one simulation, --sweep of many")
+    for name in ("why", "trace"):
+        if getattr(arguments, name) and sweep:
+            raise ClusterError(f"--{name} is of one simulation, --sweep of many")
     with progress("reading"):
         bundle = read_bundle(arguments.folder)
     setting = Setting(
@@ -91,20 +100,7 @@ def main(arguments: argparse.Namespace) -> int:
         arguments.seed,
     )
     if sweep is None:
-        with progress("simulating"):
-            result = _simulate(bundle.devices, setting)
-            seed = _simulate_seed(bundle, setting) if arguments.baseline else None
-            reasons = _why(bundle, result, setting) if arguments.why else None
-        if arguments.json:
-            extra = {"seed": seed.document()} if seed else {}
-            extra |= {"why": reasons.document()} if reasons else {}
-            print_json(result.document() | extra)
-        else:
-            print_result(result, setting)
-            if reasons:
-                print_why(reasons)
-            if seed:
-                print_beside(result, seed, setting)
+        _once(arguments, bundle, setting)
         return 0
     rows = _sweep(bundle, setting, *sweep, baseline=arguments.baseline)
     if arguments.csv:
@@ -114,6 +110,30 @@ def main(arguments: argparse.Namespace) -> int:
     else:
         print_sweep(rows)
     return 0
+
+
+def _once(arguments: argparse.Namespace, bundle: Bundle, setting: Setting) -> None:
+    """One simulation, and what is asked for of it."""
+    with progress("simulating"):
+        result = _simulate(bundle.devices, setting)
+        seed = _simulate_seed(bundle, setting) if arguments.baseline else None
+        reasons = None
+        if arguments.why or arguments.trace:
+            reasons = _why(bundle, result, setting)
+    if arguments.trace:
+        trace = simulation_trace(result, bundle.devices, setting.cluster, reasons)
+        save_trace(arguments.trace, trace)
+    shown = reasons if arguments.why else None
+    if arguments.json:
+        extra = {"seed": seed.document()} if seed else {}
+        extra |= {"why": shown.document()} if shown else {}
+        print_json(result.document() | extra)
+        return
+    print_result(result, setting)
+    if shown:
+        print_why(shown)
+    if seed:
+        print_beside(result, seed, setting)
 
 
 def _cluster(arguments: argparse.Namespace, bundle: Bundle) -> Cluster:

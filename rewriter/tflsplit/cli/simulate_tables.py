@@ -72,14 +72,14 @@ def print_result(result: SimResult, setting: Setting) -> None:
 
 
 def print_beside(result: SimResult, seed: SeedRun, setting: Setting) -> None:
-    """The plan and the seed's scheme, line by line."""
+    """The plan and flat splitting (``tflsplit.baseline``), line by line."""
     figures = (figures_of(result), seed.document())
-    names = ["this plan", "the seed's scheme"]
+    names = ["this plan", "flat splitting"]
     rows = [[name, *_beside_cells(row)] for name, row in zip(names, figures, strict=True)]
     columns = ["<", "latency ms", "compute ms", "a second", "payload", "on the wires", "frames",
                "mJ"]  # fmt: skip
     kind = setting.cluster.link.kind.value
-    table(f"beside the seed's scheme, each device wired to a PC by {kind}", columns, rows)
+    table(f"beside flat splitting, each device wired to a PC by {kind}", columns, rows)
 
 
 def _beside_cells(row: dict[str, Any]) -> list[str]:
@@ -121,5 +121,5 @@ def print_sweep(rows: Sequence[dict[str, Any]]) -> None:
     columns = [key, "latency ms", "graph ms", "faster", "compute ms", "a second", "payload",
                "on the wires", "again", "mJ"]  # fmt: skip
     if "seed_latency_us" in rows[0]:
-        columns.append("seed's ms")
+        columns.append("flat ms")
     table(f"sweep of {key}; wires between devices", columns, cells)

@@ -91,7 +91,7 @@ def _why(step: Step, others: list[Step], searcher: Searcher) -> str:
     faster = [other for other in others if other.cost.time_us < step.cost.time_us]
     if not faster:
         best = min(others, key=lambda other: other.cost.time_us)
-        return f"fastest; {best.option.name} takes {_times(best, step)} as long"
+        return f"fastest; {_apart(best, step)} would take {_times(best, step)} as long"
     best = min(faster, key=lambda other: other.cost.time_us)
     name = best.option.name
     if any(head > room for head, room in zip(best.cost.head_bytes, rooms, strict=True)):
@@ -99,6 +99,12 @@ def _why(step: Step, others: list[Step], searcher: Searcher) -> str:
     if max(best.cost.weights_bytes) > max(step.cost.weights_bytes):
         return f"{name} would be faster but repeats {max(best.cost.weights_bytes):,} B of weights"
     return f"{name} would be faster here, but not with its neighbours"
+
+
+def _apart(other: Step, step: Step) -> str:
+    """An option's name, so that it reads as another one than the step's."""
+    name = other.option.name
+    return f"{name} shared out by speed" if step.option.name.startswith(f"{name} by ") else name
 
 
 def _times(other: Step, step: Step) -> str:

@@ -160,7 +160,7 @@ def opened(choices: Choices, steps: Sequence[Step], opening: Opening) -> list[St
 
 def _shares_by_arrival(choices: Choices, units: int) -> str:
     """The name of the shares with which all devices are ready with the first units together."""
-    name = f"arrival, for {units} units"
+    name = f"arrival of the input (first {units} unit{'s' * (units != 1)})"
     if name not in choices.vectors:
         work_us = [
             us if share > 0 else 0.0

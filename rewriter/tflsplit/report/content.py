@@ -20,14 +20,17 @@ from tflsplit.passes.prepare import prepare
 from tflsplit.plan.cost.fit import Fit, fit_device
 from tflsplit.planner.evaluate import kernels_of
 from tflsplit.report.beside import Beside, Divide, beside
+from tflsplit.report.choices import Choices, choices
 from tflsplit.report.figures import short_name
 from tflsplit.report.gantt import bars_of, gantt_chart, gantt_data
-from tflsplit.report.layers import LayerView, layer_views
+from tflsplit.report.layers import LayerView, layer_views, spent
 from tflsplit.report.links import WireView, payload_matrix, wire_views
 from tflsplit.report.measured import RunView, run_views
-from tflsplit.report.ram import RamSeries, ram_chart, ram_series, scale_bytes
+from tflsplit.report.messages import message_data, path_data
+from tflsplit.report.ram import RamSeries, ram_chart, ram_series
 from tflsplit.report.simulated import figures_of, seed_run
-from tflsplit.sim import DeviceTimes, SimResult, simulate
+from tflsplit.report.wiring import wiring_picture
+from tflsplit.sim import DeviceTimes, SimResult, Why, alone_us, simulate, why
 from tflsplit.split.devices import DeviceGraph
 
 Progress = Callable[[str], None]
@@ -56,6 +59,9 @@ class Content:
     payload: [source][destination] bytes of tensors.
     left_out: files in runs/ that were not used, and why.
     charts: what the page's script shows when something is pointed at.
+    choices: what one board, and each objective, would cost.
+    reasons: where the time goes.
+    wiring: how the boards are wired, drawn for a wide and for a narrow page.
     simulated: as ``report.simulated`` has it.
     """
 
@@ -72,6 +78,9 @@ class Content:
     beside: list[Beside]
     charts: Json
     simulated: Json
+    choices: Choices
+    reasons: Why
+    wiring: tuple[Markup, Markup]
 
     @property
     def fits(self) -> bool:
@@ -107,6 +116,10 @@ def gather(
     simulation = simulate(bundle.devices, cluster)
     progress("simulating the seed's scheme")
     simulated = figures_of(simulation, seed_run(known, cluster))
+    whole = prepare(bundle.model)
+    reasons = why(simulation, alone_us(whole, cluster))
+    progress("looking for what one device, and other objectives, would take")
+    others_cost = choices(bundle.model, cluster, search=bool(sizes))
     progress("predicting RAM")
     devices = _device_views(bundle, cluster, simulation)
     others: list[Beside] = []
@@ -120,6 +133,8 @@ def gather(
         "layers": [short_name(layer["node"], 60) for layer in document["layers"]],
         "gantt": gantt_data(bars, places),
         "latency_us": simulation.latency_us,
+        "messages": message_data(simulation, bundle.devices, places),
+        "path": path_data(reasons, places),
         "ram": [
             _ram_data(device, view.ram)
             for device, view in zip(bundle.devices, devices, strict=True)
@@ -129,7 +144,7 @@ def gather(
         document=document,
         cluster=cluster,
         devices=devices,
-        layers=tuple(layer_views(bundle, prepare(bundle.model))),
+        layers=tuple(layer_views(bundle, whole, spent(bars, places))),
         simulation=simulation,
         gantt=gantt_chart(bars, simulation.latency_us),
         payload=payload_matrix(bundle.devices),
@@ -139,6 +154,9 @@ def gather(
         beside=others,
         charts=charts,
         simulated=simulated,
+        choices=others_cost,
+        reasons=reasons,
+        wiring=(wiring_picture(cluster, 4), wiring_picture(cluster, 1)),
     )
 
 
@@ -153,7 +171,6 @@ def _device_views(
         arena = predict_arena(device.graph, spec.abi, kernels_of(spec))
         fits.append(fit)
         series.append(ram_series(device, arena, fit, entry["steps"]))
-    top_bytes = max(map(scale_bytes, series))  # one scale, so that devices can be compared
     return tuple(
         DeviceView(
             rank=rank,
@@ -162,7 +179,7 @@ def _device_views(
             fit=fit,
             times=simulation.devices[rank],
             ram=ram,
-            ram_chart=ram_chart(ram, names, top_bytes),
+            ram_chart=ram_chart(ram, names),
         )
         for rank, (fit, ram) in enumerate(zip(fits, series, strict=True))
     )

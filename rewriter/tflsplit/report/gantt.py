@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from tflsplit.report.figures import milliseconds, ticks
-from tflsplit.report.svg import boxes_path, line, path, picture, text
+from tflsplit.report.svg import WIDTH, boxes_path, chart, label, line, path
 from tflsplit.sim import SimResult
 
-WIDTH, ROW, LEFT, RIGHT, TOP = 1000.0, 26.0, 58.0, 8.0, 22.0
+ROW, TOP = 26.0, 22.0
+"""Pixels: of a device's row, and above the first."""
 
 Interval = tuple[float, float]
 
@@ -78,28 +79,25 @@ def _inside(intervals: Sequence[Interval], start: float, end: float) -> tuple[In
 
 
 def gantt_chart(bars: Sequence[Sequence[Bar]], latency_us: float) -> Markup:
-    """The chart: a row for each device, a path for each kind of each."""
+    """The chart: a row for each device, a path for each kind of each.
+
+    Its shapes stretch: the page's script widens it to look closer.
+    """
     height = TOP + ROW * len(bars) + 4
-    scale = (WIDTH - LEFT - RIGHT) / latency_us
-
-    def x(us: float) -> float:
-        return LEFT + us * scale
-
-    parts = []
+    scale = WIDTH / latency_us
+    shapes, labels = [], []
     for ms in ticks(latency_us / 1000, 8):
-        at = x(ms * 1000)
-        parts.append(line(at, TOP - 4, at, height - 4, "grid"))
-        if at < WIDTH - 30:
-            parts.append(text(at, 12, f"{ms:g} ms", "label", "middle"))
+        at = ms * 1000 * scale
+        shapes.append(line(at, TOP - 4, at, height - 4, "grid"))
+        if at < WIDTH - 50:
+            labels.append(label(at, 0, f"{ms:g} ms", "tick"))
     for rank, row in enumerate(bars):
-        top = TOP + ROW * rank
-        parts.append(text(LEFT - 6, top + 16, f"rank {rank}", anchor="end"))
         for kind, places in _places(row).items():
-            scaled = _visible([(x(start), x(end)) for start, end in places])
+            scaled = _visible([(start * scale, end * scale) for start, end in places])
             if scaled:
-                parts.append(path(boxes_path(scaled, top + 3, ROW - 6), kind))
+                shapes.append(path(boxes_path(scaled, TOP + ROW * rank + 3, ROW - 6), kind))
     title = f"What every device does over the {milliseconds(latency_us)} of one inference"
-    return picture(WIDTH, height, title, parts, "gantt", None)
+    return chart(height, title, shapes, labels, "gantt")
 
 
 def _places(row: Sequence[Bar]) -> dict[str, list[Interval]]:
@@ -113,10 +111,10 @@ def _places(row: Sequence[Bar]) -> dict[str, list[Interval]]:
 
 
 def _visible(places: Sequence[Interval]) -> list[Interval]:
-    """Neighbours with less than half a pixel between them become one box."""
+    """Neighbours with less than a twentieth of a pixel between them become one box."""
     union: list[Interval] = []
     for start, end in places:
-        if union and start - union[-1][1] < 0.5:
+        if union and start - union[-1][1] < 0.05:
             union[-1] = union[-1][0], max(union[-1][1], end)
         else:
             union.append((start, end))
@@ -135,9 +133,9 @@ def gantt_data(
             [
                 bar.kind,
                 places.get(bar.node, -1),
-                round(bar.start_us),
-                round(bar.end_us),
-                round(bar.send_us),
+                round(bar.start_us, 1),
+                round(bar.end_us, 1),
+                round(bar.send_us, 1),
             ]
             for bar in row
         ]

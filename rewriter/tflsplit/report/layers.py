@@ -10,6 +10,7 @@ from tflsplit.bundle import Bundle
 from tflsplit.bundle.plan_json import Json
 from tflsplit.ir import Graph
 from tflsplit.ops import Box
+from tflsplit.report.gantt import Bar
 from tflsplit.split.devices import DeviceGraph, tensor_labels
 
 WAYS = {
@@ -43,12 +44,20 @@ class LayerView:
     parts: of the ranks that do something.
     shards: by rank, the box of the layer's first result that it holds, as ``[:, 0:14, :, :]``; none
         if no device ever holds it (inside of a fused block).
+    compute_us: of the rank that computes longest; exchange_us: of the one that moves data longest.
     """
 
     index: int
     entry: Json
     parts: tuple[Part, ...]
     shards: dict[int, str]
+    compute_us: float = 0.0
+    exchange_us: float = 0.0
+
+    @property
+    def total_us(self) -> float:
+        """By which the page sorts."""
+        return self.compute_us + self.exchange_us
 
     def lines(self) -> list[str]:
         """What each rank does of the layer and holds of its result, in words."""
@@ -60,7 +69,28 @@ class LayerView:
         return [", ".join(words[rank]) for rank in sorted(words)]
 
 
-def layer_views(bundle: Bundle, whole: Graph) -> list[LayerView]:
+Spent = dict[int, dict[str, float]]
+"""By layer and "compute" or "exchange": the time of the rank that spends most on it."""
+
+
+def spent(bars: Sequence[Sequence[Bar]], places: Sequence[dict[str, int]]) -> Spent:
+    """What each layer takes in a simulation.
+
+    places: for each rank, the layer that each of its nodes works for.
+    """
+    most: Spent = {}
+    for row, layers in zip(bars, places, strict=True):
+        mine: Spent = {}
+        for bar in row:
+            of = mine.setdefault(layers.get(bar.node, -1), {})
+            of[bar.kind] = of.get(bar.kind, 0.0) + bar.end_us - bar.start_us
+        for layer, of in mine.items():
+            best = most.setdefault(layer, {})
+            best |= {kind: max(us, best.get(kind, 0.0)) for kind, us in of.items()}
+    return most
+
+
+def layer_views(bundle: Bundle, whole: Graph, times: Spent) -> list[LayerView]:
     """Every layer; ``whole`` is the model after its passes, which plan.json's layers follow."""
     labels = tensor_labels(whole)
     views = []
@@ -69,7 +99,9 @@ def layer_views(bundle: Bundle, whole: Graph) -> list[LayerView]:
         if node.outputs and not node.outputs[0].is_constant:
             output = node.outputs[0]
             shards = _shards(bundle.devices, labels[output], output.shape)
-        views.append(LayerView(index, entry, _parts(entry, bundle.document["world_size"]), shards))
+        parts, took = _parts(entry, bundle.document["world_size"]), times.get(index, {})
+        us = took.get("compute", 0.0), took.get("exchange", 0.0)
+        views.append(LayerView(index, entry, parts, shards, *us))
     return views
 
 

@@ -34,7 +34,10 @@ def render(content: Content) -> str:
     from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
 
+    from tflsplit.report.choices import OBJECTIVE_WORDS
     from tflsplit.report.layers import WAYS
+    from tflsplit.report.ram import MOST_TENANTS
+    from tflsplit.sim.why import CAUSES
 
     environment = Environment(
         loader=PackageLoader("tflsplit.report", _TEMPLATES),
@@ -54,6 +57,9 @@ def render(content: Content) -> str:
         doc=content.document,
         version=__version__,
         ways=WAYS,
+        objective_words=OBJECTIVE_WORDS,
+        causes=CAUSES,
+        most_tenants=MOST_TENANTS,
         percent=figures.percent,
         deviation=figures.deviation,
         plan=Markup(embedded(content.document)),

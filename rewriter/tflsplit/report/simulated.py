@@ -20,7 +20,7 @@ from tflsplit.sim import SeedRun, SimResult, simulate, simulate_seed
 FIGURES = ("latency_us", "graph_us", "wire_bytes", "frames", "energy_mj")
 """Keys of the object, in order."""
 
-PLAN, SEED = "simulated", "seed, simulated"
+PLAN, SEED = "simulated", "flat splitting, simulated"
 """Whose figures they are, in a comparison."""
 
 

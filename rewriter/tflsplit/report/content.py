@@ -130,15 +130,10 @@ def gather(
     bars = bars_of(simulation, world_size)
     places = [_layers_of_nodes(bundle, device) for device in bundle.devices]
     charts = {
-        "layers": [short_name(layer["node"], 60) for layer in document["layers"]],
         "gantt": gantt_data(bars, places),
-        "latency_us": simulation.latency_us,
         "messages": message_data(simulation, bundle.devices, places),
         "path": path_data(reasons, places),
-        "ram": [
-            _ram_data(device, view.ram)
-            for device, view in zip(bundle.devices, devices, strict=True)
-        ],
+        **_charts(bundle, simulation, devices),
     }
     return Content(
         document=document,
@@ -183,6 +178,16 @@ def _device_views(
         )
         for rank, (fit, ram) in enumerate(zip(fits, series, strict=True))
     )
+
+
+def _charts(bundle: Bundle, simulation: SimResult, views: Sequence[DeviceView]) -> Json:
+    """What the page's script needs of layers and RAM."""
+    both = zip(bundle.devices, views, strict=True)
+    return {
+        "layers": [short_name(layer["node"], 60) for layer in bundle.document["layers"]],
+        "latency_us": simulation.latency_us,
+        "ram": [_ram_data(device, view.ram) for device, view in both],
+    }
 
 
 def _layers_of_nodes(bundle: Bundle, device: DeviceGraph) -> dict[str, int]:

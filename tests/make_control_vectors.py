@@ -45,7 +45,7 @@ LAYOUTS: dict[str, tuple[int, int, dict[str, tuple[int, int]]]] = {
         88,
         {
             "link": (2, 1), "peer": (3, 1), "token": (4, 4), "state": (8, 1), "code": (9, 1),
-            "links": (10, 1), "lost_bytes": (84, 4),
+            "links": (10, 1), "claimed": (11, 1), "lost_bytes": (84, 4),
         },
     ),
     "text": (132, 8, {"token": (4, 4)}),
@@ -56,7 +56,7 @@ def message(name: str, kind: str, /, **fields: Any) -> dict[str, Any]:
     """One row: the fields, and the payload that they make."""
     number, size, layout = LAYOUTS[kind]
     payload = bytearray(size)
-    payload[:2] = 1, number
+    payload[:2] = 2, number
     for field, value in fields.items():
         if field == "board":
             payload[48 : 48 + len(value)] = value.encode()
@@ -111,8 +111,8 @@ def ignored() -> list[dict[str, str]]:
     rows = {
         "nothing": b"",
         "one byte": query[:1],
-        "another version": b"\2" + query[1:],
-        "unknown type": b"\1\3" + query[2:],
+        "another version": b"\1" + query[1:],
+        "unknown type": b"\2\3" + query[2:],
         "query that is too short": query[:-1],
         "query that is too long": query + b"\0",
         "text shorter than it says": text[:-1],

@@ -39,7 +39,7 @@ def cobs(data: bytes) -> bytes:
     return bytes(out)
 
 
-def raw_frame(fields: dict[str, int], payload: bytes, version: int = 1) -> bytes:
+def raw_frame(fields: dict[str, int], payload: bytes, version: int = 2) -> bytes:
     header = struct.pack(
         "<BBBBBBHQIHH", version, fields["type"], fields["sequence"], fields["ack"],
         fields["credit"], fields["source"], fields["channel"], fields["destinations"],
@@ -97,6 +97,7 @@ def frames() -> list[dict[str, Any]]:
         frame("refuse", "refuse", b"\x02", source=6),
         frame("ack", "ack", source=1, ack=250, credit=15),
         frame("nak", "nak", source=1, ack=3, credit=2),
+        frame("nak_some_held", "nak", source=1, ack=253, credit=4, offset=0b1010),
         frame("poll", "poll", source=1, sequence=77),
         frame("status", "status", source=2, sequence=77, ack=9, credit=0),
         frame("grant", "grant", source=5, destinations=1, channel=40, offset=1234567, epoch=2),
@@ -129,7 +130,7 @@ def streams(table: list[dict[str, Any]]) -> list[dict[str, Any]]:
     blank = dict.fromkeys(
         ("sequence", "ack", "credit", "channel", "destinations", "offset", "epoch"), 0
     )
-    stranger = sealed(raw_frame({**blank, "type": 1, "source": 5}, b"?", version=2))
+    stranger = sealed(raw_frame({**blank, "type": 1, "source": 5}, b"?", version=1))
 
     def case(name: str, stream: bytes, *names: str, **errors: int) -> dict[str, Any]:
         every = {"crc_errors": 0, "cobs_errors": 0, "too_long": 0, "too_short": 0, **errors}

@@ -122,10 +122,27 @@ TEST(wrong_neighbour_is_refused_by_name) {
   }
 }
 
+TEST(another_neighbour_in_mid_session_is_turned_away_by_name) {
+  Cluster cluster(line_of(3));
+  EXPECT(cluster.run_until_ready(500'000));
+  cluster.set_busy(1, true);
+  FrameHeader header;  // as if the cable now led to rank 2
+  header.type = FrameType::kAck;
+  header.source = 2;
+  header.credit = 4;
+  inject(cluster, 1, cluster.link_between(1, 0), header, ConstBytes());
+  cluster.run_for(5'000);
+  const Error error = cluster.node(0).link_error();
+  EXPECT(error.code == ErrorCode::kRankMismatch);
+  EXPECT_EQ(error.rank, 2);
+  cluster.set_busy(1, false);
+  EXPECT(cluster.run_until_ready(500'000));
+}
+
 TEST(another_protocol_version_is_refused_by_name) {
   Cluster cluster(line_of(2));
   cluster.set_busy(1, true);
-  // A HELLO of version 2 whose payload we cannot know. Only byte 0 of the header differs.
+  // A HELLO of version 3 whose payload we cannot know. Only byte 0 of the header differs.
   uint8_t raw[kHeaderBytes + kCrcBytes] = {};
   FrameHeader header;
   header.type = FrameType::kHello;
@@ -146,7 +163,7 @@ TEST(another_protocol_version_is_refused_by_name) {
   FrameDecoder decoder(MutableBytes(raw, sizeof(raw)));
   for (uint8_t byte : capture.bytes) decoder.push(byte);
   EXPECT_EQ(decoder.counters().frames, 1u);
-  raw[0] = 2;
+  raw[0] = 3;
   std::vector<uint8_t> wire{0};
   const uint32_t crc = [&] {
     uint32_t value = 0xFFFFFFFFu;
@@ -450,6 +467,7 @@ TEST(fuzz_node_with_sound_frames_of_random_headers) {
       header.ack = static_cast<uint8_t>(random.chance(0.8) ? 1 : random.next());
       header.credit = static_cast<uint8_t>(random.below(random.chance(0.8) ? 5 : 256));
       header.source = static_cast<uint8_t>(random.below(random.chance(0.8) ? 3 : 256));
+      if (!is_sequenced(header.type) && random.chance(0.97)) header.source = 0;  // else it ends here
       header.destinations = random.chance(0.8) ? random.below(8) : random.next();
       header.channel = static_cast<uint16_t>(random.between(7, 9));
       header.epoch = static_cast<uint16_t>(random.between(4, 6));

@@ -168,7 +168,7 @@ TEST(headers_that_make_no_sense) {
   EXPECT(load_header(raw, sizeof(raw), &got) == HeaderError::kType);
   raw[1] = 0;
   EXPECT(load_header(raw, sizeof(raw), &got) == HeaderError::kType);
-  raw[0] = 2;
+  raw[0] = 1;
   EXPECT(load_header(raw, sizeof(raw), &got) == HeaderError::kVersion);
 }
 

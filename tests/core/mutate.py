@@ -16,13 +16,23 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 CORE = HERE.parents[1] / "tflm_app" / "lib" / "split_core"
-TESTS = ["main", "sim", "workload", "frame_test", "box_test", "cluster_test", "fault_test"]
+TESTS = [
+    "main",
+    "sim",
+    "workload",
+    "frame_test",
+    "box_test",
+    "cluster_test",
+    "fault_test",
+    "recovery_test",
+]
 
 # name: (file, what stands there, what is put there instead)
 MUTATIONS = {
     "crc not checked": ("frame.cc", "return fail(&counters_.crc_errors);", ""),
     "cobs block of 255": ("frame.cc", "kLongest = 254", "kLongest = 253"),
-    "decoder one byte too far": ("frame.cc", "used_ == buffer_.size()", "used_ > buffer_.size()"),
+    "decoder one byte too far": ("frame.cc", "count > buffer_.size() - used_",
+                                 "count > buffer_.size() + 1 - used_"),
     "decoder stays lost": ("frame.cc", "  skipping_ = false;\n}", "}"),
     "box stops at a row": ("box.cc", "run_bytes_ *= box.extent[--outer_];", "--outer_;"),
     "ring without a bubble": ("link.cc", "(needs_two_credits(slot_id) ? 2 : 1)", "1"),
@@ -33,15 +43,28 @@ MUTATIONS = {
         "if (usable_credit() < (needs_two_credits(slot_id) ? 2 : 1)) continue;",
         "if (unacknowledged() > 14) continue;",
     ),
-    "time-out repeats data": ("link.cc", "  poll_next_ = next_;", "  go_back();"),
-    "duplicates accepted": ("link.cc", "const uint8_t ahead = ",
+    "time-out repeats data": (
+        "link_recovery.cc",
+        "  poll_interval_us_ *= 2;",
+        "  lost_ = static_cast<uint16_t>((1u << unacknowledged()) - 1);\n  poll_interval_us_ *= 2;",
+    ),
+    "polls by the clock alone": ("link_recovery.cc", "return least < most ? least : most;",
+                                 "return most;"),
+    "a busy peer is flooded": ("link_recovery.cc", "  poll_interval_us_ *= 2;", ""),
+    "everything goes again": ("link_recovery.cc", "!is_here && is_before", "true || is_before"),
+    "kept frames are forgotten": ("link_receive.cc", "  ++held_count_;\n",
+                                  "  ++held_count_;\n  forget_held();\n"),
+    "kept slots leak": ("link_receive.cc", "if (holds(ahead)) pool_", "if (false) pool_"),
+    "damage not noticed": ("link_receive.cc", "  nak_due_ = true;\n  ask_at_once(now_us);", ""),
+    "duplicates accepted": ("link_receive.cc", "const uint8_t ahead = ",
                             "const uint8_t ahead = (header.sequence - expected_) & 128 ? 0 : "),
-    "no NAK": ("link.cc", "nak_due_ = nak_due_ || !nak_sent_;", ""),
-    "STATUS ignored": ("link.cc", "if (poll_is_exact_ && static_cast", "if (false && static_cast"),
-    "fingerprint not checked": ("link.cc", "return ErrorCode::kFingerprintMismatch;\n  }\n  if",
-                                "}\n  if"),
-    "reset not noticed": ("link.cc", "known && hello.boot != peer_boot_", "false"),
-    "ack outside the window": ("link.cc", "count > unacknowledged() ||", "count > 128 ||"),
+    "no NAK": ("link_receive.cc", "    nak_due_ = true;\n    hold(", "    hold("),
+    "STATUS ignored": ("link_receive.cc", "has_arrived(poll_pass_, now_us);", ""),
+    "fingerprint not checked": (
+        "link_handshake.cc", "return ErrorCode::kFingerprintMismatch;\n  }\n  if", "}\n  if"
+    ),
+    "reset not noticed": ("link_handshake.cc", "known && hello.boot != peer_boot_", "false"),
+    "ack outside the window": ("link_receive.cc", "count > unacknowledged() ||", "count > 128 ||"),
     "own ACKs hide a loss": ("link.cc", "encoder_.done()) written_us_ = now_us;",
                              "encoder_.done()) quiet_since_us_ = written_us_ = now_us;"),
     "slot freed while it is sent": ("link.cc", "pool_.add_reference(slot_id);  // an ACK", "//"),

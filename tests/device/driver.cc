@@ -288,7 +288,7 @@ std::string report(std::istream& in) {
 std::string link(std::istream& in) {
   LinkReport m;
   read(in, &m.link), read(in, &m.peer), read(in, &m.token), read(in, &m.state);
-  read(in, &m.code), read(in, &m.links);
+  read(in, &m.code), read(in, &m.links), read(in, &m.claimed);
   for (uint32_t& counter : m.counters) read(in, &counter);
   read(in, &m.lost_bytes);
   return packed(m);

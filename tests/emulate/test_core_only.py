@@ -117,10 +117,26 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     }  # fmt: skip
     assert main(["emulate", str(folder), "--core-only", "--topology", "line"]) == 0
     out = capsys.readouterr().out
-    assert "the same bits: 2 devices and the unsplit model on tflm, 1 inputs" in out
+    assert "the same bits: 2 devices and the unsplit model on tflm, 1 input," in out
 
 
-@pytest.mark.parametrize("wrong", [["--runs", "-1"], ["--timeout", "0"], ["--faults", "2"]])
+def test_an_event_fails_an_inference_by_name_and_the_next_is_right(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    folder = bundle_of(tmp_path / "plan", "autoencoder", 3)
+    event = ["--runs", "150", "--event", "0.05 swap 1", "--event", "0.3 swap 1"]
+    assert main(["emulate", str(folder), "--core-only", "--json", *event]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["same_bits"] is True
+    failures = document["failures"]
+    assert 1 <= len(failures) < 10
+    assert document["inferences"] == 150 - len(failures)
+    assert all("rank" in text for text in failures.values())
+
+
+@pytest.mark.parametrize(
+    "wrong", [["--runs", "-1"], ["--timeout", "0"], ["--faults", "2"], ["--event", "1 burn 0"]]
+)
 def test_wrong_numbers(tmp_path: Path, wrong: list[str], capsys: pytest.CaptureFixture[str]):
     folder = bundle_of(tmp_path / "plan", "autoencoder", 2)
     assert main(["emulate", str(folder), "--core-only", *wrong]) == 2

@@ -17,7 +17,7 @@ from tests.bundles import bundle_of
 from tests.soft_cluster import SoftCluster, quick_setup
 from tests.splits import needs_tflm
 from tflsplit.bundle import Bundle, read_bundle
-from tflsplit.emulate import FaultModel
+from tflsplit.emulate import FaultModel, Port
 from tflsplit.emulate.core_device import CoreDevice
 from tflsplit.errors import EngineError, LinkError
 from tflsplit.host import Coordinator, Inference, SocketStream
@@ -26,7 +26,7 @@ from tflsplit.passes.fold_constants import fold_constants
 from tflsplit.runtime.engines import Array, TflmProgram
 from tflsplit.verify import Case, make_cases
 from tflsplit.wire.control import Ask
-from tflsplit.wire.topology import Topology
+from tflsplit.wire.topology import NEXT_PORT, PREVIOUS_PORT, Topology
 
 pytestmark = needs_tflm
 
@@ -118,8 +118,8 @@ def test_a_gateway_of_another_plan_is_named(bundle: Bundle):
 
 def test_a_missing_device_is_named(bundle: Bundle):
     text = error_at_connect(SoftCluster(bundle, changes={2: None}), bundle)
-    assert "rank 2 does not answer; check its power and wires [seen by rank 0]" in text
-    assert "rank 1" not in text.replace("by rank 1", "")
+    assert "rank 2 does not answer on port 0 of rank 0; check its power, then the cable" in text
+    assert "rank 1 does" not in text
 
 
 def test_behind_a_missing_device_of_a_line_only_that_one_is_blamed(bundle: Bundle):
@@ -133,8 +133,38 @@ def test_behind_a_missing_device_of_a_line_only_that_one_is_blamed(bundle: Bundl
 def test_exchanged_devices_are_named(bundle: Bundle):
     ones = SoftCluster(bundle).setups
     text = error_at_connect(SoftCluster(bundle, changes={1: ones[2], 2: ones[1]}), bundle)
-    assert "another rank is wired where rank 1 belongs [seen by rank 0]" in text
-    assert "another rank is wired where rank 2 belongs [seen by rank 0]" in text
+    assert text.startswith("the cables of rank 0 are in each other's ports: port 0 belongs to")
+    assert "; or the boards of ranks 1 and 2 are exchanged (1 of 3 devices answer)" in text
+
+
+def test_a_board_in_the_wrong_place_is_named(bundle: Bundle):
+    two = SoftCluster(bundle).setups[2]
+    text = error_at_connect(SoftCluster(bundle, changes={1: two}), bundle)
+    assert text.startswith(
+        "rank 2 is wired to port 1 of rank 0, where rank 1 belongs: exchange the boards, or flash "
+        "them anew"
+    )
+
+
+def exchange_ports(cluster: SoftCluster, rank: int) -> None:
+    """Put each of the two cables of a ring's rank into the other's port."""
+    peers = cluster._peers
+    ours = [Port(rank, PREVIOUS_PORT), Port(rank, NEXT_PORT)]
+    theirs = [peers.pop(port) for port in ours]
+    for port, end in zip(ours, reversed(theirs), strict=True):
+        peers[port], peers[end] = end, port
+
+
+@pytest.mark.parametrize("rank", [0, 1, 2])
+def test_cables_in_each_other_s_ports_are_named(bundle: Bundle, rank: int):
+    cluster = SoftCluster(bundle)
+    exchange_ports(cluster, rank)
+    text = error_at_connect(cluster, bundle)
+    near = [(rank - 1) % 3, (rank + 1) % 3]
+    assert text.startswith(
+        f"the cables of rank {rank} are in each other's ports: port 0 belongs to port 1 of rank "
+        f"{near[0]} and port 1 belongs to port 0 of rank {near[1]}"
+    )
 
 
 def test_a_cable_in_the_wrong_device_is_named(bundle: Bundle):
@@ -150,7 +180,10 @@ def test_a_wire_that_is_cut_is_named(bundle: Bundle):
     for end in ends:
         del peers[peers.pop(end)]
     text = error_at_connect(cluster, bundle)
-    assert "rank 1 and rank 2 do not hear each other; check the wire between them" in text
+    assert (
+        "rank 1 (port 1) and rank 2 (port 0) do not hear each other, and both run: check the cable "
+        "between them"
+    ) in text
     assert "(3 of 3 devices answer)" in text
 
 

@@ -86,7 +86,7 @@ def test_through_the_port_of_a_pc_it_slows_down_with_every_device():
 
 def test_errors_and_energy():
     clean = simulate_seed(GRAPH, default_cluster(3))
-    noisy = simulate_seed(GRAPH, default_cluster(3), error_rate=1e-3, seed=1)
+    noisy = simulate_seed(GRAPH, default_cluster(3), error_rate=1e-3, seed=2)
     assert noisy.result.between_devices().resent_frames > 0
     assert noisy.latency_us > clean.latency_us
     assert payload_bytes(noisy) == payload_bytes(clean)

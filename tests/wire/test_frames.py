@@ -65,7 +65,7 @@ def test_stream(row: dict[str, Any]):
 def test_headers_that_make_no_sense():
     raw = next(FrameDecoder(256).feed(encode(Frame(FrameType.DATA, source=7, payload=b"abc"))))
     for changed, reason in (
-        (b"\x02" + raw[1:], "version"),
+        (b"\x03" + raw[1:], "version"),
         (raw[:1] + b"\x08" + raw[2:], "type"),
         (raw[:-1], "length"),
     ):

@@ -114,11 +114,22 @@ def test_wrong_peer_is_refused_by_name(change: dict[str, Any], code: ErrorCode):
     assert pair.links[0].is_up
 
 
+def test_another_neighbour_in_mid_session_is_turned_away_by_name():
+    pair = Pair()
+    pair.run(50_000)
+    pair.links[0].receive(encode(Frame(FrameType.ACK, source=7, credit=4)), pair.now_us)
+    assert pair.errors[0] == [(ErrorCode.RANK_MISMATCH, 7)]
+    assert pair.links[0].state is LinkState.REFUSED
+    pair.links[0].try_again()
+    pair.run(300_000)
+    assert pair.links[0].is_up
+
+
 def test_other_version_is_refused_by_name():
     pair = Pair()
     raw = next(FrameDecoder(256).feed(encode(Frame(FrameType.HELLO, source=1))))
     assert raw[0] == PROTOCOL_VERSION
-    table_frame = bytes([2]) + raw[1:]
+    table_frame = bytes([PROTOCOL_VERSION + 1]) + raw[1:]
     crc = struct.pack("<I", zlib.crc32(table_frame))
     pair.links[0].receive(b"\0" + cobs_encode(table_frame + crc) + b"\0", 0)
     assert pair.errors[0] == [(ErrorCode.VERSION_MISMATCH, 1)]

@@ -31,11 +31,12 @@ from tflsplit.cli.results import (
 )
 from tflsplit.emulate import FaultModel
 from tflsplit.emulate.firmware_build import BuiltFirmware, build_firmware, take_firmware
+from tflsplit.emulate.interventions import read_event
 from tflsplit.emulate.machines import HOST_BOARD, QEMU_MACHINES
 from tflsplit.emulate.native_build import build_native
 from tflsplit.emulate.session import Session, core_only, whole_firmware
 from tflsplit.emulate.trial import Trial, injected, run_trial
-from tflsplit.errors import ClusterError, UserError
+from tflsplit.errors import ClusterError, LinkError, UserError
 from tflsplit.firmware import FirmwareOptions
 from tflsplit.firmware.options import TFLM_DIR_VARIABLE
 from tflsplit.passes.prepare import prepare
@@ -94,6 +95,16 @@ def add_parser(commands: Commands) -> argparse.ArgumentParser:
     command.add_argument(
         "--runs", type=int, default=0, metavar="K", help="K seeded inputs beside --input (0)"
     )
+    _add_faults(command)
+    command.add_argument("--seed", type=int, default=0, metavar="S", help="of inputs, faults (0)")
+    command.add_argument(
+        "--timeout", type=float, default=600.0, metavar="S", help="of an inference (600)"
+    )
+    add_record(command)
+    return command
+
+
+def _add_faults(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--faults",
         type=float,
@@ -101,12 +112,15 @@ def add_parser(commands: Commands) -> argparse.ArgumentParser:
         metavar="RATE",
         help="on every wire, so many flipped bits, dropped and repeated runs a byte, e.g. 1e-4 (0)",
     )
-    command.add_argument("--seed", type=int, default=0, metavar="S", help="of inputs, faults (0)")
     command.add_argument(
-        "--timeout", type=float, default=600.0, metavar="S", help="of an inference (600)"
+        "--event",
+        action="append",
+        default=[],
+        metavar="TEXT",
+        help="something that happens, so many seconds after the first inference begins: "
+        "'0.5 reset 2', kill, pause, resume or swap (its two cables) of a rank, 'cut 0-1' or "
+        "'join 0-1'; may be repeated",
     )
-    add_record(command)
-    return command
 
 
 def main(arguments: argparse.Namespace) -> int:
@@ -116,6 +130,7 @@ def main(arguments: argparse.Namespace) -> int:
     with progress("reading") as stage:
         bundle = read_bundle(arguments.folder)
         cases = list(_cases(arguments, bundle))
+        events = [read_event(text, len(bundle.devices)) for text in arguments.event]
         labels = read_labels(arguments.labels)
         engine_name, make = engine(None)
         with _session(arguments, bundle, engine_name, stage) as session:
@@ -128,7 +143,10 @@ def main(arguments: argparse.Namespace) -> int:
                 infer_seconds=arguments.timeout,
                 counts_instructions=not (arguments.native or arguments.core_only),
                 stage=stage,
+                events=events,
             )
+    if not trial.inferences:
+        raise LinkError(next(iter(trial.failures.values())))
     outputs = trial.inferences[0].outputs
     if arguments.output:
         save_outputs(arguments.output, outputs)
@@ -167,7 +185,9 @@ def _session(
         if arguments.firmware:
             raise ClusterError("--core-only runs no firmware: leave --firmware out")
         stage("building the links")
-        return core_only(bundle, engine_name, faults, arguments.seed, topology, arguments.direct)
+        pluggable = bool(arguments.event)
+        direct = arguments.direct
+        return core_only(bundle, engine_name, faults, arguments.seed, topology, direct, pluggable)
     if arguments.firmware:
         built = take_firmware(bundle, arguments.firmware)
     else:
@@ -181,6 +201,7 @@ def _session(
         faults,
         arguments.seed,
         count_instructions=not arguments.native,
+        pluggable=bool(arguments.event),
     )
 
 
@@ -201,6 +222,7 @@ def _document(bundle: Bundle, trial: Trial, engine_name: str) -> dict[str, Any]:
         "engine": engine_name,
         "same_bits": trial.same_bits,
         "differing": trial.differing,
+        "failures": trial.failures,
         "elements": trial.elements,
         **document,
     }
@@ -214,6 +236,8 @@ def _print(bundle: Bundle, trial: Trial, engine_name: str) -> None:
     if any(faults):
         STDOUT.print(f"{sum(faults)} faults were injected")
     print_rate(trial.inferences)
+    for case, text in trial.failures.items():
+        STDOUT.print(f"failed: {text}; input: {case}", markup=False, soft_wrap=True)
     for case, count in trial.differing.items():
         if count:
             STDOUT.print(f"FAILED: {count} output elements differ; input: {case}", markup=False)

@@ -67,6 +67,8 @@ class Cluster:
         seed: of the faults; wire k draws from a seed of its own.
         count_instructions: let every emulated clock follow its number of instructions.
         on_line: called with (rank, line) for every line that a device prints, from a thread.
+        pluggable: cables can be cut and exchanged, devices restarted, while all run
+            (``interventions``).
 
     Raises:
         ClusterError: wrong wiring, unknown board, missing program or emulator.
@@ -81,6 +83,7 @@ class Cluster:
         seed: int = 0,
         count_instructions: bool = False,
         on_line: Callable[[int, str], None] | None = None,
+        pluggable: bool = False,
     ) -> None:
         check_wires(tuple(wires), len(devices))
         for rank, device in enumerate(devices):
@@ -91,10 +94,15 @@ class Cluster:
         if isinstance(faults, FaultModel):
             faults = dict.fromkeys(self._wires, faults)
         self._faults = dict(faults or {})
+        self._pluggable = pluggable
+        if pluggable:
+            self._faults = dict.fromkeys(self._wires, FaultModel()) | self._faults
         self._seed = seed
         self._count_instructions = count_instructions
         self._on_line = on_line
-        self._proxy = FaultProxy()
+        self.proxy = FaultProxy()
+        self.plugs: dict[Port, socket.socket] = {}
+        """Of a wire that goes through the proxy: the proxy's ends of what leads to the ports."""
         self._ends: dict[Port, socket.socket] = {}
         self._processes: list[subprocess.Popen[bytes]] = []
         self._consoles: list[Console] = []
@@ -108,7 +116,7 @@ class Cluster:
             stack.callback(self._close_sockets)
             stack.callback(self._end_processes)
             self._lay_wires()
-            stack.enter_context(self._proxy)
+            stack.enter_context(self.proxy)
             for rank in range(len(self._devices)):
                 self._start(rank)
             self._stack = stack.pop_all()
@@ -124,7 +132,7 @@ class Cluster:
     def fault_counts(self) -> dict[Wire, tuple[FaultCounts, FaultCounts]]:
         """Returns the faults so far on every wire that has any: from a to b, from b to a."""
         harmed = [wire for wire in self._wires if wire in self._faults]
-        return dict(zip(harmed, self._proxy.counts, strict=True))
+        return dict(zip(harmed, self.proxy.counts, strict=True))
 
     def exit_status(self, rank: int) -> int | None:
         """Returns how the device of this rank has ended; ``None`` while it runs."""
@@ -154,6 +162,32 @@ class Cluster:
         self._processes[rank].kill()
         self._processes[rank].wait()
 
+    @property
+    def wires(self) -> tuple[Wire, ...]:
+        """In the order of the proxy's if all go through it."""
+        return self._wires
+
+    def has_reset_button(self, rank: int) -> bool:
+        """Whether ``reset`` works."""
+        return self._controls[rank] is not None
+
+    def signal(self, rank: int, number: int) -> None:
+        """Sends a signal to the process of one device."""
+        self._processes[rank].send_signal(number)
+
+    def restart(self, rank: int, device: Device | None = None) -> None:
+        """Starts one device of a pluggable cluster anew, or another in its place.
+
+        What it has not read is lost, as in the receiver of a chip that is off.
+        """
+        self.kill(rank)
+        for end in (end for port, end in self._ends.items() if port.rank == rank):
+            _drain(end)
+        devices = list(self._devices)
+        devices[rank] = device or devices[rank]
+        self._devices = tuple(devices)
+        self._start(rank)
+
     def reset(self, rank: int) -> None:
         """Presses the reset button of one emulated device.
 
@@ -172,7 +206,8 @@ class Cluster:
             if wire in self._faults:
                 inner = far
                 other, far = socket.socketpair()
-                self._proxy.join(inner, other, self._faults[wire], self._seed * 1000 + index)
+                self.proxy.join(inner, other, self._faults[wire], self._seed * 1000 + index)
+                self.plugs |= {wire.a: inner, wire.b: other}
             for port, end in ((wire.a, near), (wire.b, far)):
                 if port == HOST:
                     self.host_sockets.append(end)
@@ -184,7 +219,7 @@ class Cluster:
         links = {port.link: end for port, end in self._ends.items() if port.rank == rank}
         emulated = device.board != machines.HOST_BOARD
         ours, theirs = socket.socketpair() if emulated else (None, None)
-        self._controls.append(ours)
+        self._controls[rank : rank + 1] = [ours]
         arguments = {"rank": str(rank), "world_size": str(len(self._devices))}
         try:
             words = machines.command(
@@ -199,7 +234,8 @@ class Cluster:
             self._launch(rank, words, passed)
         finally:
             # The device has its own copies now; with ours open it would never see a peer leave.
-            for end in (*links.values(), theirs):
+            kept = () if self._pluggable else links.values()
+            for end in (*kept, theirs):
                 if end is not None:
                     end.close()
 
@@ -211,11 +247,11 @@ class Cluster:
             stderr=subprocess.STDOUT,
             pass_fds=descriptors,
         )
-        self._processes.append(process)
+        self._processes[rank : rank + 1] = [process]
         on_line, output = self._on_line, process.stdout
         assert output is not None
         report = None if on_line is None else (lambda line: on_line(rank, line))
-        self._consoles.append(Console(output, report))
+        self._consoles[rank : rank + 1] = [Console(output, report)]
 
     def _exit_of(self, rank: int) -> DeviceExit:
         self._consoles[rank].join(_GRACE_SECONDS)
@@ -238,6 +274,14 @@ class Cluster:
         for end in (*self._ends.values(), *self.host_sockets, *self._controls):
             if end is not None:
                 end.close()
+
+
+def _drain(end: socket.socket) -> None:
+    try:
+        while end.recv(4096, socket.MSG_DONTWAIT):
+            pass
+    except OSError:
+        pass  # nothing is left
 
 
 def _ended(process: subprocess.Popen[bytes], timeout_seconds: float) -> bool:

@@ -156,7 +156,7 @@ class CoreDevice:
         counters = self.node.counters(index)
         return LinkReport(
             index, self._peers[index], token, state, code, len(self._peers),
-            tuple(counters[name] for name in LINK_COUNTERS),
+            self.node.link_claimed(index), tuple(counters[name] for name in LINK_COUNTERS),
         )  # fmt: skip
 
     # ---- Inferences ----

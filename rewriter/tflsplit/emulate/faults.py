@@ -106,20 +106,34 @@ class FaultStream:
         """Takes what was sent; returns what arrives, in order."""
         pieces: list[Piece] = []
         wait_us, passed = 0, bytearray()
-        for byte in data:
-            self.counts.bytes += 1
+        self.counts.bytes += len(data)
+        while data:
+            passed_whole = int(min(self._until_event, len(data)))
+            passed += self._pass(data[:passed_whole])
+            self._until_event -= passed_whole
+            data = data[passed_whole:]
+            if not data:
+                break
             event = self._next_event()
             if event == "stalls":
                 pieces.append(Piece(wait_us, bytes(passed)))
                 wait_us, passed = self._model.stall_us, bytearray()
-            passed += self._transmit(byte, event)
+            passed += self._transmit(data[0], event)
+            data = data[1:]
         pieces.append(Piece(wait_us, bytes(passed)))
         return [piece for piece in pieces if piece.data or piece.wait_us]
 
-    def _transmit(self, byte: int, event: str | None) -> bytes:
+    def _pass(self, data: bytes) -> bytes:
+        """Bytes to which nothing happens, except that they may end a run that is dropped."""
+        self._history.extend(data[-self._model.max_run_bytes :])
+        dropped = min(self._to_drop, len(data))
+        self._to_drop -= dropped
+        self.counts.dropped_bytes += dropped
+        return data[dropped:]
+
+    def _transmit(self, byte: int, event: str) -> bytes:
         self._history.append(byte)
-        if event is not None:
-            setattr(self.counts, event, getattr(self.counts, event) + 1)
+        setattr(self.counts, event, getattr(self.counts, event) + 1)
         if event == "flips":
             byte ^= 1 << self._random.randrange(8)
         elif event == "drops":
@@ -137,10 +151,7 @@ class FaultStream:
     def _run(self) -> int:
         return self._random.randint(1, self._model.max_run_bytes)
 
-    def _next_event(self) -> str | None:
-        self._until_event -= 1
-        if self._until_event >= 0:
-            return None
+    def _next_event(self) -> str:
         self._until_event = self._gap()
         return self._random.choices(KINDS, self._model.rates)[0]
 

@@ -8,6 +8,7 @@ import socket
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 
 from tflsplit.emulate.faults import FaultCounts, FaultModel, FaultStream, Piece
 
@@ -23,6 +24,8 @@ class _Direction:
         self.sink = sink
         self.stream = stream
         self.closed = False
+        self.cut = False
+        self.alarm: tuple[int, Callable[[], None]] | None = None
         self._held: deque[Piece] = deque()
         self._held_bytes = 0
         self._not_before = 0.0
@@ -44,7 +47,15 @@ class _Direction:
         except OSError:
             data = b""
         self.closed = not data
-        for piece in self.stream.feed(data):
+        before = self.stream.counts.bytes
+        pieces = self.stream.feed(data)
+        if self.alarm is not None and self.stream.counts.bytes >= self.alarm[0]:
+            (wanted, action), self.alarm = self.alarm, None
+            pieces = [Piece(0, data[: max(0, wanted - before)])]
+            action()
+        if self.cut:
+            return
+        for piece in pieces:
             if not self._held:
                 self._not_before = now + piece.wait_us / 1e6
             self._held.append(piece)
@@ -84,6 +95,7 @@ class FaultProxy:
     def __init__(self) -> None:
         self._wires: list[tuple[_Direction, _Direction]] = []
         self._wake_receiver, self._wake_sender = socket.socketpair()
+        self._lock = threading.Lock()
         self._thread = threading.Thread(target=self._run, name="fault-proxy", daemon=True)
         self._stopping = False
 
@@ -97,6 +109,34 @@ class FaultProxy:
         forward = _Direction(a, b, FaultStream(model, 2 * seed))
         backward = _Direction(b, a, FaultStream(model, 2 * seed + 1))
         self._wires.append((forward, backward))
+
+    def cut(self, index: int, is_cut: bool) -> None:
+        """From now on nothing (or everything again) passes the wire, by its order of ``join``."""
+        with self._lock:
+            for direction in self._wires[index]:
+                direction.cut = is_cut
+
+    def exchange(self, a: socket.socket, b: socket.socket) -> None:
+        """Put what is plugged in at ``a`` in at ``b``, and the other way round."""
+        other = {a: b, b: a}
+        with self._lock:
+            for direction in (direction for wire in self._wires for direction in wire):
+                direction.source = other.get(direction.source, direction.source)
+                direction.sink = other.get(direction.sink, direction.sink)
+        self._wake_sender.send(b"!")
+
+    def when_sent(self, source: socket.socket, more_bytes: int, action: Callable[[], None]) -> None:
+        """Do something once so many more bytes came from a socket; what follows them is lost."""
+        with self._lock:
+            for direction in (direction for wire in self._wires for direction in wire):
+                if direction.source is source:
+                    direction.alarm = direction.stream.counts.bytes + more_bytes, action
+
+    def forget_alarms(self) -> None:
+        """Nothing happens any more that ``when_sent`` has asked for."""
+        with self._lock:
+            for direction in (direction for wire in self._wires for direction in wire):
+                direction.alarm = None
 
     @property
     def counts(self) -> list[tuple[FaultCounts, FaultCounts]]:
@@ -120,27 +160,61 @@ class FaultProxy:
         self._wake_sender.close()
 
     def _run(self) -> None:
-        while not self._stopping:
-            directions = [direction for wire in self._wires for direction in wire]
-            now = time.monotonic()
-            for direction in directions:
-                direction.write(now)
-            for direction in self._ready(directions, now):
-                direction.read(time.monotonic())
+        directions = [direction for wire in self._wires for direction in wire]
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._wake_receiver, selectors.EVENT_READ)
+            watch = _Watch(selector)
+            while not self._stopping:
+                now = time.monotonic()
+                with self._lock:
+                    for direction in directions:
+                        direction.write(now)
+                    patience = watch.prepare(directions, now)
+                readable = watch.wait(patience)
+                if self._wake_receiver in readable:
+                    self._wake_receiver.recv(_READ_BYTES)
+                with self._lock:
+                    for direction in directions:
+                        if direction.source in readable:
+                            direction.read(now)
+                            direction.write(now)
 
-    def _ready(self, directions: list[_Direction], now: float) -> list[_Direction]:
-        """Sleeps until bytes arrive, room appears or a stall ends; returns who can read."""
-        waits = {direction: direction.wait_seconds(now) for direction in directions}
-        stalled = [wait for wait in waits.values() if wait]
-        events: dict[socket.socket, int] = {self._wake_receiver: selectors.EVENT_READ}
+
+class _Watch:
+    """Which sockets are looked at for what; changes only what has changed."""
+
+    def __init__(self, selector: selectors.BaseSelector) -> None:
+        self._selector = selector
+        self._masks: dict[socket.socket, int] = {}
+
+    def prepare(self, directions: list[_Direction], now: float) -> float | None:
+        """Looks at what has something to do; until when at most, in seconds from now."""
+        wanted: dict[socket.socket, int] = {}
+        patience: float | None = None
         for direction in directions:
             if direction.takes_more:
-                events[direction.source] = events.get(direction.source, 0) | selectors.EVENT_READ
-            if waits[direction] == 0.0:
-                events[direction.sink] = events.get(direction.sink, 0) | selectors.EVENT_WRITE
-        with selectors.DefaultSelector() as selector:
-            for end, mask in events.items():
-                selector.register(end, mask)
-            ready = selector.select(min(stalled, default=None))
-        readable = {key.fileobj for key, mask in ready if mask & selectors.EVENT_READ}
-        return [direction for direction in directions if direction.source in readable]
+                wanted[direction.source] = wanted.get(direction.source, 0) | selectors.EVENT_READ
+            wait = direction.wait_seconds(now)
+            if wait == 0.0:
+                wanted[direction.sink] = wanted.get(direction.sink, 0) | selectors.EVENT_WRITE
+            elif wait is not None:
+                patience = wait if patience is None else min(patience, wait)
+        self._watch(wanted)
+        return patience
+
+    def wait(self, patience: float | None) -> set[object]:
+        """Sleeps until bytes arrive, room appears or a stall ends; returns what can be read."""
+        found = self._selector.select(patience)
+        return {key.fileobj for key, mask in found if mask & selectors.EVENT_READ}
+
+    def _watch(self, wanted: dict[socket.socket, int]) -> None:
+        if wanted == self._masks:
+            return
+        for end in self._masks.keys() - wanted.keys():
+            self._selector.unregister(end)
+        for end, mask in wanted.items():
+            if end not in self._masks:
+                self._selector.register(end, mask)
+            elif self._masks[end] != mask:
+                self._selector.modify(end, mask)
+        self._masks = wanted

@@ -68,6 +68,7 @@ def core_only(
     seed: int = 0,
     topology: Topology = Topology.RING,
     direct: bool = False,
+    pluggable: bool = False,
 ) -> Iterator[Session]:
     """N processes: the firmware's C++ links between them, kernels on this computer's engine.
 
@@ -91,7 +92,7 @@ def core_only(
         file.write_bytes(pickle.dumps(setups))
         device = Device(_program(Path(folder, "device.py"), file), HOST_BOARD)
         devices = [device] * setup.world_size
-        with _session(bundle, setup, devices, faults, seed, count_instructions=False) as session:
+        with _session(bundle, setup, devices, faults, seed, False, pluggable) as session:
             yield session
 
 
@@ -103,9 +104,13 @@ def whole_firmware(
     faults: FaultModel | None = None,
     seed: int = 0,
     count_instructions: bool = True,
+    pluggable: bool = False,
 ) -> Iterator[Session]:
-    """Firmware with TFLM inside, on emulated boards or as processes of this computer."""
-    with _session(bundle, setup, devices, faults, seed, count_instructions) as session:
+    """Firmware with TFLM inside, on emulated boards or as processes of this computer.
+
+    pluggable: cables and boards can be meddled with (``interventions``).
+    """
+    with _session(bundle, setup, devices, faults, seed, count_instructions, pluggable) as session:
         yield session
 
 
@@ -117,10 +122,16 @@ def _session(
     faults: FaultModel | None,
     seed: int,
     count_instructions: bool,
+    pluggable: bool = False,
 ) -> Iterator[Session]:
     wires = wires_of(setup)
     cluster = Cluster(
-        devices, wires, faults=faults, seed=seed, count_instructions=count_instructions
+        devices,
+        wires,
+        faults=faults,
+        seed=seed,
+        count_instructions=count_instructions,
+        pluggable=pluggable,
     )
     with cluster:
         streams = {

@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import threading
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -11,6 +12,7 @@ import numpy as np
 from tflsplit.bundle import Bundle
 from tflsplit.emulate.cluster import Cluster
 from tflsplit.emulate.faults import FaultCounts
+from tflsplit.emulate.interventions import Event
 from tflsplit.emulate.session import Session
 from tflsplit.emulate.wiring import HOST, Wire
 from tflsplit.errors import LinkError
@@ -34,6 +36,8 @@ class Trial:
 
     differing: for each case, how many output elements differ from the unsplit model's.
     wire_faults: injected so far, by wire: from a to b and from b to a.
+    failures: of the cases that something which happened to the cluster has ended: what the host
+        said.
     """
 
     inferences: list[Inference] = field(default_factory=list)
@@ -42,6 +46,7 @@ class Trial:
     devices: list[DeviceFigures] = field(default_factory=list)
     wires: list[WireFigures] = field(default_factory=list)
     wire_faults: dict[Wire, tuple[FaultCounts, FaultCounts]] = field(default_factory=dict)
+    failures: dict[str, str] = field(default_factory=dict)
 
     @property
     def same_bits(self) -> bool:
@@ -59,10 +64,13 @@ def run_trial(
     infer_seconds: float,
     counts_instructions: bool,
     stage: Callable[[str], None] = lambda _: None,
+    events: Sequence[Event] = (),
 ) -> Trial:
     """Run every case on the cluster and on the unsplit model.
 
     make: the engine of the unsplit model.
+    events: happen at their times after the first inference has begun; a case that fails then is
+        kept in ``failures``, and the next one follows.
     Raises LinkError with the last words of the devices if the cluster fails, PlanError if it moved
     other bytes than plan.json says.
     """
@@ -75,9 +83,21 @@ def run_trial(
         stage("starting the devices")
         cluster.connect(connect_seconds)
         before = cluster.links(connect_seconds)
+        timers = [
+            threading.Timer(event.seconds, event.happen, [session.cluster]) for event in events
+        ]
+        for timer in timers:
+            timer.daemon = True
+            timer.start()
         for case in cases:
             stage(f"input: {case.name}")
-            inference = cluster.infer(case.inputs, infer_seconds)
+            try:
+                inference = cluster.infer(case.inputs, infer_seconds)
+            except LinkError as error:
+                if not events:
+                    raise
+                trial.failures[case.name] = str(error)
+                continue
             expected = oracle.run([case.inputs[labels[value]] for value in whole.inputs])
             pairs = list(zip(expected, inference.outputs, strict=True))
             trial.differing[case.name] = sum(int(np.sum(a != b)) for a, b in pairs)

@@ -115,6 +115,8 @@ def _timing(
     timing = timing_of(options.mtu_bytes, options.rx_slots, baud, is_emulated)
     if options.timeout_ms is not None:
         timing = replace(timing, timeout_ms=options.timeout_ms)
+    if options.peer_timeout_ms is not None:
+        timing = replace(timing, peer_timeout_us=1000 * options.peer_timeout_ms)
     hold_us = multicast_hold_us(devices, timing.timeout_ms * 1000)
     return replace(timing, multicast_hold_us=hold_us)
 

@@ -41,6 +41,8 @@ class FirmwareOptions:
     tflm_dir: a local TFLM tree, for the prediction only unless ``name_tflm_dir``.
     name_tflm_dir: write it into nodes.ini, so that every build uses it.
     timeout_ms: longest wait of a device for one box; None: by kind of board.
+    peer_timeout_ms: a neighbour that has sent no sound frame for so long counts as silent; None: by
+        kind of board.
     background_poll_us: how often a timer polls the links while a kernel runs; 0: never; None: by
         the board's clock.
     """
@@ -58,6 +60,7 @@ class FirmwareOptions:
     tflm_dir: Path | None = field(default_factory=_tflm_dir_of_environment)
     name_tflm_dir: bool = False
     timeout_ms: int | None = None
+    peer_timeout_ms: int | None = None
     background_poll_us: int | None = None
     direct: bool = False
 

@@ -14,11 +14,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tflsplit.errors import ClusterError
-from tflsplit.wire.topology import LinkTable, Topology, link_tables
+from tflsplit.wire.topology import (
+    HOST_PORT,
+    NEXT_PORT,
+    PREVIOUS_PORT,
+    LinkTable,
+    Topology,
+    link_tables,
+    port_to,
+)
 
-PREVIOUS_PORT = 0
-NEXT_PORT = 1
-HOST_PORT = -1
+__all__ = ["HOST_PORT", "NEXT_PORT", "PREVIOUS_PORT", "WiredLink", "wire_links"]
 
 
 @dataclass(frozen=True)
@@ -44,15 +50,8 @@ def wire_links(
         )
     tables = link_tables(topology, world_size, host_at=gateways)
     return tuple(
-        tuple(WiredLink(link, _port(topology, world_size, rank, link.peer_rank)) for link in links)
+        tuple(
+            WiredLink(link, port_to(topology, world_size, rank, link.peer_rank)) for link in links
+        )
         for rank, links in enumerate(tables[:world_size])
     )
-
-
-def _port(topology: Topology, world_size: int, rank: int, peer: int) -> int:
-    if peer == world_size:
-        return HOST_PORT
-    if topology is Topology.STAR:
-        return peer - 1 if rank == 0 else PREVIOUS_PORT
-    is_next = peer == rank + 1 or (peer == 0 and rank == world_size - 1 and world_size > 2)
-    return NEXT_PORT if is_next else PREVIOUS_PORT

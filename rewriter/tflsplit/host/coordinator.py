@@ -23,6 +23,7 @@ from tflsplit.host.firmware_json import FirmwareSetup, read_firmware_setup
 from tflsplit.host.inbox import Inbox
 from tflsplit.host.ports import Stream
 from tflsplit.host.roll_call import call_roll
+from tflsplit.ops.state import has_state
 from tflsplit.passes.prepare import prepare
 from tflsplit.runtime.engines import Array
 from tflsplit.runtime.local import assemble, scatter
@@ -41,7 +42,7 @@ from tflsplit.wire.control import (
     Status,
     is_later,
 )
-from tflsplit.wire.handshake import PeerError
+from tflsplit.wire.handshake import ErrorCode, PeerError
 from tflsplit.wire.topology import nearest
 
 CONNECT_SECONDS = 15.0
@@ -84,6 +85,7 @@ class Coordinator:
         self._bundle = bundle
         self._whole = prepare(bundle.model)
         self._labels = tensor_labels(self._whole)
+        self._keeps_state = any(map(has_state, bundle.model.nodes))
         by_rank = streams if isinstance(streams, Mapping) else {self.setup.gateway: streams}
         self._streams = tuple(by_rank.values())
         self._inbox = Inbox(by_rank, self.setup)
@@ -133,6 +135,28 @@ class Coordinator:
         Raises LinkError naming the rank at fault; the next call finds out who is there again,
         and is not affected.
         """
+        try:
+            return self._infer(inputs, timeout_seconds)
+        except PeerError as error:
+            if not self._missed_a_reset(error):
+                raise self._explained(error) from None
+        self.connect()
+        try:
+            return self._infer(inputs, timeout_seconds)
+        except PeerError as error:
+            raise self._explained(error) from None
+
+    def _missed_a_reset(self, error: PeerError) -> bool:
+        """Whether a rank was reset before the inference reached it, so that it may begin again.
+
+        Its neighbours notice a reset when it speaks again; when that was at the end of one
+        inference, it is in the next. Not where devices keep state: that is lost.
+        """
+        if error.code != ErrorCode.PEER_RESET or error.rank is None:
+            return False
+        return not self._endpoint.heard >> error.rank & 1 and not self._keeps_state
+
+    def _infer(self, inputs: Mapping[str, Array], timeout_seconds: float) -> Inference:
         if time.monotonic() > self._good_until or not self._endpoint.is_up:
             self.connect()
         self._good_until = 0.0
@@ -141,11 +165,8 @@ class Coordinator:
         self._inbox.reports.clear()
         self._inbox.texts.clear()
         self._endpoint.begin_epoch(self._epoch)
-        try:
-            self._offer(dict(inputs))
-            outputs = self._run(begin + timeout_seconds)
-        except PeerError as error:
-            raise self._explained(error) from None
+        self._offer(dict(inputs))
+        outputs = self._run(begin + timeout_seconds)
         seconds = time.monotonic() - begin
         self._keep_fresh()
         whole = assemble(self._whole, self._labels, self._bundle.devices, outputs)

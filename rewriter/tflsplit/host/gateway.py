@@ -26,6 +26,7 @@ from tflsplit.wire.topology import link_tables
 
 TURN_SECONDS = 0.005
 """Longest sleep between two looks at the timers; an arriving byte ends it."""
+_ASK_SECONDS = 0.001  # the same while an acknowledgement is waited for
 
 
 class Gateway:
@@ -52,6 +53,8 @@ class Gateway:
 
     def turn(self, wait_seconds: float = TURN_SECONDS) -> None:
         """Take what has come, send what is due; waits a little if nothing has come."""
+        if not all(link.all_acknowledged for link in self.endpoint.links):
+            wait_seconds = min(wait_seconds, _ASK_SECONDS)
         several = len(self.streams) > 1
         if several:
             wait_for_any(self.streams, wait_seconds)
@@ -84,6 +87,9 @@ class Gateway:
         Raises PeerError if one is of another plan or rank, LinkError if one does not answer.
         """
         links = self.endpoint.links
+        self.turn(0.0)  # what earlier peers have left
+        for link in links:
+            link.try_again()
 
         def refused() -> list[int]:
             return [i for i, link in enumerate(links) if link.state is LinkState.REFUSED]

@@ -6,16 +6,15 @@ from __future__ import annotations
 import time
 
 from tflsplit.errors import LinkError
+from tflsplit.host.diagnosis import Seen, problems
 from tflsplit.host.firmware_json import FirmwareSetup
 from tflsplit.host.inbox import Inbox
-from tflsplit.wire.control import Ask, DeviceState, Info, LinkReport
+from tflsplit.wire.control import Ask, DeviceState, Info
 from tflsplit.wire.handshake import ErrorCode, describe
 
 _ANSWER_SECONDS = 1.5
 _LEAST_SECONDS = 0.5
 _PAUSE_SECONDS = 0.05
-_LINK_UP = 1
-_REFUSALS = range(ErrorCode.VERSION_MISMATCH, ErrorCode.MTU_MISMATCH + 1)
 
 
 def call_roll(inbox: Inbox, setup: FirmwareSetup, timeout_seconds: float) -> tuple[Info, ...]:
@@ -65,28 +64,12 @@ def _diagnosis(inbox: Inbox, setup: FirmwareSetup) -> str:
     there = set(inbox.infos)
     if there:
         inbox.ask(Ask.LINKS, lambda: all(map(inbox.links_of, there)), _ANSWER_SECONDS, there)
-    down = [
-        (rank, link)
-        for (rank, _), link in sorted(inbox.links.items())
-        if link.state != _LINK_UP and link.peer in inbox.ranks
-    ]
-    problems = list(dict.fromkeys(_problem(rank, link, there) for rank, link in down))
+    seen = [Seen(rank, link) for (rank, _), link in sorted(inbox.links.items())]
+    found = problems(setup, there, seen)
     missing = [rank for rank in inbox.ranks if rank not in there]
-    if not problems:
-        problems = [describe(ErrorCode.PEER_SILENT, rank) for rank in missing]
-    if not problems:
-        problems = ["the links between the devices keep failing: check wires and baud rate"]
+    if not found:
+        found = [describe(ErrorCode.PEER_SILENT, rank) for rank in missing]
+    if not found:
+        found = ["the links between the devices keep failing: check wires and baud rate"]
     answers = f"{len(there)} of {setup.world_size} devices answer"
-    return "; ".join(problems) + f" ({answers})"
-
-
-def _problem(rank: int, link: LinkReport, there: set[int]) -> str:
-    """What the link of a device says of the peer at its other end."""
-    if link.code == ErrorCode.RANK_MISMATCH:
-        return f"another rank is wired where rank {link.peer} belongs [seen by rank {rank}]"
-    if link.code in _REFUSALS:
-        return describe(link.code, link.peer, reporter=rank)
-    if link.peer in there:
-        a, b = sorted((rank, link.peer))
-        return f"rank {a} and rank {b} do not hear each other; check the wire between them"
-    return describe(ErrorCode.PEER_SILENT, link.peer, reporter=rank)
+    return "; ".join(found) + f" ({answers})"

@@ -3,7 +3,7 @@
 
     program       a device graph as steps: compute, post, receive
     channel       one direction of a wire: time, damage, counters
-    link          one end of a link: go-back-N, credits, POLL and STATUS (``link.h`` of split_core)
+    link          one end: selective repeat, credits, POLL and STATUS (``link.h`` of split_core)
     communicator  messages: GRANT, DATA, multicast (``communicator.h``)
     node          links and router: forwarding, and when it polls (``router.h``)
     polling       what polls from a timer take from a kernel

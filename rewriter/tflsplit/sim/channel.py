@@ -35,7 +35,7 @@ class Channel:
 
     A frame that is handed over leaves as soon as the medium is free, in the order of handing over.
     On a switch it takes the sender's port and then the receiver's.
-    deliver: called with every frame that arrives undamaged.
+    deliver: called with every frame that arrives, damaged or not.
     done_at: when the last frame handed over has left; so long the port's ring holds bytes.
     """
 
@@ -75,7 +75,7 @@ class Channel:
         self._note(hop, start, end)
         if self._is_damaged(hop):
             self.count.damaged += 1
-            return
+            hop.is_damaged = True
         event = self._env.timeout(arrival - self._env.now)
         event.callbacks.append(lambda _: self._deliver(hop))
 

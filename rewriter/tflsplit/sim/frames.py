@@ -77,9 +77,14 @@ class Hop:
     kind: of the frame; sequence: its number, or that of a POLL; ack, credit: as in the header.
     slot: the frame, None for one without payload; again: sent before.
     destinations: those behind this wire, to which the frame's are narrowed.
+    held: numbers of what the sender keeps behind a gap.
+    is_damaged: it arrives broken; nothing of it can be read.
     """
 
-    __slots__ = ("ack", "again", "credit", "destinations", "kind", "sequence", "slot", "wire_bytes")
+    __slots__ = (
+        "ack", "again", "credit", "destinations", "held", "is_damaged", "kind", "sequence", "slot",
+        "wire_bytes",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -90,6 +95,7 @@ class Hop:
         slot: Slot | None,
         again: bool,
         destinations: int,
+        held: frozenset[int] = frozenset(),
     ) -> None:
         self.kind = kind
         self.sequence = sequence
@@ -98,6 +104,8 @@ class Hop:
         self.slot = slot
         self.again = again
         self.destinations = destinations
+        self.held = held
+        self.is_damaged = False
         self.wire_bytes = HOP_FRAME_BYTES if slot is None else slot.wire_bytes
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import simpy
@@ -17,24 +17,20 @@ import simpy
 from tflsplit.cluster.framing import HOP_FRAME_BYTES
 from tflsplit.sim.channel import Channel
 from tflsplit.sim.frames import Frame, Hop, Kind, Slot, narrowed
-from tflsplit.wire.timers import Timing
+from tflsplit.wire.passes import Passes
+from tflsplit.wire.timers import Action, PollTimer, Timing
+
+_NEVER_US = 1 << 60
 
 
 @dataclass
-class PollState:
-    """Time-outs: when to ask, and what the last POLL asked.
+class Sent:
+    """A frame that is not acknowledged; the fields are those of ``SendWindow``'s."""
 
-    number: of the last POLL; open: not answered; exact: nothing was sent again since.
-    sent_before: sequenced frames that had been sent when it left.
-    """
-
-    interval_us: float
-    quiet_since_us: float = 0.0
-    due: bool = False
+    slot: Slot
     number: int = 0
-    open: bool = False
-    exact: bool = False
-    sent_before: int = 0
+    held: bool = False
+    lost: bool = False
 
 
 class Owner(Protocol):
@@ -76,19 +72,27 @@ class Link:
         self.feeds_ring = False
         self.channel: Channel
         self.queue: deque[Slot] = deque()
-        self.window: deque[Slot] = deque()
+        self.window: deque[Sent] = deque()
+        self.held: dict[int, Hop] = {}
         self.inbox: deque[Hop] = deque()
         self.own_frames = 0
-        self.acked = self.next = self.resend = 0
+        self.acked = self.next = 0
+        self.passes = Passes()
         self.credit_end = rx_slots
         self.rx_free = rx_slots
         self.expected = self.told_ack = 0
         self.told_credit_end = rx_slots
-        self.ack_due = self.nak_due = self.nak_sent = False
+        self.ack_due = self.nak_due = self.poll_due = False
         self.status_due: int | None = None
-        self.polls = PollState(node.timing.poll_interval_us)
+        self.polls = PollTimer(
+            replace(node.timing, peer_timeout_us=_NEVER_US), self.passes.round_trip
+        )
         self._wake_at = -1.0
-        self._timer_armed = False
+        self._armed_us = _NEVER_US
+
+    @property
+    def _now_us(self) -> int:
+        return round(self.node.env.now)
 
     @property
     def all_acknowledged(self) -> bool:
@@ -107,50 +111,70 @@ class Link:
         while self.inbox:
             hop = self.inbox.popleft()
             self.node.received_bytes += hop.wire_bytes
+            if hop.is_damaged:
+                self._handle_damage()
+                continue
+            self.polls.heard()
             self._handle_ack(hop)
             if hop.slot is not None:
-                self._handle_sequenced(hop, hop.slot)
-            elif hop.kind is Kind.NAK:
-                self._go_back()
+                self._handle_sequenced(hop)
+            elif hop.kind is Kind.NAK and not hop.held:
+                self._ask_at_once()
             elif hop.kind is Kind.POLL:
                 self.status_due = hop.sequence
-            elif hop.kind is Kind.STATUS:
-                self._handle_status(hop)
+            elif hop.kind is Kind.STATUS and hop.sequence == self.polls.number:
+                self.passes.mark_has_arrived(self._now_us)
+                self._find_lost()
 
     def _handle_ack(self, hop: Hop) -> None:
         credit_end = hop.ack + hop.credit
         more_credit = credit_end > self.credit_end
         self.credit_end = max(self.credit_end, credit_end)
-        progress = hop.ack > self.acked or more_credit
-        while self.acked < hop.ack:
-            self._release(self.window.popleft())
-            self.acked += 1
-        self.resend = max(self.resend, self.acked)
-        if progress:
-            self.polls.quiet_since_us = self.node.env.now
-            self.polls.interval_us = self.node.timing.poll_interval_us
+        count = hop.ack - self.acked
+        for _ in range(count):
+            sent = self.window.popleft()
+            self.passes.has_arrived(sent.number, self._now_us)
+            self._release(sent.slot)
+        self.acked = hop.ack
+        if hop.slot is None:
+            for index, sent in enumerate(self.window):
+                sent.held = self.acked + index in hop.held
+        self._find_lost()
+        if count or more_credit:
+            self.polls.progress(self._now_us)
 
-    def _handle_sequenced(self, hop: Hop, slot: Slot) -> None:
-        if hop.sequence < self.expected:
+    def _find_lost(self) -> None:
+        for sent in self.window:
+            if sent.held:
+                self.passes.has_arrived(sent.number, self._now_us)
+        for sent in self.window:
+            is_lost = not sent.held and self.passes.is_over(sent.number)
+            if is_lost and not sent.lost:
+                self.polls.loss()
+            sent.lost = is_lost
+
+    def _handle_sequenced(self, hop: Hop) -> None:
+        if hop.sequence < self.expected or hop.sequence in self.held:
             self.ack_due = True
         elif hop.sequence > self.expected:
-            self.nak_due = self.nak_due or not self.nak_sent
-            self.nak_sent = True
+            self.nak_due = True
+            self.held[hop.sequence] = hop
         else:
-            self.node.accept(self, narrowed(slot.frame, hop.destinations))
-            self.expected += 1
-            self.nak_due = self.nak_sent = False
+            following: Hop | None = hop
+            while following is not None and following.slot is not None:
+                frame = narrowed(following.slot.frame, following.destinations)
+                self.node.accept(self, frame)
+                self.expected += 1
+                following = self.held.pop(self.expected, None)
 
-    def _handle_status(self, hop: Hop) -> None:
-        polls = self.polls
-        if polls.open and hop.sequence == polls.number:
-            polls.open = False
-            if polls.exact and polls.sent_before > self.acked:
-                self._go_back()
+    def _handle_damage(self) -> None:
+        self.nak_due = True
+        self._ask_at_once()
 
-    def _go_back(self) -> None:
-        self.resend = self.acked
-        self.polls.exact = False
+    def _ask_at_once(self) -> None:
+        if not self.all_acknowledged and self.polls.may_ask_at_once:
+            self.polls.ask(self._now_us)
+            self.poll_due = True
 
     def _release(self, slot: Slot) -> None:
         if slot.origin is None:
@@ -185,7 +209,7 @@ class Link:
         return False
 
     def _next_hop(self) -> Hop | None:
-        if self.status_due is not None or self.nak_due or self.polls.due:
+        if self.status_due is not None or self.nak_due or self.poll_due:
             return self._control() if self._has_room(HOP_FRAME_BYTES) else None
         hop = self._sequenced()
         if hop is not None:
@@ -202,59 +226,70 @@ class Link:
         if self.nak_due:
             self.nak_due = False
             return self._stamped(Kind.NAK)
-        self.polls.due = False
+        self.poll_due = False
+        self.passes.mark()
         return self._stamped(Kind.POLL, self.polls.number)
 
     def _sequenced(self) -> Hop | None:
-        if self.resend < self.next:
-            slot = self.window[self.resend - self.acked]
-            if not self._has_room(slot.wire_bytes):
-                return None
-            self.resend += 1
-            return self._numbered(slot, self.resend - 1, again=True)
+        for index, sent in enumerate(self.window):
+            if sent.lost:
+                if not self._has_room(sent.slot.wire_bytes):
+                    return None
+                return self._numbered(sent, self.acked + index, again=True)
         for index, slot in enumerate(self.queue):
             if self.credit_end - self.next < (2 if self._needs_two(slot) else 1):
                 continue
             if not self._has_room(slot.wire_bytes):
                 return None
             del self.queue[index]
-            self.window.append(slot)
+            self.window.append(Sent(slot))
             self.next += 1
-            self.resend = self.next
-            return self._numbered(slot, self.next - 1, again=False)
+            return self._numbered(self.window[-1], self.next - 1, again=False)
         return None
 
     def _needs_two(self, slot: Slot) -> bool:
         on_ring = slot.origin is not None and slot.origin.ring_next is self
         return self.feeds_ring and not on_ring
 
-    def _numbered(self, slot: Slot, sequence: int, again: bool) -> Hop:
-        self.polls.quiet_since_us = self.node.env.now
-        return self._stamped(slot.frame.kind, sequence, slot, again)
+    def _numbered(self, sent: Sent, sequence: int, again: bool) -> Hop:
+        sent.number, sent.lost = self.passes.write(self._now_us), False
+        self.polls.touch(self._now_us)
+        return self._stamped(sent.slot.frame.kind, sequence, sent.slot, again)
 
     def _stamped(
         self, kind: Kind, sequence: int = 0, slot: Slot | None = None, again: bool = False
     ) -> Hop:
         self.told_ack, self.told_credit_end = self.expected, self.expected + self.rx_free
         self.ack_due = False
-        return Hop(kind, sequence, self.expected, self.rx_free, slot, again, self.destinations)
+        return Hop(
+            kind, sequence, self.expected, self.rx_free, slot, again, self.destinations,
+            frozenset(self.held),
+        )  # fmt: skip
 
     # ---- Time-outs ----
 
     def _update_timer(self) -> None:
         if self.all_acknowledged:
             return
-        now, polls, timing = self.node.env.now, self.polls, self.node.timing
-        if now >= polls.quiet_since_us + polls.interval_us:
-            polls.number += 1
-            polls.due = polls.open = polls.exact = True
-            polls.sent_before = self.next
-            polls.quiet_since_us = now
-            polls.interval_us = min(2 * polls.interval_us, timing.poll_interval_max_us)
-        if not self._timer_armed:
-            self._timer_armed = True
-            self.node.call_at(polls.quiet_since_us + polls.interval_us, self._on_timer)
+        waits_for_credit = not self.window
+        if self.polls.decide(self._now_us, waits_for_credit) is Action.POLL:
+            self.poll_due = True
+        self._arm(waits_for_credit)
+
+    def _arm(self, waits_for_credit: bool) -> None:
+        when_us = self.polls.next_us(self._now_us, waits_for_credit)
+        if when_us < self._armed_us:
+            self._armed_us = when_us
+            self.node.call_at(when_us, self._on_timer)
 
     def _on_timer(self) -> None:
-        self._timer_armed = False
-        self.node.poll_soon()
+        if self._now_us < self._armed_us:
+            return  # an older one
+        self._armed_us = _NEVER_US
+        if self.all_acknowledged:
+            return
+        waits_for_credit = not self.window
+        if self._now_us >= self.polls.next_us(self._now_us, waits_for_credit):
+            self.node.poll_soon()
+        else:
+            self._arm(waits_for_credit)

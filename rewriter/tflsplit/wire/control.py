@@ -17,7 +17,7 @@ from typing import ClassVar
 
 from tflsplit.untrusted import one_line
 
-CONTROL_VERSION = 1
+CONTROL_VERSION = 2
 CONTROL_CHANNEL = 1
 INPUT_CHANNEL = 0xF000
 """Channel of operand 0 of a device's graph inputs; operand i has this plus i."""
@@ -167,13 +167,14 @@ class LinkReport:
     """Device to host: one of its links, with the counters that ``LINK_COUNTERS`` names."""
 
     TYPE: ClassVar[int] = 131
-    LAYOUT: ClassVar[struct.Struct] = struct.Struct("<BBBBIBBBx18II")
+    LAYOUT: ClassVar[struct.Struct] = struct.Struct("<BBBBIBBBB18II")
     link: int = 0
     peer: int = NO_RANK
     token: int = 0
     state: int = 0
     code: int = 0
     links: int = 0
+    claimed: int = NO_RANK
     counters: tuple[int, ...] = (0,) * len(LINK_COUNTERS)
     lost_bytes: int = 0
 
@@ -206,7 +207,7 @@ def pack(message: Message) -> bytes:
         return message.LAYOUT.pack(*begin, *numbers, _ascii(board)[:_BOARD_BYTES])
     if isinstance(message, LinkReport):
         fields = astuple(replace(message, counters=()))
-        return message.LAYOUT.pack(*begin, *fields[:6], *message.counters, message.lost_bytes)
+        return message.LAYOUT.pack(*begin, *fields[:7], *message.counters, message.lost_bytes)
     return message.LAYOUT.pack(*begin, *astuple(message))
 
 
@@ -221,7 +222,7 @@ def unpack(payload: bytes) -> Message | None:
         if kind == cls.TYPE and len(payload) == cls.LAYOUT.size:
             fields = cls.LAYOUT.unpack(payload)[2:]
             if cls is LinkReport:
-                fields = (*fields[:6], fields[6:-1], fields[-1])
+                fields = (*fields[:7], fields[7:-1], fields[-1])
             elif cls is Info:
                 fields = (*fields[:-1], _text(fields[-1]))
             return cls(*fields)

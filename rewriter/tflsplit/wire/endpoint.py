@@ -77,6 +77,8 @@ class Endpoint:
         self._done: dict[tuple[int, int], bytes] = {}
         self._early = EarlyGrants()
         self.error: PeerError | None = None
+        self.heard = 0
+        """Ranks, as bits, that have taken part in the inference: asked for something or sent it."""
 
     # ---- For the owner ----
 
@@ -84,6 +86,7 @@ class Endpoint:
         """Start inference ``epoch`` (0 to 65535): forget the one before, and its error."""
         self._epoch = epoch
         self.error = None
+        self.heard = 0
         self._sends.clear()
         self._recvs.clear()
         self._done.clear()
@@ -185,6 +188,7 @@ class Endpoint:
             self._on_fault(frame)
 
     def _on_grant(self, frame: Frame) -> None:
+        self._hear(frame)
         if self._epoch is not None and is_before(frame.epoch, self._epoch):
             return
         for send in self._sends:
@@ -196,7 +200,12 @@ class Endpoint:
                 return
         self._early.keep((frame.epoch, frame.channel, frame.source), frame.offset)
 
+    def _hear(self, frame: Frame) -> None:
+        if frame.epoch == self._epoch:
+            self.heard |= 1 << frame.source
+
     def _on_data(self, frame: Frame) -> None:
+        self._hear(frame)
         if self._epoch is None or self.error is not None or is_before(frame.epoch, self._epoch):
             return
         key = (frame.channel, frame.source)

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import IntEnum
 
-PROTOCOL_VERSION = 1
+PROTOCOL_VERSION = 2
 HEADER_BYTES = 24
 CRC_BYTES = 4
 OVERHEAD_BYTES = HEADER_BYTES + CRC_BYTES
@@ -48,6 +48,11 @@ class FrameType(IntEnum):
     def is_sequenced(self) -> bool:
         """Whether the link numbers it, acknowledges it and sends it again when lost."""
         return self >= FrameType.DATA
+
+    @property
+    def tells_held(self) -> bool:
+        """Whether ``offset`` tells what was kept out of order: bit i, frame ``ack + i``."""
+        return FrameType.ACK <= self <= FrameType.STATUS
 
 
 @dataclass(frozen=True)
@@ -151,6 +156,11 @@ class DecoderCounters:
     cobs_errors: int = 0
     too_long: int = 0
     too_short: int = 0
+
+    @property
+    def errors(self) -> int:
+        """Everything that came broken."""
+        return self.crc_errors + self.cobs_errors + self.too_long + self.too_short
 
 
 class FrameDecoder:

@@ -149,3 +149,13 @@ def check_identity(own: Identity, peer_rank: int, source: int, hello: Hello) -> 
     if hello.mtu_bytes != own.mtu_bytes:
         return ErrorCode.MTU_MISMATCH
     return ErrorCode.OK
+
+
+def hello_of(
+    own: Identity, boot: int, session: int, echo_boot: int = 0, echo_session: int = 0
+) -> Hello:
+    """What this end says of itself."""
+    return Hello(
+        boot, session, own.mtu_bytes, own.world_size, own.node_count, own.fingerprint, echo_boot,
+        echo_session,
+    )  # fmt: skip

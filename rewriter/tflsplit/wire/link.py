@@ -2,26 +2,28 @@
 """One end of a link, without I/O: bytes in, bytes out, time given.
 
 The same protocol as ``link.h`` in split_core (``docs/wire_format.md``): sessions opened by a
-handshake, go-back-N within the credit that the peer grants, and time-outs that only ask (POLL,
-answered by STATUS) and never repeat data blindly. This end forwards nothing: it is for a host,
-which takes every frame at once, so its own credit never shrinks.
+handshake, selective repeat within the credit that the peer grants, and time-outs that only ask
+(POLL, answered by STATUS) and never repeat data blindly. This end is a host's: it forwards nothing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
+from operator import setitem
 
 from tflsplit.wire.frames import Frame, FrameDecoder, FrameType, HeaderError, encode, parse
-from tflsplit.wire.handshake import ErrorCode, Hello, Identity, check_identity
+from tflsplit.wire.handshake import ErrorCode, Hello, Identity, check_identity, hello_of
 from tflsplit.wire.link_state import LinkCounters, LinkState
-from tflsplit.wire.timers import Action, PollTimer, Timing
+from tflsplit.wire.recovery import Recovery
+from tflsplit.wire.timers import PollTimer, Timing
 from tflsplit.wire.window import ReceiveWindow, SendWindow, Verdict
 
 _REFUSED_HELLO_FACTOR = 8
 
 
 class Link:
-    """The protocol machine. Call ``receive`` with what came and ``poll`` for what is to be sent.
+    """Call ``receive`` with what came and ``poll`` for what is to be sent.
 
     ``on_frame`` gets each sequenced frame once and in order; ``on_error`` each loss or refusal
     once. Both are called from within ``receive`` or ``poll``.
@@ -54,7 +56,10 @@ class Link:
         self._due: dict[FrameType, int] = {FrameType.HELLO: 0}  # control frames, with `sequence`
         self._refuse_reason = ErrorCode.OK
         self._refused_by_peer = False
-        self._timer = PollTimer(self.timing)
+        self._timer = PollTimer(self.timing, self._out.passes.round_trip)
+        self._recovery = Recovery(
+            self._out, self._timer, self.counters, partial(setitem, self._due, FrameType.POLL)
+        )
         self._hello_sent = 0
 
     # ---- For the owner ----
@@ -82,9 +87,17 @@ class Link:
         """Whether the peer has everything."""
         return self._out.empty
 
+    def try_again(self) -> None:
+        """Knock at once where we were refused: somebody may have put it right."""
+        if self.state is LinkState.REFUSED:
+            self.state = LinkState.CONNECTING
+            self._refused_by_peer = False
+            self._due[FrameType.HELLO] = 0
+
     def receive(self, data: bytes, now_us: int) -> None:
         """Act on bytes from the peer."""
         self.counters.bytes_received += len(data)
+        broken = self.decoder.counters.errors
         for raw in self.decoder.feed(data):
             try:
                 frame = parse(raw)
@@ -95,6 +108,10 @@ class Link:
                 continue
             self._timer.heard()
             self._handle(frame, now_us)
+        if self.decoder.counters.errors != broken and self._peer is not None:
+            self._due[FrameType.NAK] = 0  # and perhaps it was an answer that we wait for
+            if self.state is LinkState.OPEN:
+                self._recovery.ask_at_once(now_us)
 
     def poll(self, now_us: int) -> bytes:
         """What is to be sent now. Call it after every ``receive`` and every few milliseconds."""
@@ -115,27 +132,26 @@ class Link:
             self._handle_welcome(frame, now_us)
         elif kind is FrameType.REFUSE:
             self._handle_refuse(frame)
+        elif self._peer and not kind.is_sequenced and frame.source != self.peer_rank:
+            # In mid-session another neighbour: somebody has exchanged cables.
+            self._turn_away(frame.source, ErrorCode.RANK_MISMATCH)
         else:
             if self.state is LinkState.OPEN:
-                self._handle_ack(frame, now_us)
+                self._recovery.on_acknowledgement(frame, now_us)
             if kind.is_sequenced:
                 self._handle_sequenced(frame)
-            elif kind is FrameType.NAK and self.state is LinkState.OPEN:
-                self._out.go_back()
-            elif kind is FrameType.STATUS and frame.sequence == self._timer.number:
-                if self._out.lost_before_mark():
-                    self._out.go_back()
+            elif kind is FrameType.NAK and frame.offset == 0 and self.state is LinkState.OPEN:
+                self._recovery.ask_at_once(now_us)
+            elif kind is FrameType.STATUS:
+                self._recovery.on_status(frame.sequence, now_us)
             elif kind is FrameType.POLL and self._peer is not None:
                 self._due[FrameType.STATUS] = frame.sequence
 
     def _handle_stranger(self, error: HeaderError) -> None:
         if error.type_number == FrameType.HELLO:
-            self.claimed_rank = error.source
-            self._refuse_reason = ErrorCode.VERSION_MISMATCH
-            self._due[FrameType.REFUSE] = 0
-        elif error.type_number != FrameType.REFUSE:
-            return
-        self._close(LinkState.REFUSED, ErrorCode.VERSION_MISMATCH)
+            self._turn_away(error.source, ErrorCode.VERSION_MISMATCH)
+        elif error.type_number == FrameType.REFUSE:
+            self._close(LinkState.REFUSED, ErrorCode.VERSION_MISMATCH)
 
     def _handle_hello(self, frame: Frame, now_us: int) -> None:
         hello = Hello.unpack(frame.payload)
@@ -145,10 +161,7 @@ class Link:
         self.claimed_rank = frame.source
         reason = check_identity(self.identity, self.peer_rank, frame.source, hello)
         if reason is not ErrorCode.OK:
-            self._refuse_reason = reason
-            self._due[FrameType.REFUSE] = 0
-            self._peer = None
-            self._close(LinkState.REFUSED, reason)
+            self._turn_away(frame.source, reason)
             return
         rebooted = self._peer is not None and self._peer[0] != hello.boot
         if self._peer != (hello.boot, hello.session):
@@ -159,13 +172,20 @@ class Link:
         self._due[FrameType.WELCOME] = 0
         if rebooted:
             self._close(LinkState.LOST, ErrorCode.PEER_RESET)
-        # It is there: what is queued from now on may wait. If it refuses us, only WELCOME helps.
+        # What is queued may wait from now on. If the peer refuses us, only its WELCOME helps.
         if self.state is not LinkState.OPEN and not self._refused_by_peer:
             if self.state is not LinkState.CONNECTING:
                 self._due[FrameType.HELLO] = 0
             self.state = LinkState.CONNECTING
             self.error = ErrorCode.OK
             self._timer.touch(now_us)
+
+    def _turn_away(self, rank: int, reason: ErrorCode) -> None:
+        self.claimed_rank = rank
+        self._refuse_reason = reason
+        self._due[FrameType.REFUSE] = 0
+        self._peer = None
+        self._close(LinkState.REFUSED, reason)
 
     def _handle_welcome(self, frame: Frame, now_us: int) -> None:
         hello = Hello.unpack(frame.payload)
@@ -196,24 +216,16 @@ class Link:
     def _handle_sequenced(self, frame: Frame) -> None:
         if self._peer is None:
             return
-        verdict = self._in.judge(frame.sequence)
+        verdict = self._in.judge(frame)
         if verdict is Verdict.ACCEPT:
-            self._due.pop(FrameType.NAK, None)
-            self.counters.frames_received += 1
-            self._on_frame(frame)
+            for following in self._in.take(frame):
+                self.counters.frames_received += 1
+                self._on_frame(following)
         elif verdict is Verdict.DUPLICATE:
             self.counters.duplicates += 1
         else:
             self.counters.gaps += 1
-            if verdict is Verdict.FIRST_GAP:
-                self._due[FrameType.NAK] = 0
-
-    def _handle_ack(self, frame: Frame, now_us: int) -> None:
-        progress = self._out.acknowledge(frame.ack, frame.credit)
-        if progress is None:
-            self.counters.bad_acks += 1
-        elif progress:
-            self._timer.progress(now_us)
+            self._due[FrameType.NAK] = 0
 
     # ---- Session ----
 
@@ -228,9 +240,8 @@ class Link:
         self._due.pop(FrameType.POLL, None)
         self._timer.heard()
         if news:
-            named = state is LinkState.REFUSED and self.claimed_rank is not None
-            rank = self.claimed_rank if named and self.claimed_rank is not None else self.peer_rank
-            self._on_error(code, rank)
+            claimed = self.claimed_rank if state is LinkState.REFUSED else None
+            self._on_error(code, self.peer_rank if claimed is None else claimed)
 
     # ---- Sending ----
 
@@ -264,14 +275,10 @@ class Link:
         return None
 
     def _hello(self, echo: tuple[int, int]) -> bytes:
-        own = self.identity
-        return Hello(
-            self._boot, self._session, own.mtu_bytes, own.world_size, own.node_count,
-            own.fingerprint, *echo,
-        ).pack()  # fmt: skip
+        return hello_of(self.identity, self._boot, self._session, *echo).pack()
 
     def _sequenced_frame(self, now_us: int) -> Frame | None:
-        found = self._out.next_frame()
+        found = self._out.next_frame(now_us)
         if found is None:
             return None
         frame, again = found
@@ -289,10 +296,5 @@ class Link:
             if self.state is LinkState.CONNECTING and quiet >= timing.peer_timeout_us:
                 self._close(LinkState.LOST, ErrorCode.PEER_SILENT)
             return
-        action = Action.NOTHING if self.all_acknowledged else self._timer.decide(now_us)
-        if action is Action.GIVE_UP:
+        if self._recovery.on_time(now_us):
             self._close(LinkState.LOST, ErrorCode.PEER_SILENT)
-        elif action is Action.POLL:
-            self.counters.polls += 1
-            self._out.mark()
-            self._due[FrameType.POLL] = self._timer.number

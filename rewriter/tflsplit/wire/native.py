@@ -110,6 +110,7 @@ def load_library(path: Path) -> ctypes.CDLL:
         ("link_error", c_int, node, node, c_size_t),
         ("get_error", None, node, POINTER(ErrorInfo)),
         ("link_state", c_int, node, c_uint8, POINTER(c_uint8)),
+        ("link_claimed", c_uint8, node, c_uint8),
         ("get_counters", None, node, c_uint8, node),
     ):
         function = getattr(library, f"split_core_{name}")
@@ -257,6 +258,10 @@ class NativeNode:
         """0 down, 1 up, 2 refused; and the code of why it is not up."""
         code = c_uint8()
         return int(self._library.split_core_link_state(self._node, link, byref(code))), code.value
+
+    def link_claimed(self, link: int) -> int:
+        """The rank that the other end said it is; 255: it has said nothing yet."""
+        return int(self._library.split_core_link_claimed(self._node, link))
 
     def link_error_text(self) -> str:
         """Why the first link that is not up is not, or ""."""

@@ -195,3 +195,18 @@ def _next_hop(topology: Topology, world_size: int, rank: int, to: int) -> int:
     # Rank 0 backwards: on small maps the last ranks idle, so that side has less to be fed.
     forward = rank % 2 == 1 if tied else 2 * clockwise < world_size
     return (rank + (1 if forward else -1)) % world_size
+
+
+PREVIOUS_PORT = 0
+NEXT_PORT = 1
+HOST_PORT = -1
+
+
+def port_to(topology: Topology, world_size: int, rank: int, peer: int) -> int:
+    """The port of ``rank``'s board that leads to its neighbour ``peer``; HOST_PORT for the host."""
+    if peer == world_size:
+        return HOST_PORT
+    if topology is Topology.STAR:
+        return peer - 1 if rank == 0 else PREVIOUS_PORT
+    is_next = peer == rank + 1 or (peer == 0 and rank == world_size - 1 and world_size > 2)
+    return NEXT_PORT if is_next else PREVIOUS_PORT

@@ -1,16 +1,31 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The two ends of go-back-N: what is sent and not acknowledged, and what is expected next."""
+"""The ends of selective repeat: what is sent and not acknowledged, and what is expected next."""
 
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from tflsplit.wire.frames import Frame
+from tflsplit.wire.passes import Passes
 
 MAX_CREDIT = 15
 """Frames that one side may ever have outstanding; below half of the sequence numbers."""
+
+
+@dataclass
+class _Sent:
+    """A frame that is not acknowledged.
+
+    number: of its last pass.
+    held: whether the peer keeps it until those before it are there.  lost: to be sent again.
+    """
+
+    frame: Frame
+    number: int = 0
+    held: bool = False
+    lost: bool = False
 
 
 class SendWindow:
@@ -18,22 +33,27 @@ class SendWindow:
 
     ::
 
-        acked                resend            acked + len(window)   credit_end
-          |  sent, on the wire  |  to be sent again  |   may be sent    |  must wait
+        acked                        acked + len(window)   credit_end
+          |  sent; held, lost or neither  |   may be sent    |  must wait
+
     """
 
     def __init__(self) -> None:
-        self._window: deque[Frame] = deque()
+        self._window: deque[_Sent] = deque()
         self._queue: deque[Frame] = deque()
         self._acked = 0
-        self._resend = 0
         self._credit_end = 0
-        self._mark: int | None = None
+        self.passes = Passes()
 
     @property
     def empty(self) -> bool:
         """Whether everything is acknowledged."""
         return not self._window and not self._queue
+
+    @property
+    def outstanding(self) -> int:
+        """Frames that were sent and are not acknowledged."""
+        return len(self._window)
 
     @property
     def unsent(self) -> int:
@@ -46,7 +66,7 @@ class SendWindow:
 
     def open(self, credit: int) -> None:
         """Start at sequence 0 with the credit of a WELCOME; queued frames stay."""
-        self._acked = self._resend = 0
+        self._acked = 0
         self._credit_end = credit if credit <= MAX_CREDIT else 0
 
     def clear(self) -> int:
@@ -54,54 +74,59 @@ class SendWindow:
         count = len(self._window) + len(self._queue)
         self._window.clear()
         self._queue.clear()
-        self._resend = 0
-        self._mark = None
+        self.passes.forget()
         return count
 
-    def acknowledge(self, ack: int, credit: int) -> bool | None:
-        """Take the peer's word. Whether it brought progress; None if it makes no sense."""
+    def acknowledge(
+        self, ack: int, credit: int, now_us: int, held: int | None = None
+    ) -> bool | None:
+        """Take the peer's word. Whether it brought progress; None if it makes no sense.
+
+        held: bit i: it keeps ``ack + i``; None where a frame does not tell.
+        """
         count = (ack - self._acked) & 0xFF
         if count > len(self._window) or credit > MAX_CREDIT:
+            return None
+        if held is not None and (held & 1 or held >> (len(self._window) - count)):
             return None
         credit_end = (ack + credit) & 0xFF
         more_credit = 0 < ((credit_end - self._credit_end) & 0xFF) < 128
         if more_credit:
             self._credit_end = credit_end
         for _ in range(count):
-            self._window.popleft()
+            self.passes.has_arrived(self._window.popleft().number, now_us)
         self._acked = ack
-        self._resend = max(0, self._resend - count)
-        if self._mark is not None:
-            self._mark = max(0, self._mark - count)
+        if held is not None:
+            for index, sent in enumerate(self._window):
+                sent.held = bool(held >> index & 1)
         return count > 0 or more_credit
 
-    def next_frame(self) -> tuple[Frame, bool] | None:
+    def next_frame(self, now_us: int) -> tuple[Frame, bool] | None:
         """The frame to send now, numbered, and whether it was sent before; None if none may be."""
-        again = self._resend < len(self._window)
-        if not again:
-            free = self._credit_end != (self._acked + len(self._window)) & 0xFF
-            if not self._queue or not free:
-                return None
-            self._window.append(self._queue.popleft())
-        sequence = (self._acked + self._resend) & 0xFF
-        frame = replace(self._window[self._resend], sequence=sequence)
-        self._resend += 1
-        return frame, again
+        for index, sent in enumerate(self._window):
+            if sent.lost:
+                return self._write(index, now_us), True
+        if not self._queue or self._credit_end == (self._acked + len(self._window)) & 0xFF:
+            return None
+        self._window.append(_Sent(self._queue.popleft()))
+        return self._write(len(self._window) - 1, now_us), False
 
-    def go_back(self) -> None:
-        """Send everything that is not acknowledged again."""
-        self._resend = 0
-        self._mark = None
+    def _write(self, index: int, now_us: int) -> Frame:
+        sent = self._window[index]
+        sent.number, sent.lost = self.passes.write(now_us), False
+        return replace(sent.frame, sequence=(self._acked + index) & 0xFF)
 
-    def mark(self) -> None:
-        """Remember what has been sent up to now (a POLL follows it on the wire)."""
-        self._mark = len(self._window)
-
-    def lost_before_mark(self) -> bool:
-        """Whether something sent before the mark, and not again since, is still missing."""
-        lost = bool(self._mark)
-        self._mark = None
-        return lost
+    def find_lost(self, now_us: int) -> bool:
+        """Mark what is to be sent again; whether there is more than before."""
+        for sent in self._window:
+            if sent.held:
+                self.passes.has_arrived(sent.number, now_us)
+        found = False
+        for sent in self._window:
+            is_lost = not sent.held and self.passes.is_over(sent.number)
+            found |= is_lost and not sent.lost
+            sent.lost = is_lost
+        return found
 
 
 class Verdict(Enum):
@@ -109,7 +134,6 @@ class Verdict(Enum):
 
     ACCEPT = "accept"
     DUPLICATE = "duplicate"
-    FIRST_GAP = "first gap"
     GAP = "gap"
 
 
@@ -123,21 +147,30 @@ class ReceiveWindow:
         """The peer has opened a new session."""
         self.expected = 0
         self._told: tuple[int, int] | None = None
-        self._gap_seen = False
+        self._held: dict[int, Frame] = {}  # by how far ahead of ``expected``
 
-    def judge(self, sequence: int) -> Verdict:
-        """Whether the frame is the next one; a gap is to be reported (NAK) only the first time."""
-        ahead = (sequence - self.expected) & 0xFF
+    def judge(self, frame: Frame) -> Verdict:
+        """Whether the frame is the next one; one behind a gap is kept."""
+        ahead = (frame.sequence - self.expected) & 0xFF
         if ahead == 0:
-            self.expected = (self.expected + 1) & 0xFF
-            self._gap_seen = False
             return Verdict.ACCEPT
-        if ahead >= 128:
+        if ahead >= 128 or ahead in self._held:
             self._told = None  # our ACK may have been lost
             return Verdict.DUPLICATE
-        first = not self._gap_seen
-        self._gap_seen = True
-        return Verdict.FIRST_GAP if first else Verdict.GAP
+        if ahead < MAX_CREDIT:
+            self._held[ahead] = frame
+        return Verdict.GAP
+
+    def take(self, frame: Frame) -> list[Frame]:
+        """Accept the next frame; it, and those that were kept behind it."""
+        frames = [frame]
+        while True:
+            self.expected = (self.expected + 1) & 0xFF
+            self._held = {ahead - 1: kept for ahead, kept in self._held.items()}
+            following = self._held.pop(0, None)
+            if following is None:
+                return frames
+            frames.append(following)
 
     @property
     def has_news(self) -> bool:
@@ -145,6 +178,8 @@ class ReceiveWindow:
         return self._told != (self.expected, MAX_CREDIT)
 
     def stamp(self, frame: Frame) -> Frame:
-        """The frame with acknowledgement and credit."""
+        """The frame with acknowledgement and credit, and with what is kept if it can tell."""
         self._told = (self.expected, MAX_CREDIT)
+        if frame.type.tells_held:
+            frame = replace(frame, offset=sum(1 << ahead for ahead in self._held))
         return replace(frame, ack=self.expected, credit=MAX_CREDIT)

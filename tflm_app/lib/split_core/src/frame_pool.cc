@@ -50,6 +50,13 @@ uint8_t FramePool::adopt_landing(uint8_t link, size_t frame_bytes) {
   return id;
 }
 
+void FramePool::return_to_landing(uint8_t link, uint8_t id) {
+  uint8_t* const spare = landings_[link];
+  landings_[link] = slots_[id].bytes;
+  slots_[id].bytes = spare;
+  slots_[id].references = 0;
+}
+
 uint8_t FramePool::claim_own() {
   const uint8_t id = find_free(own_begin_, tx_slots_);
   if (id != kNone) slots_[id].references = 1;

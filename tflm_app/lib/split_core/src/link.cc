@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A link's session, window and timers, and what it sends next. What arrives is in link_receive.cc,
-// who the peer is in link_handshake.cc.
+// A link's session and window, and what it sends next. What arrives is in link_receive.cc, who the
+// peer is in link_handshake.cc, what is lost and when to ask in link_recovery.cc.
 #include "split_core/link.h"
 
 #include <cstring>
@@ -9,7 +9,6 @@ namespace split_core {
 namespace {
 
 constexpr uint32_t kRefusedHelloFactor = 8;  // how much rarer a refused node knocks
-constexpr uint8_t kPollsBeforeSilent = 3;
 
 bool elapsed(uint32_t now_us, uint32_t since_us, uint32_t interval_us) {
   return now_us - since_us >= interval_us;  // right across the wrap of the clock
@@ -38,7 +37,8 @@ void Link::open_session(const FrameHeader& header, uint32_t now_us) {
   state_ = LinkState::kOpen;
   error_ = ErrorCode::kOk;
   refused_by_peer_ = false;
-  acked_ = next_ = resend_ = 0;
+  acked_ = next_ = 0;
+  arrived_ = passes_;
   credit_end_ = header.credit <= kMaxRxSlots ? header.credit : 0;
   ++counters_.sessions;
   heard_progress(now_us);
@@ -51,7 +51,7 @@ void Link::close_session(LinkState state, ErrorCode code) {
   state_ = state;
   error_ = code;
   hello_due_ = hello_due_ || state == LinkState::kLost;
-  poll_open_ = poll_due_ = false;
+  poll_open_ = poll_due_ = is_timing_ = false;
   polls_unanswered_ = 0;
   if (news) listener_.on_link_error(index_, code);
 }
@@ -71,7 +71,7 @@ void Link::drop_frames() {
     release_slot(queue_[i]);
   }
   queued_ = 0;
-  resend_ = next_;
+  lost_ = peer_held_ = 0;
 }
 
 void Link::release_slot(uint8_t slot_id) {
@@ -81,12 +81,8 @@ void Link::release_slot(uint8_t slot_id) {
 
 void Link::heard_progress(uint32_t now_us) {
   quiet_since_us_ = now_us;
-  poll_interval_us_ = config_.timing.poll_interval_us;
-}
-
-void Link::go_back() {
-  resend_ = acked_;
-  poll_is_exact_ = false;
+  poll_interval_us_ = first_poll_us();
+  if (trouble_ > 0) --trouble_;
 }
 
 void Link::enqueue(uint8_t slot_id) {
@@ -121,6 +117,7 @@ void Link::write_frame(uint32_t now_us) {
   if (!encoder_.done()) return;
   data_in_encoder_ = false;
   pool_.release(encoder_slot_);
+  time_frame(now_us);
 }
 
 bool Link::start_next_frame(uint32_t now_us) {
@@ -128,7 +125,7 @@ bool Link::start_next_frame(uint32_t now_us) {
   if (state_ == LinkState::kOpen && start_sequenced_frame()) return true;
   if (!rx_open_) return false;
   // Nothing left to carry the news in its header.
-  const uint8_t credit_end = static_cast<uint8_t>(expected_ + pool_.free_rx(index_));
+  const uint8_t credit_end = static_cast<uint8_t>(expected_ + own_credit());
   if (!ack_due_ && told_ack_ == expected_ && told_credit_end_ == credit_end) return false;
   send_hop_frame(FrameType::kAck, 0, ConstBytes());
   return true;
@@ -153,6 +150,7 @@ bool Link::start_control_frame(uint32_t now_us) {
     send_hop_frame(FrameType::kNak, 0, ConstBytes());
   } else if (poll_due_) {
     poll_due_ = false;
+    poll_pass_ = passes_;
     send_hop_frame(FrameType::kPoll, poll_number_, ConstBytes());
   } else {
     return false;
@@ -161,10 +159,12 @@ bool Link::start_control_frame(uint32_t now_us) {
 }
 
 bool Link::start_sequenced_frame() {
-  if (resend_ != next_) {
+  if (lost_ != 0) {
+    uint8_t sequence = acked_;
+    while (((lost_ >> static_cast<uint8_t>(sequence - acked_)) & 1u) == 0) ++sequence;
+    lost_ = static_cast<uint16_t>(lost_ & (lost_ - 1u));
     ++counters_.frames_resent;
-    send_slot(window_[resend_ % kWindow], resend_);
-    ++resend_;
+    send_slot(window_[sequence % kWindow], sequence);
     return true;
   }
   if (send_first_eligible()) {
@@ -195,7 +195,6 @@ bool Link::send_first_eligible() {
     window_[next_ % kWindow] = slot_id;
     ++counters_.frames_sent;
     send_slot(slot_id, next_++);
-    resend_ = next_;
     return true;
   }
   return false;
@@ -210,6 +209,7 @@ void Link::send_slot(uint8_t slot_id, uint8_t sequence) {
   pool_.add_reference(slot_id);  // an ACK may come before the last byte of a repetition has left
   data_in_encoder_ = true;
   encoder_slot_ = slot_id;
+  pass_[sequence % kWindow] = passes_++;
   encoder_.start(stamp(header), ConstBytes(slot.bytes + kHeaderBytes, header.length));
 }
 
@@ -217,7 +217,8 @@ FrameHeader Link::stamp(FrameHeader header) {
   header.ack = header.credit = 0;  // a frame in transit brings those of the hop that it came by
   if (!rx_open_) return header;
   header.ack = told_ack_ = expected_;
-  header.credit = pool_.free_rx(index_);
+  header.credit = own_credit();
+  if (tells_held(header.type)) header.offset = held_;
   told_credit_end_ = static_cast<uint8_t>(expected_ + header.credit);
   ack_due_ = false;
   return header;
@@ -251,21 +252,12 @@ void Link::update_timers(uint32_t now_us) {
 
 void Link::update_poll_timer(uint32_t now_us) {
   const Timing& timing = config_.timing;
-  if (!waits_for_peer() || !elapsed(now_us, quiet_since_us_, poll_interval_us_)) return;
+  if (!waits_for_peer() || !elapsed(now_us, quiet_since_us_, poll_after_us())) return;
   if (polls_unanswered_ >= kPollsBeforeSilent &&
       elapsed(now_us, silent_since_us_, timing.peer_timeout_us)) {
     return close_session(LinkState::kLost, ErrorCode::kPeerSilent);
   }
-  if (polls_unanswered_ == 0) silent_since_us_ = now_us;
-  if (polls_unanswered_ < kPollsBeforeSilent) ++polls_unanswered_;
-  ++counters_.polls;
-  ++poll_number_;
-  poll_due_ = poll_open_ = poll_is_exact_ = true;
-  poll_next_ = next_;
-  quiet_since_us_ = now_us;
-  poll_interval_us_ = poll_interval_us_ * 2 < timing.poll_interval_max_us
-                          ? poll_interval_us_ * 2
-                          : timing.poll_interval_max_us;
+  ask_in_vain(now_us);
 }
 
 }  // namespace split_core

@@ -71,6 +71,15 @@ ErrorCode Link::check_identity(const FrameHeader& header, const Hello& hello) co
   return ErrorCode::kOk;
 }
 
+void Link::turn_away(uint8_t rank, ErrorCode reason) {
+  claimed_rank_ = rank;
+  refuse_due_ = true;
+  refuse_reason_ = reason;
+  forget_held();
+  rx_open_ = false;
+  close_session(LinkState::kRefused, reason);
+}
+
 void Link::handle_hello(const FrameHeader& header, ConstBytes payload, uint32_t now_us) {
   Hello hello;
   if (!hello.load(payload)) {
@@ -79,20 +88,16 @@ void Link::handle_hello(const FrameHeader& header, ConstBytes payload, uint32_t 
   }
   claimed_rank_ = header.source;
   const ErrorCode error = check_identity(header, hello);
-  if (error != ErrorCode::kOk) {
-    refuse_due_ = true;
-    refuse_reason_ = error;
-    rx_open_ = false;
-    return close_session(LinkState::kRefused, error);
-  }
+  if (error != ErrorCode::kOk) return turn_away(header.source, error);
   const bool known = rx_open_ || state_ == LinkState::kOpen;
   const bool rebooted = known && hello.boot != peer_boot_;
   if (!rx_open_ || rebooted || hello.session != peer_session_) {
     rx_open_ = true;
     peer_boot_ = hello.boot;
     peer_session_ = hello.session;
+    forget_held();
     expected_ = told_ack_ = told_credit_end_ = 0;
-    nak_due_ = nak_sent_ = false;
+    nak_due_ = false;
     status_due_ = false;
   }
   welcome_due_ = true;

@@ -235,6 +235,10 @@ int split_core_link_state(split_core_node* node, uint8_t link, uint8_t* code) {
   return up ? 1 : from.state() == LinkState::kRefused ? 2 : 0;
 }
 
+uint8_t split_core_link_claimed(split_core_node* node, uint8_t link) {
+  return node->node->link(link).claimed_rank();
+}
+
 void split_core_get_counters(split_core_node* node, uint8_t link, split_core_counters* counters) {
   const LinkCounters& from = node->node->link(link).counters();
   const DecoderCounters& decoder = node->node->link(link).decoder_counters();

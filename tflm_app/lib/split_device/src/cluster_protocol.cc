@@ -101,7 +101,7 @@ size_t pack(const Report& report, uint8_t* to) {
 size_t pack(const LinkReport& link, uint8_t* to) {
   Packer packer(to, MessageType::kLink);
   packer.put(link.link).put(link.peer).put(link.token).put(link.state).put(link.code);
-  packer.put(link.links).put(uint8_t{0});
+  packer.put(link.links).put(link.claimed);
   for (const uint32_t counter : link.counters) packer.put(counter);
   return packer.put(link.lost_bytes).size();
 }

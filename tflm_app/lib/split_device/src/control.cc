@@ -107,6 +107,7 @@ LinkReport Control::link_report(uint8_t index) {
   result.state = link.is_up() ? 1 : refused ? 2 : 0;
   result.code = link.is_up() ? 0 : static_cast<uint8_t>(link.error());
   result.links = node_->config().link_count;
+  result.claimed = link.claimed_rank();
   const uint32_t counters[LinkReport::kCounters] = {
       c.frames_sent, c.frames_resent, c.frames_received, c.duplicates, c.gaps,     c.bad_headers,
       c.bad_acks,    c.over_credit,   c.dropped,         c.stalls,     c.polls,    c.sessions,

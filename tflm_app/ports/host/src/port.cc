@@ -20,7 +20,7 @@ namespace split_port {
 namespace {
 
 constexpr size_t kLinkCount = 4;
-constexpr int kIdleMs = 5;
+constexpr int kIdleMs = 1;
 constexpr int kUsageStatus = 2;
 
 host::DescriptorLink g_links[kLinkCount];

@@ -13,7 +13,7 @@
 
 namespace split_core {
 
-inline constexpr uint8_t kProtocolVersion = 1;
+inline constexpr uint8_t kProtocolVersion = 2;
 inline constexpr size_t kHeaderBytes = 24;
 inline constexpr size_t kCrcBytes = 4;
 inline constexpr size_t kFrameOverheadBytes = kHeaderBytes + kCrcBytes;
@@ -35,7 +35,7 @@ enum class FrameType : uint8_t {
   kWelcome = 2,  // answers kHello
   kRefuse = 3,   // answers a kHello that does not fit, with the reason
   kAck = 4,      // carries only ack and credit
-  kNak = 5,      // a gap was seen: send again from `ack`
+  kNak = 5,      // a gap, or a damaged frame, was seen: send again what is lost
   kPoll = 6,     // asks for kStatus; `sequence` is the poll's number
   kStatus = 7,   // answers kPoll; `sequence` repeats its number
   // Sequenced frames: numbered per hop, delivered in order and exactly once per session.
@@ -46,6 +46,10 @@ enum class FrameType : uint8_t {
 };
 
 constexpr bool is_sequenced(FrameType type) { return static_cast<uint8_t>(type) >= 16; }
+// Frames whose `offset` tells what was kept out of order.
+constexpr bool tells_held(FrameType type) {
+  return type >= FrameType::kAck && type <= FrameType::kStatus;
+}
 
 struct FrameHeader {
   FrameType type = FrameType::kAck;
@@ -55,7 +59,7 @@ struct FrameHeader {
   uint8_t source = 0;    // rank where the frame began; of hop frames, the neighbour's
   uint16_t channel = 0;
   uint64_t destinations = 0;  // bit r: rank r is to receive it; 0 in hop frames
-  uint32_t offset = 0;        // bytes into the message
+  uint32_t offset = 0;        // bytes into the message; of kAck to kStatus: bit i, ack + i is here
   uint16_t length = 0;        // payload bytes
   uint16_t epoch = 0;         // inference number, modulo 2^16
 };

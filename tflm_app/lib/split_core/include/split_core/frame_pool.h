@@ -40,6 +40,8 @@ class FramePool {
   // Keeps the frame in `link`'s landing buffer by swapping the buffer with a free slot's: no copy.
   // The caller holds one reference. kNone if the link's slots are all taken.
   uint8_t adopt_landing(uint8_t link, size_t frame_bytes);
+  // The reverse: the frame in a slot lies in `link`'s landing buffer again, and the slot is free.
+  void return_to_landing(uint8_t link, uint8_t id);
   // A slot for a frame of our own; the caller holds one reference. kNone if all are taken.
   uint8_t claim_own();
 

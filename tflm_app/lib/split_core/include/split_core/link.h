@@ -4,15 +4,15 @@
 //   sender                                    receiver
 //   HELLO(boot, session) ------------------>  checks plan, rank, size; forgets old sequence
 //           <------------------ WELCOME(echo boot, session; credit)
-//   DATA 0, 1, 2 ... (at most `credit`) --->  in order: accepted; a gap: NAK, once
+//   DATA 0, 1, 2 ... (at most `credit`) --->  in order: accepted; behind a gap: held, NAK
 //           <------------------ ACK(next expected, credit), or the same in any frame's header
-//   no progress: POLL(n) ------------------>
-//           <------------------ STATUS(n; next expected, credit): resend from there
+//   no progress, or damage: POLL(n) ------->
+//           <------------------ STATUS(n; next expected, credit, what is held)
 //
 // The two directions are two sessions that know nothing of each other. A time-out never resends
 // data, it only asks: a peer inside a long kernel has all that was sent in its receive buffer, and
-// blind repetition would overflow it. The stream keeps order, so an answer to POLL n tells exactly
-// which of the frames sent before it were lost.
+// blind repetition would overflow it. The stream keeps order, so whatever was sent before something
+// that has arrived, and is not there, is lost; only that is sent again.
 #ifndef SPLIT_CORE_LINK_H_
 #define SPLIT_CORE_LINK_H_
 
@@ -74,7 +74,8 @@ class Link {
   const DecoderCounters& decoder_counters() const { return decoder_.counters(); }
 
  private:
-  static constexpr size_t kWindow = 16;  // a power of two above kMaxRxSlots
+  static constexpr size_t kWindow = 16;  // a power of two above kMaxRxSlots; bits of held_, lost_
+  static constexpr uint8_t kPollsBeforeSilent = 3;
   struct Hello;
 
   const LinkConfig& link_config() const { return config_.links[index_]; }
@@ -85,9 +86,16 @@ class Link {
   void handle_hello(const FrameHeader& header, ConstBytes payload, uint32_t now_us);
   void handle_welcome(const FrameHeader& header, ConstBytes payload, uint32_t now_us);
   void handle_refuse(const FrameHeader& header, ConstBytes payload);
-  void handle_status(const FrameHeader& header);
+  void turn_away(uint8_t rank, ErrorCode reason);
+  void handle_status(const FrameHeader& header, uint32_t now_us);
   void handle_sequenced(const FrameHeader& header, ConstBytes payload);
+  bool accept(const FrameHeader& header, ConstBytes payload);
+  void hold(const FrameHeader& header, uint8_t ahead);
+  bool holds(uint8_t ahead) const { return ((held_ >> ahead) & 1u) != 0; }
+  void accept_held();
+  void forget_held();
   void handle_ack(const FrameHeader& header, uint32_t now_us);
+  void handle_damage(uint32_t now_us);
   ErrorCode check_identity(const FrameHeader& header, const Hello& hello) const;
 
   // Sending.
@@ -112,9 +120,22 @@ class Link {
   void drop_frames();
   void release_slot(uint8_t slot_id);
   void heard_progress(uint32_t now_us);
-  void go_back();
+
+  // What the peer has, what is lost, and when to ask (link_recovery.cc).
+  void acknowledge(uint8_t count, uint32_t now_us);
+  void has_arrived(uint16_t pass, uint32_t now_us);
+  void find_lost(uint32_t now_us);
+  void ask(uint32_t now_us);
+  void ask_at_once(uint32_t now_us);
+  void ask_in_vain(uint32_t now_us);
+  void time_frame(uint32_t now_us);
+  void take_round_trip(uint32_t sample_us);
+  uint32_t first_poll_us() const;
+  uint32_t poll_after_us() const;
   uint8_t unacknowledged() const { return static_cast<uint8_t>(next_ - acked_); }
   uint8_t usable_credit() const { return static_cast<uint8_t>(credit_end_ - next_); }
+  // Slots of frames that are held count as free: those frames were promised them.
+  uint8_t own_credit() const { return static_cast<uint8_t>(pool_.free_rx(index_) + held_count_); }
 
   const NodeConfig& config_;
   const uint8_t index_;
@@ -136,8 +157,12 @@ class Link {
   uint16_t session_ = 1;
   uint8_t acked_ = 0;       // oldest sequence not acknowledged
   uint8_t next_ = 0;        // sequence of the next new frame
-  uint8_t resend_ = 0;      // sequence to send next; behind next_ while going back
   uint8_t credit_end_ = 0;  // first sequence that the peer has not granted
+  uint16_t lost_ = 0;       // bit i: acked_ + i is to be sent again
+  uint16_t peer_held_ = 0;  // bit i: the peer keeps acked_ + i until those before it are there
+  uint16_t passes_ = 0;     // sequenced frames written so far, repetitions too
+  uint16_t arrived_ = 0;    // of these, all before this one have arrived or are lost
+  uint16_t pass_[kWindow] = {};   // the last of each unacknowledged frame, by sequence
   uint8_t window_[kWindow] = {};  // slot ids of unacknowledged frames, by sequence
   uint8_t* queue_;                // slot ids not sent yet, oldest first
   uint8_t queued_ = 0;
@@ -149,6 +174,9 @@ class Link {
   uint32_t peer_boot_ = 0;
   uint16_t peer_session_ = 0;
   uint8_t expected_ = 0;
+  uint16_t held_ = 0;            // bit i: expected_ + i came early and lies in a slot
+  uint8_t held_count_ = 0;
+  uint8_t held_slot_[kWindow] = {};  // by sequence
   uint8_t told_ack_ = 0;         // what the peer was last told, to see when there is news
   uint8_t told_credit_end_ = 0;
 
@@ -157,7 +185,6 @@ class Link {
   bool welcome_due_ = false;
   bool refuse_due_ = false;
   bool nak_due_ = false;
-  bool nak_sent_ = false;  // once a gap; the polls cover a lost NAK
   bool ack_due_ = false;
   bool status_due_ = false;
   bool poll_due_ = false;
@@ -170,11 +197,18 @@ class Link {
   uint32_t quiet_since_us_ = 0;  // last progress, sequenced byte sent, or poll
   uint32_t poll_interval_us_;
   bool poll_open_ = false;       // a poll is unanswered
-  bool poll_is_exact_ = false;   // ... and nothing was sent again since
   uint8_t poll_number_ = 0;
-  uint8_t poll_next_ = 0;        // next_ when the poll was sent
+  uint16_t poll_pass_ = 0;       // passes_ when the poll was sent
   uint8_t polls_unanswered_ = 0;
   uint32_t silent_since_us_ = 0;  // first unanswered poll
+  uint8_t trouble_ = 0;           // above 0: this wire has lost something not long ago
+
+  // Round trips: of one pass at a time.
+  uint32_t round_trip_us_ = 0;    // mean; 0: none measured yet
+  uint32_t deviation_us_ = 0;     // mean deviation from it
+  bool is_timing_ = false;
+  uint16_t timed_pass_ = 0;
+  uint32_t timed_since_us_ = 0;
 
   bool data_in_encoder_ = false;
   uint8_t encoder_slot_ = FramePool::kNone;

@@ -111,6 +111,8 @@ int split_core_link_error(split_core_node* node, char* text, size_t capacity);
 void split_core_get_error(split_core_node* node, split_core_error_info* info);
 /* 0 down, 1 up, 2 refused; why it is not up, in `*code` (0 if it is, or was not tried yet). */
 int split_core_link_state(split_core_node* node, uint8_t link, uint8_t* code);
+/* The rank that the other end said it is; 255: it has said nothing yet. */
+uint8_t split_core_link_claimed(split_core_node* node, uint8_t link);
 void split_core_get_counters(split_core_node* node, uint8_t link, split_core_counters* counters);
 
 #ifdef __cplusplus

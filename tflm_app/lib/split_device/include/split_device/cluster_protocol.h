@@ -9,7 +9,7 @@
 
 namespace split_device {
 
-inline constexpr uint8_t kControlVersion = 1;
+inline constexpr uint8_t kControlVersion = 2;
 inline constexpr uint16_t kControlChannel = 1;  // of DATAGRAM frames
 inline constexpr uint16_t kInputChannel = 0xF000;
 inline constexpr uint16_t kOutputChannel = 0xF800;
@@ -106,6 +106,7 @@ struct LinkReport {
   uint8_t state = 0;  // 0 down, 1 up, 2 refused
   uint8_t code = 0;
   uint8_t links = 0;
+  uint8_t claimed = split_core::kNoRank;  // the rank that the other end says it is
   uint32_t counters[kCounters] = {};
   uint32_t lost_bytes = 0;
 };

@@ -28,7 +28,8 @@ using split_kernels::Constants;
 using split_kernels::Finish;
 using split_kernels::WindowParams;
 
-enum Op : int32_t { kConv, kDepthwise, kPartialConv, kPartialFullyConnected, kRequantize, kFusedBlock };
+enum Op : int32_t { kConv, kDepthwise, kPartialConv, kPartialFullyConnected, kRequantize, kFusedBlock,
+                  kFusedBlockOver };
 
 constexpr int kMaxIntegers = 90;
 constexpr int kWindowIntegers = 19;
@@ -227,8 +228,26 @@ ResidualAdd add_of(const int32_t* from) {
   return add;
 }
 
+// Runs `kernel(operand, y)` with y so many bytes behind an operand, in memory of exactly both.
+template <typename Kernel>
+void run_over(size_t scratch_bytes, const Array& operand, int32_t y_bytes, int32_t distance,
+              Kernel kernel) {
+  const Array scratch = make_array(static_cast<int32_t>(scratch_bytes), false);
+  const int32_t before = distance < 0 ? -distance : 0;
+  const int32_t x_end = before + operand.size_bytes, y_end = before + distance + y_bytes;
+  const Array both = make_array(x_end > y_end ? x_end : y_end, false);
+  const Array y = {nullptr, both.data + before + distance, y_bytes};
+  std::memcpy(both.data + before, operand.data, static_cast<size_t>(operand.size_bytes));
+  start_counting();
+  kernel(scratch.data, reinterpret_cast<const int8_t*>(both.data + before), y.data);
+  answer(scratch_bytes, instructions(), y);
+  std::free(scratch.memory);
+  std::free(both.memory);
+}
+
 // Integers: sums, tile_columns, whether there is an expansion, those of an ADD, then for each stage
-// those of a window and of a finish.
+// those of a window and of a finish. Of kFusedBlockOver also: which array y lies over, and where it
+// begins, from there.
 void run_fused_block(const Case& c) {
   constexpr int kStageIntegers = kWindowIntegers + kFinishIntegers;
   FusedBlockParams block;
@@ -247,6 +266,16 @@ void run_fused_block(const Case& c) {
   if (problem != nullptr) return refuse(problem);
   const WindowParams& p = block.project.window;
   const int32_t values = p.batches * p.out_rows * p.out_columns * p.out_channels;
+  if (c.op == kFusedBlockOver) {
+    const int32_t* const over = c.integers + 3 + kAddIntegers + 3 * kStageIntegers;
+    return run_over(fused_block_get_scratch_bytes(block), c.arrays[over[0]],
+                    block.sums ? values * 4 : values, over[1],
+                    [&](void* scratch, const int8_t* operand, void* y) {
+                      fused_block(block, over[0] == 0 ? operand : c.arrays[0].int8s(),
+                                  over[0] == 2 ? operand : c.arrays[2].int8s(), c.arrays[1].data,
+                                  scratch, y);
+                    });
+  }
   run(fused_block_get_scratch_bytes(block), block.sums ? values * 4 : values, !block.sums,
       [&](void* scratch, void* y) {
         fused_block(block, c.arrays[0].int8s(), c.arrays[2].int8s(), c.arrays[1].data, scratch, y);
@@ -266,6 +295,7 @@ int main() {
         run_requantize(c);
         break;
       case kFusedBlock:
+      case kFusedBlockOver:
         run_fused_block(c);
         break;
       case kPartialConv:

@@ -130,6 +130,14 @@ class KernelProcess:
         """The same, with what the kernel asked for."""
         return self.exchange(*message_of(node, arrays))
 
+    def run_over(
+        self, node: Node, arrays: Sequence[Array], operand: int, distance_bytes: int
+    ) -> Array:
+        """The same of a block whose y lies so far behind x (operand 0) or what it adds (2)."""
+        op, integers, data = message_of(node, arrays)
+        assert op == _OPS[wire.FUSED_BLOCK]
+        return self.exchange(op + 1, (*integers, operand, distance_bytes), data).array(node)
+
     def exchange(self, op: int, integers: Sequence[int], arrays: Sequence[Array | None]) -> Answer:
         """One case in the driver's own terms."""
         return self.ask(encode_case(op, integers, arrays))

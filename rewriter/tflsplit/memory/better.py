@@ -10,7 +10,8 @@ the other this leaves holes::
 The same first-gap placement is tried in other orders: by how long and how early buffers live, and
 then, again and again, with the one that reaches highest placed first.  Tensors that hold the same
 bytes (``aliases.py``) are placed over each other, if that does not make the head larger: it saves a
-copy too.  The best is written as ``OfflineMemoryAllocation`` (``offline.py``), which TFLM honours;
+copy too; results that may be written over an operand (``overlays.py``) are, where that makes it
+smaller.  The best is written as ``OfflineMemoryAllocation`` (``offline.py``), which TFLM honours;
 scratch buffers stay for TFLM to place around it.  Search orders by conflict: Sekiyama et al.,
 "Profile-guided memory optimization for deep neural networks", 2018.
 """
@@ -29,11 +30,21 @@ from tflsplit.memory.aliases import find_ties
 from tflsplit.memory.buffers import ArenaPlan, Buffer
 from tflsplit.memory.demand import Kernels, node_demand
 from tflsplit.memory.greedy import greedy_plan
-from tflsplit.memory.groups import Group, meeting, peak_bytes, place, single, tied
+from tflsplit.memory.groups import (
+    Group,
+    Over,
+    lying_over,
+    meeting,
+    peak_bytes,
+    place,
+    single,
+    tied,
+)
 from tflsplit.memory.lifetimes import lifetimes, planned_buffers
 from tflsplit.memory.offline import METADATA_NAME, offsets_blob
 from tflsplit.memory.order import tensor_order
 from tflsplit.memory.overlap import plan_violations
+from tflsplit.memory.overlays import find_overlays
 
 _FLAVOURS: tuple[Kernels, ...] = ("reference", "cmsis_nn")
 _ROUNDS = 48
@@ -59,11 +70,13 @@ def plan_offline(graph: Graph) -> Graph:
     head = _Head(graph)
     before = best = head.laid_out({})
     places: dict[Value, int] = {}
-    for groups in _groupings(graph, head.buffers(before.index(max(before, key=_bytes)))):
+    buffers = head.buffers(before.index(max(before, key=_bytes)))
+    over = lying_over(buffers, head.overlays)
+    for groups in _groupings(graph, buffers):
         is_tied = any(len(group.members) > 1 for group in groups)
-        if not is_tied and _largest(best) <= peak_bytes(groups):
+        if not is_tied and _largest(best) <= peak_bytes(groups, over):
             continue
-        tried = _places(best_plan(groups))
+        tried = _places(best_plan(groups, over))
         after = head.laid_out(tried)
         limit = _largest(best) - (0 if is_tied else 1)
         if _largest(after) <= limit and all(map(le, map(_bytes, after), map(_bytes, before))):
@@ -83,6 +96,7 @@ class _Head:
     def __init__(self, graph: Graph) -> None:
         self.order = tensor_order(graph)
         self._graph, self._spans = graph, lifetimes(graph)
+        self.overlays = find_overlays(graph, self._spans)
         self._scratch: list[dict[Node, Sequence[int]]] = []
         for flavour in _FLAVOURS:  # they often ask for the same
             scratch = _scratch(graph, flavour)
@@ -115,16 +129,16 @@ def _groupings(graph: Graph, buffers: Sequence[Buffer]) -> list[list[Group]]:
     return [together, alone] if len(together) < len(alone) else [alone]
 
 
-def best_plan(groups: Sequence[Group]) -> ArenaPlan:
+def best_plan(groups: Sequence[Group], over: Over = MappingProxyType({})) -> ArenaPlan:
     """The lowest plan of all orders that are tried."""
-    bound, meets = peak_bytes(groups), meeting(groups)
+    bound, meets = peak_bytes(groups, over), meeting(groups)
     order = sorted(groups, key=_ORDERS[0])
-    plan = place(order, meets)
+    plan = place(order, meets, over)
     for key in _ORDERS[1:]:
         if plan.head_bytes <= bound:
             return plan
         other = sorted(groups, key=key)
-        tried = place(other, meets)
+        tried = place(other, meets, over)
         if tried.head_bytes < plan.head_bytes:
             order, plan = other, tried
     tried = plan
@@ -133,7 +147,7 @@ def best_plan(groups: Sequence[Group]) -> ArenaPlan:
             break
         top = max(order, key=lambda group: _end(group, tried))
         order = [top, *(group for group in order if group is not top)]
-        tried = place(order, meets)
+        tried = place(order, meets, over)
         if tried.head_bytes < plan.head_bytes:
             plan = tried
     return plan

@@ -16,10 +16,12 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
+from types import MappingProxyType
 
 from tflsplit.memory.aliases import Tie
 from tflsplit.memory.buffers import ArenaPlan, Buffer, covered_bytes
 from tflsplit.memory.kernels import tensor_bytes
+from tflsplit.memory.overlays import Overlay
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,7 +139,27 @@ def meeting(groups: Iterable[Group]) -> Meeting:
     return found
 
 
-def place(groups: Sequence[Group], meets: Meeting | None = None) -> ArenaPlan:
+Over = Mapping[tuple[Buffer, Buffer], tuple[int, int]]
+"""By (result, operand): from where to where the one may begin, from the start of the other."""
+
+
+def lying_over(buffers: Iterable[Buffer], overlays: Iterable[Overlay]) -> Over:
+    """Overlays by the buffers that they are of."""
+    by_value = {buffer.value: buffer for buffer in buffers if buffer.value is not None}
+    found: dict[tuple[Buffer, Buffer], tuple[int, int]] = {}
+    for each in overlays:
+        result, operand = by_value.get(each.result), by_value.get(each.operand)
+        if result is not None and operand is not None and result.first == operand.last:
+            found[result, operand] = each.low_bytes, each.high_bytes
+    return found
+
+
+_NOTHING_OVER: Over = MappingProxyType({})
+
+
+def place(
+    groups: Sequence[Group], meets: Meeting | None = None, over: Over = _NOTHING_OVER
+) -> ArenaPlan:
     """Each group at the lowest address at which no member meets one placed before it.
 
     meets: which could, if that is known: of the same groups in any order.
@@ -145,20 +167,25 @@ def place(groups: Sequence[Group], meets: Meeting | None = None) -> ArenaPlan:
     meets = meeting(groups) if meets is None else meets
     offsets: dict[Buffer, int] = {}
     for group in groups:
-        base = _lowest(offsets, group, meets)
+        base = _lowest(offsets, group, meets, over)
         for buffer, at in group.members:
             offsets[buffer] = base + at
     return ArenaPlan(offsets)
 
 
-def _lowest(offsets: Mapping[Buffer, int], group: Group, meets: Meeting) -> int:
+def _lowest(offsets: Mapping[Buffer, int], group: Group, meets: Meeting, over: Over) -> int:
     # The base may not lie between `low` and `high`, for any of these.
     blocked = [
-        (start - at - buffer.size_bytes, end - at)
+        span
         for buffer, at in group.members
         for other in meets[buffer]
         if (start := offsets.get(other)) is not None
         if (end := start + other.size_bytes) > at
+        for span in (
+            ((start - at - buffer.size_bytes, end - at),)
+            if not over
+            else _blocked(buffer, at, other, start, over)
+        )
     ]
     base = 0
     for low, high in sorted(blocked):
@@ -168,9 +195,28 @@ def _lowest(offsets: Mapping[Buffer, int], group: Group, meets: Meeting) -> int:
     return base
 
 
-def peak_bytes(groups: Sequence[Group]) -> int:
+def _blocked(
+    buffer: Buffer, at: int, other: Buffer, start: int, over: Over
+) -> tuple[tuple[int, int], ...]:
+    """Where the base may not lie because of one other buffer, which begins at ``start``."""
+    before, behind = start - at - buffer.size_bytes, start + other.size_bytes - at
+    if (may := over.get((buffer, other))) is not None:
+        return (before, start + may[0] - at), (start + may[1] - at, behind)
+    if (may := over.get((other, buffer))) is not None:
+        return (before, start - may[1] - at), (start - may[0] - at, behind)
+    return ((before, behind),)
+
+
+def peak_bytes(groups: Sequence[Group], over: Over = _NOTHING_OVER) -> int:
     """The most that is live at one time, shared bytes once: no plan of them can do with less."""
     changes: dict[int, int] = defaultdict(int)
+    operands: dict[Buffer, int] = defaultdict(int)
+    for result, operand in over:
+        operands[result] += operand.size_bytes
+    for result, size_bytes in operands.items():
+        saved = min(result.size_bytes, size_bytes)
+        changes[result.first] -= saved
+        changes[result.first + 1] += saved
     for group in groups:
         before = 0
         for time in sorted({t for buffer, _ in group.members for t in _changing(buffer)}):

@@ -4,18 +4,21 @@
 It walks through time: at each step it takes what is live, sorts it by address and looks at
 neighbours, where a planner reasons about gaps.  Tensors that share bytes while both are live must
 hold the same in each of them: that is found by moving identities (``identity.py``), and nobody who
-planned them is believed.
+planned them is believed.  Or one of them is written over the other by the only node at which both
+are live, which must have read each byte before: ``progress.py``.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import dataclass
 
 import numpy as np
 
 from tflsplit.ir import Graph, Value
 from tflsplit.memory.buffers import ALIGNMENT_BYTES, ArenaPlan, Buffer
 from tflsplit.memory.identity import Identities
+from tflsplit.memory.progress import is_read_before_written
 
 
 def plan_violations(graph: Graph, plan: ArenaPlan, head_bytes: int | None = None) -> list[str]:
@@ -23,18 +26,49 @@ def plan_violations(graph: Graph, plan: ArenaPlan, head_bytes: int | None = None
     return [
         *missing_values(graph, plan),
         *short_spans(graph, plan),
-        *overlap_violations(plan, head_bytes, Identities(graph)),
+        *overlap_violations(plan, head_bytes, Witnesses(Identities(graph), graph)),
     ]
 
 
+@dataclass(frozen=True)
+class Witnesses:
+    """Who knows of two tensors whether they may share bytes."""
+
+    identities: Identities
+    graph: Graph
+
+    def agree(self, plan: ArenaPlan, a: Buffer, b: Buffer) -> bool:
+        """Whether two buffers that are live together may lie where they do."""
+        if a.value is None or b.value is None:
+            return False
+        return (
+            self._is_used_up(plan, a, b)
+            or self._is_used_up(plan, b, a)
+            or _hold_the_same(plan, a, b, self.identities)
+        )
+
+    def _is_used_up(self, plan: ArenaPlan, operand: Buffer, result: Buffer) -> bool:
+        """Whether one ends at the node that makes the other, which has read what it overwrites."""
+        time, nodes = result.first, self.graph.nodes
+        if operand.last != time or not 0 < time <= len(nodes):
+            return False
+        if operand.value in self.graph.outputs:
+            return False
+        assert operand.value is not None
+        assert result.value is not None
+        distance_bytes = plan.offsets[result] - plan.offsets[operand]
+        node = nodes[time - 1]
+        return is_read_before_written(node, operand.value, result.value, distance_bytes)
+
+
 def overlap_violations(
-    plan: ArenaPlan, head_bytes: int | None = None, identities: Identities | None = None
+    plan: ArenaPlan, head_bytes: int | None = None, witnesses: Witnesses | None = None
 ) -> list[str]:
     """Every collision of buffers, by the spans that they claim.
 
-    Buffers that are live together may not share a byte, unless ``identities`` says that it is the
-    same byte in both; each starts on a 16-byte boundary at or above 0, and none reaches beyond
-    ``head_bytes`` if that is given.
+    Buffers that are live together may not share a byte, unless ``witnesses`` say that it does no
+    harm; each starts on a 16-byte boundary at or above 0, and none reaches beyond ``head_bytes`` if
+    that is given.
     """
     problems = []
     for buffer, start in plan.offsets.items():
@@ -42,10 +76,10 @@ def overlap_violations(
             problems.append(f"{buffer.label} starts at {start}, not on a 16-byte boundary")
         if head_bytes is not None and start + buffer.size_bytes > head_bytes:
             problems.append(f"{buffer.label} ends at {start + buffer.size_bytes}, after the head")
-    return problems + _collisions(plan, identities)
+    return problems + _collisions(plan, witnesses)
 
 
-def _collisions(plan: ArenaPlan, identities: Identities | None) -> list[str]:
+def _collisions(plan: ArenaPlan, witnesses: Witnesses | None) -> list[str]:
     found: dict[tuple[Buffer, Buffer], str] = {}
     starting: dict[int, list[tuple[int, Buffer]]] = defaultdict(list)
     for buffer, at in plan.offsets.items():
@@ -64,14 +98,14 @@ def _collisions(plan: ArenaPlan, identities: Identities | None) -> list[str]:
     return [
         text
         for (a, b), text in found.items()
-        if identities is None or not _hold_the_same(plan, a, b, identities)
+        if witnesses is None or not witnesses.agree(plan, a, b)
     ]
 
 
 def _hold_the_same(plan: ArenaPlan, a: Buffer, b: Buffer, identities: Identities) -> bool:
     """Whether two tensors are the same wherever they lie over each other, and do so at all."""
-    if a.value is None or b.value is None:
-        return False
+    assert a.value is not None
+    assert b.value is not None
     numbers_a, numbers_b = identities.of(a.value), identities.of(b.value)
     start_a, start_b = plan.offsets[a], plan.offsets[b]
     start = max(start_a, start_b)

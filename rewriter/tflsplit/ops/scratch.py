@@ -110,6 +110,14 @@ def rows_together(y: tuple[int, ...], tile: int, channels: int) -> int:
     return max(1, min(most, rows, 4 // math.gcd(columns, 4)))
 
 
+def _sum_bytes(node: Node, at_once: int) -> int:
+    """Results of four positions that an ADD waits for, if they do not fit in the place of ``d``."""
+    wide = node.output.shape[3] > node.input(5).shape[3]
+    if FusedOptions.of(node).add is None or not wide:
+        return 0
+    return fours(min(at_once, POSITIONS) * node.output.shape[3])
+
+
 def block_scratch(node: Node, tile_columns: int | None = None) -> BlockScratch:
     """Scratch of an explicit block, with its own tiles or others."""
     options, taps = FusedOptions.of(node), node.input(5).shape
@@ -121,7 +129,7 @@ def block_scratch(node: Node, tile_columns: int | None = None) -> BlockScratch:
     rows = rows_together(node.output.shape, tile, channels)
     at_once = chunk * rows
     kept = fours(at_once * channels)
-    work = kept + widened_bytes(at_once, channels)
+    work = kept + _sum_bytes(node, at_once) + widened_bytes(at_once, channels)
     if options.expand is None:
         planes = planes_bytes(channels, reach, window, tile)
         if planes > _KEPT_BYTES:

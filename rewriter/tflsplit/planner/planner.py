@@ -8,7 +8,7 @@ is found for N devices is among what is compared for N + 1.  Left out is only wh
 
     latency    what computing alone would take is a bound; so is a first prediction, nearly, by
                which they are ordered, the quickest first
-    ram        a unit's inputs and outputs share out over the devices, and have to be somewhere
+    ram        a unit's inputs share out over the devices, and have to be somewhere; its outputs too
     bytes      none are fewer than those of one device
 
 Beyond ``FEW`` devices each plan takes many seconds to find: then ever more of them are tried, in

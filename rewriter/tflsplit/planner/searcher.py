@@ -23,7 +23,6 @@ from tflsplit.planner.planned import Planned
 from tflsplit.planner.search import Expand, Label, Limits, search, unlimited
 from tflsplit.planner.shares import SPEED
 from tflsplit.planner.slack import Slack
-from tflsplit.planner.tiles import ends_bytes
 
 OBJECTIVES = ("latency", "ram", "bytes")
 
@@ -84,8 +83,10 @@ class Searcher:
         return quickest_us(Finals(self.choices, self.cluster, "latency").versions(steps))
 
     def least_arena_bytes(self) -> int:
-        """No plan's arena is smaller: a unit's inputs and outputs are somewhere all at once."""
-        return max(ends_bytes(u.graph) for u in self.choices.units) // self.cluster.world_size
+        """No plan is smaller: all inputs of a unit are somewhere at once, and all its outputs."""
+        ends = (values for u in self.choices.units for values in (u.inputs, u.outputs))
+        most = max(sum(value.size_bytes for value in values) for values in ends)
+        return most // self.cluster.world_size
 
     def _arena_without_limits(self, objective: str) -> float:
         """About the arena of the plan that another objective leads to; infinite if unknown."""

@@ -10,7 +10,9 @@ of bytes, at their places, as a device does it::
                       overwritten                                                  arena ─► outputs
 
 If all is found, each node computes from the arena what it computed from memory of its own: so
-tensors that lie over each other (docs/arena.md) give the same bits as those that do not.
+tensors that lie over each other (docs/arena.md) give the same bits as those that do not.  A node
+that writes its result over an operand is taken row by row: what it reads next is there, what it has
+read for the last time is overwritten, then the row of the result is written.
 """
 
 from __future__ import annotations
@@ -21,8 +23,9 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from tflsplit.ir import Graph, Value
+from tflsplit.ir import Graph, Node, Value
 from tflsplit.memory.buffers import ArenaPlan, Buffer
+from tflsplit.memory.progress import Times, is_read_before_written, reading_times
 from tflsplit.runtime.engines import Array
 
 
@@ -62,6 +65,10 @@ class Replay:
             for buffer in self._scratch[time]:
                 self._spoil(buffer, ())
             made = [value for value in node.outputs if value in contents]
+            over = self._used_up(time, node)
+            found += self._sweep(node, over, contents) if over else []
+            for value in over:
+                live.pop(value, None)
             self._write(made, contents)
             live.update(dict.fromkeys(made))
             found += self._missing(live, contents, f"{node!r} overwrites")
@@ -77,6 +84,60 @@ class Replay:
     def _write(self, values: Iterable[Value], contents: Mapping[Value, NDArray[np.uint8]]) -> None:
         for value in values:
             self._place(value)[: len(contents[value])] = contents[value]
+
+    def _used_up(self, time: int, node: Node) -> dict[Value, Times]:
+        """Operands that the only result is written over, and when their bytes are read last."""
+        if len(node.outputs) != 1 or node.output not in self._buffers:
+            return {}
+        start, stop = self._span(node.output)
+        found: dict[Value, Times] = {}
+        for value in node.operands:
+            buffer = self._buffers.get(value)
+            if buffer is None or buffer.last != time or value in self._graph.outputs:
+                continue
+            low, high = self._span(value)
+            if high <= start or stop <= low:
+                continue
+            times = reading_times(node, value)
+            if times is None and is_read_before_written(node, value, node.output, start - low):
+                times = np.arange(high - low)  # value by value, each in its place
+            if times is not None:
+                found[value] = times
+        return found
+
+    def _span(self, value: Value) -> tuple[int, int]:
+        start = self._plan.offsets[self._buffers[value]]
+        return start, start + value.size_bytes
+
+    def _sweep(
+        self,
+        node: Node,
+        over: Mapping[Value, Times],
+        contents: Mapping[Value, NDArray[np.uint8]],
+    ) -> list[str]:
+        """A node that reads operands in the times ``over``, while its result lies over them."""
+        y = node.output
+        start, _ = self._span(y)
+        row = max(1, y.size_bytes // y.shape[1]) if len(y.shape) == 4 else y.size_bytes
+        stops = set(range(row, y.size_bytes, row)) | {y.size_bytes}
+        stops.update(int(time) for times in over.values() for time in _steps(times))
+        written = 0
+        for stop in sorted(stops):
+            dead = np.zeros(len(self._arena), bool)
+            for value, times in over.items():
+                low, high = self._span(value)
+                now = (times >= written) & (times < stop)
+                if not np.array_equal(self._arena[low:high][now], contents[value][now]):
+                    return [f"{node!r} finds no longer all of {value!r}, over which it writes"]
+                dead[low:high] |= now
+            for value, times in over.items():
+                low, high = self._span(value)
+                dead[low:high] &= ~(times >= stop)  # one operand may lie inside another
+            dead[start : start + written] = False
+            self._arena[dead] ^= 0xFF
+            self._arena[start + written : start + stop] = contents[y][written:stop]
+            written = stop
+        return []
 
     def _place(self, value: Value) -> NDArray[np.uint8]:
         buffer = self._buffers[value]
@@ -109,6 +170,12 @@ class Replay:
             at = self._plan.offsets[self._buffers[value]]
             spoiled[at : at + value.size_bytes] = False
         self._arena[spoiled] ^= 0xFF
+
+
+def _steps(times: Times) -> NDArray[np.int64]:
+    """When rows are read; not those times at which value by value is."""
+    found, counts = np.unique(times[times > 0], return_counts=True)
+    return found[counts > 1]
 
 
 def _bytes_of(array: Array) -> NDArray[np.uint8]:

@@ -144,25 +144,56 @@ bool follows(const FusedStage& stage, const WindowParams& next) {
          stage.finish.y_zero_point == next.x_zero_point;
 }
 
-const char* check_expansion(const FusedBlockParams& block) {
-  const WindowParams& p = block.expand.window;
+const char* check_expansion(const FusedStage& expand, const WindowParams& depthwise) {
+  const WindowParams& p = expand.window;
   if (const char* problem = check_convolution(p)) return problem;
   if (p.kernel_channels != p.in_channels) return "expansion: grouped";
-  if (!follows(block.expand, block.depthwise.window)) {
+  if (!follows(expand, depthwise)) {
     return "expansion: its result is not what the depthwise convolution reads";
   }
-  return check_finish(block.expand.finish);
+  return check_finish(expand.finish);
 }
 
-const char* check_projection(const FusedBlockParams& block) {
-  const WindowParams& p = block.project.window;
+const char* check_projection(const FusedStage& depthwise, const FusedStage& project, bool sums) {
+  const WindowParams& p = project.window;
   if (const char* problem = check_convolution(p)) return problem;
   if (p.kernel_channels != p.in_channels) return "projection: grouped";
   if (!is_dense(p)) return "projection: not 1x1";
-  if (!follows(block.depthwise, p)) {
+  if (!follows(depthwise, p)) {
     return "projection: does not read what the depthwise convolution makes";
   }
-  return block.sums ? nullptr : check_finish(block.project.finish);
+  return sums ? nullptr : check_finish(project.finish);
+}
+
+const char* check_unit(const FusedStage* expand, const FusedStage& depthwise,
+                       const FusedStage& project, bool sums) {
+  const WindowParams& p = depthwise.window;
+  if (expand != nullptr) {
+    if (const char* problem = check_expansion(*expand, p)) return problem;
+  }
+  if (const char* problem = check_depthwise(p)) return problem;
+  if (p.in_channels != p.out_channels) return "depthwise convolution: with a channel multiplier";
+  if (const char* problem = check_finish(depthwise.finish)) return problem;
+  return check_projection(depthwise, project, sums);
+}
+
+const char* check_window_columns(const FusedBlockParams& block) {
+  if (block.window_columns < 0) return "window_columns: negative";
+  if (block.window_columns == 0) return block.chained ? "chained: needs window_columns" : nullptr;
+  if (block.tile_columns != 0) return "window_columns: not with tiles";
+  return block.depthwise.window.batches == 1 ? nullptr : "window_columns: of one batch only";
+}
+
+const char* check_first(const FusedBlockParams& block) {
+  if (!block.chained) return nullptr;
+  if (const char* problem =
+          check_unit(block.first_expands ? &block.first_expand : nullptr, block.first_depthwise,
+                     block.first_project, false)) {
+    return problem;
+  }
+  if (block.expands && !is_dense(block.expand.window)) return "chained: its expansion is not 1x1";
+  const WindowParams& x = block.expands ? block.expand.window : block.depthwise.window;
+  return follows(block.first_project, x) ? nullptr : "chained: does not read what comes before";
 }
 
 }  // namespace
@@ -198,14 +229,12 @@ const char* check_fused_block(const FusedBlockParams& block) {
   if (block.sums && block.add.present) return "add: sums are not added to";
   if (const char* problem = check_residual_add(block.add)) return problem;
   if (block.tile_columns < 0) return "tile_columns: negative";
-  if (block.expands) {
-    if (const char* problem = check_expansion(block)) return problem;
+  if (const char* problem = check_unit(block.expands ? &block.expand : nullptr, block.depthwise,
+                                       block.project, block.sums)) {
+    return problem;
   }
-  const WindowParams& p = block.depthwise.window;
-  if (const char* problem = check_depthwise(p)) return problem;
-  if (p.in_channels != p.out_channels) return "depthwise convolution: with a channel multiplier";
-  if (const char* problem = check_finish(block.depthwise.finish)) return problem;
-  return check_projection(block);
+  if (const char* problem = check_window_columns(block)) return problem;
+  return check_first(block);
 }
 
 }  // namespace split_kernels

@@ -97,25 +97,51 @@ const char* check_requantize_constants(int32_t channels, const Finish& finish,
   return problem != nullptr ? problem : check_taps(finish, constants.data, channels, each);
 }
 
+namespace {
+
+// One unit of a block; `sums`: of its projection.
+struct Unit {
+  const FusedStage* expand;
+  const FusedStage* depthwise;
+  const FusedStage* project;
+  bool sums;
+
+  size_t expansion_bytes() const {
+    return expand != nullptr ? conv_constants_bytes(expand->window, sizeof(PairRecord)) : 0;
+  }
+  size_t projection_bytes() const {
+    return conv_constants_bytes(project->window, sums ? sizeof(SumsRecord) : sizeof(PairRecord));
+  }
+  uint64_t bytes() const {
+    return uint64_t{expansion_bytes()} + all_taps_bytes(depthwise->window) + projection_bytes();
+  }
+  const char* check(const int8_t* data) const {
+    const WindowParams& d = depthwise->window;
+    const char* problem = nullptr;
+    if (expand != nullptr) problem = check_convolution(expand->window, expand->finish, data);
+    data += expansion_bytes();
+    if (problem == nullptr) {
+      problem = check_taps(depthwise->finish, data, d.out_channels, taps_bytes(d));
+    }
+    if (problem != nullptr || sums) return problem;
+    return check_convolution(project->window, project->finish, data + all_taps_bytes(d));
+  }
+};
+
+}  // namespace
+
 const char* check_fused_block_constants(const FusedBlockParams& block,
                                         const Constants& constants) {
-  const WindowParams& e = block.expand.window;
-  const WindowParams& d = block.depthwise.window;
-  const WindowParams& p = block.project.window;
-  const size_t of_expand = block.expands ? conv_constants_bytes(e, sizeof(PairRecord)) : 0;
-  const size_t of_depthwise = all_taps_bytes(d);
-  const size_t record_bytes = block.sums ? sizeof(SumsRecord) : sizeof(PairRecord);
-  const size_t of_project = conv_constants_bytes(p, record_bytes);
-  const uint64_t all = uint64_t{of_expand} + of_depthwise + of_project;
-  const char* problem = check_block(constants, all);
+  const Unit first = {block.first_expands ? &block.first_expand : nullptr, &block.first_depthwise,
+                      &block.first_project, false};
+  const Unit last = {block.expands ? &block.expand : nullptr, &block.depthwise, &block.project,
+                     block.sums};
+  const uint64_t before = block.chained ? first.bytes() : 0;
+  const char* problem = check_block(constants, before + last.bytes());
   if (problem != nullptr) return problem;
   const int8_t* const data = static_cast<const int8_t*>(constants.data);
-  if (block.expands) problem = check_convolution(e, block.expand.finish, data);
-  if (problem == nullptr) {
-    problem = check_taps(block.depthwise.finish, data + of_expand, d.out_channels, taps_bytes(d));
-  }
-  if (problem != nullptr || block.sums) return problem;
-  return check_convolution(p, block.project.finish, data + of_expand + of_depthwise);
+  if (block.chained) problem = first.check(data);
+  return problem != nullptr ? problem : last.check(data + before);
 }
 
 }  // namespace split_kernels

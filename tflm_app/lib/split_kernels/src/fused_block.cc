@@ -2,15 +2,11 @@
 // A block row by row and, in wide rows, chunk of columns by chunk. Scratch holds the rows of e (without
 // expansion, of x) under the depthwise window by channels (planes.h), and after them what one step works
 // with: windows of x for the expansion, or a chunk of one row of d and what its projection reads.
-#include "add.h"
-#include "gather.h"
-#include "planes.h"
-#include "split_kernels/kernels.h"
+#include "block_steps.h"
+#include "fused_sweep.h"
 
 namespace split_kernels {
 namespace {
-
-int32_t least(int32_t a, int32_t b) { return a < b ? a : b; }
 
 int32_t tile_of(const FusedBlockParams& block) {
   const int32_t columns = block.depthwise.window.out_columns;
@@ -59,13 +55,11 @@ size_t expansion_begin(const FusedBlockParams& block) {
 }
 
 size_t work_bytes(const FusedBlockParams& block) {
-  const size_t row = chunk_bytes(block) +
-                     widened_bytes(positions_of(block), block.depthwise.window.out_channels);
+  const size_t row = chunk_bytes(block) + projection_bytes(block.project.window, block.add.present,
+                                                           positions_of(block));
   if (!block.expands) return row;
   const WindowParams& p = block.expand.window;
-  const int32_t products = products_of(p);
-  size_t windows = expansion_begin(block) + widened_bytes(p.out_columns, products);
-  if (!is_dense(p)) windows += gathered_bytes(p.out_columns, products);
+  const size_t windows = expansion_begin(block) + expansion_bytes(p, p.out_columns);
   return row > windows ? row : windows;
 }
 
@@ -245,27 +239,9 @@ class Block {
 
   // A chunk of d, which begins `work_`.
   void project(int32_t position, int32_t positions, void* y) const {
-    const WindowParams& p = block_.project.window;
-    int16_t* const widened = reinterpret_cast<int16_t*>(work_ + chunk_bytes(block_));
-    const size_t record_bytes = block_.sums ? sizeof(SumsRecord) : sizeof(PairRecord);
-    const Product product = product_of(project_, p.out_channels, p.in_channels, record_bytes);
-    const bool doubled = !block_.sums && doubles(block_.project.finish);
-    for (int32_t at = 0; at < positions; at += kPositions) {
-      const int32_t count = least(kPositions, positions - at);
-      widen(work_ + at * p.in_channels, p.in_channels, count, p.in_channels, 0, doubled, widened);
-      const int32_t first = (position + at) * p.out_channels;
-      if (block_.sums) {
-        multiply_sums(product, widened, count, p.out_channels, static_cast<int32_t*>(y) + first);
-      } else {
-        multiply(product, block_.project.finish, widened, count,
-                 {static_cast<int8_t*>(y) + first, p.out_channels, 1});
-      }
-    }
-    if (block_.add.present) {
-      const int32_t first = position * p.out_channels;
-      int8_t* const result = static_cast<int8_t*>(y) + first;
-      add_residual(block_.add, result, residual_ + first, positions * p.out_channels, result);
-    }
+    const Projection projection = {&block_.project, project_, &block_.add, block_.sums};
+    split_kernels::project(projection, work_, positions, positions_of(block_),
+                           work_ + chunk_bytes(block_), residual_, position, y);
   }
 
   const FusedBlockParams& block_;
@@ -282,11 +258,13 @@ class Block {
 }  // namespace
 
 size_t fused_block_get_scratch_bytes(const FusedBlockParams& block) {
-  return kept_bytes(block) + work_bytes(block);
+  return block.window_columns > 0 ? fused_sweep_get_scratch_bytes(block)
+                                  : kept_bytes(block) + work_bytes(block);
 }
 
 void fused_block(const FusedBlockParams& block, const int8_t* x, const int8_t* residual,
                  const void* constants, void* scratch, void* y) {
+  if (block.window_columns > 0) return fused_sweep(block, x, residual, constants, scratch, y);
   const WindowParams& p = block.expands ? block.expand.window : block.depthwise.window;
   for (int32_t batch = 0; batch < p.batches; ++batch) {
     Block(block, x, residual, constants, scratch).run(batch, y);

@@ -37,7 +37,9 @@ void requantize(const Finish& finish, int32_t positions, int32_t channels, const
                 const int32_t* sums, int8_t* y);
 
 // TFLSPLIT_FUSED_BLOCK: y is int8, or int32 sums, of the projection. `residual`: what is added, of the
-// shape of y; not read unless block.add is present.
+// shape of y; not read unless block.add is present. Of one batch, whole rows of y (no tile_columns) are
+// written behind the last rows of x that are read: y may lie over those before
+// (docs/custom_ops.md, "y over x"). y may begin where `residual` does, or below.
 size_t fused_block_get_scratch_bytes(const FusedBlockParams& block);
 void fused_block(const FusedBlockParams& block, const int8_t* x, const int8_t* residual,
                  const void* constants, void* scratch, void* y);

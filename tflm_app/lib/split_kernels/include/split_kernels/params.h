@@ -88,7 +88,15 @@ struct ResidualAdd {
 // An expansion (any window, not grouped, or none), a depthwise convolution without channel
 // multiplier, and a 1x1 convolution, one after the other: the result of each is x of the next, so
 // shapes and zero points must agree.
+//
+// With `window_columns` (one batch, no tiles) only those rows of the expansion's result stay in memory
+// that two rows of y need, and of the others so many columns of y at a time. Then the block may be
+// `chained`: a unit comes before, whose result, made row by row, is its x; it expands by 1x1 or not at all.
 struct FusedBlockParams {
+  bool chained = false;
+  bool first_expands = false;
+  FusedStage first_expand, first_depthwise, first_project;  // without meaning unless `chained`
+  int32_t window_columns = 0;                               // 0: whole rows
   bool expands = false;
   FusedStage expand;  // without meaning unless `expands`
   FusedStage depthwise;

@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Results that may be written over an operand while their node runs, row by row.
+
+    x   |0|1|2|3|4|5|6|7|        row q of y may be written where rows of x lie that no later row
+    y     |0|1|2|3|              of y needs: those below f(q), found from the block's windows
+
+Where a tie says that two tensors hold the same, an overlay says that one is used up as the other is
+made.  It holds at the one step at which the operand is read for the last time; the kernel goes from
+top to bottom (``ops.sweep``), so the result may begin at any place that is low enough.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+
+from tflsplit.ir import Graph, Node, Value
+from tflsplit.memory.buffers import ALIGNMENT_BYTES
+from tflsplit.memory.lifetimes import Span, in_head, lifetimes
+from tflsplit.ops.fused import RESIDUAL
+from tflsplit.ops.sweep import SweepStep, sweep_of
+from tflsplit.wire import custom_ops as wire
+
+
+@dataclass(frozen=True)
+class Overlay:
+    """``result`` may share bytes with ``operand`` at the node that makes it.
+
+    low_bytes, high_bytes: from where to where byte 0 of the result may lie, from byte 0 of the
+        operand; both included, multiples of 16.
+    """
+
+    result: Value
+    operand: Value
+    low_bytes: int
+    high_bytes: int
+
+
+def find_overlays(graph: Graph, spans: Mapping[Value, Span] | None = None) -> list[Overlay]:
+    """Every overlay of a graph; ``spans``: its ``lifetimes``, if they are known."""
+    spans = lifetimes(graph) if spans is None else spans
+    return [
+        overlay
+        for time, node in enumerate(graph.nodes, 1)
+        for overlay in _of_node(node)
+        if spans[overlay.operand][1] == time and overlay.operand not in graph.outputs
+        if overlay.low_bytes <= overlay.high_bytes
+    ]
+
+
+def _of_node(node: Node) -> Iterator[Overlay]:
+    if node.op == "QUANTIZE" and not node.is_custom:
+        x, y = node.input(0), node.output
+        if in_head(x) and in_head(y) and x.dtype.itemsize == y.dtype.itemsize == 1:
+            yield Overlay(y, x, 0, 0)
+    elif node.op == wire.FUSED_BLOCK and in_head(node.output):
+        yield from _of_block(node)
+
+
+def _of_block(node: Node) -> Iterator[Overlay]:
+    y, x, steps = node.output, node.input(0), sweep_of(node)
+    below = -(-y.size_bytes // ALIGNMENT_BYTES) * ALIGNMENT_BYTES
+    added = node.inputs[RESIDUAL if len(node.inputs) > RESIDUAL else 2 :]
+    for residual in added:
+        if residual is not None and residual is not x and in_head(residual):
+            yield Overlay(y, residual, -below if steps else 0, 0)
+    if steps and in_head(x):
+        high = 0 if x in added else x.size_bytes
+        high = min(high, _lead_bytes(steps, x, y))
+        yield Overlay(y, x, -below, high // ALIGNMENT_BYTES * ALIGNMENT_BYTES)
+
+
+def _lead_bytes(steps: list[SweepStep], x: Value, y: Value) -> int:
+    """The highest place of y from which no step writes over what a later one reads."""
+    row_bytes = x.size_bytes // x.shape[1]
+    position_bytes = y.shape[3] * y.dtype.itemsize
+    lead, lowest = x.size_bytes, x.shape[1]
+    for before, step in reversed(list(pairwise(steps))):
+        if step.reads[0] < step.reads[1]:
+            lowest = min(lowest, step.reads[0])
+        if lowest < x.shape[1]:
+            lead = min(lead, lowest * row_bytes - before.writes[1] * position_bytes)
+    return lead

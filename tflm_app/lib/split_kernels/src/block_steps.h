@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+// What fused blocks are made of: a part of a row of e, and positions of y from their d.
+#ifndef SPLIT_KERNELS_SRC_BLOCK_STEPS_H_
+#define SPLIT_KERNELS_SRC_BLOCK_STEPS_H_
+
+#include "add.h"
+#include "gather.h"
+#include "planes.h"
+#include "split_kernels/kernels.h"
+
+namespace split_kernels {
+
+inline int32_t least(int32_t a, int32_t b) { return a < b ? a : b; }
+
+// Scratch of expand(), for so many columns at most.
+inline size_t expansion_bytes(const WindowParams& p, int32_t columns) {
+  const int32_t products = products_of(p);
+  return widened_bytes(columns, products) + (is_dense(p) ? 0 : gathered_bytes(columns, products));
+}
+
+// Columns [column, column + count) of row `row` of an expansion of x, as columns of planes. `columns`:
+// as expansion_bytes() was told.
+inline void expand(const FusedStage& stage, const int8_t* constants, const int8_t* x, int32_t row,
+                   int32_t column, int32_t count, int32_t columns, int8_t* work, int8_t* to,
+                   int32_t plane_bytes) {
+  const WindowParams& p = stage.window;
+  const int32_t products = products_of(p);
+  int16_t* const widened = reinterpret_cast<int16_t*>(work);
+  int8_t* const gathered = work + widened_bytes(columns, products);
+  const Product product = product_of(constants, p.out_channels, products, sizeof(PairRecord));
+  for (int32_t at = 0; at < count; at += kPositions) {
+    const int32_t positions = least(kPositions, count - at);
+    widen_windows(p, x, 0, row, column + at, positions, doubles(stage.finish), gathered, widened);
+    multiply(product, stage.finish, widened, positions, {to + at, 1, plane_bytes});
+  }
+}
+
+// Scratch of project(), for so many positions at most. p of up to four positions, before it is added
+// to, lies where their d was, which is widened by then; if it is the larger, here: y may lie over what
+// is added, which is read value by value.
+inline size_t sum_bytes(const WindowParams& p, bool adds, int32_t positions) {
+  if (!adds || p.out_channels <= p.in_channels) return 0;
+  return fours(static_cast<size_t>(least(positions, kPositions)) *
+               static_cast<size_t>(p.out_channels));
+}
+inline size_t projection_bytes(const WindowParams& p, bool adds, int32_t positions) {
+  return sum_bytes(p, adds, positions) + widened_bytes(positions, p.in_channels);
+}
+
+struct Projection {
+  const FusedStage* stage;
+  const int8_t* constants;
+  const ResidualAdd* add;
+  bool sums;
+};
+
+// y[first position on] of `positions` of d. `most`: as projection_bytes() was told. d is lost.
+inline void project(const Projection& projection, int8_t* d, int32_t positions, int32_t most,
+                    int8_t* work, const int8_t* residual, int32_t position, void* y) {
+  const WindowParams& p = projection.stage->window;
+  const bool sums = projection.sums, adds = projection.add->present;
+  const size_t waiting = sum_bytes(p, adds, most);
+  int16_t* const widened = reinterpret_cast<int16_t*>(work + waiting);
+  const size_t record_bytes = sums ? sizeof(SumsRecord) : sizeof(PairRecord);
+  const Product product = product_of(projection.constants, p.out_channels, p.in_channels,
+                                     record_bytes);
+  const bool doubled = !sums && doubles(projection.stage->finish);
+  for (int32_t at = 0; at < positions; at += kPositions) {
+    const int32_t count = least(kPositions, positions - at);
+    int8_t* const here = d + at * p.in_channels;
+    widen(here, p.in_channels, count, p.in_channels, 0, doubled, widened);
+    const int32_t first = (position + at) * p.out_channels;
+    if (sums) {
+      multiply_sums(product, widened, count, p.out_channels, static_cast<int32_t*>(y) + first);
+      continue;
+    }
+    int8_t* const result = static_cast<int8_t*>(y) + first;
+    int8_t* const sum = waiting != 0 ? work : here;
+    multiply(product, projection.stage->finish, widened, count,
+             {adds ? sum : result, p.out_channels, 1});
+    if (adds) add_residual(*projection.add, sum, residual + first, count * p.out_channels, result);
+  }
+}
+
+}  // namespace split_kernels
+
+#endif  // SPLIT_KERNELS_SRC_BLOCK_STEPS_H_

@@ -1,0 +1,335 @@
+// SPDX-License-Identifier: Apache-2.0
+// Scratch, one after the other:
+//   first     rows of the first unit's e under its window (planes.h), if there is a first unit
+//   inner     rows of its result that the next rows of e are made of
+//   kept      rows of e that the window of the row of y before had, too
+//   window    all rows of e under the window of some columns of y: kept ones are copied to it, new ones
+//             made in it, and what the next row of y needs goes back to `kept`
+//   work      a chunk of d with what its projection takes, or what an expansion takes
+#include "fused_sweep.h"
+
+#include "block_steps.h"
+
+namespace split_kernels {
+namespace {
+
+// ---- How large everything is ----
+
+int32_t columns_of(const FusedBlockParams& block) {
+  return least(block.window_columns, block.depthwise.window.out_columns);
+}
+int32_t reach_rows(const WindowParams& p) { return reach_of(p.kernel_rows, p.dilation_rows); }
+int32_t kept_rows(const WindowParams& p) {
+  const int32_t kept = reach_rows(p) - p.stride_rows;
+  return kept > 0 ? kept : 0;
+}
+int32_t kept_plane_bytes(const WindowParams& p) {
+  return kept_rows(p) * columns_under(p, p.out_columns);
+}
+
+size_t first_bytes(const FusedBlockParams& block) {
+  const WindowParams& p = block.first_depthwise.window;
+  return block.chained ? planes_bytes(p, p.in_channels, p.out_columns) : 0;
+}
+// Rows of the first unit's result that are made before they are used.
+int32_t inner_rows(const FusedBlockParams& block) {
+  const WindowParams& p = block.depthwise.window;
+  return reach_rows(p) - kept_rows(p);
+}
+size_t inner_bytes(const FusedBlockParams& block) {
+  const WindowParams& p = block.first_project.window;
+  if (!block.chained) return 0;
+  return fours(static_cast<size_t>(inner_rows(block)) * static_cast<size_t>(p.out_columns) *
+               static_cast<size_t>(p.out_channels));
+}
+size_t kept_bytes(const FusedBlockParams& block) {
+  const WindowParams& p = block.depthwise.window;
+  return fours(static_cast<size_t>(p.in_channels) * static_cast<size_t>(kept_plane_bytes(p)));
+}
+size_t window_bytes(const FusedBlockParams& block) {
+  const WindowParams& p = block.depthwise.window;
+  return planes_bytes(p, p.in_channels, columns_of(block));
+}
+
+size_t chunk_bytes(const WindowParams& depthwise, int32_t columns) {
+  return fours(static_cast<size_t>(columns) * static_cast<size_t>(depthwise.out_channels));
+}
+size_t unit_work_bytes(const WindowParams& depthwise, const WindowParams& projection, bool adds,
+                       int32_t columns, size_t expansion) {
+  const size_t row =
+      chunk_bytes(depthwise, columns) + projection_bytes(projection, adds, columns);
+  return row > expansion ? row : expansion;
+}
+int32_t first_columns(const FusedBlockParams& block) {
+  return least(kChunkColumns, block.first_depthwise.window.out_columns);
+}
+size_t work_bytes(const FusedBlockParams& block) {
+  const WindowParams& e = block.expand.window;
+  const size_t last = unit_work_bytes(block.depthwise.window, block.project.window,
+                                      block.add.present, columns_of(block),
+                                      block.expands ? expansion_bytes(e, e.out_columns) : 0);
+  if (!block.chained) return last;
+  const WindowParams& f = block.first_expand.window;
+  const size_t first = unit_work_bytes(block.first_depthwise.window, block.first_project.window,
+                                       false, first_columns(block),
+                                       block.first_expands ? expansion_bytes(f, f.out_columns) : 0);
+  return first > last ? first : last;
+}
+
+// ---- The constants ----
+
+struct Constants3 {
+  const int8_t* expand;
+  const int8_t* depthwise;
+  const int8_t* project;
+};
+// `end`: those behind them.
+Constants3 constants_at(const int8_t* data, const FusedStage* expand, const WindowParams& depthwise,
+                        const WindowParams& projection, bool sums, const int8_t** end) {
+  Constants3 found;
+  found.expand = data;
+  if (expand != nullptr) data += conv_constants_bytes(expand->window, sizeof(PairRecord));
+  found.depthwise = data;
+  data += static_cast<size_t>(depthwise.out_channels) * taps_bytes(depthwise);
+  found.project = data;
+  *end = data + conv_constants_bytes(projection, sums ? sizeof(SumsRecord) : sizeof(PairRecord));
+  return found;
+}
+
+// Columns of x, four channels at a time, as planes: instead of an expansion.
+void copy_columns(const int8_t* x, int32_t channels, int32_t columns, int32_t plane_bytes,
+                  int8_t* to) {
+  for (int32_t channel = 0; channel < channels; channel += kPlanes) {
+    to_planes(x + channel, channels, columns, least(kPlanes, channels - channel), plane_bytes,
+              to + channel * plane_bytes);
+  }
+}
+
+// ---- The first unit: its rows one by one ----
+
+class FirstUnit {
+ public:
+  FirstUnit(const FusedBlockParams& block, const int8_t* x, const Constants3& constants,
+            int8_t* planes, int8_t* work)
+      : block_(block),
+        p_(block.first_depthwise.window),
+        x_(x),
+        constants_(constants),
+        rows_(p_, p_.in_channels, 0, p_.out_columns, planes),
+        work_(work),
+        next_(-p_.pad_top) {
+    rows_.fill_all();
+  }
+
+  // Rows come in ascending order.
+  void make(int32_t row, int8_t* y) {
+    next_ = advance(p_, row, next_, [&](int32_t at) { make_under(at); });
+    const Projection projection = {&block_.first_project, constants_.project, &none_, false};
+    const int32_t most = first_columns(block_);
+    for (int32_t at = 0; at < p_.out_columns; at += kChunkColumns) {
+      const int32_t chunk = least(kChunkColumns, p_.out_columns - at);
+      depthwise_row(taps_of(p_, constants_.depthwise), block_.first_depthwise.finish,
+                    rows_.planes(row, at), p_.in_channels, chunk, p_.out_channels, work_);
+      project(projection, work_, chunk, most, work_ + chunk_bytes(p_, most), nullptr, at, y);
+    }
+  }
+
+ private:
+  void make_under(int32_t row) {
+    if (!rows_.has(row)) return rows_.fill_row(row);
+    if (block_.first_expands) {
+      expand(block_.first_expand, constants_.expand, x_, row, rows_.start(), rows_.inside(),
+             block_.first_expand.window.out_columns, work_, rows_.row(row), rows_.plane_bytes());
+      return;
+    }
+    copy_columns(x_ + (row * p_.in_columns + rows_.start()) * p_.in_channels, p_.in_channels,
+                 rows_.inside(), rows_.plane_bytes(), rows_.row(row));
+  }
+
+  const FusedBlockParams& block_;
+  const WindowParams& p_;
+  const int8_t* x_;
+  Constants3 constants_;
+  RowsByChannel rows_;
+  int8_t* work_;
+  int32_t next_;  // row under the window
+  ResidualAdd none_;
+};
+
+// ---- The last unit, or the only one ----
+
+class LastUnit {
+ public:
+  LastUnit(const FusedBlockParams& block, const int8_t* x, const Constants3& constants, int8_t* inner,
+           int8_t* kept, int8_t* window, int8_t* work, FirstUnit* first)
+      : block_(block),
+        p_(block.depthwise.window),
+        x_(x),
+        constants_(constants),
+        inner_(inner),
+        kept_(kept),
+        window_(window),
+        work_(work),
+        first_(first),
+        kept_rows_(kept_rows(p_)),
+        kept_row_bytes_(columns_under(p_, p_.out_columns)),
+        row_bytes_(columns_under(p_, columns_of(block))),
+        plane_bytes_(reach_rows(p_) * row_bytes_) {}
+
+  void run(const int8_t* residual, void* y) {
+    const int32_t top = -p_.pad_top;
+    for (int32_t i = 0; i < kept_rows_; ++i) begin_with(top + i, i);
+    for (int32_t row = 0; row < p_.out_rows; ++row) {
+      const int32_t under = row * p_.stride_rows + top;
+      for (int32_t i = kept_rows_; i < reach_rows(p_); ++i) fetch(under + i);
+      for (int32_t at = 0; at < p_.out_columns; at += columns_of(block_)) {
+        make(row, under, at, least(columns_of(block_), p_.out_columns - at), residual, y);
+      }
+    }
+  }
+
+ private:
+  bool has(int32_t row) const { return row >= 0 && row < p_.in_rows; }
+
+  // A row of the first unit's result, or one that the stride leaves out.
+  void fetch(int32_t row) {
+    if (first_ != nullptr && has(row)) first_->make(row, inner_ + slot(row) * inner_row_bytes());
+  }
+  int32_t slot(int32_t row) const { return row % inner_rows(block_); }
+  int32_t inner_row_bytes() const {
+    const WindowParams& p = block_.first_project.window;
+    return p.out_columns * p.out_channels;
+  }
+
+  // Columns [from, stop) of a row of e, counted from the left padding on, as columns of planes.
+  void make_columns(int32_t row, int32_t from, int32_t stop, int8_t* to, int32_t plane_bytes) {
+    const int32_t left = least(from < p_.pad_left ? p_.pad_left : from, stop);
+    const int32_t edge = p_.pad_left + p_.in_columns;
+    const int32_t right = has(row) ? (stop < edge ? stop : edge) : left;
+    fill(to, left - from, plane_bytes);
+    if (right > left) {
+      make_inside(row, left - p_.pad_left, right - left, to + (left - from), plane_bytes);
+    }
+    const int32_t behind = right > left ? right : left;
+    fill(to + (behind - from), stop - behind, plane_bytes);
+  }
+  void fill(int8_t* to, int32_t columns, int32_t plane_bytes) const {
+    if (columns <= 0) return;
+    for (int32_t channel = 0; channel < p_.in_channels; ++channel, to += plane_bytes) {
+      std::memset(to, p_.x_zero_point, static_cast<size_t>(columns));
+    }
+  }
+  void make_inside(int32_t row, int32_t column, int32_t count, int8_t* to, int32_t plane_bytes) {
+    const int8_t* const x = first_ != nullptr ? inner_ : x_;
+    const int32_t at = first_ != nullptr ? slot(row) : row;
+    if (block_.expands) {
+      expand(block_.expand, constants_.expand, x, at, column, count,
+             block_.expand.window.out_columns, work_, to, plane_bytes);
+    } else {
+      copy_columns(x + (at * p_.in_columns + column) * p_.in_channels, p_.in_channels, count,
+                   plane_bytes, to);
+    }
+  }
+
+  void begin_with(int32_t row, int32_t i) {
+    fetch(row);
+    make_columns(row, 0, kept_row_bytes_, kept_ + i * kept_row_bytes_, kept_plane_bytes(p_));
+  }
+
+  // `columns` columns of a row of y from `at` on; `under`: the first row of e under it.
+  void make(int32_t row, int32_t under, int32_t at, int32_t columns, const int8_t* residual,
+            void* y) {
+    const int32_t from = at * p_.stride_columns;
+    const int32_t width = columns_under(p_, columns);
+    // What the window of the columns before had, too.
+    const int32_t again = at == 0 ? 0 : columns_under(p_, 1) - p_.stride_columns;
+    const int32_t shared = again < 0 ? 0 : again;
+    const int32_t moved = columns_of(block_) * p_.stride_columns;
+    move_window(from, width, shared, moved);
+    for (int32_t i = kept_rows_; i < reach_rows(p_); ++i) {
+      make_columns(under + i, from + shared, from + width, window_ + i * row_bytes_ + shared,
+                   plane_bytes_);
+    }
+    keep(from, at + columns == p_.out_columns ? width : moved);
+    const Planes planes = {window_, plane_bytes_, row_bytes_, reach_rows(p_), 0};
+    depthwise_row(taps_of(p_, constants_.depthwise), block_.depthwise.finish, planes, p_.in_channels,
+                  columns, p_.out_channels, work_);
+    const int32_t most = columns_of(block_);
+    const Projection projection = {&block_.project, constants_.project, &block_.add, block_.sums};
+    project(projection, work_, columns, most, work_ + chunk_bytes(p_, most), residual,
+            row * p_.out_columns + at, y);
+  }
+
+  void move_window(int32_t from, int32_t width, int32_t shared, int32_t moved) {
+    const int32_t rows = reach_rows(p_), kept_plane = kept_plane_bytes(p_);
+    for (int32_t channel = 0; channel < p_.in_channels; ++channel) {
+      int8_t* const plane = window_ + channel * plane_bytes_;
+      for (int32_t i = 0; i < kept_rows_; ++i) {
+        std::memcpy(plane + i * row_bytes_, kept_ + channel * kept_plane + i * kept_row_bytes_ + from,
+                    static_cast<size_t>(width));
+      }
+      for (int32_t i = kept_rows_; i < rows && shared > 0; ++i) {
+        std::memmove(plane + i * row_bytes_, plane + i * row_bytes_ + moved,
+                     static_cast<size_t>(shared));
+      }
+    }
+  }
+
+  // The first `columns` columns of what the next row of y needs.
+  void keep(int32_t from, int32_t columns) {
+    const int32_t kept_plane = kept_plane_bytes(p_);
+    for (int32_t channel = 0; channel < p_.in_channels; ++channel) {
+      const int8_t* const plane = window_ + channel * plane_bytes_ + p_.stride_rows * row_bytes_;
+      for (int32_t i = 0; i < kept_rows_; ++i) {
+        std::memcpy(kept_ + channel * kept_plane + i * kept_row_bytes_ + from, plane + i * row_bytes_,
+                    static_cast<size_t>(columns));
+      }
+    }
+  }
+
+  const FusedBlockParams& block_;
+  const WindowParams& p_;
+  const int8_t* x_;
+  Constants3 constants_;
+  int8_t* inner_;
+  int8_t* kept_;
+  int8_t* window_;
+  int8_t* work_;
+  FirstUnit* first_;
+  int32_t kept_rows_;
+  int32_t kept_row_bytes_;
+  int32_t row_bytes_;
+  int32_t plane_bytes_;
+};
+
+}  // namespace
+
+size_t fused_sweep_get_scratch_bytes(const FusedBlockParams& block) {
+  return first_bytes(block) + inner_bytes(block) + kept_bytes(block) + window_bytes(block) +
+         work_bytes(block);
+}
+
+void fused_sweep(const FusedBlockParams& block, const int8_t* x, const int8_t* residual,
+                 const void* constants, void* scratch, void* y) {
+  int8_t* const planes = static_cast<int8_t*>(scratch);
+  int8_t* const inner = planes + first_bytes(block);
+  int8_t* const kept = inner + inner_bytes(block);
+  int8_t* const window = kept + kept_bytes(block);
+  int8_t* const work = window + window_bytes(block);
+  const int8_t* data = static_cast<const int8_t*>(constants);
+  const FusedStage* const expansion = block.expands ? &block.expand : nullptr;
+  if (!block.chained) {
+    const Constants3 own = constants_at(data, expansion, block.depthwise.window,
+                                        block.project.window, block.sums, &data);
+    return LastUnit(block, x, own, inner, kept, window, work, nullptr).run(residual, y);
+  }
+  const Constants3 firsts =
+      constants_at(data, block.first_expands ? &block.first_expand : nullptr,
+                   block.first_depthwise.window, block.first_project.window, false, &data);
+  const Constants3 own = constants_at(data, expansion, block.depthwise.window,
+                                      block.project.window, block.sums, &data);
+  FirstUnit first(block, x, firsts, planes, work);
+  LastUnit(block, x, own, inner, kept, window, work, &first).run(residual, y);
+}
+
+}  // namespace split_kernels

@@ -27,8 +27,10 @@ from tests.ops.custom_cases import (
     partial_fully_connected_cases,
     requantize_cases,
     run_case,
+    window_cases,
 )
-from tests.ops.wide_blocks import adding_cases, wide_cases
+from tflsplit.ir import Graph
+from tflsplit.memory.overlays import find_overlays
 from tflsplit.ops.packing import pack_pairs, pack_taps
 from tflsplit.ops.scratch import scratch_bytes
 from tflsplit.ops.short_rounding import Rounding, Short
@@ -51,11 +53,6 @@ def assert_equal(kernels: KernelProcess, case: Case) -> None:
     answer = kernels.answer(case.node, case.arrays)
     np.testing.assert_array_equal(answer.array(case.node), run_case(case), strict=True)
     assert answer.scratch_bytes == scratch_bytes(case.node)
-
-
-@pytest.mark.parametrize("case", [*wide_cases(), *adding_cases()])
-def test_wide_blocks(kernels: KernelProcess, case: Case) -> None:
-    assert_equal(kernels, case)
 
 
 @settings(max_examples=200)
@@ -92,6 +89,25 @@ def test_requantize(kernels: KernelProcess, case: Case) -> None:
 @given(case=fused_block_cases())
 def test_fused_block(kernels: KernelProcess, case: Case) -> None:
     assert_equal(kernels, case)
+
+
+@settings(max_examples=400)
+@given(case=window_cases())
+def test_fused_block_with_windows_and_chains(kernels: KernelProcess, case: Case) -> None:
+    assert_equal(kernels, case)
+
+
+@settings(max_examples=300)
+@given(case=st.one_of(fused_block_cases(), window_cases()))
+def test_fused_block_over_what_it_reads(kernels: KernelProcess, case: Case) -> None:
+    """y as high over x, or over what is added, as a plan may put it (``memory.overlays``)."""
+    (node,), results = [case.node], run_case(case)
+    graph = Graph("block", tuple(v for v in node.operands if v.is_computed), node.outputs, [node])
+    for overlay in find_overlays(graph):
+        operand = 0 if overlay.operand is node.input(0) else 2
+        for distance in {overlay.high_bytes, min(overlay.high_bytes, 0)}:
+            made = kernels.run_over(node, case.arrays, operand, distance)
+            np.testing.assert_array_equal(made, results)
 
 
 @pytest.mark.parametrize("stride", [1, 2])

@@ -32,6 +32,7 @@ from tests.ops.custom_cases import (
     partial_fully_connected_cases,
     requantize_cases,
     run_case,
+    window_cases,
 )
 from tests.ops.wide_blocks import adding_cases, wide_cases
 from tflsplit.wire import custom_ops as wire
@@ -55,6 +56,7 @@ def cases() -> list[Case]:
             partial_fully_connected_cases(),
             requantize_cases(max_channels=40),
             fused_block_cases(),
+            window_cases(),
         )
     )
     def collect(some: tuple[Case, ...]) -> None:

@@ -25,6 +25,7 @@ from tests.ops.custom_cases import (
     partial_fully_connected_cases,
     requantize_cases,
     run_case,
+    window_cases,
 )
 from tflsplit.ir import AttrValue, Graph, Node
 from tflsplit.ops.packed import packed
@@ -71,7 +72,7 @@ CASES = {
     wire.PARTIAL_CONV_2D: partial_conv_2d_cases(),
     wire.PARTIAL_FULLY_CONNECTED: partial_fully_connected_cases(),
     wire.REQUANTIZE: requantize_cases(max_channels=40),
-    wire.FUSED_BLOCK: fused_block_cases(),
+    wire.FUSED_BLOCK: st.one_of(fused_block_cases(), window_cases()),
 }
 
 
@@ -127,6 +128,10 @@ def with_int(index: int, number: int) -> tuple[int, ...]:
         ({"expand": with_int(10, 128)}, "zero point outside"),
         ({"expand": with_int(4, 100)}, "y does not follow"),
         ({"activation": (5, 4)}, "activation: no range"),
+        ({"window_columns": 2, "tile_columns": 1}, "window_columns: not with tiles"),
+        ({"first_depthwise": (1,) * 16}, "options of a first unit are missing"),
+        ({"first_depthwise": (1,) * 16, "first_project": (1,) * 15}, "another number of elements"),
+        ({"first_depthwise": (1,) * 16, "first_project": (1,) * 16}, "needs window_columns"),
     ],
 )
 def test_blocks_that_make_no_sense_are_refused(

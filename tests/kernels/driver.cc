@@ -31,10 +31,11 @@ using split_kernels::WindowParams;
 enum Op : int32_t { kConv, kDepthwise, kPartialConv, kPartialFullyConnected, kRequantize, kFusedBlock,
                   kFusedBlockOver };
 
-constexpr int kMaxIntegers = 90;
+constexpr int kMaxIntegers = 170;
 constexpr int kWindowIntegers = 19;
 constexpr int kFinishIntegers = 4;
 constexpr int kAddIntegers = 12;
+constexpr int kBlockIntegers = 6;
 constexpr int kMaxArrays = 3;
 
 struct Array {
@@ -245,7 +246,8 @@ void run_over(size_t scratch_bytes, const Array& operand, int32_t y_bytes, int32
   std::free(both.memory);
 }
 
-// Integers: sums, tile_columns, whether there is an expansion, those of an ADD, then for each stage
+// Integers: sums, tile_columns, whether there is an expansion, window_columns, whether there is a first
+// unit and an expansion in it, those of an ADD, then for each stage (three, and three of a first unit)
 // those of a window and of a finish. Of kFusedBlockOver also: which array y lies over, and where it
 // begins, from there.
 void run_fused_block(const Case& c) {
@@ -254,10 +256,15 @@ void run_fused_block(const Case& c) {
   block.sums = c.integers[0] != 0;
   block.tile_columns = c.integers[1];
   block.expands = c.integers[2] != 0;
-  block.add = add_of(c.integers + 3);
-  FusedStage* const stages[] = {&block.expand, &block.depthwise, &block.project};
-  for (int i = 0; i < 3; ++i) {
-    const int32_t* const from = c.integers + 3 + kAddIntegers + i * kStageIntegers;
+  block.window_columns = c.integers[3];
+  block.chained = c.integers[4] != 0;
+  block.first_expands = c.integers[5] != 0;
+  block.add = add_of(c.integers + kBlockIntegers);
+  FusedStage* const stages[] = {&block.expand,       &block.depthwise,       &block.project,
+                                &block.first_expand, &block.first_depthwise, &block.first_project};
+  const int count = block.chained ? 6 : 3;
+  for (int i = 0; i < count; ++i) {
+    const int32_t* const from = c.integers + kBlockIntegers + kAddIntegers + i * kStageIntegers;
     stages[i]->window = window_of(from);
     stages[i]->finish = finish_of(from + kWindowIntegers);
   }
@@ -267,7 +274,7 @@ void run_fused_block(const Case& c) {
   const WindowParams& p = block.project.window;
   const int32_t values = p.batches * p.out_rows * p.out_columns * p.out_channels;
   if (c.op == kFusedBlockOver) {
-    const int32_t* const over = c.integers + 3 + kAddIntegers + 3 * kStageIntegers;
+    const int32_t* const over = c.integers + kBlockIntegers + kAddIntegers + count * kStageIntegers;
     return run_over(fused_block_get_scratch_bytes(block), c.arrays[over[0]],
                     block.sums ? values * 4 : values, over[1],
                     [&](void* scratch, const int8_t* operand, void* y) {

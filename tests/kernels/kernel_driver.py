@@ -224,15 +224,21 @@ def window_integers(node: Node) -> tuple[int, ...]:
 
 def _block_integers(node: Node, roundings: Sequence[int]) -> tuple[int, ...]:
     options = FusedOptions.of(node)
+    first = options.first
     parts = [part for part in unfused(node) if part.is_custom]
     stages = [
         (*window_integers(part), *_stage_finish(part, rounding))
         for part, rounding in zip(parts, roundings, strict=True)
     ]
-    if options.expand is None:
-        stages.insert(0, (0,) * len(stages[0]))
+    nothing = (0,) * len(stages[0])
+    count = len(first.stages) if first else 0
+    before, own = stages[:count], stages[count:]
+    own = own if options.expand else [nothing, *own]
+    before = [nothing, *before] if first and not first.expand else before
     head = int(options.sums), options.tile_columns, int(options.expand is not None)
-    return *head, *_add_integers(node, options), *(n for stage in stages for n in stage)
+    chain = options.window_columns, int(first is not None), int(bool(first and first.expand))
+    numbers = (n for stage in (*own, *before) for n in stage)
+    return *head, *chain, *_add_integers(node, options), *numbers
 
 
 def _add_integers(node: Node, options: FusedOptions) -> tuple[int, ...]:

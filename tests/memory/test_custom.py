@@ -15,6 +15,7 @@ from tests.ops.custom_cases import (
     partial_conv_2d_cases,
     partial_fully_connected_cases,
     requantize_cases,
+    window_cases,
 )
 from tflsplit.ir import Attrs, Graph, Node
 from tflsplit.memory import CORTEX_M, HOST_64, custom, predict_arena
@@ -62,6 +63,7 @@ def test_the_budget_has_no_pointers_and_is_the_same_on_every_target():
         partial_fully_connected_cases(),
         requantize_cases(max_channels=40),
         fused_block_cases(),
+        window_cases(),
     )
 )
 def test_scratch_is_that_of_the_kernels_in_either_form_and_flavour(case):

@@ -22,6 +22,7 @@ from tflsplit.ops.fused import (
     Operands,
     ResidualAdd,
     Stage,
+    chained,
     fused_block,
     unfused,
 )
@@ -267,16 +268,22 @@ def _window_on(draw: st.DrawFn, extent: tuple[int, ...]) -> tuple[tuple[int, int
 
 
 @st.composite
-def fused_block_cases(draw: st.DrawFn) -> Case:
-    """TFLSPLIT_FUSED_BLOCK: with and without expansion, sums and column tiles."""
+def fused_block_cases(draw: st.DrawFn, x: Value | None = None, plain: bool = False) -> Case:
+    """TFLSPLIT_FUSED_BLOCK: with and without expansion, sums and column tiles.
+
+    x: what it reads; plain: an expansion is 1x1.
+    """
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
-    extent = draw(st.integers(1, 9)), draw(st.integers(1, 9))
-    x_shape = (draw(st.sampled_from([1, 1, 1, 2])), *extent, draw(st.integers(1, 9)))
-    x = Value("x", x_shape, DType.INT8, Quantization((0.5,), (draw(st.integers(-128, 127)),)))
-    at, scale, expand, expand_operands = x_shape, 0.5, None, ABSENT
+    if x is None:
+        extent = draw(st.integers(1, 9)), draw(st.integers(1, 9))
+        x_shape = (draw(st.sampled_from([1, 1, 1, 2])), *extent, draw(st.integers(1, 9)))
+        x = Value("x", x_shape, DType.INT8, Quantization((0.5,), (draw(st.integers(-128, 127)),)))
+    assert x.quantization is not None
+    x_shape, extent, scale = x.shape, x.shape[1:3], x.quantization.scale
+    at, expand, expand_operands = x_shape, None, ABSENT
     if draw(st.sampled_from([True, True, False])):
         kernel, window = (1, 1), WindowOptions()
-        if draw(st.booleans()):
+        if not plain and draw(st.booleans()):
             kernel, window = draw(_window_on(extent))
         wide = draw(st.integers(1, 20))
         weights = int8s(rng, (wide, *kernel, x_shape[3]), draw(DATA), 0)
@@ -310,11 +317,26 @@ def fused_block_cases(draw: st.DrawFn) -> Case:
         options,
         residual=residual,
     )
-    assert x.quantization is not None
     data = [int8s(rng, x_shape, draw(DATA), x.quantization.zero_point)]
     if residual is not None:
         data.append(int8s(rng, y_shape, draw(DATA), 0))
     return Case(node, tuple(data))
+
+
+@st.composite
+def window_cases(draw: st.DrawFn) -> Case:
+    """TFLSPLIT_FUSED_BLOCK with window_columns, and often with a unit before."""
+    case = draw(fused_block_cases(plain=draw(st.booleans())))
+    assume(case.node.output.shape[0] == 1)
+    columns = draw(st.sampled_from([1, 2, 3, 4, 9]))
+    options = FusedOptions.of(case.node)
+    if options.add is None and not options.sums and draw(st.booleans()):
+        last = draw(fused_block_cases(case.node.output, plain=True))
+        if FusedOptions.of(last.node).add is None:
+            return Case(chained(case.node, last.node, columns), case.arrays)
+    options = replace(options, tile_columns=0, window_columns=columns)
+    attrs = wire.encode(wire.FUSED_BLOCK, options.attrs())
+    return Case(replace(case.node, attrs=attrs), case.arrays)
 
 
 @st.composite

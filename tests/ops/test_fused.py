@@ -196,7 +196,16 @@ def with_int(index: int, number: int) -> tuple[int, ...]:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"v": 3}, "version 3"),
+        ({"v": 4}, "version 4, this program reads 1 and 2 and 3"),
+        ({"window_columns": -1}, "option 'window_columns' is -1"),
+        ({"window_columns": 3, "tile_columns": 2}, "does not go with 'tile_columns'"),
+        ({"first_depthwise": INTS}, "options of a first unit are missing"),
+        ({"first_depthwise": INTS, "first_project": INTS}, "a first unit need 'window_columns'"),
+        (
+            {"first_depthwise": INTS, "first_project": INTS, "window_columns": 2},
+            "takes 13 operands, or 14 with an ADD, 26 with a first unit",
+        ),
+        ({"first_depthwise": INTS[:11]}, "option 'first_depthwise' has 11 elements, not 12"),
         ({"depthwise": INTS[:11]}, "option 'depthwise' has 11 elements, not 12"),
         ({"depthwise": ()}, "option 'depthwise' has 0 elements, not 12"),
         ({"expand": INTS[:11]}, "option 'expand' has 11 elements, not 12"),

@@ -20,6 +20,7 @@ from tests.ops.custom_cases import (
     partial_fully_connected_cases,
     requantize_cases,
     run_case,
+    window_cases,
 )
 from tflsplit.ir import DType, Graph, Node, Quantization, Value
 from tflsplit.ops import custom
@@ -36,6 +37,7 @@ ANY_CASE = st.one_of(
     partial_fully_connected_cases(),
     requantize_cases(max_channels=40),
     fused_block_cases(),
+    window_cases(),
 )
 
 

@@ -60,11 +60,22 @@ def layer_entry(node: Node, split: NodeSplit, reason: str) -> Json:
         layer["gather_tiles"] = split.gather_tiles
     if split.streamed:
         layer["streamed"] = True
-    if split.scratch_limit_bytes is not None:
-        layer["scratch_limit_bytes"] = split.scratch_limit_bytes
+    layer.update(_block_entry(split))
     if split.way is Way.WHOLE:
         layer["rank"] = split.rank
     return layer
+
+
+def _block_entry(split: NodeSplit) -> Json:
+    """What is said of a fused block by its projection."""
+    entry: Json = {}
+    if split.scratch_limit_bytes is not None:
+        entry["scratch_limit_bytes"] = split.scratch_limit_bytes
+    if split.window_columns:
+        entry["window_columns"] = split.window_columns
+    if split.chained:
+        entry["chained"] = True
+    return entry
 
 
 def load_plan(path: Path) -> Plan:
@@ -127,6 +138,8 @@ def _split(layer: object) -> NodeSplit:
             if layer.get("scratch_limit_bytes") is not None
             else None
         ),
+        window_columns=_integer("window_columns", layer.get("window_columns", 0)),
+        chained=_truth("chained", layer.get("chained", False)),
         rank=_integer("rank", layer.get("rank", 0)),
     )
 

@@ -79,6 +79,8 @@ LAYER = Record(
         "gather_tiles": Whole(1, MOST_STEPS),
         "streamed": Truth(),
         "scratch_limit_bytes": _SIZE,
+        "window_columns": _SIZE,
+        "chained": Truth(),
         "rank": Whole(0, MAX_WORLD_SIZE - 1),
     },
 )

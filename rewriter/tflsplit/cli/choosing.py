@@ -55,7 +55,7 @@ class Choosing:
         if self._then is not None:
             self._then(self.planned.cluster, self.left_out)
         if self._wishes is None and self._saved is None:
-            plan = reasoned(self.planned, self.planner.searcher(size))
+            plan = reasoned(self.planned, self.planner.searcher(size, self.searched_for))
             self.planned = replace(self.planned, plan=plan)
         return self.planned.plan
 
@@ -68,6 +68,12 @@ class Choosing:
         planned = finish(graph, checked(saved, graph, self._saved), cluster)
         _warn(planned)
         return planned
+
+    @property
+    def searched_for(self) -> str:
+        """The objective of the search that made the plan: of RAM, if nothing else fits."""
+        is_narrow = any(split.window_columns for split in self.planned.plan.splits)
+        return "ram" if is_narrow else self.objective
 
     @property
     def searched(self) -> bool:

@@ -18,7 +18,7 @@ from itertools import pairwise
 from tflsplit.ir import Graph, Node, Value
 from tflsplit.memory.buffers import ALIGNMENT_BYTES
 from tflsplit.memory.lifetimes import Span, in_head, lifetimes
-from tflsplit.ops.fused import RESIDUAL
+from tflsplit.ops.fused import residual_of
 from tflsplit.ops.sweep import SweepStep, sweep_of
 from tflsplit.wire import custom_ops as wire
 
@@ -61,12 +61,11 @@ def _of_node(node: Node) -> Iterator[Overlay]:
 def _of_block(node: Node) -> Iterator[Overlay]:
     y, x, steps = node.output, node.input(0), sweep_of(node)
     below = -(-y.size_bytes // ALIGNMENT_BYTES) * ALIGNMENT_BYTES
-    added = node.inputs[RESIDUAL if len(node.inputs) > RESIDUAL else 2 :]
-    for residual in added:
-        if residual is not None and residual is not x and in_head(residual):
-            yield Overlay(y, residual, -below if steps else 0, 0)
+    residual = residual_of(node)
+    if residual is not None and residual is not x and in_head(residual):
+        yield Overlay(y, residual, -below if steps else 0, 0)
     if steps and in_head(x):
-        high = 0 if x in added else x.size_bytes
+        high = 0 if x is residual else x.size_bytes
         high = min(high, _lead_bytes(steps, x, y))
         yield Overlay(y, x, -below, high // ALIGNMENT_BYTES * ALIGNMENT_BYTES)
 

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tflsplit.ir import Node, Value
-from tflsplit.ops.fused import RESIDUAL
+from tflsplit.ops.fused import UnitWindows, residual_of, unit_windows
 from tflsplit.ops.fused_options import FusedOptions
 from tflsplit.ops.packed import unpacked
 from tflsplit.ops.scratch import reach_of
@@ -49,11 +49,7 @@ def _goes_value_by_value(node: Node, operand: Value, result: Value) -> bool:
     if node.op == "QUANTIZE" and not node.is_custom:
         return operand.dtype.itemsize == result.dtype.itemsize == 1
     is_block = node.op == wire.FUSED_BLOCK and node.is_custom
-    return is_block and operand in _added(node) and operand is not node.input(0)
-
-
-def _added(node: Node) -> tuple[Value | None, ...]:
-    return node.inputs[RESIDUAL if len(node.inputs) > RESIDUAL else 2 :]
+    return is_block and operand is residual_of(node) and operand is not node.input(0)
 
 
 def reading_times(node: Node, operand: Value) -> Times | None:
@@ -66,7 +62,7 @@ def reading_times(node: Node, operand: Value) -> Times | None:
     if steps is None:
         return None
     times = np.full(operand.size_bytes, NEVER)
-    if operand in _added(node):
+    if operand is residual_of(node):
         times = np.arange(operand.size_bytes)
     if operand is node.input(0):
         block = unpacked(node, sizes_only=True)
@@ -76,41 +72,52 @@ def reading_times(node: Node, operand: Value) -> Times | None:
 
 def _of_x(block: Node, starts: list[int]) -> Times:
     """The same of x, of a block in explicit form; ``starts``: first position of every step."""
-    x, y, expands = block.input(0), block.output, FusedOptions.of(block).expand is not None
+    x, y, options = block.input(0), block.output, FusedOptions.of(block)
     columns, position_bytes = y.shape[2], y.shape[3] * y.dtype.itemsize
+    units = unit_windows(block)
+    is_kept = options.expand is not None or options.window_columns > 0
+    reads_in_every_step = not is_kept or (options.window_columns > 0 and options.first is None)
     last_read = np.full(x.shape[1], NEVER)
-    made: set[int] = set()
+    made: list[set[int]] = [set() for _ in units]
     for start, stop in zip(starts, [*starts[1:], y.shape[1] * columns], strict=True):
         for row in range(start // columns, (stop - 1) // columns + 1):
-            for under in _under(block, row):
-                if not (expands and under in made):
-                    last_read[_made_of(block, under)] = start * position_bytes
-                made.add(under)
+            is_over = stop % columns == 0 or not reads_in_every_step
+            needed = _needed(units, made, row, is_kept, is_over)
+            last_read[list(needed)] = start * position_bytes
     return np.repeat(last_read, x.size_bytes // x.shape[1])
 
 
-def _under(block: Node, row: int) -> list[int]:
+def _needed(
+    units: list[UnitWindows], made: list[set[int]], row: int, is_kept: bool, is_over: bool
+) -> set[int]:
+    """Rows of x that row ``row`` of y is made of, but for what was made before.
+
+    is_kept: rows of the maps that were made stay; is_over: those of this row are then made.
+    """
+    rows = {row}
+    for unit, before in zip(reversed(units), reversed(made), strict=True):
+        under = {at for each in rows for at in _under(unit, each)}
+        under -= before if is_kept else set()
+        if is_over:
+            before |= under
+        rows = {at for each in under for at in _made_of(unit, each)}
+    return rows
+
+
+def _under(unit: UnitWindows, row: int) -> list[int]:
     """Rows of the map that row ``row`` of the depthwise result needs; padding left out."""
-    window = FusedOptions.of(block).depthwise.window
-    reach, _ = reach_of(window, block.input(5).shape[1:3])
+    window = unit.depthwise
+    reach, _ = reach_of(window, unit.kernel)
     first = row * window.stride[0] - window.pads[0]
-    return [at for at in range(first, first + reach) if 0 <= at < _map_rows(block)]
+    return [at for at in range(first, first + reach) if 0 <= at < unit.map_rows]
 
 
-def _map_rows(block: Node) -> int:
-    expand, x = FusedOptions.of(block).expand, block.input(0)
-    if expand is None:
-        return x.shape[1]
-    taps = block.input(1).shape
-    return expand.window.output_extent(x.shape, (taps[1], taps[2]))[0]
-
-
-def _made_of(block: Node, row: int) -> list[int]:
+def _made_of(unit: UnitWindows, row: int) -> list[int]:
     """Rows of x that row ``row`` of the map is made of."""
-    expand, x = FusedOptions.of(block).expand, block.input(0)
-    if expand is None:
+    window = unit.expand
+    if window is None:
         return [row]
-    window, taps = expand.window, block.input(1).shape
     first = row * window.stride[0] - window.pads[0]
-    rows = range(first, first + taps[1] * window.dilation[0], window.dilation[0])
-    return [at for at in rows if 0 <= at < x.shape[1]]
+    step = window.dilation[0]
+    rows = range(first, first + unit.expand_kernel[0] * step, step)
+    return [at for at in rows if 0 <= at < unit.x_rows]

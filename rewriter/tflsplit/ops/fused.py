@@ -12,9 +12,9 @@ the idea is MCUNetV2's patches and Fused Depthwise Tiling, without their overlap
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
-from tflsplit.errors import InternalError
 from tflsplit.ir import Attrs, DType, Graph, Node, Quantization, Value
 from tflsplit.ops.custom import (
     conv_2d,
@@ -22,9 +22,8 @@ from tflsplit.ops.custom import (
     make_node,
     partial_conv_2d,
 )
-from tflsplit.ops.custom_check import add_check
-from tflsplit.ops.fused_options import FusedOptions, ResidualAdd, Stage
-from tflsplit.ops.quantmath import activation_range, add_multipliers
+from tflsplit.ops.custom_options import WindowOptions
+from tflsplit.ops.fused_options import FirstUnit, FusedOptions, ResidualAdd, Stage
 from tflsplit.ops.window import explicit_pads
 from tflsplit.wire import custom_ops as wire
 
@@ -35,9 +34,9 @@ __all__ = [
     "ResidualAdd",
     "Stage",
     "block_parts",
+    "chained",
     "fused_block",
     "fused_inside",
-    "problems_of",
     "stage_result",
     "unfused",
 ]
@@ -48,6 +47,14 @@ Operands = Sequence[Value | None]
 ABSENT: Operands = (None, None, None, None)
 RESIDUAL = 13
 """Place of the operand of a block's ADD."""
+FIRST = 14
+"""Place of the operands of a chained block's first unit, 12 of them."""
+
+
+def residual_of(node: Node) -> Value | None:
+    """What a block adds, in explicit or packed form."""
+    at = 2 if wire.is_packed(node) else RESIDUAL
+    return node.inputs[at] if len(node.inputs) > at else None
 
 
 def fused_block(
@@ -69,10 +76,28 @@ def fused_block(
     return make_node(wire.FUSED_BLOCK, inputs, (output,), attrs, name or output.name)
 
 
+def chained(first: Node, last: Node, window_columns: int, name: str = "") -> Node:
+    """Two explicit blocks as one: the second reads nothing but what the first makes.
+
+    Neither adds, the first makes no sums, and an expansion of the second is 1x1; it has no tiles.
+    """
+    before, own, made = FusedOptions.of(first), FusedOptions.of(last), first.output.quantization
+    assert made is not None
+    project = Stage(WindowOptions(), before.activation, made.zero_point, made.scale)
+    unit = FirstUnit(before.expand, before.depthwise, project)
+    options = replace(own, tile_columns=0, window_columns=window_columns, first=unit)
+    inputs = (first.input(0), *last.inputs[1:RESIDUAL], None, *first.inputs[1:RESIDUAL])
+    attrs = wire.encode(wire.FUSED_BLOCK, options.attrs())
+    return make_node(wire.FUSED_BLOCK, inputs, last.outputs, attrs, name or last.name)
+
+
 def unfused(node: Node) -> list[Node]:
     """The three (or two) operators that the block stands for: its definition."""
     options = FusedOptions.of(node)
     x, nodes = node.input(0), list[Node]()
+    if options.first is not None:
+        nodes = _first_unit(node, options.first)
+        x = nodes[-1].output
     if options.expand is not None:
         e = stage_result(node, x, options.expand, 1, f"{node.output.name}/expanded")
         nodes.append(_window_node(conv_2d, node, x, e, options.expand, 1))
@@ -96,6 +121,66 @@ def unfused(node: Node) -> list[Node]:
         return [*nodes, project]
     attrs = Attrs(fused_activation_function=add.function)
     return [*nodes, project, Node("ADD", (output, node.input(RESIDUAL)), (node.output,), attrs)]
+
+
+def _first_unit(node: Node, first: FirstUnit) -> list[Node]:
+    """The operators of a chained block's first unit."""
+    x, name, nodes = node.input(0), f"{node.output.name}/first", list[Node]()
+    parts = (("expanded", first.expand), ("depthwise", first.depthwise), ("", first.project))
+    for number, (part, stage) in enumerate(parts):
+        if stage is None:
+            continue
+        at = FIRST + 4 * number
+        y = stage_result(node, x, stage, at, f"{name}/{part}" if part else name)
+        make = depthwise_conv_2d if part == "depthwise" else conv_2d
+        nodes.append(_window_node(make, node, x, y, stage, at))
+        x = y
+    return nodes
+
+
+def inner_result(node: Node) -> Value:
+    """What the last unit of a block reads: x, or the result of the unit before it."""
+    first = FusedOptions.of(node).first
+    return node.input(0) if first is None else _first_unit(node, first)[-1].output
+
+
+@dataclass(frozen=True)
+class UnitWindows:
+    """What one unit of a block does with rows: of the first unit first.
+
+    x_rows: of what it reads; map_rows: of what its depthwise convolution reads.
+    expand, expand_kernel: None and () without expansion.
+    """
+
+    x_rows: int
+    map_rows: int
+    expand: WindowOptions | None
+    expand_kernel: tuple[int, ...]
+    depthwise: WindowOptions
+    kernel: tuple[int, ...]
+
+
+def unit_windows(node: Node) -> list[UnitWindows]:
+    """The units of a block in explicit form."""
+    options = FusedOptions.of(node)
+    found = []
+    if options.first is not None:
+        first = options.first
+        found.append(_windows(node, node.input(0), first.expand, first.depthwise, FIRST))
+    found.append(_windows(node, inner_result(node), options.expand, options.depthwise, 1))
+    return found
+
+
+def _windows(node: Node, x: Value, expand: Stage | None, depthwise: Stage, at: int) -> UnitWindows:
+    e = stage_result(node, x, expand, at, "") if expand else x
+    return UnitWindows(
+        x.shape[1],
+        e.shape[1],
+        expand.window if expand else None,
+        node.input(at).shape[1:3] if expand else (),
+        depthwise.window,
+        node.input(at + 4).shape[1:3],
+    )
 
 
 def stage_result(node: Node, x: Value, stage: Stage, first: int, name: str) -> Value:
@@ -124,84 +209,6 @@ def _window_node(
         activation=stage.activation,
         name=output.name,
     )
-
-
-def problems_of(node: Node) -> Iterator[str]:
-    """How a block's options and operands contradict each other."""
-    if len(node.inputs) not in (RESIDUAL, RESIDUAL + 1) or len(node.outputs) != 1:
-        yield "takes 13 operands, or 14 with an ADD, and makes 1 result"
-        return
-    options = FusedOptions.of(node)
-    wrong = next(_add_problems(node, options), None)
-    if wrong:
-        yield wrong
-        return
-    wrong = next(_operand_problems(node, options), None)
-    if wrong:
-        yield wrong
-        return
-    try:
-        chain = unfused(node)
-    except InternalError as error:
-        yield str(error)
-        return
-    made = chain[-1].output
-    if tuple(made.shape) != tuple(node.output.shape):
-        yield f"must make {list(made.shape)}, not {node.output!r}"
-
-
-def _add_problems(node: Node, options: FusedOptions) -> Iterator[str]:
-    """How an ADD contradicts the operands."""
-    add, y = options.add, node.output
-    residual = node.inputs[RESIDUAL] if len(node.inputs) > RESIDUAL else None
-    if (add is None) != (residual is None) or (add is not None and options.sums):
-        yield "the operand of an ADD does not go with the options"
-    if add is None or residual is None:
-        return
-    if residual.dtype is not DType.INT8 or residual.shape != y.shape:
-        yield f"adds {residual!r}, which is not like {y!r}"
-    if any(v.quantization is None or len(v.quantization.scales) != 1 for v in (residual, y)):
-        yield "adds what has not one scale"
-        return
-    assert residual.quantization is not None
-    assert y.quantization is not None
-    scales = add.scale, residual.quantization.scale, y.quantization.scale
-    if not min(scales) > 0 or add_multipliers(*scales) != add.multipliers:
-        yield "adds with multipliers that do not follow from the scales"
-    elif residual.quantization.zero_point != add.residual_zero_point:
-        yield f"adds {residual!r} with another zero point than its own"
-    elif activation_range(add.function, y.quantization, y.dtype) != options.activation:
-        yield "adds with another activation than its own"
-
-
-def _operand_problems(node: Node, options: FusedOptions) -> Iterator[str]:
-    """What ``unfused`` would trip over, and what it would take although the kernel does not."""
-    there = [value is not None for value in node.inputs]
-    if any(there[1:5]) != (options.expand is not None):
-        yield "the operands of the expansion do not go with its options"
-    if options.sums and any(there[10:RESIDUAL]):
-        yield "makes sums, which are not requantized here"
-    needed = {0: 4, 5: 4, 7: 1, 8: 1, 9: 4}
-    needed |= {1: 4, 3: 1, 4: 1} if options.expand else {}
-    needed |= {} if options.sums else {11: 1, 12: 1}
-    for index, dimensions in needed.items():
-        value = node.inputs[index]
-        if value is None or len(value.shape) != dimensions:
-            yield f"operand {index} must be there, with {dimensions} dimensions"
-            return
-    channels = node.input(0).shape[3]
-    if options.expand:
-        weights = node.input(1).shape
-        if weights[3] != channels:
-            yield "the expansion must not be grouped"
-        channels = weights[0]
-    if node.input(5).shape[3] != channels:
-        yield "the depthwise convolution must not have a channel multiplier"
-    if node.input(9).shape[1:] != (1, 1, channels):
-        yield f"the projection must have 1x1 weights of {channels} input channels"
-
-
-add_check(wire.FUSED_BLOCK, problems_of)
 
 
 def block_parts(graph: Graph) -> dict[Node, tuple[Node | None, Node]]:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import cast
 
@@ -114,6 +114,28 @@ def stage_problems(ints: _Ints) -> Iterator[str]:
 
 
 @dataclass(frozen=True)
+class FirstUnit:
+    """A unit before the others of a chained block; its result is their x, and no tensor.
+
+    expand: None where its depthwise convolution reads x itself.
+    """
+
+    expand: Stage | None
+    depthwise: Stage
+    project: Stage
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """Those that are there, in order."""
+        return (*((self.expand,) if self.expand else ()), self.depthwise, self.project)
+
+
+FIRST_KEYS = ("first_expand", "first_depthwise", "first_project")
+STAGE_KEYS = (*FIRST_KEYS, "expand", "depthwise")
+"""Options that are stages, in the order in which they run."""
+
+
+@dataclass(frozen=True)
 class FusedOptions:
     """Options of TFLSPLIT_FUSED_BLOCK.
 
@@ -122,6 +144,9 @@ class FusedOptions:
     sums: y is the int32 sums of the projection, to be added up and requantized elsewhere.
     tile_columns: columns of y made at a time; 0: all.
     add: an ADD after the projection, inside the operator; its other operand is the last one.
+    window_columns: columns of y for which all rows of the expansion's result exist that are under
+        the window; beside them only the rows that the next row of y needs, too.  0: whole rows.
+    first: a unit before; only with ``window_columns``.
     """
 
     expand: Stage | None
@@ -130,27 +155,42 @@ class FusedOptions:
     sums: bool = False
     tile_columns: int = 0
     add: ResidualAdd | None = None
+    window_columns: int = 0
+    first: FirstUnit | None = None
 
     @classmethod
     def of(cls, node: Node) -> FusedOptions:
         """The options of a node; ModelError if they are malformed."""
         options = wire.decode(node)
-        expand, depthwise = cast(_Ints, options["expand"]), cast(_Ints, options["depthwise"])
-        for key, ints in ("expand", expand), ("depthwise", depthwise):
+        stages: dict[str, Stage] = {}
+        for key in STAGE_KEYS:
+            ints = cast(_Ints, options[key])
             problem = next(stage_problems(ints), None) if ints else None
             if problem:
-                raise ModelError(
-                    f"{node.op} {node.name!r}: option {key!r} {problem}; "
-                    "write the device graphs again"
-                )
-        return cls(
-            Stage.of_ints(expand) if expand else None,
-            Stage.of_ints(depthwise),
+                raise _malformed(node, f"option {key!r} {problem}")
+            if ints:
+                stages[key] = Stage.of_ints(ints)
+        found = cls(
+            stages.get("expand"),
+            stages["depthwise"],
             activation_of(node),
             options["sum"] == 1,
             cast(int, options["tile_columns"]),
             _add_of(node, cast(_Ints, options["add"])),
+            cast(int, options["window_columns"]),
+            _first_of(node, stages),
         )
+        problem = next(found.problems(), None)
+        if problem:
+            raise _malformed(node, problem)
+        return found
+
+    def problems(self) -> Iterator[str]:
+        """How options contradict each other."""
+        if self.window_columns and self.tile_columns:
+            yield "option 'window_columns' does not go with 'tile_columns'"
+        if self.first and not self.window_columns:
+            yield "options of a first unit need 'window_columns'"
 
     def attrs(self) -> dict[str, AttrValue]:
         """As stored, without the version."""
@@ -161,6 +201,17 @@ class FusedOptions:
             "sum": int(self.sums),
             "tile_columns": self.tile_columns,
             "add": self.add.ints() if self.add else (),
+            "window_columns": self.window_columns,
+            **dict.fromkeys(FIRST_KEYS, ()),
+            **(self._first_attrs() if self.first else {}),
+        }
+
+    def _first_attrs(self) -> dict[str, AttrValue]:
+        assert self.first is not None
+        stages = self.first.expand, self.first.depthwise, self.first.project
+        return {
+            key: stage.ints() if stage else ()
+            for key, stage in zip(FIRST_KEYS, stages, strict=True)
         }
 
 
@@ -168,6 +219,17 @@ def _add_of(node: Node, ints: _Ints) -> ResidualAdd | None:
     try:
         return ResidualAdd.of_ints(ints) if ints else None
     except ModelError as error:
-        raise ModelError(
-            f"{node.op} {node.name!r}: {error}; write the device graphs again"
-        ) from None
+        raise _malformed(node, str(error)) from None
+
+
+def _first_of(node: Node, stages: Mapping[str, Stage]) -> FirstUnit | None:
+    there = [key for key in FIRST_KEYS if key in stages]
+    if not there:
+        return None
+    if not {"first_depthwise", "first_project"} <= set(there):
+        raise _malformed(node, "options of a first unit are missing")
+    return FirstUnit(stages.get("first_expand"), stages["first_depthwise"], stages["first_project"])
+
+
+def _malformed(node: Node, problem: str) -> ModelError:
+    return ModelError(f"{node.op} {node.name!r}: {problem}; write the device graphs again")

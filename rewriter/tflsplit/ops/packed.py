@@ -21,7 +21,7 @@ import numpy as np
 from tflsplit.errors import InternalError
 from tflsplit.ir import DType, Node, Value
 from tflsplit.ops.custom_check import add_packed_check, problems
-from tflsplit.ops.fused import RESIDUAL
+from tflsplit.ops.fused import ABSENT, FIRST, RESIDUAL, residual_of
 from tflsplit.ops.packed_options import (
     attrs_of,
     block_options,
@@ -44,7 +44,10 @@ def is_packable(node: Node) -> bool:
         wire.is_ours(node)
         and node.op in wire.PACKED_SCHEMAS
         and not wire.is_packed(node)
-        and all(value is None or value.is_constant for value in node.inputs[1:RESIDUAL])
+        and all(
+            value is None or value.is_constant
+            for value in (*node.inputs[1:RESIDUAL], *node.inputs[FIRST:])
+        )
     )
 
 
@@ -79,7 +82,8 @@ def packed(node: Node, sizes_only: bool = False, shared: Constants | None = None
     """
     constant, roundings = shared or packed_constants(node, sizes_only)
     attrs = attrs_of(node, roundings)
-    inputs = (node.input(0), constant, *node.inputs[RESIDUAL:])
+    added = residual_of(node) if node.op == wire.FUSED_BLOCK else None
+    inputs = (node.input(0), constant, *((added,) if added else ()))
     return replace(node, inputs=inputs, attrs=attrs)
 
 
@@ -87,7 +91,8 @@ def _stage_operands(node: Node) -> list[Sequence[Value | None]]:
     """weights, bias, multiplier, shift of every stage of an explicit node."""
     nothing: Sequence[Value | None] = (None, None, None)
     if node.op == wire.FUSED_BLOCK:
-        groups = [node.inputs[at : at + 4] for at in (1, 5, 9)]
+        groups = [node.inputs[at : at + 4] for at in (FIRST, FIRST + 4, FIRST + 8, 1, 5, 9)]
+        groups = [group for group in groups if group]
         return [group for group in groups if group[0] is not None]
     if node.op == wire.REQUANTIZE:
         return [(None, *node.inputs[1:4])]
@@ -112,7 +117,7 @@ def unpacked(node: Node, sizes_only: bool = False) -> Node:
             part = data[at : at + stage.size_bytes]
             operands.append(stage.unpack(part, rounding, x_scale, y_scale, name))
         at += stage.size_bytes
-    inputs = (node.input(0), *_explicit_inputs(node, operands), *node.inputs[2:])
+    inputs = (node.input(0), *_explicit_inputs(node, operands))
     return replace(node, inputs=inputs, attrs=explicit_attrs(node))
 
 
@@ -125,14 +130,26 @@ def _bytes_of(node: Node) -> np.ndarray:
 
 def _explicit_inputs(node: Node, stages: Sequence[Operands]) -> Sequence[Value | None]:
     if node.op == wire.FUSED_BLOCK:
-        absent = [(None, None, None, None)] * (3 - len(stages))
-        return [value for stage in (*absent, *stages) for value in stage]
+        return _block_inputs(node, iter(stages))
     if node.op == wire.REQUANTIZE:
         return stages[0][1:]
     weights = stages[0][: _OPERANDS.get(node.op, 4)]
     if node.op == wire.PARTIAL_FULLY_CONNECTED and weights[0] is not None:
         weights[0].quantization = node.input(1).quantization
     return weights
+
+
+def _block_inputs(node: Node, stages: Iterator[Operands]) -> Sequence[Value | None]:
+    """Operands of a block in explicit form, behind x; ``stages``: those that it has, in order."""
+    options = block_options(node)
+    first = options.first
+    kinds = (first and first.expand, first, first, options.expand, True, True)
+    parts = [next(stages) if kind else ABSENT for kind in kinds]
+    before, own = ([v for part in some for v in part] for some in (parts[:3], parts[3:]))
+    added = residual_of(node)
+    if first is not None:
+        return [*own, added, *before]
+    return [*own, *((added,) if added else ())]
 
 
 def _scales(node: Node) -> list[tuple[float, float]]:

@@ -10,7 +10,8 @@ from typing import cast
 from tflsplit.errors import ModelError
 from tflsplit.ir import Attrs, AttrValue, Node, Value
 from tflsplit.ops.custom_options import Pair
-from tflsplit.ops.fused_options import FusedOptions, Stage, stage_problems
+from tflsplit.ops.fused import FIRST
+from tflsplit.ops.fused_options import STAGE_KEYS, FusedOptions, Stage, stage_problems
 from tflsplit.ops.packed_stage import PackedStage
 from tflsplit.ops.short_rounding import Rounding
 from tflsplit.wire import custom_ops as wire
@@ -101,10 +102,11 @@ def _block_stages(node: Node) -> list[PackedStage]:
     x, y = node.input(0), node.output
     options = block_options(node)
     at, zero_point, stages = x.shape[3], _zero_point(x), list[PackedStage]()
-    for depthwise, stage in ((False, _inner(node, "expand")), (True, _inner(node, "depthwise"))):
+    for key in STAGE_KEYS:
+        stage = _inner(node, key)
         if stage is None:
             continue
-        plain = stage.stage
+        plain, depthwise = stage.stage, key.endswith("depthwise")
         inside = 1 if depthwise else at
         shape = (stage.channels, *stage.kernel, inside)
         shape = (1, *stage.kernel, stage.channels) if depthwise else shape
@@ -119,21 +121,28 @@ def _block_stages(node: Node) -> list[PackedStage]:
     return [*stages, PackedStage((y.shape[3], 1, 1, at), zero_point, y_zero_point, activation)]
 
 
+_WEIGHTS = dict(zip(STAGE_KEYS, (FIRST, FIRST + 4, FIRST + 8, 1, 5), strict=True))
+"""Where the weights of a stage are among the operands of an explicit block."""
+
+
 def _inner(node: Node, key: str) -> StageOptions | None:
     if wire.is_packed(node):
         return StageOptions.of(node, key)
     options = FusedOptions.of(node)
-    stage = options.expand if key == "expand" else options.depthwise
+    first = options.first
+    before = (first.expand, first.depthwise, first.project) if first else (None, None, None)
+    stages = (*before, options.expand, options.depthwise)
+    stage = stages[STAGE_KEYS.index(key)]
     if stage is None:
         return None
-    shape = node.input(1 if key == "expand" else 5).shape
-    channels = shape[0] if key == "expand" else shape[3]
+    shape = node.input(_WEIGHTS[key]).shape
+    channels = shape[3] if key.endswith("depthwise") else shape[0]
     return StageOptions(stage, (shape[1], shape[2]), channels, Rounding.ANY)
 
 
 def inner_stages(node: Node) -> list[Stage]:
-    """Expansion (if there is one) and depthwise convolution of a block, in either form."""
-    found = (_inner(node, key) for key in ("expand", "depthwise"))
+    """All stages of a block but the last projection, in order, in either form."""
+    found = (_inner(node, key) for key in STAGE_KEYS)
     return [inner.stage for inner in found if inner is not None]
 
 
@@ -161,20 +170,20 @@ def attrs_of(node: Node, roundings: Sequence[Rounding]) -> Attrs:
     if "rounding" in schema:
         options["rounding"] = int(roundings[-1])
     if node.op == wire.FUSED_BLOCK:
-        options["expand"] = ()
-        inner = [key for key in ("expand", "depthwise") if _inner(node, key)]
+        inner = [key for key in STAGE_KEYS if _inner(node, key)]
+        options.update(dict.fromkeys(set(STAGE_KEYS) - set(inner), ()))
         for key, rounding in zip(inner, roundings, strict=False):
             stage = _inner(node, key)
             assert stage is not None
             options[key] = replace(stage, rounding=rounding).ints()
-    return wire.encode(node.op, options, wire.PACKED_VERSION)
+    return wire.encode(node.op, options, wire.device_version(node.op))
 
 
 def explicit_attrs(node: Node) -> Attrs:
     """The options of a packed node in explicit form."""
     options = {key: value for key, value in wire.decode(node).items() if key not in _OF_KERNEL}
     if node.op == wire.FUSED_BLOCK:
-        for key in ("expand", "depthwise"):
+        for key in STAGE_KEYS:
             stage = StageOptions.of(node, key)
             options[key] = stage.stage.ints() if stage else ()
     return wire.encode(node.op, options)
@@ -186,7 +195,7 @@ def roundings_of(node: Node) -> list[Rounding]:
     last = Rounding(cast(int, options.get("rounding", 0)))
     if node.op != wire.FUSED_BLOCK:
         return [last]
-    inner = (StageOptions.of(node, key) for key in ("expand", "depthwise"))
+    inner = (StageOptions.of(node, key) for key in STAGE_KEYS)
     return [*(stage.rounding for stage in inner if stage), last]
 
 

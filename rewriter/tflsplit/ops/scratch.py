@@ -16,10 +16,10 @@ import math
 from dataclasses import dataclass
 from math import prod
 
-from tflsplit.ir import Node
+from tflsplit.ir import Node, Value
 from tflsplit.ops.custom_options import WindowOptions
-from tflsplit.ops.fused import stage_result
-from tflsplit.ops.fused_options import FusedOptions
+from tflsplit.ops.fused import FIRST, inner_result, stage_result
+from tflsplit.ops.fused_options import FirstUnit, FusedOptions, Stage
 from tflsplit.ops.packing import fours
 from tflsplit.wire import custom_ops as wire
 
@@ -27,7 +27,6 @@ POSITIONS = 4
 CHUNK_COLUMNS = 32
 """Columns of a block's result that are made at a time (``kChunkColumns``)."""
 _ROWS_BYTES = 16384  # of several narrow rows of d, projected together
-_KEPT_BYTES = 4096  # of rows of x that a block without expansion keeps for all channels, at most
 _PLANES = 4
 _SPARE_BYTES = 4  # planes are read in words, which may reach over the end
 
@@ -53,7 +52,10 @@ def scratch_bytes(node: Node) -> int:
         reach = reach_of(WindowOptions.of(node), node.input(1).shape[1:3])
         planes = min(_PLANES, node.input(0).shape[3])
         return planes_bytes(planes, reach, WindowOptions.of(node), node.output.shape[2])
-    return block_scratch(node).total_bytes if node.op == wire.FUSED_BLOCK else 0
+    if node.op != wire.FUSED_BLOCK:
+        return 0
+    windows = FusedOptions.of(node).window_columns
+    return sweep_scratch(node, windows) if windows else block_scratch(node).total_bytes
 
 
 def is_dense(weights: tuple[int, ...], channels: int, options: WindowOptions) -> bool:
@@ -87,7 +89,7 @@ class BlockScratch:
     """What a fused block keeps while it runs, in bytes, one after the other.
 
     planes: of ``e`` under the depthwise window, for the columns of one tile; of a block without
-        expansion, of x, where that is little, else of four channels of x, for one chunk's columns.
+        expansion, of four channels of x, for the columns of one chunk.
     work: one chunk of a row of ``d`` (or several narrow rows) with what its projection takes, or
         what the expansion of four positions takes, which lies there too unless rows wait.
     """
@@ -131,14 +133,50 @@ def block_scratch(node: Node, tile_columns: int | None = None) -> BlockScratch:
     kept = fours(at_once * channels)
     work = kept + _sum_bytes(node, at_once) + widened_bytes(at_once, channels)
     if options.expand is None:
-        planes = planes_bytes(channels, reach, window, tile)
-        if planes > _KEPT_BYTES:
-            planes = planes_bytes(min(_PLANES, channels), reach, window, chunk)
-        return BlockScratch(planes, work)
-    weights, e = node.input(1).shape, stage_result(node, node.input(0), options.expand, 1, "")
-    products, together = prod(weights[1:]), min(e.shape[2], POSITIONS)
-    expansion = widened_bytes(together, products)
-    if not is_dense(weights, node.input(0).shape[3], options.expand.window):
-        expansion += gathered_bytes(together, products)
+        return BlockScratch(planes_bytes(min(_PLANES, channels), reach, window, chunk), work)
+    expansion = _expansion_bytes(node, node.input(0), options.expand, 1)
     expansion += kept if rows > 1 else 0
     return BlockScratch(planes_bytes(channels, reach, window, tile), max(work, expansion))
+
+
+def _expansion_bytes(node: Node, x: Value, expand: Stage, at: int) -> int:
+    """What the expansion of four positions takes; ``at``: the place of its weights."""
+    weights, e = node.input(at).shape, stage_result(node, x, expand, at, "")
+    products, together = prod(weights[1:]), min(e.shape[2], POSITIONS)
+    if is_dense(weights, x.shape[3], expand.window):
+        return widened_bytes(together, products)
+    return widened_bytes(together, products) + gathered_bytes(together, products)
+
+
+def sweep_scratch(node: Node, window_columns: int) -> int:
+    """Scratch of an explicit block that keeps what two rows need, with windows of so many columns.
+
+    Rows of the first unit (if there is one) and of its result, rows kept, windows, work.
+    """
+    options, y = FusedOptions.of(node), node.output.shape
+    columns, x = min(window_columns, y[2]), inner_result(node)
+    window, taps = options.depthwise.window, node.input(5).shape
+    reach, channels = reach_of(window, taps[1:3]), taps[3]
+    kept = max(0, reach[0] - window.stride[0])
+    row = (y[2] - 1) * window.stride[1] + reach[1]
+    work = fours(columns * channels) + _sum_bytes(node, columns) + widened_bytes(columns, channels)
+    if options.expand is not None:
+        work = max(work, _expansion_bytes(node, x, options.expand, 1))
+    total = fours(channels * kept * row) + planes_bytes(channels, reach, window, columns)
+    if options.first is None:
+        return total + work
+    planes, first_work = _first_scratch(node, options.first, x)
+    inner = fours((reach[0] - kept) * x.shape[2] * x.shape[3])
+    return total + planes + inner + max(work, first_work)
+
+
+def _first_scratch(node: Node, first: FirstUnit, made: Value) -> tuple[int, int]:
+    """Rows under the window of a first unit, and what it works with; ``made``: its result."""
+    taps = node.input(FIRST + 4).shape
+    reach, channels = reach_of(first.depthwise.window, taps[1:3]), taps[3]
+    planes = planes_bytes(channels, reach, first.depthwise.window, made.shape[2])
+    columns = min(CHUNK_COLUMNS, made.shape[2])
+    work = fours(columns * channels) + widened_bytes(columns, channels)
+    if first.expand is not None:
+        work = max(work, _expansion_bytes(node, node.input(0), first.expand, FIRST))
+    return planes, work

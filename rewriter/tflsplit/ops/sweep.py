@@ -7,6 +7,8 @@ one chunk of a row, or of several narrow rows; a step reads all that it reads of
     with expansion       rows of x whose rows of e are not there yet; of a row in several chunks
                          the first step alone
     without              all rows under the window, in every step
+    window_columns       rows of x whose rows of e are not there yet, in every step of a row of y;
+                         behind a first unit in the first step of a row alone
 
 A value of what is added is read just before the value of y with the same index is written.
 ``tflm_app/lib/split_kernels/src/fused_block.cc`` does so, and its tests run it with y over x.
@@ -18,7 +20,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tflsplit.ir import Node
-from tflsplit.ops.fused import stage_result
+from tflsplit.ops.custom_options import WindowOptions
+from tflsplit.ops.fused import UnitWindows, unit_windows
 from tflsplit.ops.fused_options import FusedOptions
 from tflsplit.ops.packed import unpacked
 from tflsplit.ops.scratch import CHUNK_COLUMNS, reach_of, rows_together
@@ -53,39 +56,41 @@ def sweep_of(node: Node) -> list[SweepStep] | None:
 
 def _steps(block: Node) -> Iterator[SweepStep]:
     options, (_, rows, columns, _) = FusedOptions.of(block), block.output.shape
-    expands = options.expand is not None
-    together = rows_together(block.output.shape, columns, block.input(5).shape[3])
-    made = 0  # rows of what the depthwise convolution reads
+    units, window = unit_windows(block), options.window_columns
+    together = 1 if window else rows_together(block.output.shape, columns, block.input(5).shape[3])
+    once = options.expand is not None or window > 0
+    in_first_step = options.first is not None or (once and not window)
+    chunk = window or CHUNK_COLUMNS
+    made = [0] * len(units)  # rows of what the depthwise convolution of a unit reads
     for first in range(0, rows, together):
         stop = min(first + together, rows)
-        under = _rows_under(block, first, stop)
-        fresh = (max(made, under[0]), under[1]) if expands else under
-        made = max(made, under[1])
-        for at in range(0, columns, CHUNK_COLUMNS):
-            reads = _rows_of_x(block, fresh) if not expands or at == 0 else (0, 0)
-            end = min(at + CHUNK_COLUMNS, columns)
-            yield SweepStep(reads, (first * columns + at, (stop - 1) * columns + end))
+        reads = _rows_of_x(units, made if once else [0] * len(units), (first, stop))
+        for at in range(0, columns, chunk):
+            end = min(at + chunk, columns)
+            yield SweepStep(
+                reads if at == 0 or not in_first_step else (0, 0),
+                (first * columns + at, (stop - 1) * columns + end),
+            )
 
 
-def _rows_under(block: Node, first: int, stop: int) -> Interval:
-    """Rows that the depthwise convolution of rows ``[first, stop)`` reads, without padding."""
-    options = FusedOptions.of(block)
-    window = options.depthwise.window
-    reach, _ = reach_of(window, block.input(5).shape[1:3])
-    x = block.input(0)
-    map_rows = stage_result(block, x, options.expand, 1, "").shape[1] if options.expand else 0
-    low = first * window.stride[0] - window.pads[0]
-    high = (stop - 1) * window.stride[0] - window.pads[0] + reach
-    return max(0, low), max(0, min(high, map_rows or x.shape[1]))
+def _rows_of_x(units: list[UnitWindows], made: list[int], rows: Interval) -> Interval:
+    """Rows of x that rows of y need newly; ``made``: rows of each unit's map, brought forward."""
+    for number in reversed(range(len(units))):
+        unit = units[number]
+        under = _under(unit.depthwise, unit.kernel, rows, unit.map_rows)
+        under = max(under[0], made[number]), under[1]
+        made[number] = max(made[number], under[1])
+        if under[0] >= under[1]:
+            return 0, 0
+        rows = under
+        if unit.expand is not None:
+            rows = _under(unit.expand, unit.expand_kernel, under, unit.x_rows)
+    return rows
 
 
-def _rows_of_x(block: Node, rows: Interval) -> Interval:
-    """Rows of x that rows of the map under the depthwise convolution are made of."""
-    expand, x_rows = FusedOptions.of(block).expand, block.input(0).shape[1]
-    if expand is None or rows[0] >= rows[1]:
-        return rows if rows[0] < rows[1] else (0, 0)
-    window = expand.window
-    reach, _ = reach_of(window, block.input(1).shape[1:3])
+def _under(window: WindowOptions, kernel: tuple[int, ...], rows: Interval, most: int) -> Interval:
+    """Rows that a window over rows ``rows`` of its result reaches, without padding."""
+    reach, _ = reach_of(window, kernel)
     low = rows[0] * window.stride[0] - window.pads[0]
     high = (rows[1] - 1) * window.stride[0] - window.pads[0] + reach
-    return max(0, low), min(high, x_rows)
+    return max(0, low), max(0, min(high, most))

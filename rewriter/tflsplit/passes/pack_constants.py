@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from tflsplit.ir import Graph, Node
-from tflsplit.ops.fused import RESIDUAL
+from tflsplit.ops.fused import FIRST, RESIDUAL
 from tflsplit.ops.packed import Constants, is_packable, packed, packed_constants
 from tflsplit.ops.packed_options import stages_of
 
@@ -30,7 +30,8 @@ def pack_constants(graph: Graph, sizes_only: bool = False) -> Graph:
 def _shared(node: Node, known: dict[tuple[object, ...], Constants], sizes_only: bool) -> Node:
     if not is_packable(node):
         return node
-    key = node.op, node.inputs[1:RESIDUAL], tuple(stages_of(node))  # windows differ between tiles
+    constants = *node.inputs[1:RESIDUAL], *node.inputs[FIRST:]
+    key = node.op, constants, tuple(stages_of(node))  # windows differ between tiles
     if key not in known:
         known[key] = packed_constants(node, sizes_only)
     return packed(node, shared=known[key])

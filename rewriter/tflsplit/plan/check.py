@@ -51,6 +51,8 @@ def _shares(plan: Plan) -> Iterator[str]:
 def _split(node: Node, split: NodeSplit, plan: Plan) -> Iterator[str]:
     if split.scratch_limit_bytes is not None and split.scratch_limit_bytes <= 0:
         yield f"scratch_limit_bytes is {split.scratch_limit_bytes}"
+    if split.window_columns < 0:
+        yield f"window_columns is {split.window_columns}"
     factors = {factor.name: factor for factor in rule_of(node).factors(node)}
     if split.way in (Way.REPLICATED, Way.WHOLE):
         if split.factor or split.bounds or split.scatter_factor:

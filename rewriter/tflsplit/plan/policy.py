@@ -228,7 +228,8 @@ class Chooser:
         parallel = [f for f in rule_of(node).factors(node) if f.kind is Kind.PARALLEL]
         splits = [s for f in parallel if f.size > 1 for s in self._splits(node, f)]
         if not inputs:  # fed by the host alone, which can send any part to anyone
-            splits.sort(key=lambda s: (s.way is not Way.ROWS, -s.bounds[-1]))
+            first = Way.COLUMNS if self.wishes.split == "columns" else Way.ROWS
+            splits.sort(key=lambda s: (s.way is not first, -s.bounds[-1]))
             if splits:
                 return splits[0], "the host sends each device its part"
         if splits and self.spread and is_product(node):

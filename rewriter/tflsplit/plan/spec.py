@@ -46,6 +46,10 @@ class NodeSplit:
         make only the rows of its result that are needed, and keep none of it.
     scratch_limit_bytes: only for the projection of a fused block: it makes its columns in as many
         tiles as keep its scratch within this.
+    window_columns: only for the projection of a fused block: beside the rows that two rows of its
+        result need, the block has windows of so many columns; 0: whole rows.
+    chained: only for the projection of a fused block: it is run inside the block that reads it,
+        row by row, and none of its result is kept.
     rank: only for WHOLE: the device that runs it.
     """
 
@@ -60,6 +64,8 @@ class NodeSplit:
     gather_tiles: int = 1
     streamed: bool = False
     scratch_limit_bytes: int | None = None
+    window_columns: int = 0
+    chained: bool = False
     rank: int = 0
 
     def share(self, rank: int) -> Mapping[str, Interval]:

@@ -12,6 +12,7 @@ from tflsplit.ops.fused import fused_inside
 from tflsplit.plan.cost import Prediction, predict
 from tflsplit.plan.halos import recompute_halos
 from tflsplit.plan.spec import Plan
+from tflsplit.planner.chains import chained_inside
 from tflsplit.planner.choices import Choices
 from tflsplit.planner.evaluate import Step
 from tflsplit.planner.options import WHOLE, Layout, apply_option, expansions
@@ -67,7 +68,7 @@ def draft(
         received = frozenset[str]().union(*map(received_inside, steps))
         bare = replace(plan, splits=tuple(replace(split, extents=()) for split in splits))
         first = {node.name for step in steps[:alone] for node in step.unit.nodes}
-        always = (fused_inside(graph) | first) - received
+        always = (fused_inside(graph) | chained_inside(splits) | first) - received
         plan = recompute_halos(graph, bare, always, never=received)
     return Draft(plan, tuple(steps), predict(graph, plan, cluster))
 

@@ -12,9 +12,11 @@ from tflsplit.ops import rule_of
 from tflsplit.plan.cost import compute_us
 from tflsplit.plan.rows import rows_of
 from tflsplit.plan.spec import NodeSplit, active_count
+from tflsplit.planner.chains import with_pairs
 from tflsplit.planner.evaluate import Step, evaluate
 from tflsplit.planner.options import (
     GATHERS_IN_TILES,
+    NARROW,
     RECEIVING,
     SAVING_FLASH,
     SUMS_IN_TILES,
@@ -54,6 +56,7 @@ class Choices:
         save RAM.
     room_bytes: of RAM that a unit in tiles should need; no arena does with less anyway.
     simulated_us: of whole plans, what was found so far; room does not change it.
+    narrow: whether options are tried that take the least RAM, whatever time they cost.
     pooling: whether flash is scarce, so that weights wait for a place (``placement.py``).
     """
 
@@ -62,12 +65,15 @@ class Choices:
     options: Sequence[Option] = ()
     shares: Shares = ()
     simulated_us: dict[tuple[NodeSplit, ...], float] = field(default_factory=dict)
+    narrow: bool = False
     _known: dict[tuple[object, ...], dict[Option, Step | None]] = field(default_factory=dict)
     _renamed: dict[tuple[int, int], Step] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.vectors = share_vectors(self.cluster, self.shares)
         self.units = cut_into_units(self.graph)
+        if self.narrow:
+            self.units = with_pairs(self.units)
         rooms = [self.cluster.weights_room_bytes(r) for r in range(self.cluster.world_size)]
         self._largest_flash = max(rooms)
         self.room_bytes = min(
@@ -76,6 +82,8 @@ class Choices:
         )
         self.pooling = min(rooms) < _SCARCE * sum(unit.weights_bytes for unit in self.units)
         self.options = self.options or options_of(self.vectors)
+        if self.narrow:
+            self.options = (*NARROW, *self.options)
         self.saving = SAVING_FLASH if self.pooling else ()
         receiving = RECEIVING if self.cluster.world_size > 1 else ()
         self.all_quick = (*self.options, *receiving)

@@ -15,6 +15,7 @@ from tflsplit.plan.halos import recompute_halos
 from tflsplit.plan.policy import Chooser
 from tflsplit.plan.spec import NodeSplit, Plan, Way
 from tflsplit.plan.wishes import SPATIAL, Wishes, is_product
+from tflsplit.planner.chains import chained_inside, narrowed
 from tflsplit.planner.shares import SPEED, Shares
 from tflsplit.planner.tiles import in_tiles
 from tflsplit.planner.units import Unit
@@ -48,6 +49,8 @@ class Option:
     recut: the cuts of the unit's input are not followed: shares change from one unit to the next.
     spread: products of computed tensors (attention) are divided among all devices that take part,
         by positions if there are not heads enough, whatever that moves.
+    narrow: blocks keep only rows that two rows of their result need, beside windows of so many
+        columns, and run inside the next one where a unit has two (``chains.py``); 0: whole rows.
     """
 
     split: str
@@ -58,6 +61,7 @@ class Option:
     receive: bool = False
     recut: bool = False
     spread: bool = False
+    narrow: int = 0
 
     @property
     def name(self) -> str:
@@ -71,6 +75,7 @@ class Option:
             + (", halos received" if self.receive else "")
             + (", cut anew" if self.recut else "")
             + (", products spread" if self.spread else "")
+            + (f", in windows of {self.narrow} columns" if self.narrow else "")
         )
 
 
@@ -103,6 +108,11 @@ SAVING_FLASH = (
 
 RECEIVING = (Option("rows", receive=True), Option("rows", part=1, receive=True))
 """Where wires are fast: less work, more bytes."""
+
+NARROW = tuple(
+    Option(split, narrow=columns) for split in ("whole", "rows", "columns") for columns in (8, 2)
+)
+"""For the least RAM: windows of eight columns are worked on in fours, those of two take less."""
 
 _BY_OTHER = (Option("rows"), Option("rows", small=True), Option("channels"))
 
@@ -152,13 +162,18 @@ def apply_option(
     splits = chooser.splits
     if option.small:
         splits = in_tiles(graph, splits, chooser.owned, room_bytes)
+    if option.narrow:
+        splits = narrowed(graph, splits, option.narrow)
+        if splits == chooser.splits and option.split != "columns":
+            return None  # the same as without
     if option.split != "whole" and not _does(splits, option):
         return None
     plan = Plan(len(shares), splits, shares, reasons=chooser.reasons, fuse=True)
     received = expansions(unit.graph) if option.receive else frozenset()
     if option.receive and not received:
         return None
-    plan = recompute_halos(graph, plan, fused_inside(graph) - received, given, received)
+    always = (fused_inside(graph) | chained_inside(splits)) - received
+    plan = recompute_halos(graph, plan, always, given, received)
     layouts = tuple(chooser.owned[value] for value in unit.outputs)
     return Chosen(option, plan, layouts)
 
@@ -206,6 +221,7 @@ def expansions(graph: Graph) -> frozenset[str]:
 
 _DOES = {
     "rows": SPATIAL,
+    "columns": (Way.COLUMNS,),
     "channels": (Way.CHANNELS, Way.OUT_CHANNELS, Way.IN_CHANNELS),
     "out_channels": (Way.CHANNELS, Way.OUT_CHANNELS),
 }

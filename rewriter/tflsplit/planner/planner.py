@@ -40,7 +40,8 @@ LARGE_NODES = 200
 STEPS = (1, 2, 3, 4, 6, 8, 12, 16)
 """For these, the numbers up to ``FEW`` that are tried."""
 
-Known = dict[int, Choices]
+Known = dict[tuple[int, bool], Choices]
+"""What units can do, by number of devices and whether that is for the least RAM."""
 
 
 class Planner:
@@ -54,17 +55,18 @@ class Planner:
         self.graph = graph
         self.cluster = cluster
         self.choices: Known = {} if choices is None else choices
-        self._searchers: dict[int, Searcher] = {}
+        self._searchers: dict[tuple[int, bool], Searcher] = {}
         self._found: dict[str, Planned | None] = {}
 
-    def searcher(self, world_size: int) -> Searcher:
-        """Who searches plans for so many of the devices."""
-        if world_size not in self._searchers:
+    def searcher(self, world_size: int, objective: str = "latency") -> Searcher:
+        """Who searches plans for so many of the devices; for RAM, with options of its own."""
+        key = world_size, objective == "ram"
+        if key not in self._searchers:
             cluster, _ = fewer(self.cluster, world_size)
-            searcher = Searcher(self.graph, cluster, self.choices.get(world_size))
-            self.choices[world_size] = searcher.choices
-            self._searchers[world_size] = searcher
-        return self._searchers[world_size]
+            known = self.choices.get(key) or Choices(self.graph, cluster, narrow=key[1])
+            self.choices[key] = known
+            self._searchers[key] = Searcher(self.graph, cluster, known)
+        return self._searchers[key]
 
     def left_out(self, planned: Planned) -> tuple[int, ...]:
         """The ranks that need not be wired for a plan of these."""
@@ -90,7 +92,7 @@ class Planner:
         """
         if self.least > 1:
             return None
-        searcher = self.searcher(1)
+        searcher = self.searcher(1, objective)
         found = searcher.find(objective)
         if found is None:
             roomy = with_room(searcher.cluster, flash=True)
@@ -119,7 +121,7 @@ class Planner:
             if best is not None and idle > self._is_large:
                 break
         if best is None and self.cluster.world_size not in (*range(FEW + 1), *self._many()):
-            return self.searcher(self.cluster.world_size).find(objective)
+            return self.searcher(self.cluster.world_size, objective).find(objective)
         return best
 
     def _or_better(self, best: Planned | None, objective: str, world_size: int) -> Planned | None:
@@ -127,7 +129,7 @@ class Planner:
         value = best.value(objective) if best is not None else float("inf")
         if self._bound(objective, world_size) > value:
             return best
-        found = self.searcher(world_size).find(objective, value)
+        found = self.searcher(world_size, objective).find(objective, value)
         return found if found is not None and self._is_better(found, best, objective) else best
 
     @property
@@ -160,7 +162,7 @@ class Planner:
         """What no plan for so many devices is below."""
         if objective == "bytes":
             return 0.0 if world_size == 1 else 1.0
-        searcher = self.searcher(world_size)
+        searcher = self.searcher(world_size, objective)
         if objective == "latency":
             speeds = [1 / us for us in searcher.choices.work_us(len(searcher.choices.units)) if us]
             return _LEAST_WORK / sum(speeds) if speeds else 0.0

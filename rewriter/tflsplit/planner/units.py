@@ -95,6 +95,11 @@ def cut_into_units(graph: Graph) -> tuple[Unit, ...]:
     return tuple(units)
 
 
+def joined(first: Unit, last: Unit) -> Unit:
+    """Two units as one; the last reads nothing but what the first makes."""
+    return Unit((*first.nodes, *last.nodes), first.inputs, last.outputs, last.returned)
+
+
 def _readers(value: Value, graph: Graph) -> tuple[int, int]:
     """Where an input of the model is read first and last; a unit may not end in between."""
     readers = [at for at, node in enumerate(graph.nodes) if value in node.operands]

@@ -2,12 +2,13 @@
 """From a plan to device graphs: partition, then the passes that work on one device at a time.
 
     model --partition--> device graphs
-        [--fold_moves--> --own_kernels--> --fuse_blocks--> --own_dense--> --order_nodes-->]
+        [--fold_moves--> --own_kernels--> --fuse_blocks--> --chain_blocks-->
+         --own_dense--> --order_nodes-->]
         [--share_constants-->] --pack_constants--> --plan_offline--> ...
 
 Partition comes first, because only then is a block whole on one device, and known which dimensions
 of a piece are 1, which fold_moves looks for; own_kernels before fuse_blocks, which fuses own
-kernels only; order_nodes behind all that, since it moves what is left (all five only if the plan
+kernels only; order_nodes behind all that, since it moves what is left (all six only if the plan
 says so); share_constants where something runs in tiles; pack_constants when no pass looks at
 weights any more; plan_offline last, when all tensors are known.
 """
@@ -20,6 +21,7 @@ from dataclasses import replace
 from tflsplit.ir import Graph, Value
 from tflsplit.memory.better import plan_offline
 from tflsplit.ops import Box
+from tflsplit.passes.chain_blocks import chain_blocks
 from tflsplit.passes.fold_moves import fold_moves
 from tflsplit.passes.fuse_blocks import fuse_blocks
 from tflsplit.passes.order_nodes import order_nodes
@@ -27,7 +29,7 @@ from tflsplit.passes.own_dense import own_dense
 from tflsplit.passes.own_kernels import own_kernels
 from tflsplit.passes.pack_constants import pack_constants
 from tflsplit.passes.share_constants import share_constants
-from tflsplit.plan.spec import Plan
+from tflsplit.plan.spec import NodeSplit, Plan
 from tflsplit.split.devices import DeviceGraph
 from tflsplit.split.partition import partition
 
@@ -71,11 +73,18 @@ def _fused(devices: Sequence[DeviceGraph], plan: Plan) -> tuple[DeviceGraph, ...
         for split in plan.splits
         if split.scratch_limit_bytes is not None
     }
-    return tuple(_fused_device(device, limits) for device in devices)
+    return tuple(_fused_device(device, limits, plan.by_node()) for device in devices)
 
 
-def _fused_device(device: DeviceGraph, limits: Mapping[str, int]) -> DeviceGraph:
+def _fused_device(
+    device: DeviceGraph, limits: Mapping[str, int], splits: Mapping[str, NodeSplit]
+) -> DeviceGraph:
     local = {name: limits[layer] for name, layer in device.steps.items() if layer in limits}
     blocks = fuse_blocks(own_kernels(fold_moves(device.graph)), local)
+    kept = {name: splits[layer] for name, layer in device.steps.items() if layer in splits}
+    windows = {name: split.window_columns for name, split in kept.items() if split.window_columns}
+    if windows:
+        chains = {name for name, split in kept.items() if split.chained}
+        blocks = chain_blocks(blocks, windows, chains)
     graph, steps = own_dense(blocks, device.steps)
     return replace(device, graph=order_nodes(graph), steps=steps)

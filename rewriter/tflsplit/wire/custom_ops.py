@@ -27,6 +27,8 @@ VERSION = 1
 """Stored as ``v`` in every option map; raised when a reader of the old ones could misread it."""
 PACKED_VERSION = 2
 """``v`` of a compute operator whose constants are packed."""
+BLOCK_VERSION = 3
+"""``v`` of a packed fused block: of version 2 are those without ``LATER``."""
 
 SEND = "TFLSPLIT_SEND"
 RECV = "TFLSPLIT_RECV"
@@ -99,6 +101,13 @@ _WINDOW: dict[str, Field] = {
 }
 _ACTIVATION: dict[str, Field] = {"activation": Integers(minimum=-128, maximum=127, count=2)}
 
+_SWEEP: dict[str, Field] = {
+    "first_expand": Integers(minimum=-(2**31)),
+    "first_depthwise": Integers(minimum=-(2**31)),
+    "first_project": Integers(minimum=-(2**31)),
+    "window_columns": Integer(),
+}
+
 SCHEMAS: Mapping[str, Mapping[str, Field]] = {
     SEND: {
         "channel": Integer(maximum=_MAX_CHANNEL),
@@ -129,6 +138,7 @@ SCHEMAS: Mapping[str, Mapping[str, Field]] = {
         "sum": Integer(maximum=1),
         "tile_columns": Integer(),
         "add": Integers(minimum=-(2**31)),
+        **_SWEEP,
     },
 }
 """Every custom operator's options, beside ``v``."""
@@ -151,9 +161,13 @@ PACKED_SCHEMAS: Mapping[str, Mapping[str, Field]] = {
         "sum": Integer(maximum=1),
         "tile_columns": Integer(),
         "add": Integers(minimum=-(2**31)),
+        **_SWEEP,
     },
 }
 """The same of the compute operators in packed form."""
+
+LATER: Mapping[str, AttrValue] = {"add": (), **dict.fromkeys(_SWEEP, ()), "window_columns": 0}
+"""Options of a fused block that older files leave out, and what that means."""
 
 DEVICE_SCHEMAS: Mapping[str, Mapping[str, Field]] = {**SCHEMAS, **PACKED_SCHEMAS}
 """What device graphs hold and the firmware reads."""
@@ -161,7 +175,11 @@ DEVICE_SCHEMAS: Mapping[str, Mapping[str, Field]] = {**SCHEMAS, **PACKED_SCHEMAS
 
 def device_version(op: str) -> int:
     """The version that goes with ``DEVICE_SCHEMAS``."""
-    return PACKED_VERSION if op in PACKED_SCHEMAS else VERSION
+    return _packed_version(op) if op in PACKED_SCHEMAS else VERSION
+
+
+def _packed_version(op: str) -> int:
+    return BLOCK_VERSION if op == FUSED_BLOCK else PACKED_VERSION
 
 
 def is_ours(node: Node) -> bool:
@@ -171,7 +189,9 @@ def is_ours(node: Node) -> bool:
 
 def is_packed(node: Node) -> bool:
     """Whether ``node`` is a compute operator of ours in packed form."""
-    return is_ours(node) and node.op in PACKED_SCHEMAS and node.attrs.get("v") == PACKED_VERSION
+    if not is_ours(node) or node.op not in PACKED_SCHEMAS:
+        return False
+    return node.attrs.get("v") in (PACKED_VERSION, _packed_version(node.op))
 
 
 class _Encoded(Attrs):
@@ -205,7 +225,7 @@ def decode(node: Node) -> dict[str, AttrValue]:
     if problem:
         raise ModelError(f"{node.op} {node.name!r}: {problem}; write the device graphs again")
     options = {key: value for key, value in attrs.items() if key != "v"}
-    return options if node.op != FUSED_BLOCK else {"add": (), **options}
+    return options if node.op != FUSED_BLOCK else {**LATER, **options}
 
 
 def _problem(op: str, attrs: Attrs) -> str | None:
@@ -214,15 +234,24 @@ def _problem(op: str, attrs: Attrs) -> str | None:
         return "no custom operator of this name is known"
     if "v" not in attrs:
         return "its options have no version (key 'v')"
-    if attrs["v"] == PACKED_VERSION and op in PACKED_SCHEMAS:
+    known = {VERSION, PACKED_VERSION, _packed_version(op)} if op in PACKED_SCHEMAS else {VERSION}
+    version = attrs["v"]
+    if type(version) is not int or version not in known:
+        numbers = " and ".join(map(str, sorted(known)))
+        return f"its options are of version {version!r}, this program reads {numbers}"
+    if version != VERSION:
         schema = PACKED_SCHEMAS[op]
-    elif type(attrs["v"]) is not int or attrs["v"] != VERSION:
-        known = f"{VERSION} and {PACKED_VERSION}" if op in PACKED_SCHEMAS else f"{VERSION}"
-        return f"its options are of version {attrs['v']!r}, this program reads {known}"
-    later = "add" if attrs["v"] == VERSION else None  # blocks of older files have none
-    missing = [key for key in schema if key not in attrs and key != later]
+    later = _later(op, version)
+    missing = [key for key in schema if key not in attrs and key not in later]
     unknown = [key for key in attrs if key not in schema and key != "v"]
     if missing or unknown:
         return f"option {missing[0]!r} is missing" if missing else f"unknown option {unknown[0]!r}"
     problems = ((key, field.problem(attrs[key])) for key, field in schema.items() if key in attrs)
     return next((f"option {key!r} {text}" for key, text in problems if text), None)
+
+
+def _later(op: str, version: int) -> frozenset[str]:
+    """Options that a block of an older version may leave out."""
+    if op != FUSED_BLOCK or version == BLOCK_VERSION:
+        return frozenset()
+    return frozenset(LATER) if version == VERSION else frozenset(_SWEEP)

@@ -35,7 +35,10 @@ constexpr OptionField kFusedBlock[] = {
     {"expand", kMany, INT32_MIN, kMost, -1}, {"depthwise", kMany, INT32_MIN, kMost, 16},
     {"activation", kMany, -128, 127, 2},     {"rounding", kOne, 0, 2, -1},
     {"sum", kOne, 0, 1, -1},                 {"tile_columns", kOne, 0, kMost, -1},
-    {"add", kMany, INT32_MIN, kMost, -1},
+    {"add", kMany, INT32_MIN, kMost, -1},    {"first_expand", kMany, INT32_MIN, kMost, -1},
+    {"first_depthwise", kMany, INT32_MIN, kMost, -1},
+    {"first_project", kMany, INT32_MIN, kMost, -1},
+    {"window_columns", kOne, 0, kMost, -1},
 };
 
 Problem check_field(const FlexMap& map, const OptionField& field) {
@@ -82,7 +85,7 @@ const OptionTable kPartialConv2dOptions = {"PARTIAL_CONV_2D", kPackedOptionsVers
 const OptionTable kPartialFullyConnectedOptions = {"PARTIAL_FULLY_CONNECTED", kPackedOptionsVersion,
                                                    nullptr, 0};
 const OptionTable kRequantizeOptions = {"REQUANTIZE", kPackedOptionsVersion, kConv + 4, 2};
-const OptionTable kFusedBlockOptions = {"FUSED_BLOCK", kPackedOptionsVersion, kFusedBlock, 7};
+const OptionTable kFusedBlockOptions = {"FUSED_BLOCK", kBlockOptionsVersion, kFusedBlock, 11};
 
 Problem open_options(const void* bytes, size_t size, const OptionTable& table, FlexMap* map) {
   if (!FlexMap::open(bytes, size, map)) return {nullptr, "the custom options are no FlexBuffer map"};

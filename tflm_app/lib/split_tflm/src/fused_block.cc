@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // TFLSPLIT_FUSED_BLOCK under TFLM: its three stages are read from options and shapes.
+#include <initializer_list>
+
 #include "compute_op.h"
 
 namespace split_tflm {
@@ -21,6 +23,10 @@ constexpr int kResidual = 2;
 
 bool adds(const FlexMap& options) {
   return split_device::integers_option(options, "add").size() != 0;
+}
+
+bool is_chained(const FlexMap& options) {
+  return split_device::integers_option(options, "first_depthwise").size() != 0;
 }
 
 bool makes_sums(const FlexMap& options) {
@@ -72,11 +78,22 @@ void connect(const FusedStage& stage, FusedStage* next) {
   next->window.x_zero_point = stage.finish.y_zero_point;
 }
 
+// The stage as stored behind the one before it; null key: there is none. Returns the last there is.
+const FusedStage* add_stage(const FlexMap& options, const char* key, const FusedStage* before,
+                            FusedStage* stage) {
+  if (key == nullptr) return before;
+  connect(*before, stage);
+  set_options(split_device::integers_option(options, key), stage);
+  split_kernels::set_out_extent(&stage->window);
+  return stage;
+}
+
 FusedBlockParams block_of(api::Context* context, const api::OpNode* node, const FlexMap& options,
                           const OpData& data) {
   FusedBlockParams block;
   block.sums = makes_sums(options);
   block.tile_columns = split_device::integer_option(options, "tile_columns");
+  block.window_columns = split_device::integer_option(options, "window_columns");
   block.expands = expands(options);
   FusedStage x;  // as if a stage had made it
   const api::EvalTensor* const tensor = input(context, node, 0);
@@ -85,15 +102,16 @@ FusedBlockParams block_of(api::Context* context, const api::OpNode* node, const 
   x.window.out_channels = dim(tensor, 3);
   x.finish.y_zero_point = data.x_zero_point;
   const FusedStage* before = &x;
-  if (block.expands) {
-    connect(*before, &block.expand);
-    set_options(split_device::integers_option(options, "expand"), &block.expand);
-    split_kernels::set_out_extent(&block.expand.window);
-    before = &block.expand;
+  if (is_chained(options)) {
+    block.chained = true;
+    block.first_expands = split_device::integers_option(options, "first_expand").size() != 0;
+    before = add_stage(options, block.first_expands ? "first_expand" : nullptr, before,
+                       &block.first_expand);
+    before = add_stage(options, "first_depthwise", before, &block.first_depthwise);
+    before = add_stage(options, "first_project", before, &block.first_project);
   }
-  connect(*before, &block.depthwise);
-  set_options(split_device::integers_option(options, "depthwise"), &block.depthwise);
-  split_kernels::set_out_extent(&block.depthwise.window);
+  before = add_stage(options, block.expands ? "expand" : nullptr, before, &block.expand);
+  add_stage(options, "depthwise", before, &block.depthwise);
   connect(block.depthwise, &block.project);
   block.project.window.out_channels = dim(output(context, node, 0), 3);
   split_kernels::set_out_extent(&block.project.window);
@@ -127,9 +145,14 @@ const char* check_tensors(api::Context* context, const api::OpNode* node,
   if (!has_shape(output(context, node, 0), makes_sums(options) ? kTfLiteInt32 : kTfLiteInt8, 4)) {
     return "y must be int8, or int32 sums, with four dimensions";
   }
-  const uint32_t integers = split_device::integers_option(options, "expand").size();
-  if (integers != 0 && integers != kStageIntegers) {
-    return "option 'expand' has another number of elements";
+  if (is_chained(options) && split_device::integers_option(options, "first_project").size() == 0) {
+    return "options of a first unit are missing";
+  }
+  for (const char* key : {"first_expand", "first_depthwise", "first_project", "expand"}) {
+    const uint32_t integers = split_device::integers_option(options, key).size();
+    if (integers != 0 && integers != kStageIntegers) {
+      return "the option of a stage has another number of elements";
+    }
   }
   return adds(options) ? check_residual(context, node, options) : nullptr;
 }

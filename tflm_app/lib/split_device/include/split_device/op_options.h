@@ -10,6 +10,7 @@ namespace split_device {
 
 inline constexpr int64_t kOptionsVersion = 1;        // of SEND and RECV
 inline constexpr int64_t kPackedOptionsVersion = 2;  // of the compute operators
+inline constexpr int64_t kBlockOptionsVersion = 3;   // of FUSED_BLOCK
 
 enum class OptionKind : uint8_t { kInteger, kIntegers, kText };
 

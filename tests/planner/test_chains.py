@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Pairs of blocks as one unit, and what the least RAM gains by them."""
+
+from __future__ import annotations
+
+from models.builder import Tensor
+from models.layers import LayerBuilder
+from models.mobilenet_v2 import inverted_residual
+from tests.passes.test_fuse_blocks import network, v2_block
+from tests.splits import tiny
+from tflsplit.cluster import default_cluster
+from tflsplit.ir import Graph
+from tflsplit.ops.fused import block_parts
+from tflsplit.plan.spec import NodeSplit, Way
+from tflsplit.planner import Planner
+from tflsplit.planner.chains import chained_inside, narrowed, with_pairs
+from tflsplit.planner.choices import Choices
+from tflsplit.planner.searcher import Searcher
+from tflsplit.planner.units import cut_into_units
+
+
+def swelling(net: LayerBuilder, x: Tensor) -> Tensor:
+    """x of 396 bytes, 990 between two blocks, 300 behind them."""
+    return inverted_residual(net, inverted_residual(net, x, 3, 10, 1), 3, 10, 2)
+
+
+def sizes(graph: Graph) -> list[int]:
+    return [len(unit.nodes) for unit in with_pairs(cut_into_units(graph))]
+
+
+def test_blocks_around_the_largest_map_are_one_unit():
+    assert sizes(network(swelling)) == [6]
+    assert len(cut_into_units(network(swelling))) == 2
+
+
+def test_others_are_not():
+    def shrinking(net: LayerBuilder, x: Tensor) -> Tensor:
+        return inverted_residual(net, inverted_residual(net, x, 3, 4, 2), 3, 4, 2)
+
+    def adding(net: LayerBuilder, x: Tensor) -> Tensor:
+        return inverted_residual(net, v2_block(net, x), 3, 4, 2)
+
+    for make in shrinking, adding:
+        graph = network(make)
+        assert sizes(graph) == [len(unit.nodes) for unit in cut_into_units(graph)]
+
+
+def test_all_blocks_of_a_unit_but_the_last_are_chained():
+    graph = network(swelling)
+    splits = narrowed(graph, tuple(NodeSplit(n.name, Way.WHOLE) for n in graph.nodes), 2)
+    first, last = (node.name for node in block_parts(graph))
+    assert {s.node: s.window_columns for s in splits if s.window_columns} == {first: 2, last: 2}
+    assert chained_inside(splits) == {first}
+
+
+def test_the_least_ram_takes_pairs():
+    graph = network(swelling)
+    plain = Searcher(graph, default_cluster(1), Choices(graph, default_cluster(1)))
+    before = plain.find("ram")
+    best = Planner(graph, default_cluster(1)).best("ram")
+    assert before is not None
+    assert best.arena_bytes < before.arena_bytes
+    assert any(split.chained for split in best.plan.splits)
+
+
+def test_other_objectives_do_not():
+    graph = tiny("mobilenet")
+    for objective in "latency", "bytes":
+        plan = Planner(graph, default_cluster(2)).best(objective).plan
+        assert not any(split.window_columns for split in plan.splits)

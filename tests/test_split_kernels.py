@@ -29,6 +29,7 @@ from tests.ops.custom_cases import (
     run_case,
     window_cases,
 )
+from tests.ops.wide_blocks import adding_cases, wide_cases
 from tflsplit.ir import Graph
 from tflsplit.memory.overlays import find_overlays
 from tflsplit.ops.packing import pack_pairs, pack_taps
@@ -53,6 +54,11 @@ def assert_equal(kernels: KernelProcess, case: Case) -> None:
     answer = kernels.answer(case.node, case.arrays)
     np.testing.assert_array_equal(answer.array(case.node), run_case(case), strict=True)
     assert answer.scratch_bytes == scratch_bytes(case.node)
+
+
+@pytest.mark.parametrize("case", [*wide_cases(), *adding_cases()])
+def test_wide_blocks(kernels: KernelProcess, case: Case) -> None:
+    assert_equal(kernels, case)
 
 
 @settings(max_examples=200)

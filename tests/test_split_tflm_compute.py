@@ -130,7 +130,7 @@ def with_int(index: int, number: int) -> tuple[int, ...]:
         ({"activation": (5, 4)}, "activation: no range"),
         ({"window_columns": 2, "tile_columns": 1}, "window_columns: not with tiles"),
         ({"first_depthwise": (1,) * 16}, "options of a first unit are missing"),
-        ({"first_depthwise": (1,) * 16, "first_project": (1,) * 15}, "another number of elements"),
+        ({"first_depthwise": (1,) * 16, "first_project": (1,) * 15}, "option 'first_project' has"),
         ({"first_depthwise": (1,) * 16, "first_project": (1,) * 16}, "needs window_columns"),
     ],
 )

@@ -276,10 +276,16 @@ def fused_block_cases(draw: st.DrawFn, x: Value | None = None, plain: bool = Fal
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     if x is None:
         extent = draw(st.integers(1, 9)), draw(st.integers(1, 9))
-        x_shape = (draw(st.sampled_from([1, 1, 1, 2])), *extent, draw(st.integers(1, 9)))
-        x = Value("x", x_shape, DType.INT8, Quantization((0.5,), (draw(st.integers(-128, 127)),)))
+        batches, channels = draw(st.sampled_from([1, 1, 1, 2])), draw(st.integers(1, 9))
+        x = Value(
+            "x",
+            (batches, *extent, channels),
+            DType.INT8,
+            Quantization((0.5,), (draw(st.integers(-128, 127)),)),
+        )
     assert x.quantization is not None
-    x_shape, extent, scale = x.shape, x.shape[1:3], x.quantization.scale
+    x_shape, scale = x.shape, x.quantization.scale
+    extent = x_shape[1], x_shape[2]
     at, expand, expand_operands = x_shape, None, ABSENT
     if draw(st.sampled_from([True, True, False])):
         kernel, window = (1, 1), WindowOptions()

@@ -21,7 +21,7 @@ from tflsplit.ir import Node, Value
 from tflsplit.ops.fused import UnitWindows, residual_of, unit_windows
 from tflsplit.ops.fused_options import FusedOptions
 from tflsplit.ops.packed import unpacked
-from tflsplit.ops.scratch import reach_of
+from tflsplit.ops.scratch import keeps_rows, reach_of
 from tflsplit.ops.sweep import sweep_of
 from tflsplit.wire import custom_ops as wire
 
@@ -75,7 +75,7 @@ def _of_x(block: Node, starts: list[int]) -> Times:
     x, y, options = block.input(0), block.output, FusedOptions.of(block)
     columns, position_bytes = y.shape[2], y.shape[3] * y.dtype.itemsize
     units = unit_windows(block)
-    is_kept = options.expand is not None or options.window_columns > 0
+    is_kept = keeps_rows(block)
     reads_in_every_step = not is_kept or (options.window_columns > 0 and options.first is None)
     last_read = np.full(x.shape[1], NEVER)
     made: list[set[int]] = [set() for _ in units]

@@ -27,6 +27,7 @@ POSITIONS = 4
 CHUNK_COLUMNS = 32
 """Columns of a block's result that are made at a time (``kChunkColumns``)."""
 _ROWS_BYTES = 16384  # of several narrow rows of d, projected together
+_KEPT_BYTES = 4096  # of rows of x that a block without expansion keeps for all channels, at most
 _PLANES = 4
 _SPARE_BYTES = 4  # planes are read in words, which may reach over the end
 
@@ -89,7 +90,7 @@ class BlockScratch:
     """What a fused block keeps while it runs, in bytes, one after the other.
 
     planes: of ``e`` under the depthwise window, for the columns of one tile; of a block without
-        expansion, of four channels of x, for the columns of one chunk.
+        expansion, of x, where that is little, else of four channels of x, for one chunk's columns.
     work: one chunk of a row of ``d`` (or several narrow rows) with what its projection takes, or
         what the expansion of four positions takes, which lies there too unless rows wait.
     """
@@ -120,6 +121,18 @@ def _sum_bytes(node: Node, at_once: int) -> int:
     return fours(min(at_once, POSITIONS) * node.output.shape[3])
 
 
+def keeps_rows(node: Node) -> bool:
+    """Whether an explicit block without tiles makes every row under the window once.
+
+    Without expansion rows of x are kept only if they are small.
+    """
+    options, taps = FusedOptions.of(node), node.input(5).shape
+    if options.expand is not None or options.window_columns:
+        return True
+    window, columns = options.depthwise.window, node.output.shape[2]
+    return planes_bytes(taps[3], reach_of(window, taps[1:3]), window, columns) <= _KEPT_BYTES
+
+
 def block_scratch(node: Node, tile_columns: int | None = None) -> BlockScratch:
     """Scratch of an explicit block, with its own tiles or others."""
     options, taps = FusedOptions.of(node), node.input(5).shape
@@ -133,7 +146,10 @@ def block_scratch(node: Node, tile_columns: int | None = None) -> BlockScratch:
     kept = fours(at_once * channels)
     work = kept + _sum_bytes(node, at_once) + widened_bytes(at_once, channels)
     if options.expand is None:
-        return BlockScratch(planes_bytes(min(_PLANES, channels), reach, window, chunk), work)
+        planes = planes_bytes(channels, reach, window, tile)
+        if planes > _KEPT_BYTES:
+            planes = planes_bytes(min(_PLANES, channels), reach, window, chunk)
+        return BlockScratch(planes, work)
     expansion = _expansion_bytes(node, node.input(0), options.expand, 1)
     expansion += kept if rows > 1 else 0
     return BlockScratch(planes_bytes(channels, reach, window, tile), max(work, expansion))

@@ -6,7 +6,8 @@ one chunk of a row, or of several narrow rows; a step reads all that it reads of
 
     with expansion       rows of x whose rows of e are not there yet; of a row in several chunks
                          the first step alone
-    without              all rows under the window, in every step
+    without              the same of rows that are small enough to be kept (4096 bytes under the
+                         window), else all rows under the window, in every step
     window_columns       rows of x whose rows of e are not there yet, in every step of a row of y;
                          behind a first unit in the first step of a row alone
 
@@ -24,7 +25,7 @@ from tflsplit.ops.custom_options import WindowOptions
 from tflsplit.ops.fused import UnitWindows, unit_windows
 from tflsplit.ops.fused_options import FusedOptions
 from tflsplit.ops.packed import unpacked
-from tflsplit.ops.scratch import CHUNK_COLUMNS, reach_of, rows_together
+from tflsplit.ops.scratch import CHUNK_COLUMNS, keeps_rows, reach_of, rows_together
 from tflsplit.wire import custom_ops as wire
 
 Interval = tuple[int, int]
@@ -58,7 +59,7 @@ def _steps(block: Node) -> Iterator[SweepStep]:
     options, (_, rows, columns, _) = FusedOptions.of(block), block.output.shape
     units, window = unit_windows(block), options.window_columns
     together = 1 if window else rows_together(block.output.shape, columns, block.input(5).shape[3])
-    once = options.expand is not None or window > 0
+    once = keeps_rows(block)
     in_first_step = options.first is not None or (once and not window)
     chunk = window or CHUNK_COLUMNS
     made = [0] * len(units)  # rows of what the depthwise convolution of a unit reads

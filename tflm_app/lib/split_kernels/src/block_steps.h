@@ -22,7 +22,7 @@ inline size_t expansion_bytes(const WindowParams& p, int32_t columns) {
 // as expansion_bytes() was told.
 inline void expand(const FusedStage& stage, const int8_t* constants, const int8_t* x, int32_t row,
                    int32_t column, int32_t count, int32_t columns, int8_t* work, int8_t* to,
-                   int32_t plane_bytes) {
+                   int32_t column_step, int32_t plane_bytes) {
   const WindowParams& p = stage.window;
   const int32_t products = products_of(p);
   int16_t* const widened = reinterpret_cast<int16_t*>(work);
@@ -31,7 +31,7 @@ inline void expand(const FusedStage& stage, const int8_t* constants, const int8_
   for (int32_t at = 0; at < count; at += kPositions) {
     const int32_t positions = least(kPositions, count - at);
     widen_windows(p, x, 0, row, column + at, positions, doubles(stage.finish), gathered, widened);
-    multiply(product, stage.finish, widened, positions, {to + at, 1, plane_bytes});
+    multiply(product, stage.finish, widened, positions, {to + at * column_step, column_step, plane_bytes});
   }
 }
 

@@ -98,10 +98,10 @@ Constants3 constants_at(const int8_t* data, const FusedStage* expand, const Wind
 
 // Columns of x, four channels at a time, as planes: instead of an expansion.
 void copy_columns(const int8_t* x, int32_t channels, int32_t columns, int32_t plane_bytes,
-                  int8_t* to) {
+                  int32_t column_step, int8_t* to) {
   for (int32_t channel = 0; channel < channels; channel += kPlanes) {
     to_planes(x + channel, channels, columns, least(kPlanes, channels - channel), plane_bytes,
-              to + channel * plane_bytes);
+              column_step, to + channel * plane_bytes);
   }
 }
 
@@ -139,11 +139,12 @@ class FirstUnit {
     if (!rows_.has(row)) return rows_.fill_row(row);
     if (block_.first_expands) {
       expand(block_.first_expand, constants_.expand, x_, row, rows_.start(), rows_.inside(),
-             block_.first_expand.window.out_columns, work_, rows_.row(row), rows_.plane_bytes());
+             block_.first_expand.window.out_columns, work_, rows_.row(row), rows_.column_step(),
+             rows_.plane_bytes());
       return;
     }
     copy_columns(x_ + (row * p_.in_columns + rows_.start()) * p_.in_channels, p_.in_channels,
-                 rows_.inside(), rows_.plane_bytes(), rows_.row(row));
+                 rows_.inside(), rows_.plane_bytes(), rows_.column_step(), rows_.row(row));
   }
 
   const FusedBlockParams& block_;
@@ -173,8 +174,9 @@ class LastUnit {
         first_(first),
         kept_rows_(kept_rows(p_)),
         kept_row_bytes_(columns_under(p_, p_.out_columns)),
-        row_bytes_(columns_under(p_, columns_of(block))),
-        plane_bytes_(reach_rows(p_) * row_bytes_) {}
+        row_step_(kRowsSideBySide ? 1 : columns_under(p_, columns_of(block))),
+        step_(kRowsSideBySide ? reach_rows(p_) : 1),
+        plane_bytes_(reach_rows(p_) * columns_under(p_, columns_of(block))) {}
 
   void run(const int8_t* residual, void* y) {
     const int32_t top = -p_.pad_top;
@@ -202,38 +204,39 @@ class LastUnit {
   }
 
   // Columns [from, stop) of a row of e, counted from the left padding on, as columns of planes.
-  void make_columns(int32_t row, int32_t from, int32_t stop, int8_t* to, int32_t plane_bytes) {
+  void make_columns(int32_t row, int32_t from, int32_t stop, int8_t* to, int32_t step,
+                    int32_t plane_bytes) {
     const int32_t left = least(from < p_.pad_left ? p_.pad_left : from, stop);
     const int32_t edge = p_.pad_left + p_.in_columns;
     const int32_t right = has(row) ? (stop < edge ? stop : edge) : left;
-    fill(to, left - from, plane_bytes);
+    fill(to, left - from, step, plane_bytes);
     if (right > left) {
-      make_inside(row, left - p_.pad_left, right - left, to + (left - from), plane_bytes);
+      make_inside(row, left - p_.pad_left, right - left, to + (left - from) * step, step, plane_bytes);
     }
     const int32_t behind = right > left ? right : left;
-    fill(to + (behind - from), stop - behind, plane_bytes);
+    fill(to + (behind - from) * step, stop - behind, step, plane_bytes);
   }
-  void fill(int8_t* to, int32_t columns, int32_t plane_bytes) const {
-    if (columns <= 0) return;
+  void fill(int8_t* to, int32_t columns, int32_t step, int32_t plane_bytes) const {
     for (int32_t channel = 0; channel < p_.in_channels; ++channel, to += plane_bytes) {
-      std::memset(to, p_.x_zero_point, static_cast<size_t>(columns));
+      for (int32_t i = 0; i < columns; ++i) to[i * step] = static_cast<int8_t>(p_.x_zero_point);
     }
   }
-  void make_inside(int32_t row, int32_t column, int32_t count, int8_t* to, int32_t plane_bytes) {
+  void make_inside(int32_t row, int32_t column, int32_t count, int8_t* to, int32_t step,
+                   int32_t plane_bytes) {
     const int8_t* const x = first_ != nullptr ? inner_ : x_;
     const int32_t at = first_ != nullptr ? slot(row) : row;
     if (block_.expands) {
       expand(block_.expand, constants_.expand, x, at, column, count,
-             block_.expand.window.out_columns, work_, to, plane_bytes);
+             block_.expand.window.out_columns, work_, to, step, plane_bytes);
     } else {
       copy_columns(x + (at * p_.in_columns + column) * p_.in_channels, p_.in_channels, count,
-                   plane_bytes, to);
+                   plane_bytes, step, to);
     }
   }
 
   void begin_with(int32_t row, int32_t i) {
     fetch(row);
-    make_columns(row, 0, kept_row_bytes_, kept_ + i * kept_row_bytes_, kept_plane_bytes(p_));
+    make_columns(row, 0, kept_row_bytes_, kept_ + i * kept_row_bytes_, 1, kept_plane_bytes(p_));
   }
 
   // `columns` columns of a row of y from `at` on; `under`: the first row of e under it.
@@ -247,11 +250,11 @@ class LastUnit {
     const int32_t moved = columns_of(block_) * p_.stride_columns;
     move_window(from, width, shared, moved);
     for (int32_t i = kept_rows_; i < reach_rows(p_); ++i) {
-      make_columns(under + i, from + shared, from + width, window_ + i * row_bytes_ + shared,
+      make_columns(under + i, from + shared, from + width, in_window(window_, i, shared), step_,
                    plane_bytes_);
     }
     keep(from, at + columns == p_.out_columns ? width : moved);
-    const Planes planes = {window_, plane_bytes_, row_bytes_, reach_rows(p_), 0};
+    const Planes planes = {window_, plane_bytes_, row_step_, step_, reach_rows(p_), 0};
     depthwise_row(taps_of(p_, constants_.depthwise), block_.depthwise.finish, planes, p_.in_channels,
                   columns, p_.out_channels, work_);
     const int32_t most = columns_of(block_);
@@ -260,17 +263,29 @@ class LastUnit {
             row * p_.out_columns + at, y);
   }
 
+  // Column `column` of row `row` of a plane of the window.
+  int8_t* in_window(int8_t* plane, int32_t row, int32_t column) const {
+    return plane + row * row_step_ + column * step_;
+  }
+  // To the same place or to the left; columns lie `step` apart.
+  static void move(const int8_t* from, int32_t from_step, int32_t count, int8_t* to, int32_t step) {
+    if (from_step == 1 && step == 1) {
+      std::memmove(to, from, static_cast<size_t>(count));
+      return;
+    }
+    for (int32_t i = 0; i < count; ++i) to[i * step] = from[i * from_step];
+  }
+
   void move_window(int32_t from, int32_t width, int32_t shared, int32_t moved) {
     const int32_t rows = reach_rows(p_), kept_plane = kept_plane_bytes(p_);
     for (int32_t channel = 0; channel < p_.in_channels; ++channel) {
       int8_t* const plane = window_ + channel * plane_bytes_;
       for (int32_t i = 0; i < kept_rows_; ++i) {
-        std::memcpy(plane + i * row_bytes_, kept_ + channel * kept_plane + i * kept_row_bytes_ + from,
-                    static_cast<size_t>(width));
+        move(kept_ + channel * kept_plane + i * kept_row_bytes_ + from, 1, width,
+             in_window(plane, i, 0), step_);
       }
       for (int32_t i = kept_rows_; i < rows && shared > 0; ++i) {
-        std::memmove(plane + i * row_bytes_, plane + i * row_bytes_ + moved,
-                     static_cast<size_t>(shared));
+        move(in_window(plane, i, moved), step_, shared, in_window(plane, i, 0), step_);
       }
     }
   }
@@ -279,10 +294,10 @@ class LastUnit {
   void keep(int32_t from, int32_t columns) {
     const int32_t kept_plane = kept_plane_bytes(p_);
     for (int32_t channel = 0; channel < p_.in_channels; ++channel) {
-      const int8_t* const plane = window_ + channel * plane_bytes_ + p_.stride_rows * row_bytes_;
+      int8_t* const plane = window_ + channel * plane_bytes_;
       for (int32_t i = 0; i < kept_rows_; ++i) {
-        std::memcpy(kept_ + channel * kept_plane + i * kept_row_bytes_ + from, plane + i * row_bytes_,
-                    static_cast<size_t>(columns));
+        move(in_window(plane, p_.stride_rows + i, 0), step_, columns,
+             kept_ + channel * kept_plane + i * kept_row_bytes_ + from, 1);
       }
     }
   }
@@ -298,7 +313,8 @@ class LastUnit {
   FirstUnit* first_;
   int32_t kept_rows_;
   int32_t kept_row_bytes_;
-  int32_t row_bytes_;
+  int32_t row_step_;  // of the window
+  int32_t step_;      // from column to column of it
   int32_t plane_bytes_;
 };
 

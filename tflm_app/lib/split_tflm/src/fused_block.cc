@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // TFLSPLIT_FUSED_BLOCK under TFLM: its three stages are read from options and shapes.
-#include <initializer_list>
-
 #include "compute_op.h"
 
 namespace split_tflm {
@@ -136,6 +134,18 @@ const char* check_residual(api::Context* context, const api::OpNode* node,
   return fits ? nullptr : "what is added must be int8, shaped like y";
 }
 
+// Stages that may be missing.
+struct StageOption {
+  const char* key;
+  const char* problem;
+};
+constexpr StageOption kStageOptions[] = {
+    {"first_expand", "option 'first_expand' has another number of elements"},
+    {"first_depthwise", "option 'first_depthwise' has another number of elements"},
+    {"first_project", "option 'first_project' has another number of elements"},
+    {"expand", "option 'expand' has another number of elements"},
+};
+
 const char* check_tensors(api::Context* context, const api::OpNode* node,
                           const FlexMap& options) {
   if (const char* problem = check_operands(context, node, adds(options) ? 3 : 2)) return problem;
@@ -148,11 +158,9 @@ const char* check_tensors(api::Context* context, const api::OpNode* node,
   if (is_chained(options) && split_device::integers_option(options, "first_project").size() == 0) {
     return "options of a first unit are missing";
   }
-  for (const char* key : {"first_expand", "first_depthwise", "first_project", "expand"}) {
-    const uint32_t integers = split_device::integers_option(options, key).size();
-    if (integers != 0 && integers != kStageIntegers) {
-      return "the option of a stage has another number of elements";
-    }
+  for (const StageOption& option : kStageOptions) {
+    const uint32_t integers = split_device::integers_option(options, option.key).size();
+    if (integers != 0 && integers != kStageIntegers) return option.problem;
   }
   return adds(options) ? check_residual(context, node, options) : nullptr;
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -253,13 +254,20 @@ def exchange_block(
     tile_columns: int = 0,
     parts: tuple[np.ndarray, ...] = BLOCK_CONSTANTS,
     add: tuple[int, ...] = (0,) * 12,
+    window_columns: int = 0,
+    chained: bool = False,
 ) -> None:
-    """A block of 1x1x1 everywhere, changed. ``"2 in_rows"``: that field of stage 2."""
-    stages = [list(STAGE) for _ in range(3)]
+    """A block of 1x1x1 everywhere, changed. ``"2 in_rows"``: that field of stage 2.
+
+    chained: with a first unit, whose stages are 3 to 5.
+    """
+    stages = [list(STAGE) for _ in range(6 if chained else 3)]
     for where, number in changes.items():
         stage, field = where.split()
         stages[int(stage)][FIELD_AT[field]] = number
-    integers = (0, tile_columns, 1, *add, *(n for s in stages for n in s))
+    head = 0, tile_columns, 1, window_columns, int(chained), int(chained)
+    integers = (*head, *add, *(n for s in stages for n in s))
+    parts = (*parts, *parts) if chained else parts
     arrays = (np.zeros(1, np.int8), np.concatenate(parts), np.zeros(1, np.int8))
     kernels.exchange(5, integers, arrays)
 
@@ -407,3 +415,25 @@ def test_the_sanitizers_are_awake(executable: Path) -> None:
     shape = {**SOUND, "in_columns": 8, "out_columns": 8}
     with pytest.raises(AssertionError, match="heap-buffer-overflow"):
         process.exchange(2, tuple(shape.values()), [np.zeros(7, np.int8), constants_of(2)[1]])
+
+
+@pytest.mark.parametrize(
+    ("changes", "options", "message"),
+    [
+        ({}, {"window_columns": -1}, "window_columns: negative"),
+        ({}, {"window_columns": 2, "tile_columns": 1}, "window_columns: not with tiles"),
+        ({}, {"chained": True}, "chained: needs window_columns"),
+        ({"3 in_rows": 0}, {}, "x: an extent"),
+        ({"4 y_zero_point": 3}, {}, "projection: does not read"),
+        ({"5 y_zero_point": 3}, {}, "chained: does not read"),
+        ({"0 pad_top": 1, "0 out_rows": 2, "1 in_rows": 2}, {}, "y: rows do not follow"),
+        ({"5 rounding": 3}, {}, "rounding"),
+    ],
+)
+def test_windows_and_chains_that_make_no_sense_are_refused(
+    kernels: KernelProcess, changes: dict[str, int], options: dict[str, Any], message: str
+) -> None:
+    whole: dict[str, Any] = {"window_columns": 1, "chained": True}
+    exchange_block(kernels, {}, **whole)
+    with pytest.raises(RefusedError, match=message):
+        exchange_block(kernels, changes, **(options or whole))

@@ -84,7 +84,7 @@ def test_a_saved_plan_is_edited_checked_and_replayed(
     ]
     assert again["latency_us"] == pytest.approx(first["latency_us"])
     plan = json.loads(saved.read_text(encoding="utf-8"))
-    layer = next(each for each in plan["layers"] if each["way"] == "rows")
+    layer = next(each for each in plan["layers"] if each["way"] in ("rows", "columns"))
     layer["bounds"][1] -= 1
     layer.pop("extents", None)
     saved.write_text(json.dumps(plan), encoding="utf-8")

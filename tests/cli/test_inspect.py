@@ -90,3 +90,15 @@ def test_dropped_channels_are_told(tmp_path: Path, capsys: pytest.CaptureFixture
     for command in (["inspect", str(path)], ["rewrite", str(path), "-n", "1", "-o", out]):
         assert main(command) == 0
         assert "dropped: 2 channels that hold the same" in capsys.readouterr().out
+
+
+def test_one_board_and_what_splitting_gains(path: Path, capsys: pytest.CaptureFixture[str]):
+    one = inspected(path, capsys)["one_board"]
+    assert one["board"] == "teensy41"
+    assert one["fits"]
+    assert one["split"]["least_arena_bytes"] < one["arena_bytes"] < one["tflm_arena_bytes"]
+    assert one["split"]["about_us"] > 0
+    assert main(["inspect", str(path), "--board", "pico"]) == 0
+    text = capsys.readouterr().out
+    assert "one Raspberry Pi Pico: arena" in text
+    assert "split over 4 in a ring of UARTs: about" in text

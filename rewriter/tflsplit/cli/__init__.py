@@ -27,6 +27,7 @@ COMMANDS: Mapping[str, str] = {
     "report": "one page that shows a plan: RAM, time, traffic, every layer",
     "compare": "two plans side by side; fails where one got worse",
     "inspect": "what a model is made of, and how each layer can be split",
+    "boards": "the boards, and how many of each a model needs",
     "firmware": "generate the devices' firmware again, for other boards or wires",
     "cluster": "run inferences on real devices, through the one that is plugged in here",
     "emulate": "run the devices' firmware on emulated boards, and compare with the unsplit model",

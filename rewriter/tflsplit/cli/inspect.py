@@ -19,17 +19,26 @@ from tflsplit.cli.console import (
     shortened,
     table,
 )
+from tflsplit.cli.planning import DEFAULT_BOARD
+from tflsplit.cluster import default_cluster, known_board
+from tflsplit.cluster.boards import board_title
 from tflsplit.errors import ModelError
 from tflsplit.firmware.resolver import resolver_header
 from tflsplit.ir import Graph, Node, Value
+from tflsplit.memory.arena import predict_arena
 from tflsplit.memory.lifetimes import peak_live_bytes
 from tflsplit.ops import rule_of
 from tflsplit.ops.declared import check_declared
 from tflsplit.ops.rule import graph_macs
 from tflsplit.passes.prepare import dropped, prepare
 from tflsplit.plan.wishes import way_of
+from tflsplit.planner import Planner, Searcher
+from tflsplit.planner.evaluate import kernels_of
 from tflsplit.rewriting.rewrite import splittable
 from tflsplit.tflite import load
+
+MORE = 4
+"""The number of boards whose gain is told."""
 
 
 def add_parser(commands: Commands) -> argparse.ArgumentParser:
@@ -45,17 +54,28 @@ def add_parser(commands: Commands) -> argparse.ArgumentParser:
         action="store_true",
         help="print C++ that registers its operators with TFLM, for an application of your own",
     )
+    command.add_argument(
+        "--board",
+        default=DEFAULT_BOARD,
+        metavar="NAME",
+        help=f"the board whose arena and time are told ({DEFAULT_BOARD}); `tflsplit boards` lists "
+        "them all",
+    )
     return command
 
 
 def main(arguments: argparse.Namespace) -> int:
     """Run the command."""
-    with progress("reading"):
+    known_board(arguments.board)
+    with progress("reading") as stage:
         graph = load(arguments.model)
         if arguments.resolver:
             print(resolver_header(graph), end="")
             return 0
         document = describe(graph)
+        if document["refusal"] is None:
+            stage("looking at one board")
+            document["one_board"] = one_board(graph, arguments.board)
     if arguments.json:
         print_json(document)
     else:
@@ -86,6 +106,54 @@ def describe(model: Graph) -> dict[str, Any]:
         "refusal": refusal,
         "layers": [_layer(node) for node in graph.nodes],
     }
+
+
+def one_board(model: Graph, board: str) -> dict[str, Any]:
+    """What one board would need, and about what splitting over ``MORE`` of them would gain.
+
+    tflm_arena_bytes: of the model as it is, with TFLM's own kernels.  arena_bytes, latency_us: with
+    this project's, simulated; None where no plan is known.  split: over boards in a ring of UARTs,
+    the latency as first predicted, and what no plan's arena is below.
+    """
+    graph, cluster = splittable(model), default_cluster(1, "uart", board)
+    device = cluster.devices[0]
+    stock = predict_arena(model, device.abi, kernels_of(device)).required_bytes
+    found = Planner(graph, cluster).alone("latency")
+    four = Searcher(graph, default_cluster(MORE, "uart", board))
+    return {
+        "board": board,
+        "arena_room_bytes": cluster.arena_room_bytes(0),
+        "tflm_arena_bytes": stock,
+        "arena_bytes": found[0].arena_bytes if found else None,
+        "latency_us": found[0].latency_us if found else None,
+        "fits": bool(found and found[0].fits(cluster)),
+        "split": {
+            "devices": MORE,
+            "about_us": four.about_us(),
+            "least_arena_bytes": four.least_arena_bytes(),
+        },
+    }
+
+
+def _print_one_board(one: dict[str, Any]) -> None:
+    """In three lines at most."""
+    title, room = board_title(one["board"]), one["arena_room_bytes"]
+    if one["arena_bytes"] is None:
+        return
+    time = f", {one['latency_us'] / 1000:,.1f} ms an inference" if one["fits"] else ""
+    STDOUT.print(
+        f"one {title}: arena {kib(one['arena_bytes'])} of {kib(room)} (with TFLM's own kernels "
+        f"{kib(one['tflm_arena_bytes'])}){time}: {'FITS' if one['fits'] else 'DOES NOT FIT'}",
+        soft_wrap=True,
+    )
+    split = one["split"]
+    if split["about_us"] is not None:
+        STDOUT.print(
+            f"split over {split['devices']} in a ring of UARTs: about "
+            f"{split['about_us'] / 1000:,.0f} ms, an arena of {kib(split['least_arena_bytes'])} or "
+            "more on each (`tflsplit plan -n N` looks closer; other boards: `tflsplit boards`)",
+            soft_wrap=True,
+        )
 
 
 def _tensor(value: Value) -> dict[str, Any]:
@@ -142,5 +210,7 @@ def _print(document: dict[str, Any], name: str) -> None:
         document["dropped_channels"], document["dropped_macs"], document["macs"]
     ):
         STDOUT.print(note, soft_wrap=True)
+    if "one_board" in document:
+        _print_one_board(document["one_board"])
     if document["refusal"]:
         STDOUT.print(f"cannot be rewritten: {document['refusal']}", soft_wrap=True)

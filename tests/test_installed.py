@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -29,7 +31,7 @@ def run(*words: str | Path, folder: Path, **environment: str) -> str:
         capture_output=True,
         text=True,
         check=False,
-        timeout=300,
+        timeout=1800,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
@@ -67,3 +69,63 @@ def test_the_firmware_runs_in_an_empty_folder(tflsplit: Path, tmp_path: Path, ho
     assert "the same bits: 2 devices and the unsplit model" in said
     assert {path.name for path in tmp_path.iterdir()} == {"cache", "model.tflite", "out"}
     assert list((tmp_path / "cache" / "tflsplit").iterdir()), "not built here, but in a checkout"
+
+
+def pio(project: Path, *words: str, **environment: str) -> str:
+    """What PlatformIO prints about a project; it needs nothing from its registry."""
+    core = project.parent / "core"
+    run(
+        sys.executable, project / "tflm_app/tools/setup_offline.py", "--core-dir", core, folder=core
+    )
+    settings = {"PLATFORMIO_CORE_DIR": str(core), "PLATFORMIO_SETTING_ENABLE_TELEMETRY": "no"}
+    command = [sys.executable, "-m", "platformio", "run", *words]
+    return run(*command, folder=project, **settings, **environment)
+
+
+def needs_platformio() -> None:
+    if any(importlib.util.find_spec(name) is None for name in ("platformio", "SCons")):
+        pytest.skip("needs PlatformIO: python -m pip install '.[firmware]'")
+
+
+@pytest.mark.slow
+@needs_wheel_reader
+@needs_cxx
+def test_an_output_folder_is_a_project(tflsplit: Path, tmp_path: Path):
+    """Written by the installed package, moved, built by PlatformIO; the same bits as unsplit."""
+    needs_platformio()
+    (tmp_path / "core").mkdir()
+    cache = {"XDG_CACHE_HOME": str(tmp_path / "cache")}
+    (tmp_path / "model.tflite").write_bytes(write_model(tiny("resnet")))
+    words = ("-n", "2", "--manual", "split=rows", "--board", "host", "-o", "first")
+    said = run(tflsplit, "rewrite", "model.tflite", *words, folder=tmp_path, **cache)
+    assert "firmware: pio run -d first -e node0" in said
+    project = (tmp_path / "first").rename(tmp_path / "second")
+    assert not [
+        p for p in project.rglob("*") if p.is_file() and str(tmp_path).encode() in p.read_bytes()
+    ]
+    assert "SUCCESS" in pio(project, "-e", "node0", "-e", "node1", **cache)
+    # The programs that PlatformIO built, in the place of those that `emulate` builds itself.
+    said = run(tflsplit, "emulate", project, "--native", "--runs", "1", folder=tmp_path, **cache)
+    assert "the same bits: 2 devices and the unsplit model" in said
+    emulated = project / "emulated" / "host"
+    for rank in range(2):
+        built = project / ".pio" / "build" / f"node{rank}" / "program"
+        shutil.copy2(built, emulated / "programs" / f"node{rank}.elf")
+    words = ("--native", "--firmware", str(emulated), "--runs", "2")
+    said = run(tflsplit, "emulate", project, *words, folder=tmp_path, **cache)
+    assert "the same bits: 2 devices and the unsplit model" in said
+
+
+@pytest.mark.slow
+def test_an_emulated_boards_firmware_builds_in_an_empty_folder(tflsplit: Path, tmp_path: Path):
+    needs_platformio()
+    tree = os.environ.get("TFLSPLIT_TFLM_DIR", "")
+    if not tree:
+        pytest.skip("needs TFLM's sources: TFLSPLIT_TFLM_DIR, a tree of its create_tflm_tree.py")
+    if shutil.which("arm-none-eabi-g++") is None:
+        pytest.skip("needs a compiler: apt install gcc-arm-none-eabi libnewlib-arm-none-eabi")
+    (tmp_path / "core").mkdir()
+    (tmp_path / "model.tflite").write_bytes(write_model(tiny("resnet")))
+    words = ("-n", "1", "--board", "mps2_an500", "-o", "out")
+    run(tflsplit, "rewrite", "model.tflite", *words, folder=tmp_path)
+    assert "SUCCESS" in pio(tmp_path / "out", "-e", "node0", TFLSPLIT_TFLM_DIR=tree)

@@ -21,7 +21,7 @@ from tflsplit.cli import main
 from tflsplit.errors import ClusterError, LinkError, PlanError
 from tflsplit.firmware import FirmwareOptions, write_firmware
 from tflsplit.firmware.escape import c_string, comment, ini_path
-from tflsplit.firmware.project import all_files, nodes_ini
+from tflsplit.firmware.project import all_files
 from tflsplit.tflite import write_model
 
 EVIL_NAME = "evil\nsrc_build_flags = !touch pwned\n[env]\n!.tflite"
@@ -119,9 +119,9 @@ def test_nor_do_they_without_that_check(key: str, tmp_path: Path):
     options = FirmwareOptions(boards=("host",), tflm_dir=None)
     if key == "fingerprint":
         with pytest.raises(LinkError, match="is not 32 hex digits"):
-            all_files(bundle.folder, document, bundle.devices, options)
+            all_files(document, bundle.devices, options)
         return
-    files = all_files(bundle.folder, document, bundle.devices, options)
+    files = all_files(document, bundle.devices, options)
     for name, content in files.items():
         assert name.endswith(".tflite") or b"\nint pwned" not in content
 
@@ -129,9 +129,9 @@ def test_nor_do_they_without_that_check(key: str, tmp_path: Path):
 @pytest.mark.parametrize(
     "name", ["a\nb = c", "a${sysenv.HOME}", "a;b", "a, b", "a$(id)", "x*", 'a"b', "a\x1b[2J", " "]
 )
-def test_a_path_that_platformio_would_read_otherwise_is_refused(name: str, tmp_path: Path):
+def test_a_path_that_platformio_would_read_otherwise_is_refused(name: str):
     with pytest.raises(ClusterError, match="cannot stand in PlatformIO's configuration because of"):
-        nodes_ini(tmp_path / name, "model", 1, FirmwareOptions(tflm_dir=None))
+        ini_path(Path("build", name))
 
 
 @pytest.mark.parametrize("name", ["my model (1)", "ä_1.0", "a=b", "it!"])
@@ -139,12 +139,12 @@ def test_other_paths_are_taken_as_they_are(name: str):
     assert ini_path(Path("build", name)) == f"build/{name}"
 
 
-def test_without_firmware_options_such_a_folder_is_still_written(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_a_project_in_such_a_folder_says_that_it_must_be_renamed(
+    platformio: Any, tmp_path: Path, host_compiler: None
 ):
-    model = tmp_path / "m.tflite"
-    model.write_bytes(write_model(tiny("autoencoder")))
-    out = tmp_path / "a;b"
-    assert main(["rewrite", str(model), "-n", "2", "--manual", "split=auto", "-o", str(out)]) == 0
-    assert (out / "node1.tflite").is_file()
-    assert "no firmware" in capsys.readouterr().out
+    """The project names no path; PlatformIO and SCons would misread where it lies."""
+    folder = bundle_of(tmp_path / "a;b", "autoencoder", 1)
+    write_firmware(folder, FirmwareOptions(boards=("host",), tflm_dir=None))
+    run = platformio.run("run", "-d", str(folder), "-e", "node0")
+    assert run.returncode != 0
+    assert "a;b because of ;: rename the folder" in run.stdout + run.stderr

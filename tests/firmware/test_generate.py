@@ -225,16 +225,19 @@ def test_boards_of_the_registry_name_its_tflm_unless_a_tree_is_given(tmp_path):
     assert f"custom_tflm_dir = {tmp_path.resolve().as_posix()}" in ini
 
 
-def test_a_folder_inside_the_project_is_chosen(tmp_path, monkeypatch):
+def test_a_folder_inside_the_project_is_chosen(tmp_path):
     project = tmp_path / "project"
     for name in ("platformio.ini", "tflm_app/tools/node_firmware.py"):
         (project / name).parent.mkdir(parents=True, exist_ok=True)
         (project / name).write_text("")
     folder = bundle_of(project / "build" / "tiny", world_size=2)
     write_firmware(folder, FirmwareOptions(boards=("host",), **NO_TREE))
+    choose_nodes(folder)
     choice = (project / "build" / "nodes.ini").read_text()
     assert "[platformio]\nextra_configs = build/tiny/nodes.ini\n" in choice
-    assert "custom_node_folder = build/tiny/firmware/node1" in (folder / "nodes.ini").read_text()
+    assert "folder = build/tiny\n" in choice
+    nodes = (folder / "nodes.ini").read_text()
+    assert "custom_node_folder = ${tflsplit.folder}/firmware/node1" in nodes
 
 
 def test_every_board_has_a_section(bundle):
@@ -274,14 +277,14 @@ def test_the_hosts_port_has_the_rate_of_the_gateways_bridge(bundle, board: str, 
     assert rates == {int(default)}
 
 
-def test_spi_links_are_built_where_both_ends_exist(bundle, tmp_path: Path):
+def test_spi_links_are_built_where_both_ends_exist(bundle):
     options = FirmwareOptions(boards=("teensy41",), link="spi", **NO_TREE)
     document = json.loads(generate(bundle, boards=("teensy41",), link="spi")["firmware.json"])
     assert (document["link"], document["baud"]) == ("spi", 30_000_000)
-    text = nodes_ini(tmp_path, "model", 4, options)
+    text = nodes_ini("model", 4, options)
     assert text.count("-DSPLIT_PORT_SPI -DSPLIT_PORT_SPI_HZ=30000000") == 4
     assert "SPLIT_PORT_BAUD" not in text
-    slower = nodes_ini(tmp_path, "model", 4, replace(options, baud=10_000_000))
+    slower = nodes_ini("model", 4, replace(options, baud=10_000_000))
     assert slower.count("-DSPLIT_PORT_SPI_HZ=10000000") == 4
 
 

@@ -33,27 +33,18 @@ BUILD_SECONDS = 1800  # TFLM's 150 files, once
 NETWORK: dict[str, Any] = {"name": "mobilenet", "split": "channels"}
 
 
-def config_for(folder: Path, to: Path) -> Path:
-    """The project's platformio.ini with the environments of ``folder``."""
-    lines = (ROOT / "platformio.ini").read_text().splitlines()
-    chosen = f"extra_configs = {folder / 'nodes.ini'}"
-    to.write_text("\n".join(chosen if x.startswith("extra_configs") else x for x in lines) + "\n")
-    return to
-
-
 def test_platformio_takes_the_environments_of_every_board(platformio: Any, tmp_path: Path):
     folder = bundle_of(tmp_path / "out", world_size=2)
     for board in BOARDS.values():
         options = FirmwareOptions(boards=(board.name,), tflm_dir=None, baud=1_000_000)
         write_firmware(folder, options)
-        config_for(folder, tmp_path / "platformio.ini")
-        run = platformio.run("project", "config", "--json-output", "-d", str(tmp_path))
+        run = platformio.run("project", "config", "--json-output", "-d", str(folder))
         assert run.returncode == 0, run.stdout + run.stderr
         sections = {name: dict(entries) for name, entries in json.loads(run.stdout)}
         for rank in range(2):
             node = sections[f"env:node{rank}"]
             assert node["extends"] == [f"board:{board.section}"]
-            assert node["custom_node_folder"] == (folder / f"firmware/node{rank}").as_posix()
+            assert node["custom_node_folder"] == f"./firmware/node{rank}"
             needs_registry = any("TensorFLow" in name for name in node.get("lib_deps", []))
             assert needs_registry != board.is_emulated
             assert any("split_port" in n for n in node.get("lib_deps", [])) or board.is_emulated
@@ -64,14 +55,13 @@ def test_platformio_takes_the_environments_of_every_board(platformio: Any, tmp_p
     [("", "create_tflm_tree.py"), ("/nowhere", "is no tree made by TFLM's create_tflm_tree.py")],
 )
 def test_without_tflms_sources_the_build_says_how_to_get_them(
-    platformio: Any, tmp_path: Path, host_compiler: None, tree: str, message: str
+    platformio: Any, tmp_path: Path, arm_compiler: None, tree: str, message: str
 ):
     folder = bundle_of(tmp_path / "out", world_size=1)
-    write_firmware(folder, FirmwareOptions(boards=("host",), tflm_dir=None))
-    config = config_for(folder, tmp_path / "platformio.ini")
+    write_firmware(folder, FirmwareOptions(boards=("mps2_an500",), tflm_dir=None))
     # PlatformIO empties a workspace's builds when the configuration is another one.
     run = platformio.run(
-        *("run", "-d", str(ROOT), "-c", str(config), "-e", "node0"),
+        *("run", "-d", str(folder), "-e", "node0"),
         TFLSPLIT_TFLM_DIR=tree,
         PLATFORMIO_WORKSPACE_DIR=str(tmp_path / "workspace"),
     )
@@ -94,12 +84,12 @@ def build(platformio: Any, tmp_path: Path, tree: Path, board: str, world_size: i
     folder = bundle_of(tmp_path / "out", world_size=world_size, **NETWORK)
     write_firmware(folder, FirmwareOptions(boards=(board,), tflm_dir=tree, arena_margin_bytes=0))
     names = [f"node{rank}" for rank in range(world_size)]
-    command = [platformio.python, "-m", "platformio", "run", "-s", "-d", str(ROOT)]
-    command += ["-c", str(config_for(folder, tmp_path / "platformio.ini"))]
+    command = [platformio.python, "-m", "platformio", "run", "-s", "-d", str(folder)]
     command += [word for name in names for word in ("-e", name)]
     settings = {
         "PLATFORMIO_CORE_DIR": str(platformio.folder / "core"),
         "PLATFORMIO_BUILD_DIR": str(tmp_path / "build"),
+        "PLATFORMIO_WORKSPACE_DIR": str(ROOT / ".pio"),
         "PLATFORMIO_SETTING_ENABLE_TELEMETRY": "no",
         "PLATFORMIO_DISABLE_UPGRADE_CHECK": "true",
         "TFLSPLIT_TFLM_DIR": str(tree),

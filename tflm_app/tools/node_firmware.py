@@ -8,12 +8,18 @@
   variable ``TFLSPLIT_TFLM_DIR`` for boards whose ``lib_deps`` name no TFLM.
 
 The tree is compiled once for each board and set of flags, into ``.pio/tflm``; every device of a
-cluster links that library.
+cluster links that library.  A program of this computer takes TFLM from its wheel where no sources
+are named and tflsplit is installed for PlatformIO's Python.
+
+At a checkout's root section ``[tflsplit]`` says whose environments these are (``folder``), and what
+else may be meant (``candidates``, tflsplit.firmware.choice): then nothing is built or flashed.
 """
 
 import os
 import sys
 from pathlib import Path
+
+from SCons.Script import COMMAND_LINE_TARGETS
 
 Import("env")  # noqa: F821  (SCons' way)
 env = globals()["env"]
@@ -35,6 +41,57 @@ def project_path(text: str) -> Path:
     return Path(env["PROJECT_DIR"]) / Path(text).expanduser()
 
 
+def say_whose_it_is() -> None:
+    """Which output folder this is, at a checkout's root; ends the build if that is not clear."""
+    config = env.GetProjectConfig()
+    lines = str(config.get("tflsplit", "candidates", "")).splitlines()
+    candidates = [line.strip() for line in lines if line.strip()]
+    if len(candidates) > 1:
+        chosen = candidates[-1]
+        fail(
+            f"which one? {', '.join(candidates[:-1])} and {chosen} both have firmware.\n"
+            f"  here:   tflsplit firmware {chosen}, which chooses, then pio run again\n"
+            f"  there:  pio run -d {chosen} -e {name}"
+        )
+    if candidates:
+        print(f"{name}: the firmware of {candidates[0]}", flush=True)
+
+
+def refuse_upload() -> None:
+    """Nothing is flashed onto a board that is emulated."""
+    if "upload" not in COMMAND_LINE_TARGETS or env.subst("$PIOPLATFORM") not in ("host", "mps2"):
+        return
+    where = env.GetProjectConfig().get("tflsplit", "folder", ".")
+    native = " --native" if env.subst("$PIOPLATFORM") == "host" else ""
+    fail(
+        "there is no board to flash: this firmware is for "
+        f"{'this computer' if native else 'an emulated board'}.\n"
+        f"  tflsplit emulate {where}{native}   runs it on all devices, wired to each other"
+    )
+
+
+def wheel_tree() -> str:
+    """The folder that stands for TFLM's wheel; "" where this Python has not both of them."""
+    try:
+        from tflsplit.emulate.wheel_file import installed_wheel
+        from tflsplit.emulate.wheel_tree import wheel_tree as tree_of
+        from tflsplit.errors import UserError
+    except ImportError:
+        return ""
+    try:
+        return str(tree_of(*installed_wheel()).folder)
+    except UserError as error:
+        sys.stderr.write(f"{name}: TFLM's wheel cannot be used: {error}\n")
+        return ""
+
+
+odd = sorted(set("$%;#,*?[]\"'`") & set(env["PROJECT_DIR"]))  # as tflsplit.firmware.escape
+if odd:
+    fail(
+        f"the compiler cannot be told of {env['PROJECT_DIR']} because of {' '.join(odd)}: rename it"
+    )
+say_whose_it_is()
+refuse_upload()
 folder = project_path(env.GetProjectOption("custom_node_folder"))
 if not (folder / "device.cc").is_file():
     fail(f"{folder} holds no generated firmware; run `tflsplit rewrite` or `tflsplit firmware`")
@@ -50,6 +107,8 @@ from_registry = any(
 given = env.GetProjectOption("custom_tflm_dir", "")
 if not given and not from_registry:
     given = os.environ.get("TFLSPLIT_TFLM_DIR", "")
+    if not given and env.subst("$PIOPLATFORM") == "host":
+        given = wheel_tree()
     if not given:
         fail(tflm_library.MISSING)
 if given:

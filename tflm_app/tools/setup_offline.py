@@ -9,7 +9,8 @@ script lays the package out around the SCons that pip installs:
     python tflm_app/tools/setup_offline.py
 
 Run it with the interpreter that runs PlatformIO, since PlatformIO starts the package with that
-one.  It writes only below the project's ``.pio/core`` (or ``--core-dir``).  The host and mps2
+one.  It writes only below PlatformIO's core folder as the project has it (in a checkout
+``.pio/core``; elsewhere the user's), or below ``--core-dir``.  The host and mps2
 platforms then build, run and test; boards of the registry still need the registry.
 """
 
@@ -18,6 +19,7 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import json
+import os
 import re
 import sys
 from pathlib import Path
@@ -82,13 +84,21 @@ def lay_out_scons(core_dir: Path) -> Path:
     return folder
 
 
+def core_dir_of_project() -> Path:
+    """Where PlatformIO keeps its packages for this project: of its environment, or its file."""
+    os.chdir(PROJECT)
+    config = importlib.import_module("platformio.project.config")
+    return Path(config.ProjectConfig.get_instance().get("platformio", "core_dir")).resolve()
+
+
 def main() -> int:
     """Command line; returns the exit status."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--core-dir", type=Path, default=PROJECT / ".pio" / "core")
+    parser.add_argument("--core-dir", type=Path)
     arguments = parser.parse_args()
     try:
-        folder = lay_out_scons(arguments.core_dir)
+        wanted_scons_version()
+        folder = lay_out_scons(arguments.core_dir or core_dir_of_project())
     except SetupError as error:
         print(f"setup_offline: {error}", file=sys.stderr)
         return 2

@@ -4,7 +4,8 @@
 SCons keeps the state of a build in each environment's own folder, and its cache tells files by
 their path, so neither can share 150 object files between eight devices.  This does: ``libtflm.a``
 and ``libsplit.a`` lie in ``.pio/tflm/<board>-<key>``, and are built again when a source, the
-compiler or a flag changes.
+compiler or a flag changes.  Our own sources are told by what they say, not by where they lie: every
+output folder has a copy of them, and projects that share a workspace share the library.
 """
 
 from __future__ import annotations
@@ -109,6 +110,7 @@ def add_to(env, tree: Path) -> None:
         [ours / name for name in (*SHARED, "split_port")],
         own_sources(ours),
         sorted(ours.glob("*/include")),
+        copied=True,
     )
     if wheel:
         tflm = [env.File(path) for path in wheel["libraries"]]
@@ -130,12 +132,16 @@ def read_wheel_tree(env, tree: Path) -> dict[str, list[str]]:
 
 @dataclass(frozen=True)
 class Library:
-    """A static library: ``roots`` are the folders whose change calls for another build."""
+    """A static library: ``roots`` are the folders whose change calls for another build.
+
+    copied: whether they are one of many equal copies.
+    """
 
     name: str
     roots: list[Path]
     files: list[Path]
     includes: list[Path]
+    copied: bool = False
 
 
 def own_sources(libraries: Path) -> list[Path]:
@@ -190,18 +196,23 @@ def _no_standard(words: list[str]) -> list[str]:
     return [word for word in words if not word.startswith("-std=")]
 
 
-def _stamp(env, compilers: dict[str, list[str]], library: Library) -> str:
+def _stamp(env, library: Library) -> str:
     """Changes when the library has to be built again."""
     version = subprocess.run(
         [env.subst("$CXX"), "--version"], capture_output=True, text=True, env=env["ENV"]
     ).stdout
-    names = [str(path) for path in library.files]
-    digest = hashlib.sha256(json.dumps([compilers, version, names]).encode())
+    compilers = _compilers(env, [] if library.copied else library.includes)
+    digest = hashlib.sha256(json.dumps([compilers, version]).encode())
     for root in library.roots:
         for folder, _, files in sorted(os.walk(root)):
             for name in sorted(files):
-                status = Path(folder, name).stat()
-                digest.update(f"{folder}/{name} {status.st_size} {status.st_mtime_ns}\n".encode())
+                path = Path(folder, name)
+                if library.copied:
+                    digest.update(f"{path.relative_to(root.parent)}\n".encode())
+                    digest.update(hashlib.sha256(path.read_bytes()).digest())
+                    continue
+                status = path.stat()
+                digest.update(f"{path} {status.st_size} {status.st_mtime_ns}\n".encode())
     return digest.hexdigest()
 
 
@@ -214,7 +225,7 @@ def build_library(env, library: Library, folder: Path) -> int:
     compilers = _compilers(env, library.includes)
     with (folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        stamp = _stamp(env, compilers, library)
+        stamp = _stamp(env, library)
         stamp_file, archive = folder / "stamp", folder / f"lib{library.name}.a"
         if archive.is_file() and stamp_file.is_file() and stamp_file.read_text() == stamp:
             return 0

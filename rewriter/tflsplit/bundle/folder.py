@@ -31,6 +31,7 @@ ExtraFiles = Callable[[Json, Sequence[DeviceGraph]], Mapping[str, bytes]]
 
 METADATA = "tflsplit"
 MODEL = "model.tflite"
+_FIRMWARE = ("firmware.json", "nodes.ini", "platformio.ini", ".gitignore")
 
 
 @dataclass(frozen=True)
@@ -135,7 +136,7 @@ def update_folder(bundle: Bundle, files: Mapping[str, bytes], force: bool = Fals
 
 def is_firmware(name: str) -> bool:
     """Whether a file of an output folder is the firmware generator's."""
-    return name.startswith("firmware/") or name in ("firmware.json", "nodes.ini")
+    return name.startswith(("firmware/", "tflm_app/")) or name in _FIRMWARE
 
 
 def mark_of(rank: int, world_size: int, fingerprint: str) -> str:

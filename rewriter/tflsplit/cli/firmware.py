@@ -18,7 +18,9 @@ from tflsplit.cluster import Cluster, read_cluster
 from tflsplit.errors import ClusterError, UserError
 from tflsplit.firmware import (
     BOARDS,
+    Choice,
     FirmwareOptions,
+    Wanted,
     all_files,
     choose_nodes,
     options_of_cluster,
@@ -26,7 +28,6 @@ from tflsplit.firmware import (
 )
 from tflsplit.firmware.from_cluster import SERIAL_LINKS
 from tflsplit.firmware.options import DEFAULT_MARGIN_BYTES, TFLM_DIR_VARIABLE
-from tflsplit.firmware.project import NODES
 from tflsplit.memory.arena import KERNEL_FLAVOURS
 from tflsplit.split.devices import DeviceGraph
 from tflsplit.wire.topology import Topology
@@ -123,7 +124,7 @@ class FirmwareOfRewrite:
         """The files; UserError if they cannot be made and were asked for."""
         try:
             options = options_of(self._arguments, self._cluster)
-            return all_files(self._folder, document, devices, options)
+            return all_files(document, devices, options)
         except UserError as error:
             if self._asked:
                 raise
@@ -134,10 +135,15 @@ class FirmwareOfRewrite:
         """Let `pio run` build this folder; what to tell the user."""
         if self.problem:
             return f"no firmware: {self.problem}"
-        chosen = choose_nodes(self._folder)
-        if chosen is None:
-            return f"firmware: name {self._folder / NODES} in platformio.ini's extra_configs"
-        return "firmware: pio run -e node0"
+        wanted = Wanted.NAMED if self._asked or self._cluster is not None else Wanted.WRITTEN
+        return f"firmware: {how_to_build(self._folder, choose_nodes(self._folder, wanted))}"
+
+
+def how_to_build(folder: Path, choice: Choice | None) -> str:
+    """The command that builds a device's firmware from where the user is."""
+    if choice is not None and choice.builds(folder) and choice.root == Path.cwd().resolve():
+        return "pio run -e node0"
+    return f"pio run -d {folder} -e node0"
 
 
 def options_of(arguments: argparse.Namespace, cluster: Cluster | None = None) -> FirmwareOptions:
@@ -227,14 +233,15 @@ def main(arguments: argparse.Namespace) -> int:
         size = len(read_bundle(arguments.folder).devices)
         cluster = as_wired(cluster, size, arguments.cluster)
     document = write_firmware(arguments.folder, options_of(arguments, cluster), arguments.force)
+    choice = choose_nodes(arguments.folder)
     if arguments.json:
         print_json(document)
     else:
-        print_firmware(document)
+        print_firmware(document, how_to_build(arguments.folder, choice))
     return 0
 
 
-def print_firmware(document: Json) -> None:
+def print_firmware(document: Json, build: str) -> None:
     """A table of devices, and what to type next."""
     rows = [
         [
@@ -250,7 +257,7 @@ def print_firmware(document: Json) -> None:
     host = "every rank" if document["direct"] else f"rank {document['gateway']}"
     title = f"firmware: {wires}, host at {host}"
     table(title, ["rank", "<board", "model", "arena", "<links port>rank"], rows)
-    STDOUT.print("build: pio run -e node0", soft_wrap=True)
+    STDOUT.print(f"build: {build}", soft_wrap=True)
 
 
 def _link(link: Json, world_size: int) -> str:

@@ -4,7 +4,7 @@
 ::
 
     DIR/emulated/<board>/firmware/node0 …    generated sources, nodes.ini, firmware.json
-                         platformio.ini      the project's, with that nodes.ini in it
+                         platformio.ini      and tflm_app: a project of its own
                          programs/node0.elf …
 
 The output folder's own firmware, which is for real boards, stays as it is.
@@ -17,19 +17,20 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from tflsplit.bundle import Bundle
 from tflsplit.emulate.cluster import Device
 from tflsplit.errors import ClusterError
-from tflsplit.firmware import FirmwareOptions, all_files, project_root
-from tflsplit.firmware.escape import ini_path
+from tflsplit.firmware import FirmwareOptions, all_files
 from tflsplit.firmware.options import TFLM_DIR_VARIABLE
+from tflsplit.firmware.places import SOURCES, build_cache, checkout
+from tflsplit.firmware.project import generated_files
 from tflsplit.host import FirmwareSetup, read_firmware_setup
 
 _BUILT = ("firmware.elf", "program", "program.exe")
-_CONFIG = "platformio.ini"
 
 
 @dataclass(frozen=True)
@@ -62,12 +63,9 @@ def take_firmware(bundle: Bundle, folder: Path) -> BuiltFirmware:
 def build_firmware(bundle: Bundle, options: FirmwareOptions) -> BuiltFirmware:
     """Generate and build what has changed since the last time.
 
-    Raises ClusterError if PlatformIO, TFLM's sources or the project are missing, or if the build
-    fails: with what the compiler said.
+    Raises ClusterError if PlatformIO or TFLM's sources are missing, or if the build fails: with
+    what the compiler said.
     """
-    root = project_root(bundle.folder)
-    if root is None:
-        raise ClusterError("firmware is built in a checkout of tflsplit; run from one")
     if options.tflm_dir is None:
         raise ClusterError(
             f"the firmware needs TFLM's sources: point {TFLM_DIR_VARIABLE} at a tree made by its "
@@ -75,9 +73,9 @@ def build_firmware(bundle: Bundle, options: FirmwareOptions) -> BuiltFirmware:
             "computer"
         )
     folder = write_sources(bundle, options)
-    _write_config(root, folder)
+    _write_project(folder, all_files(bundle.document, bundle.devices, options))
     names = [f"node{rank}" for rank in range(len(bundle.devices))]
-    _run_platformio(root, folder, names, options.tflm_dir)
+    _run_platformio(folder, names, options.tflm_dir)
     for name in names:
         built = [folder / "build" / name / program for program in _BUILT]
         program = next((path for path in built if path.is_file()), None)
@@ -96,9 +94,18 @@ def build_folder(bundle: Bundle, options: FirmwareOptions) -> Path:
 def write_sources(bundle: Bundle, options: FirmwareOptions) -> Path:
     """Write the generated sources for the options' board to ``build_folder``, which it returns."""
     folder = build_folder(bundle, options)
-    for name, contents in all_files(folder, bundle.document, bundle.devices, options).items():
+    for name, contents in generated_files(bundle.document, bundle.devices, options).items():
         _write(folder / name, contents)
     return folder
+
+
+def _write_project(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Write them, and remove sources that another version had."""
+    for path in sorted((folder / SOURCES).rglob("*")):
+        if path.is_file() and path.relative_to(folder).as_posix() not in files:
+            path.unlink()
+    for name, contents in files.items():
+        _write(folder / name, contents)
 
 
 def _write(path: Path, contents: bytes) -> None:
@@ -109,20 +116,8 @@ def _write(path: Path, contents: bytes) -> None:
     path.write_bytes(contents)
 
 
-def _write_config(root: Path, folder: Path) -> None:
-    """The project's platformio.ini with this folder's environments instead of the chosen ones."""
-    lines = (root / _CONFIG).read_text(encoding="utf-8").splitlines()
-    mine = [
-        f"extra_configs = {ini_path(folder)}/nodes.ini"
-        if line.startswith("extra_configs")
-        else line
-        for line in lines
-    ]
-    _write(folder / _CONFIG, ("\n".join(mine) + "\n").encode())
-
-
-def _run_platformio(root: Path, folder: Path, names: list[str], tflm_dir: Path) -> None:
-    command = [*_platformio(), "run", "-s", "-d", str(root), "-c", str(folder / _CONFIG)]
+def _run_platformio(folder: Path, names: list[str], tflm_dir: Path) -> None:
+    command = [*_platformio(), "run", "-s", "-d", str(folder)]
     command += [word for name in names for word in ("-e", name)]
     settings = {
         "PLATFORMIO_BUILD_DIR": str(folder / "build"),
@@ -130,11 +125,24 @@ def _run_platformio(root: Path, folder: Path, names: list[str], tflm_dir: Path) 
         TFLM_DIR_VARIABLE: str(tflm_dir.resolve()),
     }
     result = subprocess.run(
-        command, env={**os.environ, **settings}, capture_output=True, text=True, check=False
+        command,
+        env={**_shared(), **os.environ, **settings},
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if result.returncode:
         words = (result.stderr + result.stdout).strip().splitlines()[-12:]
         raise ClusterError("the firmware does not build: " + "\n".join(words))
+
+
+def _shared() -> dict[str, str]:
+    """Where all output folders find the libraries of TFLM, which take minutes to build."""
+    root = checkout()
+    if root is None:
+        return {"PLATFORMIO_WORKSPACE_DIR": str(build_cache() / "platformio")}
+    pio = root / ".pio"
+    return {"PLATFORMIO_WORKSPACE_DIR": str(pio), "PLATFORMIO_CORE_DIR": str(pio / "core")}
 
 
 def _platformio() -> list[str]:

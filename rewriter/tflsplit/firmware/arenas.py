@@ -31,10 +31,14 @@ def kernels_of(board: Board, options: FirmwareOptions) -> tuple[Kernels, ...]:
 
 
 def abi_of(board: Board, options: FirmwareOptions) -> Abi:
-    """Layout of TFLM's structs on the board: the wheel is built with compression, others not."""
+    """Layout of TFLM's structs on the board: the wheel is built with compression, others not.
+
+    A program of this computer for which no tree is named may get either: the larger layout.
+    """
     tree = options.tflm_dir
-    is_wheel = tree is not None and (tree / WHEEL_TREE).is_file()
-    return HOST_64 if is_wheel and board.section == "host" else board.abi
+    if board.section != "host":
+        return board.abi
+    return HOST_64 if tree is None or (tree / WHEEL_TREE).is_file() else board.abi
 
 
 def required_arena_bytes(graph: Graph, board: Board, options: FirmwareOptions) -> int:

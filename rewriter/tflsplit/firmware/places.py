@@ -32,9 +32,14 @@ def device_sources() -> Path:
     )
 
 
+def checkout() -> Path | None:
+    """The folder of the checkout that this package lies in; None where it was installed."""
+    return _CHECKOUT if (_CHECKOUT / SOURCES / "lib").is_dir() else None
+
+
 def build_cache() -> Path:
     """Where libraries are kept that several output folders share; made when it is needed."""
-    if (_CHECKOUT / SOURCES / "lib").is_dir():
+    if checkout() is not None:
         return _CHECKOUT / "build"
     home = os.environ.get(_CACHE_VARIABLE, "")
     return (Path(home) if home else Path.home() / ".cache") / "tflsplit"

@@ -59,6 +59,7 @@ def write_bundle(
     arenas: Sequence[tuple[ArenaEstimate, ArenaMeasurement | None]],
     force: bool = False,
     extra: ExtraFiles | None = None,
+    remembered: Mapping[str, Json] | None = None,
 ) -> Json:
     """Write an output folder, in the place of an earlier one.
 
@@ -69,6 +70,7 @@ def write_bundle(
     force: write beside what tflsplit did not write, and over files of an earlier output that were
         changed since; without it, either is refused.
     extra: further files, by their path below ``folder``, made from plan.json and the devices.
+    remembered: of the request, keys of plan.json (``bundle.remembered``).
     Returns the document of plan.json.  Raises PlanError if ``folder`` may not be written; after any
     error, and after being killed, it is what it was (``bundle.replace``).
     """
@@ -84,7 +86,8 @@ def write_bundle(
         write_model(marked(device.graph, device.rank, plan.world_size, fingerprint))
         for device in devices
     ]
-    document = plan_json.plan_document(whole, plan, devices, arenas, [*map(len, files)], identity)
+    sizes = [*map(len, files)]
+    document = plan_json.plan_document(whole, plan, devices, arenas, sizes, identity, remembered)
     content = {MODEL: model}
     content |= {f"node{d.rank}.tflite": file for d, file in zip(devices, files, strict=True)}
     if extra is not None:

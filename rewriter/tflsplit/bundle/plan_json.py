@@ -39,12 +39,14 @@ def plan_document(
     arenas: Sequence[tuple[ArenaEstimate, ArenaMeasurement | None]],
     file_bytes: Sequence[int],
     identity: Mapping[str, str],
+    remembered: Mapping[str, Json] | None = None,
 ) -> Json:
     """The whole document.
 
     arenas: per rank, the arena on the 32-bit target and, where it could be measured, this host's.
     file_bytes: per rank, the size of the graph's file.
     identity: ``model_name``, ``model_sha256`` and ``fingerprint``.
+    remembered: of the request (``bundle.remembered``).
     """
     labels = tensor_labels(whole)
     return {
@@ -56,6 +58,7 @@ def plan_document(
         "model_sha256": identity["model_sha256"],
         "fingerprint": identity["fingerprint"],
         "world_size": plan.world_size,
+        **(remembered or {}),
         "shares": list(plan.shares),
         "stock_kernels": plan.stock_kernels,
         "fuse": plan.fuse,

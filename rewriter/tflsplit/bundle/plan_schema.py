@@ -122,6 +122,9 @@ _TOP: dict[str, Shape] = {
 }
 _FILES: dict[str, Shape] = {
     "files": MapOf(Text("[0-9a-f]{64}", "64 hex digits"), Text(most=255)),
+    "cluster": Nullable(Record({})),
+    "objective": Nullable(Text("[a-z_]{1,32}", "the name of an objective", most=32)),
+    "left_out": ListOf(Whole(0, MAX_WORLD_SIZE - 1), most=MAX_WORLD_SIZE),
 }
 DOCUMENT = Record(_TOP, _FILES)
 """A plan.json without the tables that only machines read: what a report keeps of it."""

@@ -6,7 +6,9 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
+from tflsplit.bundle.remembered import remember
 from tflsplit.cli.console import STDERR
 from tflsplit.cli.planning import checked, saved_plan
 from tflsplit.cluster import Cluster
@@ -68,6 +70,11 @@ class Choosing:
         planned = finish(graph, checked(saved, graph, self._saved), cluster)
         _warn(planned)
         return planned
+
+    def remembered(self) -> dict[str, Any]:
+        """What plan.json keeps of the request, once the plan is made."""
+        objective = self.objective if self.searched else None
+        return remember(self.planned.cluster, objective, self.left_out)
 
     @property
     def searched_for(self) -> str:

@@ -20,7 +20,7 @@ from tflsplit.cli.console import (
     shortened,
     table,
 )
-from tflsplit.cluster import default_cluster, read_cluster
+from tflsplit.cli.folder_cluster import cluster_of_folder
 from tflsplit.errors import ClusterError, PlanError
 from tflsplit.report.compare import SUMMED, Comparison, compare, parse_limit
 from tflsplit.report.documents import SIMULATED, read_document
@@ -61,7 +61,7 @@ def add_parser(commands: Commands) -> argparse.ArgumentParser:
         "--cluster",
         type=Path,
         metavar="FILE",
-        help="for --simulate: cluster.toml (Teensy 4.1 in a ring of 6 Mbaud UARTs)",
+        help="for --simulate: cluster.toml (what each was made for)",
     )
     return command
 
@@ -89,8 +89,7 @@ def _read(path: Path, arguments: argparse.Namespace, stage: Stage) -> Json:
         raise PlanError(f"{path} holds no graphs to simulate; name an output folder or a report")
     stage(f"simulating {path}")
     bundle = read_bundle(path)
-    size = len(bundle.devices)
-    cluster = read_cluster(arguments.cluster) if arguments.cluster else default_cluster(size)
+    cluster = cluster_of_folder(bundle, arguments.cluster)
     return {**document, SIMULATED: simulate_bundle(bundle, cluster)}
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from tflsplit.bundle import Bundle, read_bundle
+from tflsplit.bundle.remembered import remembered_cluster
 from tflsplit.cli.console import STDOUT, Commands, Stage, counted, note, print_json, progress
 from tflsplit.cli.figures import (
     add_record,
@@ -37,7 +39,7 @@ from tflsplit.emulate.native_build import build_native
 from tflsplit.emulate.session import Session, core_only, whole_firmware
 from tflsplit.emulate.trial import Trial, injected, run_trial
 from tflsplit.errors import ClusterError, LinkError, UserError
-from tflsplit.firmware import FirmwareOptions
+from tflsplit.firmware import FirmwareOptions, options_of_cluster
 from tflsplit.firmware.options import TFLM_DIR_VARIABLE
 from tflsplit.passes.prepare import prepare
 from tflsplit.report.timeline import measured_trace
@@ -85,7 +87,7 @@ def add_parser(commands: Commands) -> argparse.ArgumentParser:
         "--firmware", type=Path, metavar="DIR", help="take the firmware that was built there"
     )
     command.add_argument(
-        "--topology", choices=["ring", "line", "star"], default="ring", help="wiring (ring)"
+        "--topology", choices=["ring", "line", "star"], help="wiring (what DIR was made for)"
     )
     command.add_argument(
         "--direct",
@@ -179,20 +181,18 @@ def _cases(arguments: argparse.Namespace, bundle: Bundle) -> Iterator[Case]:
 def _session(
     arguments: argparse.Namespace, bundle: Bundle, engine_name: str, stage: Stage
 ) -> AbstractContextManager[Session]:
-    topology, rate = Topology(arguments.topology), arguments.faults
+    options, rate = _options(arguments, bundle), arguments.faults
     faults = FaultModel(rate, rate, rate) if rate else None
     if arguments.core_only:
         if arguments.firmware:
             raise ClusterError("--core-only runs no firmware: leave --firmware out")
         stage("building the links")
         pluggable = bool(arguments.event)
-        direct = arguments.direct
-        return core_only(bundle, engine_name, faults, arguments.seed, topology, direct, pluggable)
+        wired = options.topology, options.direct
+        return core_only(bundle, engine_name, faults, arguments.seed, *wired, pluggable)
     if arguments.firmware:
         built = take_firmware(bundle, arguments.firmware)
     else:
-        board = HOST_BOARD if arguments.native else arguments.board
-        options = FirmwareOptions(boards=(board,), topology=topology, direct=arguments.direct)
         built = _build(bundle, options, stage)
     return whole_firmware(
         bundle,
@@ -203,6 +203,26 @@ def _session(
         count_instructions=not arguments.native,
         pluggable=bool(arguments.event),
     )
+
+
+def _options(arguments: argparse.Namespace, bundle: Bundle) -> FirmwareOptions:
+    """As the folder was made for, but on boards of this computer."""
+    boards = (HOST_BOARD if arguments.native else arguments.board,)
+    cluster = remembered_cluster(bundle.document, bundle.folder)
+    options = FirmwareOptions(boards=boards)
+    if cluster is not None:
+        with suppress(ClusterError):  # no firmware can be wired so: a bus, a camera elsewhere
+            options = options_of_cluster(cluster, boards)
+    if arguments.direct:
+        options = replace(options, direct=True)
+    if arguments.topology is None or arguments.topology == options.topology.value:
+        return options
+    if cluster is not None:
+        text = (
+            f"note: a {arguments.topology} instead of the {options.topology.value} it was made for"
+        )
+        STDERR.print(text, soft_wrap=True)
+    return replace(options, topology=Topology(arguments.topology))
 
 
 def _build(bundle: Bundle, options: FirmwareOptions, stage: Stage) -> BuiltFirmware:

@@ -9,12 +9,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from tflsplit.bundle.folder import read_bundle
+from tflsplit.bundle import Bundle, read_bundle
 from tflsplit.bundle.plan_json import Json
-from tflsplit.cli.choosing import as_wired
+from tflsplit.bundle.remembered import remembered_cluster
 from tflsplit.cli.console import STDOUT, kib, print_json, table
+from tflsplit.cli.folder_cluster import cluster_of_folder
 from tflsplit.cli.planning import add_direct
-from tflsplit.cluster import Cluster, read_cluster
+from tflsplit.cluster import Cluster, default_cluster
 from tflsplit.errors import ClusterError, UserError
 from tflsplit.firmware import (
     BOARDS,
@@ -22,24 +23,33 @@ from tflsplit.firmware import (
     FirmwareOptions,
     Wanted,
     all_files,
+    board_named,
     choose_nodes,
     options_of_cluster,
     write_firmware,
 )
 from tflsplit.firmware.from_cluster import SERIAL_LINKS
 from tflsplit.firmware.options import DEFAULT_MARGIN_BYTES, TFLM_DIR_VARIABLE
+from tflsplit.host import read_firmware_setup
 from tflsplit.memory.arena import KERNEL_FLAVOURS
 from tflsplit.split.devices import DeviceGraph
 from tflsplit.wire.topology import Topology
 
 
-def add_board_options(command: argparse.ArgumentParser) -> None:
-    """The options that say which boards there are and how they are wired."""
-    group = command.add_argument_group("the firmware")
+def add_board_options(
+    command: argparse.ArgumentParser,
+    heading: str = "the firmware",
+    boards: Collection[str] = tuple(BOARDS),
+) -> None:
+    """The options that say which boards there are and how they are wired.
+
+    boards: that there are.
+    """
+    group = command.add_argument_group(heading)
     group.add_argument(
         "--board",
         metavar="NAME[,NAME…]",
-        help=f"one board for all devices, or one for each (teensy41): {', '.join(BOARDS)}",
+        help=f"one board for all devices, or one for each (teensy41): {', '.join(boards)}",
     )
     group.add_argument(
         "--topology",
@@ -51,8 +61,8 @@ def add_board_options(command: argparse.ArgumentParser) -> None:
     )
 
 
-def add_options(command: argparse.ArgumentParser, shown: bool = True) -> None:
-    """The other options of the firmware; ``shown``: in the command's help."""
+def add_wire_options(command: argparse.ArgumentParser, shown: bool = True) -> None:
+    """What else there is to say of the wires; ``shown``: in the command's help."""
     options: dict[str, dict[str, Any]] = {
         "--mtu": {"type": int, "metavar": "BYTES", "help": "largest frame (512)"},
         "--baud": {
@@ -60,17 +70,25 @@ def add_options(command: argparse.ArgumentParser, shown: bool = True) -> None:
             "metavar": "RATE",
             "help": "of the links, SPI's clock in Hz (the slowest board's own)",
         },
-        "--arena-margin": {
-            "type": int,
-            "default": DEFAULT_MARGIN_BYTES,
-            "metavar": "BYTES",
-            "help": f"added to the arena that TFLM needs ({DEFAULT_MARGIN_BYTES})",
-        },
         "--background-poll-us": {
             "type": int,
             "metavar": "US",
             "help": "how often a timer polls the links while a kernel runs; 0: never (by the "
             "clock)",
+        },
+    }
+    _add(command, options, shown)
+
+
+def add_options(command: argparse.ArgumentParser, shown: bool = True) -> None:
+    """All other options of the firmware; ``shown``: in the command's help."""
+    add_wire_options(command, shown)
+    options: dict[str, dict[str, Any]] = {
+        "--arena-margin": {
+            "type": int,
+            "default": DEFAULT_MARGIN_BYTES,
+            "metavar": "BYTES",
+            "help": f"added to the arena that TFLM needs ({DEFAULT_MARGIN_BYTES})",
         },
         "--kernels": {
             "choices": KERNEL_FLAVOURS,
@@ -83,8 +101,20 @@ def add_options(command: argparse.ArgumentParser, shown: bool = True) -> None:
             f"use (without it: {TFLM_DIR_VARIABLE}, or the registry's TFLM)",
         },
     }
+    _add(command, options, shown)
+
+
+def _add(
+    command: argparse.ArgumentParser, options: Mapping[str, dict[str, Any]], shown: bool
+) -> None:
     for name, settings in options.items():
         command.add_argument(name, **settings if shown else {**settings, "help": argparse.SUPPRESS})
+
+
+def refuse_boards_without_firmware(boards: str | None) -> None:
+    """ClusterError for the first board of ``--board`` that nothing can be built for."""
+    for name in (boards or "").split(",") if boards else ():
+        board_named(name)
 
 
 class FirmwareOfRewrite:
@@ -153,6 +183,13 @@ def options_of(arguments: argparse.Namespace, cluster: Cluster | None = None) ->
     """
     boards = tuple((arguments.board or "").split(",")) if arguments.board else ()
     base = FirmwareOptions() if cluster is None else options_of_cluster(cluster, boards)
+    return with_options(base, arguments, boards)
+
+
+def with_options(
+    base: FirmwareOptions, arguments: argparse.Namespace, boards: tuple[str, ...]
+) -> FirmwareOptions:
+    """The options with what a command line says instead; ``boards``: of the command line."""
     given = {
         "boards": boards or None,
         "topology": None if arguments.topology is None else Topology(arguments.topology),
@@ -227,18 +264,42 @@ def add_parser(
 
 def main(arguments: argparse.Namespace) -> int:
     """Run the command."""
-    cluster = None
+    refuse_boards_without_firmware(arguments.board)
+    bundle = read_bundle(arguments.folder)
     if arguments.cluster is not None:
-        cluster = wired(read_cluster(arguments.cluster), arguments)
-        size = len(read_bundle(arguments.folder).devices)
-        cluster = as_wired(cluster, size, arguments.cluster)
-    document = write_firmware(arguments.folder, options_of(arguments, cluster), arguments.force)
+        wired(default_cluster(1), arguments)  # refuses what contradicts the file
+        options = options_of(arguments, cluster_of_folder(bundle, arguments.cluster))
+    else:
+        boards = tuple((arguments.board or "").split(",")) if arguments.board else ()
+        options = with_options(remembered_options(bundle, boards), arguments, boards)
+    document = write_firmware(arguments.folder, options, arguments.force)
     choice = choose_nodes(arguments.folder)
     if arguments.json:
         print_json(document)
     else:
         print_firmware(document, how_to_build(arguments.folder, choice))
     return 0
+
+
+def remembered_options(bundle: Bundle, boards: tuple[str, ...]) -> FirmwareOptions:
+    """What the firmware of a folder was made with, as far as the folder tells.
+
+    boards: instead of those; the links then run at these boards' own rate.
+    """
+    cluster = remembered_cluster(bundle.document, bundle.folder)
+    setup = read_firmware_setup(bundle.folder, bundle.document)
+    earlier = tuple(str(device["board"]) for device in setup.devices)
+    if cluster is not None:
+        options = options_of_cluster(cluster, boards or earlier)
+        return replace(options, baud=None) if boards else options
+    if not earlier:
+        return FirmwareOptions(boards=boards) if boards else FirmwareOptions()
+    return FirmwareOptions(
+        boards=boards or earlier,
+        topology=setup.topology,
+        gateway=setup.gateway,
+        mtu_bytes=setup.mtu_bytes,
+    )
 
 
 def print_firmware(document: Json, build: str) -> None:

@@ -17,8 +17,10 @@ from tflsplit.cli.beside import (
 )
 from tflsplit.cli.choosing import Choosing
 from tflsplit.cli.console import STDOUT, Commands, kib, print_json, progress, table
+from tflsplit.cli.firmware import add_board_options, add_wire_options, wired
 from tflsplit.cli.plan_report import describe, print_plan
-from tflsplit.cli.planning import add_cluster_options, add_objective, cluster_of
+from tflsplit.cli.planning import DEFAULT_BOARD, add_cluster_options, add_objective, cluster_of
+from tflsplit.cluster import board_names
 from tflsplit.errors import PlanError
 from tflsplit.ir import Graph
 from tflsplit.plan.spec import Plan
@@ -38,6 +40,8 @@ def add_parser(commands: Commands) -> argparse.ArgumentParser:
     )
     command.add_argument("model", type=Path, help="an int8 .tflite file")
     add_cluster_options(command)
+    add_board_options(command, "the boards", board_names())
+    add_wire_options(command)
     add_objective(command)
     command.add_argument(
         "--pareto",
@@ -53,7 +57,7 @@ def add_parser(commands: Commands) -> argparse.ArgumentParser:
 
 def main(arguments: argparse.Namespace) -> int:
     """Run the command."""
-    cluster = cluster_of(arguments)
+    cluster = wired(cluster_of(arguments, arguments.board or DEFAULT_BOARD), arguments)
     with progress("reading"):
         model = load(arguments.model)
         graph = splittable(model)

@@ -19,7 +19,10 @@ from tflsplit.cluster import (
     read_cluster,
 )
 from tflsplit.cluster.fewer import fewer
+from tflsplit.cluster.toml_file import suggestion
 from tflsplit.errors import ClusterError, PlanError
+from tflsplit.firmware.boards import BOARDS
+from tflsplit.firmware.from_cluster import SERIAL_LINKS
 from tflsplit.ir import Graph
 from tflsplit.plan.check import plan_problems
 from tflsplit.plan.spec import Plan
@@ -80,6 +83,7 @@ def cluster_of(arguments: argparse.Namespace, board: str = DEFAULT_BOARD) -> Clu
         if arguments.direct:
             raise ClusterError(f"write [host] direct = true into {arguments.cluster} instead")
         cluster = read_cluster(arguments.cluster)
+        _refuse_other_boards(cluster, getattr(arguments, "board", None), arguments.cluster)
         if arguments.devices not in (None, cluster.world_size):
             raise ClusterError(
                 f"-n {arguments.devices} contradicts {arguments.cluster}, which has "
@@ -99,14 +103,40 @@ def cluster_of(arguments: argparse.Namespace, board: str = DEFAULT_BOARD) -> Clu
     return _limited(cluster, arguments.max_arena, arguments.max_weights)
 
 
+def _refuse_other_boards(cluster: Cluster, boards: str | None, path: Path) -> None:
+    """--board may name what a cluster.toml leaves open, or boards that stand for any."""
+    names = (boards or "").split(",")
+    for rank, device in enumerate(cluster.devices):
+        name = names[min(rank, len(names) - 1)]
+        is_open = name in BOARDS and BOARDS[name].is_emulated
+        if name and device.board and name != device.board and not is_open:
+            raise ClusterError(
+                f"--board {boards} contradicts {path}, where device {rank} is a {device.board}: "
+                "leave it out, or change the file"
+            )
+
+
 def _default(world_size: int, link: str | None, board: str) -> Cluster:
     boards = board.split(",")
     cluster = default_cluster(world_size, link or "uart", _planned(boards[0]))
-    return cluster if len(boards) == 1 else _with_boards(cluster, boards)
+    cluster = cluster if len(boards) == 1 else _with_boards(cluster, boards)
+    return replace(cluster, link=replace(cluster.link, bit_rate=_bit_rate(cluster, boards)))
+
+
+def _bit_rate(cluster: Cluster, boards: Sequence[str]) -> int:
+    """What the links run at: the slowest board's own rate, as the firmware has it."""
+    is_spi = cluster.link.kind is LinkKind.SPI
+    built = [BOARDS[name] for name in boards if name in BOARDS]
+    rates = [board.spi_hz if is_spi else board.baud for board in built]
+    if cluster.link.kind not in SERIAL_LINKS:
+        rates = []
+    return min([rate for rate in rates if rate is not None], default=cluster.link.bit_rate)
 
 
 def _planned(board: str) -> str:
     """The board whose numbers count; one without any (the host) plans as the default one."""
+    if board not in board_names() and board not in BOARDS:
+        raise ClusterError(f"unknown board {board!r}{suggestion(board, board_names())}")
     return board if board in board_names() else DEFAULT_BOARD
 
 

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 
 from tflsplit.bundle import Bundle, read_bundle
 from tflsplit.bundle.plan_schema import MAX_WORLD_SIZE
-from tflsplit.cli.choosing import as_wired, split_anew
+from tflsplit.cli.choosing import split_anew
 from tflsplit.cli.console import STDOUT, Commands, kib, print_json, progress
-from tflsplit.cluster import Cluster, default_cluster, read_cluster
+from tflsplit.cli.folder_cluster import cluster_of_folder
+from tflsplit.cluster import Cluster
 from tflsplit.errors import ClusterError, PlanError
 from tflsplit.ir import Graph
 from tflsplit.report.page import render, require_jinja, write_page
@@ -42,7 +43,7 @@ def add_parser(commands: Commands) -> argparse.ArgumentParser:
         "--cluster",
         type=Path,
         metavar="FILE",
-        help="cluster.toml (Teensy 4.1 in a ring of 6 Mbaud UARTs)",
+        help="cluster.toml (what DIR was made for)",
     )
     command.add_argument(
         "--beside",
@@ -70,11 +71,7 @@ def main(arguments: argparse.Namespace) -> int:
     path = arguments.output or arguments.folder / "report.html"
     with progress("reading") as stage:
         bundle = read_bundle(arguments.folder)
-        if arguments.cluster is None:
-            cluster = default_cluster(bundle.document["world_size"])
-        else:
-            size = bundle.document["world_size"]
-            cluster = as_wired(read_cluster(arguments.cluster), size, arguments.cluster)
+        cluster = cluster_of_folder(bundle, arguments.cluster)
         content = gather(bundle, cluster, sizes, partial(_divide, cluster), stage)
         stage("writing")
         page = render(content)

@@ -20,7 +20,13 @@ from tflsplit.cli.console import (
     progress,
     table,
 )
-from tflsplit.cli.firmware import FirmwareOfRewrite, add_board_options, add_options, wired
+from tflsplit.cli.firmware import (
+    FirmwareOfRewrite,
+    add_board_options,
+    add_options,
+    refuse_boards_without_firmware,
+    wired,
+)
 from tflsplit.cli.manual import add_manual, manual_wishes
 from tflsplit.cli.planning import DEFAULT_BOARD, add_cluster_options, add_objective, cluster_of
 from tflsplit.passes.prepare import dropped
@@ -55,6 +61,7 @@ def add_parser(commands: Commands) -> argparse.ArgumentParser:
 
 def main(arguments: argparse.Namespace) -> int:
     """Run the command."""
+    refuse_boards_without_firmware(arguments.board)
     cluster = wired(cluster_of(arguments, arguments.board or DEFAULT_BOARD), arguments)
     wishes = manual_wishes(arguments, cluster.world_size)
     folder = arguments.output or Path("build") / arguments.model.stem
@@ -63,7 +70,14 @@ def main(arguments: argparse.Namespace) -> int:
     splits: list[Split] = []
     with progress("reading") as stage:
         document = rewrite(
-            arguments.model, folder, choosing, arguments.force, stage, firmware, splits.append
+            arguments.model,
+            folder,
+            choosing,
+            arguments.force,
+            stage,
+            firmware,
+            splits.append,
+            choosing.remembered,
         )
         stage("comparing with one device")
         rows = beside(choosing)

@@ -11,14 +11,15 @@ from pathlib import Path
 from typing import Any
 
 from tflsplit.bundle import Bundle, read_bundle
-from tflsplit.cli.choosing import as_wired, split_anew
+from tflsplit.cli.choosing import split_anew
 from tflsplit.cli.console import Commands, print_json, progress
 from tflsplit.cli.figures import save_trace
+from tflsplit.cli.folder_cluster import cluster_of_folder
 from tflsplit.cli.planning import add_direct
 from tflsplit.cli.simulate_tables import figures_of, print_beside, print_result, print_sweep
 from tflsplit.cli.sweeps import KEYS, Setting, parse_sweep
 from tflsplit.cli.why_tables import print_why
-from tflsplit.cluster import Cluster, LinkKind, default_cluster, read_cluster
+from tflsplit.cluster import Cluster, LinkKind
 from tflsplit.errors import ClusterError
 from tflsplit.passes.fold_constants import fold_constants
 from tflsplit.passes.prepare import prepare
@@ -37,10 +38,10 @@ def add_parser(commands: Commands) -> argparse.ArgumentParser:
     )
     command.add_argument("folder", type=Path, metavar="DIR", help="what `rewrite` wrote")
     command.add_argument(
-        "--cluster", type=Path, metavar="FILE", help="cluster.toml (Teensy 4.1 in a ring)"
+        "--cluster", type=Path, metavar="FILE", help="cluster.toml (what DIR was made for)"
     )
     command.add_argument(
-        "--link", choices=[kind.value for kind in LinkKind], help="without --cluster (uart)"
+        "--link", choices=[kind.value for kind in LinkKind], help="other links than it was made for"
     )
     add_direct(command)
     command.add_argument("--inputs", type=int, default=1, metavar="K", help="one by one (1)")
@@ -137,14 +138,12 @@ def _once(arguments: argparse.Namespace, bundle: Bundle, setting: Setting) -> No
 
 
 def _cluster(arguments: argparse.Namespace, bundle: Bundle) -> Cluster:
-    if arguments.cluster is None:
-        cluster = default_cluster(len(bundle.devices), arguments.link or "uart")
-        return replace(cluster, direct=bool(arguments.direct))
-    if arguments.direct:
+    cluster = cluster_of_folder(bundle, arguments.cluster, arguments.link)
+    if not arguments.direct:
+        return cluster
+    if arguments.cluster is not None:
         raise ClusterError(f"write [host] direct = true into {arguments.cluster} instead")
-    if arguments.link is not None:
-        raise ClusterError("--link describes the default cluster; --cluster names its own")
-    return as_wired(read_cluster(arguments.cluster), len(bundle.devices), arguments.cluster)
+    return replace(cluster, direct=True)
 
 
 def _simulate(devices: Sequence[DeviceGraph], setting: Setting) -> SimResult:

@@ -9,6 +9,7 @@ from tflsplit.cluster.links import Duplex, LinkKind, LinkSpec, Medium
 from tflsplit.cluster.read import parse_cluster, read_cluster
 from tflsplit.cluster.routes import Edge, Routes
 from tflsplit.cluster.spec import Cluster, Device, tick_period_us
+from tflsplit.cluster.written import cluster_document, cluster_of_document
 from tflsplit.wire.topology import Topology
 
 __all__ = [
@@ -26,6 +27,8 @@ __all__ = [
     "Topology",
     "board_names",
     "board_sources",
+    "cluster_document",
+    "cluster_of_document",
     "default_cluster",
     "known_board",
     "message_frames",

@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 from tflsplit.cluster.cycles import BESIDE_MACS, Cycles, Family
 from tflsplit.cluster.links import USB_SPEEDS
 from tflsplit.cluster.spec import Device
 from tflsplit.cluster.table import Table
+from tflsplit.cluster.toml_file import suggestion
 
 KERNELS = ("reference", "cmsis_nn")
 ABIS = ("cortex_m", "esp32")
@@ -21,6 +22,14 @@ _COARSE = (
     Family.OTHER,
     Family.COPY,
 )
+
+
+def refuse_unknown_keys(table: Table) -> None:
+    """ClusterError for a key that no device has, before anything is missed for want of it."""
+    known = {item.name for item in fields(Device)} - {"cycles"} | {"count", "cycles_per_mac"}
+    for key in table.content:
+        if key not in known:
+            raise table.error(key, f"unknown key{suggestion(key, known)}")
 
 
 def read_device(table: Table, board: Device | None, name: str) -> Device:

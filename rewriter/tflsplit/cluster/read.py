@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tflsplit.cluster.boards import board_names, known_board
 from tflsplit.cluster.defaults import default_medium
-from tflsplit.cluster.device_table import read_device
+from tflsplit.cluster.device_table import read_device, refuse_unknown_keys
 from tflsplit.cluster.links import LINK_DEFAULTS, USB_SPEEDS, LinkKind, LinkSpec, Medium
 from tflsplit.cluster.routes import Edge
 from tflsplit.cluster.spec import Cluster, Device
@@ -33,7 +33,11 @@ def parse_cluster(text: str, name: str = "cluster.toml") -> Cluster:
 
 
 def _cluster(file: TomlFile) -> Cluster:
-    root = Table.root(file)
+    return read_table(Table.root(file))
+
+
+def read_table(root: Table) -> Cluster:
+    """The cluster that a whole file describes; ClusterError as its table raises it."""
     root.integer("version", VERSION, low=VERSION, high=VERSION)
     topology = root.choice("topology", Topology.RING)
     devices = _devices(root)
@@ -79,7 +83,7 @@ def _cluster(file: TomlFile) -> Cluster:
             **arguments,
         )
     except ClusterError as error:
-        raise ClusterError(f"{file.name}: {error}") from None
+        raise ClusterError(f"{root.file.name}: {error}") from None
 
 
 def _usb_of(devices: tuple[Device, ...]) -> tuple[LinkSpec, ...]:
@@ -90,6 +94,7 @@ def _usb_of(devices: tuple[Device, ...]) -> tuple[LinkSpec, ...]:
 def _devices(root: Table) -> tuple[Device, ...]:
     devices: list[Device] = []
     for table in root.tables("device"):
+        refuse_unknown_keys(table)
         board = None
         if table.has("board"):
             board = known_board(table.text("board", None, board_names()))

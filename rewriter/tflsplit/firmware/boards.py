@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from tflsplit.cluster import known_board, tick_period_us
+from tflsplit.cluster import board_names, known_board, tick_period_us
+from tflsplit.cluster.toml_file import suggestion
 from tflsplit.errors import ClusterError
 from tflsplit.memory.abi import CORTEX_M, ESP32, Abi
 
@@ -111,6 +112,11 @@ BOARDS: Mapping[str, Board] = MappingProxyType({board.name: board for board in _
 
 def board_named(name: str) -> Board:
     """A board by the name that ``--board`` takes; ClusterError names those that exist."""
-    if name not in BOARDS:
-        raise ClusterError(f"unknown board {name!r}; known are {', '.join(BOARDS)}")
-    return BOARDS[name]
+    if name in BOARDS:
+        return BOARDS[name]
+    if name in board_names():
+        raise ClusterError(
+            f"there is no firmware for {name}, only numbers to plan with (`tflsplit plan`); "
+            f"firmware is generated for {', '.join(BOARDS)}"
+        )
+    raise ClusterError(f"unknown board {name!r}{suggestion(name, BOARDS)}")

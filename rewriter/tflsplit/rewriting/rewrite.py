@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -83,11 +83,13 @@ def rewrite(
     progress: Progress = lambda stage: None,
     extra: ExtraFiles | None = None,
     seen: Callable[[Split], None] = lambda split: None,
+    remembered: Callable[[], Mapping[str, Json]] = dict,
 ) -> Json:
     """Rewrite the model at ``model_path`` into ``folder``; returns the document of plan.json.
 
     extra: makes further files of the folder (``write_bundle``).
     seen: is shown the split, before anything is written.
+    remembered: what plan.json keeps of the request, asked once there is a plan (``remember``).
     Raises as ``split_model`` and ``write_bundle`` do; nothing is written unless all went well.
     """
     refuse_folder(folder, force)
@@ -111,6 +113,7 @@ def rewrite(
         arenas,
         force,
         extra,
+        remembered(),
     )
 
 

@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The cluster that a command takes an output folder for: the one it was made for, unless told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tflsplit.bundle import Bundle
+from tflsplit.bundle.remembered import remembered_cluster
+from tflsplit.cli.choosing import as_wired
+from tflsplit.cli.console import STDERR
+from tflsplit.cluster import Cluster, default_cluster, read_cluster
+from tflsplit.cluster.links import LINK_DEFAULTS, LinkKind
+from tflsplit.cluster.written import with_link
+from tflsplit.errors import ClusterError
+
+
+def cluster_of_folder(bundle: Bundle, given: Path | None, link: str | None = None) -> Cluster:
+    """The cluster of ``--cluster``, else the one that the folder remembers, else the default one.
+
+    link: the kind of links instead of its own, from ``--link``.
+    Says on standard error where an option takes the place of what the folder remembers, and where
+    it remembers nothing.  Raises ClusterError for both options, and as ``read_cluster`` does.
+    """
+    if given is not None and link is not None:
+        raise ClusterError("--link describes the default cluster; --cluster names its own")
+    size = len(bundle.devices)
+    remembered = remembered_cluster(bundle.document, bundle.folder)
+    if given is not None:
+        if remembered is not None:
+            _note(f"{given} instead of the cluster that {bundle.folder} was made for")
+        return as_wired(read_cluster(given), size, given)
+    cluster = remembered or default_cluster(size)
+    if remembered is None:
+        _note(
+            f"{bundle.folder} does not say what cluster it was made for; taken for {size} "
+            "Teensy 4.1 in a ring of UARTs (--cluster FILE names another)"
+        )
+    if link is None or LinkKind(link) is cluster.link.kind:
+        return cluster
+    if remembered is not None:
+        _note(f"{link} links instead of the {cluster.link.kind.value} links it was made for")
+    return with_link(cluster, LINK_DEFAULTS[LinkKind(link)])
+
+
+def _note(text: str) -> None:
+    STDERR.print(f"note: {text}", soft_wrap=True)

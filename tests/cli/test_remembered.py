@@ -1,0 +1,195 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An output folder remembers the cluster that it was made for; options override it and say so."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.bundles import bundle_of, plan_of, rewrite_plan
+from tests.splits import tiny
+from tflsplit.bundle.remembered import remembered_cluster
+from tflsplit.cli import main
+from tflsplit.cluster import default_cluster
+from tflsplit.errors import ClusterError
+from tflsplit.tflite import write_model
+
+LINE = 'topology = "line"\n[link]\nbaud = 1_000_000\n[[device]]\nboard = "nano33ble"\ncount = 2\n'
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    path = tmp_path / "m.tflite"
+    path.write_bytes(write_model(tiny("resnet")))
+    return path
+
+
+def rewritten(model: Path, *words: str) -> Path:
+    out = model.parent / "out"
+    command = ["rewrite", str(model), "--manual", "split=rows", "-o", str(out), *words]
+    assert main(command) == 0
+    return out
+
+
+def answer(capsys: pytest.CaptureFixture[str], *words: object) -> tuple[Any, str]:
+    """The JSON that a command prints, and what it says beside."""
+    capsys.readouterr()
+    assert main([*map(str, words), "--json"]) in (0, 1)
+    said = capsys.readouterr()
+    return json.loads(said.out), said.err
+
+
+def test_the_commands_take_what_the_folder_was_made_for(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    out = rewritten(model, "-n", "2", "--board", "pico", "--topology", "line")
+    plan = plan_of(out)
+    assert plan["cluster"]["device"] == [{"board": "pico", "count": 2}]
+    assert plan["cluster"]["topology"] == "line"
+    assert plan["cluster"]["link"]["bit_rate"] == 3_000_000, "the board's own"
+    assert (plan["objective"], plan["left_out"]) == (None, [])
+    file = tmp_path / "c.toml"
+    file.write_text(
+        'topology = "line"\n[link]\nbaud = 3_000_000\n[[device]]\nboard = "pico"\ncount = 2\n'
+    )
+    own, said = answer(capsys, "simulate", out)
+    assert said == ""
+    described, said = answer(capsys, "simulate", out, "--cluster", file)
+    assert said.split() == f"note: {file} instead of the cluster that {out} was made for".split()
+    assert own == described
+    page, _ = answer(capsys, "report", out, "--beside", "none")
+    assert page["latency_us"] == own["latencies_us"][0]
+    figures, _ = answer(capsys, "compare", out, out, "--simulate")
+    (latency,) = [f for f in figures["figures"] if f["key"] == "latency_us" and f["what"] == "plan"]
+    assert latency["before"] == own["latencies_us"][0]
+
+
+def test_a_link_on_the_command_line_takes_the_place_of_its_own(
+    model: Path, capsys: pytest.CaptureFixture[str]
+):
+    out = rewritten(model, "-n", "2")
+    uart, _ = answer(capsys, "simulate", out)
+    spi, said = answer(capsys, "simulate", out, "--link", "spi")
+    assert "spi links instead of the uart links" in said
+    assert spi["latencies_us"] < uart["latencies_us"]
+
+
+def test_a_file_and_a_search_are_remembered_too(model: Path, tmp_path: Path):
+    file = tmp_path / "c.toml"
+    file.write_text(LINE)
+    out = tmp_path / "out"
+    words = ["--cluster", str(file), "--objective", "ram", "-o", str(out)]
+    assert main(["rewrite", str(model), *words]) == 0
+    plan = plan_of(out)
+    assert plan["objective"] == "ram"
+    found = remembered_cluster(plan, out)
+    assert found is not None
+    assert found.world_size == plan["world_size"] == 2 - len(plan["left_out"])
+    assert {device.board for device in found.devices} == {"nano33ble"}
+    assert found.link.bit_rate == 1_000_000
+
+
+def test_firmware_is_made_again_as_it_was(model: Path, tmp_path: Path):
+    file = tmp_path / "c.toml"
+    file.write_text(LINE)
+    out = rewritten(model, "--cluster", str(file))
+    before = json.loads((out / "firmware.json").read_text())
+    assert (before["topology"], before["baud"]) == ("line", 1_000_000)
+    assert main(["firmware", str(out)]) == 0
+    assert json.loads((out / "firmware.json").read_text()) == before
+    assert main(["firmware", str(out), "--board", "pico"]) == 0
+    changed = json.loads((out / "firmware.json").read_text())
+    assert (changed["topology"], changed["baud"]) == ("line", 3_000_000)
+    assert {device["board"] for device in changed["devices"]} == {"pico"}
+    assert main(["firmware", str(out), "--topology", "ring"]) == 0
+    again = json.loads((out / "firmware.json").read_text())
+    assert (again["topology"], again["devices"][1]["board"]) == ("ring", "pico")
+
+
+def test_boards_without_numbers_of_their_own_are_remembered(model: Path):
+    out = rewritten(model, "-n", "2", "--board", "host")
+    assert main(["firmware", str(out)]) == 0
+    document = json.loads((out / "firmware.json").read_text())
+    assert {device["board"] for device in document["devices"]} == {"host"}
+
+
+def test_a_folder_that_says_nothing_is_read_and_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    """As every folder was before: the Teensy ring, but not in silence."""
+    folder = bundle_of(tmp_path / "old", world_size=2)
+    assert "cluster" not in plan_of(folder)
+    assert remembered_cluster(plan_of(folder), folder) is None
+    found, said = answer(capsys, "simulate", folder)
+    assert "does not say what cluster it was made for" in said
+    assert found["latencies_us"][0] > 0
+
+
+@pytest.mark.parametrize(
+    ("cluster", "message"),
+    [
+        ("no", "plan.json is damaged: cluster: 'no' is not an object"),
+        ({"device": [{"board": "pico"}]}, "cluster has 1 devices, but the plan 2"),
+        ({"device": [{"bord": "pico"}]}, "cluster.device[0].bord: unknown key; did you mean"),
+    ],
+)
+def test_a_damaged_memory_is_refused(
+    cluster: Any, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    folder = bundle_of(tmp_path / "out", world_size=2)
+    rewrite_plan(folder, lambda document: document.update(cluster=cluster))
+    assert main(["simulate", str(folder)]) == 2
+    assert message in " ".join(capsys.readouterr().err.split())
+
+
+@pytest.mark.parametrize("command", ["plan", "rewrite"])
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--cluster", "FILE", "--baud", "9600"], "says how the devices are wired"),
+        (["--cluster", "FILE", "--topology", "ring"], "says how the devices are wired"),
+        (["--cluster", "FILE", "--link", "spi"], "--cluster names its own"),
+        (["--cluster", "FILE", "--board", "pico"], "where device 0 is a nano33ble"),
+        (["--cluster", "FILE", "-n", "3"], "which has 2 devices"),
+        (["-n", "2", "--board", "pico,pico,pico"], "3 boards are named for 2 devices"),
+        (["-n", "2", "--board", "picco"], "unknown board 'picco'; did you mean 'pico'?"),
+        ([], "say how many devices"),
+    ],
+)
+def test_plan_and_rewrite_refuse_the_same(
+    command: str,
+    words: list[str],
+    message: str,
+    model: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+):
+    (tmp_path / "c.toml").write_text(LINE)
+    words = [word.replace("FILE", str(tmp_path / "c.toml")) for word in words]
+    output = ["-o", str(tmp_path / "out")]
+    assert main([command, str(model), *words, *output]) == 2
+    assert message in " ".join(capsys.readouterr().err.split())
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_board_without_firmware_is_refused_before_anything_is_planned(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    out = tmp_path / "out"
+    missing = str(tmp_path / "is not even read.tflite")
+    assert main(["rewrite", missing, "-n", "2", "--board", "pico2", "-o", str(out)]) == 2
+    assert "there is no firmware for pico2" in capsys.readouterr().err
+    folder = bundle_of(out, world_size=2)
+    assert main(["firmware", str(folder), "--board", "pico2"]) == 2
+    assert "there is no firmware for pico2" in capsys.readouterr().err
+
+
+def test_a_memory_for_another_plan_is_refused(tmp_path: Path):
+    from tflsplit.bundle.remembered import remember
+
+    document = {"world_size": 3, **remember(default_cluster(2), "latency", [])}
+    with pytest.raises(ClusterError, match="cluster has 2 devices, but the plan 3"):
+        remembered_cluster(document, tmp_path)

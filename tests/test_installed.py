@@ -111,8 +111,8 @@ def test_an_output_folder_is_a_project(tflsplit: Path, tmp_path: Path):
     for rank in range(2):
         built = project / ".pio" / "build" / f"node{rank}" / "program"
         shutil.copy2(built, emulated / "programs" / f"node{rank}.elf")
-    words = ("--native", "--firmware", str(emulated), "--runs", "2")
-    said = run(tflsplit, "emulate", project, *words, folder=tmp_path, **cache)
+    taken = ("--native", "--firmware", str(emulated), "--runs", "2")
+    said = run(tflsplit, "emulate", project, *taken, folder=tmp_path, **cache)
     assert "the same bits: 2 devices and the unsplit model" in said
 
 
@@ -126,6 +126,6 @@ def test_an_emulated_boards_firmware_builds_in_an_empty_folder(tflsplit: Path, t
         pytest.skip("needs a compiler: apt install gcc-arm-none-eabi libnewlib-arm-none-eabi")
     (tmp_path / "core").mkdir()
     (tmp_path / "model.tflite").write_bytes(write_model(tiny("resnet")))
-    words = ("-n", "1", "--board", "mps2_an500", "-o", "out")
-    run(tflsplit, "rewrite", "model.tflite", *words, folder=tmp_path)
+    for_board = ("-n", "1", "--board", "mps2_an500", "-o", "out")
+    run(tflsplit, "rewrite", "model.tflite", *for_board, folder=tmp_path)
     assert "SUCCESS" in pio(tmp_path / "out", "-e", "node0", TFLSPLIT_TFLM_DIR=tree)

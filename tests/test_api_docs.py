@@ -11,6 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import tflsplit
@@ -56,6 +57,11 @@ def test_the_example_runs(
 ):
     (tmp_path / "model.tflite").write_bytes(write_model(tiny("mobilenet")))
     monkeypatch.chdir(tmp_path)
-    (source,) = EXAMPLE.findall((ROOT / "docs" / "api.md").read_text())
-    exec(compile(source, "docs/api.md", "exec"), {})
+    facade, packages = EXAMPLE.findall((ROOT / "docs" / "api.md").read_text())
+    (shape,) = (value.shape for value in tiny("mobilenet").inputs)
+    exec(compile(facade, "docs/api.md", "exec"), {"x": np.zeros(shape, np.int8)})
+    assert (tmp_path / "report.html").is_file()
+    assert (tmp_path / "build" / "four" / "plan.json").is_file()
+    capsys.readouterr()
+    exec(compile(packages, "docs/api.md", "exec"), {})
     assert 1 < capsys.readouterr().out.count(" MACs") <= 4

@@ -49,32 +49,35 @@ class Bundle:
     devices: tuple[DeviceGraph, ...]
 
 
-def write_bundle(
-    folder: Path,
+@dataclass(frozen=True)
+class Contents:
+    """An output folder that is not written yet.
+
+    document: plan.json.
+    files: path below the folder -> contents, plan.json's too.
+    """
+
+    document: Json
+    files: Mapping[str, bytes]
+
+
+def contents_of(
     model: bytes,
     model_name: str,
     whole: Graph,
     plan: Plan,
     devices: Sequence[DeviceGraph],
     arenas: Sequence[tuple[ArenaEstimate, ArenaMeasurement | None]],
-    force: bool = False,
     extra: ExtraFiles | None = None,
     remembered: Mapping[str, Json] | None = None,
-) -> Json:
-    """Write an output folder, in the place of an earlier one.
-
-    Only files that tflsplit wrote are replaced (``bundle.listing``); all others stay.
+) -> Contents:
+    """What an output folder will hold.
 
     model: the unsplit model's file.
     whole: the graph that was split (the model after its passes).
-    force: write beside what tflsplit did not write, and over files of an earlier output that were
-        changed since; without it, either is refused.
-    extra: further files, by their path below ``folder``, made from plan.json and the devices.
+    extra: further files, by their path below the folder, made from plan.json and the devices.
     remembered: of the request, keys of plan.json (``bundle.remembered``).
-    Returns the document of plan.json.  Raises PlanError if ``folder`` may not be written; after any
-    error, and after being killed, it is what it was (``bundle.replace``).
     """
-    refuse_folder(folder, force)
     sha256 = hashlib.sha256(model).hexdigest()
     fingerprint = plan_json.fingerprint(sha256, devices)
     identity = {
@@ -94,10 +97,22 @@ def write_bundle(
         content |= extra(document, devices)
     document = listed(document, content)
     content[PLAN] = plan_json.dump(document).encode()
-    refuse_folder(folder, force)  # again: planning takes a while
+    return Contents(document, content)
+
+
+def write_bundle(folder: Path, contents: Contents, force: bool = False) -> None:
+    """Write an output folder, in the place of an earlier one.
+
+    Only files that tflsplit wrote are replaced (``bundle.listing``); all others stay.
+
+    force: write beside what tflsplit did not write, and over files of an earlier output that were
+        changed since; without it, either is refused.
+    Raises PlanError if ``folder`` may not be written; after any error, and after being killed, it
+    is what it was (``bundle.replace``).
+    """
+    refuse_folder(folder, force)
     earlier = read_listing(folder) or Listing()
-    write_folder(folder, content, set(earlier.files))
-    return document
+    write_folder(folder, contents.files, set(earlier.files))
 
 
 def refuse_folder(folder: Path, force: bool) -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from tflsplit.api.clusters import DEFAULT_BOARD
 from tflsplit.bundle.plan_file import plan_part
 from tflsplit.bundle.text import dump
 from tflsplit.cli.beside import (
@@ -19,7 +20,7 @@ from tflsplit.cli.choosing import Choosing
 from tflsplit.cli.console import STDOUT, Commands, kib, print_json, progress, table
 from tflsplit.cli.firmware import add_board_options, add_wire_options, wired
 from tflsplit.cli.plan_report import describe, print_plan
-from tflsplit.cli.planning import DEFAULT_BOARD, add_cluster_options, add_objective, cluster_of
+from tflsplit.cli.planning import add_cluster_options, add_objective, cluster_of
 from tflsplit.cluster import board_names
 from tflsplit.errors import PlanError
 from tflsplit.ir import Graph

@@ -4,31 +4,22 @@
 from __future__ import annotations
 
 import argparse
-import re
-from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
+from tflsplit.api.clusters import DEFAULT_BOARD, board_cluster, limited
 from tflsplit.bundle.plan_file import load_plan
 from tflsplit.cluster import (
     Cluster,
     LinkKind,
-    board_names,
-    default_cluster,
-    known_board,
     read_cluster,
 )
 from tflsplit.cluster.fewer import fewer
-from tflsplit.cluster.toml_file import suggestion
 from tflsplit.errors import ClusterError, PlanError
 from tflsplit.firmware.boards import BOARDS
-from tflsplit.firmware.from_cluster import SERIAL_LINKS
 from tflsplit.ir import Graph
 from tflsplit.plan.check import plan_problems
 from tflsplit.plan.spec import Plan
 from tflsplit.planner import OBJECTIVES
-
-DEFAULT_BOARD = "teensy41"
 
 
 def add_cluster_options(command: argparse.ArgumentParser) -> None:
@@ -100,7 +91,7 @@ def cluster_of(arguments: argparse.Namespace, board: str = DEFAULT_BOARD) -> Clu
         cluster = _default(arguments.devices, arguments.link, board)
     if arguments.direct:
         cluster = replace(cluster, direct=True)
-    return _limited(cluster, arguments.max_arena, arguments.max_weights)
+    return limited(cluster, arguments.max_arena, arguments.max_weights)
 
 
 def _refuse_other_boards(cluster: Cluster, boards: str | None, path: Path) -> None:
@@ -118,57 +109,7 @@ def _refuse_other_boards(cluster: Cluster, boards: str | None, path: Path) -> No
 
 def _default(world_size: int, link: str | None, board: str) -> Cluster:
     boards = board.split(",")
-    cluster = default_cluster(world_size, link or "uart", _planned(boards[0]))
-    cluster = cluster if len(boards) == 1 else _with_boards(cluster, boards)
-    return replace(cluster, link=replace(cluster.link, bit_rate=_bit_rate(cluster, boards)))
-
-
-def _bit_rate(cluster: Cluster, boards: Sequence[str]) -> int:
-    """What the links run at: the slowest board's own rate, as the firmware has it."""
-    is_spi = cluster.link.kind is LinkKind.SPI
-    built = [BOARDS[name] for name in boards if name in BOARDS]
-    rates = [board.spi_hz if is_spi else board.baud for board in built]
-    if cluster.link.kind not in SERIAL_LINKS:
-        rates = []
-    return min([rate for rate in rates if rate is not None], default=cluster.link.bit_rate)
-
-
-def _planned(board: str) -> str:
-    """The board whose numbers count; one without any (the host) plans as the default one."""
-    if board not in board_names() and board not in BOARDS:
-        raise ClusterError(f"unknown board {board!r}{suggestion(board, board_names())}")
-    return board if board in board_names() else DEFAULT_BOARD
-
-
-def _with_boards(cluster: Cluster, boards: Sequence[str]) -> Cluster:
-    if len(boards) != cluster.world_size:
-        raise ClusterError(
-            f"{len(boards)} boards are named for {cluster.world_size} devices; "
-            "name one, or one for each"
-        )
-    devices = (
-        replace(known_board(_planned(board)), name=f"{board}-{rank}")
-        for rank, board in enumerate(boards)
-    )
-    return replace(cluster, devices=tuple(devices))
-
-
-def _limited(cluster: Cluster, arena: str | None, weights: str | None) -> Cluster:
-    devices = cluster.devices
-    if arena is not None:
-        devices = tuple(replace(d, arena_limit_bytes=parse_size(arena)) for d in devices)
-    if weights is not None:
-        devices = tuple(replace(d, weights_limit_bytes=parse_size(weights)) for d in devices)
-    return replace(cluster, devices=devices)
-
-
-def parse_size(text: str) -> int:
-    """``65536``, ``64KiB``, ``64K`` (= KiB), ``0.5MiB`` in bytes; PlanError if it is none."""
-    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*([KM]?)(i?)B?", text.strip(), re.IGNORECASE)
-    if match is None:
-        raise PlanError(f"{text!r} is no size; write 65536, 64KiB or 1MiB")
-    factor = {"": 1, "K": 1024, "M": 1024 * 1024}[match[2].upper()]
-    return int(float(match[1]) * factor)
+    return board_cluster(world_size, boards if len(boards) > 1 else board, link or "uart")
 
 
 def saved_plan(path: Path, cluster: Cluster) -> tuple[Plan, Cluster]:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from tflsplit.api.clusters import DEFAULT_BOARD
 from tflsplit.bundle.plan_json import Json
 from tflsplit.cli.beside import beside, print_beside, print_verdict, weights_note
 from tflsplit.cli.choosing import Choosing
@@ -28,7 +29,7 @@ from tflsplit.cli.firmware import (
     wired,
 )
 from tflsplit.cli.manual import add_manual, manual_wishes
-from tflsplit.cli.planning import DEFAULT_BOARD, add_cluster_options, add_objective, cluster_of
+from tflsplit.cli.planning import add_cluster_options, add_objective, cluster_of
 from tflsplit.passes.prepare import dropped
 from tflsplit.rewriting.rewrite import Split, rewrite
 

@@ -8,12 +8,10 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from tflsplit.bundle import read_bundle
+from tflsplit.api import load
 from tflsplit.cli.console import STDOUT, Commands, counted, print_json, progress
 from tflsplit.errors import UserError
-from tflsplit.interpreters import naming
-from tflsplit.runtime.engines import engine
-from tflsplit.verify import Verdict, verify_bundle
+from tflsplit.verify import Verdict
 from tflsplit.verify.inputs import EDGES
 
 
@@ -42,24 +40,20 @@ def main(arguments: argparse.Namespace) -> int:
     """Run the command."""
     if arguments.runs < 0 or arguments.seed < 0:
         raise UserError("--runs and --seed must be 0 or more")
-    engine_name, make = engine(arguments.engine)
     with progress("reading") as stage:
-        bundle = read_bundle(arguments.folder, check=False)
+        split = load(arguments.folder, check=False)
         total = arguments.runs + len(EDGES)
         count = iter(range(1, total + 1))
-        with naming(str(arguments.folder)):
-            verdict = verify_bundle(
-                bundle,
-                engine_name,
-                make,
-                arguments.runs,
-                arguments.seed,
-                lambda case: stage(f"input {next(count)} of {total}: {case.name}"),
-            )
+        verdict = split.verify(
+            arguments.runs,
+            arguments.seed,
+            arguments.engine,
+            lambda case: stage(f"input {next(count)} of {total}: {case.name}"),
+        ).verdict
     if arguments.json:
-        print_json(_document(verdict, bundle.document["fingerprint"]))
+        print_json(_document(verdict, split.plan["fingerprint"]))
     else:
-        _print(verdict, bundle.document["world_size"])
+        _print(verdict, split.world_size)
     return 0 if verdict.passed else 1
 
 

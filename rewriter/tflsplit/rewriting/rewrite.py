@@ -7,8 +7,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from tflsplit.bundle import write_bundle
-from tflsplit.bundle.folder import ExtraFiles, refuse_folder
+from tflsplit.bundle.folder import (
+    Contents,
+    ExtraFiles,
+    contents_of,
+    refuse_folder,
+    write_bundle,
+)
 from tflsplit.bundle.plan_json import Json
 from tflsplit.bundle.plan_schema import MAX_WORLD_SIZE
 from tflsplit.check.device_graphs import check_devices
@@ -87,34 +92,45 @@ def rewrite(
 ) -> Json:
     """Rewrite the model at ``model_path`` into ``folder``; returns the document of plan.json.
 
-    extra: makes further files of the folder (``write_bundle``).
-    seen: is shown the split, before anything is written.
-    remembered: what plan.json keeps of the request, asked once there is a plan (``remember``).
-    Raises as ``split_model`` and ``write_bundle`` do; nothing is written unless all went well.
+    Otherwise as ``make``.  Raises as that and ``write_bundle`` do; nothing is written unless all
+    went well.
     """
     refuse_folder(folder, force)
     model = read_file(model_path, MAX_GRAPH_FILE_BYTES)
+    contents = make(model, model_path.name, wishes, progress, extra, seen, remembered)
+    write_bundle(folder, contents, force)  # looks at the folder again: planning takes a while
+    return contents.document
+
+
+def make(
+    model: bytes,
+    name: str,
+    wishes: Wishes | Choose,
+    progress: Progress = lambda stage: None,
+    extra: ExtraFiles | None = None,
+    seen: Callable[[Split], None] = lambda split: None,
+    remembered: Callable[[], Mapping[str, Json]] = dict,
+) -> Contents:
+    """What ``tflsplit rewrite`` writes, in memory.
+
+    model: the file's bytes; name: the file's.
+    extra: makes further files of the folder (``contents_of``).
+    seen: is shown the split, before its arenas are measured.
+    remembered: what plan.json keeps of the request, asked once there is a plan (``remember``).
+    Raises as ``split_model`` does.
+    """
     progress("reading")
-    graph = read_model(model, name=model_path.name)
+    graph = read_model(model, name=name)
     progress("splitting")
     split = split_model(graph, wishes)
     seen(split)
     progress("measuring the arenas")
-    with naming(model_path.name):
+    with naming(name):
         arenas = [measured_arena(device.graph) for device in split.devices]
     progress("writing")
-    return write_bundle(
-        folder,
-        model,
-        one_line(model_path.stem),
-        split.whole,
-        split.plan,
-        split.devices,
-        arenas,
-        force,
-        extra,
-        remembered(),
-    )
+    title = one_line(Path(name).stem)
+    parts = (split.whole, split.plan, split.devices, arenas)
+    return contents_of(model, title, *parts, extra, remembered())
 
 
 def measured_arena(graph: Graph) -> tuple[ArenaEstimate, ArenaMeasurement | None]:

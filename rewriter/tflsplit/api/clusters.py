@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Clusters from a few words: so many boards of a kind, and what joins them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+
+from tflsplit.cluster import Cluster, LinkKind, board_names, default_cluster, known_board
+from tflsplit.cluster.toml_file import suggestion
+from tflsplit.errors import ClusterError, PlanError
+from tflsplit.firmware.boards import BOARDS
+from tflsplit.firmware.from_cluster import SERIAL_LINKS
+from tflsplit.wire.frames import MAX_NODES
+
+DEFAULT_BOARD = "teensy41"
+
+
+def board_cluster(
+    devices: int, board: str | Sequence[str] = DEFAULT_BOARD, link: str = LinkKind.UART.value
+) -> Cluster:
+    """So many boards in a ring, with rank 0 at the computer.
+
+    board: of all, or one for each.  The links run at the slowest board's own rate, as its firmware
+        has it; a board without numbers of its own (this computer) is planned for as a Teensy 4.1.
+    link: "uart", "spi", "ethernet" or "usb".
+    Raises ClusterError for unknown boards or links, and another number of boards.
+    """
+    if not 1 <= devices <= MAX_NODES:
+        raise ClusterError(f"the number of devices must be 1 to {MAX_NODES}")
+    boards = [board] if isinstance(board, str) else list(board)
+    if len(boards) not in (1, devices):
+        raise ClusterError(
+            f"{len(boards)} boards are named for {devices} devices; name one, or one for each"
+        )
+    cluster = default_cluster(devices, link, _planned(boards[0]))
+    if len(boards) > 1:
+        cluster = replace(cluster, devices=tuple(
+            replace(known_board(_planned(name)), name=f"{name}-{rank}")
+            for rank, name in enumerate(boards)
+        ))  # fmt: skip
+    return replace(cluster, link=replace(cluster.link, bit_rate=_bit_rate(cluster, boards)))
+
+
+def limited(cluster: Cluster, arena: str | int | None, weights: str | int | None) -> Cluster:
+    """The cluster with at most so much arena and weights on each device; PlanError for no size."""
+    devices = cluster.devices
+    if arena is not None:
+        devices = tuple(replace(d, arena_limit_bytes=parse_size(arena)) for d in devices)
+    if weights is not None:
+        devices = tuple(replace(d, weights_limit_bytes=parse_size(weights)) for d in devices)
+    return replace(cluster, devices=devices)
+
+
+def parse_size(text: str | int) -> int:
+    """``65536``, ``64KiB``, ``64K`` (= KiB), ``0.5MiB`` in bytes; PlanError if it is none."""
+    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*([KM]?)(i?)B?", str(text).strip(), re.IGNORECASE)
+    if match is None:
+        raise PlanError(f"{text!r} is no size; write 65536, 64KiB or 1MiB")
+    factor = {"": 1, "K": 1024, "M": 1024 * 1024}[match[2].upper()]
+    return int(float(match[1]) * factor)
+
+
+def _bit_rate(cluster: Cluster, boards: Sequence[str]) -> int:
+    """What the links run at: the slowest board's own rate, as the firmware has it."""
+    is_spi = cluster.link.kind is LinkKind.SPI
+    built = [BOARDS[name] for name in boards if name in BOARDS]
+    rates = [board.spi_hz if is_spi else board.baud for board in built]
+    if cluster.link.kind not in SERIAL_LINKS:
+        rates = []
+    return min([rate for rate in rates if rate is not None], default=cluster.link.bit_rate)
+
+
+def _planned(board: str) -> str:
+    """The board whose numbers count; one without any (the host) plans as the default one."""
+    if board not in board_names() and board not in BOARDS:
+        raise ClusterError(f"unknown board {board!r}{suggestion(board, board_names())}")
+    return board if board in board_names() else DEFAULT_BOARD

@@ -1,0 +1,211 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A model that is divided over devices: run it, verify it, simulate it, show it, write it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from os import PathLike
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from tflsplit.api.results import Simulation, Verification, devices, html_table
+from tflsplit.bundle import Bundle, write_bundle
+from tflsplit.bundle.folder import Contents
+from tflsplit.bundle.plan_json import Json
+from tflsplit.bundle.remembered import remembered_cluster
+from tflsplit.cluster import Cluster, default_cluster
+from tflsplit.errors import ClusterError, PlanError
+from tflsplit.interpreters import naming
+from tflsplit.passes.prepare import prepare
+from tflsplit.report.page import render, require_jinja, write_page
+from tflsplit.runtime.engines import Array, engine
+from tflsplit.runtime.load import InputError, fitted
+from tflsplit.runtime.local import LocalCluster, assemble
+from tflsplit.sim import simulate
+from tflsplit.split.devices import tensor_labels
+from tflsplit.verify import Case, verify_bundle
+
+Inputs: TypeAlias = "Array | Sequence[Array] | Mapping[str, Array]"
+"""One array; one for each input in the model's order; or by the inputs' names."""
+
+
+class SplitModel:
+    """A model divided over devices, in memory or in a folder.
+
+    bundle: model, device graphs and plan.json, as the other packages of tflsplit take them.
+    """
+
+    def __init__(self, bundle: Bundle, contents: Contents | None = None) -> None:
+        self.bundle = bundle
+        self._contents = contents
+        self._local: dict[str, LocalCluster] = {}
+
+    @property
+    def plan(self) -> Json:
+        """plan.json: every layer, every device, all figures (docs/plan_json.md)."""
+        return self.bundle.document
+
+    @property
+    def world_size(self) -> int:
+        """How many devices the plan uses."""
+        return len(self.bundle.devices)
+
+    @property
+    def left_out(self) -> tuple[int, ...]:
+        """Ranks of the cluster asked for that need not be wired."""
+        return tuple(self.plan.get("left_out", ()))
+
+    @property
+    def cluster(self) -> Cluster:
+        """What the plan was made for; a ring of Teensy 4.1 if the folder does not say."""
+        remembered = remembered_cluster(self.plan, self.bundle.folder)
+        return remembered or default_cluster(self.world_size)
+
+    @property
+    def arena_bytes(self) -> int:
+        """TFLM's tensor arena on the fullest device, on a 32-bit microcontroller."""
+        return max(int(device["arena_bytes"]) for device in self.plan["devices"])
+
+    @property
+    def weights_bytes(self) -> int:
+        """Constants of the device that holds most."""
+        return max(int(device["weights_bytes"]) for device in self.plan["devices"])
+
+    @property
+    def _name(self) -> str:
+        """What errors call it."""
+        folder = self.bundle.folder
+        return str(self.plan["model_name"]) if folder == Path() else str(folder)
+
+    def run(self, inputs: Inputs, kernels: str | None = None) -> Array | tuple[Array, ...]:
+        """All devices in this process; the model's output, a tuple of them if it has several.
+
+        A model with state keeps it from call to call, as devices do.
+
+        inputs: of the dtype that the model stores, or float32, which is quantized as its input
+            says; a missing batch dimension is added.
+        kernels: "tflm", or "litert" where TFLM's wheel does not exist.
+        Raises InputError for what does not fit, EngineError if the kernels are not installed.
+        """
+        name, make = engine(kernels)
+        with naming(self._name):
+            if name not in self._local:
+                self._local[name] = LocalCluster(self.bundle.devices, make)
+            local = self._local[name]
+            local.infer(self._inputs(inputs))
+        whole = prepare(self.bundle.model)
+        parts = [device.outputs for device in local.devices]
+        results = assemble(whole, tensor_labels(whole), self.bundle.devices, parts)
+        return results[0] if len(results) == 1 else tuple(results)
+
+    def _inputs(self, inputs: Inputs) -> dict[str, Array]:
+        graph = self.bundle.model
+        labels = tensor_labels(graph)
+        names = [labels[value] for value in graph.inputs]
+        if isinstance(inputs, Mapping):
+            given = dict(inputs)
+        else:
+            arrays = list(inputs) if isinstance(inputs, (list, tuple)) else [np.asarray(inputs)]
+            if len(arrays) != len(names):
+                raise InputError(f"the model has {len(names)} inputs: {', '.join(names)}")
+            given = dict(zip(names, arrays, strict=True))
+        if given.keys() != set(names):
+            raise InputError(f"the model's inputs are {', '.join(names)}, not {', '.join(given)}")
+        return {
+            name: fitted(value, given[name], f"the array for {name!r}")
+            for name, value in zip(names, graph.inputs, strict=True)
+        }
+
+    def verify(
+        self,
+        runs: int = 20,
+        seed: int = 0,
+        kernels: str | None = None,
+        progress: Callable[[Case], None] = lambda case: None,
+    ) -> Verification:
+        """Every tensor of every device against the unsplit model, for equality.
+
+        runs: seeded inputs beside the edge cases.  Raises EngineError as ``run`` does.
+        """
+        name, make = engine(kernels)
+        with naming(self._name):
+            verdict = verify_bundle(self.bundle, name, make, runs, seed, progress)
+        return Verification(verdict, self.world_size)
+
+    def simulate(
+        self,
+        inputs: int = 1,
+        cluster: Cluster | None = None,
+        error_rate: float = 0.0,
+        seed: int = 0,
+        in_flight: int = 1,
+    ) -> Simulation:
+        """Time, bytes and energy of so many inferences, frame by frame.
+
+        cluster: instead of the one that the plan was made for.
+        error_rate: of bytes damaged on the wires; seed: of these.
+        Raises ClusterError if the cluster has another number of devices.
+        """
+        on = self.cluster if cluster is None else cluster
+        if on.world_size != self.world_size:
+            raise ClusterError(f"the cluster has {on.world_size} devices, not {self.world_size}")
+        result = simulate(self.bundle.devices, on, inputs, error_rate, seed, in_flight)
+        return Simulation(result, on)
+
+    def report(self, path: str | PathLike[str], cluster: Cluster | None = None) -> Path:
+        """Write the page that shows the plan, one file for a browser without a network.
+
+        Raises EngineError without Jinja2, PlanError if the file cannot be written.
+        """
+        require_jinja()
+        from tflsplit.report.content import gather  # needs Jinja2's MarkupSafe
+
+        content = gather(self.bundle, cluster or self.cluster, (), _nothing_beside)
+        write_page(Path(path), render(content))
+        return Path(path)
+
+    def save(self, folder: str | PathLike[str], force: bool = False) -> SplitModel:
+        """Write what ``tflsplit rewrite`` writes: graphs, plan.json, a PlatformIO project.
+
+        force: over changed files of an earlier output, and beside what tflsplit did not write.
+        Returns the split model of that folder.  Raises PlanError if it may not be written, or if
+        this split model was read from a folder (copy that).
+        """
+        if self._contents is None:
+            raise PlanError(f"{self.bundle.folder} holds this already; copy the folder")
+        write_bundle(Path(folder), self._contents, force)
+        bundle = Bundle(Path(folder), self.plan, self.bundle.model, self.bundle.devices)
+        return SplitModel(bundle, self._contents)
+
+    def __repr__(self) -> str:
+        return (
+            f"{self.plan['model_name']} on {devices(self.world_size)}: at most "
+            f"{self.arena_bytes / 1024:.1f} KiB of arena and {self.weights_bytes / 1024:.1f} KiB "
+            f"of weights on each, {self._sent_bytes() / 1024:.1f} KiB sent per inference"
+        )
+
+    def _sent_bytes(self) -> int:
+        return sum(int(device["sent_bytes"]) for device in self.plan["devices"])
+
+    def _repr_html_(self) -> str:
+        head = ["rank", "board", "arena, KiB", "weights, KiB", "sent, KiB", "MACs, M"]
+        boards = [device.board or device.name for device in self.cluster.devices]
+        rows = [
+            [
+                str(entry["rank"]),
+                boards[entry["rank"]],
+                *(
+                    f"{entry[key] / 1024:.1f}"
+                    for key in ("arena_bytes", "weights_bytes", "sent_bytes")
+                ),
+                f"{entry['macs'] / 1e6:.2f}",
+            ]
+            for entry in self.plan["devices"]
+        ]
+        return html_table(repr(self), head, rows)
+
+
+def _nothing_beside(model: Any, world_size: int) -> Any:
+    raise AssertionError("no other number of devices was asked for")

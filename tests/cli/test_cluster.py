@@ -8,6 +8,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,9 +19,13 @@ from tests.soft_cluster import SoftCluster
 from tests.splits import needs_tflm
 from tflsplit.bundle import read_bundle
 from tflsplit.cli import main
+from tflsplit.cli.cluster import gateway_ports
 from tflsplit.errors import LinkError
-from tflsplit.host import SocketStream, read_firmware_setup
+from tflsplit.host import SocketStream, Stream, read_firmware_setup
+from tflsplit.host import open_port as really_open
 from tflsplit.host.firmware_json import default_setup
+from tflsplit.host.known_boards import write_boards
+from tflsplit.host.usb import UsbPort
 from tflsplit.passes.fold_constants import fold_constants
 from tflsplit.runtime.engines import TflmProgram
 from tflsplit.verify import make_cases
@@ -169,16 +174,28 @@ def test_a_failed_inference_is_repeated_if_asked(
     assert "rank 1 was reset during the inference" in captured.err
 
 
-def test_without_a_port_every_usb_port_is_tried(
+def test_without_a_port_every_port_that_can_be_the_gateway_is_tried(
     folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ):
     arguments, _ = prepared(folder)
-    monkeypatch.setattr("tflsplit.cli.cluster.serial_ports", list)
+    there: list[UsbPort] = []
+    monkeypatch.setattr("tflsplit.host.usb.usb_ports", lambda: there)
     assert main(["cluster", str(folder), *arguments]) == 2
-    assert "no USB serial port here; name the gateway's with --port" in capsys.readouterr().err
+    said = " ".join(capsys.readouterr().err.split())
+    assert "is plugged in here; name the gateway's port with --port" in said
+    opened: list[str] = []
+
+    def open_port(name: str, baud: int) -> Stream:
+        opened.append(name)
+        return really_open(name, baud)
+
+    monkeypatch.setattr("tflsplit.cli.cluster.open_port", open_port)
     with behind_tcp(soft_cluster(folder)) as url:
-        ports = ["socket://127.0.0.1:1", url]
-        monkeypatch.setattr("tflsplit.cli.cluster.serial_ports", lambda: ports)
+        there += [
+            UsbPort("/dev/a-modem", (0x1199, 0x9071)),
+            UsbPort("socket://127.0.0.1:1", (0x2E8A, 0x00C0), "of another board"),
+            UsbPort(url, (0x16C0, 0x0483), "1234"),
+        ]
         assert main(["cluster", str(folder), *arguments]) == 0
 
 
@@ -235,8 +252,25 @@ def test_all_usb_ports_are_asked_who_is_there(
     arguments, _ = prepared(folder)
     with all_behind_tcp(folder) as urls:
         ports = [urls[1], "socket://127.0.0.1:1", urls[0]]
-        monkeypatch.setattr("tflsplit.cli.cluster.serial_ports", lambda: ports)
+        monkeypatch.setattr("tflsplit.cli.cluster.gateway_ports", lambda *_: ports)
         assert main(["cluster", str(folder), *arguments]) == 0, capsys.readouterr().err
-    monkeypatch.setattr("tflsplit.cli.cluster.serial_ports", list)
+    monkeypatch.setattr("tflsplit.cli.cluster.gateway_ports", lambda *_: [])
     assert main(["cluster", str(folder), *arguments]) == 2
     assert "no port was found" in capsys.readouterr().err
+        assert opened == ["socket://127.0.0.1:1", url], "the modem is not even opened"
+
+
+def test_the_gateways_own_board_is_tried_first(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    bundle = read_bundle(folder)
+    ports = [UsbPort(f"/dev/{n}", (0x16C0, 0x0483), n) for n in ("11", "22")]
+    others = [UsbPort("/dev/pico", (0x2E8A, 0x00C0), "33")]
+    monkeypatch.setattr("tflsplit.host.usb.usb_ports", lambda: others + ports)
+    setup = replace(default_setup(bundle.document), devices=({"board": "teensy41"},) * 9)
+    assert gateway_ports(bundle, setup) == ["/dev/11", "/dev/22"]
+    write_boards(folder, {0: "22", 1: "11"})
+    assert gateway_ports(bundle, setup) == ["/dev/22", "/dev/11"]
+    emulated = replace(setup, devices=({"board": "host"},) * 9)
+    with pytest.raises(LinkError, match="no board to plug in: run it with `tflsplit emulate"):
+        gateway_ports(bundle, emulated)

@@ -32,8 +32,10 @@ from tflsplit.errors import LinkError, UserError
 from tflsplit.host import Coordinator, FirmwareSetup, Inference, open_port, read_firmware_setup
 from tflsplit.host.coordinator import CONNECT_SECONDS, INFER_SECONDS
 from tflsplit.host.figures import check_traffic, device_figures, wire_figures
+from tflsplit.host.known_boards import read_boards
 from tflsplit.host.port_ranks import ranks_of_ports
-from tflsplit.host.ports import DEFAULT_BAUD, Stream, serial_ports
+from tflsplit.host.ports import DEFAULT_BAUD, Stream
+from tflsplit.host.usb import USB_IDS, ports_of
 from tflsplit.passes.prepare import prepare
 from tflsplit.report.timeline import measured_trace
 from tflsplit.runtime.engines import Array
@@ -55,7 +57,7 @@ def add_parser(commands: Commands) -> argparse.ArgumentParser:
         "--port",
         action="append",
         metavar="PORT",
-        help="/dev/ttyACM0, COM5, socket://host:port, a pty (every USB serial port is tried); once "
+        help="/dev/ttyACM0, COM5, socket://host:port, a pty (USB ports of its kind of board); once "
         "for each device if the input goes to all directly",
     )
     command.add_argument("--baud", type=int, metavar="RATE", help="of the gateway's host link")
@@ -128,7 +130,7 @@ def connected(
     """
     rate = baud or setup.host_baud or DEFAULT_BAUD
     if setup.direct:
-        streams = _streams_of_all(setup, ports, rate)
+        streams = _streams_of_all(bundle, setup, ports, rate)
         return _checked(Coordinator(streams, bundle, setup), CONNECT_SECONDS)
     if ports and len(ports) > 1:
         raise LinkError(
@@ -141,12 +143,12 @@ def connected(
 
 
 def _streams_of_all(
-    setup: FirmwareSetup, ports: Sequence[str] | None, rate: int
+    bundle: Bundle, setup: FirmwareSetup, ports: Sequence[str] | None, rate: int
 ) -> dict[int, Stream]:
-    """A stream to every device; without names, among all USB serial ports."""
+    """A stream to every device; without names, among the USB ports that can be one of them."""
     streams: list[Stream] = []
     try:
-        for name in ports or serial_ports():
+        for name in ports or gateway_ports(bundle, setup):
             try:
                 streams.append(open_port(name, rate))
             except LinkError:
@@ -164,9 +166,7 @@ def _streams_of_all(
 
 
 def _first_that_answers(bundle: Bundle, setup: FirmwareSetup, rate: int) -> Coordinator:
-    ports = serial_ports()
-    if not ports:
-        raise LinkError("there is no USB serial port here; name the gateway's with --port")
+    ports = gateway_ports(bundle, setup)
     said = []
     for name in ports:
         try:
@@ -182,6 +182,27 @@ def _first_that_answers(bundle: Bundle, setup: FirmwareSetup, rate: int) -> Coor
             continue
         return _checked(cluster, CONNECT_SECONDS)
     raise LinkError("no port leads to this plan's gateway: " + "; ".join(said))
+
+
+def gateway_ports(bundle: Bundle, setup: FirmwareSetup) -> list[str]:
+    """The ports that can be the gateway: nothing else of this computer is opened.
+
+    Raises LinkError if there is none.
+    """
+    boards = [str(device["board"]) for device in setup.devices]
+    kinds = {boards[rank] for rank in setup.gateways} if boards else set(USB_IDS)
+    if not kinds & USB_IDS.keys():
+        raise LinkError(
+            f"the gateway is {', '.join(kinds)}, which is no board to plug in: run it with "
+            f"`tflsplit emulate {bundle.folder}`, or name a port with --port"
+        )
+    ports = ports_of(kinds, read_boards(bundle.folder).get(setup.gateway, ""))
+    if not ports:
+        raise LinkError(
+            f"no {' or '.join(sorted(kinds))} is plugged in here; name the gateway's port with "
+            "--port"
+        )
+    return [port.device for port in ports]
 
 
 def _checked(cluster: Coordinator, timeout_seconds: float) -> Coordinator:

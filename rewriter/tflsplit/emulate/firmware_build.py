@@ -12,11 +12,9 @@ The output folder's own firmware, which is for real boards, stays as it is.
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +25,7 @@ from tflsplit.errors import ClusterError
 from tflsplit.firmware import FirmwareOptions, all_files
 from tflsplit.firmware.options import TFLM_DIR_VARIABLE
 from tflsplit.firmware.places import SOURCES, build_cache, checkout
+from tflsplit.firmware.platformio import platformio
 from tflsplit.firmware.project import generated_files
 from tflsplit.host import FirmwareSetup, read_firmware_setup
 
@@ -117,7 +116,7 @@ def _write(path: Path, contents: bytes) -> None:
 
 
 def _run_platformio(folder: Path, names: list[str], tflm_dir: Path) -> None:
-    command = [*_platformio(), "run", "-s", "-d", str(folder)]
+    command = [*platformio(), "run", "-s", "-d", str(folder)]
     command += [word for name in names for word in ("-e", name)]
     settings = {
         "PLATFORMIO_BUILD_DIR": str(folder / "build"),
@@ -143,12 +142,3 @@ def _shared() -> dict[str, str]:
         return {"PLATFORMIO_WORKSPACE_DIR": str(build_cache() / "platformio")}
     pio = root / ".pio"
     return {"PLATFORMIO_WORKSPACE_DIR": str(pio), "PLATFORMIO_CORE_DIR": str(pio / "core")}
-
-
-def _platformio() -> list[str]:
-    if importlib.util.find_spec("platformio") is not None:
-        return [sys.executable, "-m", "platformio"]
-    pio = shutil.which("pio")
-    if pio is None:
-        raise ClusterError("PlatformIO builds the firmware: pip install 'tflsplit[firmware]'")
-    return [pio]

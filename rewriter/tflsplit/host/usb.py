@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which of this computer's serial ports are boards: by their USB ids, told apart by serial number.
+
+Sources: the boards.txt of each Arduino core; ST's ST-LINK ids (UM2448 and RN0093); Espressif's
+USB-Serial-JTAG (ESP32-S3 technical reference manual, chapter 33) and the bridges of its kits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+UsbId = tuple[int, int]
+"""Vendor and product."""
+
+_TEENSY = 0x16C0
+_ST = 0x0483
+USB_IDS: Mapping[str, frozenset[UsbId]] = MappingProxyType(
+    {
+        # USB types with one, two and three serial ports, and with serial beside other classes.
+        "teensy41": frozenset((_TEENSY, product) for product in (0x0483, 0x0487, 0x048B, 0x048C)),
+        # ST-LINK/V2-1 and V3, whose virtual port is the board's UART.
+        "nucleo_h743zi": frozenset(
+            (_ST, product) for product in (0x374B, 0x374E, 0x374F, 0x3753, 0x3754)
+        ),
+        "pico": frozenset({(0x2E8A, 0x00C0), (0x2E8A, 0x000A)}),  # Arduino's core; the SDK's
+        # Its own USB, and the bridges CP2102N, CH343 and CH9102F.
+        "esp32s3": frozenset(
+            {(0x303A, 0x1001), (0x10C4, 0xEA60), (0x1A86, 0x55D3), (0x1A86, 0x55D4)}
+        ),
+        "nano33ble": frozenset({(0x2341, 0x805A), (0x2341, 0x005A)}),  # running; in its boot loader
+    }
+)
+"""By board; a board that is emulated has none."""
+
+
+@dataclass(frozen=True)
+class UsbPort:
+    """A serial port of this computer that belongs to a USB device.
+
+    device: its name, /dev/ttyACM0; serial_number: of the device, "" if it has none.
+    location: the path of hubs and sockets, which stays while a board restarts.
+    """
+
+    device: str
+    usb_id: UsbId
+    serial_number: str = ""
+    location: str = ""
+
+    def may_be(self, board: str) -> bool:
+        """Whether a board of this kind has such ids."""
+        return self.usb_id in USB_IDS.get(board, ())
+
+
+def usb_ports() -> list[UsbPort]:
+    """Those of this computer, by location; [] without pyserial.  None of them is opened."""
+    try:
+        from serial.tools import list_ports
+    except ImportError:
+        return []
+    found = [
+        UsbPort(port.device, (port.vid, port.pid), port.serial_number or "", port.location or "")
+        for port in list_ports.comports()
+        if port.vid is not None
+    ]
+    return sorted(found, key=lambda port: (port.location, port.device))
+
+
+def ports_of(boards: Collection[str], first: str = "") -> list[UsbPort]:
+    """The ports that may be one of these boards; the one with serial number ``first`` first."""
+    found = [port for port in usb_ports() if any(port.may_be(board) for board in boards)]
+    return sorted(found, key=lambda port: not first or port.serial_number != first)

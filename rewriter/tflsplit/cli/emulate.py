@@ -218,10 +218,7 @@ def _options(arguments: argparse.Namespace, bundle: Bundle) -> FirmwareOptions:
     if arguments.topology is None or arguments.topology == options.topology.value:
         return options
     if cluster is not None:
-        text = (
-            f"note: a {arguments.topology} instead of the {options.topology.value} it was made for"
-        )
-        STDERR.print(text, soft_wrap=True)
+        note(f"a {arguments.topology} instead of the {options.topology.value} it was made for")
     return replace(options, topology=Topology(arguments.topology))
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from tflsplit.bundle import Bundle
 from tflsplit.bundle.remembered import remembered_cluster
 from tflsplit.cli.choosing import as_wired
-from tflsplit.cli.console import STDERR
+from tflsplit.cli.console import note
 from tflsplit.cluster import Cluster, default_cluster, read_cluster
 from tflsplit.cluster.links import LINK_DEFAULTS, LinkKind
 from tflsplit.cluster.written import with_link
@@ -28,20 +28,16 @@ def cluster_of_folder(bundle: Bundle, given: Path | None, link: str | None = Non
     remembered = remembered_cluster(bundle.document, bundle.folder)
     if given is not None:
         if remembered is not None:
-            _note(f"{given} instead of the cluster that {bundle.folder} was made for")
+            note(f"{given} instead of the cluster that {bundle.folder} was made for")
         return as_wired(read_cluster(given), size, given)
     cluster = remembered or default_cluster(size)
     if remembered is None:
-        _note(
+        note(
             f"{bundle.folder} does not say what cluster it was made for; taken for {size} "
             "Teensy 4.1 in a ring of UARTs (--cluster FILE names another)"
         )
     if link is None or LinkKind(link) is cluster.link.kind:
         return cluster
     if remembered is not None:
-        _note(f"{link} links instead of the {cluster.link.kind.value} links it was made for")
+        note(f"{link} links instead of the {cluster.link.kind.value} links it was made for")
     return with_link(cluster, LINK_DEFAULTS[LinkKind(link)])
-
-
-def _note(text: str) -> None:
-    STDERR.print(f"note: {text}", soft_wrap=True)

@@ -27,9 +27,7 @@ _SHAPE = Record(
     {
         "format": Text(FORMAT, f"'{FORMAT}'"),
         "version": Whole(VERSION, VERSION),
-        "serial_numbers": MapOf(
-            Text(r"[\x20-\x7e]{1,128}", "a serial number"), Text("[0-9]{1,2}", "a rank", most=2)
-        ),
+        "serial_numbers": MapOf(_NUMBER, _RANK),
     }
 )
 

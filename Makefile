@@ -7,6 +7,7 @@
 #   make coverage  set up, line coverage of the firmware's core by its tests: 90 % or an error
 #   make fuzz      set up, fuzz the firmware's libraries for FUZZ_SECONDS each (clang)
 #   make docs      set up, write the API reference to build/api/index.html
+#   make site      set up, write the documents as a site to build/site/index.html
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -30,7 +31,7 @@ TENSORFLOW ?= yes
 # of each fuzz harness; CI gives them a minute, an hour looks further
 FUZZ_SECONDS ?= 60
 
-.PHONY: help setup demo test lint format types layers tests coverage fuzz docs clean
+.PHONY: help setup demo test lint format types layers tests coverage fuzz docs site clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -104,6 +105,10 @@ fuzz: $(VENV)/.installed
 # the command line is left out: its reference is --help
 docs: $(VENV)/.installed
 	$(BIN)/pdoc --no-show-source -o build/api tflsplit '!tflsplit.cli' '!tflsplit.__main__'
+
+# fails at a dead link
+site: $(VENV)/.installed
+	$(BIN)/python -m docs.make_site
 
 clean:
 	rm -rf $(VENV) .venv-tensorflow build models/build benchmarks/results

@@ -10,7 +10,7 @@ ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = sorted(
     path
     for folder, pattern in [(".", "*.md"), ("docs", "**/*.md"), ("models", "*.md"),
-                            ("benchmarks", "*.md"), ("tflm_app", "**/*.md")]
+                            ("examples", "*.md"), ("benchmarks", "*.md"), ("tflm_app", "**/*.md")]
     for path in (ROOT / folder).glob(pattern)
 )  # fmt: skip
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")

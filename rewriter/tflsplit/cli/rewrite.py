@@ -22,12 +22,12 @@ from tflsplit.cli.console import (
     table,
 )
 from tflsplit.cli.firmware import (
-    FirmwareOfRewrite,
     add_board_options,
     add_options,
     refuse_boards_without_firmware,
     wired,
 )
+from tflsplit.cli.firmware_of_rewrite import FirmwareOfRewrite
 from tflsplit.cli.manual import add_manual, manual_wishes
 from tflsplit.cli.planning import add_cluster_options, add_objective, cluster_of
 from tflsplit.passes.prepare import dropped

@@ -14,6 +14,8 @@ from models.tiny import NETWORKS
 from tests.bundles import bundle_of, device_graph, plan_of
 from tests.splits import tiny
 from tflsplit import __version__
+from tflsplit.bundle.remembered import remember
+from tflsplit.cluster import default_cluster
 from tflsplit.memory.lifetimes import peak_live_bytes
 from tflsplit.ops import graph_macs
 from tflsplit.ops.custom_options import RecvOptions, SendOptions
@@ -43,8 +45,8 @@ def documented() -> dict[str, dict[str, str]]:
 
 def fits(value: Any, wanted: str) -> bool:
     """Whether a value is of the type that the document names."""
-    if wanted.endswith("or null") and value is None:
-        return True
+    if wanted.endswith(" or null"):
+        return value is None or fits(value, wanted.removesuffix(" or null"))
     if wanted == "":
         return True
     if wanted.startswith('"'):
@@ -78,7 +80,9 @@ def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 def test_every_key_is_documented_and_every_documented_key_is_there(folder: Path):
     document, wanted = plan_of(folder), documented()
     assert {"Top level", "A layer", "A device"} <= set(wanted)
-    check(document, wanted["Top level"], set())
+    request = remember(default_cluster(4), "latency", (5,))
+    check({**document, **request}, wanted["Top level"], set())
+    check(document, wanted["Top level"], set(request))
     for layer in document["layers"]:
         check(layer, wanted["A layer"], OPTIONAL)
     for device in document["devices"]:

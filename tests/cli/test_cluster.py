@@ -197,6 +197,7 @@ def test_without_a_port_every_port_that_can_be_the_gateway_is_tried(
             UsbPort(url, (0x16C0, 0x0483), "1234"),
         ]
         assert main(["cluster", str(folder), *arguments]) == 0
+        assert opened == ["socket://127.0.0.1:1", url], "the modem is not even opened"
 
 
 # ---- A port for every device ----
@@ -257,7 +258,6 @@ def test_all_usb_ports_are_asked_who_is_there(
     monkeypatch.setattr("tflsplit.cli.cluster.gateway_ports", lambda *_: [])
     assert main(["cluster", str(folder), *arguments]) == 2
     assert "no port was found" in capsys.readouterr().err
-        assert opened == ["socket://127.0.0.1:1", url], "the modem is not even opened"
 
 
 def test_the_gateways_own_board_is_tried_first(

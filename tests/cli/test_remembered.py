@@ -63,8 +63,8 @@ def test_the_commands_take_what_the_folder_was_made_for(
     page, _ = answer(capsys, "report", out, "--beside", "none")
     assert page["latency_us"] == own["latencies_us"][0]
     figures, _ = answer(capsys, "compare", out, out, "--simulate")
-    (latency,) = [f for f in figures["figures"] if f["key"] == "latency_us" and f["what"] == "plan"]
-    assert latency["before"] == own["latencies_us"][0]
+    latency = next(f for f in figures["figures"] if f["key"] == "latency_us")
+    assert latency["before"] == latency["after"] == own["latencies_us"][0]
 
 
 def test_a_link_on_the_command_line_takes_the_place_of_its_own(
@@ -155,7 +155,7 @@ def test_a_damaged_memory_is_refused(
         (["--cluster", "FILE", "--board", "pico"], "where device 0 is a nano33ble"),
         (["--cluster", "FILE", "-n", "3"], "which has 2 devices"),
         (["-n", "2", "--board", "pico,pico,pico"], "3 boards are named for 2 devices"),
-        (["-n", "2", "--board", "picco"], "unknown board 'picco'; did you mean 'pico'?"),
+        (["-n", "2", "--board", "picco"], "did you mean 'pico'?"),
         ([], "say how many devices"),
     ],
 )

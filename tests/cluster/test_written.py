@@ -127,6 +127,16 @@ def test_a_shared_medium():
     assert there_and_back(parse_cluster(text))["medium"] == "switched"
 
 
+@pytest.mark.parametrize("link", ["", 'kind = "ethernet"\n'])
+def test_input_straight_to_every_device(link: str):
+    text = f"[host]\ndirect = true\n{link}[[device]]\nboard = 'pico'\ncount = 2\n"
+    text += "[[device]]\nboard = 'teensy41'\n"
+    cluster = parse_cluster(text)
+    assert cluster.direct
+    assert bool(cluster.host_links) == (not link)
+    assert there_and_back(cluster)["host"]["direct"] is True
+
+
 def test_names_of_devices_that_were_left_out_move_up():
     cluster = default_cluster(3)
     without = replace(cluster, devices=(cluster.devices[0], cluster.devices[2]))

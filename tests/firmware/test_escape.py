@@ -147,4 +147,4 @@ def test_a_project_in_such_a_folder_says_that_it_must_be_renamed(
     write_firmware(folder, FirmwareOptions(boards=("host",), tflm_dir=None))
     run = platformio.run("run", "-d", str(folder), "-e", "node0")
     assert run.returncode != 0
-    assert "a;b because of ;: rename the folder" in run.stdout + run.stderr
+    assert "a;b would be misread because of ;: rename the folder" in run.stdout + run.stderr

@@ -87,9 +87,7 @@ def wheel_tree() -> str:
 
 odd = sorted(set("$%;#,*?[]\"'`") & set(env["PROJECT_DIR"]))  # as tflsplit.firmware.escape
 if odd:
-    fail(
-        f"the compiler cannot be told of {env['PROJECT_DIR']} because of {' '.join(odd)}: rename it"
-    )
+    fail(f"{env['PROJECT_DIR']} would be misread because of {' '.join(odd)}: rename the folder")
 say_whose_it_is()
 refuse_upload()
 folder = project_path(env.GetProjectOption("custom_node_folder"))

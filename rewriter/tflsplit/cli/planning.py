@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 from tflsplit.api.clusters import DEFAULT_BOARD, board_cluster, limited

@@ -7,12 +7,12 @@ wants large constants, which structs TFLM's arena has there, and how its section
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
 from tflsplit.cluster import board_names, known_board, tick_period_us
-from tflsplit.cluster.toml_file import suggestion
 from tflsplit.errors import ClusterError
 from tflsplit.memory.abi import CORTEX_M, ESP32, Abi
 
@@ -119,4 +119,6 @@ def board_named(name: str) -> Board:
             f"there is no firmware for {name}, only numbers to plan with (`tflsplit plan`); "
             f"firmware is generated for {', '.join(BOARDS)}"
         )
-    raise ClusterError(f"unknown board {name!r}{suggestion(name, BOARDS)}")
+    close = difflib.get_close_matches(name, BOARDS, n=1)
+    meant = f"; did you mean {close[0]!r}?" if close else ""
+    raise ClusterError(f"unknown board {name!r}; known are {', '.join(BOARDS)}{meant}")

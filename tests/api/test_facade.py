@@ -7,6 +7,7 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -14,13 +15,13 @@ import numpy as np
 import pytest
 
 import tflsplit
-from tests.bundles import device_graph, rewrite_node
+from tests.bundles import bundle_of, replace_value, rewrite_node
 from tests.splits import needs_tflm, tiny
 from tests.support import run_tflm
 from tflsplit.cli import main
 from tflsplit.cluster import default_cluster
 from tflsplit.errors import ClusterError, ModelError, PlanError, UserError
-from tflsplit.ir import Graph
+from tflsplit.ir import DType, Graph
 from tflsplit.tflite import write_model
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -58,22 +59,19 @@ def test_it_verifies_and_can_fail(split: tflsplit.SplitModel, tmp_path: Path):
     passed = split.verify(runs=1)
     assert passed
     assert re.match(r"the same bits: \d devices and the unsplit model on tflm, ", repr(passed))
-    folder = tmp_path / "out"
-    split.save(folder)
+    folder = bundle_of(tmp_path / "out", "ds_cnn", 2)
     assert tflsplit.load(folder).verify(runs=1)
 
-    def sabotage(graph: Graph) -> None:
-        constants = [v for v in graph.values() if v.data is not None and v.data.dtype == np.int8]
-        largest = max(constants, key=lambda value: np.asarray(value.data).nbytes)
-        changed = np.array(largest.data)
-        changed.flat[changed.size // 2] ^= 1  # a weight, wherever in the packed constants
-        largest.data = changed
+    def spoil(graph: Graph) -> None:
+        """Other weights on one device."""
+        weights = next(value for value in graph.constants() if value.dtype is DType.INT8)
+        assert weights.data is not None
+        replace_value(graph, weights, replace(weights, data=-weights.data))
 
-    rewrite_node(folder, 1, sabotage)
-    assert device_graph(folder, 1)
+    rewrite_node(folder, 1, spoil)
     failed = tflsplit.load(folder, check=False).verify(runs=1)
     assert not failed
-    assert repr(failed).startswith("FAILED: ")
+    assert re.match("FAILED: tensor .* differs on rank 1", repr(failed))
 
 
 def test_it_is_simulated_on_what_it_was_made_for(split: tflsplit.SplitModel):

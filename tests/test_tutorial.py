@@ -35,6 +35,7 @@ NEEDS = {
     "pio run -e node3": "the toolchain of a Teensy 4.1 from PlatformIO's registry; "
     "tests/firmware/test_node_firmware.py builds other boards",
     "pio device monitor": "a board on a serial port; get one and follow the tutorial",
+    "tflsplit upload": "eight boards; tests/cli/test_upload.py has a program stand in",
     "tflsplit cluster": "eight boards, or tests/cli/test_cluster.py, where programs stand in",
 }
 

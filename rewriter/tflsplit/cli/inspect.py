@@ -8,6 +8,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from tflsplit.api.clusters import DEFAULT_BOARD
 from tflsplit.cli.console import (
     STDOUT,
     Commands,
@@ -19,7 +20,6 @@ from tflsplit.cli.console import (
     shortened,
     table,
 )
-from tflsplit.cli.planning import DEFAULT_BOARD
 from tflsplit.cluster import default_cluster, known_board
 from tflsplit.cluster.boards import board_title
 from tflsplit.errors import ModelError

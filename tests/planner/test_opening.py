@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.planner.small import slow, verdict
+from tests.planner.small import FAST, slow, verdict
 from tests.splits import needs_tflm, tiny
 from tflsplit.cluster import Cluster, LinkSpec, default_cluster
 from tflsplit.plan.cost import arrivals_us
@@ -18,7 +18,8 @@ from tflsplit.planner.arrival import balanced_shares
 from tflsplit.planner.assembly import complete, draft
 from tflsplit.planner.choices import Choices
 from tflsplit.planner.evaluate import Step
-from tflsplit.planner.opening import Opening, best_openings, opened
+from tflsplit.planner.finals import Finals
+from tflsplit.planner.opening import Opening, best_openings, least_opened_us, opened
 from tflsplit.planner.search import unlimited
 from tflsplit.planner.shares import SPEED, normalized
 
@@ -111,6 +112,34 @@ def test_openings_are_exact_and_quicker_than_equal_shares():
     alone = draft(choices, cluster, begun, alone=2)
     for drafted in (next(iter(found.values())), alone, received):
         assert verdict(graph, complete(choices, cluster, drafted)).passed
+
+
+@pytest.mark.parametrize("count", [2, 3, 4])
+@pytest.mark.parametrize("link", [SLOW_WIRES, FAST])
+def test_no_opening_is_predicted_to_be_quicker_than_the_bound(count: int, link: LinkSpec):
+    """And the bound says something: it is no less than half of what the best opening takes."""
+    choices = Choices(tiny("mobilenet"), slow(count, link))
+    steps = way_of(choices)
+    drafts = [draft(choices, choices.cluster, steps, across) for across in (True, False)]
+    bounds = [least_opened_us(choices, choices.cluster, drafted) for drafted in drafts]
+    found = best_openings(choices, choices.cluster, steps)
+    assert found
+    for opening, drafted in found.items():
+        at_least = min(bound[opening.units] for bound in bounds)
+        assert at_least <= drafted.prediction.latency_us
+    quickest = min(drafted.prediction.latency_us for drafted in found.values())
+    assert 2 * min(min(bound.values()) for bound in bounds) > quickest
+    kept = best_openings(choices, choices.cluster, steps, hopeless=range(2, 100))
+    assert {opening.units for opening in kept} == {1}
+
+
+def test_a_network_without_maps_has_no_openings_and_can_be_beaten_all_the_same():
+    choices = Choices(tiny("autoencoder"), slow(2, SLOW_WIRES))
+    drafted = draft(choices, choices.cluster, way_of(choices))
+    assert least_opened_us(choices, choices.cluster, drafted) == {}
+    for beat, is_beaten in ((1.0, True), (0.9 * drafted.prediction.latency_us, False)):
+        finals = Finals(choices, choices.cluster, "latency", beat)
+        assert finals.is_beaten([drafted]) is is_beaten
 
 
 def test_drafts_come_by_their_prediction():

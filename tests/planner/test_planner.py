@@ -9,17 +9,21 @@ from dataclasses import replace
 
 import pytest
 
+from models.tiny import NETWORKS
 from tests.planner.small import every_way, limited, mixed, residual, uart, verdict
 from tests.splits import needs_tflm, tiny
 from tflsplit.errors import ClusterError
+from tflsplit.passes.prepare import prepare
+from tflsplit.plan.cost import local_node_us
 from tflsplit.plan.policy import choose_plan
 from tflsplit.plan.wishes import Wishes
 from tflsplit.planner import OBJECTIVES, Planned, Planner, Searcher, finish
 from tflsplit.planner.assembly import assemble
-from tflsplit.planner.choices import MANY_DEVICES
+from tflsplit.planner.choices import MANY_DEVICES, Choices
 from tflsplit.planner.explain import explain
 from tflsplit.planner.pareto import pareto_front
 from tflsplit.planner.slack import Slack
+from tflsplit.split.lower import lower
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES)
@@ -215,3 +219,22 @@ def test_many_devices_save_ram_only_if_need_be():
         for searcher in (roomy, tight)
     )
     assert few < all_of_them * 2 / 3  # the first units' show how many ways there are
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_no_lowered_plan_computes_less_than_the_bound(name: str):
+    """And of a network of fused blocks not by far: what is left out of the bound must be there."""
+    graph = prepare(tiny(name))
+    for world_size in (1, 2, 3):
+        cluster = uart(world_size)
+        least = Choices(graph, cluster).least_work_us()[0]  # all devices are alike
+        for way in ("rows", "channels", "out_channels"):
+            plan = choose_plan(graph, Wishes(world_size, split=way, fuse=True))
+            took = sum(
+                local_node_us(cluster.devices[0], node)
+                for device in lower(graph, plan)
+                for node in device.graph.nodes
+            )
+            assert least <= took
+            if world_size == 1:
+                assert least > 0.8 * took

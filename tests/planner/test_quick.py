@@ -9,7 +9,7 @@ from tests.planner.small import FAST, slow, uart, verdict
 from tests.splits import needs_tflm, tiny
 from tflsplit.planner.assembly import complete, draft
 from tflsplit.planner.choices import Choices
-from tflsplit.planner.options import OPTIONS, RECEIVING, WHOLE, Option, expansions
+from tflsplit.planner.options import OPTIONS, RECEIVING, WHOLE, Option
 from tflsplit.planner.planned import Planned
 from tflsplit.planner.search import unlimited
 from tflsplit.wire import custom_ops as wire
@@ -29,7 +29,7 @@ def planned_with(choices: Choices, menu: object, across: bool = True) -> Planned
 def test_halos_of_expansions_are_received_where_wires_are_fast(across: bool):
     graph = tiny("mobilenet")
     choices = Choices(graph, slow(3, FAST))
-    blocks = [bool(expansions(unit.graph)) for unit in choices.units]
+    blocks = [bool(unit.expansions) for unit in choices.units]
 
     def among(rows: Option) -> Planned:
         return planned_with(choices, lambda u: [rows] if blocks[u] else OPTIONS, across)
@@ -39,7 +39,7 @@ def test_halos_of_expansions_are_received_where_wires_are_fast(across: bool):
     assert received
     layers = {split.node: split for split in quick.plan.splits}
     for step in received:
-        assert all(not layers[name].extents for name in expansions(step.unit.graph))
+        assert all(not layers[name].extents for name in step.unit.expansions)
     # Whether that much less computing is worth the waiting is for the search to say: with kernels
     # of one instruction a multiply-accumulate it is not for this network.
     assert sum(quick.prediction.compute_us) < 0.99 * sum(usual.prediction.compute_us)

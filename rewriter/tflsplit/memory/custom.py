@@ -9,6 +9,8 @@ per channel, and they read their options there again each time they run.  ``OP_D
 
 from __future__ import annotations
 
+from weakref import WeakKeyDictionary
+
 from tflsplit.ir import Node
 from tflsplit.memory.abi import Abi
 from tflsplit.memory.kernels import Prepare, Prepared
@@ -34,8 +36,15 @@ OP_DATA: dict[str, str] = {
 
 def _scratch(node: Node, abi: Abi) -> Prepared:
     """``..._get_scratch_bytes`` of the kernels: the same on every core (``ops.scratch``)."""
-    size_bytes = scratch_bytes(unpacked(node, sizes_only=True))
-    return Prepared((), (size_bytes,) if size_bytes else ())
+    found = _KNOWN.get(node)
+    if found is None:
+        size_bytes = scratch_bytes(unpacked(node, sizes_only=True))
+        found = _KNOWN[node] = Prepared((), (size_bytes,) if size_bytes else ())
+    return found
+
+
+_KNOWN: WeakKeyDictionary[Node, Prepared] = WeakKeyDictionary()
+"""Of every node, which planning asks for several times."""
 
 
 PREPARE: dict[str, Prepare] = dict.fromkeys(OP_DATA.keys() - {wire.SEND, wire.RECV}, _scratch)

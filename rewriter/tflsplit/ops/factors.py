@@ -14,6 +14,7 @@ import enum
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Protocol
 
 from tflsplit.errors import InternalError
@@ -133,7 +134,7 @@ class Piece:
     pads: tuple[tuple[tuple[int, int], ...], ...]
     macs: int
 
-    @property
+    @cached_property
     def is_empty(self) -> bool:
         """Whether the piece makes nothing."""
         return all(box.is_empty for box in self.results)

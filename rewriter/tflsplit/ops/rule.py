@@ -15,6 +15,11 @@ from tflsplit.ops.factors import Factor, Piece, piece_of
 from tflsplit.ops.region import Box, Interval
 
 _FACTORS: WeakKeyDictionary[Node, tuple[Factor, ...]] = WeakKeyDictionary()
+_PIECES: WeakKeyDictionary[Node, dict[tuple[tuple[str, Interval], ...], Piece]] = (
+    WeakKeyDictionary()
+)
+_MOST_PIECES = 4096
+"""Of one node, so many are remembered; then it begins anew."""
 
 
 class OpRule(ABC):
@@ -65,9 +70,18 @@ class OpRule(ABC):
     def piece(self, node: Node, intervals: Mapping[str, Interval]) -> Piece:
         """The piece of ``node`` in which the named factors run over the given intervals.
 
-        Raises InternalError if the node has no factor of such a name.
+        Raises InternalError if the node has no factor of such a name.  Found once: plans that are
+        compared differ in a few nodes, and of those in what a few ranks do.
         """
-        return piece_of(node, self.factors(node), intervals, self.macs(node))
+        known = _PIECES.setdefault(node, {})
+        key = tuple(intervals.items())
+        found = known.get(key)
+        if found is None:
+            if len(known) >= _MOST_PIECES:
+                known.clear()
+            found = piece_of(node, self.factors(node), intervals, self.macs(node))
+            known[key] = found
+        return found
 
     def localize(
         self,

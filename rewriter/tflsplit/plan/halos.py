@@ -66,7 +66,7 @@ def recompute_halos(
     for shards in plain:
         owners.update(dict.fromkeys(shards.node.outputs, shards))
     result = []
-    readers = graph.consumers()
+    readers = graph.consumers() if always else {}
     for shards in reversed(plain):
         inside = shards.node.name in always and all(
             splits[reader.name].factor == shards.split.factor
@@ -78,11 +78,10 @@ def recompute_halos(
         if shards.node.name not in never and not shards.split.streamed:
             chosen = _extended(shards, reads, owners, givens, inside, not returned) or shards
         result.append(chosen.split)
-        for rank, piece in enumerate(chosen.pieces):
-            for value, box in zip(chosen.node.inputs, piece.operands, strict=True):
-                if value is not None and box is not None and value.is_computed:
-                    boxes = reads.setdefault(value, [[] for _ in range(plan.world_size)])
-                    boxes[rank].append(box)
+        for rank, value, box in chosen.reads:
+            if value not in reads:
+                reads[value] = [[] for _ in range(plan.world_size)]
+            reads[value][rank].append(box)
     return replace(plan, splits=tuple(reversed(result)))
 
 
@@ -185,17 +184,14 @@ def _missing(shards: NodeShards, reads: list[list[Box]]) -> int:
 def _upstream(shards: NodeShards, owners: dict[Value, NodeShards], givens: Givens) -> int:
     """Bytes of the node's inputs that ranks would have to receive (from the host: none)."""
     total = 0
-    for rank, piece in enumerate(shards.pieces):
-        for value, box in zip(shards.node.inputs, piece.operands, strict=True):
-            if value is None or box is None or box.is_empty or not value.is_computed:
-                continue
-            if value in givens:
-                owned = givens[value][rank]
-            elif value in owners:
-                owned = owners[value].owned(rank)[owners[value].node.outputs.index(value)]
-            else:
-                continue
-            total += (box.size - _common(box, owned)) * value.dtype.itemsize
+    for rank, value, box in shards.reads:
+        if value in givens:
+            owned = givens[value][rank]
+        elif value in owners:
+            owned = owners[value].owned(rank)[owners[value].node.outputs.index(value)]
+        else:
+            continue
+        total += (box.size - _common(box, owned)) * value.dtype.itemsize
     return total
 
 

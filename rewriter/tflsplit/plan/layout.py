@@ -3,14 +3,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from tflsplit.errors import PlanError
-from tflsplit.ir import Graph, Node, Value
-from tflsplit.ops import Box, Piece
-from tflsplit.plan.shards import NodeShards, empty_box, shard_node
+from tflsplit.ir import Graph, Value
+from tflsplit.ops import Box
+from tflsplit.plan.shards import NodeShards, empty_box, reads_of, shard_node
 from tflsplit.plan.spec import Plan
 from tflsplit.plan.streams import with_streams
 
@@ -106,31 +106,28 @@ def _note_reads(layouts: Layouts, position: int, shards: NodeShards) -> None:
     made = {value for tile in shards.tiles for node, _ in tile.inside for value in node.outputs}
     for number, tile in enumerate(shards.tiles):
         for stage, (node, pieces) in enumerate(tile.inside):
-            _note(layouts, (position, number, stage), node, pieces, made, True)
+            _note(layouts, (position, number, stage), reads_of(node, pieces), made, True)
         step = position, number, len(tile.inside)
         if in_tiles:
-            _note(layouts, step, shards.node, tile.pieces, made, True)
+            _note(layouts, step, reads_of(shards.node, tile.pieces), made, True)
         elif not number:
-            _note(layouts, step, shards.node, shards.pieces, made, False)
+            _note(layouts, step, shards.reads, made, False)
 
 
 def _note(
     layouts: Layouts,
     step: Step,
-    node: Node,
-    pieces: Sequence[Piece],
+    reads: Iterable[tuple[int, Value, Box]],
     made: Collection[Value],
     in_tiles: bool,
 ) -> None:
-    for rank, piece in enumerate(pieces):
-        for value, box in zip(node.inputs, piece.operands, strict=True):
-            if value is None or box is None or box.is_empty:
-                continue
-            if value in made or not value.is_computed:  # each device has its own constants, state
-                continue
-            if value not in layouts.reads:
-                layouts.reads[value] = tuple([] for _ in range(layouts.world_size))
-            layouts.reads[value][rank].append(Read(step, box, in_tiles))
+    for rank, value, box in reads:
+        if value in made:
+            continue
+        by_rank = layouts.reads.get(value)
+        if by_rank is None:
+            by_rank = layouts.reads[value] = tuple([] for _ in range(layouts.world_size))
+        by_rank[rank].append(Read(step, box, in_tiles))
 
 
 def _input_box(value: Value, reads: Iterable[Read]) -> Box:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import pairwise
 
 from tflsplit.errors import PlanError
@@ -75,7 +76,11 @@ class Chooser:
     def __post_init__(self) -> None:
         self.forced = {self._node_name(key): way for key, way in self.wishes.layers.items()}
         self.readers = self.graph.consumers()
-        self.by_rows = row_layers(self.graph, self.wishes, self.shares)
+
+    @cached_property
+    def by_rows(self) -> frozenset[str]:
+        """Names of the nodes to split by rows where wishes leave that open."""
+        return row_layers(self.graph, self.wishes, self.shares)
 
     @property
     def world_size(self) -> int:

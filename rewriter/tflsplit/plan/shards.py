@@ -49,6 +49,11 @@ class NodeShards:
         return bool(self.split.scatter_factor)
 
     @cached_property
+    def reads(self) -> tuple[tuple[int, Value, Box], ...]:
+        """(rank, tensor, box) of what the pieces read of computed tensors."""
+        return reads_of(self.node, self.pieces)
+
+    @cached_property
     def most_held_bytes(self) -> int:
         """Computed operands and results of the piece that has most of them."""
         return max(_held_bytes(self.node, piece) for piece in self.pieces)
@@ -67,6 +72,17 @@ class NodeShards:
     def held(self, rank: int) -> tuple[Box, ...]:
         """The boxes of the node's outputs that a rank has once the node has run."""
         return (self.shares if self.is_reduction else self.pieces)[rank].results
+
+
+def reads_of(node: Node, pieces: Sequence[Piece]) -> tuple[tuple[int, Value, Box], ...]:
+    """(rank, tensor, box) of what pieces of a node read; each device has constants and state."""
+    computed = [(i, v) for i, v in enumerate(node.inputs) if v is not None and v.is_computed]
+    return tuple(
+        (rank, value, box)
+        for rank, piece in enumerate(pieces)
+        for index, value in computed
+        if (box := piece.operands[index]) is not None and not box.is_empty
+    )
 
 
 def _held_bytes(node: Node, piece: Piece) -> int:

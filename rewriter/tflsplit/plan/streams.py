@@ -38,10 +38,12 @@ def with_streams(graph: Graph, nodes: Sequence[NodeShards]) -> list[NodeShards]:
     or it makes sums.
     """
     result = list(nodes)
+    if not any(shards.split.streamed for shards in nodes):
+        return result
     inside: dict[Node, list[NodeShards]] = {}
     needs: Needs = {}
     places = {shards.node: place for place, shards in enumerate(nodes)}
-    readers = graph.consumers() if any(s.split.streamed for s in nodes) else {}
+    readers = graph.consumers()
     for place in reversed(range(len(result))):
         shards = result[place]
         if shards.split.streamed:

@@ -98,6 +98,8 @@ def gather_groups(reads: list[Read], held: Box) -> list[tuple[Step, Box]]:
     in tiles is assembled for each tile alone, and gone after it, unless it is there already.
     """
     lacking = [read for read in reads if not held.contains(read.box)]
+    if not lacking:
+        return []
     groups: list[tuple[Step, Box]] = []
     for step, box, _ in (read for read in lacking if not read.in_tiles):
         for index, (first, other) in enumerate(groups):
@@ -206,23 +208,36 @@ def _parts_of(owned: Sequence[Box], needs: dict[int, Box]) -> Iterator[dict[int,
     """
     boxes = list(dict.fromkeys(needs.values()))
     numbers = {box: number for number, box in enumerate(boxes)}
-    numbered = [(rank, numbers[box]) for rank, box in needs.items()]
+    wanted: list[list[int]] = [[] for _ in boxes]
+    for rank, box in needs.items():
+        wanted[numbers[box]].append(rank)
     for source, shared in enumerate(_overlapping(owned, boxes)):
-        given = {number: owned[source].intersect(boxes[number]) for number in shared}
-        yield {rank: given[n] for rank, n in numbered if n in given and rank != source}
+        parts: dict[int, Box] = {}
+        for number in shared:
+            if wanted[number] != [source]:
+                common = owned[source].intersect(boxes[number])
+                parts.update((rank, common) for rank in wanted[number] if rank != source)
+        yield {rank: parts[rank] for rank in needs if rank in parts} if parts else parts
 
 
 def _overlapping(some: Sequence[Box], others: Sequence[Box]) -> list[list[int]]:
     """For each box, the numbers of the others that have something in common with it."""
     found: list[list[int]] = [[] for _ in some]
     full = [number for number, box in enumerate(some) if not box.is_empty]
-    if full and others:
+    if len(full) * len(others) <= _FEW:
+        for number in full:
+            found[number] = [at for at, box in enumerate(others) if some[number].common_size(box)]
+    elif others:
         mine, theirs = _bounds([some[number] for number in full]), _bounds(others)
         starts = np.maximum(mine[:, None, :, 0], theirs[None, :, :, 0])
         stops = np.minimum(mine[:, None, :, 1], theirs[None, :, :, 1])
         for number, other in np.argwhere((starts < stops).all(axis=-1)).tolist():
             found[full[number]].append(other)
     return found
+
+
+_FEW = 100
+"""Pairs of boxes that are compared sooner one by one than all at once."""
 
 
 def _bounds(boxes: Sequence[Box]) -> NDArray[np.int64]:

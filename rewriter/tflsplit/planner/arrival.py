@@ -30,17 +30,29 @@ def balanced_shares(cluster: Cluster, input_bytes: int, work_us: Sequence[float]
 
     work_us: by rank, what it would take for the whole stretch of layers alone.
     """
-    host = cluster.host_rank
     shares = normalized([1 / us if us > 0 else 0.0 for us in work_us])
     found: list[tuple[float, Shares]] = []
     for _ in range(_ROUNDS):
-        messages = [(host, 1 << rank, int(each * input_bytes)) for rank, each in enumerate(shares)]
-        arrivals = arrivals_us(cluster, messages)
+        arrivals = _arrivals(cluster, input_bytes, shares)
         end_us = max(a + s * us for a, s, us in zip(arrivals, shares, work_us, strict=True))
         found.append((end_us, shares))
         balanced = _finishing_together(arrivals, work_us)
         shares = normalized([(a + b) / 2 for a, b in zip(shares, balanced, strict=True)])
     return min(found)[1]
+
+
+def ready_us(cluster: Cluster, input_bytes: int, work_us: Sequence[float], shares: Shares) -> float:
+    """When the last rank is ready with its share of the work, having waited for its input only."""
+    arrivals = _arrivals(cluster, input_bytes, shares)
+    return max(a + s * us for a, s, us in zip(arrivals, shares, work_us, strict=True))
+
+
+def _arrivals(cluster: Cluster, input_bytes: int, shares: Shares) -> list[float]:
+    host = cluster.host_rank
+    parts = enumerate(shares)
+    return arrivals_us(
+        cluster, [(host, 1 << rank, int(each * input_bytes)) for rank, each in parts]
+    )
 
 
 def _finishing_together(arrivals: Sequence[float], work_us: Sequence[float]) -> Shares:

@@ -8,17 +8,17 @@ from dataclasses import dataclass, replace
 
 from tflsplit.cluster import Cluster
 from tflsplit.ir import Graph, Value
-from tflsplit.ops.fused import fused_inside
 from tflsplit.plan.cost import Prediction, predict
 from tflsplit.plan.halos import recompute_halos
 from tflsplit.plan.spec import Plan
 from tflsplit.planner.chains import chained_inside
 from tflsplit.planner.choices import Choices
 from tflsplit.planner.evaluate import Step
-from tflsplit.planner.options import WHOLE, Layout, apply_option, expansions
+from tflsplit.planner.options import WHOLE, Layout, apply_option
 from tflsplit.planner.placement import place
 from tflsplit.planner.planned import Planned, finish
 from tflsplit.planner.shares import SPEED
+from tflsplit.split.devices import DeviceGraph
 
 
 @dataclass(frozen=True)
@@ -36,11 +36,15 @@ def assemble(choices: Choices, cluster: Cluster, steps: list[Step]) -> Planned:
 
 
 def complete(
-    choices: Choices, cluster: Cluster, drafted: Draft, simulated_us: float | None = None
+    choices: Choices,
+    cluster: Cluster,
+    drafted: Draft,
+    simulated_us: float | None = None,
+    unpacked: Sequence[DeviceGraph] = (),
 ) -> Planned:
-    """A draft with all that it comes to; ``simulated_us``: its latency, if that is known."""
+    """A draft with all that it comes to; the rest as for ``finish``."""
     steps, prediction = drafted.steps, drafted.prediction
-    return finish(choices.graph, drafted.plan, cluster, steps, prediction, simulated_us)
+    return finish(choices.graph, drafted.plan, cluster, steps, prediction, simulated_us, unpacked)
 
 
 def draft(
@@ -68,14 +72,15 @@ def draft(
         received = frozenset[str]().union(*map(received_inside, steps))
         bare = replace(plan, splits=tuple(replace(split, extents=()) for split in splits))
         first = {node.name for step in steps[:alone] for node in step.unit.nodes}
-        always = (fused_inside(graph) | chained_inside(splits) | first) - received
+        inside = frozenset[str]().union(*(step.unit.inside for step in steps))
+        always = (inside | chained_inside(splits) | first) - received
         plan = recompute_halos(graph, bare, always, never=received)
     return Draft(plan, tuple(steps), predict(graph, plan, cluster))
 
 
 def received_inside(step: Step) -> frozenset[str]:
     """Names of the nodes of a unit whose halos are received although a block could hold them."""
-    return expansions(step.unit.graph) if step.option.receive else frozenset()
+    return step.unit.expansions if step.option.receive else frozenset()
 
 
 def _has_places(cluster: Cluster, steps: Sequence[Step]) -> bool:

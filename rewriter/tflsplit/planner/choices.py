@@ -10,6 +10,8 @@ from tflsplit.cluster import Cluster
 from tflsplit.ir import Graph, Value
 from tflsplit.ops import rule_of
 from tflsplit.plan.cost import compute_us
+from tflsplit.plan.cost.compute import total_us
+from tflsplit.plan.cost.work import least_work
 from tflsplit.plan.rows import rows_of
 from tflsplit.plan.spec import NodeSplit, active_count
 from tflsplit.planner.chains import with_pairs
@@ -19,6 +21,7 @@ from tflsplit.planner.options import (
     NARROW,
     RECEIVING,
     SAVING_FLASH,
+    SKETCHING,
     SUMS_IN_TILES,
     Chosen,
     Layout,
@@ -53,9 +56,10 @@ class Choices:
     shares: what each device gets; by default by speed and by RAM.
     options: what may be done with a unit; saving: what saves flash at the price of time; quick:
         options that may be quickest, those included that save time only; all_quick: and those that
-        save RAM.
+        save RAM; sketching: a few of ``quick``.
     room_bytes: of RAM that a unit in tiles should need; no arena does with less anyway.
     simulated_us: of whole plans, what was found so far; room does not change it.
+    ratios: of those, what was simulated by what was predicted; of other numbers of devices, too.
     narrow: whether options are tried that take the least RAM, whatever time they cost.
     pooling: whether flash is scarce, so that weights wait for a place (``placement.py``).
     """
@@ -65,6 +69,7 @@ class Choices:
     options: Sequence[Option] = ()
     shares: Shares = ()
     simulated_us: dict[tuple[NodeSplit, ...], float] = field(default_factory=dict)
+    ratios: list[float] = field(default_factory=list)
     narrow: bool = False
     _known: dict[tuple[object, ...], dict[Option, Step | None]] = field(default_factory=dict)
     _renamed: dict[tuple[int, int], Step] = field(default_factory=dict)
@@ -88,6 +93,7 @@ class Choices:
         receiving = RECEIVING if self.cluster.world_size > 1 else ()
         self.all_quick = (*self.options, *receiving)
         self.quick = tuple(option for option in self.all_quick if not option.small)
+        self.sketching = (*SKETCHING, *receiving[:1])
 
     @property
     def everything(self) -> tuple[Option, ...]:
@@ -112,6 +118,17 @@ class Choices:
             )
             for rank in range(self.cluster.world_size)
         ]
+
+    def least_work_us(self) -> list[float]:
+        """By rank, what the whole model would take on it alone at least, however it is fused."""
+        work = [
+            each
+            for node in self.graph.nodes
+            for each in least_work(
+                node, rule_of(node).macs(node), sum(value.size_bytes for value in node.outputs)
+            )
+        ]
+        return [total_us(device, work) for device in self.cluster.devices]
 
     def all_steps(self) -> list[Step]:
         """Every step that was evaluated."""

@@ -145,7 +145,7 @@ def memory_of(cluster: Cluster, graph: Graph, plan: Plan, given: Mapping[Value, 
     samples = sample_ranks(cluster, maps, _busy(layouts))
     heads, tails, weights = ([0] * cluster.world_size for _ in range(3))
     with unchecked():
-        devices = lower(graph, plan, given, tuple(samples), draft=True)
+        devices = lower(graph, plan, given, tuple(samples), True, layouts)
     for device in devices:
         spec = cluster.devices[device.rank]
         estimate = predict_arena(device.graph, spec.abi, kernels_of(spec))

@@ -17,13 +17,13 @@ their length only to neighbours of the best, judged by predictions of the whole 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from tflsplit.cluster import Cluster
 from tflsplit.ir import Graph
 from tflsplit.plan.spec import active_count
-from tflsplit.planner.arrival import balanced_shares
+from tflsplit.planner.arrival import balanced_shares, ready_us
 from tflsplit.planner.assembly import Draft, draft
 from tflsplit.planner.choices import Choices
 from tflsplit.planner.evaluate import Step
@@ -77,9 +77,15 @@ Found = dict[Opening, Draft]
 """Whole plans by their opening."""
 
 
-def best_openings(choices: Choices, cluster: Cluster, steps: Sequence[Step]) -> Found:
+def best_openings(
+    choices: Choices,
+    cluster: Cluster,
+    steps: Sequence[Step],
+    hopeless: Collection[int] = (),
+) -> Found:
     """Whole plans that begin otherwise than ``steps``, the quickest by prediction first.
 
+    hopeless: openings of so many units need not be tried.
     They are compared by how long they take up to where all of them go on alike; only the best are
     drafted to the end.
     """
@@ -91,6 +97,7 @@ def best_openings(choices: Choices, cluster: Cluster, steps: Sequence[Step]) -> 
     new = _plain(most)
     for _ in range(1 + _ROUNDS):
         new = [o for o in dict.fromkeys(new) if o not in tried and o.is_within(most)]
+        new = [opening for opening in new if opening.units not in hopeless]
         tried.update(new)
         for opening in new:
             if (begun := opened(choices, steps, opening)) is not None:
@@ -103,6 +110,27 @@ def best_openings(choices: Choices, cluster: Cluster, steps: Sequence[Step]) -> 
         for opening in sorted(times, key=times.__getitem__)[:_DRAFTED]
     }
     return dict(sorted(drafts.items(), key=lambda item: item[1].prediction.latency_us))
+
+
+def least_opened_us(choices: Choices, cluster: Cluster, drafted: Draft) -> dict[int, float]:
+    """By number of units: no opening of so many, and else as a draft, is predicted to be quicker.
+
+    Behind its first m units every opening goes on as the draft does.  Before, at best, no device
+    waits, nothing is exchanged and nothing computed twice: then all are ready together, each having
+    begun when its part of the input was there (``arrival.ready_us``), and
+
+        latency  >=  that time for m units  +  what the draft takes behind them
+    """
+    whole = drafted.prediction
+    ends_us = {step.node: step.end_us for step in whole.steps}
+    least: dict[int, float] = {}
+    input_bytes = sum(value.size_bytes for value in choices.graph.inputs)
+    for count in range(1, _mapped_units(choices) + 1):
+        shares = choices.vectors[_shares_by_arrival(choices, count)]
+        begun_us = ready_us(choices.cluster, input_bytes, choices.work_us(count), shares)
+        behind_us = whole.graph_us - ends_us[choices.units[count - 1].nodes[-1].name]
+        least[count] = begun_us + behind_us + whole.output_us
+    return least
 
 
 def _beginning(choices: Choices, units: int) -> Graph:

@@ -8,9 +8,8 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from tflsplit.errors import PlanError
-from tflsplit.ir import Graph, Value
+from tflsplit.ir import Value
 from tflsplit.ops import Box
-from tflsplit.ops.fused import block_parts, fused_inside
 from tflsplit.plan.halos import recompute_halos
 from tflsplit.plan.policy import Chooser
 from tflsplit.plan.spec import NodeSplit, Plan, Way
@@ -97,6 +96,10 @@ OPTIONS = (
 )
 
 
+SKETCHING = (Option("rows"), Option("channels"), Option("out_channels"), WHOLE)
+"""Those that nearly say already how quick so many devices can be."""
+
+
 SAVING_FLASH = (
     Option("rows", small=True, part=2),
     Option("rows", small=True, part=4),
@@ -169,10 +172,10 @@ def apply_option(
     if option.split != "whole" and not _does(splits, option):
         return None
     plan = Plan(len(shares), splits, shares, reasons=chooser.reasons, fuse=True)
-    received = expansions(unit.graph) if option.receive else frozenset()
+    received = unit.expansions if option.receive else frozenset()
     if option.receive and not received:
         return None
-    always = (fused_inside(graph) | chained_inside(splits)) - received
+    always = (unit.inside | chained_inside(splits)) - received
     plan = recompute_halos(graph, plan, always, given, received)
     layouts = tuple(chooser.owned[value] for value in unit.outputs)
     return Chosen(option, plan, layouts)
@@ -212,11 +215,6 @@ def _chosen_by(
     except PlanError:
         return None
     return _Choice(splits, chooser.owned, chooser.reasons)
-
-
-def expansions(graph: Graph) -> frozenset[str]:
-    """Names of the nodes that begin a block; what they make can be received instead."""
-    return frozenset(first.name for first, _ in block_parts(graph).values() if first is not None)
 
 
 _DOES = {

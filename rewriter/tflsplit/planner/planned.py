@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -14,7 +15,7 @@ from tflsplit.plan.spec import Plan
 from tflsplit.planner.evaluate import Step, kernels_of
 from tflsplit.sim import simulate
 from tflsplit.split.devices import DeviceGraph, constant_bytes
-from tflsplit.split.lower import lower
+from tflsplit.split.lower import lower, with_offsets
 
 
 @dataclass(frozen=True)
@@ -90,12 +91,14 @@ def finish(
     steps: tuple[Step, ...] = (),
     prediction: Prediction | None = None,
     simulated_us: float | None = None,
+    unpacked: Sequence[DeviceGraph] = (),
 ) -> Planned:
     """Lower a plan and predict all that it comes to.
 
-    prediction, simulated_us: of its time, if they are there already.
+    prediction, simulated_us: of its time, if they are there already; unpacked: device graphs that
+        it was lowered to already (``lower.unpacked``).
     """
-    devices = lower(graph, plan)
+    devices = with_offsets(unpacked) if unpacked else lower(graph, plan)
     arenas = tuple(
         predict_arena(device.graph, spec.abi, kernels_of(spec))
         for device, spec in zip(devices, cluster.devices, strict=True)

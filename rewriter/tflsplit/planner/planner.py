@@ -6,8 +6,8 @@ best(N) = the best of: all N devices in the wiring; one left out; two left out; 
 Each is planned anew for the devices that are left (``cluster.fewer``: which ones that are), so what
 is found for N devices is among what is compared for N + 1.  Left out is only what cannot be better:
 
-    latency    what computing alone would take is a bound; so is a first prediction, nearly, by
-               which they are ordered, the quickest first
+    latency    what computing alone takes at least (``Choices.least_work_us``) is a bound; so is,
+               within measured margins, a first prediction (``finals``), by which they are ordered
     ram        a unit's inputs share out over the devices, and have to be somewhere; its outputs too
     bytes      none are fewer than those of one device
 
@@ -31,9 +31,6 @@ from tflsplit.planner.shortfall import smallest_cluster, why_not, with_room
 
 FEW = 16
 """Up to here, every number of devices is tried."""
-_LEAST_WORK = 0.75
-"""Of the time of layers one by one, what fused blocks take at least: their depthwise stages do not
-read an input again, which is below a quarter of what they cost."""
 MANY = (24, 32, 48, 64)
 LARGE_NODES = 200
 """Of networks with more operators every plan takes seconds to find."""
@@ -56,6 +53,7 @@ class Planner:
         self.cluster = cluster
         self.choices: Known = {} if choices is None else choices
         self._searchers: dict[tuple[int, bool], Searcher] = {}
+        self._ratios: list[float] = []
         self._found: dict[str, Planned | None] = {}
 
     def searcher(self, world_size: int, objective: str = "latency") -> Searcher:
@@ -64,6 +62,7 @@ class Planner:
         if key not in self._searchers:
             cluster, _ = fewer(self.cluster, world_size)
             known = self.choices.get(key) or Choices(self.graph, cluster, narrow=key[1])
+            known.ratios = self._ratios
             self.choices[key] = known
             self._searchers[key] = Searcher(self.graph, cluster, known)
         return self._searchers[key]
@@ -141,8 +140,9 @@ class Planner:
         if self._is_large:
             return ()
         sizes = range(self.least, min(FEW, self.cluster.world_size) + 1)
-        if objective == "latency":
-            return sorted(sizes, key=lambda size: (self.searcher(size).sketched_us(), -size))
+        if objective == "latency":  # the least first: it takes hardly any time to find
+            rest = sorted(sizes[1:], key=lambda size: (self.searcher(size).sketched_us(), -size))
+            return [*sizes[:1], *rest]
         return sizes if objective == "bytes" else sizes[::-1]
 
     def _many(self) -> Sequence[int]:
@@ -164,8 +164,8 @@ class Planner:
             return 0.0 if world_size == 1 else 1.0
         searcher = self.searcher(world_size, objective)
         if objective == "latency":
-            speeds = [1 / us for us in searcher.choices.work_us(len(searcher.choices.units)) if us]
-            return _LEAST_WORK / sum(speeds) if speeds else 0.0
+            speeds = [1 / us for us in searcher.choices.least_work_us() if us]
+            return 1 / sum(speeds) if speeds else 0.0
         return searcher.least_arena_bytes()
 
     def _why_not(self) -> str:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import islice
 
@@ -16,13 +16,14 @@ from tflsplit.planner.assembly import Draft, placed
 from tflsplit.planner.choices import MANY_DEVICES, Choices, Menu, any_of
 from tflsplit.planner.evaluate import Step, arena_of
 from tflsplit.planner.few_ways import FewWays
-from tflsplit.planner.finals import Finals, quickest_us
+from tflsplit.planner.finals import Completed, Finals, quickest_us
 from tflsplit.planner.heads import best_heads
 from tflsplit.planner.options import Layout, Option
 from tflsplit.planner.planned import Planned
 from tflsplit.planner.search import Expand, Label, Limits, search, unlimited
 from tflsplit.planner.shares import SPEED
 from tflsplit.planner.slack import Slack
+from tflsplit.planner.values import VALUES, ram_of, value_of
 
 OBJECTIVES = ("latency", "ram", "bytes")
 
@@ -39,6 +40,7 @@ class Searcher:
         self.cluster = cluster
         self.choices = choices or Choices(graph, cluster)
         self._ways: dict[str, list[Step] | None] = {}
+        self._completed: Completed = {}
         self._searched: dict[tuple[str, tuple[float, ...], Menu, Slack], list[Label]] = {}
 
     def find(self, objective: str, beat: float = float("inf")) -> Planned | None:
@@ -71,16 +73,22 @@ class Searcher:
         labels, slack = self._first_labels("latency", self._rooms(), any_of(self.choices.all_quick))
         if not labels:
             return None
-        steps = min(labels, key=_value_of).steps()
+        steps = min(labels, key=value_of).steps()
         steps = placed(self.choices, self.cluster, steps, slack.flash_bytes)
         return quickest_us(Finals(self.choices, self.cluster, "latency").versions(steps))
 
     def sketched_us(self) -> float:
         """The latency where RAM and flash do not matter, nearly; infinite where flash is scarce."""
-        steps = None if self.choices.pooling else self._way("latency")
-        if not steps:
-            return float("inf")
-        return quickest_us(Finals(self.choices, self.cluster, "latency").versions(steps))
+        return quickest_us(self._sketch) if self._sketch else float("inf")
+
+    @cached_property
+    def _sketch(self) -> list[Draft]:
+        """Drafts of the best way with a few options; none where flash is scarce."""
+        if self.choices.pooling:
+            return []
+        expand = self._expand(any_of(self.choices.sketching))
+        steps = unlimited(self.choices.units, expand, VALUES["latency"])
+        return Finals(self.choices, self.cluster, "latency").versions(steps) if steps else []
 
     def least_arena_bytes(self) -> int:
         """No plan is smaller: all inputs of a unit are somewhere at once, and all its outputs."""
@@ -118,24 +126,34 @@ class Searcher:
             return
         rooms = self._rooms()
         if objective == "ram":
-            for head in self._best_heads([min(room, beat) for room in rooms]):
-                limits = [min(room, head) for room in rooms]
-                yield from self._fitting(objective, limits, self._everything)
-            return
-        steps = None if self.choices.pooling else self._way(objective)
-        if objective == "bytes" and _FEWEST * sum(map(_VALUES[objective], steps or ())) > beat:
+            yield from self._of_least_heads(rooms, beat)
             return
         finals = Finals(self.choices, self.cluster, objective, beat)
+        if finals.beat < float("inf") and finals.is_beaten(self._sketch, sketched=True):
+            return
+        steps = None if self.choices.pooling else self._way(objective)
+        if objective == "bytes" and _FEWEST * sum(map(VALUES[objective], steps or ())) > beat:
+            return
         drafts = finals.versions(steps) if steps else []
-        if drafts and finals.is_beaten(drafts):
+        if finals.is_beaten(drafts):
             return  # and nothing that keeps to limits is quicker
         found = list(self._unlimited(finals, drafts, steps)) if steps else []
+        if finals.are_beaten:
+            return
         if not found:
             found = list(self._usual(objective, rooms, beat))
             yield from self._fitting_policy(objective, beat)
         yield from found
         if self.choices.saving and not (found and objective == "latency"):
             yield from self._fitting(objective, rooms, self._everything, beat)
+
+    def _of_least_heads(self, rooms: Sequence[float], beat: float) -> Iterator[Planned]:
+        """The best plans under each of the best limits on the arena's head."""
+        for head in self._best_heads([min(room, beat) for room in rooms]):
+            limits = [min(room, head) for room in rooms]
+            for planned in self._fitting("ram", limits, self._everything, beat):
+                yield planned
+                beat = min(beat, planned.arena_bytes)
 
     def _usual(self, objective: str, rooms: Sequence[float], beat: float) -> Iterator[Planned]:
         """The best plans that fit, of options that do not save flash at the price of time.
@@ -164,15 +182,15 @@ class Searcher:
         if objective not in self._ways:
             options = self.choices.quick if objective == "latency" else self.choices.options
             expand = self._expand(any_of(options))
-            self._ways[objective] = unlimited(self.choices.units, expand, _VALUES[objective])
+            self._ways[objective] = unlimited(self.choices.units, expand, VALUES[objective])
         return self._ways[objective]
 
     def _unlimited(
         self, finals: Finals, drafts: Sequence[Draft], steps: Sequence[Step]
     ) -> Iterator[Planned]:
         """The best plan where RAM and flash are not looked at, if it fits all the same."""
-        drafts = [*drafts, *self._by_policy(finals.objective)]
-        plans = finals.planned(drafts, list(finals.opened(steps).values()))
+        opened = finals.opened(steps, drafts)
+        plans = finals.planned([*drafts, *self._by_policy(finals.objective)], opened)
         yield from islice((planned for planned in plans if planned.fits(self.cluster)), 1)
 
     def _by_policy(self, objective: str) -> list[Draft]:
@@ -189,7 +207,7 @@ class Searcher:
         def total(head: float) -> float | None:
             limits = [min(room, head) for room in rooms]
             labels, _ = self._first_labels("ram", limits, self._everything)
-            return head + _ram_of(min(labels, key=_ram_of)) if labels else None
+            return head + ram_of(min(labels, key=ram_of)) if labels else None
 
         return best_heads(total, self.choices.heads, max(rooms), _FINISHED)
 
@@ -201,23 +219,27 @@ class Searcher:
         Where the best does not, what it lacks is left free in the next search; if that finds no way
         any more, the next best of the search before is tried, which may lack nothing.
         """
-        key = _ram_of if objective == "ram" else _value_of
-        finals = Finals(self.choices, self.cluster, objective, beat)
+        key = ram_of if objective == "ram" else value_of
+        finals = Finals(self.choices, self.cluster, objective, beat, self._completed)
         labels, slack = self._first_labels(objective, heads, menu)
         for _ in range(_TRIES):
             if not labels:
                 return
             best = min(labels, key=key)
             steps = placed(self.choices, self.cluster, best.steps(), slack.flash_bytes)
+            if objective == "ram" and _WHOLE * arena_of(steps) > beat:
+                return
             drafts = finals.versions(steps)
             if finals.is_beaten(drafts):
                 return
             tried: list[Planned] = []
-            for planned in finals.planned(drafts, list(finals.opened(steps).values())):
+            for planned in finals.planned(drafts, finals.opened(steps, drafts)):
                 if planned.fits(self.cluster):
                     yield planned
                     return
                 tried.append(planned)
+            if not tried:
+                return
             closest = min(tried, key=lambda planned: planned.short_bytes(self.cluster))
             more = slack.after(closest, self.cluster)
             limits = [head - more.arena_bytes for head in heads]
@@ -256,7 +278,7 @@ class Searcher:
             self._searched[key] = search(
                 self.choices.units,
                 self._expand(menu, slack),
-                _VALUES[objective],
+                VALUES[objective],
                 Limits(tuple(heads), weights),
             )
         return self._searched[key]
@@ -267,26 +289,11 @@ class Searcher:
 
 
 _TRIES = 8
+_WHOLE = 0.93
+"""A whole plan needs no less RAM than this part of what its units need (measured: 0.947)."""
 _FEWEST = 0.8
 """What a search adds up is, at best, so many times what the whole plan comes to."""
 _FINISHED = 3
 """How many of the best limits on the head are carried through to a whole plan."""
 _ENUMERABLE = 64
 """So many ways through a model are all carried through to whole plans."""
-
-
-def _value_of(label: Label) -> float:
-    return label.value
-
-
-def _ram_of(label: Label) -> float:
-    """The tail, and a little of the time: a kilobyte is worth half a second, not ten."""
-    return max(label.tail_bytes) + 2e-3 * label.value
-
-
-_VALUES: dict[str, Callable[[Step], float]] = {
-    "latency": lambda step: step.cost.time_us,
-    "ram": lambda step: step.cost.time_us,
-    "bytes": lambda step: step.cost.wire_bytes + 1e-3 * step.cost.time_us,
-}
-"""What a step adds to an objective; RAM is a limit (the head) and a label (the tail)."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from tflsplit.ir import Graph, Node, Value
-from tflsplit.ops.fused import block_parts
+from tflsplit.ops.fused import block_parts, fused_inside
 from tflsplit.plan.wishes import is_weighted
 
 
@@ -35,6 +35,17 @@ class Unit:
     def graph(self) -> Graph:
         """The unit as a model of its own."""
         return Graph("unit", self.inputs, self.outputs, list(self.nodes))
+
+    @cached_property
+    def inside(self) -> frozenset[str]:
+        """Names of the nodes whose results would live inside fused blocks."""
+        return fused_inside(self.graph)
+
+    @cached_property
+    def expansions(self) -> frozenset[str]:
+        """Names of the nodes that begin a block; what they make can be received instead."""
+        parts = block_parts(self.graph).values()
+        return frozenset(first.name for first, _ in parts if first is not None)
 
     @cached_property
     def weights_bytes(self) -> int:

@@ -31,7 +31,7 @@ from tflsplit.plan.wishes import Wishes
 from tflsplit.sim.program import INPUT_CHANNEL, OUTPUT_CHANNEL
 from tflsplit.sim.result import SimResult, Span
 from tflsplit.sim.trace import Channel, Delivery, Trace, Wait
-from tflsplit.split.lower import without_offsets
+from tflsplit.split.lower import unpacked
 
 CAUSES = {
     "image": "the image, before the first kernel on the path",
@@ -85,7 +85,7 @@ def alone_us(whole: Graph, cluster: Cluster) -> float:
     takes alone.
     """
     plan = choose_plan(whole, Wishes(1, fuse=True))
-    (device,) = without_offsets(whole, plan, draft=True)
+    (device,) = unpacked(whole, plan)
     times = [
         sum(local_node_us(hardware, node) for node in device.graph.nodes)
         for hardware in cluster.devices

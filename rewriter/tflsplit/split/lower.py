@@ -29,6 +29,7 @@ from tflsplit.passes.own_dense import own_dense
 from tflsplit.passes.own_kernels import own_kernels
 from tflsplit.passes.pack_constants import pack_constants
 from tflsplit.passes.share_constants import share_constants
+from tflsplit.plan.layout import Layouts
 from tflsplit.plan.spec import NodeSplit, Plan
 from tflsplit.split.devices import DeviceGraph
 from tflsplit.split.partition import partition
@@ -40,31 +41,40 @@ def lower(
     given: Mapping[Value, tuple[Box, ...]] | None = None,
     ranks: Sequence[int] | None = None,
     draft: bool = False,
+    layouts: Layouts | None = None,
 ) -> tuple[DeviceGraph, ...]:
     """The device graphs of ``graph`` under ``plan``, by rank; arguments and errors of partition.
 
     draft: packed constants have their sizes and no contents; all costs are the same.
     """
-    devices = without_offsets(graph, plan, given, ranks, draft)
-    return tuple(replace(device, graph=plan_offline(device.graph)) for device in devices)
+    return with_offsets(unpacked(graph, plan, given, ranks, layouts), draft)
 
 
-def without_offsets(
+def with_offsets(devices: Sequence[DeviceGraph], draft: bool = False) -> tuple[DeviceGraph, ...]:
+    """What ``lower`` makes of ``unpacked`` graphs."""
+    packed = (replace(device, graph=pack_constants(device.graph, draft)) for device in devices)
+    return tuple(replace(device, graph=plan_offline(device.graph)) for device in packed)
+
+
+def unpacked(
     graph: Graph,
     plan: Plan,
     given: Mapping[Value, tuple[Box, ...]] | None = None,
     ranks: Sequence[int] | None = None,
-    draft: bool = False,
+    layouts: Layouts | None = None,
 ) -> tuple[DeviceGraph, ...]:
-    """The same without planned offsets: all that decides how long an inference takes."""
-    devices = partition(graph, plan, given, ranks)
+    """The same with constants as they are and without planned offsets.
+
+    That is all that decides how long an inference takes.
+    """
+    devices = partition(graph, plan, given, ranks, layouts)
     if plan.fuse:
         devices = _fused(devices, plan)
     if any(split.tiles > 1 for split in plan.splits):
         devices = tuple(
             replace(device, graph=share_constants(device.graph, device.steps)) for device in devices
         )
-    return tuple(replace(device, graph=pack_constants(device.graph, draft)) for device in devices)
+    return tuple(devices)
 
 
 def _fused(devices: Sequence[DeviceGraph], plan: Plan) -> tuple[DeviceGraph, ...]:

@@ -42,15 +42,16 @@ def partition(
     plan: Plan,
     given: Mapping[Value, tuple[Box, ...]] | None = None,
     ranks: Sequence[int] | None = None,
+    layouts: Layouts | None = None,
 ) -> tuple[DeviceGraph, ...]:
     """The device graphs of ``graph`` under ``plan``, by rank.
 
     given: see ``lay_out``: for a part of a model whose inputs are made by the devices themselves.
-    ranks: make the graphs of these only.
+    ranks: make the graphs of these only.  layouts: what ``lay_out`` says, if it was asked already.
     Raises PlanError if the plan does not fit the graph.  Pure: neither argument is changed, and
     equal arguments give equal results.
     """
-    layouts = lay_out(graph, plan, given)
+    layouts = layouts or lay_out(graph, plan, given)
     movements = schedule(layouts)
     labels = tensor_labels(graph)
     return tuple(

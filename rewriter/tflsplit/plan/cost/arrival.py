@@ -37,6 +37,8 @@ class Passing:
 
     def elapsed_us(self, now_us: float, us: float) -> float:
         """How long a kernel takes from ``now_us`` that needs ``us`` alone."""
+        if now_us >= self.until_us:
+            return us
         left = max(0.0, self.until_us - now_us)
         free = left * (1 - self.share)
         return us / (1 - self.share) if us <= free else left + us - free
@@ -45,6 +47,8 @@ class Passing:
 def arrivals_us(cluster: Cluster, messages: Sequence[Message]) -> list[float]:
     """By rank, until it has all messages from the host that are for it; 0.0 if there are none."""
     arrivals = [0.0] * cluster.world_size
+    if not messages:
+        return arrivals
     busy: dict[object, float] = defaultdict(float)
     host, routes = cluster.host_rank, cluster.routes
 

@@ -15,7 +15,11 @@ interrupt itself; smaller cores need more.
 
 from __future__ import annotations
 
-from tflsplit.cluster import Device
+from collections.abc import Sequence
+from weakref import WeakKeyDictionary
+
+from tflsplit.cluster import Cluster, Device
+from tflsplit.cluster.ways import Ways
 
 IDLE_POLL_CYCLES = 813.0
 SENT_BYTE_CYCLES = 34.0
@@ -42,3 +46,17 @@ class PollCost:
     def bytes_us(self, sent_bytes: int, received_bytes: int) -> float:
         """What bytes take beside the polls that handle them."""
         return sent_bytes * self._sent_us + received_bytes * self._received_us
+
+
+def poll_costs(cluster: Cluster) -> Sequence[PollCost]:
+    """Of every device, by rank; found once."""
+    found = _KNOWN.get(cluster.ways)
+    if found is None:
+        found = _KNOWN[cluster.ways] = [
+            PollCost(device, cluster.poll_period_us(rank))
+            for rank, device in enumerate(cluster.devices)
+        ]
+    return found
+
+
+_KNOWN: WeakKeyDictionary[Ways, list[PollCost]] = WeakKeyDictionary()

@@ -26,9 +26,9 @@ from tflsplit.errors import PlanError
 from tflsplit.ir import Graph, Node
 from tflsplit.ops import Box, Piece
 from tflsplit.plan.cost.arrival import Passing, arrivals_us, passing_input
-from tflsplit.plan.cost.compute import compute_us, requantize_us
+from tflsplit.plan.cost.compute import pieces_us, requantize_us
 from tflsplit.plan.cost.exchange import LinkCost, Message, exchange_cost, step_cost
-from tflsplit.plan.cost.polling import PollCost
+from tflsplit.plan.cost.polling import poll_costs
 from tflsplit.plan.layout import Layouts, lay_out
 from tflsplit.plan.spec import Plan
 from tflsplit.plan.transfers import Schedule, Transfer, schedule
@@ -141,10 +141,7 @@ class _Run:
         self.clock = [max(us, self.begin_us) for us in self.arrivals_us]
         self.wait_us = [us - self.begin_us for us in self.clock]
         self.compute_us, self.send_us = list(zeros), list(zeros)
-        self.polls = [
-            PollCost(device, self.cluster.poll_period_us(rank))
-            for rank, device in enumerate(self.cluster.devices)
-        ]
+        self.polls = poll_costs(self.cluster)
 
     def exchange(self, transfers: Sequence[Transfer]) -> float:
         """All of them at once; returns their cost."""
@@ -163,14 +160,8 @@ class _Run:
     def compute(self, node: Node, pieces: Sequence[Piece], stock: bool) -> float:
         """Every rank's piece; returns the longest.  stock: on TFLM's kernels (``Plan.fuse``)."""
         longest = 0.0
-        for rank, piece in enumerate(pieces):
-            if not piece.is_empty:
-                made = sum(
-                    box.size * value.dtype.itemsize
-                    for box, value in zip(piece.results, node.outputs, strict=True)
-                )
-                channels = _channels_of(piece.results[0])
-                us = compute_us(self.cluster, rank, node, piece.macs, made, channels, stock)
+        for rank, us in enumerate(pieces_us(self.cluster, node, pieces, stock)):
+            if us:
                 longest = max(longest, self._spend(rank, us))
         return longest
 
@@ -192,11 +183,6 @@ class _Run:
         for edge, count in cost.bytes_per_link.items():
             self.bytes_per_link[edge] += count
         self.payload_bytes += sum(cost.payload_per_link.values())
-
-
-def _channels_of(box: Box) -> int | None:
-    """Extent of the last dimension; None of a scalar."""
-    return box.intervals[-1][1] - box.intervals[-1][0] if box.intervals else None
 
 
 def _partners(transfers: Iterable[Transfer]) -> dict[int, set[int]]:

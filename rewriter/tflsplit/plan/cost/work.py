@@ -166,6 +166,17 @@ def work_of(node: Node) -> tuple[Work, ...]:
     return piece_work(node, _macs(node), output_bytes, stock=not node.is_custom)
 
 
+def least_work(node: Node, macs: int, output_bytes: int) -> tuple[Work, ...]:
+    """What of a node of a whole graph is done somewhere whatever becomes of it.
+
+    Inside a fused block a depthwise stage finds its input where the expansion put it; what only
+    moves bytes may go altogether, into another node's padding or offsets.  All else of the node's
+    work is done once at least: pieces cover its results, and partial sums its products.
+    """
+    work = piece_work(node, macs, output_bytes)
+    return tuple(each for each in work if each.family not in (Family.PLANE_INPUT, Family.COPY))
+
+
 def _block_work(stages: Sequence[Node]) -> Iterator[Work]:
     """Of a fused block: its stages', but the depthwise stage has its input otherwise.
 

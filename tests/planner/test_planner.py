@@ -124,7 +124,8 @@ def test_what_is_missing_is_said_ram():
     with pytest.raises(ClusterError) as caught:
         Planner(graph, limited(uart(2), arena=20_000)).best("latency")
     text = str(caught.value)
-    found = re.search(r"needs ([\d,]+) bytes .* has ([\d,]+) .*: ([\d,]+) bytes are missing", text)
+    pattern = r"needs (?:an arena of )?([\d,]+) bytes .* has ([\d,]+).*: ([\d,]+) bytes are missing"
+    found = re.search(pattern, text)
     assert found is not None, text
     need, room, missing = (int(number.replace(",", "")) for number in found.groups())
     assert need - room == missing > 0

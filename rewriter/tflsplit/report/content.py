@@ -114,7 +114,7 @@ def gather(
     known = fold_constants(bundle.model)  # for the seed's scheme, which pads for itself
     progress("simulating")
     simulation = simulate(bundle.devices, cluster)
-    progress("simulating the seed's scheme")
+    progress("simulating flat splitting, to compare")
     simulated = figures_of(simulation, seed_run(known, cluster))
     whole = prepare(bundle.model)
     reasons = why(simulation, alone_us(whole, cluster))

@@ -15,7 +15,6 @@ reads what is written here with the messages that its Python package generates f
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -34,7 +33,6 @@ class Trace:
 
     _tracks: list[bytes] = field(default_factory=list)
     _events: list[tuple[int, int, bytes]] = field(default_factory=list)
-    _uuids: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
 
     def process(self, pid: int, name: str) -> int:
         """A device, or the host; returns its track.  pid: from 1 on."""
@@ -52,7 +50,7 @@ class Trace:
         return self._track(_text(2, name) + _number(5, parent) + counter)
 
     def _track(self, inside: bytes) -> int:
-        uuid = next(self._uuids)
+        uuid = len(self._tracks) + 1
         self._tracks.append(_message(60, _number(1, uuid) + inside))
         return uuid
 

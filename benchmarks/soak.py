@@ -138,15 +138,19 @@ def injured(
     return row
 
 
-def soak(kit: Kit, inferences: int, seconds: float, seed: int) -> Iterator[Row]:
-    """All kinds, the one without faults first."""
+def soak(
+    kit: Kit, inferences: int, seconds: float, seed: int, kinds: Sequence[str] = ("",)
+) -> Iterator[Row]:
+    """Kinds of which a part of the name is given, the one without faults first in any case."""
     until = time.monotonic() + seconds
     for name, share in SHARES.items():
-        yield noisy(kit, name, max(1, inferences * share // 100), seed, until)
+        if name == "none" or any(kind in name for kind in kinds):
+            yield noisy(kit, name, max(1, inferences * share // 100), seed, until)
     injuries = soak_faults.all_injuries(kit, random.Random(seed))
     each = max(2, inferences * (100 - sum(SHARES.values())) // 100 // len(injuries))
     for name, some in injuries.items():
-        yield injured(kit, name, some, each, seed, until)
+        if any(kind in name for kind in kinds):
+            yield injured(kit, name, some, each, seed, until)
 
 
 def table(rows: Sequence[Row]) -> str:
@@ -171,12 +175,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--inferences", type=int, default=10_000, help="in all (10000)")
     parser.add_argument("--seconds", type=float, default=3600.0, help="at most (3600)")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--kinds", nargs="+", default=[""], help="parts of their names (all)")
     parser.add_argument("--build", type=Path, default=Path("build") / "soak")
     chosen = parser.parse_args(arguments)
     rows = []
     try:
         kit = make_kit(chosen.model, chosen.devices, chosen.build)
-        for row in soak(kit, chosen.inferences, chosen.seconds, chosen.seed):
+        for row in soak(kit, chosen.inferences, chosen.seconds, chosen.seed, chosen.kinds):
             rows.append(row)
             print(" | ".join(row.cells(statistics.median(rows[0].seconds))), file=sys.stderr)
     except UserError as error:

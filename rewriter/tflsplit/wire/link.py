@@ -9,8 +9,6 @@ handshake, selective repeat within the credit that the peer grants, and time-out
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
-from operator import setitem
 
 from tflsplit.wire.frames import Frame, FrameDecoder, FrameType, HeaderError, encode, parse
 from tflsplit.wire.handshake import ErrorCode, Hello, Identity, check_identity, hello_of
@@ -53,13 +51,12 @@ class Link:
         self._out = SendWindow()
         self._in = ReceiveWindow()
         self._peer: tuple[int, int] | None = None  # boot and session of the peer
+        self._peer_boot = 0  # known from its HELLO or WELCOME
         self._due: dict[FrameType, int] = {FrameType.HELLO: 0}  # control frames, with `sequence`
         self._refuse_reason = ErrorCode.OK
         self._refused_by_peer = False
         self._timer = PollTimer(self.timing, self._out.passes.round_trip)
-        self._recovery = Recovery(
-            self._out, self._timer, self.counters, partial(setitem, self._due, FrameType.POLL)
-        )
+        self._recovery = Recovery(self._out, self._timer, self.counters, self._due)
         self._hello_sent = 0
 
     # ---- For the owner ----
@@ -110,8 +107,7 @@ class Link:
             self._handle(frame, now_us)
         if self.decoder.counters.errors != broken and self._peer is not None:
             self._due[FrameType.NAK] = 0  # and perhaps it was an answer that we wait for
-            if self.state is LinkState.OPEN:
-                self._recovery.ask_at_once(now_us)
+            self._recovery.ask_at_once(now_us)
 
     def poll(self, now_us: int) -> bytes:
         """What is to be sent now. Call it after every ``receive`` and every few milliseconds."""
@@ -140,7 +136,7 @@ class Link:
                 self._recovery.on_acknowledgement(frame, now_us)
             if kind.is_sequenced:
                 self._handle_sequenced(frame)
-            elif kind is FrameType.NAK and frame.offset == 0 and self.state is LinkState.OPEN:
+            elif kind is FrameType.NAK and frame.offset == 0:
                 self._recovery.ask_at_once(now_us)
             elif kind is FrameType.STATUS:
                 self._recovery.on_status(frame.sequence, now_us)
@@ -163,7 +159,9 @@ class Link:
         if reason is not ErrorCode.OK:
             self._turn_away(frame.source, reason)
             return
-        rebooted = self._peer is not None and self._peer[0] != hello.boot
+        known = self._peer is not None or self.state is LinkState.OPEN
+        rebooted = known and self._peer_boot != hello.boot
+        self._peer_boot = hello.boot
         if self._peer != (hello.boot, hello.session):
             self._peer = (hello.boot, hello.session)
             self._in.restart()
@@ -172,7 +170,7 @@ class Link:
         self._due[FrameType.WELCOME] = 0
         if rebooted:
             self._close(LinkState.LOST, ErrorCode.PEER_RESET)
-        # What is queued may wait from now on. If the peer refuses us, only its WELCOME helps.
+        # What is queued may wait from now on, unless it refuses us: then only its WELCOME helps.
         if self.state is not LinkState.OPEN and not self._refused_by_peer:
             if self.state is not LinkState.CONNECTING:
                 self._due[FrameType.HELLO] = 0
@@ -194,8 +192,10 @@ class Link:
             return
         ours = (hello.echo_boot, hello.echo_session) == (self._boot, self._session)
         fits = check_identity(self.identity, self.peer_rank, frame.source, hello) is ErrorCode.OK
-        if not ours or not fits or self.state is LinkState.OPEN:
+        anew = self._peer is not None and self._peer_boot != hello.boot  # its HELLO will tell
+        if not ours or not fits or anew or self.state is LinkState.OPEN:
             return
+        self._peer_boot = hello.boot
         self.state = LinkState.OPEN
         self.error = ErrorCode.OK
         self._refused_by_peer = False
@@ -288,13 +288,13 @@ class Link:
         return self._stamp(frame)
 
     def _update_timers(self, now_us: int, quiet: int) -> None:
-        timing = self.timing
-        if self.state is not LinkState.OPEN:
+        if self.state is LinkState.OPEN:
+            silent = self._recovery.on_time(now_us)
+        else:
             factor = _REFUSED_HELLO_FACTOR if self.state is LinkState.REFUSED else 1
-            if now_us - self._hello_sent >= timing.hello_interval_us * factor:
+            if now_us - self._hello_sent >= self.timing.hello_interval_us * factor:
                 self._due[FrameType.HELLO] = 0
-            if self.state is LinkState.CONNECTING and quiet >= timing.peer_timeout_us:
-                self._close(LinkState.LOST, ErrorCode.PEER_SILENT)
-            return
-        if self._recovery.on_time(now_us):
+            late = quiet >= self.timing.peer_timeout_us
+            silent = late and self.state is LinkState.CONNECTING
+        if silent:
             self._close(LinkState.LOST, ErrorCode.PEER_SILENT)

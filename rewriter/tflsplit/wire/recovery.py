@@ -3,9 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from tflsplit.wire.frames import Frame
+from tflsplit.wire.frames import Frame, FrameType
 from tflsplit.wire.link_state import LinkCounters
 from tflsplit.wire.timers import Action, PollTimer
 from tflsplit.wire.window import SendWindow
@@ -14,7 +12,7 @@ from tflsplit.wire.window import SendWindow
 class Recovery:
     """Between a ``SendWindow`` and its ``PollTimer``.
 
-    send_poll: called with a number when a POLL is to leave next.
+    due: control frames that are to leave next, with their number.
     """
 
     def __init__(
@@ -22,12 +20,12 @@ class Recovery:
         window: SendWindow,
         timer: PollTimer,
         counters: LinkCounters,
-        send_poll: Callable[[int], None],
+        due: dict[FrameType, int],
     ) -> None:
         self._window = window
         self._timer = timer
         self._counters = counters
-        self._send_poll = send_poll
+        self._due = due
 
     def on_acknowledgement(self, frame: Frame, now_us: int) -> None:
         """Any frame from the peer tells what it has; some also what it keeps behind a gap."""
@@ -57,14 +55,15 @@ class Recovery:
 
     def ask_at_once(self, now_us: int) -> None:
         """Because of what just came, without waiting."""
-        if not self._window.empty and self._timer.may_ask_at_once:
+        waits = self._window.is_open and not self._window.empty
+        if waits and self._timer.may_ask_at_once:
             self._timer.ask(now_us)
             self._poll()
 
     def _poll(self) -> None:
         self._counters.polls += 1
         self._window.passes.mark()
-        self._send_poll(self._timer.number)
+        self._due[FrameType.POLL] = self._timer.number
 
     def _find_lost(self, now_us: int) -> None:
         if self._window.find_lost(now_us):

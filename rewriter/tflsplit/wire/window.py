@@ -44,6 +44,7 @@ class SendWindow:
         self._acked = 0
         self._credit_end = 0
         self.passes = Passes()
+        self.is_open = False
 
     @property
     def empty(self) -> bool:
@@ -68,6 +69,7 @@ class SendWindow:
         """Start at sequence 0 with the credit of a WELCOME; queued frames stay."""
         self._acked = 0
         self._credit_end = credit if credit <= MAX_CREDIT else 0
+        self.is_open = True
 
     def clear(self) -> int:
         """Drop everything; how many frames that were."""
@@ -75,6 +77,7 @@ class SendWindow:
         self._window.clear()
         self._queue.clear()
         self.passes.forget()
+        self.is_open = False
         return count
 
     def acknowledge(

@@ -120,7 +120,11 @@ void Link::handle_welcome(const FrameHeader& header, ConstBytes payload, uint32_
   }
   const bool ours = hello.echo_boot == config_.boot_nonce && hello.echo_session == session_ &&
                     check_identity(header, hello) == ErrorCode::kOk;
-  if (ours && state_ != LinkState::kOpen) open_session(header, now_us);
+  // Another boot than that of its last HELLO: it was reset, and its next HELLO puts that right.
+  const bool anew = rx_open_ && hello.boot != peer_boot_;
+  if (!ours || anew || state_ == LinkState::kOpen) return;
+  peer_boot_ = hello.boot;
+  open_session(header, now_us);
 }
 
 void Link::handle_refuse(const FrameHeader& header, ConstBytes payload) {

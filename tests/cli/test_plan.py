@@ -216,6 +216,22 @@ def test_one_device_and_the_other_objectives_stand_beside(
                      capsys.readouterr().out, re.MULTILINE)  # fmt: skip
 
 
+def test_all_ram_of_a_device_is_counted_and_can_be_limited(
+    model: Path, capsys: pytest.CaptureFixture[str]
+):
+    least = document(capsys, model, "-n", 2, "--objective", "ram")["devices"]
+    for device in least:
+        parts = ("arena", "links", "stack", "runtime")
+        assert device["ram_bytes"] == sum(device[f"{part}_bytes"] for part in parts)
+    limit = max(device["ram_bytes"] for device in least)
+    limited = document(capsys, model, "-n", 2, "--max-ram", limit)["devices"]
+    assert max(device["ram_bytes"] for device in limited) <= limit
+    assert main(["plan", str(model), "-n", "2", "--max-ram", "8KiB"]) == 2
+    assert "some device lacks RAM" in capsys.readouterr().err
+    assert main(["plan", str(model), "-n", "2", "--objective", "ram"]) == 0
+    assert "all RAM of a device, at most " in capsys.readouterr().out
+
+
 def test_one_device_that_is_too_small_is_said(model: Path, capsys: pytest.CaptureFixture[str]):
     rows = document(capsys, model, "-n", 3, "--objective", "ram")["beside"]
     limit = (rows[0]["arena_bytes"] + rows[-1]["arena_bytes"]) // 2

@@ -43,9 +43,20 @@ def board_cluster(
     return replace(cluster, link=replace(cluster.link, bit_rate=_bit_rate(cluster, boards)))
 
 
-def limited(cluster: Cluster, arena: str | int | None, weights: str | int | None) -> Cluster:
-    """The cluster with at most so much arena and weights on each device; PlanError for no size."""
+def limited(
+    cluster: Cluster,
+    arena: str | int | None,
+    weights: str | int | None,
+    ram: str | int | None = None,
+) -> Cluster:
+    """The cluster with at most so much arena and weights on each device; PlanError for no size.
+
+    ram: of all RAM: arena, links, stack and runtime.
+    """
     devices = cluster.devices
+    if ram is not None:
+        most = parse_size(ram)
+        devices = tuple(replace(d, ram_bytes=min(d.ram_bytes, most)) for d in devices)
     if arena is not None:
         devices = tuple(replace(d, arena_limit_bytes=parse_size(arena)) for d in devices)
     if weights is not None:

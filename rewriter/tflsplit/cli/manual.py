@@ -14,7 +14,7 @@ from tflsplit.plan.wishes import RUN_WAYS, Wishes
 LAYER_WAYS = [way.value for way in Way if way is not Way.OTHER]
 SPLITS = ["auto", *RUN_WAYS]
 KEYS = "split=WAY, layer=NAME=WAY, shares=2,1,…, weights-limit=F, stock-kernels"
-_SEARCHING = ("objective", "plan", "max_arena", "max_weights")
+_SEARCHING = ("objective", "plan", "max_arena", "max_ram", "max_weights")
 
 
 def add_manual(command: argparse.ArgumentParser) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from tflsplit.bundle.plan_file import layer_entry
 from tflsplit.cli.choosing import Choosing
 from tflsplit.cli.console import STDOUT, kib, shortened, table
+from tflsplit.cluster import Cluster
 from tflsplit.ir import Graph
 from tflsplit.memory import live_bytes_over_time
 from tflsplit.planner import Planned
@@ -35,6 +36,7 @@ def describe(choosing: Choosing) -> dict[str, Any]:
                 "board": cluster.devices[rank].board or cluster.devices[rank].name,
                 "arena_bytes": arena.required_bytes,
                 "arena_room_bytes": arena_room,
+                **ram_of(cluster, rank, arena.required_bytes),
                 "weights_bytes": weights,
                 "weights_room_bytes": weights_room,
                 "fits": arena.required_bytes <= arena_room and weights <= weights_room,
@@ -61,6 +63,18 @@ def describe(choosing: Choosing) -> dict[str, Any]:
         "devices": devices,
         "units": explain(planned, searcher),
         "layers": layers(planned, searcher.graph),
+    }
+
+
+def ram_of(cluster: Cluster, rank: int, arena_bytes: int) -> dict[str, int]:
+    """All RAM of a device: ``ram_bytes`` is its arena and what is reserved beside it."""
+    device = cluster.devices[rank]
+    return {
+        "links_bytes": cluster.link_buffer_bytes(rank),
+        "stack_bytes": device.stack_bytes,
+        "runtime_bytes": device.runtime_bytes,
+        "ram_bytes": arena_bytes + cluster.reserved_bytes(rank),
+        "board_ram_bytes": device.ram_bytes,
     }
 
 
@@ -166,14 +180,32 @@ def _print_devices(devices: list[dict[str, Any]]) -> None:
             str(device["rank"]),
             device["board"],
             f"{kib(device['arena_bytes'])} of {kib(device['arena_room_bytes'])}",
+            f"{kib(device['ram_bytes'])} of {kib(device['board_ram_bytes'])}",
             f"{kib(device['weights_bytes'])} of {kib(device['weights_room_bytes'])}",
             "FITS" if device["fits"] else "DOES NOT FIT",
             *(f"{device[key] / 1000:.1f}" for key in ("compute_us", "send_us", "wait_us")),
         ]
         for device in devices
     ]
-    columns = ["rank", "<board", "arena", "weights", "<", "compute ms", "send ms", "wait ms"]
+    columns = [
+        "rank",
+        "<board",
+        "arena",
+        "all RAM",
+        "weights",
+        "<",
+        "compute ms",
+        "send ms",
+        "wait ms",
+    ]
     table("devices", columns, rows)
+    fullest = max(devices, key=lambda device: int(device["ram_bytes"]))
+    parts = (f"{kib(fullest[f'{part}_bytes'])} {part}" for part in ("links", "stack", "runtime"))
+    STDOUT.print(
+        f"all RAM of a device, at most {kib(fullest['ram_bytes'])}: "
+        f"{kib(fullest['arena_bytes'])} arena, {', '.join(parts)}",
+        soft_wrap=True,
+    )
 
 
 def _print_ram(devices: list[dict[str, Any]]) -> None:

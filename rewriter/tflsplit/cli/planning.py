@@ -40,6 +40,11 @@ def add_cluster_options(command: argparse.ArgumentParser) -> None:
         "--max-arena", metavar="SIZE", help="most arena on a device, like 64KiB (what the RAM has)"
     )
     group.add_argument(
+        "--max-ram",
+        metavar="SIZE",
+        help="most RAM of a device, all of it: arena, links, stack and runtime",
+    )
+    group.add_argument(
         "--max-weights", metavar="SIZE", help="most weights on a device (what the flash has)"
     )
 
@@ -92,7 +97,7 @@ def cluster_of(arguments: argparse.Namespace, board: str = DEFAULT_BOARD) -> Clu
         cluster = _default(arguments.devices, arguments.link, board)
     if arguments.direct:
         cluster = replace(cluster, direct=True)
-    return limited(cluster, arguments.max_arena, arguments.max_weights)
+    return limited(cluster, arguments.max_arena, arguments.max_weights, arguments.max_ram)
 
 
 def _refuse_other_boards(cluster: Cluster, boards: str | None, path: Path) -> None:

@@ -233,11 +233,15 @@ class Cluster:
         rings = len(self._tables[rank]) * (self.port_rx_bytes + self.port_tx_bytes)
         return frames + state + rings
 
+    def reserved_bytes(self, rank: int) -> int:
+        """RAM of a device beside the tensor arena: stack, runtime and links."""
+        device = self.devices[rank]
+        return device.stack_bytes + device.runtime_bytes + self.link_buffer_bytes(rank)
+
     def arena_room_bytes(self, rank: int) -> int:
         """RAM that is left for the tensor arena; 0 if the rest alone is too large."""
         device = self.devices[rank]
-        reserved = device.stack_bytes + device.runtime_bytes + self.link_buffer_bytes(rank)
-        room = max(0, min(device.ram_block_bytes, device.ram_bytes - reserved))
+        room = max(0, min(device.ram_block_bytes, device.ram_bytes - self.reserved_bytes(rank)))
         return room if device.arena_limit_bytes is None else min(room, device.arena_limit_bytes)
 
     def weights_room_bytes(self, rank: int) -> int:

@@ -74,8 +74,12 @@ class Option:
             + (", halos received" if self.receive else "")
             + (", cut anew" if self.recut else "")
             + (", products spread" if self.spread else "")
-            + (f", in windows of {self.narrow} columns" if self.narrow else "")
+            + (f", in windows of {_columns(self.narrow)}" if self.narrow else "")
         )
+
+
+def _columns(count: int) -> str:
+    return "1 column" if count == 1 else f"{count} columns"
 
 
 WHOLE = Option("whole")
@@ -113,9 +117,10 @@ RECEIVING = (Option("rows", receive=True), Option("rows", part=1, receive=True))
 """Where wires are fast: less work, more bytes."""
 
 NARROW = tuple(
-    Option(split, narrow=columns) for split in ("whole", "rows", "columns") for columns in (8, 2)
+    Option(split, narrow=columns) for split in ("whole", "rows", "columns") for columns in (8, 2, 1)
 )
-"""For the least RAM: windows of eight columns are worked on in fours, those of two take less."""
+"""For the least RAM: windows of eight columns are worked on in fours, those of two take less, and
+those of one, for pairs of blocks only, the least."""
 
 _BY_OTHER = (Option("rows"), Option("rows", small=True), Option("channels"))
 
@@ -167,6 +172,8 @@ def apply_option(
         splits = in_tiles(graph, splits, chooser.owned, room_bytes)
     if option.narrow:
         splits = narrowed(graph, splits, option.narrow)
+        if option.narrow == 1 and not chained_inside(splits):
+            return None
         if splits == chooser.splits and option.split != "columns":
             return None  # the same as without
     if option.split != "whole" and not _does(splits, option):

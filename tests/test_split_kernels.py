@@ -13,10 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.kernels.kernel_driver import (
+    ARRIVING_BLOCK,
     WINDOW_FIELDS,
     KernelProcess,
     RefusedError,
     build,
+    message_of,
 )
 from tests.ops.custom_cases import (
     Case,
@@ -115,6 +117,17 @@ def test_fused_block_over_what_it_reads(kernels: KernelProcess, case: Case) -> N
         for distance in {overlay.high_bytes, min(overlay.high_bytes, 0)}:
             made = kernels.run_over(node, case.arrays, operand, distance)
             np.testing.assert_array_equal(made, results)
+
+
+@settings(max_examples=300)
+@given(case=fused_block_cases())
+def test_a_fused_block_reads_nothing_before_it_has_come(
+    kernels: KernelProcess, case: Case
+) -> None:
+    """x comes in pieces in any order; what has not come reads as something else."""
+    _, integers, arrays = message_of(case.node, case.arrays)
+    answer = kernels.exchange(ARRIVING_BLOCK, integers, arrays)
+    np.testing.assert_array_equal(answer.array(case.node), run_case(case), strict=True)
 
 
 @pytest.mark.parametrize("stride", [1, 2])

@@ -28,8 +28,16 @@ using split_kernels::Constants;
 using split_kernels::Finish;
 using split_kernels::WindowParams;
 
-enum Op : int32_t { kConv, kDepthwise, kPartialConv, kPartialFullyConnected, kRequantize, kFusedBlock,
-                  kFusedBlockOver };
+enum Op : int32_t {
+  kConv,
+  kDepthwise,
+  kPartialConv,
+  kPartialFullyConnected,
+  kRequantize,
+  kFusedBlock,
+  kFusedBlockOver,
+  kArrivingBlock,  // kFusedBlock while x arrives, by chance, and then with its end missing for ever
+};
 
 constexpr int kMaxIntegers = 170;
 constexpr int kWindowIntegers = 19;
@@ -246,6 +254,74 @@ void run_over(size_t scratch_bytes, const Array& operand, int32_t y_bytes, int32
   std::free(both.memory);
 }
 
+// x as other devices send it: its bytes, in pieces, in an order that follows from `seed`. What has
+// not come reads as another value.
+class Sender {
+ public:
+  Sender(const Array& x, uint32_t seed)
+      : x_(x), there_(make_array(x.size_bytes, true)), here_(make_array(kPieces, false)), seed_(seed) {
+    std::memset(here_.data, 0, kPieces);
+  }
+  ~Sender() {
+    std::free(there_.memory);
+    std::free(here_.memory);
+  }
+  Sender(const Sender&) = delete;
+  Sender& operator=(const Sender&) = delete;
+
+  const int8_t* x() const { return there_.int8s(); }
+  void lose(int32_t piece) { lost_ = piece; }
+  split_kernels::Arriving arriving() {
+    split_kernels::Arriving arriving;
+    arriving.context = this;
+    arriving.is_here = [](void* self, const void* begin, size_t bytes) {
+      return static_cast<Sender*>(self)->is_here(begin, bytes);
+    };
+    arriving.wait = [](void* self, const void* begin, size_t bytes) {
+      return static_cast<Sender*>(self)->wait(begin, bytes);
+    };
+    return arriving;
+  }
+
+ private:
+  static constexpr int32_t kPieces = 13;
+
+  int32_t bound(int32_t piece) const { return x_.size_bytes * piece / kPieces; }
+  uint32_t chance() { return seed_ = seed_ * 1664525u + 1013904223u; }
+  void bring(int32_t piece) {
+    if (piece == lost_) return;
+    const int32_t from = bound(piece);
+    std::memcpy(there_.data + from, x_.data + from, static_cast<size_t>(bound(piece + 1) - from));
+    here_.data[piece] = 1;
+  }
+  bool all_here(const void* begin, size_t bytes) const {
+    const int32_t first = static_cast<int32_t>(static_cast<const uint8_t*>(begin) - there_.data);
+    const int32_t stop = first + static_cast<int32_t>(bytes);
+    if (first < 0 || stop > x_.size_bytes) std::abort();
+    for (int32_t i = 0; i < kPieces; ++i) {
+      if (bound(i) < stop && bound(i + 1) > first && !here_.data[i]) return false;
+    }
+    return true;
+  }
+  bool is_here(const void* begin, size_t bytes) {
+    if (chance() >> 30 == 0) bring(static_cast<int32_t>((chance() >> 16) % kPieces));
+    return all_here(begin, bytes);
+  }
+  bool wait(const void* begin, size_t bytes) {
+    for (int32_t tries = 0; !all_here(begin, bytes); ++tries) {
+      if (tries == 1000) return false;
+      bring(static_cast<int32_t>((chance() >> 16) % kPieces));
+    }
+    return true;
+  }
+
+  const Array& x_;
+  Array there_;
+  Array here_;
+  uint32_t seed_;
+  int32_t lost_ = -1;
+};
+
 // Integers: sums, tile_columns, whether there is an expansion, window_columns, whether there is a first
 // unit and an expansion in it, those of an ADD, then for each stage (three, and three of a first unit)
 // those of a window and of a finish. Of kFusedBlockOver also: which array y lies over, and where it
@@ -285,7 +361,22 @@ void run_fused_block(const Case& c) {
   }
   run(fused_block_get_scratch_bytes(block), block.sums ? values * 4 : values, !block.sums,
       [&](void* scratch, void* y) {
-        fused_block(block, c.arrays[0].int8s(), c.arrays[2].int8s(), c.arrays[1].data, scratch, y);
+        const int8_t* const residual = c.arrays[2].int8s();
+        if (c.op == kFusedBlock) {
+          fused_block(block, c.arrays[0].int8s(), residual, c.arrays[1].data, scratch, y);
+          return;
+        }
+        Sender never(c.arrays[0], static_cast<uint32_t>(values));
+        never.lose(c.arrays[0].size_bytes >= 13 ? 12 : 0);
+        if (c.arrays[0].size_bytes >= 13 &&
+            fused_block(block, never.x(), residual, c.arrays[1].data, scratch, y, never.arriving())) {
+          std::abort();
+        }
+        Sender sender(c.arrays[0], static_cast<uint32_t>(values));
+        if (!fused_block(block, sender.x(), residual, c.arrays[1].data, scratch, y,
+                         sender.arriving())) {
+          std::abort();
+        }
       });
 }
 
@@ -303,6 +394,7 @@ int main() {
         break;
       case kFusedBlock:
       case kFusedBlockOver:
+      case kArrivingBlock:
         run_fused_block(c);
         break;
       case kPartialConv:

@@ -45,6 +45,8 @@ _OPS = {
     wire.REQUANTIZE: 4,
     wire.FUSED_BLOCK: 5,
 }
+ARRIVING_BLOCK = 6
+"""A FUSED_BLOCK whose x comes piece by piece while it runs."""
 WINDOW_FIELDS = (
     "batches", "in_rows", "in_columns", "in_channels", "kernel_rows", "kernel_columns",
     "kernel_channels", "out_rows", "out_columns", "out_channels", "stride_rows", "stride_columns",

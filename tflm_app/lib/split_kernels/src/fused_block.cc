@@ -8,6 +8,8 @@
 namespace split_kernels {
 namespace {
 
+constexpr int32_t kRowsAtOnce = 32;  // one bit each
+
 int32_t tile_of(const FusedBlockParams& block) {
   const int32_t columns = block.depthwise.window.out_columns;
   return block.tile_columns > 0 ? least(block.tile_columns, columns) : columns;
@@ -80,8 +82,9 @@ int32_t groups_together(const FusedBlockParams& block) {
 class Block {
  public:
   Block(const FusedBlockParams& block, const int8_t* x, const int8_t* residual,
-        const void* constants, void* scratch)
+        const void* constants, void* scratch, const Arriving& arriving)
       : block_(block),
+        arriving_(arriving),
         x_(x),
         residual_(residual),
         expand_(static_cast<const int8_t*>(constants)),
@@ -96,37 +99,29 @@ class Block {
                                 taps_bytes(block.depthwise.window);
   }
 
-  void run(int32_t batch, void* y) {
+  bool run(int32_t batch, void* y) {
     const int32_t columns = block_.depthwise.window.out_columns;
     for (int32_t start = 0; start < columns; start += tile_of(block_)) {
       const int32_t count = least(tile_of(block_), columns - start);
-      if (keeps_rows(block_)) {
-        run_keeping(batch, start, count, y);
-      } else {
-        run_copying(batch, start, count, y);
-      }
+      const bool done = keeps_rows(block_) ? run_keeping(batch, start, count, y)
+                                           : run_copying(batch, start, count, y);
+      if (!done) return false;
     }
+    return true;
   }
 
  private:
-  void run_keeping(int32_t batch, int32_t start, int32_t count, void* y) {
+  bool run_keeping(int32_t batch, int32_t start, int32_t count, void* y) {
     const WindowParams& p = block_.depthwise.window;
     RowsByChannel rows(p, p.in_channels, start, count, kept_);
     rows.fill_all();
     const int32_t together = rows_together(block_);
     int32_t next = -p.pad_top, waiting = 0;  // rows of d
     for (int32_t row = 0; row < p.out_rows; ++row) {
-      next = advance(p, row, next, [&](int32_t at) {
-        if (!rows.has(at)) {
-          rows.fill_row(at);
-        } else if (block_.expands) {
-          expand(at, rows);
-        } else {
-          for (int32_t channel = 0; channel < p.in_channels; channel += kPlanes) {
-            copy_row(at, channel, least(kPlanes, p.in_channels - channel), rows, channel);
-          }
-        }
-      });
+      const int32_t first = row * p.stride_rows - p.pad_top;
+      const int32_t stop = first + reach_of(p.kernel_rows, p.dilation_rows);
+      if (!make_rows(next > first ? next : first, stop, rows)) return false;
+      next = stop;
       for (int32_t at = 0; at < count; at += kChunkColumns) {
         const int32_t chunk = least(kChunkColumns, count - at);
         depthwise_row(taps_of(p, depthwise_), block_.depthwise.finish, rows.planes(row, at),
@@ -137,7 +132,69 @@ class Block {
         waiting = 0;
       }
     }
+    return true;
   }
+
+  // Rows [first, stop) of what the depthwise convolution reads: those that are here, then the others as
+  // they come.
+  bool make_rows(int32_t first, int32_t stop, const RowsByChannel& rows) {
+    for (int32_t from = first; from < stop; from += kRowsAtOnce) {
+      const int32_t count = least(kRowsAtOnce, stop - from);
+      uint32_t late = 0;
+      for (int32_t i = 0; i < count; ++i) {
+        if (is_here(needed_for(from + i))) {
+          make_row(from + i, rows);
+        } else {
+          late |= uint32_t{1} << i;
+        }
+      }
+      for (int32_t i = 0; late != 0; ++i, late >>= 1) {
+        if ((late & 1u) == 0) continue;
+        if (!await(needed_for(from + i))) return false;
+        make_row(from + i, rows);
+      }
+    }
+    return true;
+  }
+
+  void make_row(int32_t row, RowsByChannel rows) {
+    const int32_t channels = block_.depthwise.window.in_channels;
+    if (!rows.has(row)) {
+      rows.fill_row(row);
+    } else if (block_.expands) {
+      expand(row, rows);
+    } else {
+      for (int32_t channel = 0; channel < channels; channel += kPlanes) {
+        copy_row(row, channel, least(kPlanes, channels - channel), rows, channel);
+      }
+    }
+  }
+
+  struct Bytes {
+    const int8_t* begin;
+    size_t count;
+  };
+  // Rows [first, stop) of x, as far as there are such.
+  Bytes rows_of_x(int32_t first, int32_t stop) const {
+    const WindowParams& p = block_.expands ? block_.expand.window : block_.depthwise.window;
+    first = first < 0 ? 0 : least(first, p.in_rows);
+    stop = stop < first ? first : least(stop, p.in_rows);
+    const int32_t row_bytes = p.in_columns * p.in_channels;
+    return {x_ + first * row_bytes, static_cast<size_t>((stop - first) * row_bytes)};
+  }
+  // Those under the window of row `row` of the result of a convolution of x.
+  Bytes under(const WindowParams& p, int32_t row) const {
+    const int32_t first = row * p.stride_rows - p.pad_top;
+    return rows_of_x(first, first + reach_of(p.kernel_rows, p.dilation_rows));
+  }
+  // Those that a row which the depthwise convolution reads is made of.
+  Bytes needed_for(int32_t row) const {
+    const WindowParams& read = block_.depthwise.window;
+    if (row < 0 || row >= read.in_rows) return {x_, 0};
+    return block_.expands ? under(block_.expand.window, row) : rows_of_x(row, row + 1);
+  }
+  bool is_here(const Bytes& bytes) const { return arriving_.here(bytes.begin, bytes.count); }
+  bool await(const Bytes& bytes) const { return arriving_.await(bytes.begin, bytes.count); }
 
   // One row of e.
   void expand(int32_t row, const RowsByChannel& rows) {
@@ -160,11 +217,14 @@ class Block {
 
   // Without expansion and with large rows the planes hold four channels of x, for a chunk of some rows
   // of d at a time.
-  void run_copying(int32_t batch, int32_t start, int32_t count, void* y) {
+  bool run_copying(int32_t batch, int32_t start, int32_t count, void* y) {
     const WindowParams& p = block_.depthwise.window;
     const int32_t together = rows_together(block_);
     for (int32_t row = 0; row < p.out_rows; row += together) {
       const int32_t rows = least(together, p.out_rows - row);
+      for (int32_t i = 0; i < rows; ++i) {
+        if (!await(under(p, row + i))) return false;
+      }
       for (int32_t at = 0; at < count; at += kChunkColumns) {
         const int32_t chunk = least(kChunkColumns, count - at);
         Taps taps = taps_of(p, depthwise_);
@@ -176,6 +236,7 @@ class Block {
         project(position_of(batch, row, start + at), rows * chunk, y);
       }
     }
+    return true;
   }
 
   // Whole groups of four columns of a row of e; returns the columns made. In `memory` lie weights of a
@@ -245,6 +306,7 @@ class Block {
   }
 
   const FusedBlockParams& block_;
+  const Arriving& arriving_;
   const int8_t* x_;
   const int8_t* residual_;
   const int8_t* expand_;
@@ -255,6 +317,12 @@ class Block {
   int32_t groups_;
 };
 
+// That which x is the input of.
+const WindowParams& first_window(const FusedBlockParams& block) {
+  if (!block.chained) return block.expands ? block.expand.window : block.depthwise.window;
+  return block.first_expands ? block.first_expand.window : block.first_depthwise.window;
+}
+
 }  // namespace
 
 size_t fused_block_get_scratch_bytes(const FusedBlockParams& block) {
@@ -262,14 +330,23 @@ size_t fused_block_get_scratch_bytes(const FusedBlockParams& block) {
                                   : kept_bytes(block) + work_bytes(block);
 }
 
-void fused_block(const FusedBlockParams& block, const int8_t* x, const int8_t* residual,
-                 const void* constants, void* scratch, void* y) {
-  if (block.window_columns > 0) return fused_sweep(block, x, residual, constants, scratch, y);
-  const WindowParams& p = block.expands ? block.expand.window : block.depthwise.window;
-  for (int32_t batch = 0; batch < p.batches; ++batch) {
-    Block(block, x, residual, constants, scratch).run(batch, y);
-    x += p.in_rows * p.in_columns * p.in_channels;
+bool fused_block(const FusedBlockParams& block, const int8_t* x, const int8_t* residual,
+                 const void* constants, void* scratch, void* y, const Arriving& arriving) {
+  if (block.window_columns > 0) {
+    const WindowParams& first = first_window(block);
+    const int32_t x_bytes = first.batches * first.in_rows * first.in_columns * first.in_channels;
+    if (!arriving.await(x, static_cast<size_t>(x_bytes))) return false;
+    fused_sweep(block, x, residual, constants, scratch, y);
+    return true;
   }
+  const WindowParams& p = block.expands ? block.expand.window : block.depthwise.window;
+  const int32_t batch_bytes = p.in_rows * p.in_columns * p.in_channels;
+  const int8_t* batch_x = x;
+  for (int32_t batch = 0; batch < p.batches; ++batch, batch_x += batch_bytes) {
+    if (!Block(block, batch_x, residual, constants, scratch, arriving).run(batch, y)) return false;
+  }
+  // Rows that no window reads (a stride leaves them over) may still be under way.
+  return arriving.await(x, static_cast<size_t>(batch_bytes) * static_cast<size_t>(p.batches));
 }
 
 }  // namespace split_kernels

@@ -8,6 +8,7 @@
 #ifndef SPLIT_KERNELS_KERNELS_H_
 #define SPLIT_KERNELS_KERNELS_H_
 
+#include "split_kernels/arriving.h"
 #include "split_kernels/params.h"
 
 namespace split_kernels {
@@ -40,9 +41,10 @@ void requantize(const Finish& finish, int32_t positions, int32_t channels, const
 // shape of y; not read unless block.add is present. Of one batch, whole rows of y (no tile_columns) are
 // written behind the last rows of x that are read: y may lie over those before
 // (docs/custom_ops.md, "y over x"). y may begin where `residual` does, or below.
+// What of x is still `arriving` is read last; false if it did not come.
 size_t fused_block_get_scratch_bytes(const FusedBlockParams& block);
-void fused_block(const FusedBlockParams& block, const int8_t* x, const int8_t* residual,
-                 const void* constants, void* scratch, void* y);
+bool fused_block(const FusedBlockParams& block, const int8_t* x, const int8_t* residual,
+                 const void* constants, void* scratch, void* y, const Arriving& arriving = {});
 
 }  // namespace split_kernels
 

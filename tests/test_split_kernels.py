@@ -121,9 +121,7 @@ def test_fused_block_over_what_it_reads(kernels: KernelProcess, case: Case) -> N
 
 @settings(max_examples=300)
 @given(case=fused_block_cases())
-def test_a_fused_block_reads_nothing_before_it_has_come(
-    kernels: KernelProcess, case: Case
-) -> None:
+def test_a_fused_block_reads_nothing_before_it_has_come(kernels: KernelProcess, case: Case) -> None:
     """x comes in pieces in any order; what has not come reads as something else."""
     _, integers, arrays = message_of(case.node, case.arrays)
     answer = kernels.exchange(ARRIVING_BLOCK, integers, arrays)

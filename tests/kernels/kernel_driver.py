@@ -45,7 +45,7 @@ _OPS = {
     wire.REQUANTIZE: 4,
     wire.FUSED_BLOCK: 5,
 }
-ARRIVING_BLOCK = 6
+ARRIVING_BLOCK = 7
 """A FUSED_BLOCK whose x comes piece by piece while it runs."""
 WINDOW_FIELDS = (
     "batches", "in_rows", "in_columns", "in_channels", "kernel_rows", "kernel_columns",

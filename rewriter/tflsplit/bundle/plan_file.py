@@ -2,7 +2,7 @@
 """A plan as a file: saved, edited by hand, replayed.
 
 A plan file is a ``plan.json``, or the part of one that says what was decided: ``format``,
-``version``, ``world_size``, ``shares``, ``fuse``, ``stock_kernels`` and ``layers``
+``version``, ``world_size``, ``shares``, ``fuse``, ``overlap``, ``stock_kernels`` and ``layers``
 (docs/plan_json.md).  Everything else in it is ignored and made anew.
 """
 
@@ -29,6 +29,7 @@ def plan_part(graph: Graph, plan: Plan) -> Json:
         "shares": list(plan.shares),
         "stock_kernels": plan.stock_kernels,
         "fuse": plan.fuse,
+        "overlap": plan.overlap,
         "layers": [
             layer_entry(node, split, plan.reasons.get(node.name, ""))
             for node, split in zip(graph.nodes, plan.splits, strict=True)
@@ -108,6 +109,7 @@ def read_plan(document: Json, source: str) -> Plan:
         document.get("stock_kernels", False),
         reasons,
         document.get("fuse", False),
+        document.get("overlap", False),
     )
 
 

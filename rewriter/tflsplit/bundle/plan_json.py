@@ -62,6 +62,7 @@ def plan_document(
         "shares": list(plan.shares),
         "stock_kernels": plan.stock_kernels,
         "fuse": plan.fuse,
+        "overlap": plan.overlap,
         "inputs": [_tensor(labels, value) for value in whole.inputs],
         "outputs": [_tensor(labels, value) for value in whole.outputs],
         "layers": [

@@ -53,7 +53,7 @@ DECISION = Record(
         "shares": ListOf(Number(0, 1e9), 1, MAX_WORLD_SIZE),
         "layers": ListOf(Anything(), most=1 << 20),
     },
-    {"stock_kernels": Truth(), "fuse": Truth()},
+    {"stock_kernels": Truth(), "fuse": Truth(), "overlap": Truth()},
 )
 """What a plan file must have at least; ``plan_file`` looks at its layers one by one."""
 
@@ -126,7 +126,9 @@ _FILES: dict[str, Shape] = {
     "objective": Nullable(Text("[a-z_]{1,32}", "the name of an objective", most=32)),
     "left_out": ListOf(Whole(0, MAX_WORLD_SIZE - 1), most=MAX_WORLD_SIZE),
 }
-DOCUMENT = Record(_TOP, _FILES)
+_LATER: dict[str, Shape] = {"overlap": Truth()}
+"""Keys that older files do not have."""
+DOCUMENT = Record(_TOP, _FILES | _LATER)
 """A plan.json without the tables that only machines read: what a report keeps of it."""
 _WITH_TABLES = Record({"tensors": ListOf(_NAME), "devices": ListOf(_TABLES)})
 

@@ -15,7 +15,8 @@ themselves (as a device would) and shows that
 6. in the arena, as TFLM lays it out for each flavour of its kernels, with the offsets that the
    graph brings (``OfflineMemoryAllocation``, which TFLM takes on trust), no two tensors or scratch
    buffers that are live at the same time share a byte, unless it is the same byte in both;
-7. the shapes, types and options of every node are those that its kernel takes for granted.
+7. the shapes, types and options of every node are those that its kernel takes for granted;
+8. what an early RECV still has to bring is read by nothing but a block that waits for it.
 
 Each function returns every violation that it finds, as text.
 """
@@ -25,6 +26,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
+from tflsplit.check.early import check_early
 from tflsplit.check.schedule import Exchange, Programs, check_progress, exchanges
 from tflsplit.errors import ModelError
 from tflsplit.ir import Graph, Node, Value, check_graph
@@ -54,6 +56,7 @@ def check_devices(whole: Graph, devices: Sequence[DeviceGraph]) -> list[str]:
         + check_labels(devices, programs)
         + check_lifetimes(programs)
         + check_progress(programs)
+        + check_early(devices)
         + check_arenas(devices)
     )
 

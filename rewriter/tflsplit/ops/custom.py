@@ -81,6 +81,7 @@ def recv(
     pieces: Sequence[RecvPiece],
     pending: Sequence[Value],
     add: bool = False,
+    early: bool = False,
     name: str,
 ) -> Node:
     """Assemble ``output`` from a local shard and pieces, and wait for the SENDs of ``pending``.
@@ -91,6 +92,7 @@ def recv(
     pending: tensors whose posted SENDs must have left before the node is done; they stay alive
         until then because they are operands.
     add: the pieces are int32 sums that are added.
+    early: it may be done before the pieces are there (passes/early_receives.py).
     """
     options: dict[str, AttrValue] = {
         "tensor": tensor,
@@ -101,6 +103,7 @@ def recv(
         "from": tuple(piece.source for piece in pieces),
         "boxes": tuple(bound for piece in pieces for bound in piece.box.flat()),
         "sum": int(add),
+        "early": int(early),
     }
     inputs = (*(() if local is None else (local,)), *pending)
     outputs = () if output is None else (output,)

@@ -63,8 +63,12 @@ def _recv(node: Node) -> Iterator[str]:
             yield "makes no result, so it can take neither a local shard nor pieces"
         if not node.inputs:
             yield "makes no result and waits for nothing"
+        if options.early:
+            yield "is early, but makes no result"
     elif len(node.output.shape) != len(options.origin):
         yield f"origin has {len(options.origin)} coordinates for {node.output!r}"
+    elif options.early and options.add:
+        yield "is early, but adds its pieces"
     elif options.add and not _is(node.output, DType.INT32):
         yield f"adds pieces, but makes {node.output!r}, not int32"
     else:

@@ -131,6 +131,7 @@ class RecvOptions:
     local: what is copied from operand 0, None if operand 0 is no local shard.
     local_origin: coordinates in the whole tensor of element 0 of the local shard.
     add: whether the pieces are added to what is there instead of replacing it.
+    early: whether it may be done before the pieces are there; the node that reads them waits.
     """
 
     tensor: str
@@ -139,6 +140,7 @@ class RecvOptions:
     local_origin: tuple[int, ...]
     pieces: tuple[RecvPiece, ...]
     add: bool
+    early: bool = False
 
     @classmethod
     def of(cls, node: Node) -> RecvOptions:
@@ -158,8 +160,8 @@ class RecvOptions:
             cast(_Ints, options["from"]),
             cast(_Ints, options["boxes"]),
         )
-        add = options["sum"] == 1
-        return cls(cast(str, options["tensor"]), origin, local, local_origin, pieces, add)
+        add, early = options["sum"] == 1, options["early"] == 1
+        return cls(cast(str, options["tensor"]), origin, local, local_origin, pieces, add, early)
 
 
 def _malformed(node: Node, what: str) -> ModelError:

@@ -103,6 +103,7 @@ class Plan:
     reasons: why each node is divided as it is, by node name.
     fuse: convolutions run on our own kernels, and blocks of expansion, depthwise convolution and
         projection as one operator each.
+    overlap: such blocks begin while rows of their input are still under way.
     """
 
     world_size: int
@@ -111,6 +112,7 @@ class Plan:
     stock_kernels: bool = False
     reasons: Mapping[str, str] = field(default_factory=dict)
     fuse: bool = False
+    overlap: bool = False
 
     def by_node(self) -> dict[str, NodeSplit]:
         """The splits by node name."""

@@ -54,6 +54,7 @@ def draft(
     across: bool = True,
     alone: int = 0,
     graph: Graph | None = None,
+    overlap: bool = True,
 ) -> Draft:
     """The whole plan of some steps.
 
@@ -62,12 +63,13 @@ def draft(
     alone: at so many borders between units, from the first one on, they are computed twice,
         whatever that costs.
     graph: what the steps are of, if not all of the model.
+    overlap: of ``Plan``; it takes some RAM.
     """
     graph = graph or choices.graph
     splits = tuple(split for step in steps for split in step.plan.splits)
     reasons = {name: text for step in steps for name, text in step.plan.reasons.items()}
     shares = choices.vectors[SPEED]
-    plan = Plan(cluster.world_size, splits, shares, reasons=reasons, fuse=True)
+    plan = Plan(cluster.world_size, splits, shares, reasons=reasons, fuse=True, overlap=overlap)
     if across:
         received = frozenset[str]().union(*map(received_inside, steps))
         bare = replace(plan, splits=tuple(replace(split, extents=()) for split in splits))

@@ -70,8 +70,11 @@ class Finals:
 
     def versions(self, steps: Sequence[Step]) -> list[Draft]:
         """Drafts of the same steps."""
-        versions = _VERSIONS[self.objective]
-        return [draft(self.choices, self.cluster, steps, across) for across in versions]
+        overlap = self.objective != "ram"
+        return [
+            draft(self.choices, self.cluster, steps, across, overlap=overlap)
+            for across in _VERSIONS[self.objective]
+        ]
 
     def opened(self, steps: Sequence[Step], versions: Sequence[Draft]) -> list[Draft]:
         """Drafts of the same steps but for the first; for latency only.

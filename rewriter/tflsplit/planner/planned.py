@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from tflsplit.cluster import Cluster
@@ -106,3 +106,13 @@ def finish(
     weights = tuple(constant_bytes(device.graph) for device in devices)
     prediction = prediction or predict(graph, plan, cluster)
     return Planned(plan, cluster, steps, devices, arenas, weights, prediction, simulated_us)
+
+
+def smallest_of(graph: Graph, found: Sequence[Planned]) -> Planned | None:
+    """The plan of the smallest arena, without overlap where that takes RAM."""
+    smallest = min(found, key=lambda planned: planned.arena_bytes, default=None)
+    if smallest is None or not smallest.plan.overlap:
+        return smallest
+    plan = replace(smallest.plan, overlap=False)
+    other = finish(graph, plan, smallest.cluster, smallest.steps)
+    return other if other.arena_bytes < smallest.arena_bytes else smallest

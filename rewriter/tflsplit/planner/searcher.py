@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from itertools import islice
 
@@ -19,7 +20,7 @@ from tflsplit.planner.few_ways import FewWays
 from tflsplit.planner.finals import Completed, Finals, quickest_us
 from tflsplit.planner.heads import best_heads
 from tflsplit.planner.options import Layout, Option
-from tflsplit.planner.planned import Planned
+from tflsplit.planner.planned import Planned, smallest_of
 from tflsplit.planner.search import Expand, Label, Limits, search, unlimited
 from tflsplit.planner.shares import SPEED
 from tflsplit.planner.slack import Slack
@@ -61,12 +62,12 @@ class Searcher:
             return None
         found = list(self.candidates("ram", beat))
         if self._few is not None:  # no other objective leads to another one
-            return min(found, key=lambda planned: planned.value("ram"), default=None)
+            return smallest_of(self.graph, found)
         best = min((planned.arena_bytes for planned in found), default=beat)
         for objective in ("latency", "bytes"):
             if self._arena_without_limits(objective) <= best:
                 found += self.candidates(objective)
-        return min(found, key=lambda planned: planned.value("ram"), default=None)
+        return smallest_of(self.graph, found)
 
     def about_us(self) -> float | None:
         """About the least latency within RAM and flash, as predicted; None where nothing fits."""
@@ -198,7 +199,7 @@ class Searcher:
         if objective != "latency" or self.cluster.world_size == 1:
             return []
         wishes = Wishes(self.cluster.world_size, shares=self.choices.vectors[SPEED], fuse=True)
-        plan = choose_plan(self.graph, wishes)
+        plan = replace(choose_plan(self.graph, wishes), overlap=True)
         return [Draft(plan, (), predict(self.graph, plan, self.cluster))]
 
     def _best_heads(self, rooms: Sequence[float]) -> list[float]:

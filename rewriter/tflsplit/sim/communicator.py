@@ -140,6 +140,11 @@ class Communicator:
         """Whether everything that was expected is here."""
         return not self._recvs
 
+    def received_bytes(self, channel: Channel, source: int) -> int | None:
+        """Of a message that is under way; None if all of it is here."""
+        recv = self._recvs.get((channel, source))
+        return None if recv is None else recv.received_bytes
+
     def is_expecting(self, epoch: int) -> bool:
         """Whether a message of an inference is still missing."""
         return any(channel[0] == epoch for channel, _ in self._recvs)

@@ -77,6 +77,18 @@ class Node:
         self.poll()
 
     @property
+    def polls_in_kernels(self) -> bool:
+        """Whether it has a timer for that."""
+        return bool(self._background_us)
+
+    def poll_after_post(self) -> None:
+        """At once; with a timer at its next tick, or behind the GRANTs of a RECV that follows."""
+        if self._background_us:
+            self.poll_soon()
+        else:
+            self.poll()
+
+    @property
     def may_compute(self) -> bool:
         """Whether a kernel may begin: without a timer, what is still here would wait for its end.
 

@@ -21,6 +21,7 @@ import simpy
 from tflsplit.cluster import Cluster, Device
 from tflsplit.errors import InternalError
 from tflsplit.plan.cost.polling import PollCost
+from tflsplit.sim.landing import run_arriving
 from tflsplit.sim.network import Network, NetworkOptions
 from tflsplit.sim.node import Node
 from tflsplit.sim.program import INPUT_CHANNEL, OUTPUT_CHANNEL, Compute, Post, Program, Receive
@@ -194,28 +195,48 @@ class Simulation:
         if isinstance(step, Post):
             for ranks, size in step.messages:
                 node.messages.post((number, step.channel), ranks, size)
-            node.poll()
+            node.poll_after_post()
             return
         if isinstance(step, Compute):
-            yield from self._kernel(node, step.us)
-            clock.kernels_us += step.us
-            clock.compute_us += self._span(node.rank, "compute", step.node, start, step.us)
+            if step.block is None or node.messages.all_received:
+                yield from self._compute(node, step.node, step.us)
+            else:
+                yield from self._block(node, step, number)
             return
         yield self.env.timeout(self.cluster.link.step_overhead_us + step.us)
         for channel, source, size in step.pieces:
             node.messages.expect((number, channel), source, size)
         pending = frozenset((number, channel) for channel in step.pending)
+        is_early = bool(step.landings) and node.polls_in_kernels
         yield from node.wait(
             lambda: (
-                node.messages.all_received
+                (is_early or node.messages.all_received)
                 and node.messages.is_released(pending)
                 and node.may_compute
             )
         )
         pieces = [(source, (number, channel)) for channel, source, _ in step.pieces]
-        self._waited(node, start, pieces, pending)
+        self._waited(node, start, [] if is_early else pieces, pending)
         self._span(node.rank, "exchange", step.node, start)
         clock.exchanges.append((start, self.env.now))
+
+    def _compute(self, node: Node, name: str, us: float) -> _Steps:
+        clock, start = self.clocks[node.rank], self.env.now
+        yield from self._kernel(node, us)
+        clock.kernels_us += us
+        clock.compute_us += self._span(node.rank, "compute", name, start, us)
+
+    def _block(self, node: Node, step: Compute, number: int) -> _Steps:
+        """A kernel while its input arrives."""
+
+        def note(start: float, pieces: Sequence[tuple[int, Channel]]) -> None:
+            self._waited(node, start, pieces)
+            self._span(node.rank, "exchange", step.node, start)
+            self.clocks[node.rank].exchanges.append((start, self.env.now))
+
+        yield from run_arriving(
+            step, node, number, lambda us: self._compute(node, step.node, us), note
+        )
 
     def _kernel(self, node: Node, us: float) -> _Steps:
         """Compute; polls from the timer make it longer, and bring bytes meanwhile."""

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,8 +11,9 @@ from dataclasses import dataclass
 from tflsplit.cluster import Device
 from tflsplit.ir import Node, Value
 from tflsplit.ops import Box
-from tflsplit.ops.custom_options import RecvOptions, SendOptions
+from tflsplit.ops.custom_options import RecvOptions, RecvPiece, SendOptions
 from tflsplit.plan.cost import local_node_us
+from tflsplit.sim.block import BlockRows, Rows, rows_of
 from tflsplit.split.devices import DeviceGraph
 from tflsplit.wire import custom_ops as wire
 
@@ -21,11 +23,30 @@ OUTPUT_CHANNEL = 0xF800
 
 
 @dataclass(frozen=True)
+class Landing:
+    """Where a piece comes to lie that a block reads while it comes.
+
+    rows: of the block's x; row_bytes: of each, if they lie there without gaps and so come one after
+        the other; 0: there are gaps.
+    """
+
+    channel: int
+    source: int
+    rows: Rows
+    row_bytes: int
+
+
+@dataclass(frozen=True)
 class Compute:
-    """A kernel."""
+    """A kernel.
+
+    block: how it goes over its rows, if it reads what an early RECV brings; landings: of that.
+    """
 
     node: str
     us: float
+    block: BlockRows | None = None
+    landings: tuple[Landing, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -42,12 +63,14 @@ class Receive:
     """A RECV.
 
     us: of its copying; pieces: (channel, source, bytes); pending: channels to be released.
+    landings: of an early one.
     """
 
     node: str
     us: float
     pieces: tuple[tuple[int, int, int], ...]
     pending: frozenset[int]
+    landings: tuple[Landing, ...] = ()
 
 
 Step = Compute | Post | Receive
@@ -79,7 +102,7 @@ def program_of(device: DeviceGraph, hardware: Device) -> Program:
         elif node.op == wire.RECV:
             steps.append(_receive(node, posted, hardware))
         else:
-            steps.append(Compute(node.name, local_node_us(hardware, node)))
+            steps.append(_compute(node, steps[-1] if steps else None, hardware))
     inputs = ((device.shards[value.name], value.size_bytes) for value in graph.inputs)
     return Program(
         device.rank,
@@ -87,6 +110,13 @@ def program_of(device: DeviceGraph, hardware: Device) -> Program:
         tuple(steps),
         tuple(value.size_bytes for value in graph.outputs),
     )
+
+
+def _compute(node: Node, before: Step | None, hardware: Device) -> Compute:
+    us = local_node_us(hardware, node)
+    if not isinstance(before, Receive) or not before.landings:
+        return Compute(node.name, us)
+    return Compute(node.name, us, rows_of(node, hardware), before.landings)
 
 
 def _post(node: Node, options: SendOptions) -> Post:
@@ -108,4 +138,15 @@ def _receive(node: Node, posted: dict[Value, set[int]], hardware: Device) -> Rec
         local_node_us(hardware, node) if node.outputs else 0.0,
         tuple((p.channel, p.source, p.box.size * itemsize) for p in options.pieces),
         frozenset(pending),
+        tuple(_landing(node, options, piece) for piece in options.pieces) if options.early else (),
     )
+
+
+def _landing(node: Node, options: RecvOptions, piece: RecvPiece) -> Landing:
+    shape = node.output.shape
+    _, rows, *rest = piece.box.relative_to(options.origin).intervals
+    is_dense = all(
+        stop - start == size for (start, stop), size in zip(rest, shape[2:], strict=True)
+    )
+    row_bytes = math.prod(shape[2:]) * node.output.dtype.itemsize
+    return Landing(piece.channel, piece.source, rows, row_bytes if is_dense else 0)

@@ -190,8 +190,9 @@ class _Walk:
         events = []
         for source, channel in wait.pieces:
             delivery = self.trace.deliveries[source, channel, wait.rank]
-            if delivery.arrived_us is not None:
-                events.append((delivery.arrived_us, source, channel, wait.rank))
+            # A block waits for the first rows of a message only.
+            arrived_us = wait.end_us if delivery.arrived_us is None else delivery.arrived_us
+            events.append((min(arrived_us, wait.end_us), source, channel, wait.rank))
         for (source, channel, receiver), delivery in self.trace.deliveries.items():
             if source == wait.rank and channel in wait.pending and delivery.released_us is not None:
                 events.append((delivery.released_us, source, channel, receiver))

@@ -25,6 +25,8 @@ from tflsplit.ir import Attrs, AttrValue, Node
 
 VERSION = 1
 """Stored as ``v`` in every option map; raised when a reader of the old ones could misread it."""
+RECV_VERSION = 2
+"""``v`` of a RECV, which has the option ``early``; of version 1 it is 0."""
 PACKED_VERSION = 2
 """``v`` of a compute operator whose constants are packed."""
 BLOCK_VERSION = 3
@@ -125,6 +127,7 @@ SCHEMAS: Mapping[str, Mapping[str, Field]] = {
         "from": Integers(maximum=_MAX_RANK),
         "boxes": Integers(),
         "sum": Integer(maximum=1),
+        "early": Integer(maximum=1),
     },
     CONV_2D: {**_WINDOW, **_ACTIVATION},
     DEPTHWISE_CONV_2D: {**_WINDOW, **_ACTIVATION},
@@ -175,6 +178,8 @@ DEVICE_SCHEMAS: Mapping[str, Mapping[str, Field]] = {**SCHEMAS, **PACKED_SCHEMAS
 
 def device_version(op: str) -> int:
     """The version that goes with ``DEVICE_SCHEMAS``."""
+    if op == RECV:
+        return RECV_VERSION
     return _packed_version(op) if op in PACKED_SCHEMAS else VERSION
 
 
@@ -204,8 +209,13 @@ class _Encoded(Attrs):
         self.op = op
 
 
-def encode(op: str, options: Mapping[str, AttrValue], version: int = VERSION) -> Attrs:
-    """The attributes of a node of operator ``op``; InternalError for options it cannot have."""
+def encode(op: str, options: Mapping[str, AttrValue], version: int | None = None) -> Attrs:
+    """The attributes of a node of operator ``op``; InternalError for options it cannot have.
+
+    version: None: of a compute operator that of the explicit form, else the newest.
+    """
+    if version is None:
+        version = RECV_VERSION if op == RECV else VERSION
     attrs = _Encoded(op, {**options, "v": version})
     problem = _problem(op, attrs)
     if problem:
@@ -225,7 +235,11 @@ def decode(node: Node) -> dict[str, AttrValue]:
     if problem:
         raise ModelError(f"{node.op} {node.name!r}: {problem}; write the device graphs again")
     options = {key: value for key, value in attrs.items() if key != "v"}
-    return options if node.op != FUSED_BLOCK else {**LATER, **options}
+    return {**(LATER if node.op == FUSED_BLOCK else {}), **_EARLY.get(node.op, {}), **options}
+
+
+_EARLY: Mapping[str, Mapping[str, AttrValue]] = {RECV: {"early": 0}}
+"""Options that a RECV of version 1 lacks, and what they were then."""
 
 
 def _problem(op: str, attrs: Attrs) -> str | None:
@@ -234,13 +248,13 @@ def _problem(op: str, attrs: Attrs) -> str | None:
         return "no custom operator of this name is known"
     if "v" not in attrs:
         return "its options have no version (key 'v')"
-    known = {VERSION, PACKED_VERSION, _packed_version(op)} if op in PACKED_SCHEMAS else {VERSION}
+    known = {VERSION, device_version(op)} | ({PACKED_VERSION} if op in PACKED_SCHEMAS else set())
     version = attrs["v"]
     if type(version) is not int or version not in known:
         numbers = " and ".join(map(str, sorted(known)))
         return f"its options are of version {version!r}, this program reads {numbers}"
     if version != VERSION:
-        schema = PACKED_SCHEMAS[op]
+        schema = DEVICE_SCHEMAS[op]
     later = _later(op, version)
     missing = [key for key in schema if key not in attrs and key not in later]
     unknown = [key for key in attrs if key not in schema and key != "v"]
@@ -251,7 +265,9 @@ def _problem(op: str, attrs: Attrs) -> str | None:
 
 
 def _later(op: str, version: int) -> frozenset[str]:
-    """Options that a block of an older version may leave out."""
+    """Options that a block or RECV of an older version may leave out."""
+    if op == RECV and version == VERSION:
+        return frozenset(_EARLY[RECV])
     if op != FUSED_BLOCK or version == BLOCK_VERSION:
         return frozenset()
     return frozenset(LATER) if version == VERSION else frozenset(_SWEEP)

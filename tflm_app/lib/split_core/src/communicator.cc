@@ -190,6 +190,20 @@ bool Communicator::recvs_complete() const {
   return true;
 }
 
+bool Communicator::is_receiving(const void* begin, size_t bytes) const {
+  const auto first = reinterpret_cast<uintptr_t>(begin);
+  for (uint8_t i = 0; i < config_.recv_slots; ++i) {
+    const RecvSlot& recv = recvs_[i];
+    if (!recv.active) continue;
+    const auto base = reinterpret_cast<uintptr_t>(recv.box.base);
+    const uint32_t span = recv.box.span_bytes();
+    // A message without gaps in memory fills it from the first byte on.
+    const uint32_t done = span == recv.total_bytes ? recv.received : 0;
+    if (first < base + span && first + bytes > base + done) return true;
+  }
+  return false;
+}
+
 // ---- Arrivals ----
 
 void Communicator::on_local_frame(uint8_t link, const FrameHeader& header, ConstBytes payload) {

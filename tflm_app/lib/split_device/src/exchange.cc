@@ -76,7 +76,7 @@ bool Exchange::post(const void* tensor, uint16_t channel, uint64_t ranks,
   }
   // As many entries as send slots: the slot that this SEND got had an entry that is free now.
   if (place != nullptr) *place = {tensor, channel};
-  node_.poll();
+  if (!ticker_.exists()) node_.poll();
   return true;
 }
 
@@ -90,6 +90,13 @@ bool Exchange::is_released(const void* tensor) const {
   for (uint8_t i = 0; i < posted_count_; ++i) {
     const PostedSend& entry = posted_[i];
     if (entry.tensor == tensor && !node_.communicator().send_released(entry.channel)) return false;
+  }
+  return true;
+}
+
+bool Exchange::are_released(const void* const* tensors, size_t count) const {
+  for (size_t i = 0; i < count; ++i) {
+    if (!is_released(tensors[i])) return false;
   }
   return true;
 }
@@ -127,11 +134,27 @@ bool Exchange::wait(const void* const* tensors, size_t count) {
     // Without a ticker nothing moves while a kernel runs: frames that were still here (our own, or
     // on their way through us) would make the others wait for its end.
     if (!ticker_.exists() && !node_.all_acknowledged()) return false;
-    for (size_t i = 0; i < count; ++i) {
-      if (!is_released(tensors[i])) return false;
-    }
-    return true;
+    return are_released(tensors, count);
   });
+}
+
+bool Exchange::wait_released(const void* const* tensors, size_t count) {
+  return wait_until([this, tensors, count] { return are_released(tensors, count); });
+}
+
+bool Exchange::is_here(const void* begin, size_t bytes) {
+  hold();
+  const bool here = !node_.communicator().is_receiving(begin, bytes);
+  let_go();
+  return here;
+}
+
+bool Exchange::await(const void* begin, size_t bytes) {
+  hold();
+  const bool here = wait_until(
+      [this, begin, bytes] { return !node_.communicator().is_receiving(begin, bytes); });
+  let_go();
+  return here;
 }
 
 bool Exchange::wait_for_all() {

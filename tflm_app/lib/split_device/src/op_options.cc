@@ -23,6 +23,7 @@ constexpr OptionField kRecv[] = {
     {"local", kMany, 0, kMost, -1},         {"local_origin", kMany, 0, kMost, -1},
     {"channels", kMany, 0, kMostChannel, -1}, {"from", kMany, 0, kMostRank, -1},
     {"boxes", kMany, 0, kMost, -1},         {"sum", kOne, 0, 1, -1},
+    {"early", kOne, 0, 1, -1},
 };
 // What operators share lies side by side, so that one list serves four of them.
 constexpr OptionField kConv[] = {
@@ -77,7 +78,7 @@ bool knows(const OptionTable& table, const char* key) {
 }  // namespace
 
 const OptionTable kSendOptions = {"SEND", kOptionsVersion, kSend, 5};
-const OptionTable kRecvOptions = {"RECV", kOptionsVersion, kRecv, 8};
+const OptionTable kRecvOptions = {"RECV", kRecvOptionsVersion, kRecv, 9};
 const OptionTable kConv2dOptions = {"CONV_2D", kPackedOptionsVersion, kConv, 7};
 const OptionTable kDepthwiseConv2dOptions = {"DEPTHWISE_CONV_2D", kPackedOptionsVersion, kConv,
                                              6};

@@ -237,6 +237,10 @@ Problem check_recv(const FlexMap& options, const TensorView* local, const Tensor
   if (!lists_ranks(from, node_count)) {
     return {"from", "names a rank that the cluster does not have"};
   }
+  const bool early = integer_option(options, "early") != 0;
+  if (early && (y == nullptr || integer_option(options, "sum") != 0)) {
+    return {"early", "needs a result whose pieces are placed"};
+  }
   if (y == nullptr) {
     const bool empty = pieces == 0 && local == nullptr;
     return {"channels", empty ? nullptr : "is not empty, but the operator has no result"};
@@ -291,7 +295,10 @@ bool run_recv(Exchange& exchange, const FlexMap& options, const TensorView* loca
     if (!begin_result(options, local, *y)) return false;
     if (!begin_pieces(exchange, options, *y)) return false;
   }
-  return exchange.wait(pending, pending_count);
+  // Its reader waits for the pieces (Exchange::await), and computes meanwhile.
+  const bool early = integer_option(options, "early") != 0 && exchange.has_ticker();
+  return early ? exchange.wait_released(pending, pending_count)
+               : exchange.wait(pending, pending_count);
 }
 
 }  // namespace split_device

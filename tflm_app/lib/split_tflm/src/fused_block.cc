@@ -171,6 +171,23 @@ const char* check_result(const api::EvalTensor* y, const WindowParams& p) {
   return fits ? nullptr : "y does not follow from x and options";
 }
 
+// ---- What an early RECV still brings ----
+
+bool is_here(void* exchange, const void* begin, size_t size) {
+  return static_cast<Exchange*>(exchange)->is_here(begin, size);
+}
+
+bool await(void* exchange, const void* begin, size_t size) {
+  return static_cast<Exchange*>(exchange)->await(begin, size);
+}
+
+split_kernels::Arriving arriving(api::Context* context, const api::EvalTensor* x) {
+  Exchange* const exchange = exchange_of(context);
+  const auto size = static_cast<size_t>(elements(x));
+  if (exchange == nullptr || exchange->is_here(x->data.data, size)) return {};
+  return {exchange, is_here, await};
+}
+
 // ---- The operator ----
 
 api::Status prepare(api::Context* context, api::OpNode* node) {
@@ -201,10 +218,11 @@ api::Status invoke(api::Context* context, api::OpNode* node) {
   const FusedBlockParams block = block_of(context, node, checked_options(node), data);
   const int8_t* const residual =
       block.add.present ? bytes(input(context, node, kResidual)) : nullptr;
-  split_kernels::fused_block(block, bytes(input(context, node, 0)), residual,
-                             constants_of(context, node), scratch_of(context, data),
-                             output(context, node, 0)->data.data);
-  return kTfLiteOk;
+  const api::EvalTensor* const x = input(context, node, 0);
+  const bool done = split_kernels::fused_block(
+      block, bytes(x), residual, constants_of(context, node), scratch_of(context, data),
+      output(context, node, 0)->data.data, arriving(context, x));
+  return done ? kTfLiteOk : kTfLiteError;
 }
 
 }  // namespace

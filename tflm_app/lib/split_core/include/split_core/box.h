@@ -29,6 +29,12 @@ struct StridedBox {
   uint32_t size_bytes() const {
     return extent[0] * extent[1] * extent[2] * extent[3] * element_bytes;
   }
+  // From its first byte to its last, with what lies between: size_bytes() if that is nothing.
+  uint32_t span_bytes() const {
+    uint32_t bytes = element_bytes;
+    for (int axis = 0; axis < 4; ++axis) bytes += (extent[axis] - 1) * stride_bytes[axis];
+    return bytes;
+  }
 };
 
 // Copies message bytes [offset, offset + count) out of, or into, the box.

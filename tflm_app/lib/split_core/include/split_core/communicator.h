@@ -86,6 +86,8 @@ class Communicator final : public LocalReceiver {
   // kRecvSlotsFull.
   Error begin_recv(uint16_t channel, uint8_t source, const StridedBox& box);
   bool recvs_complete() const;
+  // Whether something that begin_recv() began may still be written to these bytes.
+  bool is_receiving(const void* begin, size_t bytes) const;
 
   // The first thing that went wrong in this inference; ok() while nothing has.
   const Error& error() const { return error_; }

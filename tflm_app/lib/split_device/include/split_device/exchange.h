@@ -56,11 +56,19 @@ class Exchange {
   // ---- For the operators; false after an error, which is kept ----
 
   // Offers a box of `tensor` (any pointer that names it) to ranks; each counts once in sent_bytes.
+  // With a ticker its bytes leave at the next tick, or behind the GRANTs of a RECV that follows.
   bool post(const void* tensor, uint16_t channel, uint64_t ranks,
             const split_core::StridedBox& box);
   bool receive(uint16_t channel, uint8_t source, const split_core::StridedBox& box);
   // Until all that receive() began is there and nothing reads `tensors` any more.
   bool wait(const void* const* tensors, size_t count);
+  // The same without what receive() began, for a kernel that asks for it with is_here() and await():
+  // until nothing reads `tensors` any more. Only with a ticker: else nothing would come meanwhile.
+  bool has_ticker() const { return ticker_.exists(); }
+  bool wait_released(const void* const* tensors, size_t count);
+  // From within a kernel: whether these bytes are there, and until they are.
+  bool is_here(const void* begin, size_t bytes);
+  bool await(const void* begin, size_t bytes);
   // Until everything that was posted has left.
   bool wait_for_all();
   // An operator cannot do its work: "TFLSPLIT_CONV_2D: option 'pads' is missing".
@@ -104,6 +112,7 @@ class Exchange {
   void let_go();
   bool keep(const split_core::Error& error);
   bool is_released(const void* tensor) const;
+  bool are_released(const void* const* tensors, size_t count) const;
   template <typename Condition>
   bool wait_until(Condition condition);
 

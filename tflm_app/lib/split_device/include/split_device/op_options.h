@@ -8,7 +8,8 @@
 
 namespace split_device {
 
-inline constexpr int64_t kOptionsVersion = 1;        // of SEND and RECV
+inline constexpr int64_t kOptionsVersion = 1;        // of SEND
+inline constexpr int64_t kRecvOptionsVersion = 2;
 inline constexpr int64_t kPackedOptionsVersion = 2;  // of the compute operators
 inline constexpr int64_t kBlockOptionsVersion = 3;   // of FUSED_BLOCK
 

@@ -93,7 +93,7 @@ SAMPLES: dict[str, dict[str, Any]] = {
     },
     wire.RECV: {
         "tensor": "", "origin": (0,), "local": (), "local_origin": (), "channels": (1, 65534),
-        "from": (3, 4), "boxes": (0, 4, 4, 9), "sum": 1,
+        "from": (3, 4), "boxes": (0, 4, 4, 9), "sum": 1, "early": 0,
     },
     wire.CONV_2D: {
         "stride": (1, 2), "dilation": (1, 1), "pads": (0, 1, 2, 3), "kernel": (3, 5), "groups": 2,
@@ -262,13 +262,15 @@ def test_boxes_outside_of_the_tensor_are_refused(driver, request_line):
 
 
 def options_hex(**options: Any) -> str:
-    return encode_map(Attrs(**options, v=1)).hex()
+    version = wire.device_version(wire.RECV if "early" in options else wire.SEND)
+    return encode_map(Attrs(**options, v=version)).hex()
 
 
 SEND = {"channel": 1, "to": (1,), "tensor": "t", "boxes": (0, 2, 0, 3), "origin": (0, 0)}
 RECV = {
     "tensor": "t", "origin": (0, 0), "local": (0, 1, 0, 3), "local_origin": (0, 0),
     "channels": (5,), "from": (1,), "boxes": (1, 2, 0, 3), "sum": 0,
+    "early": 0,
 }  # fmt: skip
 
 
@@ -297,6 +299,9 @@ def test_send_is_checked_against_its_tensor(driver, changes, refusal):
         ({}, 1, 1, "ok"),
         ({"sum": 1, "boxes": (0, 2, 0, 3)}, 4, 1, "ok"),
         ({"local": (), "local_origin": (), "boxes": (0, 2, 0, 3)}, 1, 0, "ok"),
+        ({"early": 1}, 1, 1, "ok"),
+        ({"sum": 1, "early": 1, "boxes": (0, 2, 0, 3)}, 4, 1,
+         "refused early: needs a result whose pieces are placed"),
         ({"sum": 1}, 1, 1, "refused sum: needs an int32 result"),
         ({"boxes": (0, 2, 0, 3)}, 1, 1, "refused boxes: do not tile the result"),
         ({"boxes": (1, 2, 0, 4)}, 1, 1,

@@ -230,3 +230,68 @@ TEST(without_a_ticker_a_wait_sees_frames_in_transit_off) {
   EXPECT(middle.wait(nullptr, 0));
   EXPECT(all.cluster.node(1).all_acknowledged());
 }
+
+TEST(a_kernel_waits_for_the_bytes_that_it_reads) {
+  Exchanging all;
+  all.exchange.set_ticker(counting_ticker());
+  all.exchange.begin_kernels();
+  uint8_t rows[80] = {};
+  {
+    const Exchange::Transfer transfer(all.exchange, "TFLSPLIT_RECV", named("x"));
+    EXPECT(all.exchange.receive(3, 1, StridedBox::flat(rows + 40, 40)));
+    EXPECT(all.exchange.wait_released(nullptr, 0));  // whatever is still under way
+  }
+  EXPECT(all.exchange.is_here(rows, 40));
+  EXPECT(!all.exchange.is_here(rows + 39, 2));
+  EXPECT(!all.exchange.is_here(rows, 80));
+  EXPECT(all.peer(1).post_send(3, rank_bit(0), whole(all.far)).ok());
+  EXPECT(all.exchange.await(rows + 60, 1));
+  EXPECT(all.exchange.is_here(rows, 80));
+  EXPECT(std::memcmp(rows + 40, all.far, 40) == 0);
+  EXPECT(all.exchange.counters().wait_us > 0);
+  EXPECT_EQ(g_paused + 1, g_resumed);  // and the ticker goes on
+}
+
+TEST(what_a_kernel_waits_for_may_never_come) {
+  Exchanging all;
+  all.exchange.set_ticker(counting_ticker());
+  const Exchange::Transfer transfer(all.exchange, "TFLSPLIT_RECV", named("x"));
+  EXPECT(all.exchange.receive(3, 1, whole(all.a)));
+  EXPECT(all.exchange.wait_released(nullptr, 0));
+  EXPECT(!all.exchange.await(all.a, 1));
+  EXPECT(all.exchange.error().code == ErrorCode::kTimeout);
+  EXPECT_TEXT(all.exchange.text().text(),
+              "TFLSPLIT_RECV 'x': rank 1 (link 0, channel 3) did not deliver in time "
+              "[seen by rank 0]");
+}
+
+TEST(rows_of_a_box_without_gaps_are_here_one_after_the_other) {
+  Exchanging all;
+  static uint8_t sent[4096], rows[4096];
+  const StridedBox box = StridedBox::flat(rows, sizeof rows);
+  EXPECT(all.exchange.receive(3, 1, box));
+  EXPECT(all.peer(1).post_send(3, rank_bit(0), StridedBox::flat(sent, sizeof sent)).ok());
+  EXPECT(all.cluster.run_until([&] { return all.exchange.is_here(rows, 1); }, 50'000));
+  EXPECT(!all.exchange.is_here(rows + 4095, 1));
+  EXPECT(all.exchange.await(rows, sizeof rows));
+  uint8_t gaps[80] = {};
+  const uint32_t shape[4] = {1, 1, 8, 10}, start[4] = {0, 0, 2, 3}, stop[4] = {1, 1, 5, 7};
+  StridedBox columns;
+  EXPECT(StridedBox::make(gaps, shape, start, stop, 1, &columns));
+  EXPECT_EQ(columns.span_bytes(), 24u);
+  EXPECT(all.exchange.receive(4, 1, columns));
+  EXPECT(all.exchange.is_here(gaps, 23) && all.exchange.is_here(gaps + 47, 33));
+  EXPECT(!all.exchange.is_here(gaps + 23, 1) && !all.exchange.is_here(gaps + 46, 1));
+}
+
+TEST(with_a_ticker_a_send_waits_for_the_next_poll) {
+  Exchanging all;
+  all.exchange.set_ticker(counting_ticker());
+  EXPECT(all.peer(1).begin_recv(3, 0, whole(all.far)).ok());
+  all.cluster.run_for(20'000);
+  const uint32_t before = all.cluster.node(0).link(0).counters().frames_sent;
+  EXPECT(all.exchange.post(all.a, 3, 0b10, whole(all.a)));
+  EXPECT_EQ(all.cluster.node(0).link(0).counters().frames_sent, before);
+  EXPECT(all.exchange.wait_for_all());
+  EXPECT_EQ(all.cluster.node(0).link(0).counters().frames_sent, before + 1);
+}

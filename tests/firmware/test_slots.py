@@ -26,6 +26,7 @@ def recv(y, pieces, pending=()):
     """pieces: (channel, source)."""
     attrs = wire.encode(wire.RECV, {
         "tensor": "t", "origin": (0, 0), "local": (), "local_origin": (), "sum": 0,
+        "early": 0,
         "channels": tuple(c for c, _ in pieces), "from": tuple(s for _, s in pieces),
         "boxes": tuple(b for i in range(len(pieces)) for b in (i, i + 1, 0, 2)),
     })  # fmt: skip

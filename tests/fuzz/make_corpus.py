@@ -75,6 +75,7 @@ def option_seeds() -> Seeds:
     recv = {
         "tensor": "t", "origin": (0, 0), "local": (0, 1, 0, 3), "local_origin": (0, 0),
         "channels": (5,), "from": (1,), "boxes": (1, 2, 0, 3), "sum": 0,
+        "early": 0, "v": 2,
     }  # fmt: skip
     tiles = {
         "channels": (5, 6, 7, 8), "from": (1, 2, 1, 2), "local": (), "local_origin": (),

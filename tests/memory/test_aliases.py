@@ -36,6 +36,7 @@ def recv(
     local = local or shard.intersect(result)
     options: dict[str, AttrValue] = {
         "tensor": "t", "origin": result.origin, "local_origin": shard.origin, "sum": int(add),
+        "early": 0,
         "local": tuple(at for interval in local.intervals for at in interval),
         "channels": (), "from": (), "boxes": (),
     }  # fmt: skip

@@ -115,7 +115,7 @@ def test_compute_operators_survive_a_file(case: Case) -> None:
 
 
 def test_options_are_small() -> None:
-    """They lie in flash.  A map per piece would take 420 bytes instead of 200."""
+    """They lie in flash.  A map per piece would take 420 bytes instead of 210."""
     x, y = tensor("x", 1, 4, 6, 3), tensor("y", 1, 4, 6, 24)
     boxes = [Box(((0, 1), (112, 116), (0, 6), (3 * i, 3 * i + 3))) for i in range(8)]
     gather = custom.recv(
@@ -130,7 +130,7 @@ def test_options_are_small() -> None:
         name="all_gather",
     )
     assert len(encode_map(halo_send(x).attrs)) <= 96
-    assert len(encode_map(gather.attrs)) <= 208
+    assert len(encode_map(gather.attrs)) <= 216
     assert len(encode_map(small_conv().attrs)) <= 72
 
 

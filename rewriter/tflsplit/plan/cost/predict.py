@@ -20,6 +20,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from tflsplit.cluster import Cluster, Edge
 from tflsplit.errors import PlanError
@@ -28,6 +29,7 @@ from tflsplit.ops import Box, Piece
 from tflsplit.plan.cost.arrival import Passing, arrivals_us, passing_input
 from tflsplit.plan.cost.compute import pieces_us, requantize_us
 from tflsplit.plan.cost.exchange import LinkCost, Message, exchange_cost, step_cost
+from tflsplit.plan.cost.overlap import block_starts, shares_before
 from tflsplit.plan.cost.polling import poll_costs
 from tflsplit.plan.layout import Layouts, lay_out
 from tflsplit.plan.spec import Plan
@@ -85,16 +87,25 @@ def predict(whole: Graph, plan: Plan, cluster: Cluster) -> Prediction:
             f"the plan is for {plan.world_size} devices, the cluster has {cluster.world_size}"
         )
     layouts = lay_out(whole, plan)
-    return predict_layouts(layouts, schedule(layouts), cluster, whole, stock=not plan.fuse)
+    return predict_layouts(
+        layouts, schedule(layouts), cluster, whole, stock=not plan.fuse, overlap=plan.overlap
+    )
 
 
 def predict_layouts(
-    layouts: Layouts, movements: Schedule, cluster: Cluster, whole: Graph, stock: bool = False
+    layouts: Layouts,
+    movements: Schedule,
+    cluster: Cluster,
+    whole: Graph,
+    stock: bool = False,
+    overlap: bool = False,
 ) -> Prediction:
     """``predict`` for a caller that has layouts and schedule already.
 
     stock: convolutions run on TFLM's kernels, but for sums that are completed by others.
+    overlap: blocks begin while rows of their input are under way.
     """
+    starts = block_starts(whole) if overlap else {}
     inputs = _inputs(layouts, cluster, whole)
     arrivals = arrivals_us(cluster, inputs)
     run = _Run(cluster, arrivals, passing_input(cluster, inputs, arrivals))
@@ -103,7 +114,13 @@ def predict_layouts(
         exchange = compute = 0.0
         for number, tile in enumerate(shards.tiles):
             for stage, (node, pieces) in enumerate((*tile.inside, (shards.node, tile.pieces))):
-                exchange += run.exchange(movements.sends.get((position, number, stage), []))
+                step = position, number, stage
+                before = (
+                    shares_before(node, starts[node], movements.assemblies.get(step, ()))
+                    if node in starts
+                    else {}
+                )
+                exchange += run.exchange(movements.sends.get(step, []), before)
                 compute += run.compute(node, pieces, stock and not shards.is_reduction)
             if shards.is_reduction:
                 exchange += run.exchange(movements.partial_sends.get((position, number), []))
@@ -125,15 +142,23 @@ def predict_layouts(
     )
 
 
+_NOTHING: Mapping[int, float] = MappingProxyType({})
+
+
 @dataclass
 class _Run:
-    """Clocks of all ranks, and what they spent their time on."""
+    """Clocks of all ranks, and what they spent their time on.
+
+    late: of ranks that compute already, when their exchange is over, and the share of their node
+        that does not need it.
+    """
 
     cluster: Cluster
     arrivals_us: Sequence[float]
     passing: Sequence[Passing]
     bytes_per_link: dict[Edge, int] = field(default_factory=lambda: defaultdict(int))
     payload_bytes: int = 0
+    late: dict[int, tuple[float, float]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         zeros = [0.0] * self.cluster.world_size
@@ -142,9 +167,16 @@ class _Run:
         self.wait_us = [us - self.begin_us for us in self.clock]
         self.compute_us, self.send_us = list(zeros), list(zeros)
         self.polls = poll_costs(self.cluster)
+        ranks = range(self.cluster.world_size)
+        self.polls_in_kernels = [bool(self.cluster.poll_period_us(rank)) for rank in ranks]
 
-    def exchange(self, transfers: Sequence[Transfer]) -> float:
-        """All of them at once; returns their cost."""
+    def exchange(
+        self, transfers: Sequence[Transfer], before_shares: Mapping[int, float] = _NOTHING
+    ) -> float:
+        """All of them at once; returns their cost.
+
+        before_shares: what ranks compute of their next node before it is over.
+        """
         if not transfers:
             return 0.0
         cost = step_cost(self.cluster, transfers)
@@ -152,6 +184,9 @@ class _Run:
         before = list(self.clock)
         for rank, partners in _partners(transfers).items():
             ready = max(before[partner] for partner in partners)
+            if rank in before_shares and self.polls_in_kernels[rank]:
+                self.late[rank] = ready + cost.us, before_shares[rank]
+                continue
             self.wait_us[rank] += ready - before[rank]
             self.send_us[rank] += cost.us
             self.clock[rank] = ready + cost.us
@@ -175,6 +210,10 @@ class _Run:
 
     def _spend(self, rank: int, us: float) -> float:
         us = self.passing[rank].elapsed_us(self.clock[rank], self.polls[rank].kernel_us(us))
+        complete_us, share = self.late.pop(rank, (0.0, 0.0))
+        wait_us = max(0.0, complete_us - self.clock[rank] - share * us)
+        self.wait_us[rank] += wait_us
+        self.clock[rank] += wait_us
         self.compute_us[rank] += us
         self.clock[rank] += us
         return us

@@ -47,20 +47,13 @@ def order_of(block: BlockRows, here: set[int]) -> list[str]:
 def test_rows_that_are_here_are_expanded_before_those_that_come():
     parts = [Part((row, row + 1), 10.0 + row) for row in range(4)]
     rows = BlockRow(tuple(parts[:3]), 1.0), BlockRow(tuple(parts[3:]), 2.0)
-    block = BlockRows(rows, any_order=False, x_rows=4)
+    block = BlockRows(rows, 4)
     assert order_of(block, {1, 2}) == ["11", "12", "wait 0:1", "10", "1", "wait 3:4", "13", "2"]
     assert order_of(block, {0, 1, 2, 3}) == ["10", "11", "12", "1", "13", "2"]
 
 
-def test_without_expansion_it_begins_where_all_is_here():
-    rows = [BlockRow((Part((row, row + 3), 10.0 + row),), 0.0) for row in range(4)]
-    block = BlockRows(tuple(rows), any_order=True, x_rows=6)
-    assert order_of(block, {1, 2, 3, 4}) == ["11", "12", "wait 3:6", "13", "wait 0:3", "10"]
-    assert order_of(block, set())[:2] == ["wait 0:3", "10"]
-
-
 def test_rows_that_no_window_reads_are_waited_for_at_the_end():
-    block = BlockRows((BlockRow((Part((0, 1), 5.0),), 0.0),), any_order=False, x_rows=2)
+    block = BlockRows((BlockRow((Part((0, 1), 5.0),), 0.0),), 2)
     assert order_of(block, {0}) == ["5", "wait 0:2"]
 
 

@@ -2,8 +2,7 @@
 """A block that computes while its input arrives, in the order of ``fused_block.cc``.
 
 For each row of its result it expands, of the rows of x that it still needs, first those that are
-here, then the others as they come.  A block without expansion has nothing to keep from row to row:
-it begins with the first row for which all is here, and makes those above it last.
+here, then the others as they come.  A block in windows of columns waits for all of x.
 """
 
 from __future__ import annotations
@@ -17,6 +16,7 @@ from tflsplit.cluster import Device
 from tflsplit.ir import Node
 from tflsplit.ops.custom_options import WindowOptions
 from tflsplit.ops.fused import unfused
+from tflsplit.ops.fused_options import FusedOptions
 from tflsplit.ops.packed import unpacked
 from tflsplit.plan.cost.compute import local_node_us, total_us
 from tflsplit.plan.cost.work import work_of
@@ -44,33 +44,36 @@ class BlockRow:
 
 @dataclass(frozen=True)
 class BlockRows:
-    """All rows of a block's result, of ``x_rows`` of x; any_order: the order does not matter."""
+    """All rows of a block's result, of ``x_rows`` of x."""
 
     rows: tuple[BlockRow, ...]
-    any_order: bool
     x_rows: int
 
 
 def rows_of(node: Node, hardware: Device) -> BlockRows:
     """How a FUSED_BLOCK goes over its rows, and what each takes."""
-    stages = unfused(unpacked(node, sizes_only=True))
+    explicit = unpacked(node, sizes_only=True)
+    stages = unfused(explicit)
     expands = stages[0].op != wire.DEPTHWISE_CONV_2D
     total_rows = node.output.shape[1]
-    us = local_node_us(hardware, node)
-    if not expands:
-        each = us / total_rows
-        rows = [BlockRow((Part(_under(stages[0], row), each),), 0.0) for row in range(total_rows)]
-        return BlockRows(tuple(rows), True, node.input(0).shape[1])
-    expansion, depthwise = stages[0], stages[1]
-    expansion_us, made = total_us(hardware, work_of(expansion)), expansion.output.shape[1]
+    us, x_rows = local_node_us(hardware, node), node.input(0).shape[1]
+    if FusedOptions.of(explicit).window_columns:
+        return BlockRows((BlockRow((Part((0, x_rows), us),), 0.0),), x_rows)
+    expansion, depthwise = (stages[0], stages[1]) if expands else (None, stages[0])
+    # Without expansion rows of x are only copied, which is counted with the depthwise rows.
+    expansion_us = total_us(hardware, work_of(expansion)) if expansion else 0.0
+    made = depthwise.input(0).shape[1]
     result, after = [], 0
     for row in range(total_rows):
         start, stop = _under(depthwise, row)
         needed = range(max(start, after), stop)
         after = max(after, stop)
-        parts = tuple(Part(_under(expansion, e), expansion_us / made) for e in needed)
+        parts = tuple(
+            Part(_under(expansion, at) if expansion else (at, at + 1), expansion_us / made)
+            for at in needed
+        )
         result.append(BlockRow(parts, (us - expansion_us) / total_rows))
-    return BlockRows(tuple(result), False, node.input(0).shape[1])
+    return BlockRows(tuple(result), x_rows)
 
 
 def _under(convolution: Node, row: int) -> Rows:
@@ -92,21 +95,18 @@ def run_block(
     run: Callable[[float], Steps],
 ) -> Steps:
     """Go over a block; is_here, wait: of rows of x; run: compute so long."""
-    rows = block.rows
-    if block.any_order:
-        ready = (i for i, row in enumerate(rows) if all(is_here(part.rows) for part in row.parts))
-        first = next(ready, 0)
-        rows = rows[first:] + rows[:first]
-    for row in rows:
+    for row in block.rows:
         late = []
         for part in row.parts:
             if is_here(part.rows):
-                yield from run(part.us)
+                if part.us:
+                    yield from run(part.us)
             else:
                 late.append(part)
         for part in late:
             yield from wait(part.rows)
-            yield from run(part.us)
+            if part.us:
+                yield from run(part.us)
         if row.us:
             yield from run(row.us)
     yield from wait((0, block.x_rows))

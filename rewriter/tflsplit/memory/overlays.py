@@ -38,13 +38,20 @@ class Overlay:
 
 
 def find_overlays(graph: Graph, spans: Mapping[Value, Span] | None = None) -> list[Overlay]:
-    """Every overlay of a graph; ``spans``: its ``lifetimes``, if they are known."""
+    """Every overlay of a graph; ``spans``: its ``lifetimes``, if they are known.
+
+    Of what an early RECV makes, the local part may still be sent when it is read for the last time.
+    """
     spans = lifetimes(graph) if spans is None else spans
+    early = {
+        node.output for node in graph.nodes if node.op == wire.RECV and node.attrs.get("early")
+    }
     return [
         overlay
         for time, node in enumerate(graph.nodes, 1)
         for overlay in _of_node(node)
         if spans[overlay.operand][1] == time and overlay.operand not in graph.outputs
+        if overlay.operand not in early
         if overlay.low_bytes <= overlay.high_bytes
     ]
 

@@ -32,6 +32,7 @@ from tflsplit.wire.topology import nearest
 
 _CONTROL = 1
 _START_BYTES, _REPORT_BYTES = 12, 56
+Pieces = Sequence[tuple[int, Channel]]
 _Steps = Generator[simpy.Event, object, None]
 
 
@@ -184,10 +185,8 @@ class Simulation:
         for index, (_, _, size) in enumerate(program.inputs):
             node.messages.expect((number, INPUT_CHANNEL + index), self.cluster.host_rank, size)
         yield from node.wait(lambda: node.messages.all_received and node.may_compute)
-        host = self.cluster.host_rank
-        count = len(program.inputs)
-        pieces = [(host, (number, INPUT_CHANNEL + index)) for index in range(count)]
-        self._waited(node, start, pieces)
+        channels = [(number, INPUT_CHANNEL + index) for index in range(len(program.inputs))]
+        self._waited(node, start, [(self.cluster.host_rank, channel) for channel in channels])
         self.clocks[node.rank].input_us += self._span(node.rank, "input", "", start)
 
     def _step(self, node: Node, step: Compute | Post | Receive, number: int) -> _Steps:
@@ -229,7 +228,7 @@ class Simulation:
     def _block(self, node: Node, step: Compute, number: int) -> _Steps:
         """A kernel while its input arrives."""
 
-        def note(start: float, pieces: Sequence[tuple[int, Channel]]) -> None:
+        def note(start: float, pieces: Pieces) -> None:
             self._waited(node, start, pieces)
             self._span(node.rank, "exchange", step.node, start)
             self.clocks[node.rank].exchanges.append((start, self.env.now))
@@ -258,11 +257,7 @@ class Simulation:
         return self.env.now - start
 
     def _waited(
-        self,
-        node: Node,
-        start: float,
-        pieces: Sequence[tuple[int, Channel]],
-        pending: frozenset[Channel] = frozenset(),
+        self, node: Node, start: float, pieces: Pieces, pending: frozenset[Channel] = frozenset()
     ) -> None:
         self.trace.waits.append(Wait(node.rank, start, self.env.now, tuple(pieces), pending))
 

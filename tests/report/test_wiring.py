@@ -45,7 +45,12 @@ def test_every_wire_is_drawn_and_said(topology: Topology, size: int, columns: in
 
 
 def test_ports_of_a_ring_are_those_of_the_firmware():
-    """A ring's rank leads back by port 0 and on by port 1."""
+    """Port 1 of each rank to port 0 of the next one, also of a line and of two."""
+    for topology, size in ((Topology.LINE, 3), (Topology.RING, 2)):
+        said = TITLE.search(wiring_picture(cluster_of(topology, size), 4))
+        assert said is not None
+        assert said[1].startswith("rank 0 port 1 to rank 1 port 0")
+        assert all("port 1 to rank" in wire for wire in said[1].split("; "))
     said = TITLE.search(wiring_picture(cluster_of(Topology.RING, 4), 4))
     assert said is not None
     assert said[1].split("; ") == [

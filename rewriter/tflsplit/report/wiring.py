@@ -24,7 +24,7 @@ from markupsafe import Markup
 from tflsplit.cluster import Cluster
 from tflsplit.firmware.port_names import port_name
 from tflsplit.report.svg import line, number, path, picture, text
-from tflsplit.wire.topology import Topology, link_tables
+from tflsplit.wire.topology import NEXT_PORT, Topology, link_tables, port_to
 
 BOX_WIDTH, LINE, PAD = 188.0, 15.0, 8.0
 GAP_X, GAP_Y, EDGE = 56.0, 40.0, 22.0
@@ -59,12 +59,23 @@ def wiring_picture(cluster: Cluster, most_columns: int) -> Markup:
 
 def _said(cluster: Cluster) -> Iterator[str]:
     """Every wire in words, for a screen reader."""
-    tables = link_tables(cluster.topology, cluster.world_size)
-    for rank, table in enumerate(tables):
-        for port, link in enumerate(table):
-            if link.peer_rank > rank:
-                peer = [each.peer_rank for each in tables[link.peer_rank]].index(rank)
-                yield f"rank {rank} port {port} to rank {link.peer_rank} port {peer}"
+    for rank, peer, port, far in _wires(cluster):
+        yield f"rank {rank} port {port} to rank {peer} port {far}"
+
+
+def _wires(cluster: Cluster) -> Iterator[tuple[int, int, int, int]]:
+    """Every wire once: its ranks, the lower one first, and the boards' ports that it joins."""
+    topology, size = cluster.topology, cluster.world_size
+    for rank, table in enumerate(link_tables(topology, size)):
+        for link in table:
+            peer = link.peer_rank
+            if peer > rank:
+                yield (
+                    rank,
+                    peer,
+                    port_to(topology, size, rank, peer),
+                    port_to(topology, size, peer, rank),
+                )
 
 
 def _boxes(cluster: Cluster, most_columns: int) -> list[_Box]:
@@ -87,11 +98,11 @@ def _words(cluster: Cluster, rank: int, ports: int) -> tuple[str, ...]:
     """Title, ports, and the host's cable."""
     device = cluster.devices[rank]
     words = [f"rank {rank}: {device.board or device.name}"]
-    for port in range(min(ports, 2)):
-        peer = link_tables(cluster.topology, cluster.world_size)[rank][port].peer_rank
+    for link in link_tables(cluster.topology, cluster.world_size)[rank][:2]:
+        peer = link.peer_rank
+        port = port_to(cluster.topology, cluster.world_size, rank, peer)
         kind = cluster.link_of((rank, peer)).kind
-        forward = peer == (rank + 1) % cluster.world_size and not (ports == 2 and port == 0)
-        name = port_name(device.board, kind, forward)
+        name = port_name(device.board, kind, port == NEXT_PORT) if port <= NEXT_PORT else ""
         words.append(f"port {port}" + (f": {name}" if name else f": {kind.value} to rank {peer}"))
     if ports > 2:
         words.append(f"… to port {ports - 1}, one a device")
@@ -117,14 +128,8 @@ def _drawn(box: _Box, cluster: Cluster) -> list[Markup]:
 
 
 def _chain(cluster: Cluster, boxes: list[_Box]) -> Iterator[Markup]:
-    tables = link_tables(cluster.topology, cluster.world_size)
-    for rank, table in enumerate(tables):
-        for port, link in enumerate(table):
-            if link.peer_rank < rank:
-                continue
-            ends = [each.peer_rank for each in tables[link.peer_rank]]
-            far = len(ends) - 1 - ends[::-1].index(rank) if rank == 0 == port else ends.index(rank)
-            yield from _wire(boxes[rank], boxes[link.peer_rank], port, far)
+    for rank, peer, port, far in _wires(cluster):
+        yield from _wire(boxes[rank], boxes[peer], port, far)
 
 
 def _wire(a: _Box, b: _Box, port: int, far: int) -> Iterator[Markup]:

@@ -62,7 +62,9 @@ class Trace:
         end_us: float,
         values: Mapping[str, Value] | None = None,
     ) -> None:
-        """Something that takes time; ``values`` are shown when it is selected."""
+        """Something that takes time, a nanosecond at least; ``values`` are shown with it."""
+        if round(end_us * 1000) <= round(start_us * 1000):
+            return  # it would end before it begins
         notes = b"".join(_annotation(key, value) for key, value in (values or {}).items())
         begin = notes + _number(9, _BEGIN) + _number(11, track) + _text(23, name)
         self._at(start_us, begin, 1)

@@ -134,8 +134,8 @@ def test_a_simulation(name: str, size: int, tmp_path: Path):
     for (a, b), busy in result.busy.items():
         if busy:
             far = "host" if b == size else f"rank {b}"
-            shown = [each for each in busy if round(each[1] * 1000) > round(each[0] * 1000)]
-            assert len(tracks[f"{a + 1} wire to {far}"]) == len(shown)
+            drawn = [each for each in busy if round(each[1] * 1000) > round(each[0] * 1000)]
+            assert len(tracks[f"{a + 1} wire to {far}"]) == len(drawn)
 
 
 def test_ram_reaches_what_the_report_says(tmp_path: Path):

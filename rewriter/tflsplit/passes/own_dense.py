@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""FULLY_CONNECTED of one position with a scale for each channel, as sums and their requantization.
+"""FULLY_CONNECTED of one position, with a scale for each channel or large, as sums and requantization.
 
     before   x, w, b -- FULLY_CONNECTED --> y               8 bytes a channel in the arena's tail
     after    x, w -- TFLSPLIT_PARTIAL_FULLY_CONNECTED --> sums      4 in its head, for a moment
              sums, b, multiplier, shift -- TFLSPLIT_REQUANTIZE --> y
 
-Multipliers and shifts stay in flash, as those of convolutions do (``own_kernels``).  Of a sequence
+Multipliers and shifts stay in flash, as those of convolutions do (``own_kernels``).  With one scale
+there are no tables, but a large product is several times as fast as by TFLM's own kernel.  Of a sequence
 the sums would be larger than the tables, so that it stays; and so do nodes that share their weights
 (a recurrent network that was unrolled), which our own form would repeat in flash for each of them.
 """
@@ -23,6 +24,8 @@ from tflsplit.ops.requantization import can_sum_parts, has_scales
 
 LEAST_CHANNELS = 8
 """With fewer, the further operator takes more of the tail than the tables did."""
+LARGE_BYTES = 65536
+"""Of weights with one scale, for which speed is worth the further operator."""
 
 
 def own_dense(graph: Graph, layers: Mapping[str, str]) -> tuple[Graph, dict[str, str]]:
@@ -49,7 +52,7 @@ def _keeps_tables(node: Node) -> bool:
     return (
         weights.is_constant
         and weights.quantization is not None
-        and weights.quantization.per_channel
+        and (weights.quantization.per_channel or weights.size_bytes >= LARGE_BYTES)
         and output.dtype is DType.INT8
         and output.shape[-1] >= LEAST_CHANNELS
         and math.prod(output.shape) == output.shape[-1]

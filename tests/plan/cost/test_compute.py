@@ -90,12 +90,19 @@ def test_what_a_piece_of_a_convolution_costs_beside_its_multiply_accumulates():
     assert compute_us(cluster, 0, conv(1), 16_384, 1024, 16) == pytest.approx(expected * 0.01)
 
 
-def test_a_block_without_expansion_copies_every_row_under_its_window():
-    """3 rows of 40 values of 16 channels for each row of the result, which has two chunks."""
+@pytest.mark.parametrize(("kept_bytes", "copies"), [(4096, 1), (2019, 3)])
+def test_a_block_without_expansion_copies_rows_under_its_window(
+    kept_bytes: int, copies: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """40 rows of 40 values of 16 channels; or, if 2,020 bytes are too many to keep, each 3 times.
+
+    A row of the result has two chunks.
+    """
+    monkeypatch.setattr("tflsplit.plan.cost.work.KEPT_BYTES", kept_bytes)
     (block,) = (n for name, n in all_cases() if name == "block (1, 40, 40, 16, 0, 8)")
     assert work_of(block)[:3] == (
         Work(Family.DEPTHWISE, 40 * 40 * 16 * 9), Work(Family.PLANE_ROW, 40 * 16 * 2),
-        Work(Family.PLANE_INPUT, 40 * 40 * 16 * 3),
+        Work(Family.PLANE_INPUT, 40 * 40 * 16 * copies),
     )  # fmt: skip
 
 

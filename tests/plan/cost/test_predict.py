@@ -157,7 +157,7 @@ def test_one_device_only_computes():
     own = predict(
         GRAPH, replace(plan, fuse=True), replace(default_cluster(1), background_poll_us=0.0)
     )
-    cycles = 1.21 * (6 * 27 + 4 * 54) + 14.1 * (6 + 4) + 2.78 * (27 + 54) + 167 * (3 + 3)
+    cycles = 1.27 * (6 * 27 + 4 * 54) + 11.6 * (6 + 4) + 1.9 * (27 + 54) + 78.6 * (3 + 3)
     assert own.graph_us == pytest.approx(8 * 4 * cycles / 600)
     assert result.bytes_per_link == {}
 

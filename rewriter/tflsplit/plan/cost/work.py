@@ -13,7 +13,7 @@ from tflsplit.ops import rule_of
 from tflsplit.ops.custom_options import WindowOptions
 from tflsplit.ops.fused import unfused
 from tflsplit.ops.packed import unpacked
-from tflsplit.ops.scratch import CHUNK_COLUMNS
+from tflsplit.ops.scratch import CHUNK_COLUMNS, KEPT_BYTES, planes_bytes, reach_of
 from tflsplit.wire import custom_ops as wire
 
 _FAMILIES: dict[str, Family] = {
@@ -180,8 +180,9 @@ def least_work(node: Node, macs: int, output_bytes: int) -> tuple[Work, ...]:
 def _block_work(stages: Sequence[Node]) -> Iterator[Work]:
     """Of a fused block: its stages', but the depthwise stage has its input otherwise.
 
-    An expansion makes the rows that the window needs in place, each once.  Without one, all rows
-    under the window are copied for each row of the result.  Wide rows are made by chunks.
+    An expansion makes the rows that the window needs in place, each once.  Without one they are
+    copied: each once too, where few bytes hold them, else for each row of the result.  Wide rows
+    are made by chunks.
     """
     expands = family_of(stages[0]) is not Family.DEPTHWISE
     for stage in stages:
@@ -189,11 +190,20 @@ def _block_work(stages: Sequence[Node]) -> Iterator[Work]:
             if work.family is Family.PLANE_ROW:
                 chunks = math.ceil(stage.output.shape[2] / CHUNK_COLUMNS)
                 yield Work(work.family, work.amount * chunks)
+            elif work.family is Family.ADD:  # inside a block as much as two sums that are finished
+                yield Work(Family.MADE, 2 * work.amount)
             elif work.family is not Family.PLANE_INPUT:
                 yield work
             elif not expands:
                 rows, stride = stage.input(_WEIGHTS).shape[1], _stride(stage)
-                yield Work(work.family, work.amount / stride[0] * rows)
+                again = 1 if _keeps_rows(stage) else rows / stride[0]
+                yield Work(work.family, work.amount * again)
+
+
+def _keeps_rows(depthwise: Node) -> bool:
+    reach = reach_of(WindowOptions.of(depthwise), depthwise.input(_WEIGHTS).shape[1:3])
+    columns, channels = depthwise.output.shape[2:]
+    return planes_bytes(channels, reach, WindowOptions.of(depthwise), columns) <= KEPT_BYTES
 
 
 def _macs(node: Node) -> int:

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""FULLY_CONNECTED of one position, with a scale for each channel or large, as sums and requantization.
+"""FULLY_CONNECTED of one position, scaled by channel or large, as sums and their requantization.
 
     before   x, w, b -- FULLY_CONNECTED --> y               8 bytes a channel in the arena's tail
     after    x, w -- TFLSPLIT_PARTIAL_FULLY_CONNECTED --> sums      4 in its head, for a moment
              sums, b, multiplier, shift -- TFLSPLIT_REQUANTIZE --> y
 
 Multipliers and shifts stay in flash, as those of convolutions do (``own_kernels``).  With one scale
-there are no tables, but a large product is several times as fast as by TFLM's own kernel.  Of a sequence
+there are no tables, but a large product is far quicker than by TFLM's own kernel.  Of a sequence
 the sums would be larger than the tables, so that it stays; and so do nodes that share their weights
 (a recurrent network that was unrolled), which our own form would repeat in flash for each of them.
 """

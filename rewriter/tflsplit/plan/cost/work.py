@@ -13,7 +13,7 @@ from tflsplit.ops import rule_of
 from tflsplit.ops.custom_options import WindowOptions
 from tflsplit.ops.fused import unfused
 from tflsplit.ops.packed import unpacked
-from tflsplit.ops.scratch import CHUNK_COLUMNS, KEPT_BYTES, planes_bytes, reach_of
+from tflsplit.ops.scratch import CHUNK_COLUMNS, keeps_rows
 from tflsplit.wire import custom_ops as wire
 
 _FAMILIES: dict[str, Family] = {
@@ -161,7 +161,7 @@ def work_of(node: Node) -> tuple[Work, ...]:
         return ()
     node = unpacked(node, sizes_only=True)
     if node.op == wire.FUSED_BLOCK:
-        return tuple(_block_work(unfused(node)))
+        return tuple(_block_work(unfused(node), keeps_rows(node)))
     output_bytes = sum(value.size_bytes for value in node.outputs)
     return piece_work(node, _macs(node), output_bytes, stock=not node.is_custom)
 
@@ -170,14 +170,16 @@ def least_work(node: Node, macs: int, output_bytes: int) -> tuple[Work, ...]:
     """What of a node of a whole graph is done somewhere whatever becomes of it.
 
     Inside a fused block a depthwise stage finds its input where the expansion put it; what only
-    moves bytes may go altogether, into another node's padding or offsets.  All else of the node's
-    work is done once at least: pieces cover its results, and partial sums its products.
+    moves bytes may go altogether, into another node's padding or offsets; an ADD inside costs less.
+    All else of the node's work is done once at least: pieces cover its results, and partial sums
+    its products.
     """
     work = piece_work(node, macs, output_bytes)
-    return tuple(each for each in work if each.family not in (Family.PLANE_INPUT, Family.COPY))
+    spared = Family.PLANE_INPUT, Family.COPY, Family.ADD
+    return tuple(each for each in work if each.family not in spared)
 
 
-def _block_work(stages: Sequence[Node]) -> Iterator[Work]:
+def _block_work(stages: Sequence[Node], keeps: bool) -> Iterator[Work]:
     """Of a fused block: its stages', but the depthwise stage has its input otherwise.
 
     An expansion makes the rows that the window needs in place, each once.  Without one they are
@@ -196,14 +198,8 @@ def _block_work(stages: Sequence[Node]) -> Iterator[Work]:
                 yield work
             elif not expands:
                 rows, stride = stage.input(_WEIGHTS).shape[1], _stride(stage)
-                again = 1 if _keeps_rows(stage) else rows / stride[0]
+                again = 1 if keeps else rows / stride[0]
                 yield Work(work.family, work.amount * again)
-
-
-def _keeps_rows(depthwise: Node) -> bool:
-    reach = reach_of(WindowOptions.of(depthwise), depthwise.input(_WEIGHTS).shape[1:3])
-    columns, channels = depthwise.output.shape[2:]
-    return planes_bytes(channels, reach, WindowOptions.of(depthwise), columns) <= KEPT_BYTES
 
 
 def _macs(node: Node) -> int:

@@ -542,7 +542,12 @@ SK_FUNCTION split_kernels_depthwise_\rounding\()_\stride
     add     r3, r3, #12
     str     r3, [sp, #D_CONSTANTS]
     ldr     r0, [sp, #D_PLANES]
+    ldr     r2, [sp, #D_PLANE_BYTES]
     ldr     r1, [sp, #D_Y]
+    add     r2, r2, r0
+    add     r3, r1, #1
+    str     r2, [sp, #D_PLANES]       @ of the next channel
+    str     r3, [sp, #D_Y]
     ldr     r12, [sp, #D_ROW_BYTES]
     ldr     lr, [sp, #D_PAIRS]
   .if \stride == 1
@@ -596,8 +601,7 @@ SK_FUNCTION split_kernels_depthwise_\rounding\()_\stride
     bne     1b
 2:
     ldr     r2, [sp, #D_ODD]
-    cmp     r2, #0
-    beq     3f
+    cbz     r2, 3f
     ldr     r10, [sp, #D_FINISH]
     ldr     r2, [r0, r12, lsl #1]
     SK_ONE  r8, r9
@@ -618,13 +622,6 @@ SK_FUNCTION split_kernels_depthwise_\rounding\()_\stride
     ssat    r10, #8, r10
     strb    r10, [r1]
 3:
-    ldr     r0, [sp, #D_PLANES]
-    ldr     r2, [sp, #D_PLANE_BYTES]
-    ldr     r1, [sp, #D_Y]
-    add     r0, r0, r2
-    add     r1, r1, #1
-    str     r0, [sp, #D_PLANES]
-    str     r1, [sp, #D_Y]
     ldr     r2, [sp, #D_CHANNELS]
     subs    r2, r2, #1
     str     r2, [sp, #D_CHANNELS]

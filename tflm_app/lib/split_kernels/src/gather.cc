@@ -69,8 +69,7 @@ void gather_runs(const WindowParams& p, const int8_t* x, int32_t run, int32_t po
   const int32_t stride = positions > 1 ? p.stride_columns * p.in_channels : 0;
   for (int32_t i = 0; i < positions; ++i, x += stride, to += window) {
     const int8_t* from = x;
-    int8_t* at = to;
-    std::memset(to + window - 4, 0, 4);
+    int8_t* at = to;  // what is behind the last run is multiplied by 0
     for (int32_t row = 0; row < rows; ++row, from += row_step) {
       at = copy(from, Run ? Run : run, at);
     }

@@ -251,6 +251,8 @@ SKM_FUNCTION split_kernels_mve_depthwise_\rounding\()_\stride
     mov     r0, r12
     ldr     r1, [sp, #MD_Y]
     ldr     lr, [sp, #MD_FOURS]
+    adds    r4, r1, #1
+    str     r4, [sp, #MD_Y]           @ of the next channel
     wls     lr, lr, 2f
 1:
     vldrb.u8 q0, [r0], #6 * \stride
@@ -297,10 +299,7 @@ SKM_FUNCTION split_kernels_mve_depthwise_\rounding\()_\stride
     vstrbt.32 q0, [r1, q4]
 6:
     ldr     r2, [sp, #MD_PLANE_BYTES]
-    ldr     r1, [sp, #MD_Y]
     add     r12, r12, r2
-    adds    r1, r1, #1
-    str     r1, [sp, #MD_Y]
     ldr     r2, [sp, #MD_CHANNELS]
     subs    r2, r2, #1
     str     r2, [sp, #MD_CHANNELS]

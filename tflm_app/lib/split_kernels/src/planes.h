@@ -57,7 +57,7 @@ class RowsByChannel {
           to[i * rows_] = static_cast<int8_t>(window_.x_zero_point);
         }
       } else {
-        std::memset(to, window_.x_zero_point, static_cast<size_t>(row_bytes_));
+        fill_run(to);
       }
     }
   }
@@ -80,6 +80,16 @@ class RowsByChannel {
   }
 
  private:
+  // A row, in words of which the last may lie over the one before.
+  void fill_run(int8_t* to) const {
+    const uint32_t word = 0x01010101U * static_cast<uint8_t>(window_.x_zero_point);
+    if (row_bytes_ < 4) {
+      std::memcpy(to, &word, static_cast<size_t>(row_bytes_));
+      return;
+    }
+    for (int32_t i = 0; i + 4 <= row_bytes_; i += 4) std::memcpy(to + i, &word, 4);
+    std::memcpy(to + row_bytes_ - 4, &word, 4);
+  }
   int32_t slot(int32_t row) const { return (row + window_.pad_top) % rows_; }
 
   const WindowParams& window_;

@@ -283,7 +283,10 @@ void depthwise_row(const Taps& taps, const Finish& finish, const Planes& planes,
   }
   // Slot s holds kernel row (s - first) modulo 3, whose weights are one word.
   int32_t offsets[3];
-  for (int32_t i = 0; i < 3; ++i) offsets[(planes.first + i) % 3] = 4 * i;
+  for (int32_t i = 0, slot = planes.first; i < 3; ++i) {
+    offsets[slot] = 4 * i;
+    slot = slot == 2 ? 0 : slot + 1;
+  }
   depthwise_of(finish, taps.stride)(planes.data, taps.constants, y, step, planes.row_step,
                                     planes.plane_bytes, count, columns / 2, columns & 1, offsets[0],
                                     offsets[1], offsets[2]);

@@ -130,7 +130,7 @@ void multiply_rest(const Product& product, const Finish& finish, const int8_t* x
   }
 }
 
-void clamp_some(const Finish& finish, int32_t channels, int32_t positions, const Results& results) {
+[[gnu::noinline]] void clamp_some(const Finish& finish, int32_t channels, int32_t positions, const Results& results) {
   const Bounds bounds(finish);
   const uint32x4_t offsets =
       vmulq_n_u32(vidupq_n_u32(0, 1), static_cast<uint32_t>(results.position_step));
@@ -181,7 +181,10 @@ void multiply(const Product& product, const Finish& finish, const int16_t* x, in
                                            more_blocks(product), over_of(product));
     if (finish.clamps()) clamp_some(finish, 2 * pairs, positions, results);
   }
-  multiply_rest(product, finish, as_bytes(x), positions, pairs < 0 ? 0 : pairs, results);
+  const int32_t rest = pairs < 0 ? 0 : pairs;
+  if (2 * rest < product.channels) {
+    multiply_rest(product, finish, as_bytes(x), positions, rest, results);
+  }
 }
 
 void multiply_sums(const Product& product, const int16_t* x, int32_t positions, int32_t channels,

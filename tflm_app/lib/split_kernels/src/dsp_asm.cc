@@ -129,9 +129,8 @@ __asm__(R"(
     ldr     r4, [sp, #ENTRY]
     movs    r5, #SK_STEP_BYTES_\positions
     mul     r4, r4, r5
-    adr     r5, 1f
+    adr.w   r5, 1f + 1                @ in Thumb
     add     r4, r4, r5
-    orr     r4, r4, #1
     str     r4, [sp, #ENTRY]
 .endm
 
@@ -346,9 +345,8 @@ SK_FUNCTION split_kernels_groups_\rounding
     ldr     r4, [sp, #G_ENTRY]
     movs    r5, #SK_WIDE_STEP_BYTES
     mul     r4, r4, r5
-    adr     r5, 1f
+    adr.w   r5, 1f + 1                @ in Thumb
     add     r4, r4, r5
-    orr     r4, r4, #1
     str     r4, [sp, #G_ENTRY]
 9:
     ldr     r1, [sp, #G_WEIGHTS]

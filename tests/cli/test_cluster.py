@@ -233,6 +233,21 @@ def test_input_straight_to_every_device(
     assert ends == {(0, 1), (1, 0), (0, 2), (2, 0), (1, 2), (2, 1)}
 
 
+def test_a_streamed_input(folder: Path, capsys: pytest.CaptureFixture[str]):
+    out = folder.parent / "streamed"
+    model_of = bundle_of(folder.parent / "mobilenet", "mobilenet", 2) / "model.tflite"
+    arguments = ["rewrite", str(model_of), "-n", "2", "--objective", "ram", "--stream"]
+    assert main([*arguments, "-o", str(out)]) == 0
+    assert read_bundle(out).document["stream"] is True
+    assert main(["verify", str(out)]) == 0
+    given, expected = prepared(out)
+    with behind_tcp(soft_cluster(out)) as url:
+        output = folder.parent / "y.npy"
+        arguments = ["cluster", str(out), "--port", url, *given, "--output", str(output)]
+        assert main(arguments) == 0, capsys.readouterr().err
+    assert np.array_equal(np.load(output), expected)
+
+
 def test_a_port_too_few_and_a_port_too_many(folder: Path, capsys: pytest.CaptureFixture[str]):
     arguments, _ = prepared(folder)
     with all_behind_tcp(folder) as urls:

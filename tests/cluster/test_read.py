@@ -102,6 +102,7 @@ def test_direct_input_goes_over_each_devices_own_usb():
     assert fewer(cluster, 1)[0].host_links == (USB_SPEEDS["high"],)
     described = parse_cluster(f"[host]\ndirect = true\nbit_rate = 1_000_000\n{boards}")
     assert {described.link_of((rank, 2)).bit_rate for rank in (0, 1)} == {1_000_000}
+    assert parse_cluster(f"[host]\nstream = true\n{boards}").stream
     assert parse_cluster(f"[host]\ndirect = false\n{boards}").gateways == (0,)
 
 

@@ -20,6 +20,7 @@ from tests.memory.op_list import CASES
 from tests.native import build_exactly, check_arenas, needs_cxx, needs_wheel_reader, run_native
 from tests.ops.test_state import lstm_network, svdf_network
 from tests.splits import networks, plans, tiny
+from tests.streaming import streamed_bundle
 from tflsplit.bundle import Bundle, read_bundle
 from tflsplit.cli import main
 from tflsplit.emulate import Cluster, Device, FaultModel, line
@@ -169,6 +170,17 @@ def test_every_device_on_a_port_of_its_own(tmp_path: Path, world_size: int):
     built = build_native(bundle, options)
     check_arenas(bundle, run_native(bundle, built, runs=2))
     run_native(bundle, built, runs=3, faults=NOISY)
+
+
+@pytest.mark.parametrize("direct", [False, True])
+@pytest.mark.parametrize("world_size", [1, 3])
+def test_a_streamed_input(tmp_path: Path, world_size: int, direct: bool):
+    """The image stays with the host; each tile's rows are asked for when their turn comes."""
+    bundle = streamed_bundle(tmp_path, "mobilenet", world_size, tiles=3)
+    options = FirmwareOptions(arena_margin_bytes=0, tflm_dir=None, direct=direct)
+    built = build_native(bundle, options)
+    check_arenas(bundle, run_native(bundle, built, runs=2))
+    run_native(bundle, built, runs=2, faults=NOISY)
 
 
 def test_an_arena_of_16_bytes_less_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -24,6 +24,7 @@ from tests import soft_cluster
 from tests.bundles import bundle_of
 from tests.soft_cluster import SoftCluster, quick_setup
 from tests.splits import needs_tflm
+from tests.streaming import streamed_bundle
 from tflsplit.bundle import Bundle, read_bundle
 from tflsplit.cluster import Edge, default_cluster
 from tflsplit.emulate import HOST, Port
@@ -158,6 +159,17 @@ def test_what_the_plan_decides_is_equal(
         most = sum(max_encoded_bytes(OVERHEAD_BYTES + size) for size in payloads)
         assert most == count.message_bytes, edge
         assert 0.99 * most <= sum(len(encode(frame)) for frame in frames) <= most
+
+
+@pytest.mark.parametrize("direct", [False, True])
+def test_a_streamed_input_is_sent_as_simulated(tmp_path: Path, clock: Clock, direct: bool):
+    bundle = streamed_bundle(tmp_path, "mobilenet", 3, tiles=3)
+    result = simulated(bundle, Topology.RING, direct=direct)
+    for edge, frames in run(bundle, Topology.RING, clock, direct).items():
+        kinds, count = [frame.type for frame in frames], result.wires[edge]
+        assert kinds.count(FrameType.DATA) == count.data_frames, edge
+        assert kinds.count(FrameType.GRANT) == count.grant_frames, edge
+        assert sum(len(frame.payload) for frame in frames) == count.payload_bytes, edge
 
 
 def test_the_comparison_can_fail(tmp_path: Path, clock: Clock):

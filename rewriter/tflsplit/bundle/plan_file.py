@@ -30,6 +30,7 @@ def plan_part(graph: Graph, plan: Plan) -> Json:
         "stock_kernels": plan.stock_kernels,
         "fuse": plan.fuse,
         "overlap": plan.overlap,
+        "stream": plan.stream,
         "layers": [
             layer_entry(node, split, plan.reasons.get(node.name, ""))
             for node, split in zip(graph.nodes, plan.splits, strict=True)
@@ -110,6 +111,7 @@ def read_plan(document: Json, source: str) -> Plan:
         reasons,
         document.get("fuse", False),
         document.get("overlap", False),
+        document.get("stream", False),
     )
 
 

@@ -63,6 +63,7 @@ def plan_document(
         "stock_kernels": plan.stock_kernels,
         "fuse": plan.fuse,
         "overlap": plan.overlap,
+        "stream": plan.stream,
         "inputs": [_tensor(labels, value) for value in whole.inputs],
         "outputs": [_tensor(labels, value) for value in whole.outputs],
         "layers": [

@@ -53,7 +53,7 @@ DECISION = Record(
         "shares": ListOf(Number(0, 1e9), 1, MAX_WORLD_SIZE),
         "layers": ListOf(Anything(), most=1 << 20),
     },
-    {"stock_kernels": Truth(), "fuse": Truth(), "overlap": Truth()},
+    {"stock_kernels": Truth(), "fuse": Truth(), "overlap": Truth(), "stream": Truth()},
 )
 """What a plan file must have at least; ``plan_file`` looks at its layers one by one."""
 

@@ -5,7 +5,7 @@ Nothing here looks at plans, layouts or schedules: the checker reads SEND and RE
 themselves (as a device would) and shows that
 
 1. every SEND has exactly one RECV on each destination, of the same tensor, box and dtype, and
-   every piece of a RECV has its SEND;
+   every piece of a RECV has its SEND, or is a part of an input that the host has;
 2. every RECV fills its whole result, each element once (or, for sums, adds whole boxes);
 3. every element of every tensor is computed by some device (halos may be recomputed by several),
    and every element of the model's outputs is given back by exactly one;
@@ -27,6 +27,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
 from tflsplit.check.early import check_early
+from tflsplit.check.host_boxes import check_host_boxes
 from tflsplit.check.schedule import Exchange, Programs, check_progress, exchanges
 from tflsplit.errors import ModelError
 from tflsplit.ir import Graph, Node, Value, check_graph
@@ -52,6 +53,7 @@ def check_devices(whole: Graph, devices: Sequence[DeviceGraph]) -> list[str]:
     return (
         problems
         + check_transfers(programs)
+        + check_host_boxes(whole, programs)
         + check_coverage(whole, devices)
         + check_labels(devices, programs)
         + check_lifetimes(programs)
@@ -86,7 +88,7 @@ def check_transfers(programs: Programs) -> list[str]:
                 if to == step.rank or to >= len(programs)
             ]
     for step in steps:
-        for piece in step.recv.pieces if step.recv else ():
+        for piece in _from_devices(step, len(programs)):
             received[piece.channel].append(step.rank)
             text = _mismatch(step, piece, sends.get(piece.channel))
             if text:
@@ -100,6 +102,12 @@ def check_transfers(programs: Programs) -> list[str]:
                 f"received by {sorted(received[channel])}"
             )
     return problems
+
+
+def _from_devices(step: Exchange, world_size: int) -> list[RecvPiece]:
+    """The pieces of a RECV but those from the host, which ``check_host_boxes`` judges."""
+    pieces = step.recv.pieces if step.recv else ()
+    return [piece for piece in pieces if piece.source != world_size]
 
 
 def _mismatch(step: Exchange, piece: RecvPiece, sent: Exchange | None) -> str | None:

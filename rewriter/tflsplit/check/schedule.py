@@ -127,7 +127,9 @@ class _Run:
         assert step.recv is not None
         for piece in step.recv.pieces:
             self.receiving[piece.channel].add(step.rank)
-        return all(self._leaves(piece.channel) for piece in step.recv.pieces) and all(
+        # The host posts all that it has at the start, to each rank alone.
+        pieces = (p for p in step.recv.pieces if p.source != len(self.programs))
+        return all(self._leaves(piece.channel) for piece in pieces) and all(
             self.receiving[options.channel].issuperset(options.to)
             for value in step.pending
             for options in self.posted.get((step.rank, value), ())

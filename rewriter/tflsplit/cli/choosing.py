@@ -19,6 +19,7 @@ from tflsplit.plan.spec import Plan
 from tflsplit.plan.wishes import Wishes
 from tflsplit.planner import Planned, Planner, finish
 from tflsplit.planner.explain import reasoned
+from tflsplit.planner.streaming import streamed
 from tflsplit.rewriting.rewrite import split_model
 from tflsplit.split.devices import DeviceGraph
 
@@ -52,6 +53,9 @@ class Choosing:
         """The plan, with its reasons; errors as ``Planner.best`` and ``checked`` raise them."""
         self.planner = Planner(graph, self.cluster)
         self.planned = self._planned(graph)
+        if self._saved is None and self.cluster.stream:
+            used = self.planned.cluster
+            self.planned = streamed(graph, self.planned, used, self.objective)
         size = self.planned.plan.world_size
         self.left_out = self.planner.left_out(self.planned)
         if self._then is not None:

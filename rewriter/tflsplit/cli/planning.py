@@ -36,6 +36,7 @@ def add_cluster_options(command: argparse.ArgumentParser) -> None:
         help="without --cluster: what joins the devices (uart)",
     )
     add_direct(group)
+    add_stream(group)
     group.add_argument(
         "--max-arena", metavar="SIZE", help="most arena on a device, like 64KiB (what the RAM has)"
     )
@@ -59,13 +60,19 @@ def add_direct(command: argparse._ActionsContainer) -> None:
     )
 
 
+def add_stream(command: argparse._ActionsContainer) -> None:
+    """--stream."""
+    command.add_argument(
+        "--stream", action="store_true", help="ask for the input as it is read, where that helps"
+    )
+
+
 def add_objective(command: argparse.ArgumentParser) -> None:
     """--objective and --plan."""
     command.add_argument(
         "--objective",
         choices=OBJECTIVES,
-        help="make this small: latency (default), the arena of the fullest device, or bytes on "
-        "the wires",
+        help="make small: latency (default), RAM, bytes on the wires",
     )
     command.add_argument("--plan", type=Path, metavar="FILE", help="replay a saved plan")
 
@@ -77,8 +84,9 @@ def cluster_of(arguments: argparse.Namespace, board: str = DEFAULT_BOARD) -> Clu
     if arguments.cluster is not None:
         if arguments.link is not None:
             raise ClusterError("--link describes the default cluster; --cluster names its own")
-        if arguments.direct:
-            raise ClusterError(f"write [host] direct = true into {arguments.cluster} instead")
+        if arguments.direct or arguments.stream:
+            what = "direct" if arguments.direct else "stream"
+            raise ClusterError(f"write [host] {what} = true into {arguments.cluster} instead")
         cluster = read_cluster(arguments.cluster)
         _refuse_other_boards(cluster, getattr(arguments, "board", None), arguments.cluster)
         if arguments.devices not in (None, cluster.world_size):
@@ -95,8 +103,8 @@ def cluster_of(arguments: argparse.Namespace, board: str = DEFAULT_BOARD) -> Clu
         raise ClusterError("the number of devices must be 1 to 64")
     else:
         cluster = _default(arguments.devices, arguments.link, board)
-    if arguments.direct:
-        cluster = replace(cluster, direct=True)
+    if arguments.direct or arguments.stream:
+        cluster = replace(cluster, direct=bool(arguments.direct), stream=arguments.stream)
     return limited(cluster, arguments.max_arena, arguments.max_weights, arguments.max_ram)
 
 

@@ -62,10 +62,11 @@ def read_table(root: Table) -> Cluster:
                          "topology = \"ring\", \"line\" or \"star\"")  # fmt: skip
     host = root.table("host")
     direct = host.boolean("direct", False)
+    stream = host.boolean("stream", False)
     if direct and (root.has("input_rank") or root.has("output_rank")):
         raise host.error("direct", "input enters and output leaves at every device: leave out "
                          "input_rank and output_rank")  # fmt: skip
-    usb_only = not host.content.keys() - {"direct"}
+    usb_only = not host.content.keys() - {"direct", "stream"}
     host_link = _link(host, USB_SPEEDS[devices[gateway].usb])
     wires = tuple(_wire(table, link, topology, world_size) for table in root.tables("wire"))
     root.refuse_unknown()
@@ -79,6 +80,7 @@ def read_table(root: Table) -> Cluster:
             wires=wires,
             background_poll_us=background_poll_us,
             direct=direct,
+            stream=stream,
             host_links=_usb_of(devices) if direct and usb_only else (),
             **arguments,
         )

@@ -26,7 +26,7 @@ from tflsplit.host.roll_call import call_roll
 from tflsplit.ops.state import has_state
 from tflsplit.passes.prepare import prepare
 from tflsplit.runtime.engines import Array
-from tflsplit.runtime.local import assemble, scatter
+from tflsplit.runtime.local import assemble, given_by_host, scatter
 from tflsplit.split.devices import tensor_labels
 from tflsplit.wire.control import (
     INPUT_CHANNEL,
@@ -210,6 +210,9 @@ class Coordinator:
         for key in sorted(ways, key=lambda key: ways[key]):
             data = content[key].tobytes()
             self._endpoint.post_send(INPUT_CHANNEL + key[0], readers[key], data, ways[key][1])
+        for box, array in given_by_host(self._bundle.devices, inputs):
+            way = nearest(setup.topology, setup.world_size, setup.gateways, [box.rank])
+            self._endpoint.post_send(box.channel, [box.rank], array.tobytes(), way[1])
 
     def _run(self, deadline: float) -> list[list[Array]]:
         """Start, and wait for all outputs and reports; the outputs by rank."""

@@ -120,7 +120,7 @@ def _tiles(node: Node, split: NodeSplit, factors: dict[str, Factor]) -> Iterator
     key, tiles = ("sum_tiles", split.sum_tiles) if is_sum else ("gather_tiles", split.gather_tiles)
     if not 1 <= tiles <= MOST_TILES:
         yield f"{key} is {tiles}, not within 1..{MOST_TILES}"
-    elif tiles > 1 and not _tiled_by(node, factors) - {split.factor, split.scatter_factor}:
+    elif tiles > 1 and not _tiled_by(node, factors) - {split.scatter_factor}:
         yield f"{node.op}, split so, cannot be run in tiles of rows: {key} must be 1"
 
 

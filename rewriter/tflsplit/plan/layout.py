@@ -26,6 +26,7 @@ class Layouts:
     streamed: for each tensor that is made inside the tiles of another node, and each rank, the
         boxes of it in order; nothing of it is held.
     reads: for each tensor and rank, (step, box) for every piece that reads it.
+    hosted: inputs that the host keeps, and sends box by box where they are read.
     """
 
     world_size: int
@@ -34,6 +35,7 @@ class Layouts:
     held: dict[Value, tuple[Box, ...]] = field(default_factory=dict)
     streamed: dict[Value, tuple[list[Box], ...]] = field(default_factory=dict)
     reads: dict[Value, tuple[list[Read], ...]] = field(default_factory=dict)
+    hosted: set[Value] = field(default_factory=set)
 
 
 Step = tuple[int, int, int]
@@ -77,6 +79,11 @@ def lay_out(
     for value in graph.inputs:
         if given and value in given:
             layouts.owned[value] = layouts.held[value] = given[value]
+            continue
+        if plan.stream and value not in graph.outputs:
+            layouts.hosted.add(value)
+            nothing = (empty_box(value),) * plan.world_size
+            layouts.owned[value] = layouts.held[value] = nothing
             continue
         layouts.owned[value] = layouts.held[value] = tuple(
             _input_box(value, layouts.reads.get(value, ((),) * plan.world_size)[rank])

@@ -5,14 +5,14 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 
 from tflsplit.errors import PlanError
 from tflsplit.ir import Node, Value
 from tflsplit.ops import Box, Factor, Kind, Piece, rule_of
 from tflsplit.ops.region import Interval
-from tflsplit.plan.spec import NodeSplit, Way
+from tflsplit.plan.spec import NodeSplit, Way, even_shares, proportional_bounds
 
 
 @dataclass(frozen=True)
@@ -119,12 +119,43 @@ def _check_factor(node: Node, split: NodeSplit, world_size: int) -> None:
 
 def _tiles(node: Node, split: NodeSplit, world_size: int) -> tuple[NodeTile, ...]:
     factor = tile_factor(node, split)
+    if factor is None and is_shared_out(node, split):
+        return _tiles_of_shares(node, split, world_size)
     if factor is None:
         raise PlanError(f"{node.op} {node.name!r}, split so, cannot be run in tiles")
     return tuple(
         _tile(node, split, world_size, {factor.name: interval})
         for interval in split.tile_intervals(factor.size)
     )
+
+
+def outermost_factor(node: Node, split: NodeSplit) -> Factor | None:
+    """``tile_factor``, or the same dimension where it is what the split divides."""
+    return tile_factor(node, split) or tile_factor(node, replace(split, factor=""))
+
+
+def is_shared_out(node: Node, split: NodeSplit) -> bool:
+    """Whether what the ranks share out is the dimension that tiles are of."""
+    outermost = tile_factor(node, replace(split, factor=""))
+    return bool(split.factor) and outermost is not None and outermost.name == split.factor
+
+
+def _tiles_of_shares(node: Node, split: NodeSplit, world_size: int) -> tuple[NodeTile, ...]:
+    """Where rows are what the ranks share out: each takes its own rows in so many tiles."""
+    rule = rule_of(node)
+    of_ranks = []
+    for rank in range(world_size):
+        ((start, stop),) = split.computed(rank).values()
+        cuts = proportional_bounds(stop - start, even_shares(split.tiles))
+        of_ranks.append(
+            [
+                rule.piece(node, {split.factor: (start + a, start + b)})
+                if a < b
+                else empty_piece(node)
+                for a, b in itertools.pairwise(cuts)
+            ]
+        )
+    return tuple(NodeTile(pieces, pieces) for pieces in zip(*of_ranks, strict=True))
 
 
 def _tile(node: Node, split: NodeSplit, world_size: int, tile: Mapping[str, Interval]) -> NodeTile:

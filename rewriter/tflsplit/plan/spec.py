@@ -104,6 +104,8 @@ class Plan:
     fuse: convolutions run on our own kernels, and blocks of expansion, depthwise convolution and
         projection as one operator each.
     overlap: such blocks begin while rows of their input are still under way.
+    stream: devices RECV the model's inputs from the host where their nodes read them, box by box,
+        instead of being given all that they read before they begin.
     """
 
     world_size: int
@@ -113,6 +115,7 @@ class Plan:
     reasons: Mapping[str, str] = field(default_factory=dict)
     fuse: bool = False
     overlap: bool = False
+    stream: bool = False
 
     def by_node(self) -> dict[str, NodeSplit]:
         """The splits by node name."""

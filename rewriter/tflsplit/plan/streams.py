@@ -24,7 +24,7 @@ from tflsplit.ir import Graph, Node, Value
 from tflsplit.ops import Box, Kind, Piece, rule_of
 from tflsplit.ops.region import Interval
 from tflsplit.ops.state import has_state
-from tflsplit.plan.shards import NodeShards, NodeTile, empty_piece
+from tflsplit.plan.shards import NodeShards, NodeTile, empty_piece, is_shared_out
 from tflsplit.plan.spec import NodeSplit, Way
 
 Needs = dict[Value, list[tuple[Box, ...]]]
@@ -99,10 +99,14 @@ def _add_needs(needs: Needs, node: Node, pieces: Sequence[tuple[Piece, ...]]) ->
 def _made_in_tiles(shards: NodeShards, needs: Sequence[Sequence[Box]]) -> list[tuple[Piece, ...]]:
     """By tile, each rank's piece: its share, of the rows that anybody reads in the tile.
 
+    Where rows are what the ranks share out, the rows that the rank itself reads in the tile.
+
     A stride may step over rows between tiles, and a SLICE leave out channels; they are computed all
     the same, so that all of a tensor is.
     """
     everything = Box.whole(shards.node.output.shape)
+    if is_shared_out(shards.node, shards.split):
+        return [_own_pieces(shards, boxes) for boxes in needs]
     reached = [start for start, _ in everything.intervals]
     hulls = [_hull(boxes) for boxes in needs]
     read = {hull.intervals for hull in hulls if not hull.is_empty}
@@ -124,6 +128,13 @@ def _made_in_tiles(shards: NodeShards, needs: Sequence[Sequence[Box]]) -> list[t
         reached = [max(*pair) for pair in zip(reached, _stops(box), strict=True)]
         result.append(_pieces(shards.node, shards.split, len(shards.pieces), box))
     return result
+
+
+def _own_pieces(shards: NodeShards, boxes: Sequence[Box]) -> tuple[Piece, ...]:
+    """Each rank's piece of a tile is what it reads itself; halos are computed by both sides."""
+    rule, node = rule_of(shards.node), shards.node
+    nothing = empty_piece(node)
+    return tuple(nothing if b.is_empty else rule.piece(node, _spans(node, b)) for b in boxes)
 
 
 def _hull(boxes: Sequence[Box]) -> Box:

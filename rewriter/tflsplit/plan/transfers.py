@@ -138,13 +138,19 @@ def schedule(layouts: Layouts) -> Schedule:
                 step = position, number, stage
                 lacking = wanted[step] + _lacking(node, pieces, made)
                 for value, needs in _rounds(lacking):
-                    owned = made.get(value) or layouts.owned[value]
+                    owned = made.get(value) or _owners(layouts, value)
                     _exchange(result, owned, step, value, needs, channels)
                 for index, value in enumerate(node.outputs):
                     made[value] = [piece.results[index] for piece in pieces]
             if shards.is_reduction:
                 _reduce_scatter(result, (position, number), shards.node.output, tile, channels)
     return result
+
+
+def _owners(layouts: Layouts, value: Value) -> tuple[Box, ...]:
+    """What each rank has to give of a tensor; the host is the rank behind the last device."""
+    owned = layouts.owned[value]
+    return (*owned, Box.whole(value.shape)) if value in layouts.hosted else owned
 
 
 def _rounds(

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
@@ -16,6 +16,7 @@ from tflsplit.runtime.engines import Array, Engine, LitertProgram
 from tflsplit.runtime.rounding import DenseScales, dense_sums
 from tflsplit.runtime.steps import Step, compile_graph
 from tflsplit.split.devices import DeviceGraph
+from tflsplit.split.host_boxes import HostBox, host_boxes
 
 
 @dataclass
@@ -56,7 +57,7 @@ class LocalCluster:
 
         keep: for each rank, tensors to be found in its ``values`` after each inference.
         """
-        mailboxes = Mailboxes()
+        self._mailboxes = mailboxes = Mailboxes()
         dense = dense_results(devices, engine)
         self.parts = tuple(devices)
         self.devices = [
@@ -74,6 +75,8 @@ class LocalCluster:
 
         inputs: whole model inputs by tensor name, each device is given its part.
         """
+        for each, array in given_by_host(self.parts, inputs):
+            self._mailboxes.port(len(self.parts)).post(each.channel, each.rank, array)
         running = {
             device.rank: device.infer(scatter(part, inputs))
             for device, part in zip(self.devices, self.parts, strict=True)
@@ -117,6 +120,14 @@ def scatter(part: DeviceGraph, inputs: dict[str, Array]) -> list[Array]:
         shard = part.shards[value.name]
         arrays.append(np.ascontiguousarray(inputs[shard.tensor][shard.box.slices]))
     return arrays
+
+
+def given_by_host(
+    parts: Sequence[DeviceGraph], inputs: Mapping[str, Array]
+) -> Iterator[tuple[HostBox, Array]]:
+    """The host's messages of one inference where inputs are streamed, in order."""
+    for each in host_boxes(parts):
+        yield each, np.ascontiguousarray(inputs[each.tensor][each.box.slices])
 
 
 def assemble(

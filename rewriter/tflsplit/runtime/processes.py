@@ -15,7 +15,7 @@ import multiprocessing
 import socket
 import struct
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from multiprocessing import connection
 from multiprocessing.connection import Connection
@@ -29,7 +29,7 @@ from tflsplit.ops.custom_options import SendOptions
 from tflsplit.runtime.device import Device
 from tflsplit.runtime.engines import Array, engine
 from tflsplit.runtime.interrupts import interrupts_held_back
-from tflsplit.runtime.local import compile_device, dense_results, scatter
+from tflsplit.runtime.local import compile_device, dense_results, given_by_host, scatter
 from tflsplit.runtime.rounding import DenseScales
 from tflsplit.split.devices import DeviceGraph
 from tflsplit.wire import custom_ops as wire
@@ -81,6 +81,11 @@ class SocketTransport:
                 state = "has gone" if source in self._closed else "is silent"
                 raise LinkError(f"rank {self._rank}: rank {source} {state} (channel {channel})")
             return self._arrived.pop(channel)
+
+    def arrive(self, boxes: Iterable[tuple[int, bytes]]) -> None:
+        """(channel, bytes) of what the host gives; it is here before anybody asks."""
+        with self._changed:
+            self._arrived.update(boxes)
 
     def _read(self, peer: int, link: socket.socket) -> None:
         with link.makefile("rb") as stream:
@@ -193,9 +198,12 @@ class ProcessCluster:
             # would take that for silence.
             self._reports()
             self._ready = True
+        streamed: list[list[tuple[int, bytes]]] = [[] for _ in self.parts]
+        for each, array in given_by_host(self.parts, inputs):
+            streamed[each.rank].append((each.channel, array.tobytes()))
         for part, pipe in zip(self.parts, self._pipes, strict=True):
             with contextlib.suppress(OSError):  # a rank that is gone is named below
-                pipe.send(scatter(part, inputs))
+                pipe.send((scatter(part, inputs), streamed[part.rank]))
         return self._reports()
 
     def _reports(self) -> list[Any]:
@@ -263,7 +271,9 @@ def _serve(worker: _Worker, control: Connection, links: dict[int, socket.socket]
         device = Device(part.rank, part.graph, steps, transport)
         control.send(None)  # ready
         while True:
-            for _ in device.infer(control.recv()):
+            inputs, streamed = control.recv()
+            transport.arrive(streamed)
+            for _ in device.infer(inputs):
                 pass
             control.send(Report(device.outputs, device.sent_bytes, device.received_bytes))
     except (EOFError, OSError):

@@ -127,6 +127,8 @@ class Simulation:
         ]
         for (_, lane), channel, ranks, size in sorted(posts, key=lambda post: post[0]):
             host.messages.post((number, channel), ranks, size, lane)
+        for channel, rank, size in self._streamed():
+            host.messages.post((number, channel), 1 << rank, size, self._way(1 << rank)[1])
         for program in self.programs:
             for index, size in enumerate(program.outputs):
                 host.messages.expect((number, OUTPUT_CHANNEL + index), program.rank, size)
@@ -148,6 +150,17 @@ class Simulation:
                 ranks, _ = messages.get((index, tensor, box), (0, 0))
                 messages[index, tensor, box] = ranks | 1 << program.rank, size
         return messages
+
+    def _streamed(self) -> list[tuple[int, int, int]]:
+        """(channel, rank, bytes) of what devices RECV from the host, as they read it."""
+        return sorted(
+            (channel, program.rank, size)
+            for program in self.programs
+            for step in program.steps
+            if isinstance(step, Receive)
+            for channel, source, size in step.pieces
+            if source == self.cluster.host_rank
+        )
 
     def _finished(self) -> int:
         """How many inferences the host has the outputs and REPORTs of."""

@@ -27,7 +27,7 @@ from tflsplit.ir import Activation, Attrs, DType, Graph, Node, Value
 from tflsplit.ops import Box, Piece, local_value, rule_of
 from tflsplit.ops.local import sliced
 from tflsplit.plan.layout import Layouts, lay_out
-from tflsplit.plan.shards import NodeShards, NodeTile, tile_factor
+from tflsplit.plan.shards import NodeShards, NodeTile, outermost_factor
 from tflsplit.plan.spec import Plan
 from tflsplit.plan.transfers import Assembly, Schedule, Tile, schedule
 from tflsplit.split.devices import DeviceGraph, Shard, tensor_labels
@@ -124,7 +124,7 @@ class _Device:
     def _joined(self, shards: NodeShards, index: int, parts: tuple[Value, ...]) -> Value:
         if len(parts) == 1:
             return parts[0]
-        value, factor = shards.node.outputs[index], tile_factor(shards.node, shards.split)
+        value, factor = shards.node.outputs[index], outermost_factor(shards.node, shards.split)
         assert factor is not None
         attrs = Attrs(axis=factor.results[index][0], fused_activation_function=Activation.NONE)
         whole = self._made(value, shards.held(self.rank)[index])

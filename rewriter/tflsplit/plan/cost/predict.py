@@ -183,7 +183,9 @@ class _Run:
         self._count(cost)
         before = list(self.clock)
         for rank, partners in _partners(transfers).items():
-            ready = max(before[partner] for partner in partners)
+            if rank == self.cluster.host_rank:  # it is always ready
+                continue
+            ready = max(before[partner] for partner in partners if partner < len(before))
             if rank in before_shares and self.polls_in_kernels[rank]:
                 self.late[rank] = ready + cost.us, before_shares[rank]
                 continue

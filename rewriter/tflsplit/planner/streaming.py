@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The input is not resident: what first reads it does so in tiles of rows, one after another.
+
+    before   image -- all of it --> QUANTIZE --> block 1 ----------------------------> map
+    after    host -- rows 0:35 --> QUANTIZE --> block 1, rows 0:16 of the map --.
+             host -- rows 29:67 -> QUANTIZE --> block 1, rows 16:32 ------------+--> map
+             ...
+
+A plan is made as ever; then the layers up to the end of the first block are taken in tiles, in ever
+more of them while that helps.  Rows that two tiles read are sent and computed twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from tflsplit.check.device_graphs import check_coverage
+from tflsplit.cluster import Cluster
+from tflsplit.ir import Graph, Node, Value
+from tflsplit.ops.fused import block_parts
+from tflsplit.plan.check import MOST_TILES, plan_problems
+from tflsplit.plan.spec import NodeSplit, Plan, Way
+from tflsplit.planner.planned import Planned, finish
+
+_DEEPEST = 6
+"""Layers from the input on that tiles may reach: QUANTIZE, PAD and a block."""
+_WAYS = {Way.ROWS, Way.WHOLE, Way.REPLICATED}
+
+
+def streamed(graph: Graph, planned: Planned, cluster: Cluster, objective: str) -> Planned:
+    """The plan with its inputs streamed, in as many tiles as are best for an objective.
+
+    The same plan where that makes it no better, or something would no longer fit.
+    """
+    best = planned
+    for tiles in range(1, MOST_TILES + 1):
+        plan = in_tiles(graph, planned.plan, tiles)
+        if plan_problems(graph, plan):
+            continue
+        found = finish(graph, plan, cluster, planned.steps)
+        sound = not check_coverage(graph, found.devices)
+        fits = found.short_bytes(cluster) <= best.short_bytes(cluster)
+        if sound and fits and found.value(objective) < best.value(objective):
+            best = found
+        elif tiles > 2:
+            break
+    return best
+
+
+def in_tiles(graph: Graph, plan: Plan, tiles: int) -> Plan:
+    """The plan with all inputs streamed, the first layers behind each of them in tiles."""
+    splits = plan.by_node()
+    if tiles > 1:
+        for value in graph.inputs:
+            chain = _chain(graph, value, splits)
+            for node in chain[:-1]:
+                splits[node.name] = replace(splits[node.name], streamed=True, extents=())
+            if chain:
+                splits[chain[-1].name] = replace(splits[chain[-1].name], gather_tiles=tiles)
+    return replace(plan, splits=tuple(splits.values()), stream=True)
+
+
+def _chain(graph: Graph, value: Value, splits: dict[str, NodeSplit]) -> list[Node]:
+    """The layers from an input to the end of the first block, each read by the next one only.
+
+    To the first layer with weights, if no block ends within reach; [] if that is not divided by
+    rows or not at all, or not the only one that reads.
+    """
+    blocks = block_parts(graph)
+    chain: list[Node] = []
+    for node in _read_alone(graph, value):
+        ways = {splits[each.name].way for each in (*chain, node)}
+        if len(ways) > 1 or not ways <= _WAYS or _is_tiled(splits[node.name]):
+            break
+        chain.append(node)
+        if node in blocks:
+            return chain
+    weighted = (
+        index for index, node in enumerate(chain, 1) if any(v.is_constant for v in node.operands)
+    )
+    return chain[: next(weighted, 0)]
+
+
+def _is_tiled(split: NodeSplit) -> bool:
+    """Whether a layer has tiles or windows of its own already."""
+    return split.tiles > 1 or split.chained or split.window_columns > 0
+
+
+def _read_alone(graph: Graph, value: Value) -> Iterator[Node]:
+    """The only node that reads a tensor, the only one that reads its result, and so on."""
+    for _ in range(_DEEPEST):
+        readers = [node for node in graph.nodes if value in node.operands]
+        if len(readers) != 1 or len(readers[0].outputs) != 1 or value in graph.outputs:
+            return
+        yield readers[0]
+        value = readers[0].output

@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Inputs that the host keeps and devices RECV as they read them: bits, proof, RAM, files."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.splits import compared, needs_tflm, networks, plans, tiny
+from tests.streaming import streamed_bundle, streamed_plan
+from tflsplit.bundle.plan_file import plan_part, read_plan
+from tflsplit.check.device_graphs import check_devices
+from tflsplit.cluster import default_cluster
+from tflsplit.ir import Graph
+from tflsplit.planner import Planner
+from tflsplit.planner.streaming import streamed
+from tflsplit.rewriting.rewrite import Split, splittable
+from tflsplit.runtime.engines import engine
+from tflsplit.runtime.local import LocalCluster
+from tflsplit.runtime.processes import ProcessCluster
+from tflsplit.sim import simulate
+from tflsplit.split.devices import DeviceGraph
+from tflsplit.split.host_boxes import host_boxes
+from tflsplit.split.lower import lower
+from tflsplit.verify import make_cases
+from tflsplit.wire import custom_ops as wire
+
+
+def split_in_tiles(name: str, world_size: int, tiles: int, split: str = "rows") -> Split:
+    whole = splittable(tiny(name))
+    plan = streamed_plan(whole, world_size, tiles, split)
+    return Split(whole, plan, lower(whole, plan))
+
+
+CASES = [("mobilenet", n, tiles) for n in (1, 2, 3) for tiles in (1, 2, 5)]
+
+
+@needs_tflm
+@pytest.mark.parametrize(("name", "world_size", "tiles"), CASES)
+def test_the_same_bits_and_the_checkers_proof(name: str, world_size: int, tiles: int):
+    split = split_in_tiles(name, world_size, tiles)
+    assert not any(device.graph.inputs for device in split.devices)
+    readers = [device for device in split.devices if device.macs]
+    assert len(host_boxes(split.devices)) == tiles * len(readers)
+    assert check_devices(split.whole, split.devices) == []
+    verdict = compared(split)
+    assert verdict.passed, verdict
+
+
+@needs_tflm
+@pytest.mark.parametrize("split", ["channels", "in_channels", "auto"])
+def test_other_ways_stream_in_one_piece(split: str):
+    made = split_in_tiles("ds_cnn", 3, 1, split)
+    assert check_devices(made.whole, made.devices) == []
+    assert compared(made).passed
+
+
+@needs_tflm
+@settings(max_examples=25)
+@given(st.data())
+def test_any_plan_may_stream(data: st.DataObject):
+    graph = data.draw(networks())
+    plan = replace(data.draw(plans(graph, data.draw(st.integers(1, 4)))), stream=True)
+    devices = lower(graph, plan)
+    assert check_devices(graph, devices) == []
+    verdict = compared(Split(graph, plan, devices), runs=1)
+    assert verdict.passed, verdict
+
+
+@needs_tflm
+def test_one_process_each():
+    split = split_in_tiles("mobilenet", 2, 3)
+    name, make = engine(None)
+    (case, *_) = make_cases(split.whole, 1, seed=2)
+    local = LocalCluster(split.devices, make)
+    local.infer(case.inputs)
+    with ProcessCluster(split.devices, name) as cluster:
+        for _ in range(2):
+            reports = cluster.infer(case.inputs)
+            for report, device in zip(reports, local.devices, strict=True):
+                assert report.received_bytes == device.received_bytes
+                pairs = zip(report.outputs, device.outputs, strict=True)
+                assert all(np.array_equal(a, b) for a, b in pairs)
+
+
+def changed(devices: tuple[DeviceGraph, ...], **options: object) -> tuple[DeviceGraph, ...]:
+    """The first RECV of rank 0 asks the host for something else."""
+    graph = devices[0].graph
+    recv = next(node for node in graph.nodes if node.op == wire.RECV)
+    other = replace(recv, attrs=recv.attrs.replace(**options))
+    nodes = [other if node is recv else node for node in graph.nodes]
+    first = replace(devices[0], graph=Graph(graph.name, graph.inputs, graph.outputs, nodes))
+    return (first, *devices[1:])
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"tensor": "nonsense"}, "asks the host for 'nonsense', which is no input of the model"),
+        ({"from": (1,)}, "is never sent"),
+        ({"channels": (1,)}, "is not the host's alone"),
+    ],
+)
+def test_what_the_host_does_not_have_is_found(options: dict[str, object], says: str):
+    split = split_in_tiles("mobilenet", 2, 2)
+    problems = check_devices(split.whole, changed(split.devices, **options))
+    assert any(says in text for text in problems), problems
+
+
+def test_the_arena_gets_smaller_and_the_simulation_sends_all_tiles():
+    graph = splittable(tiny("mobilenet"))
+    cluster = default_cluster(1)
+    resident = Planner(graph, cluster).best("ram")
+    made = streamed(graph, resident, cluster, "ram")
+    assert made.arena_bytes < resident.arena_bytes
+    boxes = host_boxes(made.devices)
+    assert len(boxes) > 1
+    result = simulate(made.devices, cluster)
+    assert result.wires[1, 0].payload_bytes == sum(box.size_bytes for box in boxes)
+
+
+def test_a_plan_that_streaming_makes_no_better_stays():
+    graph = splittable(tiny("autoencoder"))
+    resident = Planner(graph, default_cluster(2)).best("bytes")
+    assert streamed(graph, resident, resident.cluster, "bytes") is resident
+
+
+def test_files_keep_it(tmp_path: Path):
+    bundle = streamed_bundle(tmp_path, "mobilenet", 2, 2)
+    assert bundle.document["stream"] is True
+    plan = streamed_plan(splittable(tiny("mobilenet")), 2, 2)
+    assert read_plan(plan_part(splittable(tiny("mobilenet")), plan), "x").stream

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from tests.plan.networks import in_channels, out_channels, plan_of, rows, two_convolutions, whole
 from tests.splits import networks, plans, tiny
+from tflsplit.ir import Graph
 from tflsplit.plan.check import plan_problems
 from tflsplit.plan.policy import choose_plan
 from tflsplit.plan.spec import NodeSplit, Plan, Way
@@ -30,6 +31,15 @@ def changed(index: int, **fields: Any) -> Plan:
 
 def test_a_good_plan_has_no_problems():
     assert plan_problems(GRAPH, GOOD) == []
+    # Each rank takes the rows that are its own a few at a time.
+    assert plan_problems(GRAPH, changed(0, gather_tiles=2)) == []
+
+
+def test_a_node_without_rows_has_no_tiles():
+    softmax = tiny("ds_cnn").nodes[-1]
+    graph = Graph("end", softmax.inputs, softmax.outputs, [softmax])
+    plan = plan_of(1, NodeSplit(softmax.name, Way.WHOLE, gather_tiles=2))
+    assert [text for text in plan_problems(graph, plan) if "cannot be run in tiles" in text]
 
 
 BAD: dict[str, tuple[Plan, str]] = {
@@ -44,7 +54,6 @@ BAD: dict[str, tuple[Plan, str]] = {
     "extents missing": (changed(0, extents=((0, 5),)), "extents has 1 intervals, not 2"),
     "sums of rows": (changed(0, scatter_factor="columns"), "rows makes no sums"),
     "tiles of sums of rows": (changed(0, sum_tiles=2), "rows makes no sums: sum_tiles must be 1"),
-    "tiles of rows in rows": (changed(0, gather_tiles=2), "so, cannot be run in tiles of rows"),
     "gathered sums": (changed(1, gather_tiles=2), "in_channels makes sums, which have sum_tiles"),
     "streamed result": (
         replace(GOOD, splits=(GOOD.splits[0], replace(rows(B, 0, 4, 8), streamed=True))),

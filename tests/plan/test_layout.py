@@ -108,17 +108,25 @@ def test_no_more_tiles_than_rows():
 
 
 def test_what_cannot_be_taken_in_tiles():
-    """The split divides the rows themselves, or a step makes no part of the outermost dimension."""
+    """A step makes no part of the outermost dimension; or the ranks share that out, alone."""
     node = two_convolutions().nodes[1]
-    with pytest.raises(PlanError, match="split so, cannot be run in tiles"):
-        shard_node(node, replace(rows(node, 0, 4, 8), gather_tiles=2), 2)
     assert tile_factor(node, rows(node, 0, 4, 8)) is None
     found = tile_factor(node, out_channels(node, 0, 2, 4))
     assert found is not None
     assert found.name == "rows"
     softmax = tiny("ds_cnn").nodes[-1]
     assert softmax.op == "SOFTMAX"
-    assert tile_factor(softmax, NodeSplit(softmax.name, Way.WHOLE)) is None
+    split = NodeSplit(softmax.name, Way.WHOLE, gather_tiles=2)
+    assert tile_factor(softmax, split) is None
+    with pytest.raises(PlanError, match="split so, cannot be run in tiles"):
+        shard_node(softmax, split, 1)
+
+
+def test_rows_that_ranks_share_out_are_taken_in_tiles_of_their_own():
+    node = two_convolutions().nodes[1]
+    tiles = shard_node(node, replace(rows(node, 0, 3, 8), gather_tiles=2), 2).tiles
+    taken = [[piece.results[0].intervals[1] for piece in tile.pieces] for tile in tiles]
+    assert taken == [[(0, 2), (3, 6)], [(2, 3), (6, 8)]]
 
 
 def test_a_batch_of_pixels_is_taken_in_tiles_of_pixels():

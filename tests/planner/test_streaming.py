@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -88,7 +89,7 @@ def test_one_process_each():
                 assert all(np.array_equal(a, b) for a, b in pairs)
 
 
-def changed(devices: tuple[DeviceGraph, ...], **options: object) -> tuple[DeviceGraph, ...]:
+def changed(devices: tuple[DeviceGraph, ...], **options: Any) -> tuple[DeviceGraph, ...]:
     """The first RECV of rank 0 asks the host for something else."""
     graph = devices[0].graph
     recv = next(node for node in graph.nodes if node.op == wire.RECV)
@@ -106,7 +107,7 @@ def changed(devices: tuple[DeviceGraph, ...], **options: object) -> tuple[Device
         ({"channels": (1,)}, "is not the host's alone"),
     ],
 )
-def test_what_the_host_does_not_have_is_found(options: dict[str, object], says: str):
+def test_what_the_host_does_not_have_is_found(options: dict[str, Any], says: str):
     split = split_in_tiles("mobilenet", 2, 2)
     problems = check_devices(split.whole, changed(split.devices, **options))
     assert any(says in text for text in problems), problems

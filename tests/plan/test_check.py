@@ -37,7 +37,7 @@ def test_a_good_plan_has_no_problems():
 
 def test_a_node_without_rows_has_no_tiles():
     softmax = tiny("ds_cnn").nodes[-1]
-    graph = Graph("end", softmax.inputs, softmax.outputs, [softmax])
+    graph = Graph("end", tuple(softmax.operands), softmax.outputs, [softmax])
     plan = plan_of(1, NodeSplit(softmax.name, Way.WHOLE, gather_tiles=2))
     assert [text for text in plan_problems(graph, plan) if "cannot be run in tiles" in text]
 

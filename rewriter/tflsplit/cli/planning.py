@@ -43,7 +43,7 @@ def add_cluster_options(command: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--max-ram",
         metavar="SIZE",
-        help="most RAM of a device, all of it: arena, links, stack and runtime",
+        help="most RAM of a device: arena, links, stack, runtime",
     )
     group.add_argument(
         "--max-weights", metavar="SIZE", help="most weights on a device (what the flash has)"
@@ -62,9 +62,7 @@ def add_direct(command: argparse._ActionsContainer) -> None:
 
 def add_stream(command: argparse._ActionsContainer) -> None:
     """--stream."""
-    command.add_argument(
-        "--stream", action="store_true", help="ask for the input as it is read, where that helps"
-    )
+    command.add_argument("--stream", action="store_true", help=argparse.SUPPRESS)
 
 
 def add_objective(command: argparse.ArgumentParser) -> None:

@@ -24,7 +24,16 @@ from tflsplit.plan.cost.polling import PollCost
 from tflsplit.sim.landing import run_arriving
 from tflsplit.sim.network import Network, NetworkOptions
 from tflsplit.sim.node import Node
-from tflsplit.sim.program import INPUT_CHANNEL, OUTPUT_CHANNEL, Compute, Post, Program, Receive
+from tflsplit.sim.program import (
+    INPUT_CHANNEL,
+    OUTPUT_CHANNEL,
+    Compute,
+    Post,
+    Program,
+    Receive,
+    input_messages,
+    streamed,
+)
 from tflsplit.sim.result import DeviceTimes, SimResult, Span
 from tflsplit.sim.times import Intervals, energy_mj, merged, overlap_us
 from tflsplit.sim.trace import Channel, Trace, Wait
@@ -113,7 +122,6 @@ class Simulation:
         yield from host.wait(lambda: self._finished() == self.inputs)
 
     def _start(self, host: Node, number: int) -> None:
-        # Over each of the host's links for itself, as wire/endpoint.py does.
         posts = [
             (
                 self._way(ranks & link.destinations),
@@ -121,14 +129,14 @@ class Simulation:
                 ranks & link.destinations,
                 size,
             )
-            for (index, _, _), (ranks, size) in self._input_messages().items()
+            for (index, _, _), (ranks, size) in input_messages(self.programs).items()
             for link in host.links
             if ranks & link.destinations
         ]
         for (_, lane), channel, ranks, size in sorted(posts, key=lambda post: post[0]):
             host.messages.post((number, channel), ranks, size, lane)
-        for channel, rank, size in self._streamed():
-            host.messages.post((number, channel), 1 << rank, size, self._way(1 << rank)[1])
+        for channel, to, size in streamed(self.programs, self.cluster.host_rank):
+            host.messages.post((number, channel), 1 << to, size, self._way(1 << to)[1])
         for program in self.programs:
             for index, size in enumerate(program.outputs):
                 host.messages.expect((number, OUTPUT_CHANNEL + index), program.rank, size)
@@ -141,26 +149,6 @@ class Simulation:
         cluster = self.cluster
         members = [rank for rank in range(cluster.world_size) if ranks >> rank & 1]
         return nearest(cluster.topology, cluster.world_size, cluster.gateways, members)
-
-    def _input_messages(self) -> dict[tuple[int, str, object], tuple[int, int]]:
-        """Ranks and bytes of every message; ranks that read the same box share a multicast."""
-        messages: dict[tuple[int, str, object], tuple[int, int]] = {}
-        for program in self.programs:
-            for index, (tensor, box, size) in enumerate(program.inputs):
-                ranks, _ = messages.get((index, tensor, box), (0, 0))
-                messages[index, tensor, box] = ranks | 1 << program.rank, size
-        return messages
-
-    def _streamed(self) -> list[tuple[int, int, int]]:
-        """(channel, rank, bytes) of what devices RECV from the host, as they read it."""
-        return sorted(
-            (channel, program.rank, size)
-            for program in self.programs
-            for step in program.steps
-            if isinstance(step, Receive)
-            for channel, source, size in step.pieces
-            if source == self.cluster.host_rank
-        )
 
     def _finished(self) -> int:
         """How many inferences the host has the outputs and REPORTs of."""

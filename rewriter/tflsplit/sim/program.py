@@ -150,3 +150,28 @@ def _landing(node: Node, options: RecvOptions, piece: RecvPiece) -> Landing:
     )
     row_bytes = math.prod(shape[2:]) * node.output.dtype.itemsize
     return Landing(piece.channel, piece.source, rows, row_bytes if is_dense else 0)
+
+
+def streamed(programs: Sequence[Program], host_rank: int) -> list[tuple[int, int, int]]:
+    """(channel, rank, bytes) of what devices RECV from the host, in the order of reading."""
+    return sorted(
+        (channel, program.rank, size)
+        for program in programs
+        for step in program.steps
+        if isinstance(step, Receive)
+        for channel, source, size in step.pieces
+        if source == host_rank
+    )
+
+
+def input_messages(programs: Sequence[Program]) -> dict[tuple[int, str, Box], tuple[int, int]]:
+    """Ranks and bytes of what is given before the graph; who reads the same box shares a multicast.
+
+    By operand, tensor and box.
+    """
+    messages: dict[tuple[int, str, Box], tuple[int, int]] = {}
+    for program in programs:
+        for index, (tensor, box, size) in enumerate(program.inputs):
+            ranks, _ = messages.get((index, tensor, box), (0, 0))
+            messages[index, tensor, box] = ranks | 1 << program.rank, size
+    return messages

@@ -25,7 +25,7 @@ from tflsplit.cli.console import Screen, print_json, progress, shortened, table
 from tflsplit.errors import LinkError
 from tflsplit.ir import Graph
 from tflsplit.tflite import write_model
-from tflsplit.wire.control import TextReport, unpack
+from tflsplit.wire.control import CONTROL_VERSION, TextReport, unpack
 
 ROOT = Path(__file__).resolve().parents[2]
 EVIL = "\x1b]0;pwned\x07\x1b[2J\x9b31m\u202e:boom:[bold]"
@@ -118,7 +118,7 @@ def test_a_usage_error_that_repeats_its_arguments(capsys: pytest.CaptureFixture[
 
 def test_a_devices_text_is_one_line():
     said = b"\x1b[2Jfailed\nrank 1 is fine\xff\0"
-    payload = TextReport.LAYOUT.pack(1, TextReport.TYPE, len(said), 7) + said
+    payload = TextReport.LAYOUT.pack(CONTROL_VERSION, TextReport.TYPE, len(said), 7) + said
     message = unpack(payload)
     assert message == TextReport(7, r"\x1b[2Jfailed\x0arank 1 is fine" + "\ufffd")
 

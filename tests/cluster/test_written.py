@@ -44,6 +44,7 @@ kind = "uart"
 baud = 500_000
 [host]
 kind = "ethernet"
+stream = true
 [link_layer]
 mtu_bytes = 256
 rx_slots = 3

@@ -20,6 +20,7 @@ from tflsplit.ir import Graph
 from tflsplit.plan.spec import Plan
 from tflsplit.planner import OBJECTIVES, Planned, Planner
 from tflsplit.planner.explain import reasoned
+from tflsplit.planner.streaming import streamed
 from tflsplit.rewriting.rewrite import Split, make
 from tflsplit.split.devices import DeviceGraph
 from tflsplit.untrusted import MAX_GRAPH_FILE_BYTES, read_file
@@ -94,8 +95,11 @@ class _Chooser:
     def __call__(self, graph: Graph) -> Plan:
         planner = Planner(graph, self._cluster)
         self.planned = planner.best(self._objective)
+        if self._cluster.stream:
+            used = self.planned.cluster
+            self.planned = streamed(graph, self.planned, used, self._objective)
         self.left_out = planner.left_out(self.planned)
-        return reasoned(self.planned, planner.searcher(self.planned.plan.world_size))
+        return reasoned(self.planned, planner.searcher_of(self.planned, self._objective))
 
     def remembered(self) -> Mapping[str, Json]:
         return remember(self.planned.cluster, self._objective, self.left_out)

@@ -19,6 +19,7 @@ from tflsplit.plan.spec import Plan
 from tflsplit.plan.wishes import Wishes
 from tflsplit.planner import Planned, Planner, finish
 from tflsplit.planner.explain import reasoned
+from tflsplit.planner.searcher import Searcher
 from tflsplit.planner.streaming import streamed
 from tflsplit.rewriting.rewrite import split_model
 from tflsplit.split.devices import DeviceGraph
@@ -56,12 +57,11 @@ class Choosing:
         if self._saved is None and self.cluster.stream:
             used = self.planned.cluster
             self.planned = streamed(graph, self.planned, used, self.objective)
-        size = self.planned.plan.world_size
         self.left_out = self.planner.left_out(self.planned)
         if self._then is not None:
             self._then(self.planned.cluster, self.left_out)
         if self._wishes is None and self._saved is None:
-            plan = reasoned(self.planned, self.planner.searcher(size, self.searched_for))
+            plan = reasoned(self.planned, self.searcher)
             self.planned = replace(self.planned, plan=plan)
         return self.planned.plan
 
@@ -81,10 +81,9 @@ class Choosing:
         return remember(self.planned.cluster, objective, self.left_out)
 
     @property
-    def searched_for(self) -> str:
-        """The objective of the search that made the plan: of RAM, if nothing else fits."""
-        is_narrow = any(split.window_columns for split in self.planned.plan.splits)
-        return "ram" if is_narrow else self.objective
+    def searcher(self) -> Searcher:
+        """Who made the plan, or would have."""
+        return self.planner.searcher_of(self.planned, self.objective)
 
     @property
     def searched(self) -> bool:

@@ -22,7 +22,7 @@ _BARS = "▁▂▃▄▅▆▇█"
 def describe(choosing: Choosing) -> dict[str, Any]:
     """All that the command prints of the plan itself."""
     planned = choosing.planned
-    searcher = choosing.planner.searcher(planned.plan.world_size, choosing.searched_for)
+    searcher = choosing.searcher
     cluster, prediction = planned.cluster, planned.prediction
     devices = []
     for rank, (arena, weights) in enumerate(

@@ -73,8 +73,8 @@ def _host(cluster: Cluster) -> dict[str, Any]:
     """What differs from the USB of the devices at the host."""
     usb = USB_SPEEDS[cluster.devices[cluster.input_rank].usb]
     own = cluster.host_link != usb or (cluster.direct and not cluster.host_links)
-    direct = {"direct": True} if cluster.direct else {}
-    return {**direct, **(_link(cluster.host_link, None) if own else {})}
+    said = {key: True for key in ("direct", "stream") if getattr(cluster, key)}
+    return {**said, **(_link(cluster.host_link, None) if own else {})}
 
 
 def _link(link: LinkSpec, default: LinkSpec | None) -> dict[str, Any]:

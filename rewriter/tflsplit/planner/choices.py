@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from tflsplit.cluster import Cluster
 from tflsplit.ir import Graph, Value
@@ -154,6 +154,21 @@ class Choices:
                 steps.append(step)
         return [self._of_unit(step, index) for step in steps]
 
+    def plainest(self, index: int, given: Mapping[Value, Layout], step: Step) -> Step:
+        """The step under the plainest of the options that all make it.
+
+        Which of them was tried first depends on what else has been planned; names must not.
+        """
+        known = self._known[(self.units[index].signature, *given.values())]
+        equal = [
+            option
+            for option in self.options
+            if (made := known.get(option)) is not None and made.is_like(step)
+        ]
+        ways = {split.way.value for split in step.plan.splits}
+        best = min((*equal, step.option), key=lambda o: (o.split not in ways, len(o.name), o.name))
+        return replace(step, option=best)
+
     def _of_unit(self, step: Step, index: int) -> Step:
         key = index, id(step)
         if key not in self._renamed:
@@ -172,9 +187,7 @@ class Choices:
         if chosen is None:
             return None
         for step in known.values():
-            if step is None or step.option.placed != option.placed:
-                continue
-            if step.plan.splits == chosen.plan.splits:
+            if step is not None and step.is_like(chosen):
                 return step
         made, rival = self.step(unit, chosen, given), known.get(GATHERS_IN_TILES)
         if option == SUMS_IN_TILES and rival is not None and rival.is_quicker_and_sends_less(made):

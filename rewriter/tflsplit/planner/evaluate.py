@@ -23,7 +23,7 @@ from tflsplit.plan.cost.predict import predict_layouts
 from tflsplit.plan.layout import Layouts, lay_out
 from tflsplit.plan.spec import Plan
 from tflsplit.plan.transfers import schedule
-from tflsplit.planner.options import Layout, Option
+from tflsplit.planner.options import Chosen, Layout, Option
 from tflsplit.planner.units import Unit
 from tflsplit.split.devices import constant_bytes
 from tflsplit.split.lower import lower
@@ -90,6 +90,16 @@ class Step:
     layouts: tuple[Layout, ...]
     cost: Cost
     pooled: bool = False
+
+    def is_like(self, other: Step | Chosen) -> bool:
+        """Whether the other is the same way, perhaps of another unit of the same kind."""
+        splits, others = self.plan.splits, other.plan.splits
+        if self.option.placed != other.option.placed or len(splits) != len(others):
+            return False
+        return all(
+            a == (b if a.node == b.node else replace(b, node=a.node))
+            for a, b in zip(splits, others, strict=True)
+        )
 
     @property
     def pool_bytes(self) -> int:

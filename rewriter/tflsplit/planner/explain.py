@@ -24,8 +24,12 @@ def explain(planned: Planned, searcher: Searcher) -> list[dict[str, Any]]:
     entries = []
     layouts: tuple[Layout, ...] = ()
     for index, step in enumerate(planned.steps):
-        given = searcher.choices.given(index, layouts)
-        others = [o for o in searcher.choices.expand(index, given) if o.option != step.option]
+        choices = searcher.choices
+        given = choices.given(index, layouts)
+        layouts = step.layouts
+        others = [o for o in choices.expand(index, given) if not o.is_like(step)]
+        others = [choices.plainest(index, given, other) for other in others]
+        step = choices.plainest(index, given, step)
         entries.append(
             {
                 "node": step.unit.nodes[-1].name,
@@ -37,7 +41,6 @@ def explain(planned: Planned, searcher: Searcher) -> list[dict[str, Any]]:
                 "alternatives": [{"option": o.option.name, **_figures(o)} for o in others],
             }
         )
-        layouts = step.layouts
     return entries
 
 

@@ -67,6 +67,11 @@ class Planner:
             self._searchers[key] = Searcher(self.graph, cluster, known)
         return self._searchers[key]
 
+    def searcher_of(self, planned: Planned, objective: str) -> Searcher:
+        """The searcher that made a plan for an objective: that for RAM where nothing else fits."""
+        is_narrow = any(split.window_columns for split in planned.plan.splits)
+        return self.searcher(planned.plan.world_size, "ram" if is_narrow else objective)
+
     def left_out(self, planned: Planned) -> tuple[int, ...]:
         """The ranks that need not be wired for a plan of these."""
         return fewer(self.cluster, planned.plan.world_size)[1]

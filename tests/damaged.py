@@ -17,6 +17,7 @@ import io
 import json
 import os
 import random
+import re
 import shutil
 import sys
 import tempfile
@@ -180,7 +181,7 @@ def run(*arguments: str | Path) -> int:
         code = end.code if isinstance(end.code, int) else 3
     except BaseException:
         raise BrokenError(f"{words[0]}:\n{traceback.format_exc()}") from None
-    said = err.getvalue()
+    said = re.sub("(?m)^note: .*\n", "", err.getvalue())
     if code not in (0, 1, 2) or (code == 2) != bool(said.strip()):
         raise BrokenError(f"{words[0]}: exit code {code}, {said!r}")
     if not all(letter.isprintable() or letter == "\n" for letter in said + out.getvalue()):

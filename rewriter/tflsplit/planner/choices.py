@@ -159,14 +159,16 @@ class Choices:
 
         Which of them was tried first depends on what else has been planned; names must not.
         """
-        known = self._known[(self.units[index].signature, *given.values())]
+        key = (self.units[index].signature, *given.values())
+        known = self._known[key]
         equal = [
             option
             for option in self.options
             if (made := known.get(option)) is not None and made.is_like(step)
         ]
         ways = {split.way.value for split in step.plan.splits}
-        best = min((*equal, step.option), key=lambda o: (o.split not in ways, len(o.name), o.name))
+        equal.append(step.option)
+        best = min(equal, key=lambda o: (o.split not in ways, len(o.name), o.name))
         return replace(step, option=best)
 
     def _of_unit(self, step: Step, index: int) -> Step:

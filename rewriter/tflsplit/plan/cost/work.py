@@ -170,13 +170,17 @@ def least_work(node: Node, macs: int, output_bytes: int) -> tuple[Work, ...]:
     """What of a node of a whole graph is done somewhere whatever becomes of it.
 
     Inside a fused block a depthwise stage finds its input where the expansion put it; what only
-    moves bytes may go altogether, into another node's padding or offsets; an ADD inside costs less.
+    moves bytes may go altogether, into other padding or offsets; an ADD costs least inside a block.
     All else of the node's work is done once at least: pieces cover its results, and partial sums
     its products.
     """
     work = piece_work(node, macs, output_bytes)
-    spared = Family.PLANE_INPUT, Family.COPY, Family.ADD
-    return tuple(each for each in work if each.family not in spared)
+    spared = Family.PLANE_INPUT, Family.COPY
+    return tuple(
+        Work(Family.MADE, 2 * each.amount) if each.family is Family.ADD else each
+        for each in work
+        if each.family not in spared
+    )
 
 
 def _block_work(stages: Sequence[Node], keeps: bool) -> Iterator[Work]:

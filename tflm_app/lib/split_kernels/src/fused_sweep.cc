@@ -42,7 +42,7 @@ size_t inner_bytes(const FusedBlockParams& block) {
   return fours(static_cast<size_t>(inner_rows(block)) * static_cast<size_t>(p.out_columns) *
                static_cast<size_t>(p.out_channels));
 }
-size_t kept_bytes(const FusedBlockParams& block) {
+size_t kept_rows_bytes(const FusedBlockParams& block) {
   const WindowParams& p = block.depthwise.window;
   return fours(static_cast<size_t>(p.in_channels) * static_cast<size_t>(kept_plane_bytes(p)));
 }
@@ -321,7 +321,7 @@ class LastUnit {
 }  // namespace
 
 size_t fused_sweep_get_scratch_bytes(const FusedBlockParams& block) {
-  return first_bytes(block) + inner_bytes(block) + kept_bytes(block) + window_bytes(block) +
+  return first_bytes(block) + inner_bytes(block) + kept_rows_bytes(block) + window_bytes(block) +
          work_bytes(block);
 }
 
@@ -330,7 +330,7 @@ void fused_sweep(const FusedBlockParams& block, const int8_t* x, const int8_t* r
   int8_t* const planes = static_cast<int8_t*>(scratch);
   int8_t* const inner = planes + first_bytes(block);
   int8_t* const kept = inner + inner_bytes(block);
-  int8_t* const window = kept + kept_bytes(block);
+  int8_t* const window = kept + kept_rows_bytes(block);
   int8_t* const work = window + window_bytes(block);
   const int8_t* data = static_cast<const int8_t*>(constants);
   const FusedStage* const expansion = block.expands ? &block.expand : nullptr;

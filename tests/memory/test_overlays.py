@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -19,6 +20,9 @@ from tflsplit.memory import ArenaPlan, plan_violations, predict_arena
 from tflsplit.memory.better import plan_offline
 from tflsplit.memory.overlays import find_overlays
 from tflsplit.memory.progress import is_read_before_written
+from tflsplit.ops import Box
+from tflsplit.ops.custom import recv
+from tflsplit.ops.custom_options import RecvPiece
 from tflsplit.ops.fused import RESIDUAL
 from tflsplit.verify.replay import Replay
 
@@ -102,6 +106,68 @@ def test_one_row_too_high_is_found_by_checker_and_replay(node: Node) -> None:
     assert "share bytes at step 1" in problem
     (problem, *_) = Replay(graph, plan).problems(values)
     assert problem.startswith("<Node TFLSPLIT_FUSED_BLOCK block> finds no longer all of <Value t0")
+
+
+def placed(graph: Graph, places: Mapping[str, int]) -> ArenaPlan:
+    """The arena with tensors of some names at ``places``, all else elsewhere."""
+    plan = predict_arena(graph).plan
+    return ArenaPlan(
+        {
+            buffer: 4096 + start
+            if buffer.value is None or buffer.value.name not in places
+            else places[buffer.value.name]
+            for buffer, start in plan.offsets.items()
+        }
+    )
+
+
+def test_what_lies_inside_x_and_lives_on_is_kept() -> None:
+    """A view of the last rows of x is read once more behind the block; y ends before them."""
+    graph = graph_of(block(extent=(8, 4)))
+    (node,), (x,), (y,) = graph.nodes, graph.inputs, graph.outputs
+    view = replace(y, name="view", shape=(1, 2, *x.shape[2:]), quantization=x.quantization)
+    begin, size = (
+        Value(name, (4,), DType.INT32, data=np.array(numbers, np.int32))
+        for name, numbers in (("begin", (0, 6, 0, 0)), ("size", view.shape))
+    )
+    slicing = Node("SLICE", (x, begin, size), (view,), name="slice")
+    graph = replace(graph, nodes=[slicing, node], outputs=(y, view))
+    values = {x: np.arange(x.size, dtype=np.int8).reshape(x.shape)}
+    values |= {view: values[x][:, 6:], y: np.full(y.shape, 77, np.int8)}
+    below, inside = {"t0": 256, "view": 256 + 6 * ROW}, 256 + 6 * ROW - y.size_bytes
+    plan = placed(graph, {**below, "t1": inside})
+    assert plan_violations(graph, plan) == []
+    assert Replay(graph, plan).problems(values) == []
+    plan = placed(graph, {**below, "t1": inside + 16})  # x would allow it
+    assert len(plan_violations(graph, plan)) == 1
+    (problem, *_) = Replay(graph, plan).problems(values)
+    assert "overwrites <Value view" in problem
+
+
+def test_nothing_is_written_over_what_may_still_arrive() -> None:
+    graph = graph_of(block(extent=(8, 4)))
+    (node,), (x,), (y,) = graph.nodes, graph.inputs, graph.outputs
+    local = replace(x, name="local", shape=(1, 4, *x.shape[2:]))
+    piece = RecvPiece(1, 1, Box.at((0, 4, 0, 0), local.shape))
+    values = {local: np.ones(local.shape, np.int8), x: np.ones(x.shape, np.int8)}
+    values[y] = np.full(y.shape, 77, np.int8)
+    found = []
+    for early in (False, True):
+        receive = recv(
+            output=x, tensor="x", origin=(0, 0, 0, 0), local=local,
+            local_box=Box.at((0, 0, 0, 0), local.shape), local_origin=(0, 0, 0, 0),
+            pieces=[piece], pending=[], early=early, name="recv",
+        )  # fmt: skip
+        received = replace(graph, nodes=[receive, node], inputs=(local,))
+        plan = placed(received, {"t0": 256, "t1": 256 - ROW})
+        found.append(
+            (
+                len(find_overlays(received)),
+                len(plan_violations(received, plan)),
+                len(Replay(received, plan).problems(values)),
+            )
+        )
+    assert found == [(1, 0, 0), (0, 1, 1)]
 
 
 def test_what_is_added_may_lie_under_the_sum_and_not_behind_its_start() -> None:

@@ -18,7 +18,7 @@ import numpy as np
 from tflsplit.ir import Graph, Value
 from tflsplit.memory.buffers import ALIGNMENT_BYTES, ArenaPlan, Buffer
 from tflsplit.memory.identity import Identities
-from tflsplit.memory.progress import is_read_before_written
+from tflsplit.memory.progress import is_read_before_written, may_still_arrive
 
 
 def plan_violations(graph: Graph, plan: ArenaPlan, head_bytes: int | None = None) -> list[str]:
@@ -52,7 +52,7 @@ class Witnesses:
         time, nodes = result.first, self.graph.nodes
         if operand.last != time or not 0 < time <= len(nodes):
             return False
-        if operand.value in self.graph.outputs:
+        if operand.value in self.graph.outputs or operand.value in may_still_arrive(self.graph):
             return False
         assert operand.value is not None
         assert result.value is not None

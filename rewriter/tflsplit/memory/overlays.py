@@ -40,7 +40,8 @@ class Overlay:
 def find_overlays(graph: Graph, spans: Mapping[Value, Span] | None = None) -> list[Overlay]:
     """Every overlay of a graph; ``spans``: its ``lifetimes``, if they are known.
 
-    Of what an early RECV makes, the local part may still be sent when it is read for the last time.
+    None over what an early RECV makes: its local part may still be sent when it is read for the
+    last time, and rows that no window needs may come after that.
     """
     spans = lifetimes(graph) if spans is None else spans
     early = {

@@ -17,7 +17,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from tflsplit.ir import Node, Value
+from tflsplit.ir import Graph, Node, Value
 from tflsplit.ops.fused import UnitWindows, residual_of, unit_windows
 from tflsplit.ops.fused_options import FusedOptions
 from tflsplit.ops.packed import unpacked
@@ -43,6 +43,19 @@ def is_read_before_written(node: Node, operand: Value, result: Value, distance_b
     start, stop = max(0, distance_bytes), min(len(times), distance_bytes + result.size_bytes)
     written = np.arange(start, stop) - distance_bytes  # nothing, if no byte is shared
     return bool(np.all(times[start : start + len(written)] <= written))
+
+
+def may_still_arrive(graph: Graph) -> set[Value]:
+    """What early RECVs make: the block that reads it ends when all is here, and no sooner.
+
+    Rows that no window needs may come last of all, over whatever lies there.
+    """
+    return {
+        value
+        for node in graph.nodes
+        if node.op == wire.RECV and node.attrs.get("early")
+        for value in node.outputs
+    }
 
 
 def _goes_value_by_value(node: Node, operand: Value, result: Value) -> bool:

@@ -25,7 +25,12 @@ from numpy.typing import NDArray
 
 from tflsplit.ir import Graph, Node, Value
 from tflsplit.memory.buffers import ArenaPlan, Buffer
-from tflsplit.memory.progress import Times, is_read_before_written, reading_times
+from tflsplit.memory.progress import (
+    Times,
+    is_read_before_written,
+    may_still_arrive,
+    reading_times,
+)
 from tflsplit.runtime.engines import Array
 
 
@@ -35,6 +40,7 @@ class Replay:
     def __init__(self, graph: Graph, plan: ArenaPlan) -> None:
         """``plan``: a place for every tensor and scratch buffer of ``graph``, right or wrong."""
         self._graph, self._plan = graph, plan
+        self._arriving = may_still_arrive(graph)
         self._buffers = {b.value: b for b in plan.offsets if b.value is not None}
         self._arena: NDArray[np.uint8] = np.zeros(plan.head_bytes, np.uint8)
         self._scratch: dict[int, list[Buffer]] = defaultdict(list)
@@ -66,9 +72,9 @@ class Replay:
                 self._spoil(buffer, ())
             made = [value for value in node.outputs if value in contents]
             over = self._used_up(time, node)
-            found += self._sweep(node, over, contents) if over else []
             for value in over:
                 live.pop(value, None)
+            found += self._sweep(node, over, contents, live) if over else []
             self._write(made, contents)
             live.update(dict.fromkeys(made))
             found += self._missing(live, contents, f"{node!r} overwrites")
@@ -95,6 +101,8 @@ class Replay:
             buffer = self._buffers.get(value)
             if buffer is None or buffer.last != time or value in self._graph.outputs:
                 continue
+            if value in self._arriving:
+                continue
             low, high = self._span(value)
             if high <= start or stop <= low:
                 continue
@@ -114,13 +122,18 @@ class Replay:
         node: Node,
         over: Mapping[Value, Times],
         contents: Mapping[Value, NDArray[np.uint8]],
+        keep: Iterable[Value],
     ) -> list[str]:
-        """A node that reads operands in the times ``over``, while its result lies over them."""
+        """A node that reads operands in the times ``over``, while its result lies over them.
+
+        keep: what stays live; it may lie inside an operand, as a shard in what it was gathered to.
+        """
         y = node.output
         start, _ = self._span(y)
         row = max(1, y.size_bytes // y.shape[1]) if len(y.shape) == 4 else y.size_bytes
         stops = set(range(row, y.size_bytes, row)) | {y.size_bytes}
         stops.update(int(time) for times in over.values() for time in _steps(times))
+        kept = self._covered(keep)
         written = 0
         for stop in sorted(stops):
             dead = np.zeros(len(self._arena), bool)
@@ -134,7 +147,7 @@ class Replay:
                 low, high = self._span(value)
                 dead[low:high] &= ~(times >= stop)  # one operand may lie inside another
             dead[start : start + written] = False
-            self._arena[dead] ^= 0xFF
+            self._arena[dead & ~kept] ^= 0xFF
             self._arena[start + written : start + stop] = contents[y][written:stop]
             written = stop
         return []
@@ -166,10 +179,15 @@ class Replay:
         spoiled = np.zeros(len(self._arena), bool)
         start = self._plan.offsets[buffer]
         spoiled[start : start + buffer.size_bytes] = True
-        for value in keep:
-            at = self._plan.offsets[self._buffers[value]]
-            spoiled[at : at + value.size_bytes] = False
-        self._arena[spoiled] ^= 0xFF
+        self._arena[spoiled & ~self._covered(keep)] ^= 0xFF
+
+    def _covered(self, values: Iterable[Value]) -> NDArray[np.bool_]:
+        """Which bytes of the arena are those of ``values``."""
+        covered = np.zeros(len(self._arena), bool)
+        for value in values:
+            start, stop = self._span(value)
+            covered[start:stop] = True
+        return covered
 
 
 def _steps(times: Times) -> NDArray[np.int64]:

@@ -84,7 +84,12 @@ def _compared(plan: Json, alone: Json) -> str:
             f"SLOWER THAN ONE DEVICE ALONE, AND NO SMALLER: that takes {_ms(alone)}, "
             f"arena {kib(alone['arena_bytes'])}"
         )
-    speed = f"{times:.1f} times as fast as" if times >= 1 else f"{1 / times:.1f} times as slow as"
+    if 0.95 < times < 1.05:
+        speed = "about as fast as"
+    elif times > 1:
+        speed = f"{times:.1f} times as fast as"
+    else:
+        speed = f"{1 / times:.1f} times as slow as"
     share = 100 * plan["arena_bytes"] / alone["arena_bytes"]
     return f"{speed} one device alone, with {share:.0f} % of its arena"
 

@@ -15,6 +15,7 @@ from tflsplit.plan.spec import NodeSplit, Way
 from tflsplit.planner import Planner
 from tflsplit.planner.chains import chained_inside, narrowed, with_pairs
 from tflsplit.planner.choices import Choices
+from tflsplit.planner.explain import reasoned
 from tflsplit.planner.searcher import Searcher
 from tflsplit.planner.units import cut_into_units
 
@@ -68,3 +69,14 @@ def test_other_objectives_do_not():
     for objective in "latency", "bytes":
         plan = Planner(graph, default_cluster(2)).best(objective).plan
         assert not any(split.window_columns for split in plan.splits)
+
+
+def test_for_the_least_ram_plans_without_windows_are_compared_too():
+    """What units need says little of a U-Net, whose units are large: 14,528 bytes with windows."""
+    planner = Planner(tiny("unet"), default_cluster(4))
+    plain, windows = (planner.searcher(4, each).find("ram") for each in ("latency", "ram"))
+    best = planner.best("ram")
+    assert plain is not None
+    assert windows is not None
+    assert best.arena_bytes == plain.arena_bytes < windows.arena_bytes
+    assert reasoned(best, planner.searcher_of(best, "ram")).reasons

@@ -68,9 +68,15 @@ class Planner:
         return self._searchers[key]
 
     def searcher_of(self, planned: Planned, objective: str) -> Searcher:
-        """The searcher that made a plan for an objective: that for RAM where nothing else fits."""
+        """The searcher that made a plan for an objective: that for RAM where nothing else fits.
+
+        For RAM, the one of both that knows the plan's units.
+        """
         is_narrow = any(split.window_columns for split in planned.plan.splits)
-        return self.searcher(planned.plan.world_size, "ram" if is_narrow else objective)
+        found = self.searcher(planned.plan.world_size, "ram" if is_narrow else objective)
+        if planned.steps and len(planned.steps) != len(found.choices.units):
+            return self.searcher(planned.plan.world_size)
+        return found
 
     def left_out(self, planned: Planned) -> tuple[int, ...]:
         """The ranks that need not be wired for a plan of these."""
@@ -133,8 +139,14 @@ class Planner:
         value = best.value(objective) if best is not None else float("inf")
         if self._bound(objective, world_size) > value:
             return best
-        found = self.searcher(world_size, objective).find(objective, value)
-        return found if found is not None and self._is_better(found, best, objective) else best
+        searchers = [self.searcher(world_size, objective)]
+        if objective == "ram":  # what units need is not all: a whole plan may be smaller without
+            searchers.append(self.searcher(world_size))
+        for searcher in searchers:
+            found = searcher.find(objective, value)
+            if found is not None and self._is_better(found, best, objective):
+                best, value = found, found.value(objective)
+        return best
 
     @property
     def _is_large(self) -> bool:

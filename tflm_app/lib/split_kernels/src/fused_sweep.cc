@@ -63,7 +63,7 @@ size_t unit_work_bytes(const WindowParams& depthwise, const WindowParams& projec
 int32_t first_columns(const FusedBlockParams& block) {
   return least(kChunkColumns, block.first_depthwise.window.out_columns);
 }
-size_t work_bytes(const FusedBlockParams& block) {
+size_t sweep_work_bytes(const FusedBlockParams& block) {
   const WindowParams& e = block.expand.window;
   const size_t last = unit_work_bytes(block.depthwise.window, block.project.window,
                                       block.add.present, columns_of(block),
@@ -322,7 +322,7 @@ class LastUnit {
 
 size_t fused_sweep_get_scratch_bytes(const FusedBlockParams& block) {
   return first_bytes(block) + inner_bytes(block) + kept_rows_bytes(block) + window_bytes(block) +
-         work_bytes(block);
+         sweep_work_bytes(block);
 }
 
 void fused_sweep(const FusedBlockParams& block, const int8_t* x, const int8_t* residual,

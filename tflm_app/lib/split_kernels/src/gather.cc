@@ -64,8 +64,9 @@ void gather(const WindowParams& p, const int8_t* x, int32_t row, int32_t column,
 template <int Run>
 void gather_runs(const WindowParams& p, const int8_t* x, int32_t run, int32_t positions,
                  int8_t* to) {
-  const int32_t row_step = p.dilation_rows * p.in_columns * p.in_channels;
   const int32_t rows = p.kernel_rows, window = fours(rows * run);
+  // The stride of a single position and the dilation of a single row mean nothing: no bounds.
+  const int32_t row_step = rows > 1 ? p.dilation_rows * p.in_columns * p.in_channels : 0;
   const int32_t stride = positions > 1 ? p.stride_columns * p.in_channels : 0;
   for (int32_t i = 0; i < positions; ++i, x += stride, to += window) {
     const int8_t* from = x;

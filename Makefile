@@ -30,6 +30,8 @@ DEMO ?= build/demo
 TENSORFLOW ?= yes
 # of each fuzz harness; CI gives them a minute, an hour looks further
 FUZZ_SECONDS ?= 60
+# so that a run of CI can be repeated; 0 looks elsewhere each time
+FUZZ_SEED ?= 1
 
 .PHONY: help setup demo test lint format types layers tests coverage fuzz docs site clean
 
@@ -100,7 +102,7 @@ coverage: $(VENV)/.installed
 	$(BIN)/python -m tests.native_coverage
 
 fuzz: $(VENV)/.installed
-	$(BIN)/python -m tests.fuzz.run --seconds $(FUZZ_SECONDS) --jobs $(JOBS)
+	$(BIN)/python -m tests.fuzz.run --seconds $(FUZZ_SECONDS) --jobs $(JOBS) --seed $(FUZZ_SEED)
 
 # the command line is left out: its reference is --help
 docs: $(VENV)/.installed

@@ -18,6 +18,7 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from tests.native_build import BuildError, cmake
@@ -52,14 +53,14 @@ class Outcome:
 
 
 def fuzz(
-    harness: str, seconds: int, build: Path = BUILD, corpus: Path = HERE / "corpus"
+    harness: str, seconds: int, build: Path = BUILD, corpus: Path = HERE / "corpus", seed: int = 0
 ) -> Outcome:
-    """Run one harness of ``build``, beginning with ``corpus``."""
+    """Run one harness of ``build``, beginning with ``corpus``; seed 0: another way each time."""
     grown = build / "corpus" / harness
     grown.mkdir(parents=True, exist_ok=True)
     command = [
         build / f"{harness}_fuzz", grown, corpus / harness,
-        f"-max_total_time={seconds}", f"-max_len={HARNESSES[harness]}",
+        f"-max_total_time={seconds}", f"-max_len={HARNESSES[harness]}", f"-seed={seed}",
         f"-timeout={INPUT_SECONDS}", f"-rss_limit_mb={MEMORY_MB}", "-print_final_stats=1",
         f"-artifact_prefix={build}/{harness}-",
     ]  # fmt: skip
@@ -105,6 +106,7 @@ def main() -> int:
     parser.add_argument("harness", nargs="*", choices=[*HARNESSES, []], help="default: all")
     parser.add_argument("--seconds", type=int, default=60, help="for each harness (%(default)s)")
     parser.add_argument("--jobs", type=int, default=2, help="harnesses at a time (%(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="0: another each time (%(default)s)")
     options = parser.parse_args()
     for tool, package in (("clang++", "clang libclang-rt-dev"), ("cmake", "cmake")):
         if shutil.which(tool) is None:
@@ -115,7 +117,8 @@ def main() -> int:
         parser.error(f"could not build (libFuzzer: apt install libclang-rt-dev):\n{error}")
     with ThreadPoolExecutor(options.jobs) as pool:
         names = options.harness or list(HARNESSES)
-        outcomes = list(pool.map(lambda name: fuzz(name, options.seconds), names))
+        one = partial(fuzz, seconds=options.seconds, seed=options.seed)
+        outcomes = list(pool.map(one, names))
     print(f"{'harness':10}{'runs':>13}{'edges':>8}{'inputs':>8}  broken by")
     for outcome in outcomes:
         print(outcome.row())

@@ -30,7 +30,7 @@ BUILD = ROOT / "build" / "fuzz"
 # Longest input in bytes: what a harness can use, and no more.
 HARNESSES = {"frame": 4096, "control": 512, "options": 1024, "kernels": 512, "device": 300}
 
-INPUT_SECONDS = 25
+INPUT_SECONDS = 60
 MEMORY_MB = 2048
 KEPT = re.compile(r"Test unit written to (\S+)")
 
@@ -61,7 +61,8 @@ def fuzz(
     command = [
         build / f"{harness}_fuzz", grown, corpus / harness,
         f"-max_total_time={seconds}", f"-max_len={HARNESSES[harness]}", f"-seed={seed}",
-        f"-timeout={INPUT_SECONDS}", f"-rss_limit_mb={MEMORY_MB}", "-print_final_stats=1",
+        f"-timeout={INPUT_SECONDS}", f"-report_slow_units={INPUT_SECONDS}",
+        f"-rss_limit_mb={MEMORY_MB}", "-print_final_stats=1",
         f"-artifact_prefix={build}/{harness}-",
     ]  # fmt: skip
     run = subprocess.run(list(map(str, command)), capture_output=True, text=True, errors="replace")

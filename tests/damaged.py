@@ -181,8 +181,9 @@ def run(*arguments: str | Path) -> int:
         code = end.code if isinstance(end.code, int) else 3
     except BaseException:
         raise BrokenError(f"{words[0]}:\n{traceback.format_exc()}") from None
-    said = re.sub("(?m)^note: .*\n", "", err.getvalue())
-    if code not in (0, 1, 2) or (code == 2) != bool(said.strip()):
+    said = err.getvalue()
+    complaint = re.sub("(?m)^note: .*\n", "", said)
+    if code not in (0, 1, 2) or (code == 2) != bool(complaint.strip()):
         raise BrokenError(f"{words[0]}: exit code {code}, {said!r}")
     if not all(letter.isprintable() or letter == "\n" for letter in said + out.getvalue()):
         raise BrokenError(f"{words[0]}: unprintable {said!r} {out.getvalue()!r}")

@@ -13,6 +13,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from tests.core_build import build_core
 from tflsplit.bundle import Bundle
 from tflsplit.emulate import HOST, FaultModel, Port
@@ -23,9 +25,11 @@ from tflsplit.emulate.session import wires_of
 from tflsplit.emulate.wiring import HOST_LINK
 from tflsplit.firmware.slots import slots_of
 from tflsplit.firmware.wiring import HOST_PORT, wire_links
-from tflsplit.host import FirmwareSetup, SocketStream
+from tflsplit.host import Coordinator, FirmwareSetup, SocketStream
+from tflsplit.host.figures import check_traffic
 from tflsplit.host.firmware_json import default_setup
-from tflsplit.runtime.engines import engine
+from tflsplit.runtime.engines import Array, engine
+from tflsplit.verify import Case
 from tflsplit.wire.timers import Timing
 
 TIMING = Timing(peer_timeout_us=1_000_000)
@@ -39,6 +43,16 @@ def now_us() -> int:
 def quick_setup(bundle: Bundle, **changes: object) -> FirmwareSetup:
     """The default wiring, with a peer that counts as silent after a second."""
     return replace(default_setup(bundle.document), timing=TIMING, **changes)  # type: ignore[arg-type]
+
+
+def check_all(
+    host: Coordinator, bundle: Bundle, cases: Sequence[Case], expected: Sequence[list[Array]]
+) -> None:
+    """Every case gives what is expected, over as many bytes as the plan says."""
+    for case, want in zip(cases, expected, strict=True):
+        inference = host.infer(case.inputs, 20)
+        assert all(np.array_equal(a, b) for a, b in zip(inference.outputs, want, strict=True))
+        check_traffic(bundle.document, inference.reports)
 
 
 def core_setups(bundle: Bundle, setup: FirmwareSetup, library: Path) -> list[CoreSetup]:

@@ -10,11 +10,10 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from tests.bundles import bundle_of
-from tests.soft_cluster import SoftCluster, quick_setup
+from tests.soft_cluster import SoftCluster, check_all, quick_setup
 from tests.splits import needs_tflm
 from tflsplit.bundle import Bundle, read_bundle
 from tflsplit.emulate import FaultModel, Port
@@ -22,9 +21,7 @@ from tflsplit.emulate.core_device import CoreDevice
 from tflsplit.errors import EngineError, LinkError
 from tflsplit.host import Coordinator, Inference, SocketStream
 from tflsplit.host.figures import check_traffic, wire_figures
-from tflsplit.passes.fold_constants import fold_constants
-from tflsplit.runtime.engines import Array, TflmProgram
-from tflsplit.verify import Case, make_cases
+from tflsplit.verify import Case
 from tflsplit.wire.control import Ask
 from tflsplit.wire.topology import NEXT_PORT, PREVIOUS_PORT, Topology
 
@@ -37,27 +34,6 @@ NOISY = FaultModel(flips_per_byte=2e-4, drops_per_byte=1e-4, duplicates_per_byte
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     return read_bundle(bundle_of(tmp_path_factory.mktemp("host") / "plan", "autoencoder", 3))
-
-
-@pytest.fixture(scope="module")
-def cases(bundle: Bundle) -> list[Case]:
-    return list(make_cases(fold_constants(bundle.model), 1, seed=3))
-
-
-@pytest.fixture(scope="module")
-def expected(bundle: Bundle, cases: list[Case]) -> list[list[Array]]:
-    whole = fold_constants(bundle.model)
-    program = TflmProgram(whole)
-    return [program.run([case.inputs[value.name] for value in whole.inputs]) for case in cases]
-
-
-def check_all(
-    host: Coordinator, bundle: Bundle, cases: list[Case], expected: list[list[Array]]
-) -> None:
-    for case, want in zip(cases, expected, strict=True):
-        inference = host.infer(case.inputs, 20)
-        assert all(np.array_equal(a, b) for a, b in zip(inference.outputs, want, strict=True))
-        check_traffic(bundle.document, inference.reports)
 
 
 def infer(host: Coordinator, case: Case) -> Inference:

@@ -3,24 +3,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 
-import numpy as np
 import pytest
 
 from tests.bundles import bundle_of
-from tests.soft_cluster import SoftCluster, quick_setup
+from tests.soft_cluster import SoftCluster, check_all, quick_setup
 from tests.splits import needs_tflm
 from tflsplit.bundle import Bundle, read_bundle
 from tflsplit.emulate import FaultModel
 from tflsplit.errors import LinkError
 from tflsplit.host import Coordinator, FirmwareSetup
-from tflsplit.host.figures import check_traffic, wire_figures
+from tflsplit.host.figures import wire_figures
 from tflsplit.host.port_ranks import ranks_of_ports
-from tflsplit.passes.fold_constants import fold_constants
-from tflsplit.runtime.engines import Array, TflmProgram
-from tflsplit.verify import Case, make_cases
+from tflsplit.runtime.engines import Array
+from tflsplit.verify import Case
 from tflsplit.wire.topology import Topology
 
 pytestmark = needs_tflm
@@ -35,29 +32,8 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     return read_bundle(bundle_of(folder, "mobilenet", 3, split="rows"))
 
 
-@pytest.fixture(scope="module")
-def cases(bundle: Bundle) -> list[Case]:
-    return list(make_cases(fold_constants(bundle.model), 1, seed=3))
-
-
-@pytest.fixture(scope="module")
-def expected(bundle: Bundle, cases: list[Case]) -> list[list[Array]]:
-    whole = fold_constants(bundle.model)
-    program = TflmProgram(whole)
-    return [program.run([case.inputs[value.name] for value in whole.inputs]) for case in cases]
-
-
 def direct(bundle: Bundle, **changes: object) -> FirmwareSetup:
     return quick_setup(bundle, direct=True, **changes)
-
-
-def check_all(
-    host: Coordinator, bundle: Bundle, cases: Sequence[Case], expected: list[list[Array]]
-) -> None:
-    for case, want in zip(cases, expected, strict=True):
-        inference = host.infer(case.inputs, 20)
-        assert all(np.array_equal(a, b) for a, b in zip(inference.outputs, want, strict=True))
-        check_traffic(bundle.document, inference.reports)
 
 
 @pytest.mark.parametrize("topology", [Topology.RING, Topology.LINE, Topology.STAR])

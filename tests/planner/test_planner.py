@@ -222,6 +222,10 @@ def test_many_devices_save_ram_only_if_need_be():
     assert few < all_of_them * 2 / 3  # the first units' show how many ways there are
 
 
+STOCK_KERNELS = ("resnet", "autoencoder", "temporal", "transformer")
+"""Much of their time is TFLM's own ADD and FULLY_CONNECTED; the bound has what ours would take."""
+
+
 @pytest.mark.parametrize("name", NETWORKS)
 def test_no_lowered_plan_computes_less_than_the_bound(name: str):
     """And of a network of fused blocks not by far: what is left out of the bound must be there."""
@@ -237,5 +241,5 @@ def test_no_lowered_plan_computes_less_than_the_bound(name: str):
                 for node in device.graph.nodes
             )
             assert least <= took
-            if world_size == 1 and name in ("mobilenet", "ds_cnn"):
+            if world_size == 1 and name not in STOCK_KERNELS:
                 assert least > 0.8 * took

@@ -173,6 +173,9 @@ class ProcessCluster:
         except OSError as error:
             self.close()
             raise LinkError(f"cannot start {len(devices)} processes: {error.strerror}") from None
+        except BaseException:  # Ctrl-C: there is no ``with`` yet that would end them
+            self.close(0.0)
+            raise
         finally:
             for peers in links:
                 for link in peers.values():
@@ -184,9 +187,9 @@ class ProcessCluster:
         process = context.Process(target=_serve, args=(worker, theirs, links), daemon=True)
         with interrupts_held_back():
             process.start()
-        theirs.close()
-        self._pipes.append(ours)
-        self._processes.append(process)
+            theirs.close()
+            self._pipes.append(ours)
+            self._processes.append(process)
 
     def infer(self, inputs: dict[str, Array]) -> list[Report]:
         """One inference; what each rank reports.

@@ -79,6 +79,13 @@ build/tflm-next/.installed: Makefile | $(VENV)/.installed
 	  --target build/tflm-next 'tflite-micro==$(TFLM_NEXT)'
 	@touch $@
 
+# The RP2040's emulator, for `tflsplit emulate` and the tests; needs npm.
+build/rp2040js/.installed: tflm_app/tools/rp2040/package.json tflm_app/tools/rp2040/package-lock.json
+	@mkdir -p build/rp2040js
+	@cp $^ build/rp2040js
+	@npm ci --prefix build/rp2040js --no-audit --no-fund --loglevel=error >/dev/null
+	@touch $@
+
 test: lint types layers tests
 
 lint: $(VENV)/.installed

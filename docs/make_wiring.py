@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """``python -m docs.make_wiring``: the pictures of docs/wiring.md, one for each kind of board.
 
-The pins are those of ``tflm_app/ports/arduino/src/wiring.h``, which is what the firmware uses.
+The pins are those of the ports' ``wiring.h``, which is what the firmware uses.
 """
 
 from __future__ import annotations
@@ -11,7 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-WIRING = ROOT / "tflm_app" / "ports" / "arduino" / "src" / "wiring.h"
+WIRINGS = [
+    ROOT / "tflm_app" / "ports" / port / "src" / "wiring.h"
+    for port in ("arduino", "stm32f405", "rp2040")
+]
 ROW = re.compile(
     r"^//   (?P<title>\S.*?)  +"
     r"\S+ \(RX(?: (?P<rx0>\S+?))?, TX(?: (?P<tx0>(?!pins)\S+?))?(?: pins)?\)"
@@ -24,6 +27,8 @@ NAMES = {
     "Raspberry Pi Pico": "pico",
     "ESP32-S3": "esp32s3",
     "Nano 33 BLE": "nano33ble",
+    "STM32F405": "stm32f405",
+    "RP2040": "rp2040",
 }
 STYLE = """\
 <style>
@@ -53,8 +58,9 @@ class Pins:
 
 
 def boards() -> list[Pins]:
-    """Of the table in wiring.h."""
-    found = [match.groupdict() for match in ROW.finditer(WIRING.read_text(encoding="utf-8"))]
+    """Of the tables in wiring.h."""
+    text = "".join(path.read_text(encoding="utf-8") for path in WIRINGS)
+    found = [match.groupdict() for match in ROW.finditer(text)]
     return [
         Pins(board=NAMES[row["title"]], **{key: text or "" for key, text in row.items()})
         for row in found

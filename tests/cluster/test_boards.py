@@ -50,7 +50,15 @@ def test_every_board_of_the_firmware_is_there():
     config.read(ROOT / "platformio.ini")
     sections = {name.removeprefix("board:") for name in config.sections() if ":" in name}
     boards = {name for name in sections if name.startswith("mps") and "_" in name}
-    boards |= sections & {"teensy41", "nucleo_h743zi", "pico", "esp32s3", "nano33ble"}
+    boards |= sections & {
+        "teensy41",
+        "nucleo_h743zi",
+        "pico",
+        "esp32s3",
+        "nano33ble",
+        "stm32f405",
+        "rp2040",
+    }
     assert len(boards) >= 9
     assert boards <= set(board_names())
 

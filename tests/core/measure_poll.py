@@ -69,6 +69,7 @@ def _build(program: Path) -> None:
         *("-fno-rtti", "-ffunction-sections", "-Wl,--gc-sections", f"-I{CORE / 'include'}"),
         *map(str, sources),
         *("--specs=rdimon.specs", "-nostartfiles", f"-L{scripts}"),
+        f"-L{ROOT / 'tflm_app' / 'ports' / 'cortex_m' / 'ldscripts'}",
         *(f"-T{scripts / target['ldscript']}", "-Wl,--defsym=end=__bss_end__"),
         *("-o", str(program)),
     ]

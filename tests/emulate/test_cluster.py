@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tflsplit.emulate import HOST, Cluster, Device, FaultModel, Port, Wire, line, ring
-from tflsplit.emulate.machines import QEMU_MACHINES, command
+from tflsplit.emulate.machines import MACHINES, command
 from tflsplit.errors import ClusterError, LinkError
 
 PRELUDE = """
@@ -159,7 +159,7 @@ def test_arguments_that_cannot_be_passed_are_refused(tmp_path: Path):
 def test_a_missing_emulator_names_its_package(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(ClusterError, match="apt-get install qemu-system-arm"):
-        command(next(iter(QEMU_MACHINES)), tmp_path, {}, {})
+        command(next(iter(MACHINES)), tmp_path, {}, {})
 
 
 def test_starts_and_ends_leak_no_descriptor():

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from tflsplit.emulate.rp2040 import find_emulator
 from tflsplit.emulate.wheel_file import installed_wheel
 from tflsplit.emulate.wheel_tree import wheel_tree
 from tflsplit.errors import ClusterError
@@ -126,6 +127,15 @@ def arm_compiler() -> None:
 @pytest.fixture(scope="session")
 def qemu() -> None:
     require("qemu-system-arm", "qemu-system-arm")
+
+
+@pytest.fixture(scope="session")
+def rp2040js() -> None:
+    require("node", "nodejs npm")
+    try:
+        find_emulator()
+    except ClusterError as error:
+        pytest.skip(f"needs rp2040js: make build/rp2040js/.installed ({error})")
 
 
 @pytest.fixture(scope="session")

@@ -46,8 +46,9 @@ def test_platformio_takes_the_environments_of_every_board(platformio: Any, tmp_p
             assert node["extends"] == [f"board:{board.section}"]
             assert node["custom_node_folder"] == f"./firmware/node{rank}"
             needs_registry = any("TensorFLow" in name for name in node.get("lib_deps", []))
-            assert needs_registry != board.is_emulated
-            assert any("split_port" in n for n in node.get("lib_deps", [])) or board.is_emulated
+            assert needs_registry == board.is_of_registry
+            ports = [name for name in node.get("lib_deps", []) if "split_port" in name]
+            assert ports or not board.is_of_registry
 
 
 @pytest.mark.parametrize(

@@ -1,65 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """The self-tests of tflm_app/selftest on clusters of host processes and of emulated boards."""
 
-import re
 import socket
 import time
-from pathlib import Path
 from threading import Thread
 from typing import Any
 
 import pytest
 
-from tflsplit.emulate import (
-    HOST,
-    Cluster,
-    Device,
-    DeviceExit,
-    FaultModel,
-    Port,
-    Wire,
-    line,
-    ring,
-)
+from tests.firmware.rings import FAULTS, TIMEOUT_SECONDS, devices, frames_resent, run
+from tflsplit.emulate import HOST, Cluster, FaultModel, Port, Wire, line, ring
 from tflsplit.emulate.wiring import NEXT_LINK, PREVIOUS_LINK
 
-BYTES = 102_400
-TIMEOUT_SECONDS = 100
 ALL_EMULATED = ["mps2_an386", "mps2_an500", "mps2_an505", "mps3_an547"]
-FAULTS = FaultModel(
-    flips_per_byte=1e-4, drops_per_byte=5e-5, duplicates_per_byte=5e-5, stalls_per_byte=1e-5
-)
-
-
-def devices(programs: list[Path], boards: list[str], **arguments: int) -> list[Device]:
-    words = {"bytes": str(BYTES), **{key: str(value) for key, value in arguments.items()}}
-    return [Device(*pair, words) for pair in zip(programs, boards, strict=True)]
-
-
-def wires(world_size: int, self_test: str):
-    """split_core takes two devices as a line: their second wire would be idle."""
-    return line(2) if world_size == 2 and self_test == "all_gather" else ring(world_size)
-
-
-def run(platformio: Any, self_test: str, boards: list[str], **options: Any) -> list[DeviceExit]:
-    programs = platformio.build(*(f"{self_test}_{board}" for board in boards))
-    cluster = Cluster(devices(programs, boards), wires(len(boards), self_test), **options)
-    with cluster:
-        ends = cluster.wait(TIMEOUT_SECONDS)
-        if "faults" in options:
-            harmed = [counts for pair in cluster.fault_counts().values() for counts in pair]
-            assert sum(counts.events for counts in harmed) > 10
-    report = [end.console for end in ends]
-    assert [end.status for end in ends] == [0] * len(boards), report
-    for rank, end in enumerate(ends):
-        text = f"PASS {self_test}: rank {rank} of {len(boards)}, {BYTES} bytes"
-        assert end.console[-1].startswith(text), report
-    return ends
-
-
-def frames_resent(ends: list[DeviceExit]) -> int:
-    text = "\n".join(line for end in ends for line in end.console)
-    return sum(int(count) for count in re.findall(r"frames_resent=(\d+)", text))
 
 
 @pytest.mark.usefixtures("host_compiler")

@@ -46,12 +46,14 @@ def build_for(
     counts: answers say how many instructions a kernel took; run it with ``COUNTING``.
     """
     scripts = PLATFORM / "ldscripts"
+    sections = ROOT / "tflm_app" / "ports" / "cortex_m" / "ldscripts"
     target = board(name)
     more = [
         str(ROOT / "tests" / "kernels" / "cortex_m.cc"),
         "--specs=rdimon.specs",
         "-nostartfiles",
         f"-L{scripts}",
+        f"-L{sections}",
         f"-T{scripts / target['ldscript']}",
         "-Wl,--defsym=end=__bss_end__",
         "-Wl,--gc-sections",

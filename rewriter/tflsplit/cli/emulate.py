@@ -34,7 +34,7 @@ from tflsplit.cli.results import (
 from tflsplit.emulate import FaultModel
 from tflsplit.emulate.firmware_build import BuiltFirmware, build_firmware, take_firmware
 from tflsplit.emulate.interventions import read_event
-from tflsplit.emulate.machines import HOST_BOARD, QEMU_MACHINES
+from tflsplit.emulate.machines import EMULATED_BOARDS, HOST_BOARD
 from tflsplit.emulate.native_build import build_native
 from tflsplit.emulate.session import Session, core_only, whole_firmware
 from tflsplit.emulate.trial import Trial, injected, run_trial
@@ -67,7 +67,7 @@ def add_parser(commands: Commands) -> argparse.ArgumentParser:
     kind = command.add_mutually_exclusive_group()
     kind.add_argument(
         "--board",
-        choices=sorted(QEMU_MACHINES),
+        choices=sorted(EMULATED_BOARDS),
         default=DEFAULT_BOARD,
         help=f"the boards ({DEFAULT_BOARD}, a Cortex-M7)",
     )

@@ -22,6 +22,7 @@ PUBLISHED: Mapping[str, tuple[float, float, float]] = MappingProxyType(
         "pico2": (3.0, 4.0, 4.0),
         "nano33ble": _M4,
         "stm32f4_discovery": _M4,
+        "stm32f405": _M4,
         "mps2_an386": _COUNTED,
         "mps2_an500": _COUNTED,
         "mps2_an505": _COUNTED,

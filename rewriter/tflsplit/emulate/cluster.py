@@ -39,7 +39,7 @@ class Device:
 
     Attributes:
         program: ELF file.
-        board: ``"host"`` or a key of ``machines.QEMU_MACHINES``.
+        board: ``"host"`` or one of ``machines.EMULATED_BOARDS``.
         arguments: start-up arguments beside ``rank`` and ``world_size``.
     """
 
@@ -202,10 +202,11 @@ class Cluster:
 
     def _lay_wires(self) -> None:
         for index, wire in enumerate(self._wires):
-            near, far = socket.socketpair()
+            boards = {self._devices[p.rank].board for p in (wire.a, wire.b) if p != HOST}
+            near, far = machines.socket_pair(boards)
             if wire in self._faults:
                 inner = far
-                other, far = socket.socketpair()
+                other, far = machines.socket_pair(boards)
                 self.proxy.join(inner, other, self._faults[wire], self._seed * 1000 + index)
                 self.plugs |= {wire.a: inner, wire.b: other}
             for port, end in ((wire.a, near), (wire.b, far)):

@@ -4,22 +4,48 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+import socket
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
-from tflsplit.emulate.wiring import LINKS_PER_DEVICE
+from tflsplit.emulate import rp2040
+from tflsplit.emulate.wiring import HOST_LINK, NEXT_LINK, PREVIOUS_LINK
 from tflsplit.errors import ClusterError
 
 HOST_BOARD = "host"
 """The board whose programs run on this computer itself."""
 
-QEMU_MACHINES: Mapping[str, str] = {
-    "mps2_an386": "mps2-an386",
-    "mps2_an500": "mps2-an500",
-    "mps2_an505": "mps2-an505",
-    "mps3_an547": "mps3-an547",
+
+@dataclass(frozen=True)
+class Machine:
+    """A machine of QEMU.
+
+    name: what ``-M`` takes.
+    serial_links: the link at each of its serial ports, in QEMU's order; None: the console.  A port
+        whose link is not wired is the console, too, if it is the first.
+    blocks: a byte for which its socket has no room stops the whole machine, so that a ring of them
+        stands still for ever: only sockets that hold megabytes will do.
+    """
+
+    name: str
+    serial_links: tuple[int | None, ...]
+    blocks: bool = False
+
+
+_MPS2_LINKS = (None, PREVIOUS_LINK, NEXT_LINK, 2, HOST_LINK)
+MACHINES: Mapping[str, Machine] = {
+    "mps2_an386": Machine("mps2-an386", _MPS2_LINKS),
+    "mps2_an500": Machine("mps2-an500", _MPS2_LINKS),
+    "mps2_an505": Machine("mps2-an505", _MPS2_LINKS),
+    "mps3_an547": Machine("mps3-an547", _MPS2_LINKS),
+    # USART1 is the console until it is the host's; USART2, USART3.
+    "stm32f405": Machine("netduinoplus2", (HOST_LINK, PREVIOUS_LINK, NEXT_LINK), blocks=True),
 }
-"""QEMU's machine for each emulated board of ``tflm_app/platforms/mps2/boards``."""
+"""By board of ``tflm_app/platforms``."""
+
+EMULATED_BOARDS = (*MACHINES, rp2040.BOARD)
+"""Boards whose programs an emulator runs."""
 
 INSTRUCTION_COUNT_SHIFT = 6
 """With ``-icount shift=6`` an instruction takes 2**6 ns of the emulated clock."""
@@ -40,6 +66,24 @@ def find_qemu() -> str:
     return path
 
 
+def socket_pair(boards: Collection[str]) -> tuple[socket.socket, socket.socket]:
+    """Two connected sockets for a wire between these boards.
+
+    A unix socket counts a whole buffer for every byte that is written alone, and is full after some
+    hundred of them; TCP joins them.
+    """
+    if not any(board in MACHINES and MACHINES[board].blocks for board in boards):
+        return socket.socketpair()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        near = socket.create_connection(server.getsockname())
+        far, peer = server.accept()
+    if peer != near.getsockname():
+        raise ClusterError(f"another program connected to a wire of the cluster, from {peer}")
+    for end in (near, far):
+        end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return near, far
+
+
 def command(
     board: str,
     program: Path,
@@ -52,12 +96,13 @@ def command(
     """Returns the command that starts one device.
 
     Args:
-        board: ``"host"`` or a key of ``QEMU_MACHINES``.
+        board: ``"host"`` or one of ``EMULATED_BOARDS``.
         program: ELF file built for that board.
         links: file descriptor of a connected socket for each wired link.
         arguments: start-up arguments; neither keys nor values may contain spaces or commas.
         control: descriptor of a connected socket for QEMU's control protocol.
-        count_instructions: let the emulated clock follow the number of instructions.
+        count_instructions: let the emulated clock follow the number of instructions (the RP2040's
+            always does).
 
     Raises:
         ClusterError: unknown board, missing emulator, or an argument that cannot be passed.
@@ -68,14 +113,20 @@ def command(
             raise ClusterError(f"the device argument {word!r} contains a space or a comma")
     if board == HOST_BOARD:
         return [str(program), *words, *(f"link{link}=fd:{fd}" for link, fd in links.items())]
-    if board not in QEMU_MACHINES:
-        known = ", ".join([HOST_BOARD, *QEMU_MACHINES])
+    if board not in EMULATED_BOARDS:
+        known = ", ".join([HOST_BOARD, *EMULATED_BOARDS])
         raise ClusterError(f"board {board!r} cannot be emulated; boards that can: {known}")
+    present = rp2040.LINKS if board == rp2040.BOARD else MACHINES[board].serial_links
+    for link in links:
+        if link not in present:
+            raise ClusterError(f"link {link} is wired, which {board} has not")
+    if board == rp2040.BOARD:
+        return rp2040.command(program, links, words, control)
+    machine = MACHINES[board]
     return [
-        *(find_qemu(), "-M", QEMU_MACHINES[board], "-display", "none", "-monitor", "none"),
+        *(find_qemu(), "-M", machine.name, "-display", "none", "-monitor", "none"),
         *("-semihosting-config", _semihosting(words), "-kernel", str(program)),
-        *("-serial", "stdio"),
-        *_serial_ports(links),
+        *_serial_ports(machine, links),
         *(_control(control) if control is not None else []),
         *(["-icount", f"shift={INSTRUCTION_COUNT_SHIFT}"] if count_instructions else []),
     ]
@@ -85,19 +136,19 @@ def _semihosting(words: list[str]) -> str:
     return ",".join(["enable=on,target=native", "arg=firmware", *(f"arg={word}" for word in words)])
 
 
-def _serial_ports(links: Mapping[int, int]) -> list[str]:
-    """UART 0 is the console; UART k + 1 is link k.
+def _serial_ports(machine: Machine, links: Mapping[int, int]) -> list[str]:
+    """What leads to each serial port.
 
     A multiplexed character device buffers 32 bytes for its receiver, which more than doubles
     the rate; 0x100 as escape character switches the multiplexer's own commands off.
     """
     options = ["-echr", "0x100"]
-    for link in range(LINKS_PER_DEVICE):
-        if link in links:
+    for number, link in enumerate(machine.serial_links):
+        if link is not None and link in links:
             options += ["-chardev", f"socket,mux=on,id=link{link},fd={links[link]}"]
             options += ["-serial", f"chardev:link{link}"]
         else:
-            options += ["-serial", "null"]
+            options += ["-serial", "stdio" if number == 0 else "null"]
     return options
 
 

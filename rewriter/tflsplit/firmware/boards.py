@@ -27,6 +27,8 @@ class Board:
     """One board.
 
     section: of platformio.ini, ``[board:<section>]``.
+    port: of ``tflm_app/ports``; "arduino" for boards whose cores the registry brings, else the
+        name of a platform of ours, too.
     abi: layout of TFLM's structs.
     is_emulated: runs on this computer: no serial rate, and slower than any kernel's estimate.
     cmsis_nn: whether TFLM's CMSIS-NN kernels are for it, when the tree has them.
@@ -42,6 +44,7 @@ class Board:
 
     name: str
     section: str
+    port: str = "arduino"
     abi: Abi = CORTEX_M
     is_emulated: bool = False
     cmsis_nn: bool = True
@@ -55,6 +58,11 @@ class Board:
     host_baud: int | None = None
 
     @property
+    def is_of_registry(self) -> bool:
+        """Whether PlatformIO's registry brings its platform, and a TFLM for it."""
+        return self.port == "arduino"
+
+    @property
     def tick_us(self) -> int:
         """How often its links are polled while a kernel runs."""
         if self.section == "host":
@@ -66,6 +74,7 @@ def _mps2(name: str, flash_bytes: int) -> Board:
     return Board(
         name,
         name,
+        port="mps2",
         is_emulated=True,
         large_model_section=".model",
         flash_bytes=flash_bytes,
@@ -100,12 +109,15 @@ _ALL = (
         host_baud=_BRIDGE_BAUD,
     ),
     Board("nano33ble", "nano33ble", baud=1_000_000),
+    # Bare metal: an interrupt for each byte and direction, at 168 MHz.
+    Board("stm32f405", "stm32f405", port="stm32f405", host_baud=_BRIDGE_BAUD),
+    Board("rp2040", "rp2040", port="rp2040", cmsis_nn=False, host_baud=_BRIDGE_BAUD),
     # Room for the program beside the model.
     _mps2("mps2_an386", 3 * _MB),
     _mps2("mps2_an500", 3 * _MB),
     _mps2("mps2_an505", 3 * _MB),
     _mps2("mps3_an547", 1 * _MB),
-    Board("host", "host", abi=_HOST, is_emulated=True, cmsis_nn=False, baud=None),
+    Board("host", "host", port="host", abi=_HOST, is_emulated=True, cmsis_nn=False, baud=None),
 )
 BOARDS: Mapping[str, Board] = MappingProxyType({board.name: board for board in _ALL})
 

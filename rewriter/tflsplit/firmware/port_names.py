@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which serial port and pins of a board are which link: ``tflm_app/ports/arduino/src/wiring.h``.
+"""Which serial port and pins of a board are which link: the ports' ``wiring.h``.
 
 Link 0 of a rank leads to the previous one, link 1 to the next one; both ends of a wire are told by
 the same names, so that a picture can say where each cable goes.
@@ -17,6 +17,8 @@ _UART = {
     "nucleo_h743zi": ("USART2, RX PD6, TX PD5", "USART6, RX PG9, TX PG14"),
     "pico": ("UART0, RX GP1, TX GP0", "UART1, RX GP9, TX GP8"),
     "esp32s3": ("UART1, RX 18, TX 17", "UART2, RX 16, TX 15"),
+    "stm32f405": ("USART2, RX PA3, TX PA2", "USART3, RX PB11, TX PB10"),
+    "rp2040": ("UART0, RX GP1, TX GP0", "UART1, RX GP9, TX GP8"),
     "nano33ble": ("UARTE0, RX, TX pins", "UARTE1, RX D3, TX D2"),
 }
 _SPI = {

@@ -64,7 +64,7 @@ def _environment(rank: int, board: Board, baud: int | None, options: FirmwareOpt
     ]
     if options.name_tflm_dir and options.tflm_dir is not None:
         lines.append(f"custom_tflm_dir = {ini_path(options.tflm_dir.resolve())}")
-    elif not board.is_emulated:
+    elif board.is_of_registry:
         lines += ["lib_deps =", f"  ${{board:{board.section}.lib_deps}}", f"  {REGISTRY_TFLM}"]
     if board.baud is not None:
         is_spi = options.link == LinkKind.SPI.value

@@ -26,7 +26,13 @@ from tflsplit.firmware.places import SOURCES, device_sources
 CONFIG = "platformio.ini"
 NODES = "nodes.ini"
 IGNORED = ".gitignore"
-_TOOLS = ("node_firmware.py", "tflm_library.py", "setup_offline.py")
+_TOOLS = (
+    "node_firmware.py",
+    "tflm_library.py",
+    "setup_offline.py",
+    "bare_metal.py",
+    "rp2040_image.py",
+)
 _SECTION = re.compile(r"^\[([^\]]+)\]", re.MULTILINE)
 _REFERENCE = re.compile(r"\$\{([^}]+)\.[^.}]+\}")
 _EXTENDS = re.compile(r"^extends = (.*)$", re.MULTILINE)
@@ -54,23 +60,22 @@ def _sources(app: Path, boards: Sequence[Board]) -> Iterator[Path]:
     yield app / "src" / "main.cc"
     yield from (app / "tools" / name for name in _TOOLS)
     folders = [app / "lib"]
-    folders += [app / "ports" / name for name in sorted({_port(board) for board in boards})]
-    folders += [app / "platforms" / name for name in sorted({_platform(b) for b in boards} - {""})]
+    folders += [app / "ports" / name for name in sorted(_ports(boards))]
+    folders += [app / "platforms" / name for name in sorted(_platforms(boards))]
     for folder in folders:
         for path in sorted(folder.rglob("*")):
             if path.is_file() and "__pycache__" not in path.parts:
                 yield path
 
 
-def _platform(board: Board) -> str:
-    """The folder of a platform that is ours; "" for one of PlatformIO's registry."""
-    if not board.is_emulated:
-        return ""
-    return "host" if board.section == "host" else "mps2"
+def _platforms(boards: Sequence[Board]) -> set[str]:
+    """The folders of platforms that are ours."""
+    return {board.port for board in boards if not board.is_of_registry}
 
 
-def _port(board: Board) -> str:
-    return _platform(board) or "arduino"
+def _ports(boards: Sequence[Board]) -> set[str]:
+    bare_metal = _platforms(boards) - {"host"}
+    return {board.port for board in boards} | ({"cortex_m"} if bare_metal else set())
 
 
 def config(model: str, boards: Sequence[Board]) -> str:
@@ -89,7 +94,7 @@ def config(model: str, boards: Sequence[Board]) -> str:
         f"src_dir = {SOURCES}/src",
         f"lib_dir = {SOURCES}/lib",
     ]
-    if any(board.is_emulated for board in boards):
+    if _platforms(boards):
         lines += [f"platforms_dir = {SOURCES}/platforms"]
     lines += [f"extra_configs = {NODES}", "", "[tflsplit]", "folder = .", ""]
     return "\n".join([*lines, *(sections[name] for name in sections if name in wanted)])

@@ -23,7 +23,7 @@ from tflsplit.host.usb import UsbPort
 _TOUCH_BAUD = {"teensy41": 134}
 """Opening a Teensy's port at this rate restarts it into its boot loader.  Its uploader takes no
 port and programs the board that it finds there: so it finds the right one."""
-_PROBES = frozenset({"nucleo_h743zi"})
+_PROBES = frozenset({"nucleo_h743zi", "stm32f405", "rp2040"})
 """Boards that are flashed by a probe, which OpenOCD tells by its serial number, not by a port."""
 _RESTART_SECONDS = 1.0
 

@@ -16,14 +16,16 @@ UsbId = tuple[int, int]
 
 _TEENSY = 0x16C0
 _ST = 0x0483
+# ST-LINK/V2-1 and V3, whose virtual port is the board's UART.
+_ST_LINKS = frozenset((_ST, product) for product in (0x374B, 0x374E, 0x374F, 0x3753, 0x3754))
 USB_IDS: Mapping[str, frozenset[UsbId]] = MappingProxyType(
     {
         # USB types with one, two and three serial ports, and with serial beside other classes.
         "teensy41": frozenset((_TEENSY, product) for product in (0x0483, 0x0487, 0x048B, 0x048C)),
-        # ST-LINK/V2-1 and V3, whose virtual port is the board's UART.
-        "nucleo_h743zi": frozenset(
-            (_ST, product) for product in (0x374B, 0x374E, 0x374F, 0x3753, 0x3754)
-        ),
+        "nucleo_h743zi": _ST_LINKS,
+        # The same probes, their virtual port wired to the board's USART1.
+        "stm32f405": _ST_LINKS,
+        "rp2040": frozenset({(0x2E8A, 0x000C)}),  # the Debug Probe, its UART wired to GP4 and GP5
         "pico": frozenset({(0x2E8A, 0x00C0), (0x2E8A, 0x000A)}),  # Arduino's core; the SDK's
         # Its own USB, and the bridges CP2102N, CH343 and CH9102F.
         "esp32s3": frozenset(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from tflsplit.bundle.plan_json import Json
 from tflsplit.cluster import Cluster
-from tflsplit.emulate.machines import QEMU_MACHINES
+from tflsplit.firmware import BOARDS
 from tflsplit.sim import SimResult
 
 HOST_KINDS = ("native", "core")
@@ -89,7 +89,7 @@ def _device(entry: Json, document: Json, simulation: SimResult, cluster: Cluster
     compute_us = times.compute_us if is_same else None
     exchange_us = times.send_us + times.wait_us if is_same else None
     # The clock of an emulated board counts instructions, so its cycles are instructions.
-    counts = is_same and hardware.board in QEMU_MACHINES
+    counts = is_same and hardware.board in BOARDS and BOARDS[hardware.board].is_emulated
     cycles = times.compute_us * hardware.clock_hz / 1e6 if counts else None
     pairs = [
         ("arena used", "bytes", planned["arena_bytes"], _positive(entry.get("arena_used_bytes"))),

@@ -7,6 +7,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "split_port_cortex_m/core.h"
+
 namespace split_port::mps2 {
 
 struct UartPlace {
@@ -51,12 +53,7 @@ inline constexpr uint32_t kCoreHz = 32'000'000;
 #error "Define SPLIT_PORT_MPS2_AN386, _AN500, _AN505 or SPLIT_PORT_MPS3_AN547 (the board file does)."
 #endif
 
-// External interrupts that the vector table must reach.
-inline constexpr size_t kInterruptCount = 48;
-
-inline volatile uint32_t& reg(uint32_t address) {
-  return *reinterpret_cast<volatile uint32_t*>(address);
-}
+using namespace cortex_m;
 
 }  // namespace split_port::mps2
 

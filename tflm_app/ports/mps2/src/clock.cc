@@ -2,14 +2,12 @@
 #include "clock.h"
 
 #include "board.h"
-#include "cortex_m.h"
 
 namespace split_port::mps2 {
 namespace {
 
 // Long enough to leave the emulator idle, short enough for link time-outs of tens of ms.
 constexpr uint32_t kSysTickHz = 200;
-constexpr uint32_t kSysTickOnCoreClock = 7;  // ENABLE | TICKINT | CLKSOURCE
 
 }  // namespace
 

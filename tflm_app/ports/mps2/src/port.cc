@@ -1,14 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "split_port/port.h"
 
-#include <cstring>
-
 #include "board.h"
 #include "clock.h"
-#include "cortex_m.h"
-#include "interrupts.h"
-#include "semihosting.h"
-#include "split_port/arguments.h"
+#include "split_port_cortex_m/semihosting.h"
+#include "split_port_cortex_m/startup.h"
 #include "uart.h"
 
 namespace split_port {
@@ -29,7 +25,6 @@ bool anything_received() {
 }
 
 BoardClock g_clock(anything_received);
-char g_command_line[256];
 void (*g_tick)() = nullptr;
 uint32_t g_tick_us = 0;
 volatile bool g_ticking = false;
@@ -38,19 +33,16 @@ const UartPlace& link_place(size_t index) { return kUarts[index + 1]; }
 
 }  // namespace
 
-namespace mps2 {
+namespace cortex_m {
 
 void begin() {
-  if (semihosting_command_line(g_command_line, sizeof g_command_line) == 0) {
-    g_command_line[0] = '\0';
-  }
+  begin_semihosting();
   g_clock.begin();
   begin_console(kUarts[0].base);
   for (size_t index = 0; index < kLinkCount; ++index) g_links[index].begin(link_place(index));
 }
 
-void on_interrupt() {
-  const uint32_t irq = (reg(kScbIcsr) & 0x1FF) - 16;
+void on_interrupt(uint32_t irq) {
   for (size_t index = 0; index < kLinkCount; ++index) {
     if (irq == link_place(index).rx_irq) g_links[index].on_receive();
     if (irq == link_place(index).tx_irq) g_links[index].on_transmit();
@@ -64,7 +56,9 @@ void on_systick() {
   if (g_ticking) g_tick();
 }
 
-}  // namespace mps2
+void on_pendsv() {}
+
+}  // namespace cortex_m
 
 size_t link_count() { return kLinkCount; }
 size_t host_link() { return kLinkCount - 1; }
@@ -93,13 +87,8 @@ void resume_ticks() {
   g_clock.set_systick(g_tick_us);
 }
 
-uint32_t boot_nonce() {
-  // The boards have no random numbers. The emulator's clocks go on over a reset of the board, and
-  // nobody presses the button twice within the resolution of both.
-  uint32_t nonce = semihosting_time_s() * 2654435761u;
-  nonce ^= semihosting_clock_cs() * 2246822519u;
-  return nonce ^ static_cast<uint32_t>(g_clock.ticks());
-}
+// The boards have no random numbers.
+uint32_t boot_nonce() { return semihosting_nonce() ^ static_cast<uint32_t>(g_clock.ticks()); }
 
 void console_write(const char* text, size_t size) {
   for (size_t index = 0; index < size; ++index) {
@@ -108,14 +97,7 @@ void console_write(const char* text, size_t size) {
 }
 
 bool argument(const char* key, char* to, size_t capacity) {
-  const char* word = g_command_line;
-  while (*word != '\0') {
-    const size_t size = std::strcspn(word, " ");
-    if (match_argument(word, size, key, to, capacity)) return true;
-    word += size;
-    word += std::strspn(word, " ");
-  }
-  return false;
+  return semihosting_argument(key, to, capacity);
 }
 
 void stop(int status) {

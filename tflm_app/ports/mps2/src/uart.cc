@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "uart.h"
 
-#include "cortex_m.h"
-
 namespace split_port::mps2 {
 namespace {
 

@@ -3,7 +3,7 @@
 #include <cerrno>
 #include <sys/stat.h>
 
-#include "semihosting.h"
+#include "split_port_cortex_m/semihosting.h"
 #include "split_port/port.h"
 
 extern "C" {
@@ -31,6 +31,6 @@ int _kill(int, int) {
   errno = EINVAL;
   return -1;
 }
-[[noreturn]] void _exit(int status) { split_port::mps2::semihosting_exit(status); }
+[[noreturn]] void _exit(int status) { split_port::cortex_m::semihosting_exit(status); }
 
 }  // extern "C"

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "split_port/port.h"
+
+#include "clock.h"
+#include "clock_tree.h"
+#include "entropy.h"
+#include "registers.h"
+#include "split_port_cortex_m/semihosting.h"
+#include "split_port_cortex_m/startup.h"
+#include "usart.h"
+#include "wiring.h"
+
+namespace split_port {
+namespace {
+
+using namespace stm32f405;
+
+constexpr size_t kHostLink = kLinkCount - 1;
+constexpr uint32_t kFlushUs = 500'000;
+constexpr uint32_t kConsoleUs = 100'000;
+constexpr uint32_t kLowestPendSv = 0xFFu << 16;
+
+Usart g_links[kLinkCount];
+bool g_host_taken = false;
+
+bool anything_received() {
+  for (const Usart& usart : g_links) {
+    if (usart.has_received()) return true;
+  }
+  return false;
+}
+
+BoardClock g_clock(anything_received);
+void (*g_tick)() = nullptr;
+uint32_t g_tick_us = 0;
+volatile bool g_ticking = false;
+
+}  // namespace
+
+namespace cortex_m {
+
+void begin() {
+  begin_semihosting();
+  const Clocks clocks = begin_clocks();
+  reg(kScbShpr3) = reg(kScbShpr3) | kLowestPendSv;
+  g_clock.begin(clocks.core_hz);
+  for (size_t index = 0; index < kLinkCount; ++index) {
+    g_links[index].begin(kUsarts[index], clocks, kBauds[index]);
+  }
+}
+
+void on_interrupt(uint32_t irq) {
+  for (size_t index = 0; index < kLinkCount; ++index) {
+    if (irq == kUsarts[index].irq) g_links[index].on_interrupt();
+  }
+  g_clock.wake();
+}
+
+void on_systick() {
+  g_clock.on_systick();
+  if (g_ticking) reg(kScbIcsr) = kPendSv;
+}
+
+// Below the USARTs: a tick takes far longer than a byte.
+void on_pendsv() {
+  if (g_ticking) g_tick();
+}
+
+}  // namespace cortex_m
+
+size_t link_count() { return kLinkCount; }
+size_t host_link() { return kHostLink; }
+
+split_core::ByteStream& link(size_t index) {
+  if (index == kHostLink) g_host_taken = true;
+  return g_links[index];
+}
+
+LinkCounters link_counters(size_t index) { return g_links[index].counters(); }
+
+split_core::Clock& clock() { return g_clock; }
+uint64_t ticks() { return g_clock.ticks(); }
+uint32_t ticks_per_second() { return g_clock.core_hz(); }
+
+bool start_ticks(void (*tick)(), uint32_t period_us) {
+  g_tick = tick;
+  g_tick_us = period_us;
+  return true;
+}
+
+void pause_ticks() {
+  g_ticking = false;
+  g_clock.set_period_us(0);
+}
+
+void resume_ticks() {
+  g_ticking = true;
+  g_clock.set_period_us(g_tick_us);
+}
+
+uint32_t boot_nonce() {
+  const uint32_t noise = cortex_m::reset_count() ^ static_cast<uint32_t>(g_clock.ticks());
+  return random_word() ^ cortex_m::semihosting_nonce() ^ noise * 2654435761u;
+}
+
+// The console is USART1 until the application takes it as the link to the host: from then on text
+// would only disturb frames. What does not leave in time is left out.
+void console_write(const char* text, size_t size) {
+  if (g_host_taken) return;
+  split_core::ConstBytes rest(reinterpret_cast<const uint8_t*>(text), size);
+  const uint32_t begin_us = g_clock.now_us();
+  while (!rest.empty() && g_clock.now_us() - begin_us < kConsoleUs) {
+    rest = rest.subspan(g_links[kHostLink].write(rest));
+  }
+}
+
+bool argument(const char* key, char* to, size_t capacity) {
+  return cortex_m::semihosting_argument(key, to, capacity);
+}
+
+void stop(int status) {
+  // What was queued leaves first, unless a peer does not take it.
+  const uint32_t begin_us = g_clock.now_us();
+  for (const Usart& usart : g_links) {
+    while (!usart.sent_all() && g_clock.now_us() - begin_us < kFlushUs) g_clock.idle();
+  }
+  cortex_m::semihosting_exit(status);
+}
+
+}  // namespace split_port

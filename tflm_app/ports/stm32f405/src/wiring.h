@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+// Which USARTs and pins are the links. Override any of it by build_flags.
+//
+//   board              to the previous rank        to the next rank          largest sensible rate
+//   STM32F405          USART2 (RX PA3, TX PA2)     USART3 (RX PB11, TX PB10)   1 Mbaud
+//
+// USART1 (RX PA10, TX PA9) leads to the host, and is the console until the application takes it.
+//
+// Cross the wires: TX of one rank's next port to RX of the following rank's previous port and the
+// other way round, and join all grounds. 3.3 V.
+#ifndef SPLIT_PORT_STM32F405_WIRING_H_
+#define SPLIT_PORT_STM32F405_WIRING_H_
+
+#include <cstdint>
+
+// Of the board's crystal, whole MHz: 8 on most boards, 12 on Adafruit's Feather, 25 on Netduino.
+#ifndef SPLIT_PORT_HSE_HZ
+#define SPLIT_PORT_HSE_HZ 8000000
+#endif
+
+// Equal on every board of a cluster.
+#ifndef SPLIT_PORT_BAUD
+#define SPLIT_PORT_BAUD 1000000
+#endif
+
+// Of the port to the host computer: USB bridges take no megabauds.
+#ifndef SPLIT_PORT_HOST_BAUD
+#define SPLIT_PORT_HOST_BAUD 921600
+#endif
+
+// Bytes that may arrive while the owner is inside a kernel; see ByteStream in split_core.
+#ifndef SPLIT_PORT_RX_BYTES
+#define SPLIT_PORT_RX_BYTES 4096
+#endif
+#ifndef SPLIT_PORT_TX_BYTES
+#define SPLIT_PORT_TX_BYTES 1024
+#endif
+
+// TX and RX of USART1, where PA9 is taken (by USB's VBUS on the Discovery board): 'B', 6, 'B', 7.
+#ifndef SPLIT_PORT_HOST_PINS
+#define SPLIT_PORT_HOST_PINS 'A', 9, 'A', 10
+#endif
+
+namespace split_port::stm32f405 {
+
+// bus: APB 1 or 2, whose clock the USART divides; enable_bit: in RCC_APBxENR.
+struct UsartPlace {
+  uint32_t base;
+  uint8_t irq;
+  uint8_t bus;
+  uint8_t enable_bit;
+  char tx_port;
+  uint8_t tx_pin;
+  char rx_port;
+  uint8_t rx_pin;
+};
+
+// By link (split_port/port.h). Data sheet DS8626, tables 9 and 10; all are alternate function 7.
+inline constexpr uint32_t kLinkCount = 3;
+inline constexpr UsartPlace kUsarts[kLinkCount] = {
+    {0x40004400, 38, 1, 17, 'A', 2, 'A', 3},
+    {0x40004800, 39, 1, 18, 'B', 10, 'B', 11},
+    {0x40011000, 37, 2, 4, SPLIT_PORT_HOST_PINS},
+};
+inline constexpr uint32_t kBauds[kLinkCount] = {SPLIT_PORT_BAUD, SPLIT_PORT_BAUD,
+                                                SPLIT_PORT_HOST_BAUD};
+
+}  // namespace split_port::stm32f405
+
+#endif  // SPLIT_PORT_STM32F405_WIRING_H_

@@ -34,12 +34,12 @@ from tests.ops.custom_cases import (
     run_case,
     window_cases,
 )
-from tests.ops.wide_blocks import adding_cases, wide_cases
+from tests.ops.wide_blocks import adding_cases, strided_cases, wide_cases
 from tflsplit.wire import custom_ops as wire
 
 # Cortex-M4, M7 (both with DSP instructions), M33, M55 (with MVE)
 BOARDS = ("mps2_an386", "mps2_an500", "mps2_an505", "mps3_an547")
-FLASH_LIMIT_BYTES = 29440
+FLASH_LIMIT_BYTES = 33700
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +63,7 @@ def cases() -> list[Case]:
         found.extend(some)
 
     collect()
-    found += [*padded_cases(), *wide_cases(), *adding_cases()]
+    found += [*padded_cases(), *wide_cases(), *strided_cases(), *adding_cases()]
     return found
 
 

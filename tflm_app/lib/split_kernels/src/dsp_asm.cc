@@ -315,7 +315,7 @@ SK_FUNCTION split_kernels_sums_\positions
     .equ G_WEIGHTS, 16
     .equ G_RECORDS, 20
     .equ G_Y, 24
-    .equ G_CHANNEL_STEP, 64
+    .equ G_STEP, 64                   @ of channels in planes, of positions in rows
     .equ G_RECORDS_END, 68
     .equ G_X_END, 72
     .equ G_ROOM, 76
@@ -337,8 +337,32 @@ SK_FUNCTION split_kernels_sums_\positions
     smlad   r11, r3, lr, r11
 .endm
 
-.macro SK_GROUPS rounding
-SK_FUNCTION split_kernels_groups_\rounding
+.macro SK_STORE_GROUP_planes
+    bfi     r4, r6, #8, #8
+    bfi     r8, r10, #8, #8
+    bfi     r5, r7, #8, #8
+    bfi     r9, r11, #8, #8
+    pkhbt   r4, r4, r8, lsl #16
+    pkhbt   r5, r5, r9, lsl #16
+    str     r5, [lr, r1]
+    str     r4, [lr], #4
+.endm
+.macro SK_STORE_GROUP_rows
+    bfi     r4, r5, #8, #8
+    bfi     r6, r7, #8, #8
+    bfi     r8, r9, #8, #8
+    bfi     r10, r11, #8, #8
+    add     r2, lr, r1
+    strh    r4, [lr]
+    strh    r6, [lr, r1]
+    strh    r8, [lr, r1, lsl #1]
+    strh    r10, [r2, r1, lsl #1]
+    add     lr, lr, r1, lsl #2
+.endm
+
+@ \order: planes, of values that are doubled, or rows, of values that are not.
+.macro SK_GROUPS rounding, order
+SK_FUNCTION split_kernels_groups_\rounding\()_\order
     adds    r2, r2, #8
     push    {r0, r1, r2, r3, r4-r11, lr}
     sub     sp, sp, #12
@@ -366,8 +390,10 @@ SK_FUNCTION split_kernels_groups_\rounding
     ldr     r0, [sp, #G_X]
     ldrd    r4, r5, [r12, #-8]
     ldr     lr, [sp, #G_Y]
+  .ifc \order, planes
     lsl     r4, r4, #1
     lsl     r5, r5, #1
+  .endif
     strd    r4, r5, [sp, #G_BIAS]
     str     lr, [sp, #G_Y_GROUP]
 8:
@@ -397,25 +423,27 @@ SK_FUNCTION split_kernels_groups_\rounding
     cmp     r1, lr
     bne     1b
     ldr     r12, [sp, #G_RECORDS]
+  .ifc \order, rows
+    .irp sum, r4, r5, r6, r7, r8, r9, r10, r11
+    lsl     \sum, \sum, #1
+    .endr
+  .endif
     SK_FINISH_CHANNEL 4, \rounding, r4, r6, r8, r10, r1
     SK_FINISH_CHANNEL 4, \rounding, r5, r7, r9, r11, r1
     ldr     lr, [sp, #G_Y_GROUP]
-    ldr     r1, [sp, #G_CHANNEL_STEP]
-    bfi     r4, r6, #8, #8
-    bfi     r8, r10, #8, #8
-    bfi     r5, r7, #8, #8
-    bfi     r9, r11, #8, #8
-    pkhbt   r4, r4, r8, lsl #16
-    pkhbt   r5, r5, r9, lsl #16
-    str     r5, [lr, r1]
-    str     r4, [lr], #4
+    ldr     r1, [sp, #G_STEP]
+    SK_STORE_GROUP_\order
     ldr     r2, [sp, #G_X_END]
     str     lr, [sp, #G_Y_GROUP]
     cmp     r0, r2
     bne     8b
     ldr     lr, [sp, #G_Y]
     add     r12, r12, #8
+  .ifc \order, planes
     add     lr, lr, r1, lsl #1
+  .else
+    add     lr, lr, #2
+  .endif
     str     r12, [sp, #G_RECORDS]
     str     lr, [sp, #G_Y]
     ldr     r2, [sp, #G_RECORDS_END]
@@ -425,8 +453,9 @@ SK_FUNCTION split_kernels_groups_\rounding
     pop     {r4-r11, pc}
 .endm
 
-    SK_GROUPS once
-    SK_GROUPS twice
+    SK_GROUPS once, planes
+    SK_GROUPS twice, planes
+    SK_GROUPS twice, rows
 
 @ ---- Widening of four positions -----------------------------------------------------------------
 @ r0 .. r3 x of each position   r12 result   lr end of r0   r4 .. r7, r8 .. r11 even and odd products
@@ -525,37 +554,9 @@ SK_FUNCTION split_kernels_widen_\name
     smlabb  r10, r3, \middle, r10
 .endm
 
-.macro SK_DEPTHWISE rounding, stride
-SK_FUNCTION split_kernels_depthwise_\rounding\()_\stride
-    push    {r0-r11, lr}
-    sub     sp, sp, #16
-9:
-    ldr     r3, [sp, #D_CONSTANTS]
-    ldm     r3!, {r4-r7}
-    lsl     r4, r4, #1                @ the bias of doubled sums
-    stm     sp, {r4-r7}
-    SK_WEIGHTS r4, r5, D_OFFSETS
-    SK_WEIGHTS r6, r7, D_OFFSETS+4
-    SK_WEIGHTS r8, r9, D_OFFSETS+8
-    add     r3, r3, #12
-    str     r3, [sp, #D_CONSTANTS]
-    ldr     r0, [sp, #D_PLANES]
-    ldr     r2, [sp, #D_PLANE_BYTES]
-    ldr     r1, [sp, #D_Y]
-    add     r2, r2, r0
-    add     r3, r1, #1
-    str     r2, [sp, #D_PLANES]       @ of the next channel
-    str     r3, [sp, #D_Y]
-    ldr     r12, [sp, #D_ROW_BYTES]
-    ldr     lr, [sp, #D_PAIRS]
-  .if \stride == 1
-    add     lr, r0, lr, lsl #1
-  .else
-    add     lr, r0, lr, lsl #2
-  .endif
-    cmp     r0, lr
-    beq     2f
-1:
+
+@ Two columns of a channel to int8 in r10 and r11; r0 moves on. Or one, and r0 stays.
+.macro SK_TWO_COLUMNS rounding, stride
     ldr     r10, [sp, #D_FINISH]
     ldr     r2, [r0, r12, lsl #1]
     SK_ROW_\stride r8, r9, r10
@@ -587,19 +588,12 @@ SK_FUNCTION split_kernels_depthwise_\rounding\()_\stride
     add     r11, r11, r3
   .endif
     ldr     r2, [sp, #D_FINISH+4]
-    ldr     r3, [sp, #D_STEP]
     asr     r10, r10, r2
     asr     r11, r11, r2
     ssat    r10, #8, r10
     ssat    r11, #8, r11
-    strb    r10, [r1]
-    strb    r11, [r1, r3]
-    add     r1, r1, r3, lsl #1
-    cmp     r0, lr
-    bne     1b
-2:
-    ldr     r2, [sp, #D_ODD]
-    cbz     r2, 3f
+.endm
+.macro SK_ONE_COLUMN rounding
     ldr     r10, [sp, #D_FINISH]
     ldr     r2, [r0, r12, lsl #1]
     SK_ONE  r8, r9
@@ -618,8 +612,27 @@ SK_FUNCTION split_kernels_depthwise_\rounding\()_\stride
     ldr     r2, [sp, #D_FINISH+4]
     asr     r10, r10, r2
     ssat    r10, #8, r10
-    strb    r10, [r1]
-3:
+.endm
+
+@ A channel's constants, to registers and the stack; its plane to r0, its y to r1, row_bytes to r12.
+.macro SK_BEGIN_CHANNEL
+    ldr     r3, [sp, #D_CONSTANTS]
+    ldm     r3!, {r4-r7}
+    lsl     r4, r4, #1                @ the bias of doubled sums
+    stm     sp, {r4-r7}
+    SK_WEIGHTS r4, r5, D_OFFSETS
+    SK_WEIGHTS r6, r7, D_OFFSETS+4
+    SK_WEIGHTS r8, r9, D_OFFSETS+8
+    add     r3, r3, #12
+    str     r3, [sp, #D_CONSTANTS]
+    ldr     r0, [sp, #D_PLANES]
+    ldr     r2, [sp, #D_PLANE_BYTES]
+    ldr     r1, [sp, #D_Y]
+    add     r2, r2, r0
+    str     r2, [sp, #D_PLANES]       @ of the next channel
+    ldr     r12, [sp, #D_ROW_BYTES]
+.endm
+.macro SK_NEXT_CHANNEL
     ldr     r2, [sp, #D_CHANNELS]
     subs    r2, r2, #1
     str     r2, [sp, #D_CHANNELS]
@@ -628,10 +641,112 @@ SK_FUNCTION split_kernels_depthwise_\rounding\()_\stride
     pop     {r4-r11, pc}
 .endm
 
+.macro SK_DEPTHWISE rounding, stride
+SK_FUNCTION split_kernels_depthwise_\rounding\()_\stride
+    push    {r0-r11, lr}
+    sub     sp, sp, #16
+9:
+    SK_BEGIN_CHANNEL
+    add     r3, r1, #1
+    str     r3, [sp, #D_Y]
+    ldr     lr, [sp, #D_PAIRS]
+    add     lr, r0, lr, lsl #\stride
+    cmp     r0, lr
+    beq     2f
+1:
+    SK_TWO_COLUMNS \rounding, \stride
+    ldr     r3, [sp, #D_STEP]
+    strb    r10, [r1]
+    strb    r11, [r1, r3]
+    add     r1, r1, r3, lsl #1
+    cmp     r0, lr
+    bne     1b
+2:
+    ldr     r2, [sp, #D_ODD]
+    cbz     r2, 3f
+    SK_ONE_COLUMN \rounding
+    strb    r10, [r1]
+3:
+    SK_NEXT_CHANNEL
+.endm
+
+@ The same with one rounding, widened for a product: r1 a group of four positions, which are 4 bytes apart. Up to three
+@ columns end a group that others began, then come whole groups, then up to three columns more.
+    .equ D_QUADS, D_PAIRS
+    .equ D_LEAD, D_ODD
+    .equ D_REST, 100
+    .equ D_NEXT, 104                  @ from y to y of four channels, one byte each
+
+.macro SK_DEPTHWISE_WIDENED stride
+SK_FUNCTION split_kernels_depthwise_widened_\stride
+    push    {r0-r11, lr}
+    sub     sp, sp, #16
+9:
+    SK_BEGIN_CHANNEL
+    ldr     r2, [sp, #D_NEXT]
+    sxtb    r3, r2
+    ror     r2, r2, #8
+    add     r3, r3, r1
+    str     r2, [sp, #D_NEXT]
+    str     r3, [sp, #D_Y]
+    ldr     r2, [sp, #D_LEAD]
+    cmp     r2, #0
+    beq     5f
+    tst     r2, #1
+    beq     4f
+    SK_ONE_COLUMN once
+    ldr     r2, [sp, #D_LEAD]
+    add     r0, r0, #\stride
+    sub     r3, r1, r2, lsl #2
+    strh    r10, [r3, #16]
+4:
+    cmp     r2, #2
+    blt     6f
+    SK_TWO_COLUMNS once, \stride
+    strh    r10, [r1, #8]
+    strh    r11, [r1, #12]
+6:
+    ldr     r3, [sp, #D_STEP]
+    add     r1, r1, r3
+5:
+    ldr     lr, [sp, #D_QUADS]
+    add     lr, r0, lr, lsl #\stride + 1
+    cmp     r0, lr
+    beq     2f
+1:
+    SK_TWO_COLUMNS once, \stride
+    strh    r10, [r1]
+    strh    r11, [r1, #4]
+    SK_TWO_COLUMNS once, \stride
+    ldr     r3, [sp, #D_STEP]
+    strh    r10, [r1, #8]
+    strh    r11, [r1, #12]
+    add     r1, r1, r3
+    cmp     r0, lr
+    bne     1b
+2:
+    ldr     r3, [sp, #D_REST]
+    cmp     r3, #2
+    blt     7f
+    SK_TWO_COLUMNS once, \stride
+    strh    r10, [r1], #4
+    strh    r11, [r1], #4
+    ldr     r3, [sp, #D_REST]
+7:
+    tst     r3, #1
+    beq     3f
+    SK_ONE_COLUMN once
+    strh    r10, [r1]
+3:
+    SK_NEXT_CHANNEL
+.endm
+
     SK_DEPTHWISE once, 1
     SK_DEPTHWISE once, 2
     SK_DEPTHWISE twice, 1
     SK_DEPTHWISE twice, 2
+    SK_DEPTHWISE_WIDENED 1
+    SK_DEPTHWISE_WIDENED 2
     .text
 )");
 // clang-format on

@@ -34,13 +34,15 @@ SPLIT_KERNELS_POSITIONS(twice_planes, SplitKernelsMultiply);
 SPLIT_KERNELS_POSITIONS(sums, SplitKernelsMultiplySums);
 #undef SPLIT_KERNELS_POSITIONS
 
-// The same of several groups of four positions, which lie one after the other in x: y[p + c *
-// channel_step]. A pair's weights are widened to room .. room_end.
+// The same of several groups of four positions, which lie one after the other in x: y[p + c * step]
+// (planes), or y[p * step + c] of values that are not doubled (rows). A pair's weights are widened to
+// room .. room_end.
 typedef void SplitKernelsGroups(const int16_t* x, const int8_t* weights, const void* records,
-                                int8_t* y, int32_t channel_step, const void* records_end,
+                                int8_t* y, int32_t step, const void* records_end,
                                 const int16_t* x_end, int16_t* room, int16_t* room_end,
                                 int32_t steps_out);
-SplitKernelsGroups split_kernels_groups_once, split_kernels_groups_twice;
+SplitKernelsGroups split_kernels_groups_once_planes, split_kernels_groups_twice_planes,
+    split_kernels_groups_twice_rows;
 
 // Widens `count` values, a multiple of four and not 0, of each of four positions `step` apart.
 typedef void SplitKernelsWiden(const int8_t* x, int32_t step, int32_t* to, int32_t count);
@@ -56,6 +58,16 @@ typedef void SplitKernelsDepthwise(const int8_t* planes, const int8_t* constants
                                    int32_t row_offset_2);
 SplitKernelsDepthwise split_kernels_depthwise_once_1, split_kernels_depthwise_once_2,
     split_kernels_depthwise_twice_1, split_kernels_depthwise_twice_2;
+
+// The same with one rounding as widened values (not doubled) of groups of four positions, group_bytes apart: `lead`
+// columns end the group of y, `quads` groups follow, and `rest` columns of one more; without `lead`
+// and `quads` the rest begins where y is. `next`: four signed bytes that lead y from channel to channel.
+typedef void SplitKernelsDepthwiseWidened(const int8_t* planes, const int8_t* constants, int16_t* y,
+                                          int32_t group_bytes, int32_t row_bytes,
+                                          int32_t plane_bytes, int32_t channels, int32_t quads,
+                                          int32_t lead, int32_t row_offset_0, int32_t row_offset_1,
+                                          int32_t row_offset_2, int32_t rest, int32_t next);
+SplitKernelsDepthwiseWidened split_kernels_depthwise_widened_1, split_kernels_depthwise_widened_2;
 }
 
 #endif  // SPLIT_KERNELS_SRC_DSP_ASM_H_

@@ -4,6 +4,7 @@
 // with: windows of x for the expansion, or a chunk of one row of d and what its projection reads.
 #include "block_steps.h"
 #include "fused_sweep.h"
+#include "widened_rows.h"
 
 namespace split_kernels {
 namespace {
@@ -51,27 +52,52 @@ size_t chunk_bytes(const FusedBlockParams& block) {
                static_cast<size_t>(block.depthwise.window.out_channels));
 }
 
-// What expands windows of x begins behind d, if rows of d wait there, and else where d begins.
-size_t expansion_begin(const FusedBlockParams& block) {
-  return rows_together(block) > 1 ? chunk_bytes(block) : 0;
+// Of a row of d, or some.
+size_t row_bytes(const FusedBlockParams& block) {
+  return chunk_bytes(block) +
+         projection_bytes(block.project.window, block.add.present, positions_of(block));
 }
 
 size_t work_bytes(const FusedBlockParams& block) {
-  const size_t row = chunk_bytes(block) + projection_bytes(block.project.window, block.add.present,
-                                                           positions_of(block));
+  const size_t row = row_bytes(block);
   if (!block.expands) return row;
   const WindowParams& p = block.expand.window;
-  const size_t windows = expansion_begin(block) + expansion_bytes(p, p.out_columns);
+  // Behind d, if rows of d wait, and else where d begins.
+  const size_t windows = (rows_together(block) > 1 ? chunk_bytes(block) : 0) +
+                         expansion_bytes(p, p.out_columns);
   return row > windows ? row : windows;
+}
+
+// Groups of positions of d that are widened as they are made and projected together; 0: none. Then
+// positions are written before all narrow rows that are projected together have been read.
+int32_t widened_together(const FusedBlockParams& block, bool y_over_x) {
+  constexpr int32_t kLeastColumns = 8;  // a channel of a short run costs more so
+  if (!kMultipliesGroups || !keeps_rows(block) || (y_over_x && rows_together(block) > 1)) return 0;
+  if (block.depthwise.window.out_columns < kLeastColumns) return 0;
+  const WindowParams& p = block.depthwise.window;
+  const size_t group = static_cast<size_t>(WidenedRows::group_bytes(p));
+  if (block.expands) {
+    const WindowParams& e = block.expand.window;
+    const size_t waiting = rows_together(block) > 1 ? chunk_bytes(block) : group;
+    const size_t taken = waiting + expansion_bytes(e, e.out_columns);
+    if (waiting < group || taken > work_bytes(block)) return 0;
+  }
+  return WidenedRows::most_groups(block, row_bytes(block));
+}
+
+// What expands windows of x begins behind d that waits, and else where d begins.
+size_t expansion_begin(const FusedBlockParams& block, int32_t widened) {
+  if (rows_together(block) > 1) return chunk_bytes(block);
+  return widened > 0 ? static_cast<size_t>(WidenedRows::group_bytes(block.depthwise.window)) : 0;
 }
 
 // Groups of four columns of e that are multiplied together, as many as the memory holds in which a row
 // of d is made: 0, or so many that widening weights for them pays.
-int32_t groups_together(const FusedBlockParams& block) {
+int32_t groups_together(const FusedBlockParams& block, size_t begin) {
   constexpr int32_t kLeast = 3;
   const WindowParams& p = block.expand.window;
   if (!kMultipliesGroups || !block.expands || !doubles(block.expand.finish)) return 0;
-  const int32_t room = static_cast<int32_t>(work_bytes(block) - expansion_begin(block));
+  const int32_t room = static_cast<int32_t>(work_bytes(block) - begin);
   const int32_t four = 4 * fours(products_of(p));  // of weights, or of windows that are gathered
   const int32_t groups = least((room - (is_dense(p) ? four : 2 * four)) / (2 * four),
                                p.out_columns / kPositions);
@@ -82,7 +108,7 @@ int32_t groups_together(const FusedBlockParams& block) {
 class Block {
  public:
   Block(const FusedBlockParams& block, const int8_t* x, const int8_t* residual,
-        const void* constants, void* scratch, const Arriving& arriving)
+        const void* constants, void* scratch, const Arriving& arriving, bool y_over_x)
       : block_(block),
         arriving_(arriving),
         x_(x),
@@ -91,7 +117,9 @@ class Block {
         depthwise_(expand_),
         kept_(static_cast<int8_t*>(scratch)),
         work_(kept_ + kept_bytes(block)),
-        groups_(groups_together(block)) {
+        widened_(widened_together(block, y_over_x)),
+        expansion_(work_ + expansion_begin(block, widened_)),
+        groups_(groups_together(block, static_cast<size_t>(expansion_ - work_))) {
     if (block.expands) {
       depthwise_ += conv_constants_bytes(block.expand.window, sizeof(PairRecord));
     }
@@ -103,8 +131,9 @@ class Block {
     const int32_t columns = block_.depthwise.window.out_columns;
     for (int32_t start = 0; start < columns; start += tile_of(block_)) {
       const int32_t count = least(tile_of(block_), columns - start);
-      const bool done = keeps_rows(block_) ? run_keeping(batch, start, count, y)
-                                           : run_copying(batch, start, count, y);
+      const bool done = !keeps_rows(block_) ? run_copying(batch, start, count, y)
+                        : widened_ > 0     ? run_widening(batch, start, count, y)
+                                           : run_keeping(batch, start, count, y);
       if (!done) return false;
     }
     return true;
@@ -130,6 +159,34 @@ class Block {
         if (++waiting < together && row + 1 < p.out_rows) break;
         project(position_of(batch, row + 1 - waiting, start + at), waiting * chunk, y);
         waiting = 0;
+      }
+    }
+    return true;
+  }
+
+  // The same with d as widened positions.
+  bool run_widening(int32_t batch, int32_t start, int32_t count, void* y) {
+    const WindowParams& p = block_.depthwise.window;
+    RowsByChannel rows(p, p.in_channels, start, count, kept_);
+    rows.fill_all();
+    const bool whole_rows = count == p.out_columns;
+    WidenedRows d(block_, project_, widened_, work_, position_of(batch, 0, start), residual_,
+                  static_cast<int8_t*>(y));
+    int32_t next = -p.pad_top;
+    for (int32_t row = 0; row < p.out_rows; ++row) {
+      const int32_t first = row * p.stride_rows - p.pad_top;
+      const int32_t stop = first + reach_of(p.kernel_rows, p.dilation_rows);
+      if (!make_rows(next > first ? next : first, stop, rows)) return false;
+      next = stop;
+      for (int32_t at = 0; at < count;) {
+        const int32_t columns = d.room(count - at);
+        d.add(taps_of(p, depthwise_), rows.planes(row, at), columns);
+        at += columns;
+      }
+      if (!whole_rows || row + 1 == p.out_rows) {
+        d.finish(position_of(batch, row + 1, start));
+      } else if (block_.expands) {
+        d.keep(static_cast<int32_t>(expansion_ - work_) / WidenedRows::group_bytes(p));
       }
     }
     return true;
@@ -200,7 +257,7 @@ class Block {
   void expand(int32_t row, const RowsByChannel& rows) {
     const WindowParams& p = block_.expand.window;
     const int32_t products = products_of(p);
-    int8_t* const begin = work_ + expansion_begin(block_);
+    int8_t* const begin = expansion_;
     int16_t* const widened = reinterpret_cast<int16_t*>(begin);
     int8_t* const gathered = begin + widened_bytes(p.out_columns, products);
     const Product product = product_of(expand_, p.out_channels, products, sizeof(PairRecord));
@@ -314,8 +371,21 @@ class Block {
   const int8_t* project_;
   int8_t* kept_;
   int8_t* work_;
+  int32_t widened_;
+  int8_t* expansion_;
   int32_t groups_;
 };
+
+// Whether two arrays share bytes.
+bool shares(const void* a, int32_t a_bytes, const void* b, int32_t b_bytes) {
+  const uintptr_t first = reinterpret_cast<uintptr_t>(a), second = reinterpret_cast<uintptr_t>(b);
+  return first < second + static_cast<uintptr_t>(b_bytes) &&
+         second < first + static_cast<uintptr_t>(a_bytes);
+}
+int32_t y_bytes(const FusedBlockParams& block) {
+  const WindowParams& p = block.project.window;
+  return p.batches * p.out_rows * p.out_columns * p.out_channels * (block.sums ? 4 : 1);
+}
 
 // That which x is the input of.
 const WindowParams& first_window(const FusedBlockParams& block) {
@@ -342,8 +412,10 @@ bool fused_block(const FusedBlockParams& block, const int8_t* x, const int8_t* r
   const WindowParams& p = block.expands ? block.expand.window : block.depthwise.window;
   const int32_t batch_bytes = p.in_rows * p.in_columns * p.in_channels;
   const int8_t* batch_x = x;
+  const bool over = p.batches == 1 && shares(x, batch_bytes, y, y_bytes(block));
   for (int32_t batch = 0; batch < p.batches; ++batch, batch_x += batch_bytes) {
-    if (!Block(block, batch_x, residual, constants, scratch, arriving).run(batch, y)) return false;
+    Block made(block, batch_x, residual, constants, scratch, arriving, over);
+    if (!made.run(batch, y)) return false;
   }
   // Rows that no window reads (a stride leaves them over) may still be under way.
   return arriving.await(x, static_cast<size_t>(batch_bytes) * static_cast<size_t>(p.batches));

@@ -54,6 +54,9 @@ void multiply(const Product& product, const Finish& finish, const int16_t* x, in
 constexpr bool kMultipliesGroups = SPLIT_KERNELS_DSP;
 void multiply_groups(const Product& product, const Finish& finish, const int16_t* x, int32_t groups,
                      int16_t* room, const Results& results);
+// The same in rows, y[position * step + channel], of values that are not doubled.
+void multiply_group_rows(const Product& product, const Finish& finish, const int16_t* x,
+                         int32_t groups, int16_t* room, int32_t step, int8_t* y);
 // The same as int32 sums y[position * channels + channel].
 void multiply_sums(const Product& product, const int16_t* x, int32_t positions, int32_t channels,
                    int32_t* y);
@@ -86,6 +89,13 @@ struct Taps {
 // One row of `columns` results of each of `planes` channels: y[column * step + output channel].
 void depthwise_row(const Taps& taps, const Finish& finish, const Planes& planes, int32_t count,
                    int32_t columns, int32_t step, int8_t* y);
+
+// The same, all channels of a projection's x, as values widened for multiply_group_rows(): columns are
+// positions from `position` on, of groups of four that lie one after the other in y. Only where
+// kMultipliesGroups and widens_depthwise().
+bool widens_depthwise(const Taps& taps, const Finish& finish);
+void depthwise_row_widened(const Taps& taps, const Finish& finish, const Planes& planes,
+                           int32_t count, int32_t columns, int32_t position, int16_t* y);
 
 // `columns` columns of up to four channels of x, `step` apart, as a row of planes.
 void to_planes(const int8_t* x, int32_t step, int32_t columns, int32_t count, int32_t plane_bytes,

@@ -184,7 +184,8 @@ void multiply_groups(const Product& product, const Finish& finish, const int16_t
   const int32_t pairs = product.channels / 2, values = product.products * kPositions;
   const PairRecord* const records = static_cast<const PairRecord*>(product.records);
   if (pairs > 0) {
-    (finish.rounding == kOneRounding ? split_kernels_groups_once : split_kernels_groups_twice)(
+    (finish.rounding == kOneRounding ? split_kernels_groups_once_planes
+                                     : split_kernels_groups_twice_planes)(
         x, product.weights, records, results.y, results.channel_step, records + pairs,
         x + groups * values, room, room + 2 * product.products, steps_out(product, kPositions));
   }
@@ -195,6 +196,30 @@ void multiply_groups(const Product& product, const Finish& finish, const int16_t
     }
   }
   if (finish.clamps()) clamp_all(finish, product.channels, groups * kPositions, results);
+}
+
+void multiply_group_rows(const Product& product, const Finish& finish, const int16_t* x,
+                         int32_t groups, int16_t* room, int32_t step, int8_t* y) {
+  const int32_t pairs = product.channels / 2, values = product.products * kPositions;
+  const int32_t out = steps_out(product, kPositions);
+  const PairRecord* const records = static_cast<const PairRecord*>(product.records);
+  if (pairs > 0) {
+    split_kernels_groups_twice_rows(x, product.weights, records, y, step, records + pairs,
+                                    x + groups * values, room, room + 2 * product.products, out);
+  }
+  if (product.channels & 1) {
+    const PairRecord& last = records[pairs];
+    for (int32_t i = 0; i < groups; ++i, x += values) {
+      int32_t sums[2 * kPositions];
+      split_kernels_sums_4(x, weights_of_pair(product, pairs), &last, sums, 8, 4, last.finish,
+                           end_of(product, x, kPositions), out);
+      int8_t* to = y + i * kPositions * step + product.channels - 1;
+      for (int32_t position = 0; position < kPositions; ++position, to += step) {
+        *to = finish_one(finish, last.finish[0], sums[2 * position]);
+      }
+    }
+  }
+  if (finish.clamps()) clamp_all(finish, product.channels, groups * kPositions, {y, step, 1});
 }
 
 void multiply_sums(const Product& product, const int16_t* x, int32_t positions, int32_t channels,
@@ -272,8 +297,41 @@ SplitKernelsDepthwise* depthwise_of(const Finish& finish, int32_t stride) {
   }
   return stride == 1 ? split_kernels_depthwise_twice_1 : split_kernels_depthwise_twice_2;
 }
+// Slot s holds kernel row (s - first) modulo 3, whose weights are one word.
+struct RowOffsets {
+  explicit RowOffsets(const Planes& planes) {
+    for (int32_t i = 0, slot = planes.first; i < 3; ++i) {
+      of[slot] = 4 * i;
+      slot = slot == 2 ? 0 : slot + 1;
+    }
+  }
+  int32_t of[3];
+};
+
+// From a channel's widened values to the next's, of four: odd products lie behind even ones, and two of
+// a kind share a word.
+constexpr int32_t kNextChannel = 0x0E10F210;  // +16, -14, +16, +14
+static_assert(kPositions == 4);
 
 }  // namespace
+
+bool widens_depthwise(const Taps& taps, const Finish& finish) {
+  return is_fast(taps, finish) && finish.rounding == kOneRounding && !finish.clamps();
+}
+
+void depthwise_row_widened(const Taps& taps, const Finish&, const Planes& planes,
+                           int32_t count, int32_t columns, int32_t position, int16_t* y) {
+  const int32_t group = kPositions * fours(count), before = position % kPositions;
+  const int32_t to_end = before == 0 ? 0 : kPositions - before;
+  const int32_t lead = columns > to_end ? to_end : 0;
+  const int32_t quads = columns > to_end ? (columns - lead) / kPositions : 0;
+  int16_t* const first = y + position / kPositions * group + (lead == 0 ? 2 * before : 0);
+  const RowOffsets offsets(planes);
+  (taps.stride == 1 ? split_kernels_depthwise_widened_1 : split_kernels_depthwise_widened_2)(
+      planes.data, taps.constants, first, 2 * group, planes.row_step, planes.plane_bytes, count,
+      quads, lead, offsets.of[0], offsets.of[1], offsets.of[2], columns - lead - quads * kPositions,
+      kNextChannel);
+}
 
 void depthwise_row(const Taps& taps, const Finish& finish, const Planes& planes, int32_t count,
                    int32_t columns, int32_t step, int8_t* y) {
@@ -281,15 +339,10 @@ void depthwise_row(const Taps& taps, const Finish& finish, const Planes& planes,
     depthwise_any(taps, finish, planes, count, columns, step, y);
     return;
   }
-  // Slot s holds kernel row (s - first) modulo 3, whose weights are one word.
-  int32_t offsets[3];
-  for (int32_t i = 0, slot = planes.first; i < 3; ++i) {
-    offsets[slot] = 4 * i;
-    slot = slot == 2 ? 0 : slot + 1;
-  }
+  const RowOffsets offsets(planes);
   depthwise_of(finish, taps.stride)(planes.data, taps.constants, y, step, planes.row_step,
-                                    planes.plane_bytes, count, columns / 2, columns & 1, offsets[0],
-                                    offsets[1], offsets[2]);
+                                    planes.plane_bytes, count, columns / 2, columns & 1,
+                                    offsets.of[0], offsets.of[1], offsets.of[2]);
   if (finish.clamps()) clamp_all(finish, count, columns, {y, step, 1});
 }
 

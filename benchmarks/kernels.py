@@ -6,7 +6,10 @@ result is compared bit for bit with the reference semantics.  QEMU counts instru
 alike every time (``-icount``); they are no cycles.
 
     python -m benchmarks.kernels [MODEL.tflite …] [-n 1 8] [--core cortex-m7 …]
-        [--kernels ours portable] [--objective latency] [--json]
+        [--kernels ours portable cmsis_nn] [--objective latency] [--json]
+
+Contenders: our kernels (``ours``), our portable C++, and CMSIS-NN as TFLM calls it, where its
+sources are (``benchmarks.cmsis_nn``); each runs the same layers.
 
 Without a model: MobileNetV2 1.0 at 224x224 (seeded weights; instructions do not depend on them).
 Operators that TFLM brings (ADD, MEAN, SOFTMAX, …) are not run here; they are named and left out,
@@ -28,6 +31,8 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.cmsis_nn import CmsisNn
+from benchmarks.cmsis_nn import sources as cmsis_nn_sources
 from models.mobilenet_v2 import mobilenet_v2
 from tests.kernels.cortex_m import COUNTING, build_for, emulate
 from tests.kernels.kernel_driver import decode_answer, encode_case, message_of
@@ -51,7 +56,7 @@ CORES = {
     "cortex-m33": "mps2_an505",
     "cortex-m55": "mps3_an547",
 }
-KERNELS = ("ours", "portable")
+KERNELS = ("ours", "portable", "cmsis_nn")
 PRODUCTS = (Family.CONV, Family.POINTWISE, Family.DEPTHWISE, Family.FULLY_CONNECTED)
 """Families whose work is multiply-accumulates."""
 
@@ -109,6 +114,11 @@ class EmulatedKernels:
         self._program = folder / f"{core}-{kernels}.elf"
         build_for(self._board, self._program, portable=kernels == "portable", counts=True)
 
+    def measure(self, node: Node, arrays: Sequence[Array]) -> tuple[int, int, bool]:
+        """Instructions, scratch bytes, and whether all bits are right."""
+        y, instructions, scratch = self.run(node, arrays)
+        return instructions, scratch, np.array_equal(y, reference(node, arrays))
+
     def run(self, node: Node, arrays: Sequence[Array]) -> tuple[Array, int, int]:
         """Result, instructions and scratch bytes of an explicit node."""
         case = encode_case(*message_of(node, arrays))
@@ -137,19 +147,30 @@ def seeded(node: Node) -> list[Array]:
     return [rng.integers(-128, 128, value.shape, np.int8) for value in computed]
 
 
+def contender(core: str, kernels: str, folder: Path) -> EmulatedKernels | CmsisNn:
+    """Kernels on a core; UserError if their sources are not there."""
+    if kernels != "cmsis_nn":
+        return EmulatedKernels(core, kernels, folder)
+    tree = cmsis_nn_sources()
+    if tree is None:
+        raise UserError(
+            "kernels cmsis_nn: set TFLSPLIT_CMSIS_NN_DIR to its sources, or TFLSPLIT_TFLM_DIR to a "
+            "tree of TFLM with them"
+        )
+    return CmsisNn(CORES[core], tree, folder / f"{core}-cmsis_nn")
+
+
 def measure(
     graphs: Sequence[Graph], model: str, core: str, kernels: str, folder: Path
 ) -> Iterator[Layer]:
     """All compute operators of all devices; equal ones are run once."""
-    board, known = EmulatedKernels(core, kernels, folder), dict[object, tuple[int, int, bool]]()
+    board, known = contender(core, kernels, folder), dict[object, tuple[int, int, bool]]()
     for rank, graph in enumerate(graphs):
         for node in filter(wire.is_packed, graph.nodes):
             key = node.op, node.attrs, node.input(0).shape, node.output.shape
             if key not in known:
                 explicit = unpacked(node)
-                data = seeded(explicit)
-                y, instructions, scratch = board.run(explicit, data)
-                known[key] = instructions, scratch, np.array_equal(y, reference(explicit, data))
+                known[key] = board.measure(explicit, seeded(explicit))
             instructions, scratch, same = known[key]
             macs = int(sum(work.amount for work in work_of(node) if work.family in PRODUCTS))
             shapes = node.input(0).shape, node.output.shape
@@ -189,11 +210,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("models", nargs="*", type=Path)
     parser.add_argument("-n", "--devices", nargs="+", type=int, default=[1])
     parser.add_argument("--core", nargs="+", choices=CORES, default=["cortex-m7"])
-    parser.add_argument("--kernels", nargs="+", choices=KERNELS, default=list(KERNELS))
+    parser.add_argument("--kernels", nargs="+", choices=KERNELS, help="(all that are here)")
     parser.add_argument("--objective", default="latency", help="of the plans (latency)")
     parser.add_argument("--json", action="store_true")
     chosen = parser.parse_args(arguments)
     try:
+        if not chosen.kernels:
+            here = cmsis_nn_sources() is not None
+            chosen.kernels = [each for each in KERNELS if here or each != "cmsis_nn"]
         layers, networks = everything(chosen)
     except (UserError, subprocess.SubprocessError) as error:
         print(f"error: {error}", file=sys.stderr)

@@ -48,9 +48,11 @@ def strided_cases() -> Iterator[Case]:
     two = Stage(WindowOptions((2, 2), (1, 1), (1, 1, 1, 1)), INT8_RANGE, -128, SCALE)
     for columns, tile in ((27, 0), (32, 0), (33, 9)):
         x, e = _value("x", (1, 9, columns, 5)), tables("e", 22, 22, 1, 1, 5)
-        y = _value("y", (1, *two.window.output_extent((1, 9, columns, 22), (3, 3)), 6), zero_point=3)
+        made = two.window.output_extent((1, 9, columns, 22), (3, 3))
+        y = _value("y", (1, *made, 6), zero_point=3)
         d, p = tables("d", 22, 1, 3, 3, 22), tables("p", 6, 6, 1, 1, 22)
-        yield Case(fused_block(x, e, d, p, y, FusedOptions(RELU, two, tile_columns=tile)), (_data(x),))
+        options = FusedOptions(RELU, two, tile_columns=tile)
+        yield Case(fused_block(x, e, d, p, y, options), (_data(x),))
 
 
 def block_case(

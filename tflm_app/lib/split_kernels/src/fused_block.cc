@@ -70,7 +70,7 @@ size_t work_bytes(const FusedBlockParams& block) {
 
 // Groups of positions of d that are widened as they are made and projected together; 0: none. Then
 // positions are written before all narrow rows that are projected together have been read.
-int32_t widened_together(const FusedBlockParams& block, bool y_over_x) {
+int32_t widened_together(const FusedBlockParams& block, bool y_over_x, bool apart) {
   constexpr int32_t kLeastColumns = 8;  // a channel of a short run costs more so
   if (!kMultipliesGroups || !keeps_rows(block) || (y_over_x && rows_together(block) > 1)) return 0;
   if (block.depthwise.window.out_columns < kLeastColumns) return 0;
@@ -82,7 +82,7 @@ int32_t widened_together(const FusedBlockParams& block, bool y_over_x) {
     const size_t taken = waiting + expansion_bytes(e, e.out_columns);
     if (waiting < group || taken > work_bytes(block)) return 0;
   }
-  return WidenedRows::most_groups(block, row_bytes(block));
+  return WidenedRows::most_groups(block, row_bytes(block), apart);
 }
 
 // What expands windows of x begins behind d that waits, and else where d begins.
@@ -108,7 +108,7 @@ int32_t groups_together(const FusedBlockParams& block, size_t begin) {
 class Block {
  public:
   Block(const FusedBlockParams& block, const int8_t* x, const int8_t* residual,
-        const void* constants, void* scratch, const Arriving& arriving, bool y_over_x)
+        const void* constants, void* scratch, const Arriving& arriving, bool y_over_x, bool apart)
       : block_(block),
         arriving_(arriving),
         x_(x),
@@ -117,7 +117,8 @@ class Block {
         depthwise_(expand_),
         kept_(static_cast<int8_t*>(scratch)),
         work_(kept_ + kept_bytes(block)),
-        widened_(widened_together(block, y_over_x)),
+        apart_(apart),
+        widened_(widened_together(block, y_over_x, apart)),
         expansion_(work_ + expansion_begin(block, widened_)),
         groups_(groups_together(block, static_cast<size_t>(expansion_ - work_))) {
     if (block.expands) {
@@ -131,9 +132,14 @@ class Block {
     const int32_t columns = block_.depthwise.window.out_columns;
     for (int32_t start = 0; start < columns; start += tile_of(block_)) {
       const int32_t count = least(tile_of(block_), columns - start);
-      const bool done = !keeps_rows(block_) ? run_copying(batch, start, count, y)
-                        : widened_ > 0     ? run_widening(batch, start, count, y)
-                                           : run_keeping(batch, start, count, y);
+      bool done = false;
+      if (!keeps_rows(block_)) {
+        done = run_copying(batch, start, count, y);
+      } else if (!kMultipliesGroups || widened_ == 0) {
+        done = run_keeping(batch, start, count, y);
+      } else if constexpr (kMultipliesGroups) {
+        done = run_widening(batch, start, count, y);
+      }
       if (!done) return false;
     }
     return true;
@@ -171,7 +177,7 @@ class Block {
     rows.fill_all();
     const bool whole_rows = count == p.out_columns;
     WidenedRows d(block_, project_, widened_, work_, position_of(batch, 0, start), residual_,
-                  static_cast<int8_t*>(y));
+                  static_cast<int8_t*>(y), apart_);
     int32_t next = -p.pad_top;
     for (int32_t row = 0; row < p.out_rows; ++row) {
       const int32_t first = row * p.stride_rows - p.pad_top;
@@ -371,6 +377,7 @@ class Block {
   const int8_t* project_;
   int8_t* kept_;
   int8_t* work_;
+  bool apart_;
   int32_t widened_;
   int8_t* expansion_;
   int32_t groups_;
@@ -413,8 +420,9 @@ bool fused_block(const FusedBlockParams& block, const int8_t* x, const int8_t* r
   const int32_t batch_bytes = p.in_rows * p.in_columns * p.in_channels;
   const int8_t* batch_x = x;
   const bool over = p.batches == 1 && shares(x, batch_bytes, y, y_bytes(block));
+  const bool apart = block.add.present && !shares(residual, y_bytes(block), y, y_bytes(block));
   for (int32_t batch = 0; batch < p.batches; ++batch, batch_x += batch_bytes) {
-    Block made(block, batch_x, residual, constants, scratch, arriving, over);
+    Block made(block, batch_x, residual, constants, scratch, arriving, over, apart);
     if (!made.run(batch, y)) return false;
   }
   // Rows that no window reads (a stride leaves them over) may still be under way.

@@ -11,9 +11,11 @@ namespace split_kernels {
 
 class WidenedRows {
  public:
-  // Groups for which `memory_bytes` suffice: 0 if rows are not to be made so.
-  static int32_t most_groups(const FusedBlockParams& block, size_t memory_bytes) {
-    constexpr int32_t kLeast = 3;
+  // Groups for which `memory_bytes` suffice: 0 if rows are not to be made so. `apart`: y shares nothing
+  // with what is added, so that it can hold the sums before.
+  static int32_t most_groups(const FusedBlockParams& block, size_t memory_bytes, bool apart) {
+    const bool waits = block.add.present && !apart;
+    const int32_t least_groups = waits ? 4 : 3;
     const WindowParams& p = block.depthwise.window;
     if constexpr (kMultipliesGroups) {
       if (!widens_depthwise(taps_of(p, nullptr), block.depthwise.finish)) return 0;
@@ -21,17 +23,17 @@ class WidenedRows {
     if (!kMultipliesGroups || block.sums || !doubles(block.project.finish)) return 0;
     const int32_t group = group_bytes(p), made = kPositions * block.project.window.out_channels;
     const int32_t left = static_cast<int32_t>(memory_bytes) - group / 2;  // weights
-    const int32_t groups = left / (group + (block.add.present ? made : 0));
+    const int32_t groups = left / (group + (waits ? made : 0));
     // What the last positions make lies behind their group.
-    return groups < kLeast || made > (groups - 1) * group ? 0 : groups;
+    return groups < least_groups || made > (groups - 1) * group ? 0 : groups;
   }
   static int32_t group_bytes(const WindowParams& p) {
     return 2 * kPositions * fours(p.out_channels);
   }
 
-  // `position`: the first one's, in y.
+  // `position`: the first one's, in y. `apart`: as above.
   WidenedRows(const FusedBlockParams& block, const void* constants, int32_t groups, int8_t* memory,
-              int32_t position, const int8_t* residual, int8_t* y)
+              int32_t position, const int8_t* residual, int8_t* y, bool apart)
       : block_(block),
         product_(product_of(constants, block.project.window.out_channels,
                             block.project.window.in_channels, sizeof(PairRecord))),
@@ -41,7 +43,8 @@ class WidenedRows {
         weights_(d_ + groups * group_),
         position_(position),
         residual_(residual),
-        y_(y) {}
+        y_(y),
+        apart_(apart) {}
 
   // Columns that are to be made next, of `left`.
   int32_t room(int32_t left) {
@@ -87,7 +90,7 @@ class WidenedRows {
     const int32_t channels = product_.channels, first = position_ * channels;
     const bool whole = positions == groups * kPositions;
     int8_t* const sums = reinterpret_cast<int8_t*>(beside);
-    int8_t* const p = whole && !block_.add.present ? y_ + first : sums;
+    int8_t* const p = whole && (apart_ || !block_.add.present) ? y_ + first : sums;
     if constexpr (kMultipliesGroups) {
       multiply_group_rows(product_, block_.project.finish, d_, groups, weights_, channels, p);
     }
@@ -108,6 +111,7 @@ class WidenedRows {
   int32_t waiting_ = 0;
   const int8_t* residual_;
   int8_t* y_;
+  bool apart_;
 };
 
 }  // namespace split_kernels

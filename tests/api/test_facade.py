@@ -20,7 +20,7 @@ from tests.splits import needs_tflm, tiny
 from tests.support import run_tflm
 from tflsplit.cli import main
 from tflsplit.cluster import default_cluster
-from tflsplit.errors import ClusterError, ModelError, PlanError, UserError
+from tflsplit.errors import ModelError, PlanError, UserError
 from tflsplit.ir import DType, Graph
 from tflsplit.tflite import write_model
 
@@ -82,7 +82,7 @@ def test_it_is_simulated_on_what_it_was_made_for(split: tflsplit.SplitModel):
     assert "ring of uart at 3 Mbit/s" in repr(simulation)
     elsewhere = split.simulate(cluster=default_cluster(split.world_size))
     assert elsewhere.latency_ms < simulation.latency_ms
-    with pytest.raises(ClusterError, match="the cluster has 64 devices, not"):
+    with pytest.raises(PlanError, match="the cluster has 64"):
         split.simulate(cluster=default_cluster(64))
 
 
@@ -105,10 +105,35 @@ def test_the_command_line_writes_and_reads_the_same(
     assert found["latencies_us"][0] / 1000 == ours.simulate().latency_ms
 
 
+def test_a_saved_plan_is_replayed(
+    split: tflsplit.SplitModel, model: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    source, saved = tmp_path / "model.tflite", tmp_path / "saved.json"
+    source.write_bytes(model)
+    saved.write_text(json.dumps(split.plan))
+    ours = tflsplit.rewrite(source, plan=saved)
+    assert ours.plan["layers"] == split.plan["layers"]
+    assert ours.plan["objective"] is None, "nobody searched it"
+    out = tmp_path / "out"
+    assert main(["rewrite", str(source), "--plan", str(saved), "-o", str(out)]) == 0
+    assert tflsplit.load(out).plan == ours.plan
+
+
+def test_an_inference_in_processes_says_what_was_sent(split: tflsplit.SplitModel):
+    x = random_input(split)
+    here, apart = split.infer(x), split.infer(x, processes=True)
+    np.testing.assert_array_equal(here.outputs[0], apart.outputs[0])
+    sent = [entry["sent_bytes"] for entry in split.plan["devices"]]
+    assert [d.sent_bytes for d in here.devices] == sent == [d.sent_bytes for d in apart.devices]
+    assert split.infer(x).devices[0].sent_bytes == sent[0], "of one inference, not of all so far"
+
+
 def test_a_report_and_a_folder_that_is_taken(split: tflsplit.SplitModel, tmp_path: Path):
     pytest.importorskip("jinja2", reason="needs Jinja2: pip install '.[report]'")
     page = split.report(tmp_path / "r.html")
-    assert "<html" in page.read_text()
+    assert "<html" in page.path.read_text()
+    assert page.latency_ms == split.simulate().latency_ms
+    assert re.match(r".*r\.html \(.* KiB\): everything fits, ", repr(page))
     (tmp_path / "taken").mkdir()
     (tmp_path / "taken" / "mine.txt").write_text("mine")
     with pytest.raises(PlanError, match="holds other things"):
@@ -162,6 +187,9 @@ def test_objects_print_well_and_escape_what_they_show(model: bytes, tmp_path: Pa
         ({"devices": 3, "cluster": default_cluster(2)}, "devices=3, but the cluster has 2"),
         ({"board": "pico", "cluster": default_cluster(2)}, "leave out board"),
         ({"devices": 2, "max_arena": "much"}, "'much' is no size"),
+        ({"devices": 2, "max_ram": "less"}, "'less' is no size"),
+        ({"plan": "none.json"}, "none.json: no such file"),
+        ({"devices": 2, "plan": "none.json", "objective": "ram"}, "give one of them"),
         ({"devices": 2, "board": "pico2"}, "there is no firmware for pico2"),
     ],
 )

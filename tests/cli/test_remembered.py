@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -92,21 +93,70 @@ def test_a_file_and_a_search_are_remembered_too(model: Path, tmp_path: Path):
     assert found.link.bit_rate == 1_000_000
 
 
-def test_firmware_is_made_again_as_it_was(model: Path, tmp_path: Path):
+def test_firmware_is_made_again_as_it_was(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
     file = tmp_path / "c.toml"
     file.write_text(LINE)
     out = rewritten(model, "--cluster", str(file))
     before = json.loads((out / "firmware.json").read_text())
     assert (before["topology"], before["baud"]) == ("line", 1_000_000)
+    plan = (out / "plan.json").read_text()
+    capsys.readouterr()
     assert main(["firmware", str(out)]) == 0
     assert json.loads((out / "firmware.json").read_text()) == before
+    assert (out / "plan.json").read_text() == plan
+    assert capsys.readouterr().err == ""
     assert main(["firmware", str(out), "--board", "pico"]) == 0
+    said = " ".join(capsys.readouterr().err.split())
+    assert (
+        f"note: {out} is for a line of 2 pico, uart at 3 Mbit/s from now on, not for a line of 2 "
+        "nano33ble, uart at 1 Mbit/s: simulate, report and the others answer for that"
+    ) in said
+    assert "warning" not in said
     changed = json.loads((out / "firmware.json").read_text())
     assert (changed["topology"], changed["baud"]) == ("line", 3_000_000)
     assert {device["board"] for device in changed["devices"]} == {"pico"}
     assert main(["firmware", str(out), "--topology", "ring"]) == 0
     again = json.loads((out / "firmware.json").read_text())
     assert (again["topology"], again["devices"][1]["board"]) == ("ring", "pico")
+    ring = plan_of(out)["cluster"]
+    assert (ring["topology"], ring["device"]) == ("ring", [{"board": "pico", "count": 2}])
+    assert main(["verify", str(out), "--runs", "0"]) == 0, "still a sound folder"
+
+
+def test_other_boards_take_other_times_and_may_be_too_small(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    """As a folder that was made for them."""
+    out = rewritten(model, "-n", "2")
+    assert main(["firmware", str(out), "--board", "pico", "--gateway", "1"]) == 0
+    changed, said = answer(capsys, "simulate", out)
+    assert said == ""
+    file = tmp_path / "c.toml"
+    file.write_text(
+        'gateway_rank = 1\n[link]\nbaud = 3_000_000\n[[device]]\nboard = "pico"\ncount = 2\n'
+    )
+    described, _ = answer(capsys, "simulate", out, "--cluster", file)
+    assert changed == described
+    small = tmp_path / "small.toml"
+    small.write_text('[[device]]\nboard = "pico"\ncount = 2\narena_limit_bytes = 1000\n')
+    assert main(["firmware", str(out), "--cluster", str(small)]) == 0
+    assert re.search("warning: rank 1 lacks [0-9,]+ bytes of RAM", capsys.readouterr().err)
+    assert main(["firmware", str(out), "--board", "teensy41"]) == 0
+    (devices,) = plan_of(out)["cluster"]["device"]
+    assert devices == {"board": "teensy41", "count": 2, "arena_limit_bytes": 1000}, "limits stay"
+
+
+def test_emulated_boards_stand_for_what_was_planned_for(
+    model: Path, capsys: pytest.CaptureFixture[str]
+):
+    out = rewritten(model, "-n", "2", "--board", "pico")
+    before = plan_of(out)["cluster"]
+    for board in ("mps2_an500", "host"):
+        document, said = answer(capsys, "firmware", out, "--board", board)
+        assert document["devices"][0]["board"] == board
+        assert (said, plan_of(out)["cluster"]) == ("", before)
 
 
 def test_boards_without_numbers_of_their_own_are_remembered(model: Path):

@@ -3,24 +3,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 
 from tflsplit.api.clusters import DEFAULT_BOARD, board_cluster, limited
+from tflsplit.api.project import Project
 from tflsplit.api.split_model import SplitModel
 from tflsplit.bundle import Bundle, read_bundle
+from tflsplit.bundle.plan_file import load_plan
 from tflsplit.bundle.plan_json import Json
-from tflsplit.bundle.remembered import remember
 from tflsplit.cluster import Cluster, Topology, read_cluster
-from tflsplit.errors import ClusterError, UserError
-from tflsplit.firmware import FirmwareOptions, all_files, options_of_cluster
-from tflsplit.ir import Graph
-from tflsplit.plan.spec import Plan
-from tflsplit.planner import OBJECTIVES, Planned, Planner
-from tflsplit.planner.explain import reasoned
-from tflsplit.planner.streaming import streamed
+from tflsplit.errors import ClusterError
+from tflsplit.firmware import board_named
+from tflsplit.planner import OBJECTIVES
+from tflsplit.rewriting.chooser import Chooser
 from tflsplit.rewriting.rewrite import Split, make
 from tflsplit.split.devices import DeviceGraph
 from tflsplit.untrusted import MAX_GRAPH_FILE_BYTES, read_file
@@ -39,6 +37,8 @@ def rewrite(
     objective: str = "latency",
     max_arena: str | int | None = None,
     max_weights: str | int | None = None,
+    max_ram: str | int | None = None,
+    plan: str | PathLike[str] | None = None,
 ) -> SplitModel:
     """Split an int8 .tflite model inside its layers, with the best plan that is found.
 
@@ -47,32 +47,51 @@ def rewrite(
         "uart" or "spi"; ``topology``: "ring", "line" or "star".  Or ``cluster``, which says all of
         that: a cluster.toml's path, or a ``tflsplit.cluster.Cluster``.
     objective: "latency", "ram" or "bytes".
-    max_arena, max_weights: most on a device, as 65536 or "64KiB".
+    max_arena, max_weights, max_ram: most on a device, as 65536 or "64KiB"; of RAM: arena, links,
+        stack and runtime.
+    plan: the file of a saved plan (or a plan.json), which is replayed instead of searched.
     Nothing is written; see ``SplitModel.save``.
     Raises ModelError for a model that cannot be taken, ClusterError for boards that are unknown or
-    too small, PlanError for no size.
+    too small, PlanError for no size, or a saved plan that does not fit the model.
     """
     if objective not in OBJECTIVES:
         raise ClusterError(f"unknown objective {objective!r}; known are: {', '.join(OBJECTIVES)}")
+    if plan is not None and objective != "latency":
+        raise ClusterError("plan replays a saved plan, objective searches one: give one of them")
+    saved = None if plan is None else Path(plan)
+    if saved is not None and devices is None and cluster is None:
+        devices = load_plan(saved).world_size
     described = _described(devices, board, link, topology, cluster)
-    choose = _Chooser(limited(described, max_arena, max_weights), objective)
     boards = (board,) if isinstance(board, str) else tuple(board or ())
+    for name in boards:
+        board_named(name)  # refuses those without firmware before anything is searched
+    chooser = Chooser(limited(described, max_arena, max_weights, max_ram), objective, saved)
+    return divided(model, chooser, Project(boards, wanted=bool(boards)))
+
+
+def divided(
+    model: Model,
+    chooser: Chooser,
+    project: Project,
+    progress: Callable[[str], None] = lambda stage: None,
+) -> SplitModel:
+    """A model, split as a chooser says; what ``rewrite`` and ``tflsplit rewrite`` both do.
+
+    project: makes the firmware.  progress: is told what is being done.
+    Raises as ``rewrite`` does.
+    """
     content = model if isinstance(model, bytes) else read_file(Path(model), MAX_GRAPH_FILE_BYTES)
     name = "model.tflite" if isinstance(model, bytes) else Path(model).name
     splits: list[Split] = []
 
     def firmware(document: Json, graphs: Sequence[DeviceGraph]) -> Mapping[str, bytes]:
-        kept = [each for rank, each in enumerate(boards) if rank not in choose.left_out]
-        return _firmware(
-            document, graphs, choose.planned.cluster, kept if len(boards) > 1 else boards
-        )
+        return project.files(document, graphs, chooser.planned.cluster, chooser.left_out)
 
-    contents = make(
-        content, name, choose, extra=firmware, seen=splits.append, remembered=choose.remembered
-    )
+    contents = make(content, name, chooser, progress, firmware, splits.append, chooser.remembered)
     (split,) = splits
     assert split.model is not None
-    return SplitModel(Bundle(Path(), contents.document, split.model, split.devices), contents)
+    bundle = Bundle(Path(), contents.document, split.model, split.devices)
+    return SplitModel(bundle, contents, split.whole)
 
 
 def load(folder: str | PathLike[str], check: bool = True) -> SplitModel:
@@ -82,27 +101,6 @@ def load(folder: str | PathLike[str], check: bool = True) -> SplitModel:
     Raises PlanError or ModelError if it is damaged.
     """
     return SplitModel(read_bundle(Path(folder), check))
-
-
-class _Chooser:
-    """Makes the plan, and keeps what there is to say of it."""
-
-    def __init__(self, cluster: Cluster, objective: str) -> None:
-        self._cluster, self._objective = cluster, objective
-        self.left_out: tuple[int, ...] = ()
-        self.planned: Planned
-
-    def __call__(self, graph: Graph) -> Plan:
-        planner = Planner(graph, self._cluster)
-        self.planned = planner.best(self._objective)
-        if self._cluster.stream:
-            used = self.planned.cluster
-            self.planned = streamed(graph, self.planned, used, self._objective)
-        self.left_out = planner.left_out(self.planned)
-        return reasoned(self.planned, planner.searcher_of(self.planned, self._objective))
-
-    def remembered(self) -> Mapping[str, Json]:
-        return remember(self.planned.cluster, self._objective, self.left_out)
 
 
 def _described(
@@ -132,17 +130,3 @@ def _wired(cluster: Cluster, topology: str) -> Cluster:
     if topology not in names:
         raise ClusterError(f"unknown topology {topology!r}; known are: {', '.join(names)}")
     return replace(cluster, topology=Topology(topology))
-
-
-def _firmware(
-    document: Json, graphs: Sequence[DeviceGraph], cluster: Cluster, boards: Sequence[str]
-) -> Mapping[str, bytes]:
-    """The files of a PlatformIO project; none where no firmware is for such a cluster."""
-    try:
-        named = tuple(boards) * (len(graphs) if len(boards) == 1 else 1)
-        options: FirmwareOptions = options_of_cluster(cluster, named)
-        return all_files(document, graphs, options)
-    except UserError:
-        if boards:
-            raise
-        return {}

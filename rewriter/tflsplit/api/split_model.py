@@ -3,32 +3,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from functools import cached_property
 from os import PathLike
 from pathlib import Path
-from typing import Any, TypeAlias
 
-import numpy as np
-
+from tflsplit.api.reporting import Page, written_page
 from tflsplit.api.results import Simulation, Verification, devices, html_table
+from tflsplit.api.running import Inference, Inputs, Runner
 from tflsplit.bundle import Bundle, write_bundle
 from tflsplit.bundle.folder import Contents
 from tflsplit.bundle.plan_json import Json
 from tflsplit.bundle.remembered import remembered_cluster
 from tflsplit.cluster import Cluster, default_cluster
-from tflsplit.errors import ClusterError, PlanError
+from tflsplit.errors import PlanError
 from tflsplit.interpreters import naming
+from tflsplit.ir import Graph
 from tflsplit.passes.prepare import prepare
-from tflsplit.report.page import render, require_jinja, write_page
 from tflsplit.runtime.engines import Array, engine
-from tflsplit.runtime.load import InputError, fitted
-from tflsplit.runtime.local import LocalCluster, assemble
 from tflsplit.sim import simulate
-from tflsplit.split.devices import tensor_labels
 from tflsplit.verify import Case, verify_bundle
-
-Inputs: TypeAlias = "Array | Sequence[Array] | Mapping[str, Array]"
-"""One array; one for each input in the model's order; or by the inputs' names."""
 
 
 class SplitModel:
@@ -37,10 +31,22 @@ class SplitModel:
     bundle: model, device graphs and plan.json, as the other packages of tflsplit take them.
     """
 
-    def __init__(self, bundle: Bundle, contents: Contents | None = None) -> None:
+    def __init__(
+        self, bundle: Bundle, contents: Contents | None = None, whole: Graph | None = None
+    ) -> None:
+        """``contents``: of a folder that is not written; ``whole``: the graph that was split."""
         self.bundle = bundle
         self._contents = contents
-        self._local: dict[str, LocalCluster] = {}
+        self._whole = whole
+
+    @cached_property
+    def whole(self) -> Graph:
+        """The graph that was split: the model after its passes."""
+        return prepare(self.bundle.model) if self._whole is None else self._whole
+
+    @cached_property
+    def _runner(self) -> Runner:
+        return Runner(self.bundle, self.whole)
 
     @property
     def plan(self) -> Json:
@@ -89,34 +95,19 @@ class SplitModel:
         kernels: "tflm", or "litert" where TFLM's wheel does not exist.
         Raises InputError for what does not fit, EngineError if the kernels are not installed.
         """
-        name, make = engine(kernels)
-        with naming(self._name):
-            if name not in self._local:
-                self._local[name] = LocalCluster(self.bundle.devices, make)
-            local = self._local[name]
-            local.infer(self._inputs(inputs))
-        whole = prepare(self.bundle.model)
-        parts = [device.outputs for device in local.devices]
-        results = assemble(whole, tensor_labels(whole), self.bundle.devices, parts)
-        return results[0] if len(results) == 1 else tuple(results)
+        outputs = self.infer(inputs, kernels).outputs
+        return outputs[0] if len(outputs) == 1 else outputs
 
-    def _inputs(self, inputs: Inputs) -> dict[str, Array]:
-        graph = self.bundle.model
-        labels = tensor_labels(graph)
-        names = [labels[value] for value in graph.inputs]
-        if isinstance(inputs, Mapping):
-            given = dict(inputs)
-        else:
-            arrays = list(inputs) if isinstance(inputs, (list, tuple)) else [np.asarray(inputs)]
-            if len(arrays) != len(names):
-                raise InputError(f"the model has {len(names)} inputs: {', '.join(names)}")
-            given = dict(zip(names, arrays, strict=True))
-        if given.keys() != set(names):
-            raise InputError(f"the model's inputs are {', '.join(names)}, not {', '.join(given)}")
-        return {
-            name: fitted(value, given[name], f"the array for {name!r}")
-            for name, value in zip(names, graph.inputs, strict=True)
-        }
+    def infer(
+        self, inputs: Inputs, kernels: str | None = None, processes: bool = False
+    ) -> Inference:
+        """As ``run``, and what each device sent and received.
+
+        processes: one process for each device, joined by sockets; state is not kept then.
+        Raises LinkError if one of those ends.
+        """
+        with naming(self._name):
+            return self._runner.infer(inputs, kernels, processes)
 
     def verify(
         self,
@@ -146,25 +137,26 @@ class SplitModel:
 
         cluster: instead of the one that the plan was made for.
         error_rate: of bytes damaged on the wires; seed: of these.
-        Raises ClusterError if the cluster has another number of devices.
+        Raises PlanError if the cluster has another number of devices.
         """
         on = self.cluster if cluster is None else cluster
-        if on.world_size != self.world_size:
-            raise ClusterError(f"the cluster has {on.world_size} devices, not {self.world_size}")
         result = simulate(self.bundle.devices, on, inputs, error_rate, seed, in_flight)
         return Simulation(result, on)
 
-    def report(self, path: str | PathLike[str], cluster: Cluster | None = None) -> Path:
+    def report(
+        self,
+        path: str | PathLike[str],
+        cluster: Cluster | None = None,
+        beside: Sequence[int] = (),
+        progress: Callable[[str], None] = lambda stage: None,
+    ) -> Page:
         """Write the page that shows the plan, one file for a browser without a network.
 
+        beside: other numbers of the same devices to show beside, each of which is planned anew.
+        progress: is told what is being done.
         Raises EngineError without Jinja2, PlanError if the file cannot be written.
         """
-        require_jinja()
-        from tflsplit.report.content import gather  # needs Jinja2's MarkupSafe
-
-        content = gather(self.bundle, cluster or self.cluster, (), _nothing_beside)
-        write_page(Path(path), render(content))
-        return Path(path)
+        return written_page(self.bundle, cluster or self.cluster, Path(path), beside, progress)
 
     def save(self, folder: str | PathLike[str], force: bool = False) -> SplitModel:
         """Write what ``tflsplit rewrite`` writes: graphs, plan.json, a PlatformIO project.
@@ -177,7 +169,7 @@ class SplitModel:
             raise PlanError(f"{self.bundle.folder} holds this already; copy the folder")
         write_bundle(Path(folder), self._contents, force)
         bundle = Bundle(Path(folder), self.plan, self.bundle.model, self.bundle.devices)
-        return SplitModel(bundle, self._contents)
+        return SplitModel(bundle, self._contents, self._whole)
 
     def __repr__(self) -> str:
         return (
@@ -205,7 +197,3 @@ class SplitModel:
             for entry in self.plan["devices"]
         ]
         return html_table(repr(self), head, rows)
-
-
-def _nothing_beside(model: Any, world_size: int) -> Any:
-    raise AssertionError("no other number of devices was asked for")

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from tflsplit.cli.choosing import Choosing, ranks_text
-from tflsplit.cli.console import STDOUT, counted, kib, table
+from tflsplit.cli.console import STDOUT, counted, kib, ranks_text, table
 from tflsplit.cluster import Cluster
 from tflsplit.planner import OBJECTIVES, Planned, Searcher
+from tflsplit.rewriting.chooser import Chooser
 
 Json = dict[str, Any]
 
@@ -22,15 +22,15 @@ LEAST_WEIGHTS_BYTES = 64 * 1024
 """Of models with less, nobody wants the weights spread out."""
 
 
-def beside(choosing: Choosing, objectives: Sequence[str] = ()) -> list[Json]:
+def beside(chooser: Chooser, objectives: Sequence[str] = ()) -> list[Json]:
     """Figures of the plan, of other objectives' plans, and of one device alone."""
-    plan = choosing.planned
+    plan = chooser.planned
     rows = [_figures("this plan", plan, plan.cluster)]
     for objective in objectives:
-        found = choosing.planner.find(objective)
+        found = chooser.planner.find(objective)
         if found is not None:
             rows.append(_figures(f"--objective {objective}", found, found.cluster))
-    if (alone := choosing.planner.alone(choosing.objective)) is not None:
+    if (alone := chooser.planner.alone(chooser.objective)) is not None:
         planned, cluster = alone
         rows.append(_figures(ALONE, planned, cluster))
     return rows
@@ -56,22 +56,22 @@ def _figures(name: str, planned: Planned, cluster: Cluster) -> Json:
     }
 
 
-def print_verdict(choosing: Choosing, rows: Sequence[Json]) -> None:
+def print_verdict(chooser: Chooser, rows: Sequence[Json]) -> None:
     """The first line of a result: what the devices gain over one of them."""
-    STDOUT.print(verdict(choosing, rows), soft_wrap=True)
+    STDOUT.print(verdict(chooser, rows), soft_wrap=True)
 
 
-def verdict(choosing: Choosing, rows: Sequence[Json]) -> str:
+def verdict(chooser: Chooser, rows: Sequence[Json]) -> str:
     """The same as text."""
     plan, alone = rows[0], rows[-1] if rows[-1]["name"] == ALONE else None
-    size, asked = plan["world_size"], choosing.cluster.world_size
+    size, asked = plan["world_size"], chooser.cluster.world_size
     used = counted(size, "device") if size == asked else f"{size} of {asked} devices"
     text = f"{used}: {_ms(plan)}, arena {kib(plan['arena_bytes'])}"
     if alone is not None and size > 1:
         text += f"; {_compared(plan, alone)}"
-    if choosing.left_out:
-        ranks = ranks_text(choosing.left_out)
-        text += f". {_no_better(choosing)}{ranks} not wired"
+    if chooser.left_out:
+        ranks = ranks_text(chooser.left_out)
+        text += f". {_no_better(chooser)}{ranks} not wired"
     return text
 
 
@@ -94,15 +94,15 @@ def _compared(plan: Json, alone: Json) -> str:
     return f"{speed} one device alone, with {share:.0f} % of its arena"
 
 
-def _no_better(choosing: Choosing) -> str:
-    if not choosing.searched:
+def _no_better(chooser: Chooser) -> str:
+    if not chooser.searched:
         return ""
     more = {
         "latency": "More would be no faster",
         "ram": "With more, no device would need less RAM",
         "bytes": "More would send no less",
     }
-    return f"{more[choosing.objective]}: "
+    return f"{more[chooser.objective]}: "
 
 
 def _ms(row: Json) -> str:
@@ -136,12 +136,12 @@ def _too_small(row: Json) -> str:
     return "DOES NOT FIT" + (f": it has {', '.join(short)}" if short else "")
 
 
-def weights_note(choosing: Choosing, measured: bool) -> str:
+def weights_note(chooser: Chooser, measured: bool) -> str:
     """What to say where every device that works holds nearly all weights; "" elsewhere.
 
     measured: say what a limit would cost, which takes another search; else name the command.
     """
-    planned, graph = choosing.planned, choosing.planner.graph
+    planned, graph = chooser.planned, chooser.planner.graph
     total = sum(value.size_bytes for value in graph.constants())
     held = [
         size

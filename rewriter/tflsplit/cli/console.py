@@ -8,7 +8,7 @@ import io
 import json
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeAlias
 
@@ -107,9 +107,24 @@ def note(text: str) -> None:
     STDERR.print(f"note: {text}", soft_wrap=True)
 
 
+def warn(texts: Iterable[str]) -> None:
+    """Say on standard error what will not work."""
+    for text in texts:
+        STDERR.print(f"warning: {text}", soft_wrap=True)
+
+
 def counted(count: int, noun: str) -> str:
     """``1 device``, ``8 devices``."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def ranks_text(ranks: tuple[int, ...]) -> str:
+    """``rank 3 is``, ``ranks 5, 6, 7 are``, ``ranks 5 to 15 are``."""
+    if len(ranks) == 1:
+        return f"rank {ranks[0]} is"
+    if len(ranks) > 3 and ranks[-1] - ranks[0] == len(ranks) - 1:
+        return f"ranks {ranks[0]} to {ranks[-1]} are"
+    return f"ranks {', '.join(map(str, ranks))} are"
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

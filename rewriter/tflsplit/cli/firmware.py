@@ -1,181 +1,37 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``tflsplit firmware DIR``, and the firmware options of ``tflsplit rewrite``."""
+"""``tflsplit firmware DIR``: its firmware again, for other boards or wires."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from tflsplit.bundle import Bundle, read_bundle
 from tflsplit.bundle.plan_json import Json
 from tflsplit.bundle.remembered import remembered_cluster
-from tflsplit.cli.console import STDOUT, kib, print_json, table
+from tflsplit.cli.console import STDOUT, kib, note, print_json, table, warn
+from tflsplit.cli.firmware_options import (
+    add_board_options,
+    add_options,
+    boards_of,
+    refuse_boards_without_firmware,
+    wired,
+    with_options,
+)
 from tflsplit.cli.folder_cluster import cluster_of_folder
 from tflsplit.cli.planning import add_direct
 from tflsplit.cluster import Cluster, default_cluster
-from tflsplit.errors import ClusterError
 from tflsplit.firmware import (
-    BOARDS,
     Choice,
     FirmwareOptions,
-    board_named,
     choose_nodes,
     options_of_cluster,
     write_firmware,
 )
+from tflsplit.firmware.as_built import as_built, cluster_words, shortages
 from tflsplit.firmware.from_cluster import SERIAL_LINKS
-from tflsplit.firmware.options import DEFAULT_MARGIN_BYTES, TFLM_DIR_VARIABLE
 from tflsplit.host import read_firmware_setup
-from tflsplit.memory.arena import KERNEL_FLAVOURS
-from tflsplit.wire.topology import Topology
-
-
-def add_board_options(
-    command: argparse.ArgumentParser,
-    heading: str = "the firmware",
-    boards: Collection[str] = tuple(BOARDS),
-) -> None:
-    """The options that say which boards there are and how they are wired.
-
-    boards: that there are.
-    """
-    group = command.add_argument_group(heading)
-    group.add_argument(
-        "--board",
-        metavar="NAME[,NAME…]",
-        help=f"one board for all devices, or one for each (teensy41): {', '.join(boards)}",
-    )
-    group.add_argument(
-        "--topology",
-        choices=[t.value for t in Topology if t is not Topology.BUS],
-        help="how the devices are wired (ring)",
-    )
-    group.add_argument(
-        "--gateway", type=int, metavar="RANK", help="the rank wired to this computer (0)"
-    )
-
-
-def add_wire_options(command: argparse.ArgumentParser, shown: bool = True) -> None:
-    """What else there is to say of the wires; ``shown``: in the command's help."""
-    options: dict[str, dict[str, Any]] = {
-        "--mtu": {"type": int, "metavar": "BYTES", "help": "largest frame (512)"},
-        "--baud": {
-            "type": int,
-            "metavar": "RATE",
-            "help": "of the links, SPI's clock in Hz (the slowest board's own)",
-        },
-        "--background-poll-us": {
-            "type": int,
-            "metavar": "US",
-            "help": "how often a timer polls the links while a kernel runs; 0: never (by the "
-            "clock)",
-        },
-    }
-    _add(command, options, shown)
-
-
-def add_options(command: argparse.ArgumentParser, shown: bool = True) -> None:
-    """All other options of the firmware; ``shown``: in the command's help."""
-    add_wire_options(command, shown)
-    options: dict[str, dict[str, Any]] = {
-        "--arena-margin": {
-            "type": int,
-            "default": DEFAULT_MARGIN_BYTES,
-            "metavar": "BYTES",
-            "help": f"added to the arena that TFLM needs ({DEFAULT_MARGIN_BYTES})",
-        },
-        "--kernels": {
-            "choices": KERNEL_FLAVOURS,
-            "help": "TFLM's kernels on the devices (those of the TFLM tree, or room for either)",
-        },
-        "--tflm-dir": {
-            "type": Path,
-            "metavar": "DIR",
-            "help": "a local TFLM tree, made by its create_tflm_tree.py, that every build is to "
-            f"use (without it: {TFLM_DIR_VARIABLE}, or the registry's TFLM)",
-        },
-    }
-    _add(command, options, shown)
-
-
-def _add(
-    command: argparse.ArgumentParser, options: Mapping[str, dict[str, Any]], shown: bool
-) -> None:
-    for name, settings in options.items():
-        command.add_argument(name, **settings if shown else {**settings, "help": argparse.SUPPRESS})
-
-
-def refuse_boards_without_firmware(boards: str | None) -> None:
-    """ClusterError for the first board of ``--board`` that nothing can be built for."""
-    for name in (boards or "").split(",") if boards else ():
-        board_named(name)
-
-
-def how_to_build(folder: Path, choice: Choice | None) -> str:
-    """The command that builds a device's firmware from where the user is."""
-    if choice is not None and choice.builds(folder) and choice.root == Path.cwd().resolve():
-        return "pio run -e node0"
-    return f"pio run -d {folder} -e node0"
-
-
-def options_of(arguments: argparse.Namespace, cluster: Cluster | None = None) -> FirmwareOptions:
-    """The options of a command line, on top of a cluster's; ClusterError for one that cannot be.
-
-    cluster: what the user described; None: what the options make of the default.
-    """
-    boards = tuple((arguments.board or "").split(",")) if arguments.board else ()
-    base = FirmwareOptions() if cluster is None else options_of_cluster(cluster, boards)
-    return with_options(base, arguments, boards)
-
-
-def with_options(
-    base: FirmwareOptions, arguments: argparse.Namespace, boards: tuple[str, ...]
-) -> FirmwareOptions:
-    """The options with what a command line says instead; ``boards``: of the command line."""
-    given = {
-        "boards": boards or None,
-        "topology": None if arguments.topology is None else Topology(arguments.topology),
-        "gateway": arguments.gateway,
-        "direct": arguments.direct,
-        "mtu_bytes": arguments.mtu,
-        "link": arguments.link,
-        "baud": arguments.baud,
-        "arena_margin_bytes": arguments.arena_margin,
-        "kernels": arguments.kernels,
-        "background_poll_us": arguments.background_poll_us,
-        "tflm_dir": arguments.tflm_dir,
-        "name_tflm_dir": True if arguments.tflm_dir is not None else None,
-    }
-    return replace(base, **{key: value for key, value in given.items() if value is not None})
-
-
-def wired(cluster: Cluster, arguments: argparse.Namespace) -> Cluster:
-    """The default cluster as a command line's firmware options wire it.
-
-    Raises ClusterError if the user described the cluster and wires it in another way as well.
-    """
-    changes: dict[str, Any] = {}
-    if arguments.topology is not None:
-        changes["topology"] = Topology(arguments.topology)
-    if arguments.gateway is not None:
-        changes |= {"input_rank": arguments.gateway, "output_rank": arguments.gateway}
-    if arguments.direct:
-        changes["direct"] = True
-    if arguments.mtu is not None:
-        changes["mtu_bytes"] = arguments.mtu
-    if arguments.baud is not None:
-        changes["link"] = replace(cluster.link, bit_rate=arguments.baud)
-    if arguments.background_poll_us is not None:
-        changes["background_poll_us"] = float(arguments.background_poll_us)
-    if changes and getattr(arguments, "cluster", None) is not None:
-        raise ClusterError(
-            f"{arguments.cluster} says how the devices are wired: leave out --topology, --gateway, "
-            "--direct, --mtu, --baud and --background-poll-us"
-        )
-    return replace(cluster, **changes)
 
 
 def add_parser(
@@ -210,20 +66,39 @@ def add_parser(
 def main(arguments: argparse.Namespace) -> int:
     """Run the command."""
     refuse_boards_without_firmware(arguments.board)
-    bundle = read_bundle(arguments.folder)
+    bundle, boards = read_bundle(arguments.folder), boards_of(arguments)
+    earlier = remembered_cluster(bundle.document, bundle.folder)
     if arguments.cluster is not None:
         wired(default_cluster(1), arguments)  # refuses what contradicts the file
-        options = options_of(arguments, cluster_of_folder(bundle, arguments.cluster))
+        planned = cluster_of_folder(bundle, arguments.cluster)
+        options = with_options(options_of_cluster(planned, boards), arguments, boards)
     else:
-        boards = tuple((arguments.board or "").split(",")) if arguments.board else ()
+        planned = earlier or default_cluster(len(bundle.devices))
         options = with_options(remembered_options(bundle, boards), arguments, boards)
-    document = write_firmware(arguments.folder, options, arguments.force)
+    cluster = as_built(planned, options)
+    is_changed = cluster != (earlier or planned)
+    document = write_firmware(
+        arguments.folder, options, arguments.force, cluster if is_changed else None
+    )
     choice = choose_nodes(arguments.folder)
+    if is_changed:
+        _say_what_changed(bundle, cluster, earlier)
     if arguments.json:
         print_json(document)
     else:
         print_firmware(document, how_to_build(arguments.folder, choice))
     return 0
+
+
+def _say_what_changed(bundle: Bundle, cluster: Cluster, earlier: Cluster | None) -> None:
+    made_for = f", not for {cluster_words(earlier)}" if earlier else ""
+    note(
+        f"{bundle.folder} is for {cluster_words(cluster)} from now on{made_for}: simulate, report "
+        "and the others answer for that. The plan stays as it is; `tflsplit rewrite` searches the "
+        "best one for these boards and wires"
+    )
+    arenas = [int(device["arena_bytes"]) for device in bundle.document["devices"]]
+    warn(shortages(cluster, arenas))
 
 
 def remembered_options(bundle: Bundle, boards: tuple[str, ...]) -> FirmwareOptions:
@@ -245,6 +120,13 @@ def remembered_options(bundle: Bundle, boards: tuple[str, ...]) -> FirmwareOptio
         gateway=setup.gateway,
         mtu_bytes=setup.mtu_bytes,
     )
+
+
+def how_to_build(folder: Path, choice: Choice | None) -> str:
+    """The command that builds a device's firmware from where the user is."""
+    if choice is not None and choice.builds(folder) and choice.root == Path.cwd().resolve():
+        return "pio run -e node0"
+    return f"pio run -d {folder} -e node0"
 
 
 def print_firmware(document: Json, build: str) -> None:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from tflsplit.bundle import Bundle
 from tflsplit.bundle.remembered import remembered_cluster
-from tflsplit.cli.choosing import as_wired
-from tflsplit.cli.console import note
+from tflsplit.cli.console import note, ranks_text
 from tflsplit.cluster import Cluster, default_cluster, read_cluster
+from tflsplit.cluster.fewer import fewer
 from tflsplit.cluster.links import LINK_DEFAULTS, LinkKind
 from tflsplit.cluster.written import with_link
 from tflsplit.errors import ClusterError
@@ -29,7 +29,7 @@ def cluster_of_folder(bundle: Bundle, given: Path | None, link: str | None = Non
     if given is not None:
         if remembered is not None:
             note(f"{given} instead of the cluster that {bundle.folder} was made for")
-        return as_wired(read_cluster(given), size, given)
+        return _as_wired(read_cluster(given), size, given)
     cluster = remembered or default_cluster(size)
     if remembered is None:
         note(
@@ -41,3 +41,15 @@ def cluster_of_folder(bundle: Bundle, given: Path | None, link: str | None = Non
     if remembered is not None:
         note(f"{link} links instead of the {cluster.link.kind.value} links it was made for")
     return with_link(cluster, LINK_DEFAULTS[LinkKind(link)])
+
+
+def _as_wired(cluster: Cluster, world_size: int, name: object) -> Cluster:
+    """What a plan for so many devices uses of a described cluster; says so if that is not all."""
+    if world_size >= cluster.world_size:
+        return cluster
+    used, left_out = fewer(cluster, world_size)
+    note(
+        f"the plan uses {world_size} of the {cluster.world_size} devices in {name}; "
+        f"{ranks_text(left_out)} left out"
+    )
+    return used

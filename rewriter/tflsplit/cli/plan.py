@@ -16,9 +16,8 @@ from tflsplit.cli.beside import (
     print_verdict,
     weights_note,
 )
-from tflsplit.cli.choosing import Choosing
-from tflsplit.cli.console import STDOUT, Commands, kib, print_json, progress, table
-from tflsplit.cli.firmware import add_board_options, add_wire_options, wired
+from tflsplit.cli.console import STDOUT, Commands, kib, print_json, progress, table, warn
+from tflsplit.cli.firmware_options import add_board_options, add_wire_options, wired
 from tflsplit.cli.plan_report import describe, print_plan
 from tflsplit.cli.planning import add_cluster_options, add_objective, cluster_of
 from tflsplit.cluster import board_names
@@ -27,6 +26,7 @@ from tflsplit.ir import Graph
 from tflsplit.plan.spec import Plan
 from tflsplit.planner import Planner
 from tflsplit.planner.pareto import pareto_front
+from tflsplit.rewriting.chooser import Chooser
 from tflsplit.rewriting.rewrite import splittable
 from tflsplit.tflite import load
 
@@ -64,18 +64,19 @@ def main(arguments: argparse.Namespace) -> int:
         graph = splittable(model)
     if arguments.pareto:
         return _pareto(Planner(graph, cluster), arguments)
-    choosing = Choosing(arguments, cluster)
+    chooser = Chooser(cluster, arguments.objective or "latency", arguments.plan)
     with progress("searching") as stage:
-        plan = choosing(graph)
+        plan = chooser(graph)
+        warn(chooser.warnings)
         _save(arguments.output, graph, plan)
         stage("searching for other objectives, to compare")
-        rows = beside(choosing, other_objectives(choosing.objective) if choosing.searched else ())
-        note = weights_note(choosing, measured=True)
-    document = describe(choosing)
+        rows = beside(chooser, other_objectives(chooser.objective) if chooser.searched else ())
+        note = weights_note(chooser, measured=True)
+    document = describe(chooser)
     if arguments.json:
-        print_json({**document, "left_out": list(choosing.left_out), "beside": rows})
+        print_json({**document, "left_out": list(chooser.left_out), "beside": rows})
     else:
-        print_verdict(choosing, rows)
+        print_verdict(chooser, rows)
         print_plan(document, arguments.model.name, arguments.layers)
         print_beside(rows)
         if note:

@@ -7,22 +7,22 @@ from collections.abc import Sequence
 from typing import Any
 
 from tflsplit.bundle.plan_file import layer_entry
-from tflsplit.cli.choosing import Choosing
 from tflsplit.cli.console import STDOUT, kib, shortened, table
 from tflsplit.cluster import Cluster
 from tflsplit.ir import Graph
 from tflsplit.memory import live_bytes_over_time
 from tflsplit.planner import Planned
 from tflsplit.planner.explain import explain
+from tflsplit.rewriting.chooser import Chooser
 from tflsplit.split.devices import DeviceGraph
 
 _BARS = "▁▂▃▄▅▆▇█"
 
 
-def describe(choosing: Choosing) -> dict[str, Any]:
+def describe(chooser: Chooser) -> dict[str, Any]:
     """All that the command prints of the plan itself."""
-    planned = choosing.planned
-    searcher = choosing.searcher
+    planned = chooser.planned
+    searcher = chooser.searcher
     cluster, prediction = planned.cluster, planned.prediction
     devices = []
     for rank, (arena, weights) in enumerate(

@@ -14,12 +14,8 @@ from tflsplit.cluster import (
     LinkKind,
     read_cluster,
 )
-from tflsplit.cluster.fewer import fewer
-from tflsplit.errors import ClusterError, PlanError
+from tflsplit.errors import ClusterError
 from tflsplit.firmware.boards import BOARDS
-from tflsplit.ir import Graph
-from tflsplit.plan.check import plan_problems
-from tflsplit.plan.spec import Plan
 from tflsplit.planner import OBJECTIVES
 
 
@@ -122,28 +118,3 @@ def _refuse_other_boards(cluster: Cluster, boards: str | None, path: Path) -> No
 def _default(world_size: int, link: str | None, board: str) -> Cluster:
     boards = board.split(",")
     return board_cluster(world_size, boards if len(boards) > 1 else board, link or "uart")
-
-
-def saved_plan(path: Path, cluster: Cluster) -> tuple[Plan, Cluster]:
-    """A plan from a file, and what it needs of the cluster; PlanError if that has too few devices.
-
-    Of more devices, those are left out that a search would leave out.
-    """
-    saved = load_plan(path)
-    if saved.world_size > cluster.world_size:
-        raise PlanError(f"{path} is for {saved.world_size} devices, not {cluster.world_size}")
-    return saved, fewer(cluster, saved.world_size)[0]
-
-
-def checked(plan: Plan, graph: Graph, path: Path) -> Plan:
-    """A saved plan for a model; PlanError with everything that is wrong with it."""
-    problems = plan_problems(graph, plan)
-    names = {node.name for node in graph.nodes}
-    if plan.splits and names.isdisjoint(split.node for split in plan.splits):
-        raise PlanError(
-            f"{path} is of another model: it names {len(plan.splits)} layers, none of which is in "
-            f"this one, which has {len(names)}"
-        )
-    if problems:
-        raise PlanError(f"{path} does not fit the model:\n  " + "\n  ".join(problems))
-    return plan

@@ -4,22 +4,16 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
-from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tflsplit.bundle import Bundle, read_bundle
+from tflsplit.api import load
+from tflsplit.bundle import Bundle
 from tflsplit.bundle.plan_schema import MAX_WORLD_SIZE
-from tflsplit.cli.choosing import split_anew
-from tflsplit.cli.console import STDOUT, Commands, kib, print_json, progress
+from tflsplit.cli.console import STDOUT, Commands, print_json, progress
 from tflsplit.cli.folder_cluster import cluster_of_folder
-from tflsplit.cluster import Cluster
-from tflsplit.errors import ClusterError, PlanError
-from tflsplit.ir import Graph
-from tflsplit.report.page import render, require_jinja, write_page
-from tflsplit.split.devices import DeviceGraph
+from tflsplit.errors import PlanError
+from tflsplit.report.page import require_jinja, write_page
 
 if TYPE_CHECKING:
     from tflsplit.report.content import Content
@@ -65,35 +59,25 @@ def add_parser(commands: Commands) -> argparse.ArgumentParser:
 def main(arguments: argparse.Namespace) -> int:
     """Run the command."""
     require_jinja()
-    from tflsplit.report.content import gather  # needs Jinja2's MarkupSafe
-
     sizes = _sizes(arguments.beside)
     path = arguments.output or arguments.folder / "report.html"
     with progress("reading") as stage:
-        bundle = read_bundle(arguments.folder)
-        cluster = cluster_of_folder(bundle, arguments.cluster)
-        content = gather(bundle, cluster, sizes, partial(_divide, cluster), stage)
-        stage("writing")
-        page = render(content)
-        write_page(path, page)
-        more = _model_explorer(arguments.model_explorer, bundle, content)
-    document = {
-        "report": str(path),
-        "size_bytes": len(page.encode()),
-        "fits": content.fits,
-        "latency_us": content.simulation.latency_us,
-        "model_explorer": list(map(str, more)),
-    }
+        split = load(arguments.folder)
+        cluster = cluster_of_folder(split.bundle, arguments.cluster)
+        page = split.report(path, cluster, sizes, stage)
+        more = _model_explorer(arguments.model_explorer, split.bundle, page.content)
     if arguments.json:
-        print_json(document)
+        print_json(
+            {
+                "report": str(path),
+                "size_bytes": page.size_bytes,
+                "fits": page.fits,
+                "latency_us": page.content.simulation.latency_us,
+                "model_explorer": list(map(str, more)),
+            }
+        )
         return 0
-    fits = "everything fits" if content.fits else "NOT everything fits"
-    STDOUT.print(
-        f"wrote {path} ({kib(len(page.encode()))}): {fits}, "
-        f"{content.simulation.latency_us / 1000:.1f} ms an inference, simulated",
-        soft_wrap=True,
-    )
-    for file in more:
+    for file in (page, *more):
         STDOUT.print(f"wrote {file}", soft_wrap=True)
     return 0
 
@@ -123,14 +107,3 @@ def _sizes(text: str) -> list[int]:
     if not all(1 <= size <= MAX_WORLD_SIZE for size in sizes):
         raise PlanError(f"--beside {text!r} is not a list of numbers from 1 to {MAX_WORLD_SIZE}")
     return sizes
-
-
-def _divide(
-    cluster: Cluster, model: Graph, world_size: int
-) -> tuple[Sequence[DeviceGraph], Cluster]:
-    """As ``tflsplit rewrite`` without further options, on another number of the same devices."""
-    kinds = {replace(device, name="") for device in cluster.devices}
-    if len(kinds) > 1 or cluster.wires:
-        raise ClusterError("devices or wires differ, so there is no other number of the same")
-    other = replace(cluster, devices=tuple(kinds) * world_size, input_rank=0, output_rank=0)
-    return split_anew(model, other)

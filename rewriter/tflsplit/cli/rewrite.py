@@ -6,10 +6,13 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from tflsplit.api import SplitModel
 from tflsplit.api.clusters import DEFAULT_BOARD
+from tflsplit.api.project import Project
+from tflsplit.api.rewriting import divided
+from tflsplit.bundle.folder import refuse_folder
 from tflsplit.bundle.plan_json import Json
 from tflsplit.cli.beside import beside, print_beside, print_verdict, weights_note
-from tflsplit.cli.choosing import Choosing
 from tflsplit.cli.console import (
     STDOUT,
     Commands,
@@ -20,18 +23,21 @@ from tflsplit.cli.console import (
     print_json,
     progress,
     table,
+    warn,
 )
-from tflsplit.cli.firmware import (
+from tflsplit.cli.firmware import how_to_build
+from tflsplit.cli.firmware_options import (
     add_board_options,
     add_options,
+    project_of,
     refuse_boards_without_firmware,
     wired,
 )
-from tflsplit.cli.firmware_of_rewrite import FirmwareOfRewrite
 from tflsplit.cli.manual import add_manual, manual_wishes
 from tflsplit.cli.planning import add_cluster_options, add_objective, cluster_of
+from tflsplit.firmware import Wanted, choose_nodes
 from tflsplit.passes.prepare import dropped
-from tflsplit.rewriting.rewrite import Split, rewrite
+from tflsplit.rewriting.chooser import Chooser
 
 
 def add_parser(commands: Commands) -> argparse.ArgumentParser:
@@ -64,47 +70,53 @@ def main(arguments: argparse.Namespace) -> int:
     """Run the command."""
     refuse_boards_without_firmware(arguments.board)
     cluster = wired(cluster_of(arguments, arguments.board or DEFAULT_BOARD), arguments)
-    wishes = manual_wishes(arguments, cluster.world_size)
+    by = manual_wishes(arguments, cluster.world_size) or arguments.plan
     folder = arguments.output or Path("build") / arguments.model.stem
-    firmware = FirmwareOfRewrite(folder, arguments, cluster if arguments.cluster else None)
-    choosing = Choosing(arguments, cluster, wishes, firmware.leave_out)
-    splits: list[Split] = []
+    chooser = Chooser(cluster, arguments.objective or "latency", by)
+    project = project_of(arguments)
+    refuse_folder(folder, arguments.force)
     with progress("reading") as stage:
-        document = rewrite(
-            arguments.model,
-            folder,
-            choosing,
-            arguments.force,
-            stage,
-            firmware,
-            splits.append,
-            choosing.remembered,
-        )
+        split = divided(arguments.model, chooser, project, stage)
+        warn(chooser.warnings)
+        split.save(folder, arguments.force)
         stage("comparing with one device")
-        rows = beside(choosing)
-    chosen = firmware.choose()
+        rows = beside(chooser)
+    chosen = _chosen(folder, project, project.wanted or arguments.cluster is not None)
     if arguments.json:
-        print_json({**document, "left_out": list(choosing.left_out), "beside": rows})
-    else:
-        print_verdict(choosing, rows)
-        _print(document, folder)
-        if note := _dropped_note(splits[0]):
-            STDOUT.print(note, soft_wrap=True)
-        print_beside(rows)
-        if note := weights_note(choosing, measured=False):
-            STDOUT.print(note, soft_wrap=True)
-        STDOUT.print(f"wrote {folder}; next: tflsplit verify {folder}", soft_wrap=True)
-        STDOUT.print(chosen, soft_wrap=True)
+        print_json({**split.plan, "left_out": list(chooser.left_out), "beside": rows})
+        return 0
+    print_verdict(chooser, rows)
+    _print(split.plan)
+    _print_note(_dropped_note(split))
+    print_beside(rows)
+    _print_note(weights_note(chooser, measured=False))
+    _print_note(f"wrote {folder}; next: tflsplit verify {folder}")
+    _print_note(chosen)
     return 0
 
 
-def _dropped_note(split: Split) -> str:
-    assert split.model is not None
-    without = dropped(split.model, split.whole)
+def _chosen(folder: Path, project: Project, named: bool) -> str:
+    """Let `pio run` build this folder; what to tell the user.
+
+    named: the firmware was asked for, not only written beside the graphs.
+    """
+    if project.problem:
+        return f"no firmware: {project.problem}"
+    wanted = Wanted.NAMED if named else Wanted.WRITTEN
+    return f"firmware: {how_to_build(folder, choose_nodes(folder, wanted))}"
+
+
+def _print_note(text: str) -> None:
+    if text:
+        STDOUT.print(text, soft_wrap=True)
+
+
+def _dropped_note(split: SplitModel) -> str:
+    without = dropped(split.bundle.model, split.whole)
     return dropped_note(without.channels, without.macs, without.of_macs - without.macs)
 
 
-def _print(document: Json, folder: Path) -> None:
+def _print(document: Json) -> None:
     columns = ["rank", "<file", "arena", "= head", "+ tail", "weights", "sent", "received", "MACs"]
     rows = [
         [

@@ -8,7 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tflsplit.bundle import Bundle, read_bundle
+from tflsplit.api import load
+from tflsplit.api.running import Inference
+from tflsplit.bundle import Bundle
 from tflsplit.cli.console import Commands, counted, kib, note, print_json, progress, table
 from tflsplit.cli.results import (
     Best,
@@ -19,15 +21,11 @@ from tflsplit.cli.results import (
     read_labels,
     save_outputs,
 )
-from tflsplit.errors import LinkError, PlanError
+from tflsplit.errors import PlanError
 from tflsplit.interpreters import naming
 from tflsplit.memory.twin import measure_arena
-from tflsplit.passes.prepare import prepare
-from tflsplit.runtime.engines import Array, engine
 from tflsplit.runtime.load import load_inputs
-from tflsplit.runtime.local import LocalCluster, assemble
-from tflsplit.runtime.processes import ProcessCluster, Report
-from tflsplit.split.devices import tensor_labels
+from tflsplit.runtime.processes import Report
 
 
 def add_parser(commands: Commands) -> argparse.ArgumentParser:
@@ -49,41 +47,20 @@ def add_parser(commands: Commands) -> argparse.ArgumentParser:
 def main(arguments: argparse.Namespace) -> int:
     """Run the command."""
     with progress("reading"):
-        bundle = read_bundle(arguments.folder)
-    inputs = load_inputs(bundle.model, arguments.input, note)
+        split = load(arguments.folder)
+    inputs = load_inputs(split.bundle.model, arguments.input, note)
     labels = read_labels(arguments.labels)
-    engine_name, _ = engine(arguments.engine)
-    with progress("running"), naming(str(arguments.folder)):
-        reports = _infer(bundle, inputs, engine_name, arguments.processes)
-    _check_traffic(bundle, reports)
-    whole = prepare(bundle.model)
-    results = assemble(
-        whole, tensor_labels(whole), bundle.devices, [report.outputs for report in reports]
-    )
+    with progress("running"):
+        inference = split.infer(inputs, arguments.engine, arguments.processes)
+    _check_traffic(split.bundle, inference.devices)
     if arguments.output:
-        save_outputs(arguments.output, results)
-    best = best_classes(whole, results, arguments.top, labels)
+        save_outputs(arguments.output, inference.outputs)
+    best = best_classes(split.whole, inference.outputs, arguments.top, labels)
     if arguments.json:
-        print_json(_document(bundle, engine_name, reports, results, best))
+        print_json(_document(split.bundle, inference, best))
     else:
-        _print(bundle, engine_name, reports, best)
+        _print(split.bundle, inference, best)
     return 0
-
-
-def _infer(
-    bundle: Bundle, inputs: dict[str, Array], engine_name: str, processes: bool
-) -> list[Report]:
-    if processes:
-        try:
-            with ProcessCluster(bundle.devices, engine_name) as cluster:
-                return cluster.infer(inputs)
-        except LinkError as error:
-            raise LinkError(f"{bundle.folder}: {error}") from None
-    local = LocalCluster(bundle.devices, engine(engine_name)[1])
-    local.infer(inputs)
-    return [
-        Report(device.outputs, device.sent_bytes, device.received_bytes) for device in local.devices
-    ]
 
 
 def _check_traffic(bundle: Bundle, reports: Sequence[Report]) -> None:
@@ -97,17 +74,11 @@ def _check_traffic(bundle: Bundle, reports: Sequence[Report]) -> None:
             )
 
 
-def _document(
-    bundle: Bundle,
-    engine_name: str,
-    reports: Sequence[Report],
-    results: Sequence[Array],
-    best: Sequence[Best],
-) -> dict[str, Any]:
+def _document(bundle: Bundle, inference: Inference, best: Sequence[Best]) -> dict[str, Any]:
     return {
-        "engine": engine_name,
+        "engine": inference.kernels,
         "fingerprint": bundle.document["fingerprint"],
-        "outputs": outputs_document(bundle.document, results, best),
+        "outputs": outputs_document(bundle.document, inference.outputs, best),
         "devices": [
             {
                 "rank": entry["rank"],
@@ -116,7 +87,7 @@ def _document(
                 "sent_bytes": report.sent_bytes,
                 "received_bytes": report.received_bytes,
             }
-            for entry, report in zip(bundle.document["devices"], reports, strict=True)
+            for entry, report in zip(bundle.document["devices"], inference.devices, strict=True)
         ],
     }
 
@@ -127,12 +98,7 @@ def _host_arena_bytes(bundle: Bundle, rank: int) -> int | None:
     return None if measured is None else measured.total_bytes
 
 
-def _print(
-    bundle: Bundle,
-    engine_name: str,
-    reports: Sequence[Report],
-    best: Sequence[Best],
-) -> None:
+def _print(bundle: Bundle, inference: Inference, best: Sequence[Best]) -> None:
     print_outputs(bundle.document, best)
     rows = [
         [
@@ -142,7 +108,8 @@ def _print(
             str(report.sent_bytes),
             str(report.received_bytes),
         ]
-        for entry, report in zip(bundle.document["devices"], reports, strict=True)
+        for entry, report in zip(bundle.document["devices"], inference.devices, strict=True)
     ]
     columns = ["rank", "arena (32-bit)", "arena (this host)", "bytes sent", "bytes received"]
-    table(f"{counted(len(reports), 'device')} on {engine_name}; as plan.json says", columns, rows)
+    title = f"{counted(len(rows), 'device')} on {inference.kernels}; as plan.json says"
+    table(title, columns, rows)

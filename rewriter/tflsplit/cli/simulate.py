@@ -10,8 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from tflsplit.bundle import Bundle, read_bundle
-from tflsplit.cli.choosing import split_anew
+from tflsplit.api import SplitModel, load
+from tflsplit.bundle import Bundle
 from tflsplit.cli.console import Commands, print_json, progress
 from tflsplit.cli.figures import save_trace
 from tflsplit.cli.folder_cluster import cluster_of_folder
@@ -22,9 +22,9 @@ from tflsplit.cli.why_tables import print_why
 from tflsplit.cluster import Cluster, LinkKind
 from tflsplit.errors import ClusterError
 from tflsplit.passes.fold_constants import fold_constants
-from tflsplit.passes.prepare import prepare
 from tflsplit.report.timeline import simulation_trace
-from tflsplit.sim import SeedRun, SimResult, Why, alone_us, simulate, simulate_seed, why
+from tflsplit.rewriting.chooser import split_anew
+from tflsplit.sim import SeedRun, SimResult, alone_us, simulate, simulate_seed, why
 from tflsplit.split.devices import DeviceGraph
 
 
@@ -92,18 +92,18 @@ def main(arguments: argparse.Namespace) -> int:
         if getattr(arguments, name) and sweep:
             raise ClusterError(f"--{name} is of one simulation, --sweep of many")
     with progress("reading"):
-        bundle = read_bundle(arguments.folder)
+        split = load(arguments.folder)
     setting = Setting(
-        _cluster(arguments, bundle),
+        _cluster(arguments, split.bundle),
         arguments.inputs,
         arguments.in_flight,
         arguments.error_rate,
         arguments.seed,
     )
     if sweep is None:
-        _once(arguments, bundle, setting)
+        _once(arguments, split, setting)
         return 0
-    rows = _sweep(bundle, setting, *sweep, baseline=arguments.baseline)
+    rows = _sweep(split.bundle, setting, *sweep, baseline=arguments.baseline)
     if arguments.csv:
         _save(arguments.csv, rows)
     if arguments.json:
@@ -113,16 +113,22 @@ def main(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _once(arguments: argparse.Namespace, bundle: Bundle, setting: Setting) -> None:
+def _once(arguments: argparse.Namespace, split: SplitModel, setting: Setting) -> None:
     """One simulation, and what is asked for of it."""
     with progress("simulating"):
-        result = _simulate(bundle.devices, setting)
-        seed = _simulate_seed(bundle, setting) if arguments.baseline else None
+        result = split.simulate(
+            setting.inputs,
+            setting.cluster,
+            setting.error_rate,
+            setting.seed,
+            setting.in_flight,
+        ).result
+        seed = _simulate_seed(split.bundle, setting) if arguments.baseline else None
         reasons = None
         if arguments.why or arguments.trace:
-            reasons = _why(bundle, result, setting)
+            reasons = why(result, alone_us(split.whole, setting.cluster))
     if arguments.trace:
-        trace = simulation_trace(result, bundle.devices, setting.cluster, reasons)
+        trace = simulation_trace(result, split.bundle.devices, setting.cluster, reasons)
         save_trace(arguments.trace, trace)
     shown = reasons if arguments.why else None
     if arguments.json:
@@ -155,10 +161,6 @@ def _simulate(devices: Sequence[DeviceGraph], setting: Setting) -> SimResult:
         setting.seed,
         setting.in_flight,
     )
-
-
-def _why(bundle: Bundle, result: SimResult, setting: Setting) -> Why:
-    return why(result, alone_us(prepare(bundle.model), setting.cluster))
 
 
 def _simulate_seed(bundle: Bundle, setting: Setting) -> SeedRun:

@@ -5,12 +5,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from tflsplit.bundle import read_bundle
 from tflsplit.bundle.folder import update_folder
 from tflsplit.bundle.plan_json import Json
-from tflsplit.cluster import LinkKind
+from tflsplit.bundle.remembered import LEFT_OUT, remember
+from tflsplit.cluster import Cluster, LinkKind
 from tflsplit.firmware.boards import REGISTRY_TFLM, Board, board_named
 from tflsplit.firmware.choice import SCRIPT
 from tflsplit.firmware.escape import comment, ini_path
@@ -74,14 +76,20 @@ def _environment(rank: int, board: Board, baud: int | None, options: FirmwareOpt
     return "\n" + "\n".join(lines) + "\n"
 
 
-def write_firmware(folder: Path, options: FirmwareOptions, force: bool = False) -> Json:
+def write_firmware(
+    folder: Path, options: FirmwareOptions, force: bool = False, cluster: Cluster | None = None
+) -> Json:
     """Generate the firmware of an output folder again; returns firmware.json.
 
     force: also over generated files that were changed since.
+    cluster: what the folder remembers from now on; None: what it did.
     Raises PlanError or ModelError if the folder is none, ClusterError as ``firmware_files`` does;
     after an error the folder is what it was.
     """
     bundle = read_bundle(folder)
+    if cluster is not None:
+        kept = remember(cluster, None, bundle.document.get(LEFT_OUT, ()))
+        bundle = replace(bundle, document={**bundle.document, **kept})
     files = all_files(bundle.document, bundle.devices, options)
     update_folder(bundle, files, force)
     document: Json = json.loads(files[DOCUMENT])

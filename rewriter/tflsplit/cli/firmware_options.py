@@ -1,0 +1,168 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The options by which commands know boards and wires, and what firmware is made of them."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from tflsplit.api.project import Project
+from tflsplit.cluster import Cluster
+from tflsplit.errors import ClusterError
+from tflsplit.firmware import BOARDS, FirmwareOptions, board_named
+from tflsplit.firmware.options import DEFAULT_MARGIN_BYTES, TFLM_DIR_VARIABLE
+from tflsplit.memory.arena import KERNEL_FLAVOURS
+from tflsplit.wire.topology import Topology
+
+
+def add_board_options(
+    command: argparse.ArgumentParser,
+    heading: str = "the firmware",
+    boards: Collection[str] = tuple(BOARDS),
+) -> None:
+    """The options that say which boards there are and how they are wired.
+
+    boards: that there are.
+    """
+    group = command.add_argument_group(heading)
+    group.add_argument(
+        "--board",
+        metavar="NAME[,NAME…]",
+        help=f"one board for all devices, or one for each (teensy41): {', '.join(boards)}",
+    )
+    group.add_argument(
+        "--topology",
+        choices=[t.value for t in Topology if t is not Topology.BUS],
+        help="how the devices are wired (ring)",
+    )
+    group.add_argument(
+        "--gateway", type=int, metavar="RANK", help="the rank wired to this computer (0)"
+    )
+
+
+def add_wire_options(command: argparse.ArgumentParser, shown: bool = True) -> None:
+    """What else there is to say of the wires; ``shown``: in the command's help."""
+    options: dict[str, dict[str, Any]] = {
+        "--mtu": {"type": int, "metavar": "BYTES", "help": "largest frame (512)"},
+        "--baud": {
+            "type": int,
+            "metavar": "RATE",
+            "help": "of the links, SPI's clock in Hz (the slowest board's own)",
+        },
+        "--background-poll-us": {
+            "type": int,
+            "metavar": "US",
+            "help": "how often a timer polls the links while a kernel runs; 0: never (by the "
+            "clock)",
+        },
+    }
+    _add(command, options, shown)
+
+
+def add_options(command: argparse.ArgumentParser, shown: bool = True) -> None:
+    """All other options of the firmware; ``shown``: in the command's help."""
+    add_wire_options(command, shown)
+    options: dict[str, dict[str, Any]] = {
+        "--arena-margin": {
+            "type": int,
+            "default": DEFAULT_MARGIN_BYTES,
+            "metavar": "BYTES",
+            "help": f"added to the arena that TFLM needs ({DEFAULT_MARGIN_BYTES})",
+        },
+        "--kernels": {
+            "choices": KERNEL_FLAVOURS,
+            "help": "TFLM's kernels on the devices (those of the TFLM tree, or room for either)",
+        },
+        "--tflm-dir": {
+            "type": Path,
+            "metavar": "DIR",
+            "help": "a local TFLM tree, made by its create_tflm_tree.py, that every build is to "
+            f"use (without it: {TFLM_DIR_VARIABLE}, or the registry's TFLM)",
+        },
+    }
+    _add(command, options, shown)
+
+
+def _add(
+    command: argparse.ArgumentParser, options: Mapping[str, dict[str, Any]], shown: bool
+) -> None:
+    for name, settings in options.items():
+        command.add_argument(name, **settings if shown else {**settings, "help": argparse.SUPPRESS})
+
+
+def refuse_boards_without_firmware(boards: str | None) -> None:
+    """ClusterError for the first board of ``--board`` that nothing can be built for."""
+    for name in (boards or "").split(",") if boards else ():
+        board_named(name)
+
+
+def with_options(
+    base: FirmwareOptions, arguments: argparse.Namespace, boards: tuple[str, ...]
+) -> FirmwareOptions:
+    """The options with what a command line says instead; ``boards``: of the command line."""
+    given = {
+        "boards": boards or None,
+        "topology": None if arguments.topology is None else Topology(arguments.topology),
+        "gateway": arguments.gateway,
+        "direct": arguments.direct,
+        "mtu_bytes": arguments.mtu,
+        "link": arguments.link,
+        "baud": arguments.baud,
+        "background_poll_us": arguments.background_poll_us,
+    }
+    given = {key: value for key, value in given.items() if value is not None}
+    return replace(base, **given, **_build_options(arguments))
+
+
+def _build_options(arguments: argparse.Namespace) -> dict[str, Any]:
+    """What a command line says of the build, beside boards and wires."""
+    given = {
+        "arena_margin_bytes": arguments.arena_margin,
+        "kernels": arguments.kernels,
+        "tflm_dir": arguments.tflm_dir,
+        "name_tflm_dir": True if arguments.tflm_dir is not None else None,
+    }
+    return {key: value for key, value in given.items() if value is not None}
+
+
+def project_of(arguments: argparse.Namespace) -> Project:
+    """The firmware part of what ``rewrite`` writes; it is wanted if an option is about it."""
+    boards = boards_of(arguments)
+    options = with_options(FirmwareOptions(), arguments, boards)
+    # A kind of link may be planned for that no firmware has.
+    wanted = replace(options, link=FirmwareOptions.link) != FirmwareOptions()
+    return Project(boards, _build_options(arguments), wanted)
+
+
+def boards_of(arguments: argparse.Namespace) -> tuple[str, ...]:
+    """The names of ``--board``; () without it."""
+    return tuple(arguments.board.split(",")) if arguments.board else ()
+
+
+def wired(cluster: Cluster, arguments: argparse.Namespace) -> Cluster:
+    """The default cluster as a command line's firmware options wire it.
+
+    Raises ClusterError if the user described the cluster and wires it in another way as well.
+    """
+    changes: dict[str, Any] = {}
+    if arguments.topology is not None:
+        changes["topology"] = Topology(arguments.topology)
+    if arguments.gateway is not None:
+        changes |= {"input_rank": arguments.gateway, "output_rank": arguments.gateway}
+    if arguments.direct:
+        changes["direct"] = True
+    if arguments.mtu is not None:
+        changes["mtu_bytes"] = arguments.mtu
+    if arguments.baud is not None:
+        changes["link"] = replace(cluster.link, bit_rate=arguments.baud)
+    if arguments.background_poll_us is not None:
+        changes["background_poll_us"] = float(arguments.background_poll_us)
+    if changes and getattr(arguments, "cluster", None) is not None:
+        raise ClusterError(
+            f"{arguments.cluster} says how the devices are wired: leave out --topology, --gateway, "
+            "--direct, --mtu, --baud and --background-poll-us"
+        )
+    return replace(cluster, **changes)

@@ -15,11 +15,11 @@ from urllib.parse import unquote, urlsplit
 import pytest
 
 from docs.make_site import documents
+from docs.release_check import URLS, problems
 from tests.test_docs import LINK
 from tflsplit import __version__
 
 ROOT = Path(__file__).resolve().parents[1]
-REPOSITORY = re.compile(r'^Repository = "(.*)"$', re.MULTILINE)
 
 
 def test_versions_agree():
@@ -36,10 +36,11 @@ def test_versions_agree():
 
 
 def test_the_readme_works_on_a_package_index():
+    """With an address of the repository, and as long as there is none."""
     pytest.importorskip("hatchling", reason="needs hatchling: pip install '.[dev]'")
-    from docs.package_readme import absolute
+    from docs.package_readme import absolute, plain
 
-    (repository,) = REPOSITORY.findall((ROOT / "pyproject.toml").read_text())
+    repository = "https://example.org/group/project"
     readme = (ROOT / "README.md").read_text()
     text = absolute(readme, repository)
     assert len(LINK.findall(text)) == len(LINK.findall(readme)) > 20
@@ -56,6 +57,30 @@ def test_the_readme_works_on_a_package_index():
     assert absolute("[a](#b) [c](mailto:d) ![e](f.svg)", "https://g") == (
         "[a](#b) [c](mailto:d) ![e](https://g/raw/main/f.svg)"
     )
+    assert all(
+        urlsplit(link).scheme or link.startswith("#") for link in LINK.findall(plain(readme))
+    )
+    assert plain("![e\nf](g.svg) [a](b.md#c) [b.md](b.md) [d](https://g) [h](#i)") == (
+        "*e f* a (b.md#c) b.md [d](https://g) [h](#i)"
+    )
+
+
+def test_a_release_asks_for_what_is_not_known_yet():
+    pyproject, citation = ((ROOT / name).read_text() for name in ("pyproject.toml", "CITATION.cff"))
+    head, address = "## 0.1.0 (2026-11-28)", "https://example.org/p"
+
+    def found(pyproject: str, citation: str, changelog: str = head) -> list[str]:
+        return list(problems(pyproject, citation, changelog, "0.1.0"))
+
+    # Nobody invents where the project lies: as long as it is not written down, both are asked for.
+    open_ones = ("[project.urls]\n" not in pyproject) + ("\nrepository-code" not in citation)
+    assert len(found(pyproject, citation)) == open_ones
+    urls = "[project.urls]\n" + "".join(f'{name} = "{address}"\n' for name in URLS)
+    cited = f'repository-code: "{address}"\n'
+    assert found(f"{urls}\n[project.scripts]\n", cited) == []
+    assert found(urls, cited, "## 0.1.0") == ["CHANGELOG.md: 0.1.0 has no date"]
+    assert "which is not Repository" in found(urls, 'repository-code: "https://h"\n')[0]
+    assert "[project.urls] has no Issues:" in found(urls.replace("Issues", "X"), cited)[0]
 
 
 class Links(HTMLParser):

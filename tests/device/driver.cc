@@ -47,6 +47,7 @@ std::string to_hex(const uint8_t* bytes, size_t count) {
 const OptionTable* table_named(const std::string& name) {
   if (name == "TFLSPLIT_SEND") return &kSendOptions;
   if (name == "TFLSPLIT_RECV") return &kRecvOptions;
+  if (name == "TFLSPLIT_ASK") return &kAskOptions;
   if (name == "TFLSPLIT_CONV_2D" || name == "TFLSPLIT_DEPTHWISE_CONV_2D") {
     return name == "TFLSPLIT_CONV_2D" ? &kConv2dOptions : &kDepthwiseConv2dOptions;
   }

@@ -295,3 +295,96 @@ TEST(with_a_ticker_a_send_waits_for_the_next_poll) {
   EXPECT(all.exchange.wait_for_all());
   EXPECT_EQ(all.cluster.node(0).link(0).counters().frames_sent, before + 1);
 }
+
+namespace {
+
+// 40 rows of 100 bytes, sent by rank 1, of which `rows` lie in a map of 48 x 100.
+struct Asked {
+  Asked() {
+    for (size_t i = 0; i < sizeof sent; ++i) sent[i] = static_cast<uint8_t>(i * 7 + i / 251);
+    const uint32_t shape[4] = {1, 40, 2, 100}, start[4] = {0, 0, 1, 0}, stop[4] = {1, 40, 2, 100};
+    EXPECT(StridedBox::make(map, shape, start, stop, 1, &rows));
+    all.exchange.set_ticker(counting_ticker());
+    EXPECT(all.exchange.ask_ahead(3, 1, StridedBox::flat(memory, sizeof memory)));
+  }
+  void post() {
+    EXPECT(all.peer(1).post_send(3, rank_bit(0), StridedBox::flat(sent, sizeof sent)).ok());
+  }
+  bool is_right() const {
+    for (size_t row = 0; row < 40; ++row) {
+      const uint8_t zeros[100] = {};
+      if (std::memcmp(map + 200 * row, zeros, 100) != 0) return false;
+      if (std::memcmp(map + 200 * row + 100, sent + 100 * row, 100) != 0) return false;
+    }
+    return true;
+  }
+  size_t arrived() const {
+    size_t count = sizeof memory;
+    while (count > 0 && memory[count - 1] == 0) --count;
+    return count;
+  }
+
+  Exchanging all;
+  uint8_t sent[4000], memory[4000] = {}, map[8000] = {};
+  StridedBox rows;
+};
+
+}  // namespace
+
+TEST(what_was_asked_for_ahead_is_here_when_its_recv_runs) {
+  Asked asked;
+  asked.post();
+  asked.all.cluster.run_for(50'000);
+  EXPECT(asked.arrived() > 3900);
+  EXPECT(asked.all.exchange.receive(3, 1, asked.rows));
+  EXPECT(asked.all.exchange.is_here(asked.map, sizeof asked.map));
+  EXPECT(asked.is_right());
+  EXPECT_EQ(asked.all.exchange.counters().received_bytes, 4000u);
+}
+
+TEST(what_was_asked_for_ahead_comes_to_its_recvs_place_from_then_on) {
+  for (size_t begun : {size_t{1}, size_t{700}, size_t{2000}}) {
+    Asked asked;
+    asked.post();
+    EXPECT(asked.all.cluster.run_until([&] { return asked.arrived() >= begun; }, 50'000));
+    EXPECT(asked.arrived() < 3900);
+    EXPECT(asked.all.exchange.receive(3, 1, asked.rows));
+    EXPECT(!asked.all.exchange.is_here(asked.map + 7999, 1));
+    EXPECT(asked.all.exchange.await(asked.map, sizeof asked.map));
+    EXPECT(asked.is_right());
+  }
+}
+
+TEST(nobody_waits_for_what_was_only_asked_for) {
+  Asked asked;
+  EXPECT(asked.all.exchange.wait(nullptr, 0));
+  EXPECT(asked.all.exchange.receive(3, 1, asked.rows));
+  asked.post();
+  EXPECT(asked.all.exchange.wait(nullptr, 0));
+  EXPECT(asked.is_right());
+}
+
+TEST(what_was_asked_for_is_forgotten_with_its_inference) {
+  Asked asked;
+  asked.post();
+  asked.all.cluster.run_for(50'000);
+  asked.all.begin(2);
+  EXPECT(asked.all.exchange.ask_ahead(3, 1, StridedBox::flat(asked.memory, 4000)));
+  std::memset(asked.memory, 0, sizeof asked.memory);
+  asked.post();
+  EXPECT(asked.all.exchange.receive(3, 1, asked.rows));
+  EXPECT(asked.all.exchange.wait(nullptr, 0));
+  EXPECT(asked.is_right());
+}
+
+TEST(a_recv_of_another_size_than_was_asked_for_is_refused) {
+  Asked asked;
+  EXPECT(!asked.all.exchange.receive(3, 1, StridedBox::flat(asked.map, 3999)));
+  EXPECT(asked.all.exchange.error().code == ErrorCode::kSizeMismatch);
+}
+
+TEST(nothing_is_asked_for_twice) {
+  Asked asked;
+  EXPECT(!asked.all.exchange.ask_ahead(3, 1, StridedBox::flat(asked.memory, 4000)));
+  EXPECT(asked.all.exchange.error().code == ErrorCode::kBadArgument);
+}

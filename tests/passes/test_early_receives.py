@@ -96,7 +96,7 @@ def test_what_is_sent_is_waited_for_by_the_next_recv_or_behind_the_block():
         nodes = device.graph.nodes
         for node, after in early(device):
             place = nodes.index(after) + 1
-            while nodes[place].op == wire.SEND:
+            while nodes[place].op in (wire.SEND, wire.ASK):
                 place += 1
             local = node.input(0)
             if any(n.op == wire.SEND and n.input(0) is local for n in nodes):

@@ -16,7 +16,8 @@ themselves (as a device would) and shows that
    graph brings (``OfflineMemoryAllocation``, which TFLM takes on trust), no two tensors or scratch
    buffers that are live at the same time share a byte, unless it is the same byte in both;
 7. the shapes, types and options of every node are those that its kernel takes for granted;
-8. what an early RECV still has to bring is read by nothing but a block that waits for it.
+8. what an early RECV still has to bring is read by nothing but a block that waits for it, and
+   what is asked for ahead has memory of its own until its RECV.
 
 Each function returns every violation that it finds, as text.
 """
@@ -26,7 +27,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
-from tflsplit.check.early import check_early
+from tflsplit.check.early import check_asked, check_early
 from tflsplit.check.host_boxes import check_host_boxes
 from tflsplit.check.schedule import Exchange, Programs, check_progress, exchanges
 from tflsplit.errors import ModelError
@@ -59,6 +60,7 @@ def check_devices(whole: Graph, devices: Sequence[DeviceGraph]) -> list[str]:
         + check_lifetimes(programs)
         + check_progress(programs)
         + check_early(devices)
+        + check_asked(devices)
         + check_arenas(devices)
     )
 

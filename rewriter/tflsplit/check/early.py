@@ -1,19 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Nothing meets what an early RECV still has to bring.
+"""Nothing meets what an early RECV still has to bring, or what was asked for ahead.
 
 An early RECV may be done before its pieces are there.  Sound is only: its next node is a
 FUSED_BLOCK whose x is its result, for that reads rows when they have come, and ends when all have.
 So the two are, for all others, one step that ends with the pieces: no SEND or RECV lies between,
 and the proof that the schedule ends (``schedule``) takes an early RECV like any other.
+
+What an ASK asks for, one later RECV takes: messages of its own, all of them, which are not added.
+It lists the ASK's result, and nobody else does; so that memory is the messages' alone from the one
+to the other, by the same proof of the arena as for every tensor.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tflsplit.ops.custom_options import RecvOptions
+from tflsplit.ir import Graph, Node
+from tflsplit.ops.custom_options import AskOptions, RecvOptions
 from tflsplit.split.devices import DeviceGraph
-from tflsplit.wire.custom_ops import FUSED_BLOCK, RECV
+from tflsplit.wire.custom_ops import ASK, FUSED_BLOCK, RECV
 
 
 def check_early(devices: Sequence[DeviceGraph]) -> list[str]:
@@ -33,3 +38,30 @@ def check_early(devices: Sequence[DeviceGraph]) -> list[str]:
             elif node.output.shape[0] != 1:
                 problems.append(f"rank {device.rank}: {node.name!r} is early and of several images")
     return problems
+
+
+def check_asked(devices: Sequence[DeviceGraph]) -> list[str]:
+    """Every ASK whose messages no single later RECV takes, or whose memory others use."""
+    return [
+        f"rank {device.rank}: {node.name!r} {problem}"
+        for device in devices
+        for place, node in enumerate(device.graph.nodes)
+        if node.op == ASK and (problem := _asked_in_vain(device.graph, place, node))
+    ]
+
+
+def _asked_in_vain(graph: Graph, place: int, node: Node) -> str | None:
+    memory = node.output
+    readers = [at for at, other in enumerate(graph.nodes) if memory in other.operands]
+    if len(readers) != 1 or memory in graph.outputs:
+        return "asks into memory that not one RECV alone lists"
+    (at,) = readers
+    reader = graph.nodes[at]
+    if at < place or reader.op != RECV or not reader.outputs:
+        return "asks for what no RECV behind it takes"
+    options, itemsize = RecvOptions.of(reader), reader.output.dtype.itemsize
+    local = options.local is not None and reader.inputs[0] is memory
+    taken = [(p.channel, p.source, p.box.size * itemsize) for p in options.pieces]
+    if local or options.add or list(AskOptions.of(node).messages) != taken:
+        return f"asks for other messages than {reader.name!r} places"
+    return None

@@ -83,6 +83,6 @@ def _unread_scales(graph: Graph) -> set[Value]:
 
 
 def _short(node: Node) -> Attrs:
-    if node.op not in (wire.SEND, wire.RECV):
+    if node.op not in (wire.SEND, wire.RECV, wire.ASK):
         return node.attrs
     return node.attrs.replace(tensor=str(node.attrs["tensor"])[-NAME_CHARACTERS:])

@@ -20,6 +20,7 @@ _UNUSUAL = {
 CUSTOM = {
     wire.SEND: ("kSendName", "send_registration"),
     wire.RECV: ("kRecvName", "recv_registration"),
+    wire.ASK: ("kAskName", "ask_registration"),
     wire.CONV_2D: ("kConv2dName", "conv_2d_registration"),
     wire.DEPTHWISE_CONV_2D: ("kDepthwiseConv2dName", "depthwise_conv_2d_registration"),
     wire.PARTIAL_CONV_2D: ("kPartialConv2dName", "partial_conv_2d_registration"),

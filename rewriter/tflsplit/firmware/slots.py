@@ -7,12 +7,13 @@ Counted from the graphs, not guessed, so that no inference fails for want of a s
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from tflsplit.errors import ClusterError
 from tflsplit.ir import Graph, Node, Value
-from tflsplit.ops.custom_options import RecvOptions
+from tflsplit.ops.custom_options import AskOptions, RecvOptions
 from tflsplit.split.devices import DeviceGraph
 from tflsplit.wire import custom_ops as wire
 
@@ -24,7 +25,7 @@ class Slots:
     """Of one device.
 
     send: SENDs posted and perhaps not gone, one for each box of a scatter.
-    recv: boxes of one RECV, or inputs.
+    recv: boxes of one RECV and what is asked for meanwhile, or inputs.
     grant: grants of others that may come before their SEND is posted.
     """
 
@@ -39,7 +40,8 @@ def slots_of(devices: Sequence[DeviceGraph]) -> tuple[Slots, ...]:
     result = []
     for device in devices:
         graph = device.graph
-        # Each other rank stands in at most one RECV at a time; the host asks for all outputs.
+        # Each other rank stands in at most one RECV at a time, and has asked for some more; the
+        # host asks for all outputs.
         grants = sum(pieces.get(device.rank, 0) for pieces in asked) + len(graph.outputs)
         slots = Slots(
             send=max(1, most_posted(graph)),
@@ -80,18 +82,25 @@ def _boxes_of(send: Node) -> int:
 
 
 def _most_pieces(graph: Graph) -> int:
-    counts = [len(RecvOptions.of(node).pieces) for node in graph.nodes if node.op == wire.RECV]
-    return max(counts, default=0)
+    return max((len(sources) for sources in _wanted(graph)), default=0)
 
 
 def _most_pieces_by_source(graph: Graph) -> dict[int, int]:
     most: dict[int, int] = {}
-    for node in graph.nodes:
-        if node.op != wire.RECV:
-            continue
-        counts: dict[int, int] = {}
-        for source in node.attrs.integers("from") or ():
-            counts[source] = counts.get(source, 0) + 1
-        for source, count in counts.items():
+    for sources in _wanted(graph):
+        for source, count in Counter(sources).items():
             most[source] = max(most.get(source, 0), count)
     return most
+
+
+def _wanted(graph: Graph) -> Iterator[list[int]]:
+    """While each RECV runs: the sources of what it takes, and of what was asked for before."""
+    ahead: dict[tuple[int, int], int] = {}
+    for node in graph.nodes:
+        if node.op == wire.ASK:
+            ahead.update({(channel, source): source
+                          for channel, source, _ in AskOptions.of(node).messages})  # fmt: skip
+        elif node.op == wire.RECV:
+            taken = {(p.channel, p.source): p.source for p in RecvOptions.of(node).pieces}
+            yield list({**ahead, **taken}.values())
+            ahead = {key: source for key, source in ahead.items() if key not in taken}

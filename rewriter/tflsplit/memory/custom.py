@@ -25,6 +25,7 @@ OP_DATA: dict[str, str] = {
     # Nothing: TFLM itself remembers where the options are.
     wire.SEND: "",
     wire.RECV: "",
+    wire.ASK: "",
     wire.CONV_2D: _COMPUTE,
     wire.DEPTHWISE_CONV_2D: _COMPUTE,
     wire.PARTIAL_CONV_2D: _COMPUTE,
@@ -47,4 +48,6 @@ _KNOWN: WeakKeyDictionary[Node, Prepared] = WeakKeyDictionary()
 """Of every node, which planning asks for several times."""
 
 
-PREPARE: dict[str, Prepare] = dict.fromkeys(OP_DATA.keys() - {wire.SEND, wire.RECV}, _scratch)
+PREPARE: dict[str, Prepare] = dict.fromkeys(
+    OP_DATA.keys() - {wire.SEND, wire.RECV, wire.ASK}, _scratch
+)

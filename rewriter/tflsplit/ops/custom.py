@@ -110,6 +110,21 @@ def recv(
     return make_node(wire.RECV, inputs, outputs, wire.encode(wire.RECV, options), name)
 
 
+def ask(*, output: Value, tensor: str, pieces: Sequence[RecvPiece], name: str) -> Node:
+    """Say that ``output`` is ready for the messages of ``pieces``; a later RECV takes them.
+
+    output: int8, one dimension, the messages one behind the other in bytes.
+    """
+    itemsize = output.size // max(1, sum(piece.box.size for piece in pieces))
+    options: dict[str, AttrValue] = {
+        "tensor": tensor,
+        "channels": tuple(piece.channel for piece in pieces),
+        "from": tuple(piece.source for piece in pieces),
+        "bytes": tuple(piece.box.size * itemsize for piece in pieces),
+    }
+    return make_node(wire.ASK, (), (output,), wire.encode(wire.ASK, options), name)
+
+
 def conv_2d(
     x: Value,
     weights: Value,

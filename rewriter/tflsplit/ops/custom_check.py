@@ -11,7 +11,13 @@ from collections.abc import Callable, Iterator
 
 from tflsplit.errors import ModelError
 from tflsplit.ir import DType, Node, Value
-from tflsplit.ops.custom_options import RecvOptions, SendOptions, WindowOptions, activation_of
+from tflsplit.ops.custom_options import (
+    AskOptions,
+    RecvOptions,
+    SendOptions,
+    WindowOptions,
+    activation_of,
+)
 from tflsplit.ops.region import Box, is_partition
 from tflsplit.wire import custom_ops as wire
 
@@ -98,6 +104,14 @@ def _recv_local(node: Node, options: RecvOptions, box: Box) -> Iterator[str]:
         yield f"local shard {local!r} does not fit {node.output!r}"
     elif not Box.at(options.local_origin, local.shape).contains(box):
         yield f"local box {box} lies outside {local!r} at {options.local_origin}"
+
+
+def _ask(node: Node) -> Iterator[str]:
+    total_bytes = AskOptions.of(node).total_bytes
+    if node.inputs or len(node.outputs) != 1:
+        yield "takes no operand and makes 1 result"
+    elif node.output.dtype is not DType.INT8 or node.output.shape != (total_bytes,):
+        yield f"must make int8[{total_bytes}], not {node.output!r}"
 
 
 def _weights(x: Value, weights: Value, ndim: int) -> Iterator[str]:
@@ -217,6 +231,7 @@ _PACKED_CHECKS: dict[str, Check] = {}
 _CHECKS: dict[str, Check] = {
     wire.SEND: _send,
     wire.RECV: _recv,
+    wire.ASK: _ask,
     wire.CONV_2D: _conv_2d,
     wire.DEPTHWISE_CONV_2D: _depthwise_conv_2d,
     wire.PARTIAL_CONV_2D: _partial_conv_2d,

@@ -164,6 +164,30 @@ class RecvOptions:
         return cls(cast(str, options["tensor"]), origin, local, local_origin, pieces, add, early)
 
 
+@dataclass(frozen=True)
+class AskOptions:
+    """Options of ASK: (channel, source, bytes) of each message, in the order of the result."""
+
+    tensor: str
+    messages: tuple[tuple[int, int, int], ...]
+
+    @classmethod
+    def of(cls, node: Node) -> AskOptions:
+        """The options of a node; ModelError if they are malformed."""
+        options = wire.decode(node)
+        lists = tuple(cast(_Ints, options[key]) for key in ("channels", "from", "bytes"))
+        if len(set(map(len, lists))) != 1 or not lists[0]:
+            raise _malformed(node, "'channels', 'from' and 'bytes' must name the same messages")
+        if len(set(zip(*lists[:2], strict=True))) != len(lists[0]):
+            raise _malformed(node, "a message is asked for twice")
+        return cls(cast(str, options["tensor"]), tuple(zip(*lists, strict=True)))
+
+    @property
+    def total_bytes(self) -> int:
+        """Of all messages."""
+        return sum(size for _, _, size in self.messages)
+
+
 def _malformed(node: Node, what: str) -> ModelError:
     return ModelError(f"{node.op} {node.name!r}: {what}; write the device graphs again")
 

@@ -15,6 +15,8 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
+import numpy as np
+
 from tflsplit.errors import InternalError, ModelError
 from tflsplit.ir import Graph, Node, Value
 from tflsplit.ops.custom_check import problems
@@ -127,6 +129,8 @@ def _own_step(node: Node, engine: Engine, dense: Mapping[str, DenseScales]) -> S
         return SendStep(node, SendOptions.of(node))
     if node.op == wire.RECV:
         return RecvStep(node, RecvOptions.of(node), node.outputs[0] if node.outputs else None)
+    if node.op == wire.ASK:
+        return _ask_step(node)
     if node.op in _NUMPY_OPS:
         _check(node)
         if node.op == wire.REQUANTIZE and node.output.name in dense:
@@ -137,6 +141,16 @@ def _own_step(node: Node, engine: Engine, dense: Mapping[str, DenseScales]) -> S
         computed = tuple(value for value in node.operands if not value.is_constant)
         return KernelStep(computed, node.outputs, lambda arrays: [run_node(node, arrays)])
     return _segment([node], set(node.outputs), engine)  # a foreign custom op: the engine decides
+
+
+def _ask_step(node: Node) -> KernelStep:
+    """Nothing is asked for here, where the RECV takes what comes.
+
+    Its memory is not nothing, so that who replays an arena sees it spoiled.
+    """
+    _check(node)
+    memory = (np.arange(node.output.size) * 89 % 251 - 125).astype(np.int8)
+    return KernelStep((), node.outputs, lambda _: [memory])
 
 
 def _segment(nodes: Sequence[Node], wanted: Collection[Value], engine: Engine) -> KernelStep:

@@ -94,6 +94,7 @@ class Communicator:
         self._sends: list[Send] = []
         self._turn = 0
         self._recvs: dict[tuple[Channel, int], Recv] = {}
+        self._ahead: set[tuple[Channel, int]] = set()
         self._datagrams: deque[Frame] = deque()
 
     # ---- For devices and hosts ----
@@ -116,11 +117,18 @@ class Communicator:
             self.inbox.grants[channel] &= ~early
         self._sends.append(send)
 
-    def expect(self, channel: Channel, source: int, size_bytes: int) -> None:
-        """Ask for a message."""
-        if size_bytes:
+    def expect(self, channel: Channel, source: int, size_bytes: int, ahead: bool = False) -> None:
+        """Ask for a message.
+
+        ahead: nobody waits for it until it is expected once more.
+        """
+        if not ahead and (channel, source) in self._ahead:
+            self._ahead.remove((channel, source))
+        elif size_bytes:
             self._recvs[channel, source] = Recv(size_bytes)
             self._delivery(source, channel, self.rank).asked_us = self.env.now
+            if ahead:
+                self._ahead.add((channel, source))
 
     def send_datagram(self, destinations: int, channel: Channel, size_bytes: int) -> None:
         """One frame that nobody asked for."""
@@ -137,8 +145,8 @@ class Communicator:
 
     @property
     def all_received(self) -> bool:
-        """Whether everything that was expected is here."""
-        return not self._recvs
+        """Whether everything that was expected is here, but for what was asked for ahead."""
+        return self._recvs.keys() <= self._ahead
 
     def received_bytes(self, channel: Channel, source: int) -> int | None:
         """Of a message that is under way; None if all of it is here."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What of a block's input is still missing, as ``Communicator::is_receiving`` has it."""
+"""SENDs and ASKs; what of a block's input is missing, as ``Communicator::is_receiving`` has it."""
 
 from __future__ import annotations
 
@@ -8,8 +8,19 @@ from collections.abc import Callable, Sequence
 from tflsplit.sim.block import Rows, Steps, run_block
 from tflsplit.sim.communicator import Communicator
 from tflsplit.sim.node import Node
-from tflsplit.sim.program import Compute, Landing
+from tflsplit.sim.program import Ask, Compute, Landing, Post
 from tflsplit.sim.trace import Channel
+
+
+def say(step: Post | Ask, node: Node, number: int) -> None:
+    """Post messages of inference ``number``, or ask for some ahead."""
+    if isinstance(step, Post):
+        for ranks, size in step.messages:
+            node.messages.post((number, step.channel), ranks, size)
+    else:
+        for channel, source, size in step.pieces:
+            node.messages.expect((number, channel), source, size, ahead=True)
+    node.poll_after_post()
 
 
 def missing_pieces(
@@ -31,6 +42,12 @@ def missing_pieces(
         if start < rows[1] and stop > rows[0]:
             missing.append((landing.source, channel))
     return missing
+
+
+def is_arriving(step: Compute, node: Node, number: int) -> bool:
+    """Whether some of a kernel's input is still under way."""
+    rows = (0, step.block.x_rows) if step.block else (0, 0)
+    return bool(missing_pieces(step.landings, node.messages, number, rows))
 
 
 def run_arriving(

@@ -21,16 +21,17 @@ import simpy
 from tflsplit.cluster import Cluster, Device
 from tflsplit.errors import InternalError
 from tflsplit.plan.cost.polling import PollCost
-from tflsplit.sim.landing import run_arriving
+from tflsplit.sim.landing import is_arriving, run_arriving, say
 from tflsplit.sim.network import Network, NetworkOptions
 from tflsplit.sim.node import Node
 from tflsplit.sim.program import (
     INPUT_CHANNEL,
     OUTPUT_CHANNEL,
+    Ask,
     Compute,
     Post,
     Program,
-    Receive,
+    Step,
     input_messages,
     streamed,
 )
@@ -190,19 +191,17 @@ class Simulation:
         self._waited(node, start, [(self.cluster.host_rank, channel) for channel in channels])
         self.clocks[node.rank].input_us += self._span(node.rank, "input", "", start)
 
-    def _step(self, node: Node, step: Compute | Post | Receive, number: int) -> _Steps:
-        clock, start = self.clocks[node.rank], self.env.now
-        if isinstance(step, Post):
-            for ranks, size in step.messages:
-                node.messages.post((number, step.channel), ranks, size)
-            node.poll_after_post()
+    def _step(self, node: Node, step: Step, number: int) -> _Steps:
+        if isinstance(step, Post | Ask):
+            say(step, node, number)
             return
         if isinstance(step, Compute):
-            if step.block is None or node.messages.all_received:
-                yield from self._compute(node, step.node, step.us)
-            else:
+            if is_arriving(step, node, number):
                 yield from self._block(node, step, number)
+            else:
+                yield from self._compute(node, step.node, step.us)
             return
+        clock, start = self.clocks[node.rank], self.env.now
         yield self.env.timeout(self.cluster.link.step_overhead_us + step.us)
         for channel, source, size in step.pieces:
             node.messages.expect((number, channel), source, size)

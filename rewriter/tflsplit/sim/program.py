@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from tflsplit.cluster import Device
 from tflsplit.ir import Node, Value
 from tflsplit.ops import Box
-from tflsplit.ops.custom_options import RecvOptions, RecvPiece, SendOptions
+from tflsplit.ops.custom_options import AskOptions, RecvOptions, RecvPiece, SendOptions
 from tflsplit.plan.cost import local_node_us
 from tflsplit.sim.block import BlockRows, Rows, rows_of
 from tflsplit.split.devices import DeviceGraph
@@ -59,11 +59,19 @@ class Post:
 
 
 @dataclass(frozen=True)
+class Ask:
+    """An ASK: (channel, source, bytes) of each message."""
+
+    node: str
+    pieces: tuple[tuple[int, int, int], ...]
+
+
+@dataclass(frozen=True)
 class Receive:
     """A RECV.
 
-    us: of its copying; pieces: (channel, source, bytes); pending: channels to be released.
-    landings: of an early one.
+    us: of its copying; pieces: (channel, source, bytes), perhaps asked for before.
+    pending: channels to be released; landings: of an early one.
     """
 
     node: str
@@ -73,7 +81,7 @@ class Receive:
     landings: tuple[Landing, ...] = ()
 
 
-Step = Compute | Post | Receive
+Step = Compute | Post | Ask | Receive
 
 
 @dataclass(frozen=True)
@@ -99,6 +107,8 @@ def program_of(device: DeviceGraph, hardware: Device) -> Program:
             options = SendOptions.of(node)
             posted[node.input(0)].add(options.channel)
             steps.append(_post(node, options))
+        elif node.op == wire.ASK:
+            steps.append(Ask(node.name, AskOptions.of(node).messages))
         elif node.op == wire.RECV:
             steps.append(_receive(node, posted, hardware))
         else:

@@ -4,15 +4,15 @@
     model --partition--> device graphs
         [--fold_moves--> --own_kernels--> --fuse_blocks--> --chain_blocks-->
          --own_dense--> --order_nodes-->]
-        [--early_receives-->]
+        [--early_receives--> --ask_ahead-->]
         [--share_constants-->] --pack_constants--> --plan_offline--> ...
 
 Partition comes first, because only then is a block whole on one device, and known which dimensions
 of a piece are 1, which fold_moves looks for; own_kernels before fuse_blocks, which fuses own
 kernels only; order_nodes behind all that, since it moves what is left (all six only if the plan
-says so); early_receives when it is known what follows what; share_constants where something runs
-in tiles; pack_constants when no pass looks at weights any more; plan_offline last, when all tensors
-are known.
+says so); early_receives and ask_ahead when it is known what follows what; share_constants where
+something runs in tiles; pack_constants when no pass looks at weights any more; plan_offline last,
+when all tensors are known.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from dataclasses import replace
 from tflsplit.ir import Graph, Value
 from tflsplit.memory.better import plan_offline
 from tflsplit.ops import Box
+from tflsplit.passes.ask_ahead import ask_ahead
 from tflsplit.passes.chain_blocks import chain_blocks
 from tflsplit.passes.early_receives import early_receives
 from tflsplit.passes.fold_moves import fold_moves
@@ -74,12 +75,16 @@ def unpacked(
     if plan.fuse:
         devices = _fused(devices, plan)
     if plan.overlap:
-        devices = tuple(replace(each, graph=early_receives(each.graph)) for each in devices)
+        devices = tuple(_overlapped(each, plan.world_size) for each in devices)
     if any(split.tiles > 1 for split in plan.splits):
         devices = tuple(
             replace(device, graph=share_constants(device.graph, device.steps)) for device in devices
         )
     return tuple(devices)
+
+
+def _overlapped(device: DeviceGraph, host_rank: int) -> DeviceGraph:
+    return replace(device, graph=ask_ahead(early_receives(device.graph), host_rank))
 
 
 def _fused(devices: Sequence[DeviceGraph], plan: Plan) -> tuple[DeviceGraph, ...]:

@@ -34,6 +34,7 @@ BLOCK_VERSION = 3
 
 SEND = "TFLSPLIT_SEND"
 RECV = "TFLSPLIT_RECV"
+ASK = "TFLSPLIT_ASK"
 CONV_2D = "TFLSPLIT_CONV_2D"
 DEPTHWISE_CONV_2D = "TFLSPLIT_DEPTHWISE_CONV_2D"
 PARTIAL_CONV_2D = "TFLSPLIT_PARTIAL_CONV_2D"
@@ -128,6 +129,12 @@ SCHEMAS: Mapping[str, Mapping[str, Field]] = {
         "boxes": Integers(),
         "sum": Integer(maximum=1),
         "early": Integer(maximum=1),
+    },
+    ASK: {
+        "tensor": Text(),
+        "channels": Integers(maximum=_MAX_CHANNEL),
+        "from": Integers(maximum=_MAX_RANK),
+        "bytes": Integers(minimum=1),
     },
     CONV_2D: {**_WINDOW, **_ACTIVATION},
     DEPTHWISE_CONV_2D: {**_WINDOW, **_ACTIVATION},

@@ -153,11 +153,11 @@ def _stride(node: Node) -> tuple[int, int]:
 
 
 def work_of(node: Node) -> tuple[Work, ...]:
-    """All the work of a node of a device graph, stock or ours; () of a SEND, which only posts.
+    """All the work of a node of a device graph, stock or ours; () of a SEND or ASK, which only say.
 
     A stock operator runs on TFLM's own kernel: convolutions of a model that is not split.
     """
-    if node.op == wire.SEND or not node.outputs:
+    if node.op in (wire.SEND, wire.ASK) or not node.outputs:
         return ()
     node = unpacked(node, sizes_only=True)
     if node.op == wire.FUSED_BLOCK:

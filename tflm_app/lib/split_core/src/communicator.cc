@@ -31,7 +31,7 @@ void Communicator::begin_epoch(uint16_t epoch) {
   begun_ = true;
   error_ = Error{};
   for (uint8_t i = 0; i < config_.send_slots; ++i) sends_[i].remaining = 0;
-  for (uint8_t i = 0; i < config_.recv_slots; ++i) recvs_[i].active = false;
+  for (uint8_t i = 0; i < config_.recv_slots; ++i) recvs_[i] = RecvSlot{};
   // Those who are ahead of us wait already; their grants stay.
   for (uint8_t i = 0; i < config_.grant_slots; ++i) {
     if (epochs_after(grants_[i].epoch, epoch) < 0) grants_[i].ranks = 0;
@@ -47,7 +47,7 @@ void Communicator::abort(const Error& error) {
   has_dead_epoch_ = true;
   dead_epoch_ = epoch_;
   for (uint8_t i = 0; i < config_.send_slots; ++i) sends_[i].remaining = 0;
-  for (uint8_t i = 0; i < config_.recv_slots; ++i) recvs_[i].active = false;
+  for (uint8_t i = 0; i < config_.recv_slots; ++i) recvs_[i] = RecvSlot{};
 }
 
 void Communicator::fail(ErrorCode code, uint8_t rank, uint8_t link, uint16_t channel) {
@@ -66,7 +66,7 @@ void Communicator::fail(ErrorCode code, uint8_t rank, uint8_t link, uint16_t cha
 void Communicator::fail_with_timeout() {
   for (uint8_t i = 0; i < config_.recv_slots; ++i) {
     const RecvSlot& recv = recvs_[i];
-    if (!recv.active) continue;
+    if (!recv.active || recv.ahead) continue;
     return fail(ErrorCode::kTimeout, recv.source, router_.link_to(recv.source), recv.channel);
   }
   for (uint8_t i = 0; i < config_.send_slots; ++i) {
@@ -159,6 +159,15 @@ bool Communicator::all_sends_released() const {
 }
 
 Error Communicator::begin_recv(uint16_t channel, uint8_t source, const StridedBox& box) {
+  return open_recv(channel, source, box, false);
+}
+
+Error Communicator::ask_ahead(uint16_t channel, uint8_t source, const StridedBox& box) {
+  return open_recv(channel, source, box, true);
+}
+
+Error Communicator::open_recv(uint16_t channel, uint8_t source, const StridedBox& box,
+                              bool ahead) {
   if (!error_.ok()) return error_;
   if (!begun_ || source >= config_.node_count || source == config_.rank || box.base == nullptr) {
     return argument_error(ErrorCode::kBadArgument, channel);
@@ -166,9 +175,11 @@ Error Communicator::begin_recv(uint16_t channel, uint8_t source, const StridedBo
   RecvSlot* free_slot = nullptr;
   for (uint8_t i = 0; i < config_.recv_slots; ++i) {
     RecvSlot& recv = recvs_[i];
-    if (!recv.active) {
+    const bool same = recv.channel == channel && recv.source == source;
+    if (!recv.active && !recv.ahead) {
       free_slot = &recv;
-    } else if (recv.channel == channel && recv.source == source) {
+    } else if (same) {
+      if (recv.ahead && !ahead) return take_ahead(&recv, box);
       return argument_error(ErrorCode::kBadArgument, channel);
     }
   }
@@ -180,12 +191,30 @@ Error Communicator::begin_recv(uint16_t channel, uint8_t source, const StridedBo
   free_slot->channel = channel;
   free_slot->source = source;
   free_slot->active = true;
+  free_slot->ahead = ahead;
+  return Error{};
+}
+
+// Both boxes hold the message, in the order of its bytes.
+Error Communicator::take_ahead(RecvSlot* recv, const StridedBox& box) {
+  if (box.size_bytes() != recv->total_bytes || box.adds || recv->box.adds) {
+    return argument_error(ErrorCode::kSizeMismatch, recv->channel);
+  }
+  uint8_t piece[64];
+  for (uint32_t at = 0; at < recv->received; at += sizeof piece) {
+    const uint32_t left = recv->received - at;
+    const uint32_t count = left < sizeof piece ? left : static_cast<uint32_t>(sizeof piece);
+    read_box(recv->box, at, piece, count);
+    write_box(box, at, piece, count);
+  }
+  recv->box = box;
+  recv->ahead = false;
   return Error{};
 }
 
 bool Communicator::recvs_complete() const {
   for (uint8_t i = 0; i < config_.recv_slots; ++i) {
-    if (recvs_[i].active) return false;
+    if (recvs_[i].active && !recvs_[i].ahead) return false;
   }
   return true;
 }

@@ -86,6 +86,13 @@ bool Exchange::receive(uint16_t channel, uint8_t source, const split_core::Strid
   return keep(node_.communicator().begin_recv(channel, source, box));
 }
 
+bool Exchange::ask_ahead(uint16_t channel, uint8_t source, const split_core::StridedBox& memory) {
+  if (failed_) return false;
+  if (!keep(node_.communicator().ask_ahead(channel, source, memory))) return false;
+  if (!ticker_.exists()) node_.poll();
+  return true;
+}
+
 bool Exchange::is_released(const void* tensor) const {
   for (uint8_t i = 0; i < posted_count_; ++i) {
     const PostedSend& entry = posted_[i];

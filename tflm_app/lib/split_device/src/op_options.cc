@@ -25,6 +25,10 @@ constexpr OptionField kRecv[] = {
     {"boxes", kMany, 0, kMost, -1},         {"sum", kOne, 0, 1, -1},
     {"early", kOne, 0, 1, -1},
 };
+constexpr OptionField kAsk[] = {
+    {"tensor", kWords, 0, 0, -1},     {"channels", kMany, 0, kMostChannel, -1},
+    {"from", kMany, 0, kMostRank, -1}, {"bytes", kMany, 1, kMost, -1},
+};
 // What operators share lies side by side, so that one list serves four of them.
 constexpr OptionField kConv[] = {
     {"stride", kMany, 1, kMost, 2},  {"dilation", kMany, 1, kMost, 2},
@@ -79,6 +83,7 @@ bool knows(const OptionTable& table, const char* key) {
 
 const OptionTable kSendOptions = {"SEND", kOptionsVersion, kSend, 5};
 const OptionTable kRecvOptions = {"RECV", kRecvOptionsVersion, kRecv, 9};
+const OptionTable kAskOptions = {"ASK", kOptionsVersion, kAsk, 4};
 const OptionTable kConv2dOptions = {"CONV_2D", kPackedOptionsVersion, kConv, 7};
 const OptionTable kDepthwiseConv2dOptions = {"DEPTHWISE_CONV_2D", kPackedOptionsVersion, kConv,
                                              6};

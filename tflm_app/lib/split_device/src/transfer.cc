@@ -155,6 +155,43 @@ bool run_send(Exchange& exchange, const FlexMap& options, const TensorView& x) {
   return true;
 }
 
+// ---- ASK ----
+
+Problem check_ask(const FlexMap& options, const TensorView& memory, uint8_t node_count) {
+  const IntVector channels = integers_option(options, "channels");
+  const IntVector from = integers_option(options, "from");
+  const IntVector bytes = integers_option(options, "bytes");
+  if (channels.size() == 0) return {"channels", "is empty"};
+  if (from.size() != channels.size()) return {"from", "has not as many elements as 'channels'"};
+  if (bytes.size() != channels.size()) return {"bytes", "has not as many elements as 'channels'"};
+  if (!lists_ranks(from, node_count)) {
+    return {"from", "names a rank that the cluster does not have"};
+  }
+  uint64_t total_bytes = 0;
+  for (uint32_t i = 0; i < bytes.size(); ++i) total_bytes += static_cast<uint64_t>(bytes[i]);
+  const bool fits = memory.rank == 1 && memory.item_bytes == 1 &&
+                    total_bytes == static_cast<uint64_t>(memory.dims[0]);
+  return {"bytes", fits ? nullptr : "are not those of the result"};
+}
+
+bool run_ask(Exchange& exchange, const FlexMap& options, const TensorView& memory) {
+  const Exchange::Transfer transfer(exchange, "TFLSPLIT_ASK", text_option(options, "tensor"));
+  const IntVector channels = integers_option(options, "channels");
+  const IntVector from = integers_option(options, "from");
+  const IntVector bytes = integers_option(options, "bytes");
+  uint8_t* at = memory.data;
+  for (uint32_t i = 0; i < channels.size(); ++i) {
+    const auto size_bytes = static_cast<uint32_t>(bytes.at(i));
+    if (!exchange.ask_ahead(static_cast<uint16_t>(channels.at(i)),
+                            static_cast<uint8_t>(from.at(i)),
+                            StridedBox::flat(at, size_bytes))) {
+      return false;
+    }
+    at += size_bytes;
+  }
+  return true;
+}
+
 // ---- RECV ----
 
 namespace {

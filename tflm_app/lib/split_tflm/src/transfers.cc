@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// TFLSPLIT_SEND and TFLSPLIT_RECV. Neither keeps anything in the arena.
+// TFLSPLIT_SEND, TFLSPLIT_ASK and TFLSPLIT_RECV. None keeps anything in the arena.
 #include "op_support.h"
 
 namespace split_tflm {
@@ -31,6 +31,30 @@ api::Status invoke_send(api::Context* context, api::OpNode* node) {
   const TensorView x = view_of(input(context, node, 0));
   return split_device::run_send(*exchange_of(context), checked_options(node), x) ? kTfLiteOk
                                                                                 : kTfLiteError;
+}
+
+// ---- ASK ----
+
+api::Status prepare_ask(api::Context* context, api::OpNode* node) {
+  Exchange* const exchange = exchange_of(context);
+  if (exchange == nullptr) return kTfLiteError;
+  if (node->inputs->size != 0 || node->outputs->size != 1) {
+    return refuse(context, kAskName, "must have no operand and one result");
+  }
+  FlexMap options;
+  Problem problem = open_and_check(node, split_device::kAskOptions, &options);
+  if (!problem.found()) {
+    problem = split_device::check_ask(options, view_of(output(context, node, 0)),
+                                      node_count(exchange));
+  }
+  return problem.found() ? refuse(context, kAskName, problem) : kTfLiteOk;
+}
+
+api::Status invoke_ask(api::Context* context, api::OpNode* node) {
+  const TensorView memory = view_of(output(context, node, 0));
+  return split_device::run_ask(*exchange_of(context), checked_options(node), memory)
+             ? kTfLiteOk
+             : kTfLiteError;
 }
 
 // ---- RECV ----
@@ -91,6 +115,16 @@ const api::Registration* send_registration() {
     api::Registration result{};
     result.prepare = prepare_send;
     result.invoke = invoke_send;
+    return result;
+  }();
+  return &registration;
+}
+
+const api::Registration* ask_registration() {
+  static api::Registration registration = [] {
+    api::Registration result{};
+    result.prepare = prepare_ask;
+    result.invoke = invoke_ask;
     return result;
   }();
   return &registration;

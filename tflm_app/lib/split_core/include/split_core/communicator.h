@@ -49,6 +49,7 @@ struct RecvSlot {
   uint8_t source = 0;
   bool active = false;
   bool grant_sent = false;
+  bool ahead = false;  // asked for by ask_ahead() and not taken by begin_recv() yet
 };
 
 // Receivers that wait for a SEND that is not posted yet.
@@ -85,6 +86,9 @@ class Communicator final : public LocalReceiver {
   // Takes a message from `source` into the box, from now on. Errors: kBadArgument,
   // kRecvSlotsFull.
   Error begin_recv(uint16_t channel, uint8_t source, const StridedBox& box);
+  // The same for memory that waits for a begin_recv() of the same message: what has come until
+  // then is moved to the box of that, and the rest comes there. recvs_complete() does not wait.
+  Error ask_ahead(uint16_t channel, uint8_t source, const StridedBox& box);
   bool recvs_complete() const;
   // Whether something that begin_recv() began may still be written to these bytes.
   bool is_receiving(const void* begin, size_t bytes) const;
@@ -114,6 +118,8 @@ class Communicator final : public LocalReceiver {
   void abort(const Error& error);
   bool is_stale(uint16_t epoch) const;
 
+  Error open_recv(uint16_t channel, uint8_t source, const StridedBox& box, bool ahead);
+  Error take_ahead(RecvSlot* recv, const StridedBox& box);
   void on_data(uint8_t link, const FrameHeader& header, ConstBytes payload);
   void on_grant(uint8_t link, const FrameHeader& header);
   void on_fault(uint8_t link, const FrameHeader& header, ConstBytes payload);

@@ -60,6 +60,9 @@ class Exchange {
   bool post(const void* tensor, uint16_t channel, uint64_t ranks,
             const split_core::StridedBox& box);
   bool receive(uint16_t channel, uint8_t source, const split_core::StridedBox& box);
+  // Lets a message come into memory of its own, for the receive() of it. The GRANT leaves as the
+  // bytes of post() do.
+  bool ask_ahead(uint16_t channel, uint8_t source, const split_core::StridedBox& memory);
   // Until all that receive() began is there and nothing reads `tensors` any more.
   bool wait(const void* const* tensors, size_t count);
   // The same without what receive() began, for a kernel that asks for it with is_here() and await():

@@ -8,7 +8,7 @@
 
 namespace split_device {
 
-inline constexpr int64_t kOptionsVersion = 1;        // of SEND
+inline constexpr int64_t kOptionsVersion = 1;        // of SEND and ASK
 inline constexpr int64_t kRecvOptionsVersion = 2;
 inline constexpr int64_t kPackedOptionsVersion = 2;  // of the compute operators
 inline constexpr int64_t kBlockOptionsVersion = 3;   // of FUSED_BLOCK
@@ -32,6 +32,7 @@ struct OptionTable {
 
 extern const OptionTable kSendOptions;
 extern const OptionTable kRecvOptions;
+extern const OptionTable kAskOptions;
 extern const OptionTable kConv2dOptions;
 extern const OptionTable kDepthwiseConv2dOptions;
 extern const OptionTable kPartialConv2dOptions;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// TFLSPLIT_SEND and TFLSPLIT_RECV: options and tensors in, transfers out. check_...() in Prepare,
+// TFLSPLIT_SEND, TFLSPLIT_ASK and TFLSPLIT_RECV: options and tensors in, transfers out. check_...() in Prepare,
 // run_...() in Invoke, which trusts what was checked.
 #ifndef SPLIT_DEVICE_TRANSFER_H_
 #define SPLIT_DEVICE_TRANSFER_H_
@@ -27,6 +27,10 @@ bool make_box(const TensorView& tensor, const IntVector& boxes, uint32_t first,
 
 Problem check_send(const FlexMap& options, const TensorView& x, uint8_t node_count);
 bool run_send(Exchange& exchange, const FlexMap& options, const TensorView& x);
+
+// `memory`: the result, int8 and flat.
+Problem check_ask(const FlexMap& options, const TensorView& memory, uint8_t node_count);
+bool run_ask(Exchange& exchange, const FlexMap& options, const TensorView& memory);
 
 // `local` and `y`: null where the operator has none.
 Problem check_recv(const FlexMap& options, const TensorView* local, const TensorView* y,

@@ -12,6 +12,7 @@ namespace split_tflm {
 
 inline constexpr char kSendName[] = "TFLSPLIT_SEND";
 inline constexpr char kRecvName[] = "TFLSPLIT_RECV";
+inline constexpr char kAskName[] = "TFLSPLIT_ASK";
 inline constexpr char kConv2dName[] = "TFLSPLIT_CONV_2D";
 inline constexpr char kDepthwiseConv2dName[] = "TFLSPLIT_DEPTHWISE_CONV_2D";
 inline constexpr char kPartialConv2dName[] = "TFLSPLIT_PARTIAL_CONV_2D";
@@ -22,6 +23,7 @@ inline constexpr char kFusedBlockName[] = "TFLSPLIT_FUSED_BLOCK";
 // Each lives as long as the program.
 const api::Registration* send_registration();
 const api::Registration* recv_registration();
+const api::Registration* ask_registration();
 const api::Registration* conv_2d_registration();
 const api::Registration* depthwise_conv_2d_registration();
 const api::Registration* partial_conv_2d_registration();

@@ -11,6 +11,9 @@ disagrees, the benchmark fails instead of printing a table.
 * bytes on the wires: between devices, summed over links, frames and acknowledgements included,
   without the image and the result; of the seed's scheme all it moves, since the known figures do
   not tell the image apart.
+
+``--what wires small`` hold the fastest plans against the bound of their wires, with the image
+through rank 0 and direct, and small networks on four devices against one.
 """
 
 from __future__ import annotations
@@ -35,6 +38,7 @@ from benchmarks.planner_tables import (
     wire_table,
 )
 from benchmarks.readme import write_section
+from benchmarks.wire_targets import small_table, wires_text
 from tflsplit.baseline import seed_scheme
 from tflsplit.cluster import default_cluster
 from tflsplit.errors import ClusterError, UserError
@@ -94,11 +98,15 @@ def speeds(bench: Bench, link: str, most: int, say: Callable[[str], None]) -> li
     return found
 
 
+def models_folder() -> Path:
+    """Where the public models lie, if anywhere."""
+    root = Path(__file__).resolve().parents[1]
+    return Path(os.environ.get("TFLSPLIT_MODELS", root.parent / "shared" / "models"))
+
+
 def default_model() -> Path:
     """The public MobileNetV2 where it lies, else the seeded one, saying so."""
-    root = Path(__file__).resolve().parents[1]
-    folder = Path(os.environ.get("TFLSPLIT_MODELS", root.parent / "shared" / "models"))
-    found = next(iter(sorted(folder.rglob(MODEL))), None)
+    found = next(iter(sorted(models_folder().rglob(MODEL))), None)
     if found is None:
         print(
             f"{MODEL} is not there (TFLSPLIT_MODELS names its folder); taking the seeded "
@@ -126,10 +134,22 @@ def speed_text(bench: Bench, chosen: argparse.Namespace) -> str:
     return "\n".join(speed_table(speeds(bench, k, chosen.most, _say)) for k in SPEED_TARGETS)
 
 
+def wire_part(bench: Bench, chosen: argparse.Namespace) -> str:
+    """Tables of time against the bound of the wires, image through rank 0 and direct."""
+    return wires_text(bench, chosen.most, _say)
+
+
+def small_part(bench: Bench, chosen: argparse.Namespace) -> str:
+    """Small networks, which lie beside the large one; simulated only."""
+    return small_table(models_folder(), _say)
+
+
 PARTS: dict[str, Callable[[Bench, argparse.Namespace], str]] = {
     "ram": ram_text,
     "pareto": pareto_text,
     "speed": speed_text,
+    "wires": wire_part,
+    "small": small_part,
 }
 
 
@@ -137,6 +157,8 @@ def report(part: str, graph: Graph, model: str, chosen: argparse.Namespace) -> s
     """One part's tables, below what was confirmed of them."""
     bench = Bench(graph, chosen.inputs)
     text = PARTS[part](bench, chosen)
+    if not bench.plans:
+        return f"Simulated only, not run:\n\n{text}"
     return (
         f"`{model}`: all {bench.plans} plans of these tables gave the unsplit model's bits on TFLM "
         f"({chosen.inputs} inputs each, {bench.elements:,} elements compared), and TFLM's "

@@ -20,6 +20,7 @@ from benchmarks.planned import (
 from benchmarks.planner_tables import Case, limit_name, verdict
 from benchmarks.planner_targets import default_model, main, ram_text
 from benchmarks.readme import README
+from benchmarks.wire_targets import SMALL, WAYS, Time, bound_us, small_table, wires_table
 from models.tiny import NETWORKS
 from tests.splits import needs_tflm, tiny
 from tflsplit.baseline import seed_scheme
@@ -132,6 +133,27 @@ def test_without_the_public_model_the_seeded_one_is_taken(
     )
     assert default_model() == Path("1.0_224")
     assert "TFLSPLIT_MODELS" in capsys.readouterr().err
+
+
+def test_the_wires_are_held_against_a_bound_and_a_target():
+    graph = tiny("mobilenet")
+    for way in WAYS:
+        bounds = [bound_us(graph, way.cluster(count)) for count in (1, 2, 8)]
+        assert bounds == sorted(bounds, reverse=True) or not way.direct
+        assert min(bounds) > 0
+    way = WAYS[0]
+    found = [Time(1, 1, 8e5, 8e5), Time(2, 2, 5e5, 4e5), Time(8, 7, 2.7e5, 1e5)]
+    text = wires_table(way, found)
+    assert "| 8 (uses 7) | 270.0 | 2.96 | 100.0 | 2.70 | 260 |" in text
+    assert "at most 260 ms with 8: **missed** by 10.0 ms" in text
+    assert "never slower for one more device: met" in text
+    slower = wires_table(way, [*found[:2], Time(3, 3, 6e5, 3e5)])
+    assert "**missed** with 3" in slower
+
+
+def test_small_networks_that_are_not_there_are_said_to_be_so(tmp_path: Path):
+    text = small_table(tmp_path, lambda _: None)
+    assert text.count("not there") == 5 * len(SMALL)
 
 
 def test_bad_input_is_one_clear_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]):

@@ -44,7 +44,7 @@ def generate(bundle, **options):
 
 def test_every_device_gets_its_sources(bundle):
     files = generate(bundle)
-    expected = {"firmware.json"} | {
+    expected = {"firmware.json", "firmware/node0/application.h"} | {
         f"firmware/node{rank}/{name}"
         for rank in range(4)
         for name in ("config.h", "device.cc", "model.S", "model.tflite")

@@ -11,4 +11,5 @@
 
 const split_tflm::DeviceDescription& tflsplit_device();
 
-int split_app_main() { return split_tflm::run_device(tflsplit_device()); }
+// Weak, so that an application of one's own takes its place (docs/firmware.md).
+__attribute__((weak)) int split_app_main() { return split_tflm::run_device(tflsplit_device()); }

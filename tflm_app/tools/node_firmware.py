@@ -98,6 +98,11 @@ env.Append(ASPPFLAGS=[f"-Wa,-I,{folder.parent}"])  # model.S includes node<rank>
 libraries = project_path("tflm_app/lib")
 env.Append(CPPPATH=[str(path) for path in sorted(libraries.glob("*/include"))])
 env.BuildSources("$BUILD_DIR/node", str(folder))
+application = folder.parent.parent / "app"
+if (folder / "application.h").is_file() and application.is_dir():
+    # The user's own program, on the gateway (docs/firmware.md, "Input from the application").
+    env.Append(CPPPATH=[str(folder)])
+    env.BuildSources("$BUILD_DIR/app", str(application))
 
 from_registry = any(
     "tensorflow" in dependency.lower() for dependency in env.GetProjectOption("lib_deps", [])

@@ -49,11 +49,13 @@ def build_native(
     options: FirmwareOptions,
     wheel: tuple[Path, str] | None = None,
     flags: Sequence[str] = (),
+    app: Path | None = None,
 ) -> BuiltFirmware:
     """Generate and build what has changed since the last time, in ``DIR/emulated/host``.
 
     wheel: another ``_runtime.so`` than this Python's, and its version.
     flags: of the compiler, beside the usual ones (sanitizers).
+    app: a folder with the sources of an application that drives the cluster from its gateway.
     Raises ClusterError if the wheel or a compiler is missing, if the wheel is no release that the
     declarations are known to fit, or if the build fails: with what the compiler said.
     """
@@ -64,7 +66,13 @@ def build_native(
     with writing(build_folder(bundle, options)), ThreadPoolExecutor(os.cpu_count()) as pool:
         folder = write_sources(bundle, options)
         (folder / "programs").mkdir(exist_ok=True)
-        list(pool.map(lambda rank: _build_program(folder, rank, tree, library, flags), ranks))
+
+        def make(rank: int) -> None:
+            is_driver = rank == options.gateway and app is not None
+            sources = sorted(app.glob("*.cc")) if is_driver and app else []
+            _build_program(folder, rank, tree, library, flags, sources)
+
+        list(pool.map(make, ranks))
     return take_firmware(bundle, folder)
 
 
@@ -99,15 +107,20 @@ def _includes(tree: WheelTree) -> list[str | Path]:
 
 
 def _build_program(
-    folder: Path, rank: int, tree: WheelTree, library: Path, flags: Sequence[str]
+    folder: Path,
+    rank: int,
+    tree: WheelTree,
+    library: Path,
+    flags: Sequence[str],
+    app: Sequence[Path] = (),
 ) -> None:
     """``programs/node<rank>.elf``, unless it is what these sources give."""
     name = f"node{rank}"
     generated = folder / "firmware" / name
     program, stamp = folder / "programs" / f"{name}.elf", folder / "programs" / f"{name}.key"
     words: list[str | Path] = [*_FLAGS, *flags, *_includes(tree), "-I", generated]
-    words += [generated / "device.cc", generated / "model.S", library, *tree.libraries, "-lm"]
-    key = digest_of(map(str, words), sorted(generated.iterdir()))
+    words += [*app, generated / "device.cc", generated / "model.S", library, *tree.libraries, "-lm"]
+    key = digest_of(map(str, words), [*sorted(generated.iterdir()), *app])
     if program.is_file() and stamp.is_file() and stamp.read_text() == key:
         return
     stamp.unlink(missing_ok=True)

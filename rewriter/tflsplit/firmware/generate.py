@@ -13,6 +13,7 @@ from tflsplit.bundle.plan_json import Json
 from tflsplit.check.schedule import multicast_hold_us
 from tflsplit.cluster import LinkKind
 from tflsplit.errors import ClusterError
+from tflsplit.firmware.application import HEADER, application_header
 from tflsplit.firmware.arenas import arena_bytes, required_arena_bytes
 from tflsplit.firmware.boards import BOARDS, Board, board_named
 from tflsplit.firmware.model import flash_model
@@ -31,6 +32,8 @@ FORMAT = "tflsplit-firmware"
 VERSION = 2
 DOCUMENT = "firmware.json"
 FOLDER = "firmware"
+_INFERENCE_TIMEOUTS = 4
+"""An application gives up an inference after so many times the longest wait for one box."""
 
 
 def firmware_files(
@@ -47,6 +50,10 @@ def firmware_files(
     for device in sources:
         for name, contents in source_files(device).items():
             files[f"{folder_of(device.rank)}/{name}"] = contents
+    timeout_ms = _INFERENCE_TIMEOUTS * sources[0].timing.timeout_ms
+    header = application_header(document, devices, options.gateway, timeout_ms)
+    if header is not None and not options.direct:
+        files[f"{folder_of(options.gateway)}/{HEADER}"] = header.encode()
     return files
 
 

@@ -106,6 +106,17 @@ Error Communicator::argument_error(ErrorCode code, uint16_t channel) const {
 }
 
 Error Communicator::post_send(uint16_t channel, uint64_t destinations, const StridedBox& box) {
+  return open_send(channel, destinations, box, nullptr);
+}
+
+Error Communicator::post_source(uint16_t channel, uint64_t destinations, uint32_t size_bytes,
+                                MessageSource& source) {
+  static uint8_t nowhere;  // never read: the source is
+  return open_send(channel, destinations, StridedBox::flat(&nowhere, size_bytes), &source);
+}
+
+Error Communicator::open_send(uint16_t channel, uint64_t destinations, const StridedBox& box,
+                              MessageSource* source) {
   if (!error_.ok()) return error_;
   if (!begun_ || !destinations_ok(destinations) || box.base == nullptr) {
     return argument_error(ErrorCode::kBadArgument, channel);
@@ -116,6 +127,7 @@ Error Communicator::post_send(uint16_t channel, uint64_t destinations, const Str
     if (send.remaining != 0) continue;
     send = SendSlot{};
     send.box = box;
+    send.source = source;
     send.remaining = destinations;
     send.total_bytes = box.size_bytes();
     send.channel = channel;
@@ -404,8 +416,16 @@ bool Communicator::pump_send(SendSlot* send, uint32_t now_us) {
   if (to == nullptr) return false;
   const uint32_t most = static_cast<uint32_t>(max_payload_bytes(config_.mtu_bytes));
   const uint32_t left = send->total_bytes - send->offset;
-  const uint32_t count = left < most ? left : most;
-  read_box(send->box, send->offset, to, count);
+  uint32_t count = left < most ? left : most;
+  if (send->source == nullptr) {
+    read_box(send->box, send->offset, to, count);
+  } else {
+    count = send->source->read(send->offset, to, count);
+    if (count == 0) {  // not there yet
+      router_.cancel_claim();
+      return false;
+    }
+  }
   FrameHeader header = header_for(FrameType::kData, send->batch, send->channel);
   header.offset = send->offset;
   header.length = static_cast<uint16_t>(count);

@@ -67,6 +67,30 @@ bool unpack(ConstBytes payload, Start* start) {
   return true;
 }
 
+bool unpack(ConstBytes payload, Info* info) {
+  if (!is(payload, MessageType::kInfo, Info::kBytes)) return false;
+  info->state = static_cast<DeviceState>(payload[2]);
+  info->flags = payload[3];
+  info->token = load_le<uint32_t>(payload.data() + 4);
+  info->boot = load_le<uint32_t>(payload.data() + 8);
+  info->epoch = load_le<uint16_t>(payload.data() + 12);
+  return true;
+}
+
+bool unpack(ConstBytes payload, Report* report) {
+  if (!is(payload, MessageType::kReport, Report::kBytes)) return false;
+  report->status = static_cast<ReportStatus>(payload[2]);
+  report->code = payload[3];
+  report->token = load_le<uint32_t>(payload.data() + 4);
+  report->epoch = load_le<uint16_t>(payload.data() + 8);
+  report->channel = load_le<uint16_t>(payload.data() + 10);
+  report->rank = payload[12];
+  report->link = payload[13];
+  report->reporter = payload[14];
+  report->phase = static_cast<Phase>(payload[15]);
+  return true;
+}
+
 size_t pack(const Query& query, uint8_t* to) {
   return Packer(to, MessageType::kQuery).put(query.what).put(query.token).size();
 }

@@ -20,6 +20,7 @@ void DeviceRunner::set_broken(const TextLine& why) {
 void DeviceRunner::turn() {
   control_.info.uptime_ms = (board_.clock->now_us() - begun_us_) / 1000;
   node_.poll();
+  if (companion_ != nullptr) companion_->step();
   watch_links();
   const bool answers = !control_.idle();
   control_.answer();
@@ -42,22 +43,31 @@ void DeviceRunner::watch_links() {
   board_.print(line.add("\n").text());
 }
 
-void DeviceRunner::serve(Graph& graph, uint32_t inferences) {
+void DeviceRunner::describe(const Graph& graph) {
   control_.info.inputs = static_cast<uint8_t>(graph.input_count());
   control_.info.outputs = static_cast<uint8_t>(graph.output_count());
   control_.info.ticks_per_second = board_.ticks_per_second;
+}
+
+bool DeviceRunner::serve_once(Graph& graph) {
+  describe(graph);
+  turn();
   Start start;
+  if (!control_.take_start(&start)) return false;
+  run(graph, start);
+  return true;
+}
+
+void DeviceRunner::serve(Graph& graph, uint32_t inferences) {
   for (uint32_t served = 0; inferences == 0 || served < inferences;) {
-    turn();
-    if (!control_.take_start(&start)) continue;
-    run(graph, start);
-    ++served;
+    if (serve_once(graph)) ++served;
   }
 }
 
 // Inside a wait: the host is answered, and a later START ends this inference.
 bool DeviceRunner::on_wait() {
   control_.answer();
+  if (companion_ != nullptr) companion_->step();
   return !control_.has_start();
 }
 
@@ -85,6 +95,12 @@ bool DeviceRunner::take_inputs(Graph& graph) {
     well = exchange_.receive(static_cast<uint16_t>(kInputChannel + i), host, box);
   }
   well = well && exchange_.wait(nullptr, 0);
+  if (companion_ != nullptr) {
+    const auto is_given = [](void* companion) {
+      return !static_cast<Companion*>(companion)->gives_input();
+    };
+    well = well && exchange_.wait_for(is_given, companion_);
+  }
   control_.report.input_us = board_.clock->now_us() - phase_us_;
   return well;
 }

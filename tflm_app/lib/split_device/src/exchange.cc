@@ -164,6 +164,10 @@ bool Exchange::await(const void* begin, size_t bytes) {
   return here;
 }
 
+bool Exchange::wait_for(bool (*condition)(void* context), void* context) {
+  return wait_until([condition, context] { return condition(context); });
+}
+
 bool Exchange::wait_for_all() {
   return wait_until([this] {
     return node_.communicator().recvs_complete() && node_.communicator().all_sends_released();

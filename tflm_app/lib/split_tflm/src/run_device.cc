@@ -4,6 +4,7 @@
 
 #include <new>
 
+#include "running.h"
 #include "split_port/port.h"
 #include "tflm_graph.h"
 
@@ -47,9 +48,14 @@ NodeConfig node_config(const DeviceDescription& device) {
   return config;
 }
 
-Node* make_node(const DeviceDescription& device, Control* control) {
+Node* make_node(const DeviceDescription& device, Control* control,
+                split_core::ByteStream* host_stream) {
   static ByteStream* streams[split_core::kMaxLinks];
   for (uint8_t i = 0; i < device.node.link_count; ++i) {
+    if (host_stream != nullptr && device.ports[i] == kHostPort) {
+      streams[i] = host_stream;
+      continue;
+    }
     if (port_of(i) >= split_port::link_count()) return nullptr;
     streams[i] = &split_port::link(port_of(i));
   }
@@ -81,21 +87,33 @@ void print_boot(const DeviceDescription& device, const Control& control) {
   print(line.add(control.info.model_bytes).add(" bytes\n").text());
 }
 
-// Keeps the links of a device that cannot run its graph: others need them, and the host asks.
-[[noreturn]] void stay_broken(DeviceRunner& runner, const TextLine& why) {
-  runner.set_broken(why);
-  while (true) runner.turn();
+// The interpreter in its memory, with all tensors; null, and why, if something does not fit.
+api::MicroInterpreter* make_interpreter(const DeviceDescription& device, Exchange& exchange,
+                                        TextLine* why) {
+  const api::MicroOpResolver* resolver = nullptr;
+  if (!check_model(device, why)) return nullptr;
+  if (device.resolve(&resolver) != kTfLiteOk) {
+    why->add("the operators cannot be registered");
+    return nullptr;
+  }
+  // In place, because it must not be constructed before the model has been checked.
+  alignas(api::MicroInterpreter) static uint8_t memory[sizeof(api::MicroInterpreter)];
+  auto* const interpreter = new (memory) api::MicroInterpreter(
+      api::GetModel(device.model), *resolver, device.arena, device.arena_bytes);
+  interpreter->SetMicroExternalContext(&exchange);
+  return allocate(device, *interpreter, exchange, why) ? interpreter : nullptr;
 }
 
 }  // namespace
 
-int run_device(const DeviceDescription& device) {
+Running* set_up(const DeviceDescription& device, split_core::ByteStream* host_stream,
+                TextLine* why) {
   g_device = &device;
   static Control control;
-  Node* const node = make_node(device, &control);
+  Node* const node = make_node(device, &control, host_stream);
   if (node == nullptr) {
-    print("BROKEN: this board has not the links that the plan wants\n");
-    return kConfigStatus;
+    why->add("this board has not the links that the plan wants");
+    return nullptr;
   }
   g_node = node;
   describe(device, *node, &control);
@@ -103,24 +121,32 @@ int run_device(const DeviceDescription& device) {
                            device.node.send_slots);
   exchange.set_ticker(start_ticker(device.background_poll_us));
   static DeviceRunner runner(board(), *node, exchange, control, device.timeout_us);
-
-  TextLine why;
-  const api::MicroOpResolver* resolver = nullptr;
-  if (!check_model(device, &why)) stay_broken(runner, why);
-  if (device.resolve(&resolver) != kTfLiteOk) {
-    stay_broken(runner, why.add("the operators cannot be registered"));
-  }
-  // In place, because it must not be constructed before the model has been checked.
-  alignas(api::MicroInterpreter) static uint8_t memory[sizeof(api::MicroInterpreter)];
-  auto* const interpreter = new (memory) api::MicroInterpreter(
-      api::GetModel(device.model), *resolver, device.arena, device.arena_bytes);
-  interpreter->SetMicroExternalContext(&exchange);
-  if (!allocate(device, *interpreter, exchange, &why)) stay_broken(runner, why);
+  static Running running = {&runner, nullptr};
+  api::MicroInterpreter* const interpreter = make_interpreter(device, exchange, why);
+  if (interpreter == nullptr) return &running;
   control.info.arena_used_bytes = static_cast<uint32_t>(interpreter->arena_used_bytes());
   print_boot(device, control);
+  static TflmGraph graph(*interpreter);
+  running.graph = &graph;
+  return &running;
+}
 
-  TflmGraph graph(*interpreter);
-  runner.serve(graph, static_cast<uint32_t>(split_port::argument_or("inferences", 0)));
+int run_device(const DeviceDescription& device) {
+  TextLine why;
+  Running* const running = set_up(device, nullptr, &why);
+  if (running == nullptr) {
+    print("BROKEN: ");
+    print(why.text());
+    print("\n");
+    return kConfigStatus;
+  }
+  if (running->graph == nullptr) {
+    // The links of a device that cannot run its graph: others need them, and the host asks.
+    running->runner->set_broken(why);
+    while (true) running->runner->turn();
+  }
+  running->runner->serve(*running->graph,
+                         static_cast<uint32_t>(split_port::argument_or("inferences", 0)));
   return 0;
 }
 

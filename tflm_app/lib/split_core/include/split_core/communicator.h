@@ -29,8 +29,20 @@ class DatagramHandler {
   ~DatagramHandler() = default;
 };
 
+// A message whose bytes are not all there when it is posted: rows of a camera.
+class MessageSource {
+ public:
+  // Copies up to `most` bytes of the message, from byte `offset` on; returns how many are there by
+  // now. Called inside Node::poll(), for one byte after the other, once for each destination set.
+  virtual uint32_t read(uint32_t offset, uint8_t* to, uint32_t most) = 0;
+
+ protected:
+  ~MessageSource() = default;
+};
+
 struct SendSlot {
   StridedBox box;
+  MessageSource* source = nullptr;  // instead of the box; its bytes count as elements of the box
   uint64_t remaining = 0;  // receivers not served yet; 0: the slot is free
   uint64_t granted = 0;    // of these, who is ready
   uint64_t batch = 0;      // of these, who is being served now
@@ -79,6 +91,9 @@ class Communicator final : public LocalReceiver {
   // Offers the box to `destinations` and returns. The tensor must stay unchanged until
   // send_released(channel). Errors: kBadArgument, kSendSlotsFull, kSizeMismatch.
   Error post_send(uint16_t channel, uint64_t destinations, const StridedBox& box);
+  // The same of a message of `size_bytes` bytes that `source` has, sooner or later.
+  Error post_source(uint16_t channel, uint64_t destinations, uint32_t size_bytes,
+                    MessageSource& source);
   // True once every byte of all sends posted on `channel` has left the tensor.
   bool send_released(uint16_t channel) const;
   bool all_sends_released() const;
@@ -118,6 +133,8 @@ class Communicator final : public LocalReceiver {
   void abort(const Error& error);
   bool is_stale(uint16_t epoch) const;
 
+  Error open_send(uint16_t channel, uint64_t destinations, const StridedBox& box,
+                  MessageSource* source);
   Error open_recv(uint16_t channel, uint8_t source, const StridedBox& box, bool ahead);
   Error take_ahead(RecvSlot* recv, const StridedBox& box);
   void on_data(uint8_t link, const FrameHeader& header, ConstBytes payload);

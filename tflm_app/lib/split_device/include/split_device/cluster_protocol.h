@@ -123,6 +123,9 @@ struct TextReport {
 bool message_type(split_core::ConstBytes payload, MessageType* type);
 bool unpack(split_core::ConstBytes payload, Query* query);
 bool unpack(split_core::ConstBytes payload, Start* start);
+// Of an INFO what a host needs to begin: state, flags, epoch. Of a REPORT what went wrong.
+bool unpack(split_core::ConstBytes payload, Info* info);
+bool unpack(split_core::ConstBytes payload, Report* report);
 
 // Each writes to kMaxControlBytes and returns how many bytes the message has.
 size_t pack(const Query& query, uint8_t* to);

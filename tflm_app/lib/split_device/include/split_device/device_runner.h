@@ -33,6 +33,18 @@ struct Board {
   Control::LostBytes lost_bytes;  // may be null
 };
 
+// What goes on beside a device in the same program, wherever the device waits: the application that
+// takes the host's place.
+class Companion {
+ public:
+  virtual void step() = 0;
+  // Whether it has input for some device yet: until then this device does not begin to compute.
+  virtual bool gives_input() const = 0;
+
+ protected:
+  ~Companion() = default;
+};
+
 class DeviceRunner final : public WaitObserver {
  public:
   DeviceRunner(const Board& board, split_core::Node& node, Exchange& exchange, Control& control,
@@ -49,6 +61,9 @@ class DeviceRunner final : public WaitObserver {
 
   // Serves for ever if `inferences` is 0; else returns after so many, done or not, for tests.
   void serve(Graph& graph, uint32_t inferences = 0);
+  void set_companion(Companion* companion) { companion_ = companion; }
+  // One turn of waiting, and an inference if the host has asked for one; whether it had.
+  bool serve_once(Graph& graph);
   // One turn of waiting: moves bytes, answers the host, sleeps until there is news.
   void turn();
 
@@ -56,6 +71,7 @@ class DeviceRunner final : public WaitObserver {
 
  private:
   void run(Graph& graph, const Start& start);
+  void describe(const Graph& graph);
   bool take_inputs(Graph& graph);
   bool run_graph(Graph& graph);
   bool give_outputs(Graph& graph);
@@ -67,6 +83,7 @@ class DeviceRunner final : public WaitObserver {
   split_core::Node& node_;
   Exchange& exchange_;
   Control& control_;
+  Companion* companion_ = nullptr;
   uint32_t timeout_us_;
   uint32_t begun_us_ = 0;
   uint32_t phase_us_ = 0;

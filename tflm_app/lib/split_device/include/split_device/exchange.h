@@ -72,6 +72,8 @@ class Exchange {
   // From within a kernel: whether these bytes are there, and until they are.
   bool is_here(const void* begin, size_t bytes);
   bool await(const void* begin, size_t bytes);
+  // Until `condition` holds.
+  bool wait_for(bool (*condition)(void* context), void* context);
   // Until everything that was posted has left.
   bool wait_for_all();
   // An operator cannot do its work: "TFLSPLIT_CONV_2D: option 'pads' is missing".

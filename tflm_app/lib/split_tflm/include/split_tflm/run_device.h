@@ -31,6 +31,8 @@ struct DeviceDescription {
   api::Status (*resolve)(const api::MicroOpResolver** resolver);  // its operators
 };
 
+struct Running;  // set up: split_tflm/src/running.h
+
 // Serves the host for ever; returns after `inferences` of them if the start-up argument of that
 // name is given, and an exit status.
 int run_device(const DeviceDescription& device);

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from tests.native import needs_cxx, needs_wheel_reader
 from tests.splits import tiny
@@ -38,12 +39,13 @@ def written(folder: Path, world_size: int, way: str) -> Bundle:
     return read_bundle(folder / "plan")
 
 
-def picture(number: int, shape: tuple[int, ...]) -> np.ndarray:
+def picture(number: int, shape: tuple[int, ...]) -> NDArray[np.int8]:
     """What synthetic_camera.cc computes."""
     _, rows, columns, channels = shape
     row, at = np.mgrid[:rows, : columns * channels]
-    values = row * 31 + at * 7 + row * at % 13 + number * 29
-    return values.astype(np.uint8).view(np.int8).reshape(shape)
+    values = (row * 31 + at * 7 + row * at % 13 + number * 29).astype(np.uint8)
+    found: NDArray[np.int8] = values.view(np.int8).reshape(shape)
+    return found
 
 
 def answers(bundle: Bundle, timeout_seconds: float = 60.0) -> list[str]:
@@ -86,8 +88,8 @@ def test_the_unsplit_models_answers_without_a_host(tmp_path: Path, world_size: i
 def test_only_a_plan_whose_one_host_is_the_gateway_has_the_header(tmp_path: Path):
     bundle = written(tmp_path, 2, "rows")
 
-    def files(**options: bool) -> dict[str, bytes]:
-        chosen = FirmwareOptions(boards=("host",), tflm_dir=None, **options)
+    def files(direct: bool = False) -> dict[str, bytes]:
+        chosen = FirmwareOptions(boards=("host",), tflm_dir=None, direct=direct)
         return firmware_files(bundle.document, bundle.devices, chosen)
 
     header = files()[HEADER].decode()

@@ -8,6 +8,7 @@ split_tflm, kernels, links, control by the host.  TFLM is the wheel that is the 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ from tflsplit.host import SocketStream
 from tflsplit.host.coordinator import Coordinator
 from tflsplit.ir import Graph
 from tflsplit.passes.prepare import prepare
+from tflsplit.plan.policy import choose_plan
 from tflsplit.plan.wishes import Wishes
 from tflsplit.rewriting.rewrite import rewrite
 from tflsplit.tflite import write_model
@@ -46,7 +48,7 @@ SANITIZERS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-g",
 CLUSTERS: Sequence[tuple[str, int, dict[str, Any]]] = (
     ("mobilenet", 1, {}),
     ("mobilenet", 4, {}),
-    ("mobilenet", 2, {"split": "rows", "fuse": True}),
+    ("mobilenet", 2, {"split": "rows", "fuse": True, "overlap": True}),
     ("mobilenet", 3, {"split": "channels"}),
     ("ds_cnn", 2, {"split": "in_channels"}),
     ("resnet", 3, {"split": "rows"}),
@@ -62,7 +64,13 @@ CLUSTERS: Sequence[tuple[str, int, dict[str, Any]]] = (
 def written(folder: Path, name: str, world_size: int, wishes: dict[str, Any]) -> Bundle:
     model = folder / "model.tflite"
     model.write_bytes(write_model(tiny(name)))
-    rewrite(model, folder / "plan", Wishes(world_size, **wishes))
+    overlap = bool(wishes.get("overlap"))
+    chosen = Wishes(world_size, **{key: wish for key, wish in wishes.items() if key != "overlap"})
+    rewrite(
+        model,
+        folder / "plan",
+        lambda graph: replace(choose_plan(graph, chosen), overlap=overlap),
+    )
     return read_bundle(folder / "plan")
 
 

@@ -95,7 +95,8 @@ def _axes(shape: Sequence[int]) -> list[int] | None:
 
 def _row_bytes(tensor: Json) -> int:
     axes = _axes(tensor["shape"]) or []
-    return math.prod(tensor["shape"][axis] for axis in axes[1:]) * _item_bytes(tensor)
+    extents: list[int] = [tensor["shape"][axis] for axis in axes[1:]]
+    return math.prod(extents) * _item_bytes(tensor)
 
 
 def _four(numbers: Iterable[int], words: int, fill: int) -> str:

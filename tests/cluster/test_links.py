@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Frames on a wire, against the encoder itself; ways and shared media; what is left of a memory."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -130,21 +132,32 @@ def test_a_single_wire_may_differ():
 
 def test_memory_of_the_links():
     # The host's device in a ring: three links.  (3 * (4 + 1) + 4) * 512 = 9,728 bytes of frames and
-    # 2,800 of state (docs/wire_format.md), and two ports of 4,096 + 1,024.
+    # 2,800 of state (docs/wire_format.md), and two ports of 4 * 517 + 256 and 256 bytes.
     ring = default_cluster(4)
-    assert ring.link_buffer_bytes(0) == 9728 + 2800 + 2 * 5120
+    assert ring.ring_bytes(0) == (2324, 256)
+    assert ring.link_buffer_bytes(0) == 9728 + 2800 + 2 * 2580
     # The others have two links: (2 * 5 + 4) * 512 = 7,168; state is never counted below three.
-    assert ring.link_buffer_bytes(1) == 7168 + 2800 + 2 * 5120
+    assert ring.link_buffer_bytes(1) == 7168 + 2800 + 2 * 2580
     assert default_cluster(1).link_buffer_bytes(0) == (1 * 5 + 4) * 512 + 2800
+
+
+def test_rings_by_their_rule():
+    # Credit for 4 frames of 256 bytes, 260 each on the wire, and 256 bytes of the link's own.
+    assert replace(default_cluster(2), mtu_bytes=256).ring_bytes(1) == (4 * 260 + 256, 256)
+    assert replace(default_cluster(2), port_rx_bytes=4096).ring_bytes(0) == (4096, 256)
+    # Twice what leaves between two polls: 366 bytes on SPI, all that goes on where nothing polls.
+    assert default_cluster(2, "spi").ring_bytes(0)[1] == 736
+    assert replace(default_cluster(2), background_poll_us=0.0).ring_bytes(0)[1] == 1024
+    assert default_cluster(2).ring_bytes(2)[1] == 1024, "the host's"
 
 
 def test_what_is_left_for_the_network():
     pico = Cluster(
         (known_board("pico"),) * 2, Topology.RING, LinkSpec(), LINK_DEFAULTS[LinkKind.USB]
     )
-    # Rank 1 of two has one link: (1 * 5 + 4) * 512 + 2,800 + 5,120 = 12,528 bytes.
-    # 270,336 - 32,768 stack - 16,384 runtime - 12,528.
-    assert pico.arena_room_bytes(1) == 270336 - 32768 - 16384 - 12528
+    # Rank 1 of two has one link: (1 * 5 + 4) * 512 + 2,800 + 2,324, and what leaves in two polls
+    # of 480 us at 600,000 bytes/s, 576: 10,308.  270,336 - 32,768 stack - 16,384 runtime - 10,308.
+    assert pico.arena_room_bytes(1) == 270336 - 32768 - 16384 - 10308
     assert pico.weights_room_bytes(1) == 2 * 1024 * 1024 - 196608
     # Teensy's arena must lie in one block, whatever else is free.
     assert default_cluster(2).arena_room_bytes(1) == 507904

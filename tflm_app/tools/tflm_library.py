@@ -44,6 +44,8 @@ INCLUDES = (
 )  # fmt: skip
 SHARED = ("split_core", "split_device", "split_kernels", "split_tflm")
 """Libraries of ``tflm_app/lib`` that are the same on every device of a board."""
+PORTS_OWN = "-DSPLIT_PORT_"
+"""Flags that no shared library reads."""
 CMSIS_NN = "third_party/cmsis_nn"
 CMSIS_NN_INCLUDES = (CMSIS_NN, f"{CMSIS_NN}/Include", "third_party/cmsis/CMSIS/Core/Include")
 
@@ -98,7 +100,7 @@ def add_to(env, tree: Path) -> None:
     env.Append(CPPDEFINES=defines, CCFLAGS=[f"-isystem{path}" for path in includes])
     wanted = {
         "tree": str(tree.resolve()),
-        "flags": env.GetProjectOption("build_flags", []),
+        "flags": _shared(shlex.split(" ".join(env.GetProjectOption("build_flags", [])))),
         "board": env.get("BOARD") or env.subst("$PIOPLATFORM"),
     }
     key = hashlib.sha256(json.dumps(wanted, sort_keys=True).encode()).hexdigest()[:12]
@@ -172,7 +174,14 @@ def _ignore_in_finder(env) -> None:
 def _flags(env, variable: str) -> list[str]:
     """Compiler flags as they are when everything is configured; warnings are not ours to fix."""
     words = shlex.split(env.subst(variable))
-    return [word for word in words if not word.startswith("-W") and word not in ("-g", "-g3")]
+    return _shared(
+        [word for word in words if not word.startswith("-W") and word not in ("-g", "-g3")]
+    )
+
+
+def _shared(words: list[str]) -> list[str]:
+    """Without what is for a board's port alone: rates and sizes of one device's links."""
+    return [word for word in words if not word.startswith(PORTS_OWN)]
 
 
 def say(text: str) -> None:

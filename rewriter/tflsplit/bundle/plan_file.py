@@ -2,8 +2,9 @@
 """A plan as a file: saved, edited by hand, replayed.
 
 A plan file is a ``plan.json``, or the part of one that says what was decided: ``format``,
-``version``, ``world_size``, ``shares``, ``fuse``, ``overlap``, ``stock_kernels`` and ``layers``
-(docs/plan_json.md).  Everything else in it is ignored and made anew.
+``version``, ``world_size``, ``shares``, ``fuse``, ``overlap``, ``stream``, ``mtu_bytes``,
+``stock_kernels`` and ``layers`` (docs/plan_json.md).  Everything else in it is ignored and made
+anew.
 """
 
 from __future__ import annotations
@@ -31,11 +32,17 @@ def plan_part(graph: Graph, plan: Plan) -> Json:
         "fuse": plan.fuse,
         "overlap": plan.overlap,
         "stream": plan.stream,
+        **mtu_entry(plan),
         "layers": [
             layer_entry(node, split, plan.reasons.get(node.name, ""))
             for node, split in zip(graph.nodes, plan.splits, strict=True)
         ],
     }
+
+
+def mtu_entry(plan: Plan) -> Json:
+    """Of the links' frames, where the plan says."""
+    return {} if plan.mtu_bytes is None else {"mtu_bytes": plan.mtu_bytes}
 
 
 def layer_entry(node: Node, split: NodeSplit, reason: str) -> Json:
@@ -112,6 +119,7 @@ def read_plan(document: Json, source: str) -> Plan:
         document.get("fuse", False),
         document.get("overlap", False),
         document.get("stream", False),
+        document.get("mtu_bytes"),
     )
 
 

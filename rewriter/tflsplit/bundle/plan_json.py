@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 
 from tflsplit import __version__
-from tflsplit.bundle.plan_file import layer_entry
+from tflsplit.bundle.plan_file import layer_entry, mtu_entry
 from tflsplit.bundle.text import FORMAT, VERSION, Json, dump, parse
 from tflsplit.ir import Graph, Value
 from tflsplit.memory.arena import ArenaEstimate
@@ -64,6 +64,7 @@ def plan_document(
         "fuse": plan.fuse,
         "overlap": plan.overlap,
         "stream": plan.stream,
+        **mtu_entry(plan),
         "inputs": [_tensor(labels, value) for value in whole.inputs],
         "outputs": [_tensor(labels, value) for value in whole.outputs],
         "layers": [

@@ -27,6 +27,7 @@ from tflsplit.bundle.schema import (
 from tflsplit.bundle.text import Json
 from tflsplit.errors import PlanError
 from tflsplit.plan.spec import Way
+from tflsplit.wire.frames import MAX_MTU_BYTES, MIN_MTU_BYTES
 
 MAX_WORLD_SIZE = 64
 _SHOWN_PROBLEMS = 5
@@ -53,7 +54,13 @@ DECISION = Record(
         "shares": ListOf(Number(0, 1e9), 1, MAX_WORLD_SIZE),
         "layers": ListOf(Anything(), most=1 << 20),
     },
-    {"stock_kernels": Truth(), "fuse": Truth(), "overlap": Truth(), "stream": Truth()},
+    {
+        "stock_kernels": Truth(),
+        "fuse": Truth(),
+        "overlap": Truth(),
+        "stream": Truth(),
+        "mtu_bytes": Whole(MIN_MTU_BYTES, MAX_MTU_BYTES),
+    },
 )
 """What a plan file must have at least; ``plan_file`` looks at its layers one by one."""
 

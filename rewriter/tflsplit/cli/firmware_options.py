@@ -155,7 +155,7 @@ def wired(cluster: Cluster, arguments: argparse.Namespace) -> Cluster:
     if arguments.direct:
         changes["direct"] = True
     if arguments.mtu is not None:
-        changes["mtu_bytes"] = arguments.mtu
+        changes |= {"mtu_bytes": arguments.mtu, "links_given": True}
     if arguments.baud is not None:
         changes["link"] = replace(cluster.link, bit_rate=arguments.baud)
     if arguments.background_poll_us is not None:

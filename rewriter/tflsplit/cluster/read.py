@@ -51,9 +51,9 @@ def read_table(root: Table) -> Cluster:
         "mtu_bytes": _mtu(link_layer),
         "rx_slots": link_layer.integer("rx_slots", 4, low=2, high=15),
         "tx_slots": link_layer.integer("tx_slots", 4, low=1, high=64),
-        "port_rx_bytes": link_layer.integer("port_rx_bytes", 4096),
-        "port_tx_bytes": link_layer.integer("port_tx_bytes", 1024, low=1),
     }
+    links_given = any(map(link_layer.has, ("mtu_bytes", "rx_slots", "tx_slots")))
+    rings = [_ring(link_layer, key) for key in ("port_rx_bytes", "port_tx_bytes")]
     background_poll_us = link_layer.optional_number("background_poll_us", None)
     link_layer.refuse_unknown()
     medium = root.choice("medium", default_medium(topology, link))
@@ -78,6 +78,9 @@ def read_table(root: Table) -> Cluster:
             host_link,
             medium=medium,
             wires=wires,
+            port_rx_bytes=rings[0],
+            port_tx_bytes=rings[1],
+            links_given=links_given,
             background_poll_us=background_poll_us,
             direct=direct,
             stream=stream,
@@ -161,6 +164,10 @@ def _are_neighbours(topology: Topology, world_size: int, edge: Edge) -> bool:
         return edge[0] == 0
     closing = topology is Topology.RING and edge == (0, world_size - 1)
     return edge[1] == edge[0] + 1 or closing
+
+
+def _ring(table: Table, key: str) -> int | None:
+    return table.integer(key, None, low=64, high=65536) if table.has(key) else None
 
 
 def _mtu(table: Table) -> int:

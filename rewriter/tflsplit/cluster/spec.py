@@ -3,11 +3,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from tflsplit.cluster.cycles import Cycles
 from tflsplit.cluster.links import Duplex, LinkSpec, Medium
+from tflsplit.cluster.rings import MAX_TX_BYTES, rx_ring_bytes, tx_ring_bytes
 from tflsplit.cluster.routes import Edge, Routes
 from tflsplit.cluster.ways import Ways
 from tflsplit.errors import ClusterError
@@ -81,8 +82,10 @@ class Cluster:
     stream: devices may ask for their input as they read it, a few rows at a time.
     direct: every device has a link to the host, and gets its own input and gives its own output
         over it; host_links: by rank, instead of ``host_link``; (): all are that.
-    mtu_bytes, rx_slots, tx_slots: of the link layer (docs/wire_format.md); port_rx_bytes,
-        port_tx_bytes: a link's ring buffers in the board's port.
+    mtu_bytes, rx_slots, tx_slots: of the link layer (docs/wire_format.md); links_given: the user
+        said so, or a plan did, so that no plan takes others.
+    port_rx_bytes, port_tx_bytes: a link's ring buffers in the board's port; None: by their rule
+        (``rings``).
     background_poll_us: how often links are polled while a kernel runs; 0: not at all; None: by each
         device's clock (``tick_period_us``).
     """
@@ -98,12 +101,13 @@ class Cluster:
     mtu_bytes: int = 512
     rx_slots: int = 4
     tx_slots: int = 4
-    port_rx_bytes: int = 4096
-    port_tx_bytes: int = 1024
+    port_rx_bytes: int | None = None
+    port_tx_bytes: int | None = None
     background_poll_us: float | None = None
     direct: bool = False
     stream: bool = False
     host_links: tuple[LinkSpec, ...] = ()
+    links_given: bool = field(default=False, compare=False)
 
     def __post_init__(self) -> None:
         if not 1 <= self.world_size <= MAX_NODES:
@@ -232,8 +236,22 @@ class Cluster:
             return 0
         frames = (links * (self.rx_slots + 1) + self.tx_slots) * self.mtu_bytes
         state = -(-2800 * max(3, links) // 3)
-        rings = len(self._tables[rank]) * (self.port_rx_bytes + self.port_tx_bytes)
-        return frames + state + rings
+        return frames + state + len(self._tables[rank]) * sum(self.ring_bytes(rank))
+
+    def ring_bytes(self, rank: int) -> tuple[int, int]:
+        """The receiving and the sending ring buffer of each link of a device to another.
+
+        The host, which is a computer, has a large one.
+        """
+        receiving, sending = self.port_rx_bytes, self.port_tx_bytes
+        if receiving is None:
+            receiving = rx_ring_bytes(self.mtu_bytes, self.rx_slots)
+        if sending is None and rank == self.host_rank:
+            sending = MAX_TX_BYTES
+        if sending is None:
+            byte_us = [self.link_of((rank, peer.peer_rank)).byte_us for peer in self._tables[rank]]
+            sending = tx_ring_bytes(min(byte_us, default=1.0), self.poll_period_us(rank))
+        return receiving, sending
 
     def reserved_bytes(self, rank: int) -> int:
         """RAM of a device beside the tensor arena: stack, runtime and links."""

@@ -27,7 +27,8 @@ from tflsplit.cluster.table import Table
 from tflsplit.cluster.toml_file import Path_, TomlFile, dotted
 from tflsplit.errors import ClusterError
 
-_LINK_LAYER = ("mtu_bytes", "rx_slots", "tx_slots", "port_rx_bytes", "port_tx_bytes")
+_LINK_LAYER = ("mtu_bytes", "rx_slots", "tx_slots")
+_RINGS = ("port_rx_bytes", "port_tx_bytes")
 _TAKEN_WITH = {"ram_bytes": "ram_block_bytes"}  # without the second, the first is taken for both
 
 
@@ -56,6 +57,7 @@ def cluster_document(cluster: Cluster) -> dict[str, Any]:
     if host := _host(cluster):
         document["host"] = host
     layer = {key: getattr(cluster, key) for key in _LINK_LAYER}
+    layer |= {key: value for key in _RINGS if (value := getattr(cluster, key)) is not None}
     if cluster.background_poll_us is not None:
         layer["background_poll_us"] = cluster.background_poll_us
     return {**document, "link_layer": layer, "device": _devices(cluster)}

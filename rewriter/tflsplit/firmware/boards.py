@@ -39,6 +39,7 @@ class Board:
         ``fast_arena_bytes``; smaller ones are static data like any other.
     baud: default rate of the links to the neighbours; None where there is none.
     spi_hz: default clock of SPI links; None: the port has not both ends of one for this board.
+    core_serial_buffers: its core's serial ports have buffers of a size that is compiled in.
     host_baud: of the gateway's port to the host computer; None: it has no rate (USB, emulated).
     """
 
@@ -55,6 +56,7 @@ class Board:
     fast_arena_bytes: int = 0
     baud: int | None = 1_000_000
     spi_hz: int | None = None
+    core_serial_buffers: bool = False
     host_baud: int | None = None
 
     @property
@@ -97,7 +99,13 @@ _ALL = (
         spi_hz=30_000_000,
     ),
     # The core's driver takes an interrupt of some hundred instructions for each byte and direction.
-    Board("nucleo_h743zi", "nucleo_h743zi", baud=2_000_000, host_baud=_BRIDGE_BAUD),
+    Board(
+        "nucleo_h743zi",
+        "nucleo_h743zi",
+        baud=2_000_000,
+        core_serial_buffers=True,
+        host_baud=_BRIDGE_BAUD,
+    ),
     # An SPI slave's clock is at most a twelfth of 125 MHz (RP2040 data sheet, 4.4.3).
     Board("pico", "pico", cmsis_nn=False, baud=3_000_000, spi_hz=10_000_000),
     Board(

@@ -37,6 +37,8 @@ def options_of_cluster(cluster: Cluster, boards: tuple[str, ...] = ()) -> Firmwa
         baud=cluster.link.bit_rate if cluster.link.kind in SERIAL_LINKS else None,
         rx_slots=cluster.rx_slots,
         tx_slots=cluster.tx_slots,
+        port_rx_bytes=cluster.port_rx_bytes,
+        port_tx_bytes=cluster.port_tx_bytes,
         background_poll_us=(
             None if cluster.background_poll_us is None else round(cluster.background_poll_us)
         ),

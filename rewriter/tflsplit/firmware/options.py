@@ -33,6 +33,8 @@ class FirmwareOptions:
     direct: every rank is wired to the host, and takes its input and gives its output there.
     mtu_bytes: the largest frame, a multiple of 4.
     rx_slots, tx_slots: frames in transit per link, own frames under way (docs/wire_format.md).
+    port_rx_bytes, port_tx_bytes: ring buffers of one link in the board's port; None: by their rule
+        (``tflsplit.cluster.rings``).
     link: what joins the devices, "uart" or "spi"; other kinds can be planned for, not built.
     baud: of the links, or SPI's clock in Hz; None: the slowest board's default.
     arena_margin_bytes: added to the arena that is predicted.
@@ -53,6 +55,8 @@ class FirmwareOptions:
     mtu_bytes: int = 512
     rx_slots: int = 4
     tx_slots: int = 4
+    port_rx_bytes: int | None = None
+    port_tx_bytes: int | None = None
     link: str = LinkKind.UART.value
     baud: int | None = None
     arena_margin_bytes: int = DEFAULT_MARGIN_BYTES

@@ -106,6 +106,7 @@ class Plan:
     overlap: such blocks begin while rows of their input are still under way.
     stream: devices RECV the model's inputs from the host where their nodes read them, box by box,
         instead of being given all that they read before they begin.
+    mtu_bytes: of the links' frames; None: whatever the cluster has.
     """
 
     world_size: int
@@ -116,6 +117,7 @@ class Plan:
     fuse: bool = False
     overlap: bool = False
     stream: bool = False
+    mtu_bytes: int | None = None
 
     def by_node(self) -> dict[str, NodeSplit]:
         """The splits by node name."""

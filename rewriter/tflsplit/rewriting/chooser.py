@@ -20,6 +20,7 @@ from tflsplit.plan.spec import Plan
 from tflsplit.plan.wishes import Wishes
 from tflsplit.planner import Planned, Planner, finish
 from tflsplit.planner.explain import reasoned
+from tflsplit.planner.links import find_with_links, with_frames
 from tflsplit.planner.searcher import Searcher
 from tflsplit.planner.streaming import streamed
 from tflsplit.rewriting.rewrite import split_model
@@ -47,8 +48,7 @@ class Chooser:
 
     def __call__(self, graph: Graph) -> Plan:
         """The plan, with its reasons; errors as ``Planner.best`` and ``replayed`` raise them."""
-        self.planner = Planner(graph, self.cluster)
-        self.planned = self._planned(graph)
+        self.planner, self.planned = self._planned(graph)
         if self.cluster.stream and not isinstance(self._by, Path):
             used = self.planned.cluster
             self.planned = streamed(graph, self.planned, used, self.objective)
@@ -58,12 +58,13 @@ class Chooser:
             self.planned = replace(self.planned, plan=plan)
         return self.planned.plan
 
-    def _planned(self, graph: Graph) -> Planned:
+    def _planned(self, graph: Graph) -> tuple[Planner, Planned]:
         if self._by is None:
-            return self.planner.best(self.objective)
+            return find_with_links(graph, self.cluster, self.objective)
+        planner = Planner(graph, self.cluster)
         if isinstance(self._by, Wishes):
-            return finish(graph, choose_plan(graph, self._by), self.cluster)
-        return replayed(self._by, graph, self.cluster)
+            return planner, finish(graph, choose_plan(graph, self._by), self.cluster)
+        return planner, replayed(self._by, graph, self.cluster)
 
     def remembered(self) -> Mapping[str, Json]:
         """What plan.json keeps of the request, once the plan is made."""
@@ -96,7 +97,8 @@ def replayed(path: Path, graph: Graph, cluster: Cluster) -> Planned:
     if saved.world_size > cluster.world_size:
         raise PlanError(f"{path} is for {saved.world_size} devices, not {cluster.world_size}")
     _check(saved, graph, path)
-    return finish(graph, saved, fewer(cluster, saved.world_size)[0])
+    used = with_frames(fewer(cluster, saved.world_size)[0], saved.mtu_bytes)
+    return finish(graph, saved, used)
 
 
 def _check(plan: Plan, graph: Graph, path: Path) -> None:

@@ -9,6 +9,7 @@ from random import Random
 import simpy
 
 from tflsplit.cluster import Cluster, Edge, Medium
+from tflsplit.cluster.rings import MAX_TX_BYTES
 from tflsplit.sim.frames import Hop, Kind
 from tflsplit.sim.result import WireCount
 from tflsplit.sim.times import Intervals
@@ -30,6 +31,11 @@ class Media:
         self.busy_until: dict[object, float] = {}
 
 
+def _ring_bytes(cluster: Cluster) -> int:
+    """What a port's ring takes beyond the frame that leaves; by rule, what polls make of it."""
+    return MAX_TX_BYTES if cluster.port_tx_bytes is None else cluster.port_tx_bytes
+
+
 class Channel:
     """Frames from one node to a neighbour.
 
@@ -47,7 +53,7 @@ class Channel:
         self._resources = media.cluster.resources_of(edge)
         # A switch keeps a frame until the receiver's port is free; a shared medium does not.
         self._is_switched = media.cluster.medium is Medium.SWITCHED and len(self._resources) == 2
-        self._ring_us = media.cluster.port_tx_bytes * self._link.byte_us
+        self._ring_us = _ring_bytes(media.cluster) * self._link.byte_us
         self.done_at = 0.0
         self.count = WireCount()
         self.busy: Intervals = []

@@ -12,8 +12,9 @@ using split_core::ConstBytes;
 using split_core::MutableBytes;
 using split_port::RingBuffer;
 
-void ring_buffer_keeps_order_over_many_turns() {
-  RingBuffer<8> ring;
+template <size_t kCapacity>
+void keeps_order_over_many_turns() {
+  RingBuffer<kCapacity> ring;
   uint8_t next_in = 0, next_out = 0;
   for (int turn = 0; turn < 1000; ++turn) {
     for (int count = turn % 9; count > 0 && !ring.full(); --count) CHECK(ring.push(next_in++));
@@ -22,7 +23,17 @@ void ring_buffer_keeps_order_over_many_turns() {
       CHECK(byte == next_out++);
     }
     CHECK(ring.size() == static_cast<uint8_t>(next_in - next_out));
+    uint8_t many[4] = {next_in, uint8_t(next_in + 1), uint8_t(next_in + 2), uint8_t(next_in + 3)};
+    next_in += static_cast<uint8_t>(ring.push(ConstBytes(many, turn % 5)));
+    const size_t count = ring.pop(MutableBytes(many, (turn * 3) % 5));
+    for (size_t index = 0; index < count; ++index) CHECK(many[index] == next_out++);
   }
+}
+
+void ring_buffer_keeps_order_over_many_turns() {
+  keeps_order_over_many_turns<8>();
+  keeps_order_over_many_turns<7>();
+  keeps_order_over_many_turns<2>();
 }
 
 void ring_buffer_refuses_what_does_not_fit() {

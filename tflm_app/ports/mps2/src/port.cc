@@ -16,6 +16,8 @@ constexpr size_t kLinkCount = kUartCount - 1;
 constexpr uint32_t kFlushUs = 500'000;
 
 Uart g_links[kLinkCount];
+Rings g_rings[SPLIT_PORT_LINKS == 0 ? 1 : SPLIT_PORT_LINKS];
+size_t g_begun = 0;
 
 bool anything_received() {
   for (const Uart& uart : g_links) {
@@ -39,7 +41,6 @@ void begin() {
   begin_semihosting();
   g_clock.begin();
   begin_console(kUarts[0].base);
-  for (size_t index = 0; index < kLinkCount; ++index) g_links[index].begin(link_place(index));
 }
 
 void on_interrupt(uint32_t irq) {
@@ -62,7 +63,12 @@ void on_pendsv() {}
 
 size_t link_count() { return kLinkCount; }
 size_t host_link() { return kLinkCount - 1; }
-split_core::ByteStream& link(size_t index) { return g_links[index]; }
+split_core::ByteStream& link(size_t index) {
+  if (!g_links[index].has_begun() && g_begun < SPLIT_PORT_LINKS) {
+    g_links[index].begin(link_place(index), &g_rings[g_begun++]);
+  }
+  return g_links[index];
+}
 LinkCounters link_counters(size_t index) { return g_links[index].counters(); }
 
 split_core::Clock& clock() { return g_clock; }

@@ -35,8 +35,9 @@ void write_console(uint32_t base, uint8_t byte) {
   reg(base + kData) = byte;
 }
 
-void Uart::begin(const UartPlace& place) {
+void Uart::begin(const UartPlace& place, Rings* rings) {
   base_ = place.base;
+  rings_ = rings;
   reg(base_ + kBaudDivider) = kFastestDivider;
   enable_irq(place.rx_irq);
   enable_irq(place.tx_irq);
@@ -52,7 +53,8 @@ bool Uart::tx_full() const { return (reg(base_ + kState) & kStateTxFull) != 0; }
 bool Uart::rx_full() const { return (reg(base_ + kState) & kStateRxFull) != 0; }
 
 size_t Uart::read(split_core::MutableBytes to) {
-  const size_t given = rx_.pop(to);
+  if (!has_begun()) return 0;
+  const size_t given = rings_->rx.pop(to);
   if (receiver_paused_ && given > 0) {
     InterruptLock lock;
     receiver_paused_ = false;
@@ -63,14 +65,15 @@ size_t Uart::read(split_core::MutableBytes to) {
 }
 
 size_t Uart::write(split_core::ConstBytes from) {
+  if (!has_begun()) return 0;
   // With an empty queue the handler is off duty and the bytes may go straight to the UART.
   size_t taken = 0;
-  if (tx_.empty()) {
+  if (rings_->tx.empty()) {
     while (taken < from.size() && !tx_full()) reg(base_ + kData) = from[taken++];
     sent_bytes_ += taken;
   }
   if (taken == from.size()) return taken;
-  const size_t queued = tx_.push(from.subspan(taken));
+  const size_t queued = rings_->tx.push(from.subspan(taken));
   if (queued > 0) {
     InterruptLock lock;
     reg(base_ + kControl) = reg(base_ + kControl) | kControlTxInterrupt;
@@ -93,24 +96,24 @@ void Uart::on_transmit() {
 
 void Uart::drain_receiver() {
   while (rx_full()) {
-    if (rx_.full()) {
+    if (rings_->rx.full()) {
       // The byte stays in DATA, so QEMU takes no more from the wire until read() makes room.
       receiver_paused_ = true;
       reg(base_ + kControl) = reg(base_ + kControl) & ~kControlRxInterrupt;
       return;
     }
-    rx_.push(static_cast<uint8_t>(reg(base_ + kData)));
+    rings_->rx.push(static_cast<uint8_t>(reg(base_ + kData)));
     ++received_bytes_;
   }
 }
 
 void Uart::fill_transmitter() {
   uint8_t byte;
-  while (!tx_full() && tx_.pop(&byte)) {
+  while (!tx_full() && rings_->tx.pop(&byte)) {
     reg(base_ + kData) = byte;
     ++sent_bytes_;
   }
-  if (tx_.empty()) reg(base_ + kControl) = reg(base_ + kControl) & ~kControlTxInterrupt;
+  if (rings_->tx.empty()) reg(base_ + kControl) = reg(base_ + kControl) & ~kControlTxInterrupt;
 }
 
 LinkCounters Uart::counters() const {

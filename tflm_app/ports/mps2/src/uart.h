@@ -15,6 +15,10 @@
 #ifndef SPLIT_PORT_TX_BYTES
 #define SPLIT_PORT_TX_BYTES 1024
 #endif
+// UARTs that have rings: those that the application asks for first.
+#ifndef SPLIT_PORT_LINKS
+#define SPLIT_PORT_LINKS 4
+#endif
 
 namespace split_port::mps2 {
 
@@ -22,16 +26,23 @@ namespace split_port::mps2 {
 void begin_console(uint32_t base);
 void write_console(uint32_t base, uint8_t byte);
 
+struct Rings {
+  RingBuffer<SPLIT_PORT_RX_BYTES> rx;
+  RingBuffer<SPLIT_PORT_TX_BYTES> tx;
+};
+
+// Without rings, before begin(), nothing comes and nothing is taken.
 class Uart final : public split_core::ByteStream {
  public:
-  void begin(const UartPlace& place);
+  void begin(const UartPlace& place, Rings* rings);
+  bool has_begun() const { return rings_ != nullptr; }
 
   size_t read(split_core::MutableBytes to) override;
   size_t write(split_core::ConstBytes from) override;
 
-  bool has_received() const { return !rx_.empty(); }
+  bool has_received() const { return has_begun() && !rings_->rx.empty(); }
   // True when every byte that write() took has left.
-  bool sent_all() const { return tx_.empty() && !tx_full(); }
+  bool sent_all() const { return !has_begun() || (rings_->tx.empty() && !tx_full()); }
 
   // Called by the interrupt handler.
   void on_receive();
@@ -47,8 +58,7 @@ class Uart final : public split_core::ByteStream {
 
   uint32_t base_ = 0;
   bool receiver_paused_ = false;
-  RingBuffer<SPLIT_PORT_RX_BYTES> rx_;
-  RingBuffer<SPLIT_PORT_TX_BYTES> tx_;
+  Rings* rings_ = nullptr;
   uint64_t received_bytes_ = 0;
   uint64_t sent_bytes_ = 0;
 };

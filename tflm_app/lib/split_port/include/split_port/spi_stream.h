@@ -67,8 +67,7 @@ struct SpiCounters {
   uint32_t bad_blocks = 0;  // without a header, or cut short
 };
 
-// The part that both ends have: the rings, and what goes from and to them. kRxBytes and kTxBytes
-// are powers of two.
+// The part that both ends have: the rings, and what goes from and to them.
 template <size_t kRxBytes, size_t kTxBytes>
 class SpiEnd {
   static_assert(kRxBytes >= kSpiPayloadBytes, "room for a block");

@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a device's port is compiled with: rate and ring buffers of its links."""
+
+from __future__ import annotations
+
+from tflsplit.cluster import LinkKind
+from tflsplit.cluster.links import LINK_DEFAULTS
+from tflsplit.cluster.rings import rx_ring_bytes, tx_ring_bytes
+from tflsplit.firmware.boards import Board
+from tflsplit.firmware.options import FirmwareOptions
+
+_CORES_OWN = "SERIAL_{}_BUFFER_SIZE"
+"""STM32's core compiles its serial ports with these."""
+
+
+def ring_bytes(board: Board, baud: int | None, options: FirmwareOptions) -> tuple[int, int]:
+    """The receiving and the sending ring of one link, as ``Cluster.ring_bytes`` has them.
+
+    baud: of the links, or SPI's clock; None: emulated ones, which stand for the kind's usual rate.
+    """
+    link = LINK_DEFAULTS[LinkKind(options.link)]
+    rate = baud or options.baud or link.bit_rate
+    poll_us = board.tick_us if options.background_poll_us is None else options.background_poll_us
+    receiving, sending = options.port_rx_bytes, options.port_tx_bytes
+    if receiving is None:
+        receiving = rx_ring_bytes(options.mtu_bytes, options.rx_slots)
+    if sending is None:
+        sending = tx_ring_bytes(link.bits_per_byte * 1e6 / rate, poll_us)
+    return receiving, sending
+
+
+def build_flags(board: Board, links: int, baud: int | None, options: FirmwareOptions) -> str:
+    """The line of an environment; "" for a program of this computer, which has no port to size.
+
+    links: of the device, that to the host included.
+    """
+    if board.section == "host":
+        return ""
+    receiving, sending = ring_bytes(board, baud, options)
+    flags = [f"-DSPLIT_PORT_RX_BYTES={receiving}", f"-DSPLIT_PORT_TX_BYTES={sending}"]
+    flags.append(f"-DSPLIT_PORT_LINKS={links}")
+    if board.core_serial_buffers:
+        flags += [f"-D{_CORES_OWN.format('RX')}={receiving}"]
+        flags += [f"-D{_CORES_OWN.format('TX')}={sending}"]
+    if board.baud is not None:
+        is_spi = options.link == LinkKind.SPI.value
+        rate = ["-DSPLIT_PORT_SPI", f"-DSPLIT_PORT_SPI_HZ={baud}"]
+        flags += rate if is_spi else [f"-DSPLIT_PORT_BAUD={baud}"]
+    base = "arduino" if board.core_serial_buffers else board.section
+    return f"build_flags = ${{board:{base}.build_flags}} {' '.join(flags)}"

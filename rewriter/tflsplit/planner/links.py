@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The link layer is part of a plan: frames of 512 bytes, or of 256 where RAM counts.
+
+For the least RAM a plan takes small frames, and for other objectives where nothing fits with large
+ones.  What the user gave (``[link_layer]`` in cluster.toml, ``--mtu``) stays.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from tflsplit.cluster import Cluster
+from tflsplit.cluster.rings import LEAN_MTU_BYTES
+from tflsplit.ir import Graph
+from tflsplit.planner.planned import Planned, finish
+from tflsplit.planner.planner import Planner
+
+
+def find_with_links(graph: Graph, cluster: Cluster, objective: str) -> tuple[Planner, Planned]:
+    """The best plan, and the planner that found it; ClusterError as ``Planner.best``."""
+    planner = Planner(graph, cluster)
+    found = planner.find(objective)
+    if found is None and not cluster.links_given:
+        planner = Planner(graph, with_frames(cluster, LEAN_MTU_BYTES))
+        found = planner.best(objective)
+    is_lean = objective == "ram" or planner.cluster is not cluster
+    if is_lean and not cluster.links_given:
+        return planner, with_lean_links(graph, found or planner.best(objective))
+    return planner, found or planner.best(objective)
+
+
+def with_lean_links(graph: Graph, planned: Planned) -> Planned:
+    """The plan over small frames: less RAM on every device, about a twelfth more time on the wires.
+
+    How a unit is divided does not depend on it: the arena comes first, and that has no frames.
+    """
+    cluster = with_frames(planned.cluster, LEAN_MTU_BYTES)
+    plan = replace(planned.plan, mtu_bytes=LEAN_MTU_BYTES)
+    if cluster == planned.cluster:
+        return replace(planned, plan=plan)
+    return finish(graph, plan, cluster, planned.steps)
+
+
+def with_frames(cluster: Cluster, mtu_bytes: int | None) -> Cluster:
+    """The cluster with frames as a plan has them, unless the user said how large they are."""
+    if mtu_bytes is None or cluster.links_given:
+        return cluster
+    return replace(cluster, mtu_bytes=mtu_bytes)

@@ -18,8 +18,12 @@ from tflsplit.bundle.plan_file import plan_part, read_plan
 from tflsplit.check.device_graphs import check_devices
 from tflsplit.cluster import default_cluster
 from tflsplit.ir import Graph
-from tflsplit.planner import Planner
-from tflsplit.planner.streaming import streamed
+from tflsplit.ops.fused import block_parts
+from tflsplit.plan.policy import choose_plan
+from tflsplit.plan.wishes import Wishes
+from tflsplit.planner import Planner, finish
+from tflsplit.planner.best import may_stream
+from tflsplit.planner.streaming import in_tiles, streamed
 from tflsplit.rewriting.rewrite import Split, splittable
 from tflsplit.runtime.engines import engine
 from tflsplit.runtime.local import LocalCluster
@@ -38,13 +42,14 @@ def split_in_tiles(name: str, world_size: int, tiles: int, split: str = "rows") 
     return Split(whole, plan, lower(whole, plan))
 
 
-CASES = [("mobilenet", n, tiles) for n in (1, 2, 3) for tiles in (1, 2, 5)]
+CASES = [("rows", n, tiles) for n in (1, 2, 3) for tiles in (1, 2, 5)]
+CASES += [("columns", n, 3) for n in (2, 3)]
 
 
 @needs_tflm
-@pytest.mark.parametrize(("name", "world_size", "tiles"), CASES)
-def test_the_same_bits_and_the_checkers_proof(name: str, world_size: int, tiles: int):
-    split = split_in_tiles(name, world_size, tiles)
+@pytest.mark.parametrize(("way", "world_size", "tiles"), CASES)
+def test_the_same_bits_and_the_checkers_proof(way: str, world_size: int, tiles: int):
+    split = split_in_tiles("mobilenet", world_size, tiles, way)
     assert not any(device.graph.inputs for device in split.devices)
     readers = [device for device in split.devices if device.macs]
     assert len(host_boxes(split.devices)) == tiles * len(readers)
@@ -123,6 +128,44 @@ def test_the_arena_gets_smaller_and_the_simulation_sends_all_tiles():
     assert len(boxes) > 1
     result = simulate(made.devices, cluster)
     assert result.wires[1, 0].payload_bytes == sum(box.size_bytes for box in boxes)
+
+
+@needs_tflm
+def test_two_blocks_that_run_as_one_are_streamed_too():
+    graph = splittable(tiny("mobilenet"))
+    whole = Planner(graph, default_cluster(1)).best("ram")
+    blocks = [node.name for node in graph.nodes if node in block_parts(graph)]
+    first, second = (whole.plan.by_node()[name] for name in blocks[:2])
+    pair = {first.node: replace(first, chained=True, window_columns=1)}
+    pair[second.node] = replace(second, window_columns=1)
+    splits = tuple({**whole.plan.by_node(), **pair}.values())
+    resident = finish(graph, replace(whole.plan, splits=splits), whole.cluster, whole.steps)
+    made = in_tiles(graph, resident.plan, 3)
+    devices = lower(graph, made)
+    read = [node for node in devices[0].graph.nodes if node.op == wire.RECV]
+    assert len(read) == 3
+    assert check_devices(graph, devices) == []
+    assert compared(Split(graph, made, devices)).passed
+
+
+@pytest.mark.parametrize(
+    ("stream", "devices", "objective", "streams"),
+    [
+        (None, 2, "ram", True),
+        (None, 1, "ram", False),
+        (None, 2, "latency", False),
+        (False, 2, "ram", False),
+        (True, 1, "latency", True),
+    ],
+)
+def test_it_is_tried_for_the_least_ram_unless_the_cluster_says_otherwise(
+    stream: bool | None, devices: int, objective: str, streams: bool
+):
+    graph = splittable(tiny("mobilenet"))
+    cluster = replace(default_cluster(devices), stream=stream)
+    plan = choose_plan(graph, Wishes(devices, "rows"))
+    planned = finish(graph, plan, cluster)
+    assert may_stream(cluster, planned, objective) is streams
 
 
 def test_a_plan_that_streaming_makes_no_better_stays():

@@ -58,7 +58,7 @@ def add_direct(command: argparse._ActionsContainer) -> None:
 
 def add_stream(command: argparse._ActionsContainer) -> None:
     """--stream."""
-    command.add_argument("--stream", action="store_true", help=argparse.SUPPRESS)
+    command.add_argument("--stream", action=argparse.BooleanOptionalAction, help=argparse.SUPPRESS)
 
 
 def add_objective(command: argparse.ArgumentParser) -> None:
@@ -78,9 +78,9 @@ def cluster_of(arguments: argparse.Namespace, board: str = DEFAULT_BOARD) -> Clu
     if arguments.cluster is not None:
         if arguments.link is not None:
             raise ClusterError("--link describes the default cluster; --cluster names its own")
-        if arguments.direct or arguments.stream:
-            what = "direct" if arguments.direct else "stream"
-            raise ClusterError(f"write [host] {what} = true into {arguments.cluster} instead")
+        if arguments.direct or arguments.stream is not None:
+            what = "direct = true" if arguments.direct else f"stream = {arguments.stream}".lower()
+            raise ClusterError(f"write [host] {what} into {arguments.cluster} instead")
         cluster = read_cluster(arguments.cluster)
         _refuse_other_boards(cluster, getattr(arguments, "board", None), arguments.cluster)
         if arguments.devices not in (None, cluster.world_size):
@@ -97,7 +97,7 @@ def cluster_of(arguments: argparse.Namespace, board: str = DEFAULT_BOARD) -> Clu
         raise ClusterError("the number of devices must be 1 to 64")
     else:
         cluster = _default(arguments.devices, arguments.link, board)
-    if arguments.direct or arguments.stream:
+    if arguments.direct or arguments.stream is not None:
         cluster = replace(cluster, direct=bool(arguments.direct), stream=arguments.stream)
     return limited(cluster, arguments.max_arena, arguments.max_weights, arguments.max_ram)
 

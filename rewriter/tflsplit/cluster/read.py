@@ -62,7 +62,7 @@ def read_table(root: Table) -> Cluster:
                          "topology = \"ring\", \"line\" or \"star\"")  # fmt: skip
     host = root.table("host")
     direct = host.boolean("direct", False)
-    stream = host.boolean("stream", False)
+    stream = host.boolean("stream", False) if host.has("stream") else None
     if direct and (root.has("input_rank") or root.has("output_rank")):
         raise host.error("direct", "input enters and output leaves at every device: leave out "
                          "input_rank and output_rank")  # fmt: skip

@@ -79,7 +79,8 @@ class Cluster:
     link: of every wire; wires: of single ones instead, by (lower rank, higher rank).
     input_rank, output_rank: the device through which input enters, and by which output leaves.
     host_link: the link over which they do; its far end is the host, rank ``world_size``.
-    stream: devices may ask for their input as they read it, a few rows at a time.
+    stream: devices may ask for their input as they read it, a few rows at a time; None: where a
+        plan for the least RAM is smaller so, and not of one device.
     direct: every device has a link to the host, and gets its own input and gives its own output
         over it; host_links: by rank, instead of ``host_link``; (): all are that.
     mtu_bytes, rx_slots, tx_slots: of the link layer (docs/wire_format.md); links_given: the user
@@ -105,7 +106,7 @@ class Cluster:
     port_tx_bytes: int | None = None
     background_poll_us: float | None = None
     direct: bool = False
-    stream: bool = False
+    stream: bool | None = None
     host_links: tuple[LinkSpec, ...] = ()
     links_given: bool = field(default=False, compare=False)
 

@@ -75,7 +75,9 @@ def _host(cluster: Cluster) -> dict[str, Any]:
     """What differs from the USB of the devices at the host."""
     usb = USB_SPEEDS[cluster.devices[cluster.input_rank].usb]
     own = cluster.host_link != usb or (cluster.direct and not cluster.host_links)
-    said = {key: True for key in ("direct", "stream") if getattr(cluster, key)}
+    said = {"direct": True} if cluster.direct else {}
+    if cluster.stream is not None:
+        said["stream"] = cluster.stream
     return {**said, **(_link(cluster.host_link, None) if own else {})}
 
 

@@ -99,13 +99,13 @@ def _add_needs(needs: Needs, node: Node, pieces: Sequence[tuple[Piece, ...]]) ->
 def _made_in_tiles(shards: NodeShards, needs: Sequence[Sequence[Box]]) -> list[tuple[Piece, ...]]:
     """By tile, each rank's piece: its share, of the rows that anybody reads in the tile.
 
-    Where rows are what the ranks share out, the rows that the rank itself reads in the tile.
+    Where the ranks share out rows or columns, what the rank itself reads in the tile.
 
     A stride may step over rows between tiles, and a SLICE leave out channels; they are computed all
     the same, so that all of a tensor is.
     """
     everything = Box.whole(shards.node.output.shape)
-    if is_shared_out(shards.node, shards.split):
+    if is_shared_out(shards.node, shards.split) or shards.split.way is Way.COLUMNS:
         return [_own_pieces(shards, boxes) for boxes in needs]
     reached = [start for start, _ in everything.intervals]
     hulls = [_hull(boxes) for boxes in needs]

@@ -23,9 +23,11 @@ from tflsplit.plan.check import MOST_TILES, plan_problems
 from tflsplit.plan.spec import NodeSplit, Plan, Way
 from tflsplit.planner.planned import Planned, finish
 
-_DEEPEST = 6
-"""Layers from the input on that tiles may reach: QUANTIZE, PAD and a block."""
-_WAYS = {Way.ROWS, Way.WHOLE, Way.REPLICATED}
+_DEEPEST = 9
+"""Layers from the input on that tiles may reach: QUANTIZE, PAD and a block, or two in one."""
+_WAYS = {Way.ROWS, Way.COLUMNS, Way.WHOLE, Way.REPLICATED}
+_ENOUGH_IDLE = 2
+"""Further numbers of tiles that are tried once more of them have brought nothing."""
 
 
 def streamed(graph: Graph, planned: Planned, cluster: Cluster, objective: str) -> Planned:
@@ -33,7 +35,7 @@ def streamed(graph: Graph, planned: Planned, cluster: Cluster, objective: str) -
 
     The same plan where that makes it no better, or something would no longer fit.
     """
-    best = planned
+    best, idle = planned, 0
     for tiles in range(1, MOST_TILES + 1):
         plan = in_tiles(graph, planned.plan, tiles)
         if plan_problems(graph, plan):
@@ -42,9 +44,12 @@ def streamed(graph: Graph, planned: Planned, cluster: Cluster, objective: str) -
         sound = not check_coverage(graph, found.devices)
         fits = found.short_bytes(cluster) <= best.short_bytes(cluster)
         if sound and fits and found.value(objective) < best.value(objective):
-            best = found
+            best, idle = found, 0
         elif tiles > 2:
-            break
+            idle += 1
+            # How the arena's tensors lie over each other changes by leaps: not every step is down.
+            if best is planned or idle > _ENOUGH_IDLE:
+                break
     return best
 
 
@@ -64,27 +69,23 @@ def in_tiles(graph: Graph, plan: Plan, tiles: int) -> Plan:
 def _chain(graph: Graph, value: Value, splits: dict[str, NodeSplit]) -> list[Node]:
     """The layers from an input to the end of the first block, each read by the next one only.
 
-    To the first layer with weights, if no block ends within reach; [] if that is not divided by
-    rows or not at all, or not the only one that reads.
+    Of the first two, if the second runs the first (``NodeSplit.chained``).  To the first layer with
+    weights, if no block ends within reach; [] if that is divided by channels, or not the only one
+    that reads.
     """
     blocks = block_parts(graph)
     chain: list[Node] = []
     for node in _read_alone(graph, value):
         ways = {splits[each.name].way for each in (*chain, node)}
-        if len(ways) > 1 or not ways <= _WAYS or _is_tiled(splits[node.name]):
+        if len(ways) > 1 or not ways <= _WAYS or splits[node.name].tiles > 1:
             break
         chain.append(node)
-        if node in blocks:
+        if node in blocks and not splits[node.name].chained:
             return chain
     weighted = (
         index for index, node in enumerate(chain, 1) if any(v.is_constant for v in node.operands)
     )
     return chain[: next(weighted, 0)]
-
-
-def _is_tiled(split: NodeSplit) -> bool:
-    """Whether a layer has tiles or windows of its own already."""
-    return split.tiles > 1 or split.chained or split.window_columns > 0
 
 
 def _read_alone(graph: Graph, value: Value) -> Iterator[Node]:

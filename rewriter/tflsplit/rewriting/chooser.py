@@ -19,8 +19,9 @@ from tflsplit.plan.policy import choose_plan
 from tflsplit.plan.spec import Plan
 from tflsplit.plan.wishes import Wishes
 from tflsplit.planner import Planned, Planner, finish
+from tflsplit.planner.best import best_plan
 from tflsplit.planner.explain import reasoned
-from tflsplit.planner.links import find_with_links, with_frames
+from tflsplit.planner.links import with_frames
 from tflsplit.planner.searcher import Searcher
 from tflsplit.planner.streaming import streamed
 from tflsplit.rewriting.rewrite import split_model
@@ -49,9 +50,6 @@ class Chooser:
     def __call__(self, graph: Graph) -> Plan:
         """The plan, with its reasons; errors as ``Planner.best`` and ``replayed`` raise them."""
         self.planner, self.planned = self._planned(graph)
-        if self.cluster.stream and not isinstance(self._by, Path):
-            used = self.planned.cluster
-            self.planned = streamed(graph, self.planned, used, self.objective)
         self.left_out = self.planner.left_out(self.planned)
         if self.searched:
             plan = reasoned(self.planned, self.searcher)
@@ -60,10 +58,13 @@ class Chooser:
 
     def _planned(self, graph: Graph) -> tuple[Planner, Planned]:
         if self._by is None:
-            return find_with_links(graph, self.cluster, self.objective)
+            return best_plan(graph, self.cluster, self.objective)
         planner = Planner(graph, self.cluster)
         if isinstance(self._by, Wishes):
-            return planner, finish(graph, choose_plan(graph, self._by), self.cluster)
+            planned = finish(graph, choose_plan(graph, self._by), self.cluster)
+            if self.cluster.stream:
+                planned = streamed(graph, planned, self.cluster, self.objective)
+            return planner, planned
         return planner, replayed(self._by, graph, self.cluster)
 
     def remembered(self) -> Mapping[str, Json]:

@@ -29,7 +29,9 @@ NOT_NUMBERS = {"title", "kernels", "abi", "sources"}
 @pytest.mark.parametrize("name", board_names())
 def test_every_number_has_a_source(name: str):
     text = resources.files("tflsplit.cluster").joinpath("boards.toml").read_text()
-    keys = set(TomlFile.parse(text, name).data[name]) - NOT_NUMBERS
+    boards = TomlFile.parse(text, name).data
+    keys = set(boards[name]) | set(boards.get(boards[name].get("like"), ())) - NOT_NUMBERS
+    keys -= {*NOT_NUMBERS, "like"}
     sources = board_sources(name)
     assert keys == set(sources)
     assert all(len(source) > 10 for source in sources.values())

@@ -44,13 +44,22 @@ def board_sources(name: str) -> Mapping[str, str]:
 def _boards() -> dict[str, tuple[Device, str, Mapping[str, str]]]:
     text = resources.files("tflsplit.cluster").joinpath("boards.toml").read_text(encoding="utf-8")
     file = TomlFile.parse(text, "boards.toml")
-    return {name: _board(Table.root(file).table(name), name) for name in file.data}
+    found: dict[str, tuple[Device, str, Mapping[str, str]]] = {}
+    for name in file.data:
+        table = Table.root(file).table(name)
+        like = found[table.text("like", None)] if table.has("like") else None
+        found[name] = _board(table, name, like)
+    return found
 
 
-def _board(table: Table, name: str) -> tuple[Device, str, Mapping[str, str]]:
+def _board(
+    table: Table, name: str, like: tuple[Device, str, Mapping[str, str]] | None
+) -> tuple[Device, str, Mapping[str, str]]:
+    """A board; what it does not say is that of the board that it is like."""
     title = table.text("title", None)
     sources = table.table("sources")
     texts = {key: sources.text(key, None) for key in sources.content}
-    device = replace(read_device(table, None, name), board=name)
+    texts = {**(like[2] if like else {}), **texts}
+    device = replace(read_device(table, like[0] if like else None, name), board=name)
     table.refuse_unknown()
     return device, title, MappingProxyType(texts)

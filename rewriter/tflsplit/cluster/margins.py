@@ -25,6 +25,8 @@ PUBLISHED: Mapping[str, tuple[float, float, float]] = MappingProxyType(
         "stm32f405": _M4,
         "mps2_an386": _COUNTED,
         "mps2_an500": _COUNTED,
+        "mps2_an500_64k": _COUNTED,
+        "mps2_an500_128k": _COUNTED,
         "mps2_an505": _COUNTED,
         "mps3_an547": _COUNTED,
     }

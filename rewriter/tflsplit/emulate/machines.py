@@ -37,6 +37,8 @@ _MPS2_LINKS = (None, PREVIOUS_LINK, NEXT_LINK, 2, HOST_LINK)
 MACHINES: Mapping[str, Machine] = {
     "mps2_an386": Machine("mps2-an386", _MPS2_LINKS),
     "mps2_an500": Machine("mps2-an500", _MPS2_LINKS),
+    "mps2_an500_64k": Machine("mps2-an500", _MPS2_LINKS),
+    "mps2_an500_128k": Machine("mps2-an500", _MPS2_LINKS),
     "mps2_an505": Machine("mps2-an505", _MPS2_LINKS),
     "mps3_an547": Machine("mps3-an547", _MPS2_LINKS),
     # USART1 is the console until it is the host's; USART2, USART3.

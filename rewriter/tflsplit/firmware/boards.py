@@ -40,6 +40,7 @@ class Board:
     baud: default rate of the links to the neighbours; None where there is none.
     spi_hz: default clock of SPI links; None: the port has not both ends of one for this board.
     core_serial_buffers: its core's serial ports have buffers of a size that is compiled in.
+    stack_is_ours: its linker script reserves what ``stack_bytes`` of boards.toml says.
     host_baud: of the gateway's port to the host computer; None: it has no rate (USB, emulated).
     """
 
@@ -57,6 +58,7 @@ class Board:
     baud: int | None = 1_000_000
     spi_hz: int | None = None
     core_serial_buffers: bool = False
+    stack_is_ours: bool = False
     host_baud: int | None = None
 
     @property
@@ -80,6 +82,7 @@ def _mps2(name: str, flash_bytes: int) -> Board:
         is_emulated=True,
         large_model_section=".model",
         flash_bytes=flash_bytes,
+        stack_is_ours=True,
         baud=None,
     )
 
@@ -118,11 +121,20 @@ _ALL = (
     ),
     Board("nano33ble", "nano33ble", baud=1_000_000),
     # Bare metal: an interrupt for each byte and direction, at 168 MHz.
-    Board("stm32f405", "stm32f405", port="stm32f405", host_baud=_BRIDGE_BAUD),
-    Board("rp2040", "rp2040", port="rp2040", cmsis_nn=False, host_baud=_BRIDGE_BAUD),
+    Board("stm32f405", "stm32f405", port="stm32f405", stack_is_ours=True, host_baud=_BRIDGE_BAUD),
+    Board(
+        "rp2040",
+        "rp2040",
+        port="rp2040",
+        cmsis_nn=False,
+        stack_is_ours=True,
+        host_baud=_BRIDGE_BAUD,
+    ),
     # Room for the program beside the model.
     _mps2("mps2_an386", 3 * _MB),
     _mps2("mps2_an500", 3 * _MB),
+    _mps2("mps2_an500_64k", 3 * _MB),
+    _mps2("mps2_an500_128k", 3 * _MB),
     _mps2("mps2_an505", 3 * _MB),
     _mps2("mps3_an547", 1 * _MB),
     Board("host", "host", port="host", abi=_HOST, is_emulated=True, cmsis_nn=False, baud=None),

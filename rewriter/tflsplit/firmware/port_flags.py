@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from tflsplit.cluster import LinkKind
+from tflsplit.cluster import LinkKind, known_board
 from tflsplit.cluster.links import LINK_DEFAULTS
 from tflsplit.cluster.rings import rx_ring_bytes, tx_ring_bytes
 from tflsplit.firmware.boards import Board
@@ -39,6 +39,10 @@ def build_flags(board: Board, links: int, baud: int | None, options: FirmwareOpt
     receiving, sending = ring_bytes(board, baud, options)
     flags = [f"-DSPLIT_PORT_RX_BYTES={receiving}", f"-DSPLIT_PORT_TX_BYTES={sending}"]
     flags.append(f"-DSPLIT_PORT_LINKS={links}")
+    if board.stack_is_ours:
+        flags.append(
+            f"-Wl,--defsym=SPLIT_PORT_STACK_BYTES={known_board(board.section).stack_bytes}"
+        )
     if board.core_serial_buffers:
         flags += [f"-D{_CORES_OWN.format('RX')}={receiving}"]
         flags += [f"-D{_CORES_OWN.format('TX')}={sending}"]

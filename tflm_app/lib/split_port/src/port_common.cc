@@ -15,4 +15,7 @@ int32_t argument_or(const char* key, int32_t otherwise) {
   return argument(key, text, sizeof text) && parse_decimal(text, &value) ? value : otherwise;
 }
 
+// For ports that do not know.
+[[gnu::weak]] StackUse stack_use() { return {}; }
+
 }  // namespace split_port

@@ -8,6 +8,7 @@
 #include "split_port/port.h"
 #include "split_port_cortex_m/core.h"
 #include "split_port_cortex_m/semihosting.h"
+#include "split_port_cortex_m/stack.h"
 
 extern "C" {
 
@@ -87,6 +88,7 @@ extern "C" [[gnu::naked]] void Fault_Handler() {
 }
 
 extern "C" [[noreturn, gnu::used]] void start() {
+  paint_stack();
   // Onto themselves where a loader has filled RAM.
   const uint32_t* from = &__data_load__;
   for (uint32_t* word = &__data_start__; word < &__data_end__; ++word) *word = *from++;

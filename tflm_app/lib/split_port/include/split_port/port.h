@@ -47,6 +47,14 @@ void resume_ticks();
 uint64_t ticks();
 uint32_t ticks_per_second();
 
+// The stack, and how much of it was ever in use since start-up, interrupts included; zeros where the
+// port does not know.
+struct StackUse {
+  uint32_t bytes = 0;
+  uint32_t used_bytes = 0;
+};
+StackUse stack_use();
+
 // Differs after every reset with near certainty; a link tells a restarted peer by it.
 uint32_t boot_nonce();
 

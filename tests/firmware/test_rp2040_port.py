@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from tests.firmware.bare_chip import Answer, BareChip, Registers, field_of
 from tests.firmware.rings import frames_resent, run
 from tflm_app.tools.rp2040_image import boot2_checksum, sealed, uf2
+from tflsplit.emulate.rp2040 import lock_step
 
 RESETS, RESET_DONE = 0x4000C000, 0x4000C008
 CLK_REF, CLK_SYS, CLK_PERI = 0x40008030, 0x4000803C, 0x40008048
@@ -164,5 +166,23 @@ def test_the_built_image_is_sealed_and_is_what_the_uf2_holds(platformio: Any):
 
 @pytest.mark.usefixtures("arm_compiler", "rp2040js")
 def test_all_gather_over_two_processes(platformio: Any):
-    ends = run(platformio, "all_gather", ["rp2040"] * 2, total_bytes=8_192)
+    ends = run(platformio, "all_gather", ["rp2040"] * 2, total_bytes=4_096)
     assert frames_resent(ends) == 0
+
+
+@pytest.mark.usefixtures("arm_compiler", "rp2040js")
+def test_a_lossy_ring_in_lock_step_repeats_to_the_instruction(platformio: Any):
+    (program,) = platformio.build("all_gather_rp2040")
+    runs = [
+        lock_step(program, 2, {"bytes": "4096"}, drops_per_byte=2e-3, seed=seed)
+        for seed in (1, 1, 2)
+    ]
+    assert runs[0] == runs[1]
+    assert runs[0].instructions != runs[2].instructions
+    for lossy in runs:
+        assert lossy.statuses == (0, 0), lossy.consoles
+        assert lossy.dropped_bytes > 0
+        assert lossy.overrun_bytes == 0, "the receive interrupt comes in time at 1 Mbaud"
+        text = "\n".join(line for lines in lossy.consoles for line in lines)
+        assert sum(map(int, re.findall(r"frames_resent=(\d+)", text))) > 0
+        assert text.count("PASS all_gather") == 2

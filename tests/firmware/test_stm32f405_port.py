@@ -124,16 +124,16 @@ def test_a_forgotten_clock_is_noticed(base: int):
 @pytest.mark.usefixtures("arm_compiler", "qemu")
 def test_all_gather_in_a_ring_with_another_core(platformio: Any):
     boards = ["stm32f405", "stm32f405", "mps3_an547"]
-    ends = run(platformio, "all_gather", boards, total_bytes=60_000)
+    ends = run(platformio, "all_gather", boards, total_bytes=30_000)
     assert frames_resent(ends) == 0
 
 
 @pytest.mark.usefixtures("arm_compiler", "qemu")
 def test_all_gather_with_faults(platformio: Any):
-    ends = run(platformio, "all_gather", ["stm32f405"] * 2, 61_440, faults=FAULTS, seed=1)
+    ends = run(platformio, "all_gather", ["stm32f405"] * 2, 32_768, faults=FAULTS, seed=1)
     assert frames_resent(ends) > 0
 
 
 @pytest.mark.usefixtures("arm_compiler", "qemu")
 def test_bytes_round_a_board_wired_to_itself(platformio: Any):
-    run(platformio, "uart_ring", ["stm32f405"], total_bytes=20_000)
+    run(platformio, "uart_ring", ["stm32f405"], total_bytes=5_000)

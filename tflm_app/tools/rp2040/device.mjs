@@ -26,6 +26,7 @@ const { RP2040 } = await import(pathToFileURL(emulator));
 const sockets = {};
 const sent = { 0: [], 1: [], [HOST_LINK]: [] };
 const uartFree = [0, 0];
+const inbox = []; // [link, data]: what sockets have brought since the chip last ran
 let wake = () => {};
 
 const chip = new Chip(RP2040, fs.readFileSync(image), {
@@ -37,6 +38,7 @@ const chip = new Chip(RP2040, fs.readFileSync(image), {
   holdsBack: true,
 });
 
+// Bytes arrive one after the other from now on, at the wire's rate.
 function take(link, data) {
   for (const byte of data) {
     if (link === HOST_LINK) {
@@ -55,7 +57,7 @@ function connect(name, descriptor) {
     if (name === "control") {
       if (data.includes("system_reset")) chip.boot();
     } else {
-      take(Number(name.slice("link".length)), data);
+      inbox.push([Number(name.slice("link".length)), data]);
     }
     wake();
   });
@@ -84,6 +86,7 @@ const pause = (milliseconds) =>
   });
 
 while (chip.exitCode === null) {
+  for (const [link, data] of inbox.splice(0)) take(link, data);
   const begin = performance.now();
   while (chip.exitCode === null && !chip.isAsleep && performance.now() - begin < SLICE_MS) {
     chip.run(chip.nanos + SLICE_NANOS, true);
@@ -94,7 +97,7 @@ while (chip.exitCode === null) {
     continue;
   }
   const asleep = performance.now();
-  await pause(1);
+  if (!inbox.length) await pause(1);
   chip.mcu.clock.tick((performance.now() - asleep) * 1e6);
 }
 give();

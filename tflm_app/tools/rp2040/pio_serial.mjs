@@ -54,7 +54,10 @@ export class PioSerial {
   #runTo(nanos) {
     for (const timed of this.machines) {
       const { machine } = timed;
-      if (!machine.enabled) timed.nanos = nanos;
+      if (!machine.enabled) {
+        timed.nanos = nanos;
+        continue;
+      }
       const cycleNanos = (1e9 / this.mcu.clkSys) * (machine.clockDivInt + machine.clockDivFrac / 256);
       while (timed.nanos <= nanos) {
         if (machine.waiting) machine.checkWait();

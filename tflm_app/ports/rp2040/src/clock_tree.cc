@@ -58,7 +58,7 @@ bool start_crystal() {
 }
 
 bool start_pll() {
-  release(kPllSysReset);
+  restart(kPllSysReset);
   reg(kPllStatus) = 1;  // the crystal, undivided
   reg(kPllFeedback) = kPllMultiple;
   reg(kPllPower + kClear) = kPllMainDown;
@@ -72,11 +72,14 @@ bool start_pll() {
 }  // namespace
 
 uint32_t begin_clocks() {
+  // Off the PLL, from which the processor may still run if it alone was reset.
+  reg(kSystemControl + kClear) = kFromPll;
+  wait_for(kSystemSelected, ~0u, 1u, kReads);
   const bool has_crystal = start_crystal();
   const bool is_full = has_crystal && start_pll();
   reg(kPeripheralControl) = kPeripheralOn;
   reg(kWatchdogTick) = kTickOn | (has_crystal ? SPLIT_PORT_XOSC_HZ : kRingOscillatorHz) / kMhz;
-  release(kTimerReset);
+  restart(kTimerReset);
   if (is_full) return kFullHz;
   return has_crystal ? SPLIT_PORT_XOSC_HZ : kRingOscillatorHz;
 }

@@ -87,7 +87,7 @@ uint32_t divider(uint32_t clock_hz, uint32_t baud) {
 }  // namespace
 
 void PioUart::begin(uint8_t tx_pin, uint8_t rx_pin, uint32_t clock_hz, uint32_t baud) {
-  release(kPio0Reset);
+  restart(kPio0Reset);
   reg(kControl) = 0;
   for (uint32_t index = 0; index <= kRxEnd; ++index) reg(kProgram + 4 * index) = kInstructions[index];
   constexpr Machine tx = machine(0), rx = machine(1);

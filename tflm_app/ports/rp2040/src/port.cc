@@ -45,8 +45,8 @@ namespace cortex_m {
 void begin() {
   begin_semihosting();
   const uint32_t clock_hz = begin_clocks();
-  release(kIoBank0Reset);
-  release(kPadsBank0Reset);
+  restart(kIoBank0Reset);
+  restart(kPadsBank0Reset);
   for (size_t index = 0; index < kUartCount; ++index) {
     g_links[index].begin(kUarts[index], clock_hz, SPLIT_PORT_BAUD);
   }

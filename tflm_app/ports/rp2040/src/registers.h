@@ -39,8 +39,9 @@ inline bool wait_for(uint32_t address, uint32_t mask, uint32_t wanted, uint32_t 
   return false;
 }
 
-// Takes a peripheral out of reset.
-inline void release(uint32_t reset_bit) {
+// Resets a peripheral, which the processor's own reset may not have done, and lets it run.
+inline void restart(uint32_t reset_bit) {
+  reg(kResets + kSet) = 1u << reset_bit;
   reg(kResets + kClear) = 1u << reset_bit;
   wait_for(kResetsDone, 1u << reset_bit, 1u << reset_bit, 10'000);
 }

@@ -37,7 +37,7 @@ static_assert(SPLIT_PORT_BAUD <= 125'000'000 / 16, "UART0 and 1 reach 7.8 Mbaud"
 
 void Uart::begin(const UartPlace& place, uint32_t clock_hz, uint32_t baud) {
   base_ = place.base;
-  release(place.reset_bit);
+  restart(place.reset_bit);
   const uint32_t divider = divider_64ths(clock_hz, baud);
   reg(base_ + kDivider) = divider / 64;
   reg(base_ + kDivider64ths) = divider % 64;

@@ -9,6 +9,7 @@ on them.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
@@ -19,6 +20,9 @@ from tflsplit.ops.fused import ABSENT, fused_block
 from tflsplit.ops.fused_options import FusedOptions, Stage
 
 Tables = tuple[Value, Value, Value, Value]
+
+STAGE = Stage(WindowOptions((1, 1), (1, 1), (0, 0, 0, 0)), (-128, 127), -128, 0.25)
+"""Of a block: 1x1, scale 0.25, clamped by nothing."""
 
 POINTWISE = (
     (25, 5, 64, 64), (13, 5, 64, 64), (7, 5, 64, 64), (80, 80, 8, 16), (20, 80, 16, 8),
@@ -91,11 +95,13 @@ def _constant(name: str, data: np.ndarray) -> Value:
     return Value(name, data.shape, DType.of(data.dtype), None, data)
 
 
-def _activation(name: str, *shape: int, zero_point: int = -128) -> Value:
+def activation(name: str, *shape: int, zero_point: int = -128) -> Value:
+    """An int8 tensor that is computed, of scale 0.5."""
     return Value(name, shape, DType.INT8, Quantization((0.5,), (zero_point,)))
 
 
-def _tables(name: str, channels: int, *weights: int) -> Tables:
+def tables(name: str, channels: int, *weights: int) -> Tables:
+    """Seeded weights of this shape, and bias, multiplier and shift of as many channels."""
     rng = np.random.default_rng(len(name))
     return (
         _constant(f"{name}/weights", rng.integers(-127, 128, weights, np.int8)),
@@ -125,9 +131,9 @@ def _conv(
 ) -> Node:
     extents, window = _window(kernel, stride, out)
     return custom.conv_2d(
-        _activation("x", 1, *extents, depth),
-        *_tables("w", channels, channels, *kernel, depth),
-        _activation("y", 1, *out, channels),
+        activation("x", 1, *extents, depth),
+        *tables("w", channels, channels, *kernel, depth),
+        activation("y", 1, *out, channels),
         stride=window.stride,
         pads=window.pads,
     )
@@ -136,9 +142,9 @@ def _conv(
 def _depthwise(stride: int, out: tuple[int, int], channels: int) -> Node:
     extents, window = _window((3, 3), stride, out)
     return custom.depthwise_conv_2d(
-        _activation("x", 1, *extents, channels),
-        *_tables("w", channels, 1, 3, 3, channels),
-        _activation("y", 1, *out, channels),
+        activation("x", 1, *extents, channels),
+        *tables("w", channels, 1, 3, 3, channels),
+        activation("y", 1, *out, channels),
         stride=window.stride,
         pads=window.pads,
     )
@@ -147,27 +153,26 @@ def _depthwise(stride: int, out: tuple[int, int], channels: int) -> Node:
 def _block(stride: int, rows: int, columns: int, depth: int, wide: int, channels: int) -> Node:
     middle = wide or depth
     extents, window = _window((3, 3), stride, (rows, columns))
-    one = Stage(WindowOptions((1, 1), (1, 1), (0, 0, 0, 0)), (-128, 127), -128, 0.25)
     return fused_block(
-        _activation("x", 1, *extents, depth),
-        _tables("e", wide, wide, 1, 1, depth) if wide else ABSENT,
-        _tables("d", middle, 1, 3, 3, middle),
-        _tables("p", channels, channels, 1, 1, middle),
-        _activation("y", 1, rows, columns, channels, zero_point=3),
-        FusedOptions(one if wide else None, Stage(window, (-128, 127), -128, 0.25)),
+        activation("x", 1, *extents, depth),
+        tables("e", wide, wide, 1, 1, depth) if wide else ABSENT,
+        tables("d", middle, 1, 3, 3, middle),
+        tables("p", channels, channels, 1, 1, middle),
+        activation("y", 1, rows, columns, channels, zero_point=3),
+        FusedOptions(STAGE if wide else None, replace(STAGE, window=window)),
         "block",
     )
 
 
 def _partial(out: tuple[int, int], depth: int, channels: int) -> Node:
     return custom.partial_conv_2d(
-        _activation("x", 1, *out, depth),
-        _tables("w", channels, channels, 1, 1, depth)[0],
+        activation("x", 1, *out, depth),
+        tables("w", channels, channels, 1, 1, depth)[0],
         Value("s", (1, *out, channels), DType.INT32),
     )
 
 
 def _requantize(out: tuple[int, int], channels: int) -> Node:
-    _, bias, multiplier, shift = _tables("w", channels, 1)
+    _, bias, multiplier, shift = tables("w", channels, 1)
     sums = Value("s", (1, *out, channels), DType.INT32)
-    return custom.requantize(sums, bias, multiplier, shift, _activation("y", 1, *out, channels))
+    return custom.requantize(sums, bias, multiplier, shift, activation("y", 1, *out, channels))

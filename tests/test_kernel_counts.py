@@ -13,31 +13,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmarks.kernel_shapes import STAGE, activation, tables
 from benchmarks.kernels import EmulatedKernels, reference
 from tests.kernels.cortex_m import EMULATOR, needs
-from tests.ops.custom_cases import constant
-from tflsplit.ir import DType, Node, Quantization, Value
+from tflsplit.ir import Node
 from tflsplit.ops import custom
 from tflsplit.ops.custom_options import WindowOptions
 from tflsplit.ops.fused import ABSENT, fused_block
-from tflsplit.ops.fused_options import FusedOptions, Stage
+from tflsplit.ops.fused_options import FusedOptions
 
-RELU6 = Stage(WindowOptions((1, 1), (1, 1), (0, 0, 0, 0)), (-128, 127), -128, 0.25)
 SAME = WindowOptions((1, 1), (1, 1), (1, 1, 1, 1))
-
-
-def value(name: str, *shape: int, zero_point: int = -128) -> Value:
-    return Value(name, shape, DType.INT8, Quantization((0.5,), (zero_point,)))
-
-
-def tables(name: str, channels: int, *weights: int) -> tuple[Value, Value, Value, Value]:
-    rng = np.random.default_rng(len(name))
-    return (
-        constant(f"{name}/weights", rng.integers(-128, 128, weights, np.int8)),
-        constant(f"{name}/bias", rng.integers(-999, 999, channels, np.int32)),
-        constant(f"{name}/multiplier", np.full(channels, 1_500_000_000, np.int32)),
-        constant(f"{name}/shift", np.full(channels, -9, np.int32)),
-    )
 
 
 def convolution(
@@ -46,8 +31,8 @@ def convolution(
     pad = kernel // 2
     out = (extent + 2 * pad - kernel) // stride + 1
     weights, bias, multiplier, shift = tables("w", channels, channels, kernel, kernel, depth)
-    y = value("y", 1, out, out, channels, zero_point=zero_point)
-    x = value("x", 1, extent, extent, depth)
+    y = activation("y", 1, out, out, channels, zero_point=zero_point)
+    x = activation("x", 1, extent, extent, depth)
     window = {"stride": (stride, stride), "pads": (pad, pad, pad, pad)}
     return custom.conv_2d(x, weights, bias, multiplier, shift, y, **window)  # type: ignore[arg-type]
 
@@ -55,7 +40,7 @@ def convolution(
 def depthwise(extent: int, channels: int, stride: int) -> Node:
     out = (extent - 1) // stride + 1
     weights, bias, multiplier, shift = tables("w", channels, 1, 3, 3, channels)
-    x, y = value("x", 1, extent, extent, channels), value("y", 1, out, out, channels)
+    x, y = activation("x", 1, extent, extent, channels), activation("y", 1, out, out, channels)
     pads, strides = (1, 1, 1, 1), (stride, stride)
     make = custom.depthwise_conv_2d
     return make(x, weights, bias, multiplier, shift, y, stride=strides, pads=pads)
@@ -66,25 +51,25 @@ def first_block(extent: int, wide: int, channels: int) -> Node:
     window = WindowOptions((2, 2), (1, 1), (0, 1, 0, 1))
     made = extent // 2
     return fused_block(
-        value("x", 1, extent, extent, 3),
+        activation("x", 1, extent, extent, 3),
         tables("e", wide, wide, 3, 3, 3),
         tables("d", wide, 1, 3, 3, wide),
         tables("p", channels, channels, 1, 1, wide),
-        value("y", 1, made, made, channels, zero_point=3),
-        FusedOptions(replace(RELU6, window=window), replace(RELU6, window=SAME)),
+        activation("y", 1, made, made, channels, zero_point=3),
+        FusedOptions(replace(STAGE, window=window), replace(STAGE, window=SAME)),
         "block",
     )
 
 
 def block(extent: int, depth: int, wide: int, channels: int) -> Node:
-    d = replace(RELU6, window=SAME)
+    d = replace(STAGE, window=SAME)
     return fused_block(
-        value("x", 1, extent, extent, depth),
+        activation("x", 1, extent, extent, depth),
         tables("e", wide, wide, 1, 1, depth) if wide != depth else ABSENT,
         tables("d", wide, 1, 3, 3, wide),
         tables("p", channels, channels, 1, 1, wide),
-        value("y", 1, extent, extent, channels, zero_point=3),
-        FusedOptions(RELU6 if wide != depth else None, d),
+        activation("y", 1, extent, extent, channels, zero_point=3),
+        FusedOptions(STAGE if wide != depth else None, d),
         "block",
     )
 

@@ -18,7 +18,7 @@ ROWS = [
 ]
 
 
-def shown(width: int, terminal: bool, monkeypatch: pytest.MonkeyPatch) -> str:
+def shown(width: int, terminal: bool, monkeypatch: pytest.MonkeyPatch, title: str = "title") -> str:
     printed = io.StringIO()
     plain = Screen(
         file=printed, force_terminal=terminal, color_system=None, highlight=False, width=width
@@ -43,6 +43,18 @@ def test_a_wide_terminal_shows_all_of_it(monkeypatch: pytest.MonkeyPatch):
     text = shown(400, True, monkeypatch)
     assert all(cell in text for row in ROWS for cell in row)
     assert "continued" not in text
+
+
+def test_a_title_breaks_where_the_terminal_ends_not_where_its_table_does(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    printed = io.StringIO()
+    plain = Screen(file=printed, force_terminal=True, color_system=None, width=80)
+    monkeypatch.setattr(console, "STDOUT", plain)
+    title = "wider than the one column that is left over"
+    table(title, ["rank", *(f"number {n}" for n in range(8))], [["0", *["1,234,567"] * 8]])
+    lines = [line.rstrip() for line in printed.getvalue().splitlines()]
+    assert {title, f"{title}, continued"} <= {*lines}
 
 
 def test_a_pipe_gets_whole_lines(monkeypatch: pytest.MonkeyPatch):

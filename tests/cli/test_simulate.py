@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -176,3 +177,14 @@ def test_values_of_a_sweep():
     assert parse_sweep("baud=115200,6e6") == ("baud", [115200, 6e6])
     with pytest.raises(ClusterError):
         parse_sweep("baud")
+
+
+def test_where_a_single_device_spends_its_time(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    """No wires between devices, nothing takes less than no time, and the host has its name."""
+    folder = bundle_of(tmp_path / "one", "ds_cnn", 1)
+    assert main(["simulate", str(folder), "--why"]) == 0
+    text = capsys.readouterr().out
+    assert re.match(r"1 device: [0-9.]+ ms from the host and back", text)
+    assert " -0" not in text
+    (result,) = (line.split() for line in text.splitlines() if "output from 0" in line)
+    assert result[:2] == ["host", "result"]

@@ -76,11 +76,9 @@ class Simulation:
         return self.result.energy_mj
 
     def __repr__(self) -> str:
-        link = self.cluster.link
         return (
             f"{self.latency_ms:.2f} ms from the host and back, {self.graph_ms:.2f} ms of it the "
-            f"graph; {devices(self.cluster.world_size)}, {self.cluster.topology.value} of "
-            f"{link.kind.value} at {link.bit_rate / 1e6:g} Mbit/s; simulated"
+            f"graph; {wired_words(self.cluster)}; simulated"
         )
 
     def _repr_html_(self) -> str:
@@ -101,6 +99,17 @@ class Simulation:
 def devices(count: int) -> str:
     """``1 device``, ``2 devices``."""
     return f"{count} device{'s' * (count != 1)}"
+
+
+def wired_words(cluster: Cluster) -> str:
+    """``8 devices, ring of uart at 6 Mbit/s``; of one device, that it is one."""
+    if cluster.world_size == 1:
+        return devices(1)
+    link = cluster.link
+    return (
+        f"{devices(cluster.world_size)}, {cluster.topology.value} of {link.kind.value} at "
+        f"{link.bit_rate / 1e6:g} Mbit/s"
+    )
 
 
 def html_table(caption: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

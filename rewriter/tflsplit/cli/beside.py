@@ -58,7 +58,7 @@ def _figures(name: str, planned: Planned, cluster: Cluster) -> Json:
 
 def print_verdict(chooser: Chooser, rows: Sequence[Json]) -> None:
     """The first line of a result: what the devices gain over one of them."""
-    STDOUT.print(verdict(chooser, rows), soft_wrap=True)
+    STDOUT.print(verdict(chooser, rows))
 
 
 def verdict(chooser: Chooser, rows: Sequence[Json]) -> str:
@@ -110,7 +110,9 @@ def _ms(row: Json) -> str:
 
 
 def print_beside(rows: Sequence[Json]) -> None:
-    """The figures as a table."""
+    """The figures as a table; nothing where the plan is that of one device alone."""
+    if all({**row, "name": ""} == {**rows[0], "name": ""} for row in rows):
+        return
     lines = [
         [
             row["name"],

@@ -140,8 +140,7 @@ def _print_boards(rows: list[Json]) -> None:
     table("boards; --board NAME takes the name in the first column", columns, cells)
     STDOUT.print(
         "Arena: what stack, program and links leave. " + OFF_BY + " Sources of every number: "
-        "cluster/boards.toml.",
-        soft_wrap=True,
+        "cluster/boards.toml."
     )
 
 
@@ -217,8 +216,7 @@ def _print_needs(document: Json) -> None:
     STDOUT.print(
         f"{millions(document['macs'])} MACs. More than one board: joined to a ring, by the fastest "
         "plan that was found for as few as will do; more may be faster (tflsplit rewrite -n N). "
-        + OFF_BY,
-        soft_wrap=True,
+        + OFF_BY
     )
 
 

@@ -108,7 +108,7 @@ def _document(found: Comparison) -> dict[str, Any]:
 
 def _print(found: Comparison, limited: bool) -> None:
     for note in found.notes:
-        STDOUT.print(f"note: {note}", soft_wrap=True)
+        STDOUT.print(f"note: {note}")
     known = {pair.key for pair in found.pairs}
     keys = [key for key in _SHOWN if key in known]
     simulated = [what for what in (PLAN, SEED) if any(p.what == what for p in found.pairs)]
@@ -122,7 +122,7 @@ def _print(found: Comparison, limited: bool) -> None:
         changed = [[shortened(node), before, after] for node, before, after in found.layers]
         table(f"split otherwise: {counted(len(changed), 'layer')}", ["<layer", "<A", "<B"], changed)
     for text in found.regressions:
-        STDOUT.print(f"REGRESSION: {text}", soft_wrap=True)
+        STDOUT.print(f"REGRESSION: {text}")
     if limited and not found.regressions:
         STDOUT.print("nothing got worse than --fail-on allows")
 

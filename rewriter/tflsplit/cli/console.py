@@ -41,6 +41,7 @@ PIPE_WIDTH = 100_000
 
 # No markup and no emoji anywhere: names of tensors and folders may hold brackets and colons.
 # Colours switch themselves off in pipes and where NO_COLOR is set.
+# Sentences break between words on a terminal; commands and paths, with ``soft_wrap``, stay whole.
 STDOUT = Screen(
     highlight=False, markup=False, emoji=False, width=None if sys.stdout.isatty() else PIPE_WIDTH
 )
@@ -141,7 +142,8 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> 
 
 
 def _print_block(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    result = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
+    STDOUT.print(title, style="bold")
+    result = Table(box=box.SIMPLE_HEAD)
     result.padding = (0, 1, 0, 0)
     for column, width in zip(columns, fitted(columns, rows, STDOUT.width), strict=True):
         justify: Any = "left" if is_text(column) else "right"

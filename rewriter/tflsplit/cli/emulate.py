@@ -254,7 +254,7 @@ def _print(bundle: Bundle, trial: Trial, engine_name: str) -> None:
         STDOUT.print(f"{sum(faults)} faults were injected")
     print_rate(trial.inferences)
     for case, text in trial.failures.items():
-        STDOUT.print(f"failed: {text}; input: {case}", markup=False, soft_wrap=True)
+        STDOUT.print(f"failed: {text}; input: {case}", markup=False)
     for case, count in trial.differing.items():
         if count:
             STDOUT.print(f"FAILED: {count} output elements differ; input: {case}", markup=False)
@@ -262,6 +262,5 @@ def _print(bundle: Bundle, trial: Trial, engine_name: str) -> None:
         STDOUT.print(
             f"the same bits: {counted(world_size, 'device')} and the unsplit model on "
             f"{engine_name}, {counted(len(trial.inferences), 'input')}, "
-            f"{trial.elements:,} elements compared",
-            soft_wrap=True,
+            f"{trial.elements:,} elements compared"
         )

@@ -120,8 +120,8 @@ def _print(found: Evaluation, world_size: int) -> None:
         STDOUT.print(f"every output of {counted(found.samples, 'sample')} was equal, bit for bit")
         return
     differing = found.samples - found.equal
-    STDOUT.print(f"FAILED: {differing} of {found.samples} samples differ", soft_wrap=True)
-    STDOUT.print(str(found.difference), soft_wrap=True)
+    STDOUT.print(f"FAILED: {differing} of {found.samples} samples differ")
+    STDOUT.print(str(found.difference))
 
 
 def _figures(accuracy: Accuracy, names: list[str]) -> list[str]:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,26 +12,20 @@ from typing import Any
 from tflsplit.api.project import Project
 from tflsplit.cluster import Cluster
 from tflsplit.errors import ClusterError
-from tflsplit.firmware import BOARDS, FirmwareOptions, board_named
+from tflsplit.firmware import FirmwareOptions, board_named
 from tflsplit.firmware.options import DEFAULT_MARGIN_BYTES, TFLM_DIR_VARIABLE
 from tflsplit.memory.arena import KERNEL_FLAVOURS
 from tflsplit.wire.topology import Topology
 
 
-def add_board_options(
-    command: argparse.ArgumentParser,
-    heading: str = "the firmware",
-    boards: Collection[str] = tuple(BOARDS),
-) -> None:
-    """The options that say which boards there are and how they are wired.
-
-    boards: that there are.
-    """
+def add_board_options(command: argparse.ArgumentParser, heading: str = "the firmware") -> None:
+    """The options that say which boards there are and how they are wired."""
     group = command.add_argument_group(heading)
     group.add_argument(
         "--board",
         metavar="NAME[,NAME…]",
-        help=f"one board for all devices, or one for each (teensy41): {', '.join(boards)}",
+        help="one board for all devices, or one for each (teensy41); `tflsplit boards --all` lists "
+        "them; host is this computer",
     )
     group.add_argument(
         "--topology",

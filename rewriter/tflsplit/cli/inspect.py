@@ -143,16 +143,14 @@ def _print_one_board(one: dict[str, Any]) -> None:
     time = f", {one['latency_us'] / 1000:,.1f} ms an inference" if one["fits"] else ""
     STDOUT.print(
         f"one {title}: arena {kib(one['arena_bytes'])} of {kib(room)} (with TFLM's own kernels "
-        f"{kib(one['tflm_arena_bytes'])}){time}: {'FITS' if one['fits'] else 'DOES NOT FIT'}",
-        soft_wrap=True,
+        f"{kib(one['tflm_arena_bytes'])}){time}: {'FITS' if one['fits'] else 'DOES NOT FIT'}"
     )
     split = one["split"]
     if split["about_us"] is not None:
         STDOUT.print(
             f"split over {split['devices']} in a ring of UARTs: about "
             f"{split['about_us'] / 1000:,.0f} ms, an arena of {kib(split['least_arena_bytes'])} or "
-            "more on each (`tflsplit plan -n N` looks closer; other boards: `tflsplit boards`)",
-            soft_wrap=True,
+            "more on each (`tflsplit plan -n N` looks closer; other boards: `tflsplit boards`)"
         )
 
 
@@ -209,8 +207,8 @@ def _print(document: dict[str, Any], name: str) -> None:
     if note := dropped_note(
         document["dropped_channels"], document["dropped_macs"], document["macs"]
     ):
-        STDOUT.print(note, soft_wrap=True)
+        STDOUT.print(note)
     if "one_board" in document:
         _print_one_board(document["one_board"])
     if document["refusal"]:
-        STDOUT.print(f"cannot be rewritten: {document['refusal']}", soft_wrap=True)
+        STDOUT.print(f"cannot be rewritten: {document['refusal']}")

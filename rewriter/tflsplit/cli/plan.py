@@ -20,7 +20,6 @@ from tflsplit.cli.console import STDOUT, Commands, kib, print_json, progress, ta
 from tflsplit.cli.firmware_options import add_board_options, add_wire_options, wired
 from tflsplit.cli.plan_report import describe, print_plan
 from tflsplit.cli.planning import add_cluster_options, add_objective, cluster_of
-from tflsplit.cluster import board_names
 from tflsplit.errors import PlanError
 from tflsplit.ir import Graph
 from tflsplit.plan.spec import Plan
@@ -41,7 +40,7 @@ def add_parser(commands: Commands) -> argparse.ArgumentParser:
     )
     command.add_argument("model", type=Path, help="an int8 .tflite file")
     add_cluster_options(command)
-    add_board_options(command, "the boards", board_names())
+    add_board_options(command, "the boards")
     add_wire_options(command)
     add_objective(command)
     command.add_argument(
@@ -80,7 +79,7 @@ def main(arguments: argparse.Namespace) -> int:
         print_plan(document, arguments.model.name, arguments.layers)
         print_beside(rows)
         if note:
-            STDOUT.print(note, soft_wrap=True)
+            STDOUT.print(note)
     return 0 if all(device["fits"] for device in document["devices"]) else 1
 
 

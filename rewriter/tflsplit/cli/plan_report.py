@@ -125,8 +125,7 @@ def print_plan(document: dict[str, Any], name: str, each_layer: bool = False) ->
         f"({document['input_us'] / 1000:.1f} to hand out the input, "
         f"{document['graph_us'] / 1000:.1f} in the devices, "
         f"{document['output_us'] / 1000:.1f} to collect the result); "
-        f"{kib(document['wire_bytes'])} on the wires",
-        soft_wrap=True,
+        f"{kib(document['wire_bytes'])} on the wires"
     )
 
 
@@ -203,8 +202,7 @@ def _print_devices(devices: list[dict[str, Any]]) -> None:
     parts = (f"{kib(fullest[f'{part}_bytes'])} {part}" for part in ("links", "stack", "runtime"))
     STDOUT.print(
         f"all RAM of a device, at most {kib(fullest['ram_bytes'])}: "
-        f"{kib(fullest['arena_bytes'])} arena, {', '.join(parts)}",
-        soft_wrap=True,
+        f"{kib(fullest['arena_bytes'])} arena, {', '.join(parts)}"
     )
 
 

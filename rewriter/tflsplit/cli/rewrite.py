@@ -90,8 +90,8 @@ def main(arguments: argparse.Namespace) -> int:
     _print_note(_dropped_note(split))
     print_beside(rows)
     _print_note(weights_note(chooser, measured=False))
-    _print_note(f"wrote {folder}; next: tflsplit verify {folder}")
-    _print_note(chosen)
+    STDOUT.print(f"wrote {folder}; next: tflsplit verify {folder}", soft_wrap=True)
+    STDOUT.print(chosen, soft_wrap=True)
     return 0
 
 
@@ -108,7 +108,7 @@ def _chosen(folder: Path, project: Project, named: bool) -> str:
 
 def _print_note(text: str) -> None:
     if text:
-        STDOUT.print(text, soft_wrap=True)
+        STDOUT.print(text)
 
 
 def _dropped_note(split: SplitModel) -> str:
@@ -117,11 +117,10 @@ def _dropped_note(split: SplitModel) -> str:
 
 
 def _print(document: Json) -> None:
-    columns = ["rank", "<file", "arena", "= head", "+ tail", "weights", "sent", "received", "MACs"]
+    columns = ["rank", "arena", "= head", "+ tail", "weights", "sent", "received", "MACs"]
     rows = [
         [
             str(device["rank"]),
-            device["file"],
             kib(device["arena_bytes"]) + ("" if device["arena_exact"] else " ~"),
             kib(device["arena_head_bytes"]),
             kib(device["arena_tail_bytes"]),
@@ -135,7 +134,5 @@ def _print(document: Json) -> None:
     size = document["world_size"]
     table(f"{document['model_name']} on {counted(size, 'device')}", columns, rows)
     moved = sum(device["sent_bytes"] for device in document["devices"])
-    STDOUT.print(
-        f"{kib(moved)} move between the devices per inference. "
-        "Arena: TFLM's, on a 32-bit microcontroller with reference kernels."
-    )
+    moves = f"{kib(moved)} move between the devices per inference. " if size > 1 else ""
+    STDOUT.print(f"{moves}Arena: TFLM's, on a 32-bit microcontroller with reference kernels.")

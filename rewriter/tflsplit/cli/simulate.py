@@ -138,7 +138,7 @@ def _once(arguments: argparse.Namespace, split: SplitModel, setting: Setting) ->
         return
     print_result(result, setting)
     if shown:
-        print_why(shown)
+        print_why(shown, split.world_size)
     if seed:
         print_beside(result, seed, setting)
 

@@ -6,7 +6,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from tflsplit.cli.console import STDOUT, counted, table
+from tflsplit.api.results import wired_words
+from tflsplit.cli.console import STDOUT, table
 from tflsplit.cli.sweeps import Setting
 from tflsplit.sim import SeedRun, SimResult
 
@@ -37,13 +38,9 @@ def _energy(energy_mj: float | None) -> str:
 
 def print_result(result: SimResult, setting: Setting) -> None:
     """One simulation: devices and wires."""
-    link = setting.cluster.link
     STDOUT.print(
-        f"{counted(len(result.devices), 'device')}, {setting.cluster.topology.value} of "
-        f"{link.kind.value} at {link.bit_rate / 1e6:g} Mbit/s: "
-        f"{_ms(result.latency_us)} ms from the host and back, "
-        f"{_ms(result.graph_us[0])} ms of it the graph; {result.throughput_per_s:.2f} a second",
-        soft_wrap=True,
+        f"{wired_words(setting.cluster)}: {_ms(result.latency_us)} ms from the host and back, "
+        f"{_ms(result.graph_us[0])} ms of it the graph; {result.throughput_per_s:.2f} a second"
     )
     rows = [
         [str(rank), setting.cluster.devices[rank].name, *map(_ms, times), _energy(energy)]

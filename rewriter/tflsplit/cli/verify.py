@@ -64,15 +64,14 @@ def _document(verdict: Verdict, fingerprint: str) -> dict[str, Any]:
 
 def _print(verdict: Verdict, world_size: int) -> None:
     for problem in verdict.problems:
-        STDOUT.print(f"FAILED: {problem}", soft_wrap=True)
+        STDOUT.print(f"FAILED: {problem}")
     if verdict.mismatch is not None:
-        STDOUT.print(f"FAILED: {verdict.mismatch}", soft_wrap=True)
+        STDOUT.print(f"FAILED: {verdict.mismatch}")
     if verdict.passed:
         kept = ", one after another: state is kept between them" if verdict.has_state else ""
         STDOUT.print(
             f"the same bits: {counted(world_size, 'device')} and the unsplit model on "
             f"{verdict.engine}, {counted(verdict.cases, 'input')}{kept}, "
             f"{counted(verdict.tensors, 'tensor')} each, "
-            f"{verdict.elements:,} elements compared",
-            soft_wrap=True,
+            f"{verdict.elements:,} elements compared"
         )

@@ -114,4 +114,6 @@ def _times(other: Step, step: Step) -> str:
     if step.cost.time_us <= 0:
         return "more than"
     times = other.cost.time_us / step.cost.time_us
+    if times < 1.005:
+        return "about"
     return f"{times:.2f} times" if times < 1.95 else f"{times:.1f} times"

@@ -90,7 +90,11 @@ def option_seeds() -> Seeds:
         "v": 2, "expand": tuple(range(16)), "depthwise": (1,) * 15 + (2**30,),
         "activation": (0, 1), "rounding": 1, "sum": 0, "tile_columns": 3, "add": (),
     }  # fmt: skip
+    ask = {"tensor": "t", "channels": (5, 6), "from": (1, 2), "bytes": (3, 4)}
     return {
+        "ask": options_input(ask, (7,), (7,)),
+        "ask-too-much": options_input({**ask, "bytes": (3, 2**31 - 1)}, (7,), (7,)),
+        "ask-twice": options_input({**ask, "channels": (5, 5), "from": (1, 1)}, (7,), (7,)),
         "send": options_input(send),
         "send-multicast": options_input({**send, "to": (0, 2, 4)}),
         "send-scatter": options_input({**send, **scatter}),

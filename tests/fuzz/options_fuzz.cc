@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Custom options (FlexBuffers), and SEND and RECV that Prepare accepts. Input: two tensors, one byte
+// Custom options (FlexBuffers), and SEND, ASK and RECV that Prepare accepts. Input: two tensors, one byte
 // each for item sizes and dimensions, then the options.
 #include <vector>
 
@@ -18,7 +18,7 @@ constexpr uint32_t kMostTensorBytes = 64 * 1024;
 const OptionTable* const kTables[] = {
     &kSendOptions,       &kRecvOptions,                  &kPartialConv2dOptions, &kConv2dOptions,
     &kRequantizeOptions, &kPartialFullyConnectedOptions, &kFusedBlockOptions,
-    &kDepthwiseConv2dOptions,
+    &kDepthwiseConv2dOptions, &kAskOptions,
 };
 
 // ---- Reading ----
@@ -180,6 +180,11 @@ void try_send(const FlexMap& options, const Tensor& x) {
   run_send(*Device().exchange, options, x.view);
 }
 
+void try_ask(const FlexMap& options, const Tensor& memory) {
+  if (check_ask(options, memory.view, kNodes).found() || !memory.has_memory()) return;
+  run_ask(*Device().exchange, options, memory.view);
+}
+
 void try_recv(const FlexMap& options, const Tensor* local, const Tensor& y) {
   const TensorView* const from = local == nullptr ? nullptr : &local->view;
   if (check_recv(options, from, &y.view, kNodes).found() || !y.has_memory()) return;
@@ -209,6 +214,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     }
     check_promises(map, *table);
     if (table == &kSendOptions) try_send(map, x);
+    if (table == &kAskOptions) try_ask(map, y);
     if (table != &kRecvOptions) continue;
     try_recv(map, nullptr, y);
     try_recv(map, &x, y);

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 TABLE = Path(__file__).with_name("control_vectors.json")
+VERSION = 3
 
 # name: (type, size, {field: (offset, bytes)}), from the document's tables
 LAYOUTS: dict[str, tuple[int, int, dict[str, tuple[int, int]]]] = {
@@ -21,12 +22,13 @@ LAYOUTS: dict[str, tuple[int, int, dict[str, tuple[int, int]]]] = {
     "start": (2, 12, {"epoch": (2, 2), "timeout_ms": (4, 4)}),
     "info": (
         129,
-        64,
+        72,
         {
             "state": (2, 1), "flags": (3, 1), "token": (4, 4), "boot": (8, 4), "epoch": (12, 2),
             "inputs": (14, 1), "outputs": (15, 1), "arena_bytes": (16, 4),
             "arena_used_bytes": (20, 4), "model_bytes": (24, 4), "ticks_per_second": (28, 4),
             "inferences": (32, 4), "faults": (36, 4), "uptime_ms": (40, 4), "link_bytes": (44, 4),
+            "reset_reason": (64, 1), "console_lost_bytes": (68, 4),
         },
     ),
     "report": (
@@ -56,7 +58,7 @@ def message(name: str, kind: str, /, **fields: Any) -> dict[str, Any]:
     """One row: the fields, and the payload that they make."""
     number, size, layout = LAYOUTS[kind]
     payload = bytearray(size)
-    payload[:2] = 2, number
+    payload[:2] = VERSION, number
     for field, value in fields.items():
         if field == "board":
             payload[48 : 48 + len(value)] = value.encode()
@@ -111,8 +113,8 @@ def ignored() -> list[dict[str, str]]:
     rows = {
         "nothing": b"",
         "one byte": query[:1],
-        "another version": b"\1" + query[1:],
-        "unknown type": b"\2\3" + query[2:],
+        "another version": b"\2" + query[1:],
+        "unknown type": bytes([VERSION, 3]) + query[2:],
         "query that is too short": query[:-1],
         "query that is too long": query + b"\0",
         "text shorter than it says": text[:-1],

@@ -207,6 +207,40 @@ TEST(only_the_host_is_listened_to_and_only_on_its_channel) {
   EXPECT(session.control.has_start());
 }
 
+int g_fed = 0;
+
+TEST(ticks_feed_the_watchdog_only_so_often_after_a_sign_of_life) {
+  Watchdog watchdog;
+  g_fed = 0;
+  watchdog.tick();
+  watchdog.alive();
+  EXPECT_EQ(g_fed, 0);  // not begun
+  watchdog.begin([] { ++g_fed; }, 3);
+  EXPECT_EQ(g_fed, 1);
+  for (int tick = 0; tick < 10; ++tick) watchdog.tick();
+  EXPECT_EQ(g_fed, 4);
+  watchdog.alive();
+  for (int tick = 0; tick < 10; ++tick) watchdog.tick();
+  EXPECT_EQ(g_fed, 8);
+}
+
+TEST(a_device_that_waits_and_one_that_infers_give_signs_of_life) {
+  Session session;
+  Watchdog watchdog;
+  g_fed = 0;
+  watchdog.begin([] { ++g_fed; }, 0);
+  session.exchange->set_watchdog(&watchdog);
+  session.connect();
+  const int while_idle = g_fed;
+  EXPECT(while_idle > 1);
+  session.begin(7);
+  session.start(7);
+  while (session.graph->invoked == 0) session.turns(1);
+  EXPECT(g_fed > while_idle + 1);
+  session.turns(500);
+  EXPECT(session.status() == ReportStatus::kDone);
+}
+
 TEST(a_graph_that_fails_without_a_word_is_a_fault_of_this_rank) {
   Session session;
   session.connect();

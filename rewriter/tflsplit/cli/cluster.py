@@ -31,7 +31,7 @@ from tflsplit.cli.results import (
 from tflsplit.errors import LinkError, UserError
 from tflsplit.host import Coordinator, FirmwareSetup, Inference, open_port, read_firmware_setup
 from tflsplit.host.coordinator import CONNECT_SECONDS, INFER_SECONDS
-from tflsplit.host.figures import check_traffic, device_figures, wire_figures
+from tflsplit.host.figures import check_traffic, device_figures, remarks, wire_figures
 from tflsplit.host.known_boards import read_boards
 from tflsplit.host.port_ranks import ranks_of_ports
 from tflsplit.host.ports import DEFAULT_BAUD, Stream
@@ -105,6 +105,8 @@ def main(arguments: argparse.Namespace) -> int:
     best = best_classes(whole, outputs, arguments.top, labels)
     devices = device_figures(cluster.infos, inferences, counts_instructions=False)
     wires = wire_figures(before, after, len(inferences))
+    for remark in remarks(cluster.infos, wires):
+        note(remark)
     if arguments.trace:
         save_trace(arguments.trace, measured_trace(inferences, devices))
     if arguments.record:

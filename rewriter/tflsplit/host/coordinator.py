@@ -22,7 +22,7 @@ from tflsplit.errors import LinkError
 from tflsplit.host.firmware_json import FirmwareSetup, read_firmware_setup
 from tflsplit.host.inbox import Inbox
 from tflsplit.host.ports import Stream
-from tflsplit.host.roll_call import call_roll
+from tflsplit.host.roll_call import BY_WATCHDOG, call_roll, has_hung
 from tflsplit.ops.state import has_state
 from tflsplit.passes.prepare import prepare
 from tflsplit.runtime.engines import Array
@@ -281,6 +281,8 @@ class Coordinator:
 
     def _explained(self, error: PeerError) -> LinkError:
         """The error in the words of the device that met it, where that says more."""
+        if error.code == ErrorCode.PEER_RESET and has_hung(self._inbox, error.rank):
+            return LinkError(f"{error}, {BY_WATCHDOG}")
         if error.code != OPERATOR_FAILED or error.rank is None:
             return error
         return LinkError(f"rank {error.rank}: {self._text_of(error.rank)}")

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from tflsplit.bundle.plan_json import Json
 from tflsplit.errors import PlanError
 from tflsplit.host.coordinator import Inference
-from tflsplit.wire.control import Info, LinkReport, Report
+from tflsplit.host.roll_call import BY_WATCHDOG
+from tflsplit.wire.control import Info, LinkReport, Report, ResetReason
 
 NS_PER_INSTRUCTION = 64
 """Of an emulated board's clock that counts instructions (``-icount shift=6``)."""
@@ -58,6 +59,7 @@ class WireFigures:
 
     a, b: from the device of rank a to rank b; the host has the rank after the last device's.
     damaged: frames that arrived at b and were dropped as damaged.
+    lost_bytes: arrived at b's port and found no room, as far as its board can tell.
     """
 
     a: int
@@ -67,6 +69,28 @@ class WireFigures:
     resent: float
     damaged: float
     polls: float
+    lost_bytes: float = 0.0
+
+
+def remarks(infos: Sequence[Info], wires: Sequence[WireFigures]) -> list[str]:
+    """What somebody should know of boards that went on all the same, one sentence each."""
+    found = [
+        f"rank {rank} was reset {BY_WATCHDOG}"
+        for rank, info in enumerate(infos)
+        if info.reset_reason == ResetReason.WATCHDOG
+    ]
+    found += [
+        f"rank {rank} dropped {info.console_lost_bytes} bytes of text for its console: its "
+        "terminal does not keep up"
+        for rank, info in enumerate(infos)
+        if info.console_lost_bytes
+    ]
+    return found + [
+        f"rank {wire.b} lost bytes that came from rank {wire.a} ({wire.lost_bytes:.4g} counted an "
+        "inference): its port is served too late; give firmware a lower --baud"
+        for wire in wires
+        if wire.lost_bytes
+    ]
 
 
 def device_figures(
@@ -104,6 +128,11 @@ def wire_figures(before: Links, after: Links, inferences: int) -> list[WireFigur
     first = {(rank, link.peer): link for rank, links in enumerate(before) for link in links}
     last = {(rank, link.peer): link for rank, links in enumerate(after) for link in links}
 
+    def lost(key: tuple[int, int]) -> float:
+        if key not in last:
+            return 0.0
+        return ((last[key].lost_bytes - first[key].lost_bytes) & 0xFFFF_FFFF) / inferences
+
     def per_inference(key: tuple[int, int], *names: str) -> float:
         if key not in last:
             return 0.0
@@ -119,6 +148,7 @@ def wire_figures(before: Links, after: Links, inferences: int) -> list[WireFigur
             per_inference(key, "frames_resent"),
             per_inference(key[::-1], "crc_errors", "cobs_errors", "too_long", "too_short"),
             per_inference(key, "polls"),
+            lost(key[::-1]),
         )
         for key in sorted(last)
     ]

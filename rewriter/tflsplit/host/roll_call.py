@@ -9,12 +9,13 @@ from tflsplit.errors import LinkError
 from tflsplit.host.diagnosis import Seen, problems
 from tflsplit.host.firmware_json import FirmwareSetup
 from tflsplit.host.inbox import Inbox
-from tflsplit.wire.control import Ask, DeviceState, Info
+from tflsplit.wire.control import Ask, DeviceState, Info, ResetReason
 from tflsplit.wire.handshake import ErrorCode, describe
 
 _ANSWER_SECONDS = 1.5
 _LEAST_SECONDS = 0.5
 _PAUSE_SECONDS = 0.05
+BY_WATCHDOG = "by its watchdog: its program hung"
 
 
 def call_roll(inbox: Inbox, setup: FirmwareSetup, timeout_seconds: float) -> tuple[Info, ...]:
@@ -43,6 +44,14 @@ def call_roll(inbox: Inbox, setup: FirmwareSetup, timeout_seconds: float) -> tup
         else:
             patience *= 2
     return tuple(inbox.infos[rank] for rank in inbox.ranks)
+
+
+def has_hung(inbox: Inbox, rank: int | None) -> bool:
+    """Whether a device that was reset says, when it is back, that its watchdog did it."""
+    if rank is None or rank not in inbox.ranks:
+        return False
+    inbox.ask(Ask.INFO, lambda: rank in inbox.infos, _ANSWER_SECONDS, [rank])
+    return rank in inbox.infos and inbox.infos[rank].reset_reason == ResetReason.WATCHDOG
 
 
 def _ready(inbox: Inbox) -> bool:

@@ -17,7 +17,7 @@ from typing import ClassVar
 
 from tflsplit.untrusted import one_line
 
-CONTROL_VERSION = 2
+CONTROL_VERSION = 3
 CONTROL_CHANNEL = 1
 INPUT_CHANNEL = 0xF000
 """Channel of operand 0 of a device's graph inputs; operand i has this plus i."""
@@ -57,6 +57,16 @@ class DeviceState(IntEnum):
     IDLE = 0
     BUSY = 1
     BROKEN = 2
+
+
+class ResetReason(IntEnum):
+    """Why a device began to run this time."""
+
+    UNKNOWN = 0
+    POWER = 1
+    BUTTON = 2
+    WATCHDOG = 3
+    SOFTWARE = 4
 
 
 class Status(IntEnum):
@@ -108,7 +118,7 @@ class Info:
     """Device to host: what it is, and whether it is ready."""
 
     TYPE: ClassVar[int] = 129
-    LAYOUT: ClassVar[struct.Struct] = struct.Struct("<BBBBIIHBBIIIIIIII16s")
+    LAYOUT: ClassVar[struct.Struct] = struct.Struct("<BBBBIIHBBIIIIIIII16sBxxxI")
     state: int = DeviceState.IDLE
     flags: int = 0
     token: int = 0
@@ -125,6 +135,8 @@ class Info:
     uptime_ms: int = 0
     link_bytes: int = 0
     board: str = ""
+    reset_reason: int = 0
+    console_lost_bytes: int = 0
 
     @property
     def links_up(self) -> bool:
@@ -203,8 +215,9 @@ def pack(message: Message) -> bytes:
         text = _ascii(message.text)[:_MAX_TEXT_BYTES]
         return message.LAYOUT.pack(*begin, len(text), message.token) + text
     if isinstance(message, Info):
-        *numbers, board = astuple(message)
-        return message.LAYOUT.pack(*begin, *numbers, _ascii(board)[:_BOARD_BYTES])
+        *numbers, board, reason, lost = astuple(message)
+        name = _ascii(board)[:_BOARD_BYTES]
+        return message.LAYOUT.pack(*begin, *numbers, name, reason, lost)
     if isinstance(message, LinkReport):
         fields = astuple(replace(message, counters=()))
         return message.LAYOUT.pack(*begin, *fields[:7], *message.counters, message.lost_bytes)
@@ -224,7 +237,7 @@ def unpack(payload: bytes) -> Message | None:
             if cls is LinkReport:
                 fields = (*fields[:7], fields[7:-1], fields[-1])
             elif cls is Info:
-                fields = (*fields[:-1], _text(fields[-1]))
+                fields = (*fields[:-3], _text(fields[-3]), *fields[-2:])
             return cls(*fields)
     return None
 

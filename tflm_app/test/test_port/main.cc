@@ -4,6 +4,7 @@
 
 #include "check.h"
 #include "split_port/arguments.h"
+#include "split_port/console_buffer.h"
 #include "split_port/ring_buffer.h"
 
 namespace {
@@ -105,6 +106,44 @@ void unconnected_links_are_silent() {
   }
 }
 
+void text_that_finds_no_room_is_dropped_whole_and_counted() {
+  static split_port::ConsoleBuffer<64> console;
+  char text[64];
+  for (char& letter : text) letter = 'x';
+  console.write(text, 60);
+  console.write(text, 5);
+  CHECK(console.lost_bytes() == 5);
+  size_t sent = 0;
+  console.pump([&sent](ConstBytes from) {  // a console that takes 33 bytes, and then none
+    const size_t room = 33 - sent;
+    const size_t count = from.size() < room ? from.size() : room;
+    sent += count;
+    return count;
+  });
+  CHECK(sent == 33 && !console.empty());
+  console.write(text, 20);
+  console.pump([&sent](ConstBytes from) { return sent += from.size(), from.size(); });
+  CHECK(sent == 80 && console.empty() && console.lost_bytes() == 5);
+}
+
+#if !defined(ARDUINO)  // where a reset ends the connection by which the tests are read
+
+// First of all cases: the program begins a second time, and only then is anything reported.
+void a_program_that_hangs_is_reset_and_told_why() {
+  if (split_port::reset_reason() == split_port::ResetReason::kWatchdog) return;
+  if (split_port::reset_reason() == split_port::ResetReason::kUnknown) return;  // has no watchdog
+  CHECK(split_port::reset_reason() == split_port::ResetReason::kPower);
+  split_port::console_write("hangs, until it is reset\n");
+  CHECK(!split_port::start_watchdog(0));
+  CHECK(split_port::start_watchdog(200));
+  split_port::feed_watchdog();
+  volatile bool hangs = true;
+  while (hangs) {
+  }
+}
+
+#endif
+
 volatile uint32_t g_tick_count = 0;
 
 // A kernel, as the ticks see it; the numbers of ticks that came in so long.
@@ -132,6 +171,11 @@ void ticks_come_while_the_program_is_busy_and_only_between_resume_and_pause() {
 
 int split_app_main() {
   return check::run_all({
+#if !defined(ARDUINO)
+      {"a_program_that_hangs_is_reset_and_told_why", a_program_that_hangs_is_reset_and_told_why},
+#endif
+      {"text_that_finds_no_room_is_dropped_whole_and_counted",
+       text_that_finds_no_room_is_dropped_whole_and_counted},
       {"ring_buffer_keeps_order_over_many_turns", ring_buffer_keeps_order_over_many_turns},
       {"ring_buffer_refuses_what_does_not_fit", ring_buffer_refuses_what_does_not_fit},
       {"arguments_match_whole_keys_only", arguments_match_whole_keys_only},

@@ -109,7 +109,9 @@ size_t pack(const Info& info, uint8_t* to) {
   const size_t length = std::strlen(info.board);
   std::memset(packer.at(), 0, Info::kBoardBytes);
   std::memcpy(packer.at(), info.board, length < Info::kBoardBytes ? length : Info::kBoardBytes);
-  return packer.skip(Info::kBoardBytes);
+  packer.skip(Info::kBoardBytes);
+  packer.put(info.reset_reason).put(uint8_t{0}).put(uint16_t{0});
+  return packer.put(info.console_lost_bytes).size();
 }
 
 size_t pack(const Report& report, uint8_t* to) {

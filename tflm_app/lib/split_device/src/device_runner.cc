@@ -18,7 +18,11 @@ void DeviceRunner::set_broken(const TextLine& why) {
 }
 
 void DeviceRunner::turn() {
+  exchange_.alive();
   control_.info.uptime_ms = (board_.clock->now_us() - begun_us_) / 1000;
+  if (board_.console_lost_bytes != nullptr) {
+    control_.info.console_lost_bytes = board_.console_lost_bytes();
+  }
   node_.poll();
   if (companion_ != nullptr) companion_->step();
   watch_links();

@@ -19,6 +19,7 @@ void Exchange::begin(uint16_t epoch, uint32_t timeout_us) {
 }
 
 void Exchange::begin_kernels() {
+  alive();
   in_kernels_ = ticker_.exists();
   let_go();
 }
@@ -63,6 +64,7 @@ void Exchange::refuse(const char* op, const char* key, const char* what) {
 
 bool Exchange::post(const void* tensor, uint16_t channel, uint64_t ranks,
                     const split_core::StridedBox& box) {
+  alive();
   if (failed_) return false;
   if (!keep(node_.communicator().post_send(channel, ranks, box))) return false;
   for (uint64_t left = ranks; left != 0; left &= left - 1) counters_.sent_bytes += box.size_bytes();
@@ -114,6 +116,7 @@ bool Exchange::wait_until(Condition condition) {
   const uint32_t start_us = clock_.now_us();
   const uint64_t start_ticks = ticks_();
   while (true) {
+    alive();
     node_.poll();
     if (!keep(node_.communicator().error())) break;
     if (condition()) break;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The parts of port.h that are the same on every board.
+// The parts of port.h that are the same on every board, and what holds on a board that has no
+// watchdog: its port leaves these functions out.
 #include <cstring>
 
 #include "split_port/arguments.h"
@@ -17,5 +18,9 @@ int32_t argument_or(const char* key, int32_t otherwise) {
 
 // For ports that do not know.
 [[gnu::weak]] StackUse stack_use() { return {}; }
+[[gnu::weak]] bool start_watchdog(uint32_t) { return false; }
+[[gnu::weak]] void feed_watchdog() {}
+[[gnu::weak]] ResetReason reset_reason() { return ResetReason::kUnknown; }
+[[gnu::weak]] uint32_t console_lost_bytes() { return 0; }
 
 }  // namespace split_port

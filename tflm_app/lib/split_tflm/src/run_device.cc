@@ -19,11 +19,17 @@ using split_device::Control;
 using split_device::DeviceRunner;
 using split_device::Exchange;
 using split_device::TextLine;
+using split_device::Watchdog;
 
 constexpr int kConfigStatus = 3;
+// The board's own watchdog, held off by ticks. Some boards' count no further than 8 seconds.
+constexpr uint32_t kWatchdogMs = 4'000;
+// A device that is alone makes nobody wait, and may have nothing but TFLM's operators.
+constexpr uint32_t kLimitAloneMs = 120'000;
 
 const DeviceDescription* g_device = nullptr;
 Node* g_node = nullptr;
+Watchdog g_watchdog;
 
 size_t port_of(uint8_t link) {
   const uint8_t port = g_device->ports[link];
@@ -35,7 +41,7 @@ void print(const char* text) { split_port::console_write(text); }
 
 Board board() {
   return {&split_port::clock(), split_port::ticks, split_port::ticks_per_second(), print,
-          lost_bytes};
+          lost_bytes, split_port::console_lost_bytes};
 }
 
 // Start-up arguments, where the board has any, may lengthen what an emulator or a debugger slows
@@ -65,9 +71,26 @@ Node* make_node(const DeviceDescription& device, Control* control,
 
 // Links go on moving while kernels run, where the board has a timer for it.
 split_device::Ticker start_ticker(uint32_t period_us) {
-  const auto poll = [] { g_node->poll(); };
+  const auto poll = [] {
+    g_node->poll();
+    g_watchdog.tick();
+  };
   if (period_us == 0 || !split_port::start_ticks(poll, period_us)) return {};
   return {split_port::pause_ticks, split_port::resume_ticks};
+}
+
+// Nothing is said for as long as others would wait for this device's box: the program hangs. Without
+// ticks nobody feeds the board's watchdog during a kernel, so it must wait that long by itself.
+void start_watchdog(const DeviceDescription& device, bool has_ticks, Exchange* exchange) {
+  const uint32_t timeout_ms = device.timeout_us / 1000;
+  const bool is_alone = device.node.world_size <= 1 && timeout_ms < kLimitAloneMs;
+  uint32_t limit_ms = is_alone ? kLimitAloneMs : timeout_ms;
+  const int32_t given_ms = split_port::argument_or("watchdog_ms", 0);
+  if (given_ms > 0) limit_ms = static_cast<uint32_t>(given_ms);
+  if (!split_port::start_watchdog(has_ticks && limit_ms > kWatchdogMs ? kWatchdogMs : limit_ms)) return;
+  const uint32_t tick_us = has_ticks ? device.background_poll_us : 1000;
+  g_watchdog.begin(split_port::feed_watchdog, static_cast<uint32_t>(uint64_t{limit_ms} * 1000 / tick_us));
+  exchange->set_watchdog(&g_watchdog);
 }
 
 void describe(const DeviceDescription& device, const Node& node, Control* control) {
@@ -77,6 +100,7 @@ void describe(const DeviceDescription& device, const Node& node, Control* contro
   control->info.link_bytes = static_cast<uint32_t>(device.link_memory_bytes);
   control->info.ticks_per_second = split_port::ticks_per_second();
   control->info.board = device.board;
+  control->info.reset_reason = static_cast<uint8_t>(split_port::reset_reason());
 }
 
 void print_boot(const DeviceDescription& device, const Control& control) {
@@ -119,14 +143,17 @@ Running* set_up(const DeviceDescription& device, split_core::ByteStream* host_st
   describe(device, *node, &control);
   static Exchange exchange(*node, split_port::clock(), split_port::ticks, device.posted,
                            device.node.send_slots);
-  exchange.set_ticker(start_ticker(device.background_poll_us));
+  const split_device::Ticker ticker = start_ticker(device.background_poll_us);
+  exchange.set_ticker(ticker);
+  // An application does as it likes between two inferences.
+  if (host_stream == nullptr) start_watchdog(device, ticker.exists(), &exchange);
   static DeviceRunner runner(board(), *node, exchange, control, device.timeout_us);
   static Running running = {&runner, nullptr};
   api::MicroInterpreter* const interpreter = make_interpreter(device, exchange, why);
   if (interpreter == nullptr) return &running;
   control.info.arena_used_bytes = static_cast<uint32_t>(interpreter->arena_used_bytes());
   print_boot(device, control);
-  static TflmGraph graph(*interpreter);
+  static TflmGraph graph(*interpreter, split_port::argument_or("hang_at", 0));
   running.graph = &graph;
   return &running;
 }

@@ -43,6 +43,13 @@ MutableBytes bytes_of(const api::Tensor* tensor) {
 MutableBytes TflmGraph::input(size_t index) { return bytes_of(interpreter_.input(index)); }
 MutableBytes TflmGraph::output(size_t index) { return bytes_of(interpreter_.output(index)); }
 
+bool TflmGraph::invoke() {
+  if (left_until_hang_ > 0) left_until_hang_ = left_until_hang_ == 1 ? -1 : left_until_hang_ - 1;
+  while (left_until_hang_ < 0) {
+  }
+  return interpreter_.Invoke() == kTfLiteOk;
+}
+
 bool check_model(const DeviceDescription& device, TextLine* why) {
   if (reinterpret_cast<uintptr_t>(device.model) % 16 != 0) {
     why->add("the model is not aligned to 16 bytes");

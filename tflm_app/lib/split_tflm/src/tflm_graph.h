@@ -10,17 +10,20 @@ namespace split_tflm {
 
 class TflmGraph final : public split_device::Graph {
  public:
-  // `interpreter` must outlive the graph and have its tensors.
-  explicit TflmGraph(api::MicroInterpreter& interpreter) : interpreter_(interpreter) {}
+  // `interpreter` must outlive the graph and have its tensors. `hang_at`: number of the inference in
+  // which the program hangs, for trials of the watchdog; 0: none.
+  TflmGraph(api::MicroInterpreter& interpreter, int32_t hang_at)
+      : interpreter_(interpreter), left_until_hang_(hang_at) {}
 
   size_t input_count() const override { return interpreter_.inputs_size(); }
   size_t output_count() const override { return interpreter_.outputs_size(); }
   split_core::MutableBytes input(size_t index) override;
   split_core::MutableBytes output(size_t index) override;
-  bool invoke() override { return interpreter_.Invoke() == kTfLiteOk; }
+  bool invoke() override;
 
  private:
   api::MicroInterpreter& interpreter_;
+  volatile int32_t left_until_hang_;
 };
 
 // The self-check: the model is of this plan and rank, its schema is known, the arena is large

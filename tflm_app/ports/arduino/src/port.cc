@@ -3,12 +3,16 @@
 // as the link to the host computer; from then on text would only disturb frames.
 #include "split_port/port.h"
 
+#include <cstring>
+
 #include "stream_link.h"
 
 #include <Arduino.h>
 
 #include "entropy.h"
 #include "links.h"
+#include "split_port/console_buffer.h"
+#include "watchdog.h"
 #include "wiring.h"
 
 namespace split_port {
@@ -19,10 +23,36 @@ using arduino::kNeighbourCount;
 arduino::StreamLink<arduino::UsbSerial> g_host(arduino::host_serial());
 bool g_host_taken = false;
 
+constexpr size_t kConsoleBytes = 512;
+constexpr uint32_t kLastWordsMs = 5'000;
+constexpr uint32_t kRepeatMs = 1'000;
+ConsoleBuffer<kConsoleBytes> g_console;
+
+// What was last said while the host had the port: stop() repeats it.
+char g_last_words[96] = "";
+
+void say_status(int status) {
+  char text[] = "STOPPED, status 000, the board restarts in a moment. ";
+  char* const digits = std::strchr(text, '0');
+  for (int index = 2; index >= 0; --index, status /= 10) {
+    digits[index] = static_cast<char>('0' + status % 10);
+  }
+  console_write(text);
+  console_write(g_last_words);
+  console_write("\n");
+}
+
+size_t send_console(split_core::ConstBytes from) {
+  return arduino::write_some(arduino::host_serial(), from);
+}
+
 class ArduinoClock final : public split_core::Clock {
  public:
   uint32_t now_us() override { return static_cast<uint32_t>(micros()); }
-  void idle() override { yield(); }
+  void idle() override {
+    if (!g_host_taken) g_console.pump(send_console);
+    yield();
+  }
 
   // Call at least once per turn of micros(), 71 minutes.
   uint64_t ticks() {
@@ -58,14 +88,33 @@ uint32_t ticks_per_second() { return 1'000'000; }
 uint32_t boot_nonce() { return arduino::random_word(); }
 
 void console_write(const char* text, size_t size) {
-  if (g_host_taken) return;
-  arduino::host_serial().write(reinterpret_cast<const uint8_t*>(text), size);
+  if (g_host_taken) {
+    const size_t kept = size < sizeof g_last_words ? size : sizeof g_last_words - 1;
+    std::memcpy(g_last_words, text, kept);
+    g_last_words[kept] = '\0';
+    return;
+  }
+  g_console.write(text, size);
+  g_console.pump(send_console);
 }
+
+uint32_t console_lost_bytes() { return g_console.lost_bytes(); }
 
 bool argument(const char*, char*, size_t) { return false; }
 
-void stop(int) {
-  for (;;) delay(1000);
+// The link to the host, if there was one, is over: the console is the console again.
+void stop(int status) {
+  g_host_taken = false;
+  const bool is_well = status == 0;
+  for (uint32_t ms = 0; is_well || ms < kLastWordsMs; ms += kRepeatMs) {
+    if (!is_well) say_status(status);
+    for (uint32_t turn = 0; turn < kRepeatMs; ++turn) {
+      feed_watchdog();
+      g_clock.idle();
+      delay(1);
+    }
+  }
+  arduino::restart();
 }
 
 }  // namespace split_port

@@ -3,6 +3,7 @@
 #ifndef SPLIT_PORT_ARDUINO_STREAM_LINK_H_
 #define SPLIT_PORT_ARDUINO_STREAM_LINK_H_
 
+#include <atomic>
 #include <chrono>  // before Arduino.h, whose macro abs() it does not survive in C++17
 
 #include <Arduino.h>
@@ -48,15 +49,21 @@ inline size_t write_some(UsbSerial& serial, split_core::ConstBytes from) {
 
 #endif
 
+// `capacity` is what the core's receive buffer holds. Cores drop what finds no room and do not say so;
+// a buffer that is seen full has probably dropped bytes. 0: nothing is lost here (USB waits).
+// `has_overrun` says, and forgets, that the hardware lost something; null: nobody can tell.
 template <typename Port>
 class StreamLink final : public CountedStream {
  public:
-  explicit StreamLink(Port& serial) : serial_(serial) {}
+  explicit StreamLink(Port& serial, size_t capacity = 0, bool (*has_overrun)() = nullptr)
+      : serial_(serial), capacity_(capacity), has_overrun_(has_overrun) {}
 
   size_t read(split_core::MutableBytes to) override {
+    if (has_overrun_ != nullptr && has_overrun_()) add_lost();
     const int available = serial_.available();
     if (available <= 0) return 0;
     size_t count = static_cast<size_t>(available);
+    if (capacity_ != 0 && count >= capacity_) add_lost();
     if (count > to.size()) count = to.size();
 #if defined(ARDUINO_ARCH_ESP32)
     count = serial_.read(to.data(), count);  // one by one, each byte costs a lock of the driver
@@ -76,11 +83,21 @@ class StreamLink final : public CountedStream {
     return count;
   }
 
-  LinkCounters counters() const override { return counters_; }
+  // Something was lost: also from an interrupt or another thread.
+  void add_lost() { lost_.fetch_add(1, std::memory_order_relaxed); }
+
+  LinkCounters counters() const override {
+    LinkCounters counters = counters_;
+    counters.lost_bytes = lost_.load(std::memory_order_relaxed);
+    return counters;
+  }
 
  private:
   Port& serial_;
+  size_t capacity_;
+  bool (*has_overrun_)();
   LinkCounters counters_;
+  std::atomic<uint32_t> lost_{0};
 };
 
 }  // namespace split_port::arduino

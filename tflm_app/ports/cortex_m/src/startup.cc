@@ -78,6 +78,13 @@ extern "C" [[gnu::used]] void on_fault(uint32_t* frame) {
   }
 }
 
+// Of a port without an interrupt that cannot be masked.
+[[gnu::weak]] void split_port::cortex_m::on_nmi() {
+  reg(kScbAircr) = kResetRequest;
+  for (;;) {
+  }
+}
+
 // Not by a branch, which reaches only 2 KB on Armv6-M. on_fault returns from the exception itself.
 extern "C" [[gnu::naked]] void Fault_Handler() {
   __asm volatile(
@@ -132,6 +139,7 @@ struct Vectors {
 
 namespace {
 
+constexpr int kNmiException = 2;
 constexpr int kPendSvException = 14;
 constexpr int kSysTickException = 15;
 
@@ -141,6 +149,7 @@ constexpr Vectors make_vectors() {
   Vectors vectors{&__stack_top__, {}, {}};
   for (Handler& handler : vectors.system) handler = Fault_Handler;
   vectors.system[0] = Reset_Handler;
+  vectors.system[kNmiException - 1] = on_nmi;
   vectors.system[kPendSvException - 1] = on_pendsv;
   vectors.system[kSysTickException - 1] = on_systick;
   for (Handler& handler : vectors.external) handler = external_interrupt;

@@ -2,6 +2,7 @@
 // A device as a process: links are given as arguments link0=..., link1=... (see DescriptorLink).
 #include "split_port/port.h"
 
+#include <cerrno>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
@@ -15,15 +16,20 @@
 
 #include "descriptor_link.h"
 #include "split_port/arguments.h"
+#include "split_port/console_buffer.h"
+#include "watchdog.h"
 
 namespace split_port {
 namespace {
 
 constexpr size_t kLinkCount = 4;
 constexpr int kIdleMs = 1;
+constexpr int kFlushTurns = 500;
 constexpr int kUsageStatus = 2;
+constexpr size_t kConsoleBytes = 2048;
 
 host::DescriptorLink g_links[kLinkCount];
+ConsoleBuffer<kConsoleBytes> g_console;
 int g_argument_count = 0;
 char** g_arguments = nullptr;
 
@@ -33,10 +39,22 @@ uint64_t monotonic_ns() {
   return static_cast<uint64_t>(now.tv_sec) * 1'000'000'000u + static_cast<uint64_t>(now.tv_nsec);
 }
 
+// A pipe that can be written to has room for more than one piece of the buffer.
+size_t write_console(split_core::ConstBytes from) {
+  pollfd console{STDOUT_FILENO, POLLOUT, 0};
+  if (poll(&console, 1, 0) != 1) return 0;
+  const ssize_t count = ::write(STDOUT_FILENO, from.data(), from.size());
+  if (count >= 0) return static_cast<size_t>(count);
+  return errno == EINTR || errno == EAGAIN ? 0 : from.size();  // nobody will ever read it
+}
+
+void pump_console() { g_console.pump(write_console); }
+
 class HostClock final : public split_core::Clock {
  public:
   uint32_t now_us() override { return static_cast<uint32_t>(monotonic_ns() / 1000); }
   void idle() override {
+    pump_console();
     pollfd wanted[kLinkCount];
     for (size_t index = 0; index < kLinkCount; ++index) wanted[index] = g_links[index].interest();
     poll(wanted, kLinkCount, kIdleMs);
@@ -115,9 +133,11 @@ uint32_t boot_nonce() {
 }
 
 void console_write(const char* text, size_t size) {
-  std::fwrite(text, 1, size, stdout);
-  std::fflush(stdout);
+  g_console.write(text, size);
+  pump_console();
 }
+
+uint32_t console_lost_bytes() { return g_console.lost_bytes(); }
 
 bool argument(const char* key, char* to, size_t capacity) {
   for (int index = 1; index < g_argument_count; ++index) {
@@ -127,7 +147,10 @@ bool argument(const char* key, char* to, size_t capacity) {
   return false;
 }
 
-void stop(int status) { std::exit(status); }
+void stop(int status) {
+  for (int turn = 0; turn < kFlushTurns && !g_console.empty(); ++turn) g_clock.idle();
+  std::exit(status);
+}
 
 }  // namespace split_port
 
@@ -135,6 +158,7 @@ int main(int argument_count, char** arguments) {
   split_port::g_argument_count = argument_count;
   split_port::g_arguments = arguments;
   std::signal(SIGPIPE, SIG_IGN);  // A closed peer shows as a failed write instead.
+  split_port::host::note_reset(arguments);
   split_port::open_links();
-  return split_app_main();
+  split_port::stop(split_app_main());
 }

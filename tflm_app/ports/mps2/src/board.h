@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Where each emulated board keeps its UARTs and its free-running counter (Arm application notes
+// Where each emulated board keeps its UARTs, its free-running counter and its watchdog (Arm application notes
 // AN386, AN500, AN505 and AN547; QEMU's hw/arm/mps2.c and mps2-tz.c model them).
 #ifndef SPLIT_PORT_MPS2_BOARD_H_
 #define SPLIT_PORT_MPS2_BOARD_H_
@@ -29,6 +29,8 @@ inline constexpr UartPlace kUarts[kUartCount] = {{0x40004000, 0, 1},
 inline constexpr uint32_t kCounterAddress = 0x40028018;
 inline constexpr uint32_t kCounterHz = 25'000'000;
 inline constexpr uint32_t kCoreHz = 25'000'000;
+inline constexpr uint32_t kWatchdogAddress = 0x40008000;
+inline constexpr uint32_t kWatchdogHz = 25'000'000;
 #elif defined(SPLIT_PORT_MPS2_AN505)
 // The board boots in the Secure state, so these are the secure aliases.
 inline constexpr UartPlace kUarts[kUartCount] = {{0x50200000, 32, 33},
@@ -39,6 +41,8 @@ inline constexpr UartPlace kUarts[kUartCount] = {{0x50200000, 32, 33},
 inline constexpr uint32_t kCounterAddress = 0x50302018;
 inline constexpr uint32_t kCounterHz = 20'000'000;
 inline constexpr uint32_t kCoreHz = 20'000'000;
+inline constexpr uint32_t kWatchdogAddress = 0x5002E000;  // of the always-on domain
+inline constexpr uint32_t kWatchdogHz = 32'768;
 #elif defined(SPLIT_PORT_MPS3_AN547)
 inline constexpr UartPlace kUarts[kUartCount] = {{0x59303000, 33, 34},
                                                  {0x59304000, 35, 36},
@@ -49,6 +53,8 @@ inline constexpr uint32_t kCounterAddress = 0x59302018;
 // The board's is 25 MHz; QEMU 7.2 counts 20 (4.0 s for every 5.0 s of its SysTick and of the wall).
 inline constexpr uint32_t kCounterHz = 20'000'000;
 inline constexpr uint32_t kCoreHz = 32'000'000;
+inline constexpr uint32_t kWatchdogAddress = 0x4802E000;  // of the always-on domain
+inline constexpr uint32_t kWatchdogHz = 32'768;
 #else
 #error "Define SPLIT_PORT_MPS2_AN386, _AN500, _AN505 or SPLIT_PORT_MPS3_AN547 (the board file does)."
 #endif

@@ -3,9 +3,11 @@
 
 #include "board.h"
 #include "clock.h"
+#include "split_port/console_buffer.h"
 #include "split_port_cortex_m/semihosting.h"
 #include "split_port_cortex_m/startup.h"
 #include "uart.h"
+#include "watchdog.h"
 
 namespace split_port {
 namespace {
@@ -14,10 +16,12 @@ using namespace mps2;
 
 constexpr size_t kLinkCount = kUartCount - 1;
 constexpr uint32_t kFlushUs = 500'000;
+constexpr size_t kConsoleBytes = 512;
 
 Uart g_links[kLinkCount];
 Rings g_rings[SPLIT_PORT_LINKS == 0 ? 1 : SPLIT_PORT_LINKS];
 size_t g_begun = 0;
+ConsoleBuffer<kConsoleBytes> g_console;
 
 bool anything_received() {
   for (const Uart& uart : g_links) {
@@ -33,11 +37,17 @@ volatile bool g_ticking = false;
 
 const UartPlace& link_place(size_t index) { return kUarts[index + 1]; }
 
+void pump_console() {
+  InterruptLock lock;  // SysTick pumps, too
+  g_console.pump([](split_core::ConstBytes from) { return write_console(kUarts[0].base, from); });
+}
+
 }  // namespace
 
 namespace cortex_m {
 
 void begin() {
+  note_reset();
   begin_semihosting();
   g_clock.begin();
   begin_console(kUarts[0].base);
@@ -54,6 +64,7 @@ void on_interrupt(uint32_t irq) {
 // All interrupts have one priority, so none finds another half done.
 void on_systick() {
   g_clock.ticks();
+  pump_console();
   if (g_ticking) g_tick();
 }
 
@@ -97,10 +108,11 @@ void resume_ticks() {
 uint32_t boot_nonce() { return semihosting_nonce() ^ static_cast<uint32_t>(g_clock.ticks()); }
 
 void console_write(const char* text, size_t size) {
-  for (size_t index = 0; index < size; ++index) {
-    write_console(kUarts[0].base, static_cast<uint8_t>(text[index]));
-  }
+  g_console.write(text, size);
+  pump_console();
 }
+
+uint32_t console_lost_bytes() { return g_console.lost_bytes(); }
 
 bool argument(const char* key, char* to, size_t capacity) {
   return semihosting_argument(key, to, capacity);
@@ -109,6 +121,7 @@ bool argument(const char* key, char* to, size_t capacity) {
 void stop(int status) {
   // What was queued leaves first, unless a peer does not take it.
   const uint32_t begin_us = g_clock.now_us();
+  while (!g_console.empty() && g_clock.now_us() - begin_us < kFlushUs) g_clock.idle();
   for (const Uart& uart : g_links) {
     while (!uart.sent_all() && g_clock.now_us() - begin_us < kFlushUs) g_clock.idle();
   }

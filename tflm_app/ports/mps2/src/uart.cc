@@ -29,10 +29,12 @@ void begin_console(uint32_t base) {
   reg(base + kControl) = kControlTx;
 }
 
-void write_console(uint32_t base, uint8_t byte) {
-  while ((reg(base + kState) & kStateTxFull) != 0) {
+size_t write_console(uint32_t base, split_core::ConstBytes from) {
+  size_t taken = 0;
+  while (taken < from.size() && (reg(base + kState) & kStateTxFull) == 0) {
+    reg(base + kData) = from[taken++];
   }
-  reg(base + kData) = byte;
+  return taken;
 }
 
 void Uart::begin(const UartPlace& place, Rings* rings) {

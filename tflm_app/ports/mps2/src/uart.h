@@ -22,9 +22,10 @@
 
 namespace split_port::mps2 {
 
-// The console is the same kind of UART, written to without interrupts and never read.
+// The console is the same kind of UART, written to without interrupts and never read. Takes what the
+// UART takes now; returns how much.
 void begin_console(uint32_t base);
-void write_console(uint32_t base, uint8_t byte);
+size_t write_console(uint32_t base, split_core::ConstBytes from);
 
 struct Rings {
   RingBuffer<SPLIT_PORT_RX_BYTES> rx;

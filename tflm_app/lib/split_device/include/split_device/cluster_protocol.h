@@ -9,7 +9,7 @@
 
 namespace split_device {
 
-inline constexpr uint8_t kControlVersion = 2;
+inline constexpr uint8_t kControlVersion = 3;
 inline constexpr uint16_t kControlChannel = 1;  // of DATAGRAM frames
 inline constexpr uint16_t kInputChannel = 0xF000;
 inline constexpr uint16_t kOutputChannel = 0xF800;
@@ -40,7 +40,7 @@ struct Start {
 enum class DeviceState : uint8_t { kIdle = 0, kBusy = 1, kBroken = 2 };
 
 struct Info {
-  static constexpr size_t kBytes = 64;
+  static constexpr size_t kBytes = 72;
   static constexpr uint8_t kEpochValid = 1;
   static constexpr uint8_t kLinksUp = 2;
   static constexpr size_t kBoardBytes = 16;
@@ -61,6 +61,8 @@ struct Info {
   uint32_t uptime_ms = 0;
   uint32_t link_bytes = 0;
   const char* board = "";
+  uint8_t reset_reason = 0;  // as split_port::ResetReason
+  uint32_t console_lost_bytes = 0;
 };
 
 enum class ReportStatus : uint8_t {

@@ -31,6 +31,7 @@ struct Board {
   uint32_t ticks_per_second;
   void (*print)(const char* text);
   Control::LostBytes lost_bytes;  // may be null
+  uint32_t (*console_lost_bytes)() = nullptr;
 };
 
 // What goes on beside a device in the same program, wherever the device waits: the application that

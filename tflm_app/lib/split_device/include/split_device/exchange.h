@@ -6,6 +6,7 @@
 
 #include "split_core/node.h"
 #include "split_device/text_line.h"
+#include "split_device/watchdog.h"
 
 namespace split_device {
 
@@ -49,6 +50,12 @@ class Exchange {
 
   void set_observer(WaitObserver* observer) { observer_ = observer; }
   void set_ticker(const Ticker& ticker) { ticker_ = ticker; }
+  // Null: the board has none.
+  void set_watchdog(Watchdog* watchdog) { watchdog_ = watchdog; }
+  // The program gets on.
+  void alive() {
+    if (watchdog_ != nullptr) watchdog_->alive();
+  }
 
   // Starts inference `epoch`: forgets everything of the one before.
   void begin(uint16_t epoch, uint32_t timeout_us);
@@ -128,6 +135,7 @@ class Exchange {
   uint8_t posted_count_;
   WaitObserver* observer_ = nullptr;
   Ticker ticker_;
+  Watchdog* watchdog_ = nullptr;
   bool in_kernels_ = false;
 
   uint32_t timeout_us_ = 0;

@@ -24,7 +24,8 @@ size_t host_link();
 // The stream of a link, index < link_count(); ready to use when split_app_main() starts.
 split_core::ByteStream& link(size_t index);
 
-// What went through a link since start-up. Lost bytes arrived and found no room.
+// What went through a link since start-up. Lost bytes arrived and found no room; where a board's
+// core does not count them, one for each time that its buffer was seen full.
 struct LinkCounters {
   uint64_t received_bytes = 0;
   uint64_t sent_bytes = 0;
@@ -37,8 +38,8 @@ split_core::Clock& clock();
 
 // Calls `tick` about every `period_us` from an interrupt, so that links go on moving while a kernel
 // runs; begins paused. Between pause_ticks() and resume_ticks() none is under way and none begins.
-// `tick` may use links, clock().now_us() and nothing else of this header. It must be interruptible
-// by what fills the links' buffers. Call once; false if the board has no timer for it.
+// `tick` may use links, clock().now_us(), feed_watchdog() and nothing else of this header. It must be
+// interruptible by what fills the links' buffers. Call once; false if the board has no timer for it.
 bool start_ticks(void (*tick)(), uint32_t period_us);
 void pause_ticks();
 void resume_ticks();
@@ -58,9 +59,20 @@ StackUse stack_use();
 // Differs after every reset with near certainty; a link tells a restarted peer by it.
 uint32_t boot_nonce();
 
-// Writes text for people. May block for as long as the console takes.
+// Writes text for people. Never waits for whoever reads it: text that finds no room is dropped whole,
+// and counted.
 void console_write(const char* text, size_t size);
 void console_write(const char* text);
+uint32_t console_lost_bytes();
+
+// Resets the board unless feed_watchdog() is called at least every `timeout_ms` from now on; false,
+// and nothing begins, if the board has no watchdog or none that waits so long. Started once.
+bool start_watchdog(uint32_t timeout_ms);
+void feed_watchdog();
+
+// Why the board began to run this time. The numbers are those of INFO (docs/cluster_protocol.md).
+enum class ResetReason : uint8_t { kUnknown = 0, kPower = 1, kButton = 2, kWatchdog = 3, kSoftware = 4 };
+ResetReason reset_reason();
 
 // Start-up arguments "key=value", where the board has any (emulator, host). Copies the value and
 // a final zero; returns false, and leaves `to` alone, if there is no such key or it does not fit.
@@ -68,7 +80,8 @@ bool argument(const char* key, char* to, size_t capacity);
 // The same as a decimal number, or `otherwise`.
 int32_t argument_or(const char* key, int32_t otherwise);
 
-// Ends the program with an exit status; a board without one stays here for ever.
+// Ends the program with an exit status; a board without one says why on its console, and is reset
+// a few seconds later.
 [[noreturn]] void stop(int status);
 
 }  // namespace split_port

@@ -15,6 +15,8 @@ void begin();
 void on_interrupt(uint32_t irq);
 void on_systick();
 void on_pendsv();
+// The same of the interrupt that cannot be masked; a port without one leaves it out.
+void on_nmi();
 
 // Differs after every reset: counts in memory that start-up does not clear, from whatever it held at
 // power-up.

@@ -4,9 +4,7 @@
 from __future__ import annotations
 
 import re
-import threading
 import zlib
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,10 +14,9 @@ from numpy.typing import NDArray
 from tests.native import needs_cxx, needs_wheel_reader
 from tests.splits import tiny
 from tflsplit.bundle import Bundle, read_bundle
-from tflsplit.emulate import Cluster
+from tflsplit.cli import main
+from tflsplit.emulate.application import run_application
 from tflsplit.emulate.compiler import compile_cxx
-from tflsplit.emulate.native_build import build_native
-from tflsplit.emulate.session import wires_of
 from tflsplit.firmware import FirmwareOptions
 from tflsplit.firmware.generate import firmware_files
 from tflsplit.plan.wishes import Wishes
@@ -48,24 +45,19 @@ def picture(number: int, shape: tuple[int, ...]) -> NDArray[np.int8]:
     return found
 
 
-def answers(bundle: Bundle, timeout_seconds: float = 60.0) -> list[str]:
+def answers(bundle: Bundle) -> list[str]:
     """What the gateway says of each picture."""
-    built = build_native(bundle, FirmwareOptions(tflm_dir=None), app=CAMERA)
-    driver = replace(built.devices[0], arguments={"inferences": str(PICTURES)})
-    found: list[str] = []
-    is_done = threading.Event()
-
-    def on_line(rank: int, line: str) -> None:
-        if rank == 0 and ("picture" in line or "no answer" in line):
-            found.append(line)
-            if len(found) == PICTURES:
-                is_done.set()
-
-    wires = [wire for wire in wires_of(built.setup) if wire.b.rank >= 0]
-    assert len(wires) < len(wires_of(built.setup))  # nothing leads to this process
-    with Cluster([driver, *built.devices[1:]], wires, on_line=on_line):
-        assert is_done.wait(timeout_seconds), found
-    return found
+    lines: list[str] = []
+    status = run_application(
+        bundle,
+        FirmwareOptions(boards=("host",), tflm_dir=None),
+        CAMERA,
+        PICTURES,
+        lambda rank, line: lines.append(line) if rank == 0 else None,
+        timeout_seconds=60,
+    )
+    assert status == 0
+    return [line for line in lines if "picture" in line or "no answer" in line]
 
 
 @needs_wheel_reader
@@ -127,3 +119,25 @@ def test_the_real_camera_is_cpp(tmp_path: Path):
          "-I", tmp_path, CAMERA / "esp32_camera.cc"],
         "the camera",
     )  # fmt: skip
+
+
+@needs_wheel_reader
+@needs_cxx
+def test_the_command_shows_what_the_application_prints(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    folder = str(written(tmp_path, 2, "rows").folder)
+    run = ["emulate", folder, "--native", "--app", str(CAMERA), "--runs", "2"]
+    assert main(run) == 0
+    assert [line[:10] for line in capsys.readouterr().out.splitlines() if "class" in line] == [
+        "picture 0:",
+        "picture 1:",
+    ]
+    for words, text in (
+        (["--native", "--app", str(tmp_path)], "holds no C++ source"),
+        (["--app", str(CAMERA)], "--app runs with --native"),
+        (["--native", "--app", str(CAMERA), "--faults", "1e-4"], "without --faults"),
+        (["--native", "--app", str(CAMERA), "--direct"], "rewrite without --direct"),
+    ):
+        assert main(["emulate", folder, *words]) == 2
+        assert text in " ".join(capsys.readouterr().err.split())

@@ -13,6 +13,7 @@ from typing import Any
 
 from tflsplit.bundle import Bundle, read_bundle
 from tflsplit.bundle.remembered import remembered_cluster
+from tflsplit.cli.applications import emulate_application
 from tflsplit.cli.console import STDOUT, Commands, Stage, counted, note, print_json, progress
 from tflsplit.cli.figures import (
     add_record,
@@ -95,6 +96,13 @@ def add_parser(commands: Commands) -> argparse.ArgumentParser:
         help="every device has a port to the host and takes its own part of the input over it",
     )
     command.add_argument(
+        "--app",
+        type=Path,
+        metavar="FOLDER",
+        help="with --native: an application of your own on the gateway, which drives the cluster "
+        "without a host, --runs times; what it prints is shown",
+    )
+    command.add_argument(
         "--runs", type=int, default=0, metavar="K", help="K seeded inputs beside --input (0)"
     )
     _add_faults(command)
@@ -131,6 +139,8 @@ def main(arguments: argparse.Namespace) -> int:
         raise UserError("--runs and --seed must be 0 or more, --timeout more than 0")
     with progress("reading") as stage:
         bundle = read_bundle(arguments.folder)
+        if arguments.app:
+            return emulate_application(arguments, bundle, _options(arguments, bundle), stage)
         cases = list(_cases(arguments, bundle))
         events = [read_event(text, len(bundle.devices)) for text in arguments.event]
         labels = read_labels(arguments.labels)

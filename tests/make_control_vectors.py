@@ -22,13 +22,14 @@ LAYOUTS: dict[str, tuple[int, int, dict[str, tuple[int, int]]]] = {
     "start": (2, 12, {"epoch": (2, 2), "timeout_ms": (4, 4)}),
     "info": (
         129,
-        72,
+        80,
         {
             "state": (2, 1), "flags": (3, 1), "token": (4, 4), "boot": (8, 4), "epoch": (12, 2),
             "inputs": (14, 1), "outputs": (15, 1), "arena_bytes": (16, 4),
             "arena_used_bytes": (20, 4), "model_bytes": (24, 4), "ticks_per_second": (28, 4),
             "inferences": (32, 4), "faults": (36, 4), "uptime_ms": (40, 4), "link_bytes": (44, 4),
             "reset_reason": (64, 1), "console_lost_bytes": (68, 4),
+            "stack_bytes": (72, 4), "stack_used_bytes": (76, 4),
         },
     ),
     "report": (

@@ -271,6 +271,7 @@ std::string info(std::istream& in) {
   read(in, &m.arena_used_bytes), read(in, &m.model_bytes), read(in, &m.ticks_per_second);
   read(in, &m.inferences), read(in, &m.faults), read(in, &m.uptime_ms), read(in, &m.link_bytes);
   read(in, &m.reset_reason), read(in, &m.console_lost_bytes);
+  read(in, &m.stack_bytes), read(in, &m.stack_used_bytes);
   std::string board;
   in >> board;
   m.board = board.c_str();

@@ -11,7 +11,8 @@ from tests.splits import tiny
 from tflsplit.cluster import default_cluster
 from tflsplit.passes.prepare import prepare
 from tflsplit.planner import Planner
-from tflsplit.planner.links import find_with_links, with_frames
+from tflsplit.planner.best import best_plan
+from tflsplit.planner.links import with_frames
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +22,7 @@ def graph():
 
 @pytest.fixture(scope="module")
 def smallest(graph):
-    return find_with_links(graph, default_cluster(1), "ram")[1]
+    return best_plan(graph, default_cluster(1), "ram")[1]
 
 
 def test_the_least_ram_has_small_frames(smallest):
@@ -32,20 +33,20 @@ def test_the_least_ram_has_small_frames(smallest):
 
 def test_what_was_said_of_links_stays(graph):
     given = replace(default_cluster(1), links_given=True)
-    _, planned = find_with_links(graph, given, "ram")
+    _, planned = best_plan(graph, given, "ram")
     assert (planned.plan.mtu_bytes, planned.cluster.mtu_bytes) == (None, 512)
     assert with_frames(given, 256) is given
 
 
 def test_for_time_frames_are_large_unless_nothing_else_fits(graph, smallest):
-    _, planned = find_with_links(graph, default_cluster(1), "latency")
+    _, planned = best_plan(graph, default_cluster(1), "latency")
     assert (planned.plan.mtu_bytes, planned.cluster.mtu_bytes) == (None, 512)
     ram = smallest.cluster.reserved_bytes(0) + smallest.arena_bytes + 1024
     (device,) = default_cluster(1).devices
     tight = replace(
         default_cluster(1), devices=(replace(device, ram_bytes=ram, ram_block_bytes=ram),)
     )
-    _, planned = find_with_links(graph, tight, "latency")
+    _, planned = best_plan(graph, tight, "latency")
     assert planned.plan.mtu_bytes == 256
     assert planned.fits(planned.cluster)
     assert Planner(graph, tight).find("latency") is None

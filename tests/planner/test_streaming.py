@@ -19,10 +19,8 @@ from tflsplit.check.device_graphs import check_devices
 from tflsplit.cluster import default_cluster
 from tflsplit.ir import Graph
 from tflsplit.ops.fused import block_parts
-from tflsplit.plan.policy import choose_plan
-from tflsplit.plan.wishes import Wishes
 from tflsplit.planner import Planner, finish
-from tflsplit.planner.best import may_stream
+from tflsplit.planner.best import best_plan, may_stream
 from tflsplit.planner.streaming import in_tiles, streamed
 from tflsplit.rewriting.rewrite import Split, splittable
 from tflsplit.runtime.engines import engine
@@ -161,11 +159,21 @@ def test_two_blocks_that_run_as_one_are_streamed_too():
 def test_it_is_tried_for_the_least_ram_unless_the_cluster_says_otherwise(
     stream: bool | None, devices: int, objective: str, streams: bool
 ):
-    graph = splittable(tiny("mobilenet"))
     cluster = replace(default_cluster(devices), stream=stream)
-    plan = choose_plan(graph, Wishes(devices, "rows"))
-    planned = finish(graph, plan, cluster)
-    assert may_stream(cluster, planned, objective) is streams
+    assert may_stream(cluster, devices, objective) is streams
+
+
+def test_what_fits_only_without_its_input_in_memory_is_found():
+    graph = splittable(tiny("mobilenet"))
+    (device,) = default_cluster(1).devices
+    cluster = replace(default_cluster(1), stream=True)
+    _, resident = best_plan(graph, replace(cluster, stream=False), "ram")
+    _, smallest = best_plan(graph, cluster, "ram")
+    between = (resident.arena_bytes + smallest.arena_bytes) // 2
+    tight = replace(cluster, devices=(replace(device, arena_limit_bytes=between),))
+    _, found = best_plan(graph, tight, "ram")
+    assert found.plan.stream
+    assert found.fits(tight)
 
 
 def test_a_plan_that_streaming_makes_no_better_stays():

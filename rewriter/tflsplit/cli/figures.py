@@ -20,12 +20,16 @@ from tflsplit.host.figures import DeviceFigures, WireFigures
 def print_devices(devices: Sequence[DeviceFigures], title: str) -> None:
     """One line for each device: arena, times, instructions where they are counted, bytes."""
     counted = any(device.instructions is not None for device in devices)
-    columns = ["rank", "<board", "arena used", "of", "input", "compute", "wait", "output"]
+    known = any(device.stack_bytes for device in devices)
+    columns = ["rank", "<board", "arena used", "of", *(["stack used", "of"] if known else [])]
+    columns += ["input", "compute", "wait", "output"]
     columns += ["instructions"] if counted else []
     rows = []
     for device in devices:
         row = [str(device.rank), device.board, kib(device.arena_used_bytes or None)]
         row.append(kib(device.arena_bytes or None))
+        if known:
+            row += [kib(device.stack_used_bytes or None), kib(device.stack_bytes or None)]
         times = (device.input_us, device.compute_us, device.wait_us, device.output_us)
         row += [f"{us / 1000:.1f} ms" for us in times]
         if counted:

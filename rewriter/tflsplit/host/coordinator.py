@@ -174,7 +174,7 @@ class Coordinator:
         return Inference(whole, reports, seconds)
 
     def links(self, timeout_seconds: float = 5.0) -> tuple[tuple[LinkReport, ...], ...]:
-        """The link counters by rank and link, the host's own last.
+        """The link counters by rank and link, the host's own last; ``infos`` are asked anew.
 
         Raises LinkError if a device does not tell them.
         """
@@ -182,7 +182,10 @@ class Coordinator:
         if not inbox.ask(Ask.LINKS, lambda: all(map(inbox.links_of, inbox.ranks)), timeout_seconds):
             silent = next(rank for rank in inbox.ranks if not inbox.links_of(rank))
             raise LinkError(f"rank {silent} does not tell its link counters")
-        return (*(inbox.links_of(rank) for rank in inbox.ranks), inbox.gateway.link_reports())
+        found = *(inbox.links_of(rank) for rank in inbox.ranks), inbox.gateway.link_reports()
+        if inbox.ask(Ask.INFO, lambda: len(inbox.infos) == len(self.infos), timeout_seconds):
+            self.infos = tuple(inbox.infos[rank] for rank in inbox.ranks)
+        return found
 
     def _keep_fresh(self) -> None:
         """Nobody need be asked again for a while."""

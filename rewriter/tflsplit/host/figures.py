@@ -15,6 +15,9 @@ from tflsplit.wire.control import Info, LinkReport, Report, ResetReason
 NS_PER_INSTRUCTION = 64
 """Of an emulated board's clock that counts instructions (``-icount shift=6``)."""
 
+ENOUGH_STACK = 0.8
+"""Of a stack: beyond it, an interrupt more may be too much."""
+
 Links = Sequence[Sequence[LinkReport]]
 """The link reports of every rank, and of the host after them."""
 
@@ -23,6 +26,8 @@ Links = Sequence[Sequence[LinkReport]]
 class DeviceFigures:
     """One device, means over the inferences; times in microseconds.
 
+    stack_bytes, stack_used_bytes: reserved, and the deepest that it went; 0: the board does not
+        know.
     instructions, wait_instructions: of the graph, and of these while it waited for others; None
         where the clock does not count them.
     """
@@ -39,6 +44,8 @@ class DeviceFigures:
     wait_instructions: float | None
     sent_bytes: int
     received_bytes: int
+    stack_bytes: int = 0
+    stack_used_bytes: int = 0
 
     @property
     def compute_us(self) -> float:
@@ -85,6 +92,12 @@ def remarks(infos: Sequence[Info], wires: Sequence[WireFigures]) -> list[str]:
         for rank, info in enumerate(infos)
         if info.console_lost_bytes
     ]
+    found += [
+        f"rank {rank} used {info.stack_used_bytes:,} of its {info.stack_bytes:,} bytes of stack: "
+        "give its board more (stack_bytes)"
+        for rank, info in enumerate(infos)
+        if info.stack_used_bytes > ENOUGH_STACK * info.stack_bytes
+    ]
     return found + [
         f"rank {wire.b} lost bytes that came from rank {wire.a} ({wire.lost_bytes:.4g} counted an "
         "inference): its port is served too late; give firmware a lower --baud"
@@ -120,6 +133,7 @@ def _device(
         mean("input_us"), mean("graph_us"), mean("wait_us"), mean("output_us"),
         instructions("graph_ticks"), instructions("wait_ticks"),
         reports[-1].sent_bytes, reports[-1].received_bytes,
+        info.stack_bytes, info.stack_used_bytes,
     )  # fmt: skip
 
 

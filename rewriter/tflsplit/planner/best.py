@@ -4,22 +4,54 @@
 from __future__ import annotations
 
 from tflsplit.cluster import Cluster
+from tflsplit.cluster.rings import LEAN_MTU_BYTES
 from tflsplit.ir import Graph
-from tflsplit.planner.links import find_with_links
-from tflsplit.planner.planned import Planned
+from tflsplit.planner.links import with_frames, with_lean_links
+from tflsplit.planner.planned import Planned, finish
 from tflsplit.planner.planner import Planner
+from tflsplit.planner.shortfall import with_room
 from tflsplit.planner.streaming import streamed
 
 
 def best_plan(graph: Graph, cluster: Cluster, objective: str) -> tuple[Planner, Planned]:
-    """The best plan, and the planner that found it; ClusterError as ``Planner.best``."""
-    planner, planned = find_with_links(graph, cluster, objective)
-    if may_stream(cluster, planned, objective):
-        planned = streamed(graph, planned, planned.cluster, objective)
-    return planner, planned
+    """The best plan, and the planner that found it; ClusterError as ``Planner.best``.
+
+    Where nothing fits, with smaller frames; then, if it may, with the input streamed.
+    """
+    planner = Planner(graph, cluster)
+    found = planner.find(objective)
+    if found is None and not cluster.links_given:
+        cluster = with_frames(cluster, LEAN_MTU_BYTES)
+        planner = Planner(graph, cluster)
+        found = planner.find(objective)
+    if found is None:
+        return planner, _streamed_to_fit(graph, cluster, objective) or planner.best(objective)
+    if not found.cluster.links_given and LEAN_MTU_BYTES in (cluster.mtu_bytes, *_wanted(objective)):
+        found = with_lean_links(graph, found)
+    if may_stream(cluster, found.plan.world_size, objective):
+        found = streamed(graph, found, found.cluster, objective)
+    return planner, found
 
 
-def may_stream(cluster: Cluster, planned: Planned, objective: str) -> bool:
+def _wanted(objective: str) -> tuple[int, ...]:
+    return (LEAN_MTU_BYTES,) if objective == "ram" else ()
+
+
+def _streamed_to_fit(graph: Graph, cluster: Cluster, objective: str) -> Planned | None:
+    """A plan that fits only because its input is not in memory; None if there is none."""
+    if not may_stream(cluster, cluster.world_size, objective):
+        return None
+    roomy = Planner(graph, with_room(cluster)).find("ram")
+    if roomy is None or roomy.plan.world_size != cluster.world_size:
+        return None
+    resident = finish(graph, roomy.plan, cluster, roomy.steps)
+    if not cluster.links_given:
+        resident = with_lean_links(graph, resident)
+    found = streamed(graph, resident, cluster, "ram")
+    return found if found.fits(cluster) else None
+
+
+def may_stream(cluster: Cluster, world_size: int, objective: str) -> bool:
     """Whether the input may stay with the host: as the cluster says, else for the least RAM.
 
     Not on one device, unless it was asked for: its graph runs in any application of TFLM, which
@@ -27,4 +59,4 @@ def may_stream(cluster: Cluster, planned: Planned, objective: str) -> bool:
     """
     if cluster.stream is not None:
         return cluster.stream
-    return objective == "ram" and planned.plan.world_size > 1
+    return objective == "ram" and world_size > 1

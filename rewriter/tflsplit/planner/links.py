@@ -13,20 +13,6 @@ from tflsplit.cluster import Cluster
 from tflsplit.cluster.rings import LEAN_MTU_BYTES
 from tflsplit.ir import Graph
 from tflsplit.planner.planned import Planned, finish
-from tflsplit.planner.planner import Planner
-
-
-def find_with_links(graph: Graph, cluster: Cluster, objective: str) -> tuple[Planner, Planned]:
-    """The best plan, and the planner that found it; ClusterError as ``Planner.best``."""
-    planner = Planner(graph, cluster)
-    found = planner.find(objective)
-    if found is None and not cluster.links_given:
-        planner = Planner(graph, with_frames(cluster, LEAN_MTU_BYTES))
-        found = planner.best(objective)
-    is_lean = objective == "ram" or planner.cluster is not cluster
-    if is_lean and not cluster.links_given:
-        return planner, with_lean_links(graph, found or planner.best(objective))
-    return planner, found or planner.best(objective)
 
 
 def with_lean_links(graph: Graph, planned: Planned) -> Planned:

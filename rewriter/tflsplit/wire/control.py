@@ -39,6 +39,8 @@ LINK_COUNTERS = (
 """The counters of LINK, in their order on the wire."""
 
 _BOARD_BYTES = 16
+_BOARD_AT = 15
+"""Place of ``board`` among the fields of INFO."""
 _MAX_TEXT_BYTES = 160
 
 
@@ -118,7 +120,7 @@ class Info:
     """Device to host: what it is, and whether it is ready."""
 
     TYPE: ClassVar[int] = 129
-    LAYOUT: ClassVar[struct.Struct] = struct.Struct("<BBBBIIHBBIIIIIIII16sBxxxI")
+    LAYOUT: ClassVar[struct.Struct] = struct.Struct("<BBBBIIHBBIIIIIIII16sBxxxIII")
     state: int = DeviceState.IDLE
     flags: int = 0
     token: int = 0
@@ -137,6 +139,8 @@ class Info:
     board: str = ""
     reset_reason: int = 0
     console_lost_bytes: int = 0
+    stack_bytes: int = 0
+    stack_used_bytes: int = 0
 
     @property
     def links_up(self) -> bool:
@@ -215,9 +219,9 @@ def pack(message: Message) -> bytes:
         text = _ascii(message.text)[:_MAX_TEXT_BYTES]
         return message.LAYOUT.pack(*begin, len(text), message.token) + text
     if isinstance(message, Info):
-        *numbers, board, reason, lost = astuple(message)
-        name = _ascii(board)[:_BOARD_BYTES]
-        return message.LAYOUT.pack(*begin, *numbers, name, reason, lost)
+        fields = list(astuple(message))
+        fields[_BOARD_AT] = _ascii(message.board)[:_BOARD_BYTES]
+        return message.LAYOUT.pack(*begin, *fields)
     if isinstance(message, LinkReport):
         fields = astuple(replace(message, counters=()))
         return message.LAYOUT.pack(*begin, *fields[:7], *message.counters, message.lost_bytes)
@@ -237,7 +241,9 @@ def unpack(payload: bytes) -> Message | None:
             if cls is LinkReport:
                 fields = (*fields[:7], fields[7:-1], fields[-1])
             elif cls is Info:
-                fields = (*fields[:-3], _text(fields[-3]), *fields[-2:])
+                fields = (
+                    *fields[:_BOARD_AT], _text(fields[_BOARD_AT]), *fields[_BOARD_AT + 1 :]
+                )  # fmt: skip
             return cls(*fields)
     return None
 

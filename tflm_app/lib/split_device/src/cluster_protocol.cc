@@ -111,7 +111,8 @@ size_t pack(const Info& info, uint8_t* to) {
   std::memcpy(packer.at(), info.board, length < Info::kBoardBytes ? length : Info::kBoardBytes);
   packer.skip(Info::kBoardBytes);
   packer.put(info.reset_reason).put(uint8_t{0}).put(uint16_t{0});
-  return packer.put(info.console_lost_bytes).size();
+  packer.put(info.console_lost_bytes).put(info.stack_bytes).put(info.stack_used_bytes);
+  return packer.size();
 }
 
 size_t pack(const Report& report, uint8_t* to) {

@@ -75,6 +75,13 @@ bool DeviceRunner::on_wait() {
   return !control_.has_start();
 }
 
+// Where it goes deepest was just run; looking takes as long as the stack is large.
+void DeviceRunner::note_stack() {
+  if (board_.stack_used_bytes != nullptr) {
+    control_.info.stack_used_bytes = board_.stack_used_bytes();
+  }
+}
+
 void DeviceRunner::run(Graph& graph, const Start& start) {
   control_.info.state = DeviceState::kBusy;
   control_.info.flags |= Info::kEpochValid;
@@ -84,6 +91,7 @@ void DeviceRunner::run(Graph& graph, const Start& start) {
   const bool given = start.timeout_ms > 0 && start.timeout_ms < UINT32_MAX / 1000;
   exchange_.begin(start.epoch, given ? start.timeout_ms * 1000 : timeout_us_);
   const bool done = take_inputs(graph) && run_graph(graph) && give_outputs(graph);
+  note_stack();
   control_.report.phase = done ? Phase::kNone : control_.report.phase;
   finish();
 }

@@ -39,9 +39,11 @@ size_t port_of(uint8_t link) {
 uint32_t lost_bytes(uint8_t link) { return split_port::link_counters(port_of(link)).lost_bytes; }
 void print(const char* text) { split_port::console_write(text); }
 
+uint32_t stack_used_bytes() { return split_port::stack_use().used_bytes; }
+
 Board board() {
   return {&split_port::clock(), split_port::ticks, split_port::ticks_per_second(), print,
-          lost_bytes, split_port::console_lost_bytes};
+          lost_bytes, split_port::console_lost_bytes, stack_used_bytes};
 }
 
 // Start-up arguments, where the board has any, may lengthen what an emulator or a debugger slows
@@ -100,6 +102,7 @@ void describe(const DeviceDescription& device, const Node& node, Control* contro
   control->info.link_bytes = static_cast<uint32_t>(device.link_memory_bytes);
   control->info.ticks_per_second = split_port::ticks_per_second();
   control->info.board = device.board;
+  control->info.stack_bytes = split_port::stack_use().bytes;
   control->info.reset_reason = static_cast<uint8_t>(split_port::reset_reason());
 }
 

@@ -40,7 +40,7 @@ struct Start {
 enum class DeviceState : uint8_t { kIdle = 0, kBusy = 1, kBroken = 2 };
 
 struct Info {
-  static constexpr size_t kBytes = 72;
+  static constexpr size_t kBytes = 80;
   static constexpr uint8_t kEpochValid = 1;
   static constexpr uint8_t kLinksUp = 2;
   static constexpr size_t kBoardBytes = 16;
@@ -63,6 +63,8 @@ struct Info {
   const char* board = "";
   uint8_t reset_reason = 0;  // as split_port::ResetReason
   uint32_t console_lost_bytes = 0;
+  uint32_t stack_bytes = 0;  // 0: the board does not know
+  uint32_t stack_used_bytes = 0;
 };
 
 enum class ReportStatus : uint8_t {

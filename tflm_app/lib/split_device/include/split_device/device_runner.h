@@ -32,6 +32,7 @@ struct Board {
   void (*print)(const char* text);
   Control::LostBytes lost_bytes;  // may be null
   uint32_t (*console_lost_bytes)() = nullptr;
+  uint32_t (*stack_used_bytes)() = nullptr;
 };
 
 // What goes on beside a device in the same program, wherever the device waits: the application that
@@ -77,6 +78,7 @@ class DeviceRunner final : public WaitObserver {
   bool run_graph(Graph& graph);
   bool give_outputs(Graph& graph);
   void finish();
+  void note_stack();
   void print_result();
   void watch_links();
 

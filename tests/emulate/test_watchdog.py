@@ -26,7 +26,7 @@ from tflsplit.host.figures import WireFigures, remarks
 from tflsplit.passes.prepare import prepare
 from tflsplit.verify import make_cases
 from tflsplit.verify.inputs import EDGES
-from tflsplit.wire.control import ResetReason
+from tflsplit.wire.control import Info, ResetReason
 
 pytestmark = [needs_wheel_reader, needs_cxx]
 
@@ -96,6 +96,12 @@ def test_a_console_that_nobody_reads_stops_nothing(
     assert [info.console_lost_bytes > 0 for info in infos] == [False, True, False]
     (remark,) = remarks(infos, [])
     assert remark.startswith("rank 1 dropped ")
+
+
+def test_a_stack_that_is_nearly_used_up_is_remarked():
+    infos = [Info(stack_bytes=4096, stack_used_bytes=used) for used in (0, 1500, 3900)]
+    (remark,) = remarks([*infos, Info()], [])
+    assert remark.startswith("rank 2 used 3,900 of its 4,096 bytes of stack")
 
 
 def test_lost_bytes_are_remarked():

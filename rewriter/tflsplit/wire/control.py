@@ -219,9 +219,9 @@ def pack(message: Message) -> bytes:
         text = _ascii(message.text)[:_MAX_TEXT_BYTES]
         return message.LAYOUT.pack(*begin, len(text), message.token) + text
     if isinstance(message, Info):
-        fields = list(astuple(message))
-        fields[_BOARD_AT] = _ascii(message.board)[:_BOARD_BYTES]
-        return message.LAYOUT.pack(*begin, *fields)
+        numbers = list(astuple(message))
+        numbers[_BOARD_AT] = _ascii(message.board)[:_BOARD_BYTES]
+        return message.LAYOUT.pack(*begin, *numbers)
     if isinstance(message, LinkReport):
         fields = astuple(replace(message, counters=()))
         return message.LAYOUT.pack(*begin, *fields[:7], *message.counters, message.lost_bytes)

@@ -174,18 +174,14 @@ class Coordinator:
         return Inference(whole, reports, seconds)
 
     def links(self, timeout_seconds: float = 5.0) -> tuple[tuple[LinkReport, ...], ...]:
-        """The link counters by rank and link, the host's own last; ``infos`` are asked anew.
-
-        Raises LinkError if a device does not tell them.
-        """
+        """Link counters by rank and link, the host's last; ``infos`` anew.  May raise LinkError."""
         inbox = self._inbox
-        if not inbox.ask(Ask.LINKS, lambda: all(map(inbox.links_of, inbox.ranks)), timeout_seconds):
+        what = Ask.LINKS | Ask.INFO
+        if not inbox.ask(what, lambda: all(map(inbox.links_of, inbox.ranks)), timeout_seconds):
             silent = next(rank for rank in inbox.ranks if not inbox.links_of(rank))
             raise LinkError(f"rank {silent} does not tell its link counters")
-        found = *(inbox.links_of(rank) for rank in inbox.ranks), inbox.gateway.link_reports()
-        if inbox.ask(Ask.INFO, lambda: len(inbox.infos) == len(self.infos), timeout_seconds):
-            self.infos = tuple(inbox.infos[rank] for rank in inbox.ranks)
-        return found
+        self.infos = tuple(inbox.infos.get(rank, old) for rank, old in enumerate(self.infos))
+        return (*(inbox.links_of(rank) for rank in inbox.ranks), inbox.gateway.link_reports())
 
     def _keep_fresh(self) -> None:
         """Nobody need be asked again for a while."""

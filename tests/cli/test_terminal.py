@@ -193,3 +193,18 @@ def test_ctrl_c_with_processes(ready: bool, tmp_path: Path):
         if running.poll() is None:
             os.killpg(running.pid, signal.SIGKILL)
             running.communicate()
+
+
+def test_messages_break_between_words_on_a_terminal_and_not_in_a_pipe(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    wrong = ["simulate", "nowhere", "--sweep", "weight=1,2,3"]
+    assert main(wrong) == 2
+    (whole,) = capsys.readouterr().err.splitlines()
+    assert len(whole) > 60
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "40")
+    assert main(wrong) == 2
+    broken = capsys.readouterr().err.splitlines()
+    assert max(map(len, broken)) <= 40
+    assert " ".join(broken) == whole

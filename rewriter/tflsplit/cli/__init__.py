@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import sys
+import textwrap
 import traceback
 from collections.abc import Mapping, Sequence
 from importlib import import_module
@@ -120,8 +122,17 @@ def _refused(error: UserError, as_json: bool, verbose: bool = False) -> int:
     if as_json:
         found = json.dumps({"error": str(error), "kind": type(error).__name__})
         print(json_lines(found))
-    print(lines(f"tflsplit: {error}"), file=sys.stderr)
+    print(_broken(lines(f"tflsplit: {error}")), file=sys.stderr)
     return error.exit_code
+
+
+def _broken(text: str) -> str:
+    """The text with its lines broken between words where standard error is a terminal."""
+    if not sys.stderr.isatty():
+        return text
+    columns = shutil.get_terminal_size().columns
+    wrapper = textwrap.TextWrapper(columns, break_long_words=False, break_on_hyphens=False)
+    return "\n".join(wrapper.fill(line) for line in text.splitlines())
 
 
 if __name__ == "__main__":

@@ -108,7 +108,7 @@ def measurements_in(folder: Path) -> list[tuple[str, str, Measurement]]:
     bundle = read_bundle(folder)
     runs, left_out = read_runs(folder, bundle.document["fingerprint"])
     for text in left_out:
-        STDERR.print(f"left out: {text}", soft_wrap=True)
+        STDERR.print(f"left out: {text}")
     work = [tuple(w for n in device.graph.nodes for w in work_of(n)) for device in bundle.devices]
     return [
         (

@@ -45,7 +45,13 @@ PIPE_WIDTH = 100_000
 STDOUT = Screen(
     highlight=False, markup=False, emoji=False, width=None if sys.stdout.isatty() else PIPE_WIDTH
 )
-STDERR = Screen(stderr=True, highlight=False, markup=False, emoji=False)
+STDERR = Screen(
+    stderr=True,
+    highlight=False,
+    markup=False,
+    emoji=False,
+    width=None if sys.stderr.isatty() else PIPE_WIDTH,
+)
 
 
 class _Loudness:
@@ -105,13 +111,13 @@ def dropped_note(channels: int, macs: int, left_macs: int) -> str:
 
 def note(text: str) -> None:
     """Say on standard error what somebody may not expect."""
-    STDERR.print(f"note: {text}", soft_wrap=True)
+    STDERR.print(f"note: {text}")
 
 
 def warn(texts: Iterable[str]) -> None:
     """Say on standard error what will not work."""
     for text in texts:
-        STDERR.print(f"warning: {text}", soft_wrap=True)
+        STDERR.print(f"warning: {text}")
 
 
 def counted(count: int, noun: str) -> str:

@@ -86,7 +86,7 @@ def main(arguments: argparse.Namespace) -> int:
         print_json({**split.plan, "left_out": list(chooser.left_out), "beside": rows})
         return 0
     print_verdict(chooser, rows)
-    _print(split.plan)
+    _print(split.plan, rows[0]["arena_bytes"])
     _print_note(_dropped_note(split))
     print_beside(rows)
     _print_note(weights_note(chooser, measured=False))
@@ -116,7 +116,8 @@ def _dropped_note(split: SplitModel) -> str:
     return dropped_note(without.channels, without.macs, without.of_macs - without.macs)
 
 
-def _print(document: Json) -> None:
+def _print(document: Json, arena_bytes: int) -> None:
+    """arena_bytes: of the fullest device, with the kernels of its board."""
     columns = ["rank", "arena", "= head", "+ tail", "weights", "sent", "received", "MACs"]
     rows = [
         [
@@ -135,4 +136,9 @@ def _print(document: Json) -> None:
     table(f"{document['model_name']} on {counted(size, 'device')}", columns, rows)
     moved = sum(device["sent_bytes"] for device in document["devices"])
     moves = f"{kib(moved)} move between the devices per inference. " if size > 1 else ""
-    STDOUT.print(f"{moves}Arena: TFLM's, on a 32-bit microcontroller with reference kernels.")
+    reference_bytes = max(device["arena_required_bytes"] for device in document["devices"])
+    others = f"; with the kernels of its board the fullest takes {kib(arena_bytes)}"
+    STDOUT.print(
+        f"{moves}Arena: TFLM's, on a 32-bit microcontroller with reference kernels"
+        f"{others if arena_bytes > reference_bytes else ''}."
+    )

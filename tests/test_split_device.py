@@ -103,6 +103,7 @@ SAMPLES: dict[str, dict[str, Any]] = {
         "stride": (1, 2), "dilation": (9, 1), "pads": (0, 1, 2, 300), "kernel": (1, 7),
     },
     wire.PARTIAL_FULLY_CONNECTED: {},
+    wire.PARTIAL_SUM: {"axes": (1, 3)},
     wire.REQUANTIZE: {"activation": (-3, 127), "rounding": 0},
 }  # fmt: skip
 

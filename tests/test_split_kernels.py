@@ -28,6 +28,7 @@ from tests.ops.custom_cases import (
     fused_block_cases,
     partial_conv_2d_cases,
     partial_fully_connected_cases,
+    partial_sum_cases,
     requantize_cases,
     run_case,
     window_cases,
@@ -85,6 +86,12 @@ def test_partial_conv_2d(kernels: KernelProcess, case: Case) -> None:
 @settings(max_examples=50)
 @given(case=partial_fully_connected_cases())
 def test_partial_fully_connected(kernels: KernelProcess, case: Case) -> None:
+    assert_equal(kernels, case)
+
+
+@settings(max_examples=60)
+@given(case=partial_sum_cases())
+def test_partial_sum(kernels: KernelProcess, case: Case) -> None:
     assert_equal(kernels, case)
 
 

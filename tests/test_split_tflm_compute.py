@@ -23,6 +23,7 @@ from tests.ops.custom_cases import (
     fused_block_cases,
     partial_conv_2d_cases,
     partial_fully_connected_cases,
+    partial_sum_cases,
     requantize_cases,
     run_case,
     window_cases,
@@ -71,6 +72,7 @@ CASES = {
     wire.DEPTHWISE_CONV_2D: depthwise_cases(),
     wire.PARTIAL_CONV_2D: partial_conv_2d_cases(),
     wire.PARTIAL_FULLY_CONNECTED: partial_fully_connected_cases(),
+    wire.PARTIAL_SUM: partial_sum_cases(),
     wire.REQUANTIZE: requantize_cases(max_channels=40),
     wire.FUSED_BLOCK: st.one_of(fused_block_cases(), window_cases()),
 }

@@ -53,6 +53,7 @@ const OptionTable* table_named(const std::string& name) {
   }
   if (name == "TFLSPLIT_PARTIAL_CONV_2D") return &kPartialConv2dOptions;
   if (name == "TFLSPLIT_PARTIAL_FULLY_CONNECTED") return &kPartialFullyConnectedOptions;
+  if (name == "TFLSPLIT_PARTIAL_SUM") return &kPartialSumOptions;
   if (name == "TFLSPLIT_REQUANTIZE") return &kRequantizeOptions;
   if (name == "TFLSPLIT_FUSED_BLOCK") return &kFusedBlockOptions;
   return nullptr;

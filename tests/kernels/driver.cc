@@ -26,6 +26,7 @@ using split_kernels::FusedStage;
 using split_kernels::ResidualAdd;
 using split_kernels::Constants;
 using split_kernels::Finish;
+using split_kernels::PartialSumParams;
 using split_kernels::WindowParams;
 
 enum Op : int32_t {
@@ -37,6 +38,7 @@ enum Op : int32_t {
   kFusedBlock,
   kFusedBlockOver,
   kArrivingBlock,  // kFusedBlock while x arrives, by chance, and then with its end missing for ever
+  kPartialSum,
 };
 
 constexpr int kMaxIntegers = 170;
@@ -226,6 +228,18 @@ void run_requantize(const Case& c) {
   });
 }
 
+void run_partial_sum(const Case& c) {
+  PartialSumParams params;
+  params.outer = c.integers[0];
+  params.summed = c.integers[1];
+  params.inner = c.integers[2];
+  params.x_zero_point = c.integers[3];
+  if (const char* problem = check_partial_sum(params)) return refuse(problem);
+  run(0, params.outer * params.inner * 4, false, [&](void*, void* y) {
+    partial_sum(params, c.arrays[0].int8s(), static_cast<int32_t*>(y));
+  });
+}
+
 ResidualAdd add_of(const int32_t* from) {
   ResidualAdd add;
   add.present = from[0] != 0;
@@ -391,6 +405,9 @@ int main() {
         break;
       case kRequantize:
         run_requantize(c);
+        break;
+      case kPartialSum:
+        run_partial_sum(c);
         break;
       case kFusedBlock:
       case kFusedBlockOver:

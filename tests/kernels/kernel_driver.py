@@ -13,6 +13,7 @@ import subprocess
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -21,7 +22,7 @@ import pytest
 from numpy.typing import NDArray
 
 from tflsplit.ir import Node
-from tflsplit.ops.custom_options import WindowOptions, activation_of
+from tflsplit.ops.custom_options import WindowOptions, activation_of, axes_of
 from tflsplit.ops.fused import FusedOptions, unfused
 from tflsplit.ops.packed import packed
 from tflsplit.ops.packed_options import roundings_of
@@ -45,6 +46,7 @@ _OPS = {
     wire.REQUANTIZE: 4,
     wire.FUSED_BLOCK: 5,
 }
+PARTIAL_SUM = 8
 ARRIVING_BLOCK = 7
 """A FUSED_BLOCK whose x comes piece by piece while it runs."""
 WINDOW_FIELDS = (
@@ -192,6 +194,10 @@ def message_of(
     node: Node, arrays: Sequence[Array]
 ) -> tuple[int, tuple[int, ...], tuple[Array | None, ...]]:
     """Operator, integers and arrays of a case."""
+    if node.op == wire.PARTIAL_SUM:
+        shape, (first, stop) = node.input(0).shape, axes_of(node)
+        extents = shape[:first], shape[first:stop], shape[stop:]
+        return PARTIAL_SUM, (*map(prod, extents), _zero_point(node)), tuple(arrays)
     constants = packed(node)
     data = (arrays[0], constants.input(1).data, *arrays[1:])
     op, roundings = _OPS[node.op], roundings_of(constants)

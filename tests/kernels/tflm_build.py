@@ -96,7 +96,7 @@ def build_tflm_driver(output: Path) -> None:
     )
 
 
-OPERATORS = ("compute_op", "convolutions", "dense", "fused_block", "op_support")
+OPERATORS = ("compute_op", "convolutions", "dense", "fused_block", "op_support", "partial_sum")
 
 
 def run(command: list[str]) -> None:

@@ -56,7 +56,7 @@ void answer(int32_t number, const void* bytes, size_t size) {
 
 void refuse(const char* message) { answer(-1, message, std::strlen(message)); }
 
-using Resolver = split_tflm::api::MicroMutableOpResolver<6>;
+using Resolver = split_tflm::api::MicroMutableOpResolver<7>;
 
 void add_operators(Resolver& resolver) {
   using namespace split_tflm;
@@ -64,6 +64,7 @@ void add_operators(Resolver& resolver) {
   resolver.AddCustom(kDepthwiseConv2dName, depthwise_conv_2d_registration());
   resolver.AddCustom(kPartialConv2dName, partial_conv_2d_registration());
   resolver.AddCustom(kPartialFullyConnectedName, partial_fully_connected_registration());
+  resolver.AddCustom(kPartialSumName, partial_sum_registration());
   resolver.AddCustom(kRequantizeName, requantize_registration());
   resolver.AddCustom(kFusedBlockName, fused_block_registration());
 }

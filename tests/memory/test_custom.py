@@ -14,6 +14,7 @@ from tests.ops.custom_cases import (
     fused_block_cases,
     partial_conv_2d_cases,
     partial_fully_connected_cases,
+    partial_sum_cases,
     requantize_cases,
     window_cases,
 )
@@ -61,6 +62,7 @@ def test_the_budget_has_no_pointers_and_is_the_same_on_every_target():
         depthwise_cases(),
         partial_conv_2d_cases(),
         partial_fully_connected_cases(),
+        partial_sum_cases(),
         requantize_cases(max_channels=40),
         fused_block_cases(),
         window_cases(),

@@ -226,6 +226,21 @@ def partial_fully_connected_cases(draw: st.DrawFn) -> Case:
 
 
 @st.composite
+def partial_sum_cases(draw: st.DrawFn) -> Case:
+    """TFLSPLIT_PARTIAL_SUM over a run of dimensions, which may stay as 1."""
+    shape = tuple(draw(st.lists(st.integers(1, 19), min_size=1, max_size=4)))
+    first = draw(st.integers(0, len(shape) - 1))
+    stop = draw(st.integers(first + 1, len(shape)))
+    keep = draw(st.booleans()) or stop - first == len(shape)
+    made = (*shape[:first], *(1,) * ((stop - first) * keep), *shape[stop:])
+    zero_point = draw(st.integers(-128, 127))
+    x = Value("x", shape, DType.INT8, Quantization((0.5,), (zero_point,)))
+    node = custom.partial_sum(x, Value("y", made, DType.INT32), axes=(first, stop))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    return Case(node, (int8s(rng, shape, draw(DATA), zero_point),))
+
+
+@st.composite
 def requantize_cases(draw: st.DrawFn, max_channels: int = 300) -> Case:
     """TFLSPLIT_REQUANTIZE with sums from all of int32, many of them next to a rounding point."""
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))

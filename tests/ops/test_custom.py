@@ -18,6 +18,7 @@ from tests.ops.custom_cases import (
     depthwise_cases,
     partial_conv_2d_cases,
     partial_fully_connected_cases,
+    partial_sum_cases,
     requantize_cases,
 )
 from tflsplit.errors import InternalError, ModelError
@@ -34,6 +35,7 @@ ANY_CASE = st.one_of(
     depthwise_cases(),
     partial_conv_2d_cases(),
     partial_fully_connected_cases(),
+    partial_sum_cases(),
     requantize_cases(max_channels=9),
 )
 

@@ -22,6 +22,7 @@ from tests.ops.custom_cases import (
     int8s,
     partial_conv_2d_cases,
     partial_fully_connected_cases,
+    partial_sum_cases,
     requantize_cases,
     windows,
 )
@@ -74,6 +75,12 @@ def test_partial_conv_2d(case: Case) -> None:
 @settings(max_examples=40)
 @given(case=partial_fully_connected_cases())
 def test_partial_fully_connected(case: Case) -> None:
+    assert_expansion_equals_semantics(case)
+
+
+@settings(max_examples=30)
+@given(case=partial_sum_cases())
+def test_partial_sum(case: Case) -> None:
     assert_expansion_equals_semantics(case)
 
 

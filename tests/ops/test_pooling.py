@@ -11,6 +11,7 @@ from tests.ops.test_conv import ACTIVATIONS, PADDINGS
 from tests.support import check_drawn, check_rule, contents_of, node, tensor
 from tflsplit.ir import DType, Node, Padding
 from tflsplit.ops import rule_of
+from tflsplit.ops.mean_sums import pool_multiplier
 from tflsplit.ops.pooling import AveragePoolRule
 from tflsplit.ops.window import WindowAxis
 
@@ -84,6 +85,29 @@ def test_every_factor_of_averages_without_overlap(node: Node, data: st.DataObjec
 
 def names(node: Node) -> set[str]:
     return {factor.name for factor in rule_of(node).factors(node)}
+
+
+@settings(max_examples=30)
+@given(
+    st.sampled_from([(3, 3), (7, 7), (5, 1), (1, 9), (11, 5)]),
+    st.sampled_from([0, 1, 3]),
+    st.data(),
+)
+def test_averages_of_a_whole_map_as_exact_sums(
+    extent: tuple[int, int], activation: int, data: st.DataObject
+):
+    whole = pool("AVERAGE_POOL_2D", extent, extent, extent, Padding.VALID, activation=activation)
+    sums = {f"in_{name}" for name, n in zip(("rows", "columns"), extent, strict=True) if n > 1}
+    check_drawn(data, whole, {"batch", "channels"} | sums)
+
+
+def test_averages_that_have_halves_to_round_are_not_summed_in_parts():
+    """TFLM rounds halves away from the stored 0, which no multiplier does beside a zero point."""
+    even = pool("AVERAGE_POOL_2D", (8, 8), (8, 8), (8, 8), Padding.VALID)
+    assert names(even) == {"batch", "rows", "columns", "channels"}
+    assert pool_multiplier(64, -20) is None
+    assert pool_multiplier(64, 0) is not None
+    assert all(pool_multiplier(count, -128) for count in (3, 9, 49, 225, 1001))
 
 
 def test_averages_whose_divisor_counts_padding_keep_their_rows():

@@ -137,7 +137,7 @@ def test_the_document_lists_exactly_the_options_that_are_stored() -> None:
 def test_the_document_says_the_version() -> None:
     assert wire.RECV_VERSION == wire.PACKED_VERSION
     versions = (
-        f"now {wire.VERSION} of SEND and ASK, {wire.BLOCK_VERSION} of TFLSPLIT_FUSED_BLOCK, "
-        f"{wire.PACKED_VERSION} of the others"
+        f"now {wire.VERSION} of SEND, ASK and TFLSPLIT_PARTIAL_SUM, "
+        f"{wire.BLOCK_VERSION} of TFLSPLIT_FUSED_BLOCK, {wire.PACKED_VERSION} of the others"
     )
     assert f"version of the options, {versions} |" in DOCUMENT.read_text()

@@ -28,6 +28,7 @@ CUSTOM = {
         "kPartialFullyConnectedName",
         "partial_fully_connected_registration",
     ),
+    wire.PARTIAL_SUM: ("kPartialSumName", "partial_sum_registration"),
     wire.REQUANTIZE: ("kRequantizeName", "requantize_registration"),
     wire.FUSED_BLOCK: ("kFusedBlockName", "fused_block_registration"),
 }

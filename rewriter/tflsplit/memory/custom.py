@@ -30,6 +30,7 @@ OP_DATA: dict[str, str] = {
     wire.DEPTHWISE_CONV_2D: _COMPUTE,
     wire.PARTIAL_CONV_2D: _COMPUTE,
     wire.PARTIAL_FULLY_CONNECTED: _COMPUTE,
+    wire.PARTIAL_SUM: _COMPUTE,
     wire.REQUANTIZE: _COMPUTE,
     wire.FUSED_BLOCK: _COMPUTE,
 }

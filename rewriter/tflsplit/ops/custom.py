@@ -38,6 +38,7 @@ __all__ = [
     "depthwise_conv_2d",
     "partial_conv_2d",
     "partial_fully_connected",
+    "partial_sum",
     "problems",
     "recv",
     "requantize",
@@ -195,6 +196,16 @@ def partial_fully_connected(x: Value, weights: Value, output: Value, *, name: st
     """
     op = wire.PARTIAL_FULLY_CONNECTED
     return make_node(op, (x, weights), (output,), wire.encode(op, {}), name)
+
+
+def partial_sum(x: Value, output: Value, *, axes: Pair, name: str = "") -> Node:
+    """Exact int32 sums of ``x`` minus its zero point over its dimensions ``[axes[0], axes[1])``.
+
+    x: int8; output: int32 of the other dimensions, without quantization; those summed up may stay
+    as 1.
+    """
+    attrs = wire.encode(wire.PARTIAL_SUM, {"axes": axes})
+    return make_node(wire.PARTIAL_SUM, (x,), (output,), attrs, name)
 
 
 def requantize(

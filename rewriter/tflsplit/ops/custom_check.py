@@ -8,15 +8,18 @@ graph may come from elsewhere.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from math import prod
 
 from tflsplit.errors import ModelError
 from tflsplit.ir import DType, Node, Value
 from tflsplit.ops.custom_options import (
+    MOST_SUMMED,
     AskOptions,
     RecvOptions,
     SendOptions,
     WindowOptions,
     activation_of,
+    axes_of,
 )
 from tflsplit.ops.region import Box, is_partition
 from tflsplit.wire import custom_ops as wire
@@ -198,6 +201,28 @@ def _partial_fully_connected(node: Node) -> Iterator[str]:
     yield from _sums(node.output)
 
 
+def _partial_sum(node: Node) -> Iterator[str]:
+    first, stop = axes_of(node)
+    wrong = _arity(node, 1)
+    if wrong:
+        yield wrong
+        return
+    x, y = node.input(0), node.output
+    if not _is(x, DType.INT8) or x.quantization is None or len(x.quantization.scales) != 1:
+        yield f"{x!r} must be int8 with one scale and zero point"
+    if not first < stop <= len(x.shape):
+        yield f"axes {first}..{stop} are no dimensions of {x!r}"
+        return
+    kept = (1,) * (stop - first)
+    shapes = [(*x.shape[:first], *between, *x.shape[stop:]) for between in ((), kept)]
+    if y.shape not in shapes or not y.shape:
+        yield f"cannot make {y!r} of {x!r}"
+    count = prod(x.shape[first:stop])
+    if not 0 < count <= MOST_SUMMED:
+        yield f"adds up {count} values, not 1..{MOST_SUMMED}"
+    yield from _sums(y)
+
+
 def _sums(value: Value) -> Iterator[str]:
     if not _is(value, DType.INT32) or value.quantization is not None:
         yield f"{value!r} must be int32 without quantization"
@@ -236,5 +261,6 @@ _CHECKS: dict[str, Check] = {
     wire.DEPTHWISE_CONV_2D: _depthwise_conv_2d,
     wire.PARTIAL_CONV_2D: _partial_conv_2d,
     wire.PARTIAL_FULLY_CONNECTED: _partial_fully_connected,
+    wire.PARTIAL_SUM: _partial_sum,
     wire.REQUANTIZE: _requantize,
 }

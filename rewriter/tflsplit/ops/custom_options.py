@@ -20,6 +20,9 @@ Pads = tuple[int, int, int, int]
 _Ints = tuple[int, ...]
 
 INT8_RANGE: Pair = (-128, 127)
+MOST_SUMMED = 1 << 16
+"""Values that a PARTIAL_SUM adds up: 255 times as many are at most 2**24, which float32 holds (the
+stock expansion), and far below 2**31."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +77,12 @@ def activation_of(node: Node) -> Pair:
     if low > high:
         raise ModelError(f"{node.op} {node.name!r}: activation {low}..{high} lets nothing through")
     return low, high
+
+
+def axes_of(node: Node) -> Pair:
+    """The dimensions ``[first, stop)`` of x that a PARTIAL_SUM adds up; ModelError if malformed."""
+    first, stop = cast(Pair, wire.decode(node)["axes"])
+    return first, stop
 
 
 @dataclass(frozen=True)

@@ -6,12 +6,14 @@
     PARTIAL_CONV_2D              PAD -> SLICE (channels) -> CAST -> SUB -> CONV_2D float -> CAST
                                  for every slice, the int32 results chained by ADD
     PARTIAL_FULLY_CONNECTED      the same with FULLY_CONNECTED
+    PARTIAL_SUM                  CAST -> SUB of the zero point -> SUM in float32 -> CAST
     FUSED_BLOCK                  those of its convolutions, one after the other, and ADD
 
 The float convolutions are exact: ``|x - zero_point| <= 255`` and ``|w| <= 128``, so 512 products
-stay below 2**24, and every slice has at most 512.  REQUANTIZE has no stock expansion, since no
-stock operator reads int32 sums per channel; it is defined by an identity (docs/custom_ops.md): the
-partial results of all slices, added and requantized, are the stock operator's on the whole.
+stay below 2**24, and every slice has at most 512; so do the 65536 values of a PARTIAL_SUM.
+REQUANTIZE has no stock expansion, since no stock operator reads int32 sums per channel; it is
+defined by an identity (docs/custom_ops.md): the partial results of all slices, added and
+requantized, are the stock operator's on the whole.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ from numpy.typing import NDArray
 
 from tflsplit.errors import InternalError
 from tflsplit.ir import Activation, Attrs, DType, Node, Padding, Quantization, Value
-from tflsplit.ops.custom_options import INT8_RANGE, WindowOptions, activation_of
+from tflsplit.ops.custom_options import INT8_RANGE, WindowOptions, activation_of, axes_of
 from tflsplit.ops.fused import unfused
 from tflsplit.ops.quantmath import convolution_multipliers
 from tflsplit.wire import custom_ops as wire
@@ -150,6 +152,16 @@ def _float_parts(node: Node, op: str, x: Value, attrs: Attrs) -> list[Node]:
     return nodes + _add_up(sums, output)
 
 
+def _partial_sum(node: Node) -> list[Node]:
+    x, y, (first, stop) = node.input(0), node.output, axes_of(node)
+    nodes, real = _float_slice(y.name, x, 0, x.shape[-1])
+    sums = Value(f"{y.name}/float_sums", y.shape, DType.FLOAT32)
+    axes = _constant(f"{y.name}/axes", np.arange(first, stop, dtype=np.int32))
+    attrs = Attrs(keep_dims=len(y.shape) == len(x.shape))
+    add = Node("SUM", (real, axes), (sums,), attrs)
+    return [*nodes, add, Node("CAST", (sums,), (y,))]
+
+
 def _weights(node: Node) -> NDArray[Any]:
     data = node.input(1).data
     if data is None:
@@ -236,4 +248,5 @@ _EXPANSIONS: dict[str, Callable[[Node], list[Node]]] = {
     wire.DEPTHWISE_CONV_2D: _depthwise_conv_2d,
     wire.PARTIAL_CONV_2D: _partial_conv_2d,
     wire.PARTIAL_FULLY_CONNECTED: _partial_fully_connected,
+    wire.PARTIAL_SUM: _partial_sum,
 }

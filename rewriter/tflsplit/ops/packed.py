@@ -75,11 +75,13 @@ def packed_constants(node: Node, sizes_only: bool = False) -> Constants:
 
 
 def packed(node: Node, sizes_only: bool = False, shared: Constants | None = None) -> Node:
-    """An explicit node in packed form.
+    """An explicit node in packed form; one that has no constants (PARTIAL_SUM) as it is.
 
     sizes_only: the constant has the right size and no contents; for drafts.
     shared: constants that were packed for an equal node.
     """
+    if node.op not in wire.PACKED_SCHEMAS:
+        return node
     constant, roundings = shared or packed_constants(node, sizes_only)
     attrs = attrs_of(node, roundings)
     added = residual_of(node) if node.op == wire.FUSED_BLOCK else None

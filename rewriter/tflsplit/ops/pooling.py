@@ -7,8 +7,11 @@ from collections.abc import Sequence
 
 from tflsplit.errors import InternalError
 from tflsplit.ir import DType, Node, Padding, Value
+from tflsplit.ops.custom_options import Pair
 from tflsplit.ops.factors import SAME_INDEX, Factor, Piece
 from tflsplit.ops.local import padded, padded_shape, temporary
+from tflsplit.ops.mean_sums import finished_sums, pool_multiplier, sum_factors, summed
+from tflsplit.ops.requantization import fused_range
 from tflsplit.ops.rule import OpRule, clone, rule_for
 from tflsplit.ops.window import Windows
 
@@ -27,7 +30,12 @@ class _PoolRule(OpRule):
             Factor("batch", x.shape[0], {0: (0, SAME_INDEX)}, {0: (0, 1)}),
             *(windows.factor(dim, x, output) for dim in self.spatial_dims(x, windows)),
             Factor("channels", x.shape[3], {0: (3, SAME_INDEX)}, {0: (3, 1)}),
+            *self.reductions(node, windows),
         )
+
+    def reductions(self, node: Node, windows: Windows) -> tuple[Factor, ...]:
+        """Dimensions over which exact sums may be split."""
+        return ()
 
     def spatial_dims(self, x: Value, windows: Windows) -> tuple[int, ...]:
         """Which of rows (1) and columns (2) may be split."""
@@ -72,7 +80,26 @@ class AveragePoolRule(_PoolRule):
 
     Rows and columns may be split where there is no padding at all; or where windows do not
     overlap and at most one step is missing at the end, which SAME of the last piece adds again.
+    Of a pool over the whole map they may be split inside the only window, as int32 sums, where one
+    multiplier divides all sums as TFLM does (``mean_sums``).
     """
+
+    def reductions(self, node: Node, windows: Windows) -> tuple[Factor, ...]:
+        return sum_factors(node, _SPATIAL) if _scaling(node, windows) else ()
+
+    def partial(
+        self, node: Node, piece: Piece, inputs: Sequence[Value | None], output: Value
+    ) -> list[Node]:
+        return summed(inputs[0], output, _SPATIAL)
+
+    def requantize(self, node: Node, piece: Piece, sums: Value, output: Value) -> list[Node]:
+        x, y, scaling = node.input(0), node.output, _scaling(node, _windows_of(node))
+        assert scaling is not None
+        assert x.quantization is not None
+        assert y.quantization is not None
+        count = x.shape[1] * x.shape[2]
+        offset = (x.quantization.zero_point - y.quantization.zero_point) * count
+        return finished_sums(sums, output, scaling, offset, fused_range(node))
 
     def spatial_dims(self, x: Value, windows: Windows) -> tuple[int, ...]:
         pads = [sum(pair) for pair in windows.pads(x)]
@@ -94,6 +121,18 @@ class MaxPoolRule(_PoolRule):
 
     def neutral(self, node: Node) -> int:
         return _LOWEST[node.input(0).dtype]
+
+
+def _scaling(node: Node, windows: Windows) -> Pair | None:
+    """What divides the sums of a pool over the whole map; None of any other, or if nothing does."""
+    x, y = node.input(0), node.output
+    kernel = tuple(axis.kernel for axis in windows.axes)
+    is_whole = kernel == x.shape[1:3] and y.shape[1:3] == (1, 1)
+    if not is_whole or any(map(any, windows.pads(x))) or y.quantization is None:
+        return None
+    if x.dtype is not DType.INT8 or not y.quantization.zero_points:
+        return None
+    return pool_multiplier(kernel[0] * kernel[1], y.quantization.zero_point)
 
 
 def _windows_of(node: Node) -> Windows:

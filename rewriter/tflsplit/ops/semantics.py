@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from tflsplit.errors import InternalError
 from tflsplit.ir import Node, Value
-from tflsplit.ops.custom_options import WindowOptions, activation_of
+from tflsplit.ops.custom_options import WindowOptions, activation_of, axes_of
 from tflsplit.ops.fused_options import FusedOptions
 from tflsplit.ops.quantmath import (
     ADD_LEFT_SHIFT,
@@ -200,6 +200,13 @@ def _partial_fully_connected(node: Node, arrays: Sequence[Array | None]) -> Arra
     return _int32(offset @ weights.astype(np.float64).T)
 
 
+def _partial_sum(node: Node, arrays: Sequence[Array | None]) -> Array:
+    x, axes = _array(arrays, 0), tuple(range(*axes_of(node)))
+    offset = x.astype(np.int64) - _zero_point(node.input(0))
+    sums = np.asarray(offset.sum(axis=axes), np.int32)
+    return sums.reshape(node.output.shape)
+
+
 def _requantize(node: Node, arrays: Sequence[Array | None]) -> Array:
     return _requantized(node, _array(arrays, 0), arrays[1:])
 
@@ -209,5 +216,6 @@ _COMPUTE: dict[str, Callable[[Node, Sequence[Array | None]], Array]] = {
     wire.DEPTHWISE_CONV_2D: _depthwise_conv_2d,
     wire.PARTIAL_CONV_2D: _partial_conv_2d,
     wire.PARTIAL_FULLY_CONNECTED: _partial_fully_connected,
+    wire.PARTIAL_SUM: _partial_sum,
     wire.REQUANTIZE: _requantize,
 }

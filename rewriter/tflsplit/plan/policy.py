@@ -162,7 +162,7 @@ class Chooser:
             yield NodeSplit(node.name, way_of(factor), factor.name, bounds)
             return
         for kept in rule_of(node).factors(node):
-            if way_of(kept) is Way.OUT_CHANNELS and kept.kind is Kind.PARALLEL:
+            if way_of(kept) in WITHOUT_SUMS and kept.kind is Kind.PARALLEL:
                 scatter = proportional_bounds(kept.size, self.shares)
                 yield NodeSplit(
                     node.name,
@@ -232,6 +232,10 @@ class Chooser:
             return NodeSplit(node.name, Way.REPLICATED), "its inputs are everywhere"
         parallel = [f for f in rule_of(node).factors(node) if f.kind is Kind.PARALLEL]
         splits = [s for f in parallel if f.size > 1 for s in self._splits(node, f)]
+        sums = self._sums_of_shares(node)
+        if sums and self.wishes.split in ("rows", "columns"):
+            return sums[0], "adds up what each device has"
+        splits += sums if self.wishes.split == "auto" else []
         if not inputs:  # fed by the host alone, which can send any part to anyone
             first = Way.COLUMNS if self.wishes.split == "columns" else Way.ROWS
             splits.sort(key=lambda s: (s.way is not first, -s.bounds[-1]))
@@ -247,6 +251,14 @@ class Chooser:
         found = self._cheapest(node, [*splits, home])
         assert found is not None
         return found, "follows its inputs" if found is not home else "cannot be split more cheaply"
+
+    def _sums_of_shares(self, node: Node) -> list[NodeSplit]:
+        """MEAN and its kin as sums of what each rank holds, where the map lies in such shares."""
+        reductions = [f for f in rule_of(node).factors(node) if f.kind is Kind.REDUCTION]
+        aligned = [f for f in reductions if _busy(self._aligned_bounds(node, f) or ()) > 1]
+        if self.wishes.stock_kernels or is_weighted(node):
+            return []
+        return [split for factor in aligned for split in self._splits(node, factor)]
 
     def _home(self, inputs: Sequence[Value]) -> int:
         """The rank that holds more than half of some values; if none does, the largest share's."""

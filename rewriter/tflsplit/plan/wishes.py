@@ -17,6 +17,8 @@ _WAY_OF_FACTOR = {
     "groups": Way.OUT_CHANNELS,
     "channels": Way.CHANNELS,
     "in_channels": Way.IN_CHANNELS,
+    "in_rows": Way.ROWS,
+    "in_columns": Way.COLUMNS,
     "batch": Way.BATCH,
 }
 SPATIAL = (Way.ROWS, Way.COLUMNS, Way.BATCH)

@@ -58,7 +58,12 @@ class KernelStep:
 
 Step = SendStep | RecvStep | KernelStep
 
-_NUMPY_OPS = (wire.PARTIAL_CONV_2D, wire.PARTIAL_FULLY_CONNECTED, wire.REQUANTIZE)
+_NUMPY_OPS = (
+    wire.PARTIAL_CONV_2D,
+    wire.PARTIAL_FULLY_CONNECTED,
+    wire.PARTIAL_SUM,
+    wire.REQUANTIZE,
+)
 
 
 def compile_graph(

@@ -9,7 +9,8 @@ tested against ``SCHEMAS``.
 The compute operators have two forms.  In the *explicit* one (version 1) weights, bias, multipliers
 and shifts are operands of their own: what the rewriter works on.  In the *packed* one (version 2)
 they are one constant in the order in which kernels read them: what device graphs hold and the
-firmware runs (``ops.packed`` goes from one to the other).
+firmware runs (``ops.packed`` goes from one to the other).  PARTIAL_SUM has no constants, and one
+form (version 1).
 
 ``encode`` and ``decode`` check one option at a time.  What options mean together, and together
 with the shapes of the operands, is checked by ``tflsplit.ops.custom``.
@@ -39,6 +40,7 @@ CONV_2D = "TFLSPLIT_CONV_2D"
 DEPTHWISE_CONV_2D = "TFLSPLIT_DEPTHWISE_CONV_2D"
 PARTIAL_CONV_2D = "TFLSPLIT_PARTIAL_CONV_2D"
 PARTIAL_FULLY_CONNECTED = "TFLSPLIT_PARTIAL_FULLY_CONNECTED"
+PARTIAL_SUM = "TFLSPLIT_PARTIAL_SUM"
 REQUANTIZE = "TFLSPLIT_REQUANTIZE"
 FUSED_BLOCK = "TFLSPLIT_FUSED_BLOCK"
 
@@ -96,6 +98,7 @@ class Text:
 Field = Integer | Integers | Text
 
 _MAX_RANK = 254  # 255 is "no rank" on the links
+_MOST_DIMS = 8
 _MAX_CHANNEL = 65534  # 65535 is "no channel"
 _WINDOW: dict[str, Field] = {
     "stride": Integers(minimum=1, maximum=_INT32_MAX, count=2),
@@ -140,6 +143,7 @@ SCHEMAS: Mapping[str, Mapping[str, Field]] = {
     DEPTHWISE_CONV_2D: {**_WINDOW, **_ACTIVATION},
     PARTIAL_CONV_2D: _WINDOW,
     PARTIAL_FULLY_CONNECTED: {},
+    PARTIAL_SUM: {"axes": Integers(maximum=_MOST_DIMS, count=2)},
     REQUANTIZE: _ACTIVATION,
     FUSED_BLOCK: {
         "expand": Integers(minimum=-(2**31)),

@@ -10,7 +10,7 @@ from tflsplit.cluster import Cluster, Device, Family
 from tflsplit.cluster.ways import Ways
 from tflsplit.ir import Node
 from tflsplit.ops import Piece
-from tflsplit.plan.cost.work import Work, piece_work, work_of
+from tflsplit.plan.cost.work import Work, piece_work, sum_work, work_of
 
 _MIX = (
     (Family.CONV, 0.036),
@@ -47,32 +47,44 @@ def compute_us(
 
 
 def pieces_us(
-    cluster: Cluster, node: Node, pieces: Sequence[Piece], stock: bool = False
+    cluster: Cluster,
+    node: Node,
+    pieces: Sequence[Piece],
+    stock: bool = False,
+    sums: bool = False,
 ) -> Sequence[float]:
     """By rank, the time of its piece of a node of the whole graph; 0 of an empty one.
 
+    sums: the pieces are partial sums.
     Found once: plans that are compared have most pieces in common.
     """
     known = _KNOWN.setdefault(cluster.ways, {})
-    found = known.get((id(pieces), stock))
+    key = id(pieces), stock, sums
+    found = known.get(key)
     if found is None:
         if len(known) >= _MOST_KNOWN:
             known.clear()
-        us = [_piece_us(cluster, rank, node, piece, stock) for rank, piece in enumerate(pieces)]
-        found = known[id(pieces), stock] = pieces, us
+        us = [
+            _piece_us(cluster, rank, node, piece, stock, sums) for rank, piece in enumerate(pieces)
+        ]
+        found = known[key] = pieces, us
     return found[1]
 
 
-_KNOWN: WeakKeyDictionary[Ways, dict[tuple[int, bool], tuple[Sequence[Piece], Sequence[float]]]] = (
-    WeakKeyDictionary()
-)
+_Known = dict[tuple[int, bool, bool], tuple[Sequence[Piece], Sequence[float]]]
+_KNOWN: WeakKeyDictionary[Ways, _Known] = WeakKeyDictionary()
 """By cluster, and by pieces (which are kept, so that no others get their address)."""
 _MOST_KNOWN = 1 << 16
 
 
-def _piece_us(cluster: Cluster, rank: int, node: Node, piece: Piece, stock: bool) -> float:
+def _piece_us(
+    cluster: Cluster, rank: int, node: Node, piece: Piece, stock: bool, sums: bool
+) -> float:
     if piece.is_empty:
         return 0.0
+    read = piece.operands[0]
+    if sums and not piece.macs and read is not None:  # MEAN and its kin
+        return work_us(cluster.devices[rank], sum_work(read.size))
     made = sum(
         box.size * value.dtype.itemsize
         for box, value in zip(piece.results, node.outputs, strict=True)

@@ -121,7 +121,8 @@ def predict_layouts(
                     else {}
                 )
                 exchange += run.exchange(movements.sends.get(step, []), before)
-                compute += run.compute(node, pieces, stock and not shards.is_reduction)
+                sums = shards.is_reduction and node is shards.node
+                compute += run.compute(node, pieces, stock, sums)
             if shards.is_reduction:
                 exchange += run.exchange(movements.partial_sends.get((position, number), []))
                 compute += run.requantize(tile.shares)
@@ -194,10 +195,14 @@ class _Run:
             self.clock[rank] = ready + cost.us
         return cost.us
 
-    def compute(self, node: Node, pieces: Sequence[Piece], stock: bool) -> float:
-        """Every rank's piece; returns the longest.  stock: on TFLM's kernels (``Plan.fuse``)."""
+    def compute(self, node: Node, pieces: Sequence[Piece], stock: bool, sums: bool) -> float:
+        """Every rank's piece; returns the longest.
+
+        stock: on TFLM's kernels (``Plan.fuse``).  sums: they are partial sums, made by our own.
+        """
         longest = 0.0
-        for rank, us in enumerate(pieces_us(self.cluster, node, pieces, stock)):
+        stock = stock and not sums
+        for rank, us in enumerate(pieces_us(self.cluster, node, pieces, stock, sums)):
             if us:
                 longest = max(longest, self._spend(rank, us))
         return longest

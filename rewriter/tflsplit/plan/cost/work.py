@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from tflsplit.cluster import Family
 from tflsplit.ir import DType, Node
-from tflsplit.ops import rule_of
+from tflsplit.ops import Kind, rule_of
 from tflsplit.ops.custom_options import WindowOptions
 from tflsplit.ops.fused import unfused
 from tflsplit.ops.packed import unpacked
@@ -47,10 +47,13 @@ _FAMILIES: dict[str, Family] = {
     "TRANSPOSE": Family.COPY,
     "UNPACK": Family.COPY,
     wire.RECV: Family.COPY,
+    wire.PARTIAL_SUM: Family.COPY,
     wire.REQUANTIZE: Family.REQUANTIZE,
 }
 """The one place that knows which kernels cost alike; an operator that is not here is OTHER."""
 
+SUM_COPIES = 1.5
+"""What a value that is added up costs, in bytes copied: 3.0 instructions on a Cortex-M7."""
 _WEIGHTS = 1  # operand of every operator above that has weights, but TRANSPOSE_CONV: the same place
 
 
@@ -104,6 +107,8 @@ def piece_work(
     family = family_of(node)
     if stock and family in _PER_MAC:
         return (Work(Family.TFLM, macs),)
+    if node.op == wire.PARTIAL_SUM:
+        return (sum_work(node.input(0).size),)
     if family in (Family.OTHER, Family.COPY):
         return (Work(family, output_bytes * _reads_per_result(node)),)
     values = output_bytes // node.outputs[0].dtype.itemsize
@@ -113,6 +118,11 @@ def piece_work(
     if beside is None:
         return (Work(family, macs),)
     return (Work(family, macs), *beside(node, macs, values, channels or node.output.shape[-1]))
+
+
+def sum_work(values: int) -> Work:
+    """Of int8 values that a PARTIAL_SUM adds up: loaded, extended, added."""
+    return Work(Family.COPY, SUM_COPIES * values)
 
 
 def _beside_depthwise(node: Node, macs: int, values: int, channels: int) -> Iterator[Work]:
@@ -174,6 +184,8 @@ def least_work(node: Node, macs: int, output_bytes: int) -> tuple[Work, ...]:
     All else of the node's work is done once at least: pieces cover its results, and partial sums
     its products.
     """
+    if not macs and any(f.kind is Kind.REDUCTION for f in rule_of(node).factors(node)):
+        return ()  # as sums of parts it takes another kernel, for a fraction of the time
     work = piece_work(node, macs, output_bytes)
     spared = Family.PLANE_INPUT, Family.COPY
     return tuple(

@@ -36,6 +36,7 @@ constexpr OptionField kConv[] = {
     {"activation", kMany, -128, 127, 2}, {"rounding", kOne, 0, 2, -1},
     {"groups", kOne, 1, kMost, -1},
 };
+constexpr OptionField kPartialSum[] = {{"axes", kMany, 0, 8, 2}};
 constexpr OptionField kFusedBlock[] = {
     {"expand", kMany, INT32_MIN, kMost, -1}, {"depthwise", kMany, INT32_MIN, kMost, 16},
     {"activation", kMany, -128, 127, 2},     {"rounding", kOne, 0, 2, -1},
@@ -90,6 +91,7 @@ const OptionTable kDepthwiseConv2dOptions = {"DEPTHWISE_CONV_2D", kPackedOptions
 const OptionTable kPartialConv2dOptions = {"PARTIAL_CONV_2D", kPackedOptionsVersion, kConv, 4};
 const OptionTable kPartialFullyConnectedOptions = {"PARTIAL_FULLY_CONNECTED", kPackedOptionsVersion,
                                                    nullptr, 0};
+const OptionTable kPartialSumOptions = {"PARTIAL_SUM", kOptionsVersion, kPartialSum, 1};
 const OptionTable kRequantizeOptions = {"REQUANTIZE", kPackedOptionsVersion, kConv + 4, 2};
 const OptionTable kFusedBlockOptions = {"FUSED_BLOCK", kBlockOptionsVersion, kFusedBlock, 11};
 

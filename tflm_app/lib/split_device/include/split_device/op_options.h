@@ -8,7 +8,7 @@
 
 namespace split_device {
 
-inline constexpr int64_t kOptionsVersion = 1;        // of SEND and ASK
+inline constexpr int64_t kOptionsVersion = 1;        // of SEND, ASK, PARTIAL_SUM
 inline constexpr int64_t kRecvOptionsVersion = 2;
 inline constexpr int64_t kPackedOptionsVersion = 2;  // of the compute operators
 inline constexpr int64_t kBlockOptionsVersion = 3;   // of FUSED_BLOCK
@@ -37,6 +37,7 @@ extern const OptionTable kConv2dOptions;
 extern const OptionTable kDepthwiseConv2dOptions;
 extern const OptionTable kPartialConv2dOptions;
 extern const OptionTable kPartialFullyConnectedOptions;
+extern const OptionTable kPartialSumOptions;
 extern const OptionTable kRequantizeOptions;
 extern const OptionTable kFusedBlockOptions;
 

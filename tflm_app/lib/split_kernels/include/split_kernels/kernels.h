@@ -33,6 +33,9 @@ size_t partial_fully_connected_get_scratch_bytes(const FullyConnectedParams& par
 void partial_fully_connected(const FullyConnectedParams& params, const int8_t* x,
                              const void* constants, void* scratch, int32_t* y);
 
+// TFLSPLIT_PARTIAL_SUM: x is [outer, summed, inner], y is int32 sums [outer, inner].
+void partial_sum(const PartialSumParams& params, const int8_t* x, int32_t* y);
+
 // TFLSPLIT_REQUANTIZE: sums and y are [positions, channels]; they may begin at the same address.
 void requantize(const Finish& finish, int32_t positions, int32_t channels, const void* constants,
                 const int32_t* sums, int8_t* y);

@@ -46,6 +46,15 @@ struct FullyConnectedParams {
   int32_t x_zero_point = 0;  // -128..127
 };
 
+// Sums of x [outer, summed, inner] minus its zero point over the dimension in the middle.
+struct PartialSumParams {
+  int32_t outer = 1;
+  int32_t summed = 1;  // at most kMostSummed
+  int32_t inner = 1;
+  int32_t x_zero_point = 0;  // -128..127
+};
+inline constexpr int32_t kMostSummed = 65536;  // docs/custom_ops.md
+
 // How int32 sums become int8 (docs/custom_ops.md, "Packed constants"): the constants of an operator
 // hold bias (with the zero point of x folded in), multiplier, addend and shift of each channel.
 enum Rounding : int32_t {
@@ -114,6 +123,7 @@ void set_out_extent(WindowParams* window);
 const char* check_convolution(const WindowParams& window);
 const char* check_depthwise(const WindowParams& window);
 const char* check_fully_connected(const FullyConnectedParams& params);
+const char* check_partial_sum(const PartialSumParams& params);
 const char* check_requantize(const Finish& finish, int32_t channels);
 const char* check_residual_add(const ResidualAdd& add);
 const char* check_fused_block(const FusedBlockParams& block);

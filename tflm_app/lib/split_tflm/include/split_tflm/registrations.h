@@ -17,6 +17,7 @@ inline constexpr char kConv2dName[] = "TFLSPLIT_CONV_2D";
 inline constexpr char kDepthwiseConv2dName[] = "TFLSPLIT_DEPTHWISE_CONV_2D";
 inline constexpr char kPartialConv2dName[] = "TFLSPLIT_PARTIAL_CONV_2D";
 inline constexpr char kPartialFullyConnectedName[] = "TFLSPLIT_PARTIAL_FULLY_CONNECTED";
+inline constexpr char kPartialSumName[] = "TFLSPLIT_PARTIAL_SUM";
 inline constexpr char kRequantizeName[] = "TFLSPLIT_REQUANTIZE";
 inline constexpr char kFusedBlockName[] = "TFLSPLIT_FUSED_BLOCK";
 
@@ -28,6 +29,7 @@ const api::Registration* conv_2d_registration();
 const api::Registration* depthwise_conv_2d_registration();
 const api::Registration* partial_conv_2d_registration();
 const api::Registration* partial_fully_connected_registration();
+const api::Registration* partial_sum_registration();
 const api::Registration* requantize_registration();
 const api::Registration* fused_block_registration();
 

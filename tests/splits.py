@@ -19,7 +19,7 @@ from tflsplit.ir import Graph, Node
 from tflsplit.ops import Factor, Kind, rule_of
 from tflsplit.plan.shards import tile_factor
 from tflsplit.plan.spec import NodeSplit, Plan, Way
-from tflsplit.plan.wishes import Wishes, way_of
+from tflsplit.plan.wishes import WITHOUT_SUMS, Wishes, way_of
 from tflsplit.rewriting.rewrite import Split, split_model
 from tflsplit.runtime.engines import engine
 from tflsplit.verify import Verdict, make_cases, verify_devices
@@ -150,7 +150,8 @@ def _untiled(draw: st.DrawFn, node: Node, world_size: int, stock: bool) -> NodeS
         return NodeSplit(node.name, Way.WHOLE, rank=draw(st.integers(0, world_size - 1)))
     cuts = draw(bounds(factor.size, world_size))
     if factor.kind is Kind.REDUCTION:
-        kept = next(f for f in factors if way_of(f) is Way.OUT_CHANNELS)
+        parallel = (f for f in factors if f.kind is Kind.PARALLEL)
+        kept = min(parallel, key=lambda f: way_of(f) not in WITHOUT_SUMS)
         return NodeSplit(
             node.name,
             way_of(factor),

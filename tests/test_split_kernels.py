@@ -26,6 +26,7 @@ from tests.ops.custom_cases import (
     depthwise_cases,
     every_pad_cases,
     fused_block_cases,
+    middle_cases,
     partial_conv_2d_cases,
     partial_fully_connected_cases,
     partial_sum_cases,
@@ -113,8 +114,14 @@ def test_fused_block_with_windows_and_chains(kernels: KernelProcess, case: Case)
     assert_equal(kernels, case)
 
 
+@settings(max_examples=150)
+@given(case=middle_cases())
+def test_fused_block_that_adds_a_part_of_x(kernels: KernelProcess, case: Case) -> None:
+    assert_equal(kernels, case)
+
+
 @settings(max_examples=300)
-@given(case=st.one_of(fused_block_cases(), window_cases()))
+@given(case=st.one_of(fused_block_cases(), window_cases(), middle_cases()))
 def test_fused_block_over_what_it_reads(kernels: KernelProcess, case: Case) -> None:
     """y as high over x, or over what is added, as a plan may put it (``memory.overlays``)."""
     (node,), results = [case.node], run_case(case)

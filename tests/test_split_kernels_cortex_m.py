@@ -28,6 +28,7 @@ from tests.ops.custom_cases import (
     depthwise_cases,
     every_pad_cases,
     fused_block_cases,
+    middle_cases,
     partial_conv_2d_cases,
     partial_fully_connected_cases,
     partial_sum_cases,
@@ -59,6 +60,7 @@ def cases() -> list[Case]:
             requantize_cases(max_channels=40),
             fused_block_cases(),
             window_cases(),
+            middle_cases(),
         )
     )
     def collect(some: tuple[Case, ...]) -> None:

@@ -21,6 +21,7 @@ from tests.ops.custom_cases import (
     conv_2d_cases,
     depthwise_cases,
     fused_block_cases,
+    middle_cases,
     partial_conv_2d_cases,
     partial_fully_connected_cases,
     partial_sum_cases,
@@ -74,7 +75,7 @@ CASES = {
     wire.PARTIAL_FULLY_CONNECTED: partial_fully_connected_cases(),
     wire.PARTIAL_SUM: partial_sum_cases(),
     wire.REQUANTIZE: requantize_cases(max_channels=40),
-    wire.FUSED_BLOCK: st.one_of(fused_block_cases(), window_cases()),
+    wire.FUSED_BLOCK: st.one_of(fused_block_cases(), window_cases(), middle_cases()),
 }
 
 

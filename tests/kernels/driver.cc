@@ -44,7 +44,7 @@ enum Op : int32_t {
 constexpr int kMaxIntegers = 170;
 constexpr int kWindowIntegers = 19;
 constexpr int kFinishIntegers = 4;
-constexpr int kAddIntegers = 12;
+constexpr int kAddIntegers = 13;
 constexpr int kBlockIntegers = 6;
 constexpr int kMaxArrays = 3;
 
@@ -248,6 +248,7 @@ ResidualAdd add_of(const int32_t* from) {
   add.p = {from[6], from[7]};
   add.residual = {from[8], from[9]};
   add.sum = {from[10], from[11]};
+  add.row_positions = from[12];
   return add;
 }
 

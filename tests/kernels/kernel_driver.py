@@ -23,7 +23,8 @@ from numpy.typing import NDArray
 
 from tflsplit.ir import Node
 from tflsplit.ops.custom_options import WindowOptions, activation_of, axes_of
-from tflsplit.ops.fused import FusedOptions, unfused
+from tflsplit.ops.fused import RESIDUAL, FusedOptions, residual_of, unfused
+from tflsplit.ops.middle import middle_of
 from tflsplit.ops.packed import packed
 from tflsplit.ops.packed_options import roundings_of
 from tflsplit.wire import custom_ops as wire
@@ -200,6 +201,8 @@ def message_of(
         return PARTIAL_SUM, (*map(prod, extents), _zero_point(node)), tuple(arrays)
     constants = packed(node)
     data = (arrays[0], constants.input(1).data, *arrays[1:])
+    if node.op == wire.FUSED_BLOCK and residual_of(node) is node.input(0):
+        data = (*data, arrays[0])
     op, roundings = _OPS[node.op], roundings_of(constants)
     if node.op == wire.REQUANTIZE:
         channels = node.input(0).shape[-1]
@@ -252,9 +255,11 @@ def _block_integers(node: Node, roundings: Sequence[int]) -> tuple[int, ...]:
 def _add_integers(node: Node, options: FusedOptions) -> tuple[int, ...]:
     add, quantization = options.add, node.output.quantization
     if add is None or quantization is None:
-        return (0,) * 12
+        return (0,) * 13
     zero_points = add.zero_point, add.residual_zero_point, quantization.zero_point
-    return 1, *zero_points, *options.activation, *(n for pair in add.multipliers for n in pair)
+    numbers = (n for pair in add.multipliers for n in pair)
+    in_x = middle_of(node, node.inputs[RESIDUAL]) is not None
+    return 1, *zero_points, *options.activation, *numbers, node.input(0).shape[2] * in_x
 
 
 def _stage_finish(part: Node, rounding: int) -> tuple[int, ...]:

@@ -12,6 +12,7 @@ from tests.ops.custom_cases import (
     conv_2d_cases,
     depthwise_cases,
     fused_block_cases,
+    middle_cases,
     partial_conv_2d_cases,
     partial_fully_connected_cases,
     partial_sum_cases,
@@ -65,6 +66,7 @@ def test_the_budget_has_no_pointers_and_is_the_same_on_every_target():
         partial_sum_cases(),
         requantize_cases(max_channels=40),
         fused_block_cases(),
+        middle_cases(),
         window_cases(),
     )
 )

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 
 from tests.memory.measuring import measured
 from tests.memory.op_cases import tensor
-from tests.ops.custom_cases import Case, fused_block_cases, run_case
+from tests.ops.custom_cases import Case, fused_block_cases, middle_cases, run_case
 from tests.ops.test_fused import adding_block, block, stage
 from tflsplit.errors import InternalError
 from tflsplit.ir import DType, Graph, Node, Value
@@ -24,6 +24,7 @@ from tflsplit.ops import Box
 from tflsplit.ops.custom import recv
 from tflsplit.ops.custom_options import RecvPiece
 from tflsplit.ops.fused import RESIDUAL
+from tflsplit.ops.middle import first_value, middle_of
 from tflsplit.verify.replay import Replay
 
 ROW = 16  # bytes
@@ -61,6 +62,22 @@ def test_what_is_planned_is_sound_and_found_so_by_all(case: Case) -> None:
         assert plan_violations(graph, plan) == []
         assert Replay(graph, plan).problems(values) == []
         assert is_read_before_written(node, overlay.operand, node.output, overlay.low_bytes)
+
+
+@settings(max_examples=100)
+@given(case=middle_cases())
+def test_y_lies_as_high_over_x_as_what_is_added_allows(case: Case) -> None:
+    graph = graph_of(case.node)
+    (node,), (x,) = graph.nodes, graph.inputs
+    values = {x: case.arrays[0], node.output: run_case(case)}
+    for overlay in find_overlays(graph):
+        plan = at(graph, x, overlay.high_bytes)
+        assert plan_violations(graph, plan) == []
+        assert Replay(graph, plan).problems(values) == []
+    place = middle_of(node, x)
+    if place is not None:  # one value further is too far, whatever windows read
+        beyond = first_value(x, place) + 1
+        assert not is_read_before_written(node, x, node.output, beyond)
 
 
 def rows_of(node: Node) -> tuple[Graph, Value, int]:

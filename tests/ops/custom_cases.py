@@ -48,8 +48,13 @@ def run_case(case: Case) -> Array:
     for node in nodes:
         if node.is_custom:
             array = run_node(node, [array])
+        elif node.op == "SLICE":  # what is added is a part of x
+            begin, shape = node.input(1).data, node.output.shape
+            assert begin is not None
+            box = tuple(slice(a, a + n) for a, n in zip(begin, shape, strict=True))
+            residual = [case.arrays[0][box]]
         else:
-            array = residual_add(array, residual[0], case.node)
+            array = residual_add(array, (residual or case.arrays)[0], case.node)
     return array
 
 
@@ -358,6 +363,48 @@ def window_cases(draw: st.DrawFn) -> Case:
     options = replace(options, tile_columns=0, window_columns=columns)
     attrs = wire.encode(wire.FUSED_BLOCK, options.attrs())
     return Case(replace(case.node, attrs=attrs), case.arrays)
+
+
+@st.composite
+def middle_cases(draw: st.DrawFn) -> Case:
+    """TFLSPLIT_FUSED_BLOCK that adds the part of x under the middles of its windows."""
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    kernel = draw(st.sampled_from([(1, 1), (3, 3), (3, 1), (1, 5), (5, 3)]))
+    dilation = draw(st.sampled_from([(1, 1), (1, 1), (2, 1), (1, 2)]))
+    reach = [(k - 1) // 2 * d for k, d in zip(kernel, dilation, strict=True)]
+    pads = [draw(st.integers(0, most)) for most in reach for _ in range(2)]
+    rows, columns = draw(st.integers(1, 9)), draw(st.integers(1, 40))
+    extent = rows + 2 * reach[0] - sum(pads[:2]), columns + 2 * reach[1] - sum(pads[2:])
+    x = Value("x", (1, *extent, draw(st.integers(1, 9))), DType.INT8, None)
+    x.quantization = Quantization((0.5,), (draw(st.integers(-128, 127)),))
+    wide, scale, expand, expand_operands = x.shape[3], 0.5, None, ABSENT
+    if draw(st.sampled_from([True, True, False])):
+        wide = draw(st.integers(1, 20))
+        weights = int8s(rng, (wide, 1, 1, x.shape[3]), draw(DATA), 0)
+        window = WindowOptions()
+        expand, expand_operands = draw(_stages(rng, "expand", weights, 0, scale, window))
+        scale = expand.scale
+    window = WindowOptions(dilation=dilation, pads=(pads[0], pads[1], pads[2], pads[3]))
+    weights = int8s(rng, (1, *kernel, wide), draw(DATA), 0)
+    depthwise, operands = draw(_stages(rng, "depthwise", weights, 3, scale, window))
+    weights = int8s(rng, (x.shape[3], 1, 1, wide), draw(DATA), 0)
+    plain = WindowOptions()
+    project, last = draw(_stages(rng, "project", weights, 0, depthwise.scale, plain))
+    p = Value("p", (1, rows, columns, x.shape[3]), DType.INT8, project.quantization)
+    tile, narrow = draw(st.sampled_from([(0, 0), (0, 0), (3, 0), (0, 1), (0, 8)]))
+    options = FusedOptions(
+        expand, depthwise, project.activation, False, tile, window_columns=narrow
+    )
+    _, y, options = draw(_adding(p, project, options))
+    assert options.add is not None
+    assert y.quantization is not None
+    multipliers = add_multipliers(project.scale, 0.5, y.quantization.scale)
+    zero_point = x.quantization.zero_point
+    of_x = replace(options.add, multipliers=multipliers, residual_zero_point=zero_point)
+    node = fused_block(
+        x, expand_operands, operands, last, y, replace(options, add=of_x), residual=x
+    )
+    return Case(node, (int8s(rng, x.shape, draw(DATA), zero_point),))
 
 
 @st.composite

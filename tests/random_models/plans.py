@@ -13,7 +13,7 @@ from tflsplit.ops import Factor, Kind, rule_of
 from tflsplit.ops.state import has_state
 from tflsplit.plan.shards import tile_factor
 from tflsplit.plan.spec import NodeSplit, Plan, Way
-from tflsplit.plan.wishes import way_of
+from tflsplit.plan.wishes import WITHOUT_SUMS, way_of
 
 
 def random_plan(
@@ -47,7 +47,8 @@ def _untiled(node: Node, world_size: int, rng: random.Random, stock: bool) -> No
         return NodeSplit(node.name, Way.WHOLE, rank=rng.randrange(world_size))
     cuts = _bounds(factor.size, world_size, rng)
     if factor.kind is Kind.REDUCTION:
-        kept = next(f for f in factors if way_of(f) is Way.OUT_CHANNELS)
+        parallel = (f for f in factors if f.kind is Kind.PARALLEL)
+        kept = min(parallel, key=lambda f: way_of(f) not in WITHOUT_SUMS)
         return NodeSplit(
             node.name,
             way_of(factor),

@@ -32,6 +32,7 @@ from tflsplit.memory.demand import Kernels, node_demand
 from tflsplit.memory.greedy import greedy_plan
 from tflsplit.memory.groups import (
     Group,
+    Meeting,
     Over,
     lying_over,
     meeting,
@@ -48,6 +49,7 @@ from tflsplit.memory.overlays import find_overlays
 
 _FLAVOURS: tuple[Kernels, ...] = ("reference", "cmsis_nn")
 _ROUNDS = 48
+_FEW_ROUNDS = 16
 
 _Key = Callable[[Group], tuple[int, ...]]
 _ORDERS: tuple[_Key, ...] = (
@@ -141,11 +143,28 @@ def best_plan(groups: Sequence[Group], over: Over = MappingProxyType({})) -> Are
         tried = place(other, meets, over)
         if tried.head_bytes < plan.head_bytes:
             order, plan = other, tried
-    tried = plan
-    for _ in range(_ROUNDS):
+    plan = _improved(order, plan, bound, _ROUNDS, meets, over)
+    for key in _ORDERS if over else ():  # where a result may lie over x, or beside it: from all
         if plan.head_bytes <= bound:
             break
-        top = max(order, key=lambda group: _end(group, tried))
+        order = sorted(groups, key=key)
+        first = place(order, meets, over)
+        improved = _improved(order, first, bound, _FEW_ROUNDS, meets, over)
+        if improved.head_bytes < plan.head_bytes:
+            plan = improved
+    return plan
+
+
+def _improved(
+    order: Sequence[Group], plan: ArenaPlan, bound: int, rounds: int, meets: Meeting, over: Over
+) -> ArenaPlan:
+    """The lowest plan found by placing first, again and again, what ends highest."""
+    tried = plan
+    for _ in range(rounds):
+        if plan.head_bytes <= bound:
+            break
+        ends = {id(group): _end(group, tried) for group in order}
+        top = max(order, key=lambda group: ends[id(group)])
         order = [top, *(group for group in order if group is not top)]
         tried = place(order, meets, over)
         if tried.head_bytes < plan.head_bytes:

@@ -19,6 +19,8 @@ from tflsplit.ir import Graph, Node, Value
 from tflsplit.memory.buffers import ALIGNMENT_BYTES
 from tflsplit.memory.lifetimes import Span, in_head, lifetimes
 from tflsplit.ops.fused import residual_of
+from tflsplit.ops.middle import first_value, middle_of
+from tflsplit.ops.packed import unpacked
 from tflsplit.ops.sweep import SweepStep, sweep_of
 from tflsplit.wire import custom_ops as wire
 
@@ -73,9 +75,15 @@ def _of_block(node: Node) -> Iterator[Overlay]:
     if residual is not None and residual is not x and in_head(residual):
         yield Overlay(y, residual, -below if steps else 0, 0)
     if steps and in_head(x):
-        high = 0 if x is residual else x.size_bytes
+        high = _middle_bytes(node, x) if x is residual else x.size_bytes
         high = min(high, _lead_bytes(steps, x, y))
         yield Overlay(y, x, -below, high // ALIGNMENT_BYTES * ALIGNMENT_BYTES)
+
+
+def _middle_bytes(node: Node, x: Value) -> int:
+    """Byte of x that is added to byte 0 of y; later ones are no nearer to theirs."""
+    place = middle_of(unpacked(node, sizes_only=True), x)
+    return 0 if place is None else first_value(x, place)
 
 
 def _lead_bytes(steps: list[SweepStep], x: Value, y: Value) -> int:

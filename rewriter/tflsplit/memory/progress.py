@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from tflsplit.ir import Graph, Node, Value
 from tflsplit.ops.fused import UnitWindows, residual_of, unit_windows
 from tflsplit.ops.fused_options import FusedOptions
+from tflsplit.ops.middle import middle_of
 from tflsplit.ops.packed import unpacked
 from tflsplit.ops.scratch import keeps_rows, reach_of
 from tflsplit.ops.sweep import sweep_of
@@ -75,12 +76,23 @@ def reading_times(node: Node, operand: Value) -> Times | None:
     if steps is None:
         return None
     times = np.full(operand.size_bytes, NEVER)
+    block = unpacked(node, sizes_only=True)
     if operand is residual_of(node):
-        times = np.arange(operand.size_bytes)
+        times = _added(block, operand)
     if operand is node.input(0):
-        block = unpacked(node, sizes_only=True)
         times = np.maximum(times, _of_x(block, [step.writes[0] for step in steps]))
     return times
+
+
+def _added(block: Node, operand: Value) -> Times:
+    """The same of what is added; of x the part that the middles of the windows go over."""
+    y, place = block.output, middle_of(block, operand)
+    if place is None:
+        return np.arange(operand.size_bytes)
+    times = np.full(operand.shape[1:], NEVER)
+    (row, column), (_, rows, columns, _) = place, y.shape
+    times[row : row + rows, column : column + columns] = np.arange(y.size).reshape(y.shape[1:])
+    return times.reshape(-1)
 
 
 def _of_x(block: Node, starts: list[int]) -> Times:

@@ -24,6 +24,8 @@ from tflsplit.ops.custom import (
 )
 from tflsplit.ops.custom_options import WindowOptions
 from tflsplit.ops.fused_options import FirstUnit, FusedOptions, ResidualAdd, Stage
+from tflsplit.ops.local import sliced
+from tflsplit.ops.middle import middle_of
 from tflsplit.ops.window import explicit_pads
 from tflsplit.wire import custom_ops as wire
 
@@ -69,7 +71,7 @@ def fused_block(
 ) -> Node:
     """The operator; operands as those of conv_2d and depthwise_conv_2d, 4 for each stage.
 
-    residual: what the ADD of the options adds, of the shape of ``output``.
+    residual: what the ADD of the options adds, of the shape of ``output``, or x (``middle``).
     """
     inputs = (x, *expand, *depthwise, *project, *((residual,) if residual else ()))
     attrs = wire.encode(wire.FUSED_BLOCK, options.attrs())
@@ -120,7 +122,19 @@ def unfused(node: Node) -> list[Node]:
         project.name = node.name
         return [*nodes, project]
     attrs = Attrs(fused_activation_function=add.function)
-    return [*nodes, project, Node("ADD", (output, node.input(RESIDUAL)), (node.output,), attrs)]
+    before, residual = _residual(node)
+    added = Node("ADD", (output, residual), (node.output,), attrs)
+    return [*nodes, project, *before, added]
+
+
+def _residual(node: Node) -> tuple[list[Node], Value]:
+    """What an explicit block adds, cut out of x where it is a part of that."""
+    residual, y = node.input(RESIDUAL), node.output
+    place = middle_of(node, residual)
+    if place is None:
+        return [], residual
+    part = Value(f"{y.name}/residual", y.shape, residual.dtype, residual.quantization)
+    return [sliced(residual, (0, *place, 0), part)], part
 
 
 def _first_unit(node: Node, first: FirstUnit) -> list[Node]:

@@ -11,6 +11,7 @@ from tflsplit.ops.custom_check import add_check
 from tflsplit.ops.custom_options import WindowOptions
 from tflsplit.ops.fused import FIRST, RESIDUAL, unfused
 from tflsplit.ops.fused_options import FusedOptions
+from tflsplit.ops.middle import middle_of, middle_problem
 from tflsplit.ops.quantmath import activation_range, add_multipliers
 from tflsplit.wire import custom_ops as wire
 
@@ -32,6 +33,11 @@ def problems_of(node: Node) -> Iterator[str]:
     if wrong:
         yield wrong
         return
+    if middle_of(node, node.inputs[RESIDUAL] if options.add else None) is not None:
+        wrong = middle_problem(node)
+        if wrong:
+            yield f"cannot add a part of x: {wrong}"
+            return
     try:
         chain = unfused(node)
     except InternalError as error:
@@ -50,7 +56,9 @@ def _add_problems(node: Node, options: FusedOptions) -> Iterator[str]:
         yield "the operand of an ADD does not go with the options"
     if add is None or residual is None:
         return
-    if residual.dtype is not DType.INT8 or residual.shape != y.shape:
+    if residual.dtype is not DType.INT8:
+        yield f"adds {residual!r}, which is not int8"
+    elif residual.shape != y.shape and residual is not node.input(0):
         yield f"adds {residual!r}, which is not like {y!r}"
     if any(v.quantization is None or len(v.quantization.scales) != 1 for v in (residual, y)):
         yield "adds what has not one scale"

@@ -15,13 +15,13 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import pairwise
 
 from tflsplit.errors import PlanError
 from tflsplit.ir import Graph, Node, Value
 from tflsplit.ops import Box, Factor, Kind, rule_of
 from tflsplit.ops.factors import Scaled
 from tflsplit.ops.fused import fused_inside
+from tflsplit.plan.cuts import busy, cuts_along, is_replicated
 from tflsplit.plan.grain import even_bounds
 from tflsplit.plan.halos import recompute_halos
 from tflsplit.plan.rows import row_layers, spatial_way
@@ -156,7 +156,7 @@ class Chooser:
         """The factor cut as the operands lie, where they fit; else in proportion to the shares."""
         even = even_bounds(node, factor, self.readers, self.shares)
         bounds = self._aligned_bounds(node, factor) or even
-        if is_weighted(node) and _busy(bounds) < _busy(even):
+        if is_weighted(node) and busy(bounds) < busy(even):
             bounds = even  # an operand that lies on one device must not draw the weights there
         if factor.kind is Kind.PARALLEL:
             yield NodeSplit(node.name, way_of(factor), factor.name, bounds)
@@ -190,7 +190,7 @@ class Chooser:
             owned = None if value in self.recut else self.owned.get(value)
             if owned is None or not isinstance(dim_map, Scaled):
                 continue
-            cuts = _cuts_along(owned, node.input(index).shape, dim)
+            cuts = cuts_along(owned, node.input(index).shape, dim)
             if cuts is not None and all(cut % dim_map.scale == 0 for cut in cuts):
                 bounds = tuple(cut // dim_map.scale for cut in cuts)
                 return bounds if bounds[-1] == factor.size else None
@@ -228,7 +228,7 @@ class Chooser:
 
     def _follow(self, node: Node) -> tuple[NodeSplit, str]:
         inputs = [value for value in node.operands if value in self.owned]
-        if inputs and all(_is_replicated(self.owned[v], v.shape) for v in inputs):
+        if inputs and all(is_replicated(self.owned[v], v.shape) for v in inputs):
             return NodeSplit(node.name, Way.REPLICATED), "its inputs are everywhere"
         parallel = [f for f in rule_of(node).factors(node) if f.kind is Kind.PARALLEL]
         splits = [s for f in parallel if f.size > 1 for s in self._splits(node, f)]
@@ -242,8 +242,8 @@ class Chooser:
             if splits:
                 return splits[0], "the host sends each device its part"
         if splits and self.spread and is_product(node):
-            busiest = max(_busy(split.bounds) for split in splits)
-            splits = [split for split in splits if _busy(split.bounds) == busiest]
+            busiest = max(busy(split.bounds) for split in splits)
+            splits = [split for split in splits if busy(split.bounds) == busiest]
             return min(
                 splits, key=lambda s: self._cost(node, s)
             ), "divided among all that take part"
@@ -255,7 +255,7 @@ class Chooser:
     def _sums_of_shares(self, node: Node) -> list[NodeSplit]:
         """MEAN and its kin as sums of what each rank holds, where the map lies in such shares."""
         reductions = [f for f in rule_of(node).factors(node) if f.kind is Kind.REDUCTION]
-        aligned = [f for f in reductions if _busy(self._aligned_bounds(node, f) or ()) > 1]
+        aligned = [f for f in reductions if busy(self._aligned_bounds(node, f) or ()) > 1]
         if self.wishes.stock_kernels or is_weighted(node):
             return []
         return [split for factor in aligned for split in self._splits(node, factor)]
@@ -286,26 +286,3 @@ class Chooser:
                 f"{', '.join(sorted(possible | {Way.REPLICATED.value, Way.WHOLE.value}))}"
             )
         return found
-
-
-def _is_replicated(owned: Sequence[Box], shape: Sequence[int]) -> bool:
-    return all(box == Box.whole(shape) for box in owned)
-
-
-def _cuts_along(owned: Sequence[Box], shape: Sequence[int], dim: int) -> tuple[int, ...] | None:
-    """The cuts if the boxes divide the tensor along ``dim`` alone, in rank order; else None."""
-    cuts = [0]
-    for box in owned:
-        if box.is_empty:
-            cuts.append(cuts[-1])
-            continue
-        start, stop = box.intervals[dim]
-        if start != cuts[-1] or box.with_dim(dim, (0, shape[dim])) != Box.whole(shape):
-            return None
-        cuts.append(stop)
-    return tuple(cuts) if cuts[-1] == shape[dim] else None
-
-
-def _busy(bounds: Sequence[int]) -> int:
-    """How many ranks get a step."""
-    return sum(start < stop for start, stop in pairwise(bounds))

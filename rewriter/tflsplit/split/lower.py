@@ -3,13 +3,13 @@
 
     model --partition--> device graphs
         [--fold_moves--> --own_kernels--> --fuse_blocks--> --chain_blocks-->
-         --own_dense--> --order_nodes-->]
+         --residuals_in_x--> --own_dense--> --order_nodes-->]
         [--early_receives--> --ask_ahead-->]
         [--share_constants-->] --pack_constants--> --plan_offline--> ...
 
 Partition comes first, because only then is a block whole on one device, and known which dimensions
 of a piece are 1, which fold_moves looks for; own_kernels before fuse_blocks, which fuses own
-kernels only; order_nodes behind all that, since it moves what is left (all six only if the plan
+kernels only; order_nodes behind all that, since it moves what is left (all seven only if the plan
 says so); early_receives and ask_ahead when it is known what follows what; share_constants where
 something runs in tiles; pack_constants when no pass looks at weights any more; plan_offline last,
 when all tensors are known.
@@ -32,6 +32,7 @@ from tflsplit.passes.order_nodes import order_nodes
 from tflsplit.passes.own_dense import own_dense
 from tflsplit.passes.own_kernels import own_kernels
 from tflsplit.passes.pack_constants import pack_constants
+from tflsplit.passes.residuals_in_x import residuals_in_x
 from tflsplit.passes.share_constants import share_constants
 from tflsplit.plan.layout import Layouts
 from tflsplit.plan.spec import NodeSplit, Plan
@@ -106,5 +107,5 @@ def _fused_device(
     if windows:
         chains = {name for name, split in kept.items() if split.chained}
         blocks = chain_blocks(blocks, windows, chains)
-    graph, steps = own_dense(blocks, device.steps)
+    graph, steps = own_dense(residuals_in_x(blocks), device.steps)
     return replace(device, graph=order_nodes(graph), steps=steps)

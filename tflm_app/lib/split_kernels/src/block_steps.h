@@ -47,6 +47,22 @@ inline size_t projection_bytes(const WindowParams& p, bool adds, int32_t positio
   return sum_bytes(p, adds, positions) + widened_bytes(positions, p.in_channels);
 }
 
+// `count` positions of p and of what is added to them, the first of which is number `position` of y.
+inline void add_positions(const ResidualAdd& add, const WindowParams& p, const int8_t* sum,
+                          const int8_t* residual, int32_t position, int32_t count, int8_t* y) {
+  if (add.row_positions == 0) {
+    add_residual(add, sum, residual + position * p.out_channels, count * p.out_channels, y);
+    return;
+  }
+  while (count > 0) {  // at most one row at a time
+    const int32_t row = position / p.out_columns, column = position - row * p.out_columns;
+    const int32_t here = least(count, p.out_columns - column), values = here * p.out_channels;
+    add_residual(add, sum, residual + (row * add.row_positions + column) * p.out_channels, values, y);
+    sum += values, y += values;
+    position += here, count -= here;
+  }
+}
+
 struct Projection {
   const FusedStage* stage;
   const int8_t* constants;
@@ -78,7 +94,7 @@ inline void project(const Projection& projection, int8_t* d, int32_t positions, 
     int8_t* const sum = waiting != 0 ? work : here;
     multiply(product, projection.stage->finish, widened, count,
              {adds ? sum : result, p.out_channels, 1});
-    if (adds) add_residual(*projection.add, sum, residual + first, count * p.out_channels, result);
+    if (adds) add_positions(*projection.add, p, sum, residual, position + at, count, result);
   }
 }
 

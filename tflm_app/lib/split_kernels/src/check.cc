@@ -232,6 +232,31 @@ const char* check_residual_add(const ResidualAdd& add) {
   return nullptr;
 }
 
+int32_t middle_position(const FusedBlockParams& block) {
+  const WindowParams& p = block.depthwise.window;
+  const WindowParams& x = block.expands ? block.expand.window : p;
+  if (block.chained || x.batches != 1 || (block.expands && !is_dense(x))) return -1;
+  if (p.stride_rows != 1 || p.stride_columns != 1) return -1;
+  if (p.kernel_rows % 2 == 0 || p.kernel_columns % 2 == 0) return -1;
+  const int64_t row = int64_t{p.kernel_rows / 2} * p.dilation_rows - p.pad_top;
+  const int64_t column = int64_t{p.kernel_columns / 2} * p.dilation_columns - p.pad_left;
+  if (row < 0 || row + p.out_rows > x.in_rows) return -1;
+  if (column < 0 || column + p.out_columns > x.in_columns) return -1;
+  return static_cast<int32_t>(row * x.in_columns + column);
+}
+
+namespace {
+
+const char* check_middle(const FusedBlockParams& block) {
+  if (!block.add.present || block.add.row_positions == 0) return nullptr;
+  const WindowParams& x = block.expands ? block.expand.window : block.depthwise.window;
+  const bool fits = middle_position(block) >= 0 && block.add.row_positions == x.in_columns &&
+                    x.in_channels == block.project.window.out_channels;
+  return fits ? nullptr : "add: the middles of the windows are no part of x like y";
+}
+
+}  // namespace
+
 const char* check_fused_block(const FusedBlockParams& block) {
   if (block.sums && block.add.present) return "add: sums are not added to";
   if (const char* problem = check_residual_add(block.add)) return problem;
@@ -241,6 +266,7 @@ const char* check_fused_block(const FusedBlockParams& block) {
     return problem;
   }
   if (const char* problem = check_window_columns(block)) return problem;
+  if (const char* problem = check_middle(block)) return problem;
   return check_first(block);
 }
 

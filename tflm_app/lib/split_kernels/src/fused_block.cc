@@ -394,6 +394,13 @@ int32_t y_bytes(const FusedBlockParams& block) {
   return p.batches * p.out_rows * p.out_columns * p.out_channels * (block.sums ? 4 : 1);
 }
 
+// From the first value that is added to behind the last.
+int32_t residual_bytes(const FusedBlockParams& block) {
+  const WindowParams& p = block.project.window;
+  if (block.add.row_positions == 0) return y_bytes(block);
+  return ((p.out_rows - 1) * block.add.row_positions + p.out_columns) * p.out_channels;
+}
+
 // That which x is the input of.
 const WindowParams& first_window(const FusedBlockParams& block) {
   if (!block.chained) return block.expands ? block.expand.window : block.depthwise.window;
@@ -409,6 +416,9 @@ size_t fused_block_get_scratch_bytes(const FusedBlockParams& block) {
 
 bool fused_block(const FusedBlockParams& block, const int8_t* x, const int8_t* residual,
                  const void* constants, void* scratch, void* y, const Arriving& arriving) {
+  if (block.add.row_positions != 0) {
+    residual = x + middle_position(block) * block.project.window.out_channels;
+  }
   if (block.window_columns > 0) {
     const WindowParams& first = first_window(block);
     const int32_t x_bytes = first.batches * first.in_rows * first.in_columns * first.in_channels;
@@ -420,7 +430,8 @@ bool fused_block(const FusedBlockParams& block, const int8_t* x, const int8_t* r
   const int32_t batch_bytes = p.in_rows * p.in_columns * p.in_channels;
   const int8_t* batch_x = x;
   const bool over = p.batches == 1 && shares(x, batch_bytes, y, y_bytes(block));
-  const bool apart = block.add.present && !shares(residual, y_bytes(block), y, y_bytes(block));
+  const bool apart =
+      block.add.present && !shares(residual, residual_bytes(block), y, y_bytes(block));
   for (int32_t batch = 0; batch < p.batches; ++batch, batch_x += batch_bytes) {
     Block made(block, batch_x, residual, constants, scratch, arriving, over, apart);
     if (!made.run(batch, y)) return false;

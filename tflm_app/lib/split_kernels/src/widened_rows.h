@@ -95,7 +95,8 @@ class WidenedRows {
       multiply_group_rows(product_, block_.project.finish, d_, groups, weights_, channels, p);
     }
     if (block_.add.present) {
-      add_residual(block_.add, p, residual_ + first, positions * channels, y_ + first);
+      add_positions(block_.add, block_.project.window, p, residual_, position_, positions,
+                    y_ + first);
     } else if (!whole) {
       std::memcpy(y_ + first, p, static_cast<size_t>(positions * channels));
     }

@@ -31,6 +31,19 @@ bool makes_sums(const FlexMap& options) {
   return split_device::integer_option(options, "sum") != 0;
 }
 
+bool is_like(const api::EvalTensor* a, const api::EvalTensor* b) {
+  for (int axis = 0; axis < 4; ++axis) {
+    if (dim(a, axis) != dim(b, axis)) return false;
+  }
+  return true;
+}
+
+// Whether what is added is a part of x.
+bool is_in_x(api::Context* context, const api::OpNode* node) {
+  return node->inputs->data[kResidual] == node->inputs->data[0] &&
+         !is_like(input(context, node, 0), output(context, node, 0));
+}
+
 // ---- Parameters ----
 
 // As stored: stride, dilation, pads, activation, zero point, scale (for people), kernel, channels,
@@ -116,6 +129,7 @@ FusedBlockParams block_of(api::Context* context, const api::OpNode* node, const 
   block.project.finish = finish_of(options, data.y_zero_point);
   if (adds(options)) {
     set_add(split_device::integers_option(options, "add"), &block);
+    if (is_in_x(context, node)) block.add.row_positions = dim(tensor, 2);
   }
   return block;
 }
@@ -128,10 +142,9 @@ const char* check_residual(api::Context* context, const api::OpNode* node,
     return "option 'add' has another number of elements";
   }
   const api::EvalTensor* const residual = optional_input(context, node, kResidual);
-  const api::EvalTensor* const y = output(context, node, 0);
-  bool fits = has_shape(residual, kTfLiteInt8, 4);
-  for (int axis = 0; fits && axis < 4; ++axis) fits = dim(residual, axis) == dim(y, axis);
-  return fits ? nullptr : "what is added must be int8, shaped like y";
+  const bool fits = has_shape(residual, kTfLiteInt8, 4) &&
+                    (is_in_x(context, node) || is_like(residual, output(context, node, 0)));
+  return fits ? nullptr : "what is added must be int8, shaped like y, or x";
 }
 
 // Stages that may be missing.

@@ -41,7 +41,7 @@ void requantize(const Finish& finish, int32_t positions, int32_t channels, const
                 const int32_t* sums, int8_t* y);
 
 // TFLSPLIT_FUSED_BLOCK: y is int8, or int32 sums, of the projection. `residual`: what is added, of the
-// shape of y; not read unless block.add is present. Of one batch, whole rows of y (no tile_columns) are
+// shape of y; not read unless block.add is present, and where it is a part of x, that is read. Of one batch, whole rows of y (no tile_columns) are
 // written behind the last rows of x that are read: y may lie over those before
 // (docs/custom_ops.md, "y over x"). y may begin where `residual` does, or below.
 // What of x is still `arriving` is read last; false if it did not come.

@@ -92,6 +92,9 @@ struct ResidualAdd {
   int32_t activation_min = -128;
   int32_t activation_max = 127;
   AddScale p, residual, sum;
+  // 0: the residual is like y. Else it is a part of x (docs/custom_ops.md, "A residual in x"), and this
+  // the columns of x: from one of its rows to the next.
+  int32_t row_positions = 0;
 };
 
 // An expansion (any window, not grouped, or none), a depthwise convolution without channel
@@ -127,6 +130,10 @@ const char* check_partial_sum(const PartialSumParams& params);
 const char* check_requantize(const Finish& finish, int32_t channels);
 const char* check_residual_add(const ResidualAdd& add);
 const char* check_fused_block(const FusedBlockParams& block);
+
+// Where in x, in positions, what is added to the first position of y lies, if the residual is a part of
+// x: under the middle of the window. -1 if the middles of all windows are no part of x.
+int32_t middle_position(const FusedBlockParams& block);
 
 // The same of packed constants, whose parameters have passed: size and alignment, and of every
 // channel that its multiplier, addend and shift are what the kernels rely on.

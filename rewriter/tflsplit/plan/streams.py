@@ -48,9 +48,10 @@ def with_streams(graph: Graph, nodes: Sequence[NodeShards]) -> list[NodeShards]:
         shards = result[place]
         if shards.split.streamed:
             reader = _reader(graph, readers, shards)
+            by_columns = {shards.split.way, result[places[reader]].split.way} == {Way.COLUMNS}
             while result[places[reader]].split.streamed:
                 reader = _reader(graph, readers, result[places[reader]])
-            pieces = _made_in_tiles(shards, needs[shards.node.output])
+            pieces = _made_in_tiles(shards, needs[shards.node.output], by_columns)
             inside.setdefault(reader, []).insert(0, replace(shards, tiles=_as_tiles(pieces)))
             _add_needs(needs, shards.node, pieces)
             result[place] = replace(shards, tiles=())
@@ -96,16 +97,19 @@ def _add_needs(needs: Needs, node: Node, pieces: Sequence[tuple[Piece, ...]]) ->
         ]
 
 
-def _made_in_tiles(shards: NodeShards, needs: Sequence[Sequence[Box]]) -> list[tuple[Piece, ...]]:
+def _made_in_tiles(
+    shards: NodeShards, needs: Sequence[Sequence[Box]], by_columns: bool
+) -> list[tuple[Piece, ...]]:
     """By tile, each rank's piece: its share, of the rows that anybody reads in the tile.
 
-    Where the ranks share out rows or columns, what the rank itself reads in the tile.
+    Where the ranks share out rows, or columns of it and of what reads it (``by_columns``), what the
+    rank itself reads in the tile.
 
     A stride may step over rows between tiles, and a SLICE leave out channels; they are computed all
     the same, so that all of a tensor is.
     """
     everything = Box.whole(shards.node.output.shape)
-    if is_shared_out(shards.node, shards.split) or shards.split.way is Way.COLUMNS:
+    if is_shared_out(shards.node, shards.split) or by_columns:
         return [_own_pieces(shards, boxes) for boxes in needs]
     reached = [start for start, _ in everything.intervals]
     hulls = [_hull(boxes) for boxes in needs]

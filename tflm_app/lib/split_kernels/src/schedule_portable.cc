@@ -35,48 +35,70 @@ inline void add_product(int32_t a, int32_t b, uint32_t& sum) {
   SPLIT_KERNELS_KEEP(sum);
 }
 
-// sums[2 * position + channel] += products of two channels, `steps` times two of them.
+// sums[2 * position + channel]: bias and products of two channels, `steps` (an even number) times two of them.
 template <int Positions>
 SPLIT_KERNELS_INNER_LOOP void multiply_pair(const int16_t* x, const int8_t* weights, int32_t steps,
-                                            int32_t sums[8]) {
-  const auto begin = [sums](int i) {
-    return i < 2 * Positions ? static_cast<uint32_t>(sums[i]) : uint32_t{0};
-  };
-  uint32_t s0 = begin(0), s1 = begin(1), s2 = begin(2), s3 = begin(3);
-  uint32_t s4 = begin(4), s5 = begin(5), s6 = begin(6), s7 = begin(7);
-  for (const int8_t* const end = weights + 4 * steps; weights != end; weights += 2) {
-    // Twice: x of the first products, then of the second, one value on.
-    const int32_t a = weights[0], b = weights[1];
-    int32_t value = x[0];
+                                            const int32_t bias[2], int32_t sums[8]) {
+  const uint32_t bias0 = static_cast<uint32_t>(bias[0]), bias1 = static_cast<uint32_t>(bias[1]);
+  uint32_t s0 = bias0, s1 = bias1, s2 = bias0, s3 = bias1;
+  uint32_t s4 = bias0, s5 = bias1, s6 = bias0, s7 = bias1;
+  // One product with two channels, of all positions.
+  const auto multiply = [&](const int16_t* from, int32_t a, int32_t b) {
+    int32_t value = from[0];
     add_product(value, a, s0), add_product(value, b, s1);
-    if (Positions > 1) value = x[2], add_product(value, a, s2), add_product(value, b, s3);
-    if (Positions > 2) value = x[4], add_product(value, a, s4), add_product(value, b, s5);
-    if (Positions > 3) value = x[6], add_product(value, a, s6), add_product(value, b, s7);
-    weights += 2;
-    const int32_t c = weights[0], d = weights[1];
-    value = x[1];
-    add_product(value, c, s0), add_product(value, d, s1);
-    if (Positions > 1) value = x[3], add_product(value, c, s2), add_product(value, d, s3);
-    if (Positions > 2) value = x[5], add_product(value, c, s4), add_product(value, d, s5);
-    if (Positions > 3) value = x[7], add_product(value, c, s6), add_product(value, d, s7);
-    x += 2 * Positions;
+    if (Positions > 1) value = from[2], add_product(value, a, s2), add_product(value, b, s3);
+    if (Positions > 2) value = from[4], add_product(value, a, s4), add_product(value, b, s5);
+    if (Positions > 3) value = from[6], add_product(value, a, s6), add_product(value, b, s7);
+  };
+  for (const int8_t* const end = weights + 4 * steps; weights != end; weights += 8) {
+    multiply(x, weights[0], weights[1]);
+    multiply(x + 1, weights[2], weights[3]);
+    multiply(x + 2 * Positions, weights[4], weights[5]);
+    multiply(x + 2 * Positions + 1, weights[6], weights[7]);
+    x += 4 * Positions;
   }
-  const uint32_t made[8] = {s0, s1, s2, s3, s4, s5, s6, s7};
-  for (int i = 0; i < 2 * Positions; ++i) sums[i] = static_cast<int32_t>(made[i]);
+  sums[0] = static_cast<int32_t>(s0), sums[1] = static_cast<int32_t>(s1);
+  if (Positions > 1) sums[2] = static_cast<int32_t>(s2), sums[3] = static_cast<int32_t>(s3);
+  if (Positions > 2) sums[4] = static_cast<int32_t>(s4), sums[5] = static_cast<int32_t>(s5);
+  if (Positions > 3) sums[6] = static_cast<int32_t>(s6), sums[7] = static_cast<int32_t>(s7);
 }
 
 void multiply_pair_of(int32_t positions, const int16_t* x, const int8_t* weights, int32_t steps,
-                      int32_t sums[8]) {
+                      const int32_t bias[2], int32_t sums[8]) {
   switch (positions) {
-    case 1: return multiply_pair<1>(x, weights, steps, sums);
-    case 2: return multiply_pair<2>(x, weights, steps, sums);
-    case 3: return multiply_pair<3>(x, weights, steps, sums);
-    default: return multiply_pair<4>(x, weights, steps, sums);
+    case 1: return multiply_pair<1>(x, weights, steps, bias, sums);
+    case 2: return multiply_pair<2>(x, weights, steps, bias, sums);
+    case 3: return multiply_pair<3>(x, weights, steps, bias, sums);
+    default: return multiply_pair<4>(x, weights, steps, bias, sums);
   }
 }
 
-void begin(const int32_t bias[2], int32_t sums[8]) {
-  for (int i = 0; i < 8; ++i) sums[i] = bias[i & 1];
+// Sums of one channel, `Apart` words from one to the next, to int8, `step` apart: as finish_one(), but the rounding is looked at once.
+template <Rounding R, int Apart>
+SPLIT_KERNELS_INNER_LOOP void finish_run(const Finish& finish, const ChannelFinish& channel,
+                                         const int32_t* sums, int32_t count, int32_t step,
+                                         int8_t* y) {
+  const int32_t multiplier = channel.multiplier, addend = channel.addend, shift = channel.shift;
+  const int32_t low = finish.activation_min, high = finish.activation_max;
+  for (const int32_t* const end = sums + Apart * count; sums != end; sums += Apart, y += step) {
+    int32_t made = multiply_high(*sums, multiplier);
+    if (R == kTwoRoundings) made += made >> 31;
+    made = wrapping_add(made, addend) >> shift;
+    if (made < low) made = low;  // clamp_to() makes compilers keep both limits twice
+    if (made > high) made = high;
+    *y = static_cast<int8_t>(made);
+  }
+}
+template <int Apart>
+void finish_all(const Finish& finish, const ChannelFinish& channel, const int32_t* sums,
+                int32_t count, int32_t step, int8_t* y) {
+  if (finish.rounding == kOneRounding) {
+    finish_run<kOneRounding, Apart>(finish, channel, sums, count, step, y);
+  } else if (finish.rounding == kTwoRoundings) {
+    finish_run<kTwoRoundings, Apart>(finish, channel, sums, count, step, y);
+  } else {
+    for (int32_t i = 0; i < count; ++i) y[i * step] = finish_one(finish, channel, sums[Apart * i]);
+  }
 }
 
 // The sum of one depthwise channel at one position; `row_step` leads from row to row of weights.
@@ -94,30 +116,92 @@ SPLIT_KERNELS_INNER_LOOP int32_t sum_taps(const int8_t* const* rows, const int8_
   return static_cast<int32_t>(sum);
 }
 
-// One row of one channel by a 3x3 kernel: its nine weights stay in registers where there are enough.
-SPLIT_KERNELS_INNER_LOOP void row_3x3(const int8_t* const* rows, const int8_t* w,
-                                      const TapsRecord& record, const Finish& finish,
-                                      int32_t columns, int32_t stride, int32_t step, int8_t* y) {
-  const int8_t *x0 = rows[0], *x1 = rows[1], *x2 = rows[2];
+// Four columns of one channel by a 3x3 kernel: each value is loaded once for the columns that it is in.
+template <int Stride>
+SPLIT_KERNELS_INNER_LOOP void sum_four(const int8_t* const* rows, int32_t at, const int8_t* w,
+                                       int32_t bias, int32_t sums[4]) {
+  uint32_t s0 = static_cast<uint32_t>(bias), s1 = s0, s2 = s0, s3 = s0;
+  for (int row = 0; row < 3; ++row, w += 4) {
+    const int8_t* const x = rows[row] + at;
+    const int32_t a = w[0], b = w[1], c = w[2];
+    int32_t value = x[0];
+    add_product(value, a, s0), value = x[1];
+    add_product(value, b, s0);
+    if (Stride == 1) add_product(value, a, s1);
+    value = x[2], add_product(value, c, s0);
+    add_product(value, Stride == 1 ? b : a, s1);
+    if (Stride == 1) add_product(value, a, s2);
+    value = x[3], add_product(value, Stride == 1 ? c : b, s1);
+    if (Stride == 1) add_product(value, b, s2), add_product(value, a, s3);
+    value = x[4];
+    if (Stride == 1) {
+      add_product(value, c, s2), add_product(value, b, s3);
+      value = x[5], add_product(value, c, s3);
+    } else {
+      add_product(value, c, s1), add_product(value, a, s2);
+      value = x[5], add_product(value, b, s2);
+      value = x[6], add_product(value, c, s2), add_product(value, a, s3);
+      value = x[7], add_product(value, b, s3);
+      value = x[8], add_product(value, c, s3);
+    }
+  }
+  sums[0] = static_cast<int32_t>(s0), sums[1] = static_cast<int32_t>(s1);
+  sums[2] = static_cast<int32_t>(s2), sums[3] = static_cast<int32_t>(s3);
+}
+
+SPLIT_KERNELS_INNER_LOOP int32_t sum_one(const int8_t* const* rows, int32_t at, const int8_t* w,
+                                         int32_t bias) {
+  uint32_t sum = static_cast<uint32_t>(bias);
+  for (int row = 0; row < 3; ++row, w += 4) {
+    const int8_t* const x = rows[row] + at;
+    add_product(x[0], w[0], sum), add_product(x[1], w[1], sum), add_product(x[2], w[2], sum);
+  }
+  return static_cast<int32_t>(sum);
+}
+
+// One row of one channel by a 3x3 kernel, whose rows of weights are a word each.
+void row_3x3(const int8_t* const* rows, const int8_t* weights, const TapsRecord& record,
+             const Taps& taps, const Finish& finish, int32_t columns, int32_t step, int8_t* y) {
   const ChannelFinish channel = {record.multiplier, record.addend, record.shift};
-  for (int32_t column = 0; column < columns; ++column, y += step) {
-    uint32_t sum = static_cast<uint32_t>(record.bias);
-    add_product(x0[0], w[0], sum), add_product(x0[1], w[1], sum), add_product(x0[2], w[2], sum);
-    add_product(x1[0], w[4], sum), add_product(x1[1], w[5], sum), add_product(x1[2], w[6], sum);
-    add_product(x2[0], w[8], sum), add_product(x2[1], w[9], sum), add_product(x2[2], w[10], sum);
-    x0 += stride, x1 += stride, x2 += stride;
-    *y = finish_one(finish, channel, static_cast<int32_t>(sum));
+  int32_t column = 0, sums[4];
+  for (; taps.stride <= 2 && column + 4 <= columns; column += 4, y += 4 * step) {
+    (taps.stride == 1 ? sum_four<1> : sum_four<2>)(rows, column * taps.stride, weights, record.bias,
+                                                   sums);
+    finish_all<1>(finish, channel, sums, 4, step, y);
+  }
+  for (; column < columns; ++column, y += step) {
+    *y = finish_one(finish, channel,
+                    sum_one(rows, column * taps.stride, weights, record.bias));
   }
 }
 
 constexpr int32_t kMostRows = 16;  // of a kernel, whose rows are looked up once
+
+// Whole fours of four positions.
+SPLIT_KERNELS_INNER_LOOP void widen_fours(const int8_t* x, int32_t step, int32_t count,
+                                          int16_t* to) {
+  const int8_t *x1 = x + step, *x2 = x1 + step, *x3 = x2 + step;
+  for (const int8_t* const end = x + count; x != end; x += 4, to += 16) {
+    to[0] = x[0], to[1] = x[2], to[8] = x[1], to[9] = x[3];
+    to[2] = x1[0], to[3] = x1[2], to[10] = x1[1], to[11] = x1[3];
+    to[4] = x2[0], to[5] = x2[2], to[12] = x2[1], to[13] = x2[3];
+    to[6] = x3[0], to[7] = x3[2], to[14] = x3[1], to[15] = x3[3];
+    x1 += 4, x2 += 4, x3 += 4;
+  }
+}
 
 }  // namespace
 
 void widen(const int8_t* x, int32_t step, int32_t positions, int32_t count, int32_t fours_done,
            bool, int16_t* to) {
   to += fours_done * 4 * positions;
-  for (int32_t at = 0; at < count; at += 4, to += 4 * positions) {
+  int32_t whole = 0;
+  if (positions == 4) {
+    whole = count / 4 * 4;
+    widen_fours(x, step, whole, to);
+    to += 4 * whole;
+  }
+  for (int32_t at = whole; at < count; at += 4, to += 4 * positions) {
     for (int32_t position = 0; position < positions; ++position) {
       const int8_t* const from = x + position * step + at;
       for (int32_t i = 0; i < 4; ++i) {
@@ -135,15 +219,12 @@ void multiply(const Product& product, const Finish& finish, const int16_t* x, in
   const Finish f = finish;  // a copy: a store to y might change the caller's, for the compiler
   for (int32_t channel = 0; channel < product.channels; channel += 2, ++record) {
     int32_t sums[8];
-    begin(record->bias, sums);
-    multiply_pair_of(positions, x, weights, product.products / 2, sums);
+    multiply_pair_of(positions, x, weights, product.products / 2, record->bias, sums);
     weights += 2 * product.products;
     const int32_t both = product.channels - channel > 1 ? 2 : 1;
     for (int32_t i = 0; i < both; ++i) {
-      int8_t* y = results.y + (channel + i) * results.channel_step;
-      for (int32_t position = 0; position < positions; ++position, y += results.position_step) {
-        *y = finish_one(f, record->finish[i], sums[2 * position + i]);
-      }
+      finish_all<2>(f, record->finish[i], sums + i, positions, results.position_step,
+                 results.y + (channel + i) * results.channel_step);
     }
   }
 }
@@ -154,8 +235,7 @@ void multiply_sums(const Product& product, const int16_t* x, int32_t positions, 
   const int8_t* weights = product.weights;
   for (int32_t channel = 0; channel < product.channels; channel += 2, ++record) {
     int32_t sums[8];
-    begin(record->bias, sums);
-    multiply_pair_of(positions, x, weights, product.products / 2, sums);
+    multiply_pair_of(positions, x, weights, product.products / 2, record->bias, sums);
     weights += 2 * product.products;
     for (int32_t position = 0; position < positions; ++position) {
       int32_t* const to = y + position * channels + channel;
@@ -199,7 +279,7 @@ void depthwise_row(const Taps& taps, const Finish& finish, const Planes& planes,
         }
         if (!is_3x3) y[column * step] = finish_one(f, channel, sum);
       }
-      if (is_3x3) row_3x3(rows, weights, record, f, columns, taps.stride, step, y);
+      if (is_3x3) row_3x3(rows, weights, record, taps, f, columns, step, y);
     }
   }
 }

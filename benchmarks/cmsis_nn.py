@@ -20,7 +20,15 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.kernels.cortex_m import COMPILER, COUNTING, PLATFORM, TICKS, board, emulate, needs
+from tests.kernels.cortex_m import (
+    COMPILER,
+    COUNTING,
+    TICKS,
+    bare_board,
+    board,
+    emulate,
+    needs,
+)
 from tests.kernels.kernel_driver import FLAGS, ROOT, decode_answer, encode_case, window_integers
 from tflsplit.errors import UserError
 from tflsplit.ir import DType, Node, Quantization, Value
@@ -62,18 +70,15 @@ class CmsisNn:
         """Raises UserError if it cannot be built."""
         self._board, self._program = name, folder / "cmsis_nn.elf"
         folder.mkdir(parents=True, exist_ok=True)
+        folder, tree = folder.resolve(), tree.resolve()  # GCC runs in the folder
         flags = [*board(name)["cpu_flags"], "-O2", "-ffunction-sections", f"-I{tree / 'Include'}"]
         folders = [tree / "Source" / f"{part}Functions" for part in PARTS]
         files = [str(file) for each in folders for file in sorted(each.glob("*.c"))]
         _compile([COMPILER.replace("g++", "gcc"), *flags, "-w", "-c", *files], folder)
         objects = [str(folder / Path(file).with_suffix(".o").name) for file in files]
-        scripts = PLATFORM / "ldscripts"
-        driver = [str(ROOT / "benchmarks" / "cmsis_nn.cc")]
-        driver += [str(ROOT / "tests" / "kernels" / "cortex_m.cc")]
-        driver += [*objects, "--specs=rdimon.specs", "-nostartfiles", f"-L{scripts}"]
-        driver += [f"-T{scripts / board(name)['ldscript']}", "-Wl,--defsym=end=__bss_end__"]
-        driver += ["-Wl,--gc-sections", f"-DSPLIT_KERNELS_TICK={TICKS[name]}"]
-        _compile([COMPILER, *flags, *FLAGS, *driver, "-o", str(self._program)], folder)
+        driver = [str(ROOT / "benchmarks" / "cmsis_nn.cc"), *objects, *bare_board(name)]
+        driver += [f"-DSPLIT_KERNELS_TICK={TICKS[name]}"]
+        _compile([COMPILER, *flags, *FLAGS, *driver, "-o", "cmsis_nn.elf"], folder)
 
     def measure(self, node: Node, arrays: Sequence[Array]) -> tuple[int, int, bool]:
         """Instructions, most scratch bytes, and whether all bits are right, of an explicit node."""

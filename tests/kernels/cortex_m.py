@@ -32,6 +32,22 @@ def board(name: str) -> dict[str, Any]:
     return {**build, "cpu_flags": build["cpu_flags"].split()}
 
 
+def bare_board(name: str) -> list[str]:
+    """Source and options of GCC beside a ``main`` that runs on a bare board."""
+    scripts = PLATFORM / "ldscripts"
+    sections = ROOT / "tflm_app" / "ports" / "cortex_m" / "ldscripts"
+    return [
+        str(ROOT / "tests" / "kernels" / "cortex_m.cc"),
+        "--specs=rdimon.specs",
+        "-nostartfiles",
+        f"-L{scripts}",
+        f"-L{sections}",
+        f"-T{scripts / board(name)['ldscript']}",
+        "-Wl,--defsym=end=__bss_end__",
+        "-Wl,--gc-sections",
+    ]
+
+
 TICKS = {"mps2_an500": 40, "mps2_an386": 40, "mps2_an505": 50, "mps3_an547": 31.25}
 """Instructions to a tick of SysTick with ``COUNTING``: nanoseconds at the board's clock."""
 COUNTING = ("-icount", "shift=0")
@@ -45,23 +61,10 @@ def build_for(
     portable: with the portable schedule instead of the core's own.
     counts: answers say how many instructions a kernel took; run it with ``COUNTING``.
     """
-    scripts = PLATFORM / "ldscripts"
-    sections = ROOT / "tflm_app" / "ports" / "cortex_m" / "ldscripts"
-    target = board(name)
-    more = [
-        str(ROOT / "tests" / "kernels" / "cortex_m.cc"),
-        "--specs=rdimon.specs",
-        "-nostartfiles",
-        f"-L{scripts}",
-        f"-L{sections}",
-        f"-T{scripts / target['ldscript']}",
-        "-Wl,--defsym=end=__bss_end__",
-        "-Wl,--gc-sections",
-    ]
-    command = [needs(COMPILER), *target["cpu_flags"], "-O2", "-ffunction-sections"]
+    command = [needs(COMPILER), *board(name)["cpu_flags"], "-O2", "-ffunction-sections"]
     command += ["-DSPLIT_KERNELS_PORTABLE_SCHEDULE"] if portable else []
     command += [f"-DSPLIT_KERNELS_TICK={TICKS[name]}"] if counts else []
-    compile_driver(command, more, output, source)
+    compile_driver(command, bare_board(name), output, source)
 
 
 def emulate(name: str, program: Path, stdin: bytes, *options: str) -> bytes:

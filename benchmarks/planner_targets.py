@@ -136,7 +136,7 @@ def speed_text(bench: Bench, chosen: argparse.Namespace) -> str:
 
 def wire_part(bench: Bench, chosen: argparse.Namespace) -> str:
     """Tables of time against the bound of the wires, image through rank 0 and direct."""
-    return wires_text(bench, chosen.most, _say)
+    return wires_text(bench, chosen.wires or range(1, chosen.most + 1), _say)
 
 
 def small_part(bench: Bench, chosen: argparse.Namespace) -> str:
@@ -179,6 +179,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("model", nargs="?", type=Path, help="a .tflite file (MobileNetV2 1.0 224)")
     parser.add_argument("-n", type=int, nargs="+", default=[8, 4, 2, 1], metavar="DEVICES")
     parser.add_argument("--most", type=int, default=16, metavar="N", help="devices of `speed` (16)")
+    parser.add_argument(
+        "--wires", type=int, nargs="+", metavar="N", help="devices of `wires` (1 to --most)"
+    )
     parser.add_argument("--what", nargs="+", choices=PARTS, default=list(PARTS))
     parser.add_argument("--inputs", type=int, default=2, help="to verify each plan with (2)")
     parser.add_argument("--readme", action="store_true", help="write them into README.md, too")

@@ -111,6 +111,14 @@ def test_sums_are_not_asked_for():
             assert not RecvOptions.of(reader(device.graph, ask)).add
 
 
+def test_stock_kernels_know_no_ask():
+    whole = prepare(tiny("mobilenet"))
+    plan = choose_plan(whole, Wishes(2, "rows", stock_kernels=True))
+    assert not any(asks(d.graph) for d in lower(whole, replace(plan, overlap=True)))
+    plan = choose_plan(whole, Wishes(2, "rows"))
+    assert any(asks(d.graph) for d in lower(whole, replace(plan, overlap=True)))
+
+
 def changed(devices: tuple[DeviceGraph, ...], how: str) -> list[DeviceGraph]:
     device = devices[0]
     graph, nodes = device.graph, list(device.graph.nodes)

@@ -76,7 +76,7 @@ def unpacked(
     if plan.fuse:
         devices = _fused(devices, plan)
     if plan.overlap:
-        devices = tuple(_overlapped(each, plan.world_size) for each in devices)
+        devices = tuple(_overlapped(each, plan) for each in devices)
     if any(split.tiles > 1 for split in plan.splits):
         devices = tuple(
             replace(device, graph=share_constants(device.graph, device.steps)) for device in devices
@@ -84,8 +84,11 @@ def unpacked(
     return tuple(devices)
 
 
-def _overlapped(device: DeviceGraph, host_rank: int) -> DeviceGraph:
-    return replace(device, graph=ask_ahead(early_receives(device.graph), host_rank))
+def _overlapped(device: DeviceGraph, plan: Plan) -> DeviceGraph:
+    graph = early_receives(device.graph)
+    if not plan.stock_kernels:
+        graph = ask_ahead(graph, host_rank=plan.world_size)
+    return replace(device, graph=graph)
 
 
 def _fused(devices: Sequence[DeviceGraph], plan: Plan) -> tuple[DeviceGraph, ...]:

@@ -136,6 +136,19 @@ def test_real_models_on_emulated_boards(
     emulated(read_bundle(folder), 1)
 
 
+MIXED = ("mps2_an386", "mps2_an500", "mps2_an505", "mps3_an547")
+
+
+@pytest.mark.slow
+def test_a_ring_of_four_kinds_of_processor(tools, arm_compiler, qemu, tmp_path: Path):
+    """Cortex-M4, M7, M33 and M55: kernels of three schedules, and the same bits."""
+    bundle = read_bundle(bundle_of(tmp_path / "plan", "mobilenet", 4))
+    built = build_firmware(bundle, FirmwareOptions(boards=MIXED))
+    with whole_firmware(bundle, built.setup, built.devices) as session:
+        trial = trial_of(bundle, session, 2, counted=True)
+    assert tuple(device.board for device in trial.devices) == MIXED
+
+
 @pytest.mark.slow
 def test_a_board_that_is_reset_is_named_and_the_next_inference_is_right(
     tools, arm_compiler, qemu, tmp_path: Path

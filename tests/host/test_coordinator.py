@@ -94,7 +94,7 @@ def test_a_gateway_of_another_plan_is_named(bundle: Bundle):
 
 def test_a_missing_device_is_named(bundle: Bundle):
     text = error_at_connect(SoftCluster(bundle, changes={2: None}), bundle)
-    assert "rank 2 does not answer on port 0 of rank 0; check its power, then the cable" in text
+    assert "rank 2 does not answer on port 0 of rank 0: it has no power or" in text
     assert "rank 1 does" not in text
 
 

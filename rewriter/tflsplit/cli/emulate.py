@@ -14,6 +14,7 @@ from typing import Any
 from tflsplit.bundle import Bundle, read_bundle
 from tflsplit.bundle.remembered import remembered_cluster
 from tflsplit.cli.applications import emulate_application
+from tflsplit.cli.boards_to_emulate import add_boards, boards_of_cluster
 from tflsplit.cli.console import STDOUT, Commands, Stage, counted, note, print_json, progress
 from tflsplit.cli.figures import (
     add_record,
@@ -32,10 +33,12 @@ from tflsplit.cli.results import (
     read_labels,
     save_outputs,
 )
+from tflsplit.cluster import read_cluster
 from tflsplit.emulate import FaultModel
+from tflsplit.emulate.builders import ended_by_sigterm
 from tflsplit.emulate.firmware_build import BuiltFirmware, build_firmware, take_firmware
 from tflsplit.emulate.interventions import read_event
-from tflsplit.emulate.machines import EMULATED_BOARDS, HOST_BOARD
+from tflsplit.emulate.machines import HOST_BOARD
 from tflsplit.emulate.native_build import build_native
 from tflsplit.emulate.session import Session, core_only, whole_firmware
 from tflsplit.emulate.trial import Trial, injected, run_trial
@@ -50,7 +53,6 @@ from tflsplit.verify import Case, make_cases
 from tflsplit.verify.inputs import EDGES
 from tflsplit.wire.topology import Topology
 
-DEFAULT_BOARD = "mps2_an500"
 _CONNECT_SECONDS = 120.0
 
 
@@ -66,12 +68,7 @@ def add_parser(commands: Commands) -> argparse.ArgumentParser:
     command.add_argument("folder", type=Path, metavar="DIR", help="what `rewrite` wrote")
     add_result_options(command, input_required=False)
     kind = command.add_mutually_exclusive_group()
-    kind.add_argument(
-        "--board",
-        choices=sorted(EMULATED_BOARDS),
-        default=DEFAULT_BOARD,
-        help=f"the boards ({DEFAULT_BOARD}, a Cortex-M7)",
-    )
+    add_boards(kind)
     kind.add_argument(
         "--native",
         action="store_true",
@@ -134,7 +131,12 @@ def _add_faults(command: argparse.ArgumentParser) -> None:
 
 
 def main(arguments: argparse.Namespace) -> int:
-    """Run the command."""
+    """Run the command; SIGTERM ends what it has started, too."""
+    with ended_by_sigterm():
+        return _main(arguments)
+
+
+def _main(arguments: argparse.Namespace) -> int:
     if arguments.runs < 0 or arguments.seed < 0 or arguments.timeout <= 0:
         raise UserError("--runs and --seed must be 0 or more, --timeout more than 0")
     with progress("reading") as stage:
@@ -217,8 +219,11 @@ def _session(
 
 def _options(arguments: argparse.Namespace, bundle: Bundle) -> FirmwareOptions:
     """As the folder was made for, but on boards of this computer."""
-    boards = (HOST_BOARD if arguments.native else arguments.board,)
+    boards = (HOST_BOARD,) if arguments.native else arguments.board
     cluster = remembered_cluster(bundle.document, bundle.folder)
+    if arguments.cluster is not None:
+        cluster = read_cluster(arguments.cluster)
+        boards = boards_of_cluster(cluster, arguments.cluster)
     options = FirmwareOptions(boards=boards)
     if cluster is not None:
         with suppress(ClusterError):  # no firmware can be wired so: a bus, a camera elsewhere

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
+from tflsplit.emulate.builders import run_builder
 from tflsplit.errors import ClusterError
 
 
@@ -51,9 +52,7 @@ def _call(
     command: list[str], what: str, source: str | None = None, folder: Path | None = None
 ) -> None:
     try:
-        done = subprocess.run(
-            command, input=source, cwd=folder, capture_output=True, text=True, check=False
-        )
+        done = run_builder(command, text=source, folder=folder)
     except OSError as error:
         raise ClusterError(f"{command[0]} cannot be started: {error.strerror}") from None
     if done.returncode:
@@ -63,7 +62,11 @@ def _call(
 def compile_all(jobs: Iterable[tuple[Sequence[str | Path], str]]) -> None:
     """``compile_cxx`` of each pair, on all cores."""
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        list(pool.map(lambda job: compile_cxx(*job), jobs))
+        try:
+            list(pool.map(lambda job: compile_cxx(*job), jobs))
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)  # those that have begun take seconds
+            raise
 
 
 @cache

@@ -14,12 +14,12 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from tflsplit.bundle import Bundle
+from tflsplit.emulate.builders import run_builder
 from tflsplit.emulate.cluster import Device
 from tflsplit.errors import ClusterError
 from tflsplit.firmware import FirmwareOptions, all_files
@@ -86,8 +86,10 @@ def build_firmware(bundle: Bundle, options: FirmwareOptions) -> BuiltFirmware:
 
 
 def build_folder(bundle: Bundle, options: FirmwareOptions) -> Path:
-    """Where firmware of an output folder is built: ``DIR/emulated/<board>``."""
-    return bundle.folder.resolve() / "emulated" / options.boards[0]
+    """Where firmware of an output folder is built: ``DIR/emulated/<board>``, boards joined by +."""
+    boards = dict.fromkeys(options.boards)
+    name = options.boards[0] if len(boards) == 1 else "+".join(options.boards)
+    return bundle.folder.resolve() / "emulated" / name
 
 
 def write_sources(bundle: Bundle, options: FirmwareOptions) -> Path:
@@ -123,13 +125,7 @@ def _run_platformio(folder: Path, names: list[str], tflm_dir: Path) -> None:
         "PLATFORMIO_SETTING_ENABLE_TELEMETRY": "no",
         TFLM_DIR_VARIABLE: str(tflm_dir.resolve()),
     }
-    result = subprocess.run(
-        command,
-        env={**_shared(), **os.environ, **settings},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    result = run_builder(command, environment={**_shared(), **os.environ, **settings})
     if result.returncode:
         words = (result.stderr + result.stdout).strip().splitlines()[-12:]
         raise ClusterError("the firmware does not build: " + "\n".join(words))

@@ -108,8 +108,9 @@ def _sentence(setup: FirmwareSetup, seen: Seen, alive: set[int]) -> str:
             "hear each other, and both run: check the cable between them"
         )
     return (
-        f"rank {link.peer} does not answer on port {port} of rank {rank}; check its power, then "
-        "the cable"
+        f"rank {link.peer} does not answer on port {port} of rank {rank}: it has no power or "
+        f"hangs, or the cable to its port {_port(setup, link.peer, rank)} is broken; nobody else "
+        "hears it"
     )
 
 

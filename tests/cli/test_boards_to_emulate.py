@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which boards `tflsplit emulate` starts: one kind, one for each device, a cluster's."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import pytest
+
+from tflsplit.cli import main
+from tflsplit.cli.boards_to_emulate import boards_of_cluster, boards_of_text
+from tflsplit.cluster import parse_cluster
+from tflsplit.errors import ClusterError
+from tflsplit.firmware import options_of_cluster
+
+MIXED = ("mps2_an386", "mps2_an500", "mps2_an505", "mps3_an547")
+TEXT = "topology = 'ring'\n" + "".join(f"[[device]]\nboard = '{board}'\n" for board in MIXED)
+
+
+def test_boards_are_named_with_commas():
+    assert boards_of_text("mps2_an505") == ("mps2_an505",)
+    assert boards_of_text(",".join(MIXED)) == MIXED
+    with pytest.raises(argparse.ArgumentTypeError, match="'teensy41' cannot be emulated; boards:"):
+        boards_of_text("mps2_an386,teensy41")
+
+
+def test_boards_of_a_cluster_are_those_that_are_built():
+    cluster = parse_cluster(TEXT)
+    boards = boards_of_cluster(cluster, Path("mixed.toml"))
+    assert boards == MIXED
+    assert options_of_cluster(cluster, boards).boards == MIXED
+    other = parse_cluster(TEXT.replace("mps2_an505", "teensy41"))
+    with pytest.raises(ClusterError, match=r"mixed.toml: device 2 has board 'teensy41', which"):
+        boards_of_cluster(other, Path("mixed.toml"))
+
+
+def test_what_cannot_be_emulated_is_refused_in_one_line(capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(SystemExit) as ended:
+        main(["emulate", "nowhere", "--board", "mps2_an500,pico"])
+    assert ended.value.code == 2
+    assert "'pico' cannot be emulated" in capsys.readouterr().err

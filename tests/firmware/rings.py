@@ -15,6 +15,9 @@ FAULTS = FaultModel(
     flips_per_byte=1e-4, drops_per_byte=5e-5, duplicates_per_byte=5e-5, stalls_per_byte=1e-5
 )
 
+MANY_FAULTS = FaultModel(flips_per_byte=5e-4, drops_per_byte=3e-4, duplicates_per_byte=2e-4)
+"""For blocks of few bytes: some fifty on 50,000 bytes of wires."""
+
 
 def devices(programs: list[Path], boards: list[str], **arguments: int) -> list[Device]:
     words = {"bytes": str(BYTES), **{key: str(value) for key, value in arguments.items()}}

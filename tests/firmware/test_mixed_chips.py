@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.firmware.rings import FAULTS, TIMEOUT_SECONDS, frames_resent, run
+from tests.firmware.rings import MANY_FAULTS, TIMEOUT_SECONDS, frames_resent, run
 from tflsplit.emulate import HOST, Cluster, Device, Port, Wire
 from tflsplit.emulate.wiring import HOST_LINK
 
@@ -44,7 +44,7 @@ def test_bytes_round_a_mixed_ring(platformio: Any):
 
 
 def test_all_gather_in_a_mixed_ring_with_faults(platformio: Any):
-    ends = run(platformio, "all_gather", RING, 8_192, faults=FAULTS, seed=2)
+    ends = run(platformio, "all_gather", RING, 8_192, faults=MANY_FAULTS, seed=2)
     assert frames_resent(ends) > 0
 
 

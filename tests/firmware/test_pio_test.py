@@ -47,6 +47,14 @@ def test_on_an_emulated_board(platformio: Any, board: str, passed: int):
     assert ("hangs, until it is reset" in output) == board.startswith("mps")
 
 
+@pytest.mark.usefixtures("arm_compiler", "rp2040js")
+def test_on_an_emulated_rp2040(platformio: Any):
+    status, output = pio_test(platformio, "rp2040")
+    assert status == 0, output
+    assert "13 succeeded" in output
+    assert "hangs, until it is reset" in output
+
+
 def failing_test(tmp_path: Path, source: str) -> str:
     """A test folder whose only program is ``source``."""
     folder = tmp_path / "programs"  # PlatformIO would take a folder named test_... for a test

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.firmware.bare_chip import Answer, BareChip, Registers, field_of
-from tests.firmware.rings import FAULTS, frames_resent, run
+from tests.firmware.rings import MANY_FAULTS, frames_resent, run
 
 RCC_CR, RCC_PLLCFGR, RCC_CFGR = 0x40023800, 0x40023804, 0x40023808
 AHB1ENR, APB1ENR, APB2ENR = 0x40023830, 0x40023840, 0x40023844
@@ -130,7 +130,7 @@ def test_all_gather_in_a_ring_with_another_core(platformio: Any):
 
 @pytest.mark.usefixtures("arm_compiler", "qemu")
 def test_all_gather_with_faults(platformio: Any):
-    ends = run(platformio, "all_gather", ["stm32f405"] * 2, 32_768, faults=FAULTS, seed=1)
+    ends = run(platformio, "all_gather", ["stm32f405"] * 2, 32_768, faults=MANY_FAULTS, seed=1)
     assert frames_resent(ends) > 0
 
 

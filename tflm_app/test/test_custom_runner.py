@@ -4,10 +4,11 @@
 PlatformIO's own frameworks are packages of its registry.  Here a test program prints one line
 per case, ``PASS name``, ``FAIL name: reason`` or ``SKIP name: reason``, and at last ``DONE``
 (tflm_app/test/check.h).  A program that never says DONE has crashed or hung: that is an error.
-Emulated boards run under QEMU, everything else as PlatformIO does it.
+Emulated boards run under QEMU or rp2040js, everything else as PlatformIO does it.
 """
 
 import re
+from pathlib import Path
 
 import click
 from platformio.test.result import TestCase, TestStatus
@@ -16,25 +17,33 @@ from platformio.test.runners.base import TestRunnerBase
 LINE = re.compile(r"^(PASS|FAIL|SKIP) ([^:\s]+)(?:: (.*))?$")
 STATUS = {"PASS": TestStatus.PASSED, "FAIL": TestStatus.FAILED, "SKIP": TestStatus.SKIPPED}
 TIMEOUT_SECONDS = 120
+PROJECT = Path.cwd()
+RP2040JS = "build/rp2040js/node_modules/rp2040js/dist/esm/index.js"
 
 
 class CustomTestRunner(TestRunnerBase):
     """Reads PASS, FAIL, SKIP and DONE lines."""
 
     def setup(self):
-        """Runs the program under QEMU if its board is one of QEMU's."""
+        """Runs the program under QEMU or rp2040js if its board is one of theirs."""
         self._text, self._done = "", False
         env = f"env:{self.test_suite.env_name}"
         board = self.project_config.get(env, "board", None)
         if board is None:
             return
+        build_dir = self.project_config.get("platformio", "build_dir")
+        elf = f"{build_dir}/{self.test_suite.env_name}/firmware.elf"
         machine = self.platform.board_config(board).get("build.qemu_machine", "")
+        command = None
         if machine:
-            build_dir = self.project_config.get("platformio", "build_dir")
-            elf = f"{build_dir}/{self.test_suite.env_name}/firmware.elf"
-            command = ["timeout", "-k", "5", str(TIMEOUT_SECONDS), "qemu-system-arm", "-M", machine]
+            command = ["qemu-system-arm", "-M", machine]
             command += ["-display", "none", "-monitor", "none", "-serial", "stdio"]
             command += ["-semihosting-config", "enable=on,target=native,arg=test", "-kernel", elf]
+        elif self.platform.name == "rp2040":
+            command = ["node", f"{PROJECT}/tflm_app/tools/rp2040/device.mjs"]
+            command += [f"{PROJECT}/{RP2040JS}", elf, "--"]
+        if command:
+            command = ["timeout", "-k", "5", str(TIMEOUT_SECONDS), *command]
             self.project_config.set(env, "test_testing_command", command)
 
     def on_testing_data_output(self, data):

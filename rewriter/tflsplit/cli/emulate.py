@@ -43,7 +43,7 @@ from tflsplit.emulate.native_build import build_native
 from tflsplit.emulate.session import Session, core_only, whole_firmware
 from tflsplit.emulate.trial import Trial, injected, run_trial
 from tflsplit.errors import ClusterError, LinkError, UserError
-from tflsplit.firmware import FirmwareOptions, options_of_cluster
+from tflsplit.firmware import FirmwareOptions, board_named, options_of_cluster
 from tflsplit.firmware.options import TFLM_DIR_VARIABLE
 from tflsplit.passes.prepare import prepare
 from tflsplit.report.timeline import measured_trace
@@ -54,6 +54,7 @@ from tflsplit.verify.inputs import EDGES
 from tflsplit.wire.topology import Topology
 
 _CONNECT_SECONDS = 120.0
+_PATIENT_MS = 120_000
 
 
 def add_parser(commands: Commands) -> argparse.ArgumentParser:
@@ -228,6 +229,9 @@ def _options(arguments: argparse.Namespace, bundle: Bundle) -> FirmwareOptions:
     if cluster is not None:
         with suppress(ClusterError):  # no firmware can be wired so: a bus, a camera elsewhere
             options = options_of_cluster(cluster, boards)
+    if not all(board_named(board).is_emulated for board in boards):
+        # The chip that one would flash, but a tenth as fast.
+        options = replace(options, timeout_ms=_PATIENT_MS, peer_timeout_ms=_PATIENT_MS // 4)
     if arguments.direct:
         options = replace(options, direct=True)
     if arguments.topology is None or arguments.topology == options.topology.value:

@@ -5,11 +5,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from tflsplit.bundle import Bundle
+from tflsplit.emulate import rp2040
 from tflsplit.emulate.cluster import Cluster
 from tflsplit.emulate.faults import FaultCounts
 from tflsplit.emulate.interventions import Event
@@ -107,10 +108,16 @@ def run_trial(
         after = cluster.links(connect_seconds)
     except LinkError as error:
         raise LinkError(f"{error}{last_words(session.cluster, len(bundle.devices))}") from None
-    trial.devices = device_figures(cluster.infos, trial.inferences, counts_instructions)
+    devices = device_figures(cluster.infos, trial.inferences, counts_instructions)
+    trial.devices = [_uncounted(d) if d.board == rp2040.BOARD else d for d in devices]
     trial.wires = wire_figures(before, after, len(trial.inferences))
     trial.wire_faults = session.cluster.fault_counts()
     return trial
+
+
+def _uncounted(device: DeviceFigures) -> DeviceFigures:
+    """A clock that does not count instructions."""
+    return replace(device, instructions=None, wait_instructions=None)
 
 
 def last_words(cluster: Cluster, world_size: int) -> str:

@@ -5,6 +5,7 @@ import { PioSerial } from "./pio_serial.mjs";
 import { loadFlash } from "./elf.mjs";
 
 const BOOT2 = 0x10000000;
+const WATCHDOG = 0x40058;
 const STEPS = 32; // instructions between two looks at what has arrived
 const SEMIHOSTING = 0xab;
 const [WRITE0, CLOCK, TIME, GET_COMMAND_LINE, EXIT] = [0x04, 0x10, 0x11, 0x15, 0x20];
@@ -22,9 +23,17 @@ export class Chip {
     this.boot(new Uint8Array(0));
   }
 
-  // Power, or the reset button: RAM keeps what it held.
-  boot(sram = this.mcu.sram) {
+  // Power, the reset button, or the watchdog: RAM keeps what it held. reason: of the watchdog's register.
+  boot(sram = this.mcu.sram, reason = 0) {
     const mcu = new this.RP2040();
+    mcu.clock.nanosCounter = this.mcu?.clock.nanos ?? 0; // time goes on
+    this.bittenBy = 0;
+    const watchdog = mcu.peripherals[WATCHDOG];
+    watchdog.reason = reason;
+    watchdog.onWatchdogTrigger = () => {
+      this.bittenBy = watchdog.reason;
+      watchdog.alarm.enable = false; // it would come again at once, for ever
+    };
     mcu.logger = { debug() {}, info() {}, warn() {}, error: (name, text) => this.onText(`${name}: ${text}\n`) };
     mcu.sram.set(sram);
     loadFlash(this.image, mcu.flash);
@@ -60,8 +69,9 @@ export class Chip {
 
   // Until then, or the program's end. stopsAsleep: no further than to where the processor sleeps.
   run(untilNanos, stopsAsleep = false) {
-    const { clock, core } = this.mcu;
-    while (clock.nanos < untilNanos && this.exitCode === null) {
+    while (this.nanos < untilNanos && this.exitCode === null) {
+      if (this.bittenBy) this.boot(this.mcu.sram, this.bittenBy);
+      const { clock, core } = this.mcu;
       this.#receive();
       this.host.advance(clock.nanos);
       if (core.waiting && core.pendingInterrupts & core.enabledInterrupts) {

@@ -73,17 +73,11 @@ extern "C" [[gnu::used]] void on_fault(uint32_t* frame) {
     return;
   }
   if (has_semihosting()) report_fault(frame);
-  reg(kScbAircr) = kResetRequest;
-  for (;;) {
-  }
+  restart_board();
 }
 
 // Of a port without an interrupt that cannot be masked.
-[[gnu::weak]] void split_port::cortex_m::on_nmi() {
-  reg(kScbAircr) = kResetRequest;
-  for (;;) {
-  }
-}
+[[gnu::weak]] void split_port::cortex_m::on_nmi() { restart_board(); }
 
 // Not by a branch, which reaches only 2 KB on Armv6-M. on_fault returns from the exception itself.
 extern "C" [[gnu::naked]] void Fault_Handler() {
@@ -165,5 +159,11 @@ extern "C" [[gnu::section(".vectors"), gnu::used]] constexpr Vectors split_port_
 namespace split_port::cortex_m {
 
 uint32_t reset_count() { return g_resets; }
+
+void restart_board() {
+  reg(kScbAircr) = kResetRequest;
+  for (;;) {
+  }
+}
 
 }  // namespace split_port::cortex_m

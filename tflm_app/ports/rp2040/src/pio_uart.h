@@ -20,6 +20,11 @@ class PioUart final : public split_core::ByteStream {
   size_t read(split_core::MutableBytes to) override;
   size_t write(split_core::ConstBytes from) override;
 
+  // The same, but all of it or nothing; returns whether.
+  bool write_whole(split_core::ConstBytes from) {
+    return from.size() <= tx_.free() && write(from) == from.size();
+  }
+
   bool has_received() const { return !rx_.empty(); }
   // True when every byte that write() took has left the FIFO.
   bool sent_all() const;

@@ -6,6 +6,7 @@
 #include "entropy.h"
 #include "pio_uart.h"
 #include "registers.h"
+#include "split_port_cortex_m/ending.h"
 #include "split_port_cortex_m/semihosting.h"
 #include "split_port_cortex_m/startup.h"
 #include "uart.h"
@@ -18,11 +19,11 @@ using namespace rp2040;
 
 constexpr size_t kHostLink = kUartCount;
 constexpr uint32_t kFlushUs = 500'000;
-constexpr uint32_t kConsoleUs = 100'000;
 
 Uart g_links[kUartCount];
 PioUart g_host;
 bool g_host_taken = false;
+uint32_t g_console_lost = 0;
 
 bool anything_received() {
   return g_links[kPreviousLink].has_received() || g_links[kNextLink].has_received() ||
@@ -110,15 +111,14 @@ uint32_t boot_nonce() {
 }
 
 // The console is the host's port until the application takes it: from then on text would only
-// disturb frames. What does not leave in time is left out.
+// disturb frames. What finds no room is dropped.
 void console_write(const char* text, size_t size) {
-  if (g_host_taken) return;
-  split_core::ConstBytes rest(reinterpret_cast<const uint8_t*>(text), size);
-  const uint32_t begin_us = g_clock.now_us();
-  while (!rest.empty() && g_clock.now_us() - begin_us < kConsoleUs) {
-    rest = rest.subspan(g_host.write(rest));
-  }
+  if (g_host_taken) return cortex_m::remember_words(text, size);
+  const split_core::ConstBytes bytes(reinterpret_cast<const uint8_t*>(text), size);
+  if (!g_host.write_whole(bytes)) g_console_lost += static_cast<uint32_t>(size);
 }
+
+uint32_t console_lost_bytes() { return g_console_lost; }
 
 bool argument(const char* key, char* to, size_t capacity) {
   return cortex_m::semihosting_argument(key, to, capacity);
@@ -128,7 +128,8 @@ void stop(int status) {
   // What was queued leaves first, unless a peer does not take it.
   const uint32_t begin_us = g_clock.now_us();
   while (!sent_all() && g_clock.now_us() - begin_us < kFlushUs) g_clock.idle();
-  cortex_m::semihosting_exit(status);
+  g_host_taken = false;
+  cortex_m::end_program(status);
 }
 
 }  // namespace split_port

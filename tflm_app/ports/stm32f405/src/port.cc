@@ -5,9 +5,11 @@
 #include "clock_tree.h"
 #include "entropy.h"
 #include "registers.h"
+#include "split_port_cortex_m/ending.h"
 #include "split_port_cortex_m/semihosting.h"
 #include "split_port_cortex_m/startup.h"
 #include "usart.h"
+#include "watchdog.h"
 #include "wiring.h"
 
 namespace split_port {
@@ -17,11 +19,11 @@ using namespace stm32f405;
 
 constexpr size_t kHostLink = kLinkCount - 1;
 constexpr uint32_t kFlushUs = 500'000;
-constexpr uint32_t kConsoleUs = 100'000;
 constexpr uint32_t kLowestPendSv = 0xFFu << 16;
 
 Usart g_links[kLinkCount];
 bool g_host_taken = false;
+uint32_t g_console_lost = 0;
 
 bool anything_received() {
   for (const Usart& usart : g_links) {
@@ -41,6 +43,7 @@ namespace cortex_m {
 
 void begin() {
   begin_semihosting();
+  note_reset();
   const Clocks clocks = begin_clocks();
   reg(kScbShpr3) = reg(kScbShpr3) | kLowestPendSv;
   g_clock.begin(clocks.core_hz);
@@ -103,16 +106,15 @@ uint32_t boot_nonce() {
   return random_word() ^ cortex_m::semihosting_nonce() ^ noise * 2654435761u;
 }
 
-// The console is USART1 until the application takes it as the link to the host: from then on text
-// would only disturb frames. What does not leave in time is left out.
+// The console is the host's port until the application takes it: from then on text would only
+// disturb frames. What finds no room is dropped.
 void console_write(const char* text, size_t size) {
-  if (g_host_taken) return;
-  split_core::ConstBytes rest(reinterpret_cast<const uint8_t*>(text), size);
-  const uint32_t begin_us = g_clock.now_us();
-  while (!rest.empty() && g_clock.now_us() - begin_us < kConsoleUs) {
-    rest = rest.subspan(g_links[kHostLink].write(rest));
-  }
+  if (g_host_taken) return cortex_m::remember_words(text, size);
+  const split_core::ConstBytes bytes(reinterpret_cast<const uint8_t*>(text), size);
+  if (!g_links[kHostLink].write_whole(bytes)) g_console_lost += static_cast<uint32_t>(size);
 }
+
+uint32_t console_lost_bytes() { return g_console_lost; }
 
 bool argument(const char* key, char* to, size_t capacity) {
   return cortex_m::semihosting_argument(key, to, capacity);
@@ -124,7 +126,8 @@ void stop(int status) {
   for (const Usart& usart : g_links) {
     while (!usart.sent_all() && g_clock.now_us() - begin_us < kFlushUs) g_clock.idle();
   }
-  cortex_m::semihosting_exit(status);
+  g_host_taken = false;
+  cortex_m::end_program(status);
 }
 
 }  // namespace split_port

@@ -18,6 +18,9 @@ void on_pendsv();
 // The same of the interrupt that cannot be masked; a port without one leaves it out.
 void on_nmi();
 
+// The processor's own reset request.
+[[noreturn]] void restart_board();
+
 // Differs after every reset: counts in memory that start-up does not clear, from whatever it held at
 // power-up.
 uint32_t reset_count();

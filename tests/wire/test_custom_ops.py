@@ -141,3 +141,15 @@ def test_the_document_says_the_version() -> None:
         f"{wire.BLOCK_VERSION} of TFLSPLIT_FUSED_BLOCK, {wire.PACKED_VERSION} of the others"
     )
     assert f"version of the options, {versions} |" in DOCUMENT.read_text()
+
+
+def test_checked_options_are_read_once_and_others_each_time() -> None:
+    """What was encoded cannot change; what comes from elsewhere is judged by whoever reads it."""
+    checked = Node(wire.SEND, (), (), wire.encode(wire.SEND, SEND), name="n", is_custom=True)
+    for node, times in ((checked, 1), (stored(wire.SEND, {**SEND, "v": 1}), 2)):
+        made: list[int] = []
+        for _ in range(2):
+            found = wire.read_once(node, "ranks", lambda made=made: made.append(1) or len(made))  # type: ignore[misc, func-returns-value]
+        assert found == times
+    renamed = Node(wire.RECV, (), (), checked.attrs, name="n", is_custom=True)
+    assert wire.read_once(renamed, "ranks", lambda: 9) == 9  # of another operator: not checked

@@ -161,6 +161,10 @@ class FusedOptions:
     @classmethod
     def of(cls, node: Node) -> FusedOptions:
         """The options of a node; ModelError if they are malformed."""
+        return wire.read_once(node, cls, lambda: cls._read(node))
+
+    @classmethod
+    def _read(cls, node: Node) -> FusedOptions:
         options = wire.decode(node)
         stages: dict[str, Stage] = {}
         for key in STAGE_KEYS:

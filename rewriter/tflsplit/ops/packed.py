@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import pairwise
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -104,10 +105,22 @@ def _stage_operands(node: Node) -> list[Sequence[Value | None]]:
 def unpacked(node: Node, sizes_only: bool = False) -> Node:
     """A packed node in explicit form; any other node as it is.
 
-    sizes_only: the constants have the right shapes and no contents.
+    sizes_only: the constants have the right shapes and no contents; for who looks only.
     """
     if not wire.is_packed(node):
         return node
+    if not sizes_only:
+        return _unpacked(node, sizes_only)
+    if node not in _KNOWN:
+        _KNOWN[node] = _unpacked(node, sizes_only)
+    return _KNOWN[node]
+
+
+_KNOWN: WeakKeyDictionary[Node, Node] = WeakKeyDictionary()
+"""Explicit forms without contents: planning asks for each several times."""
+
+
+def _unpacked(node: Node, sizes_only: bool) -> Node:
     stages, operands = stages_of(node), list[Operands]()
     at, data = 0, _bytes_of(node)
     steps = zip(stages, roundings_of(node), _scales(node), strict=True)

@@ -33,6 +33,10 @@ class StageOptions:
     @classmethod
     def of(cls, node: Node, key: str) -> StageOptions | None:
         """Of a packed block; None where there is none.  Raises ModelError if it is malformed."""
+        return wire.read_once(node, (cls, key), lambda: cls._read(node, key))
+
+    @classmethod
+    def _read(cls, node: Node, key: str) -> StageOptions | None:
         ints = cast(_Ints, wire.decode(node)[key])
         if not ints:
             return None
@@ -181,6 +185,10 @@ def attrs_of(node: Node, roundings: Sequence[Rounding]) -> Attrs:
 
 def explicit_attrs(node: Node) -> Attrs:
     """The options of a packed node in explicit form."""
+    return wire.read_once(node, "explicit", lambda: _explicit_attrs(node))
+
+
+def _explicit_attrs(node: Node) -> Attrs:
     options = {key: value for key, value in wire.decode(node).items() if key not in _OF_KERNEL}
     if node.op == wire.FUSED_BLOCK:
         for key in STAGE_KEYS:

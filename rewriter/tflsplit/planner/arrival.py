@@ -23,6 +23,8 @@ from tflsplit.planner.shares import Shares, normalized
 
 _ROUNDS = 60
 """Of the iteration, which is damped by half; shares near 0 may keep it from settling."""
+_SETTLED = 1e-6
+"""Shares that move no further make no other cut of a map of less than a million rows."""
 
 
 def balanced_shares(cluster: Cluster, input_bytes: int, work_us: Sequence[float]) -> Shares:
@@ -37,7 +39,10 @@ def balanced_shares(cluster: Cluster, input_bytes: int, work_us: Sequence[float]
         end_us = max(a + s * us for a, s, us in zip(arrivals, shares, work_us, strict=True))
         found.append((end_us, shares))
         balanced = _finishing_together(arrivals, work_us)
+        before = shares
         shares = normalized([(a + b) / 2 for a, b in zip(shares, balanced, strict=True)])
+        if all(abs(a - b) < _SETTLED for a, b in zip(shares, before, strict=True)):
+            break
     return min(found)[1]
 
 

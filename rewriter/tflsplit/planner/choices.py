@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 from tflsplit.cluster import Cluster
 from tflsplit.ir import Graph, Value
@@ -106,18 +107,23 @@ class Choices:
         known = dict(zip(before, layouts, strict=True))
         return {value: known[value] for value in self.units[index].inputs if value in known}
 
-    def work_us(self, units: int) -> list[float]:
+    def work_us(self, units: int) -> Sequence[float]:
         """By rank, how long the first units would take on it alone."""
-        nodes = [node for unit in self.units[:units] for node in unit.nodes]
-        sizes = [sum(value.size_bytes for value in node.outputs) for node in nodes]
-        macs = [rule_of(node).macs(node) for node in nodes]
-        return [
-            sum(
-                compute_us(self.cluster, rank, *each)
-                for each in zip(nodes, macs, sizes, strict=True)
-            )
-            for rank in range(self.cluster.world_size)
-        ]
+        return self._works_us[units]
+
+    @cached_property
+    def _works_us(self) -> list[list[float]]:
+        """The same by number of units, from 0 on."""
+        ranks = range(self.cluster.world_size)
+        works = [[0.0 for _ in ranks]]
+        for unit in self.units:
+            us = [0.0 for _ in ranks]
+            for node in unit.nodes:
+                size = sum(value.size_bytes for value in node.outputs)
+                macs = rule_of(node).macs(node)
+                us = [us[r] + compute_us(self.cluster, r, node, macs, size) for r in ranks]
+            works.append([before + more for before, more in zip(works[-1], us, strict=True)])
+        return works
 
     def least_work_us(self) -> list[float]:
         """By rank, what the whole model would take on it alone at least, however it is fused."""

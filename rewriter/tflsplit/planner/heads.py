@@ -19,7 +19,8 @@ from bisect import bisect_left
 from collections.abc import Callable, Sequence
 
 GRAIN_BYTES = 512
-_FIRST_BYTES = 16384
+_FIRST_BYTES = 2048
+_FACTOR = 1.5
 _STRIDE_BYTES = 2048
 
 Total = Callable[[float], float | None]
@@ -52,12 +53,12 @@ def best_heads(total: Total, heads: Heads, most: float, wanted: int) -> list[flo
 
 
 def _enough(total: Total, most: float) -> float | None:
-    """A limit under which there is a way, at most twice the lowest; None if there is none."""
+    """A limit under which there is a way, at most ``_FACTOR`` times the lowest; None without."""
     limit = min(float(_FIRST_BYTES), most)
     while total(limit) is None:
         if limit >= most:
             return None
-        limit = min(2 * limit, most)
+        limit = min(_FACTOR * limit, most)
     return limit
 
 

@@ -25,6 +25,7 @@ from tflsplit.cluster.fewer import fewer, order_of_leaving
 from tflsplit.errors import ClusterError
 from tflsplit.ir import Graph
 from tflsplit.planner.choices import Choices
+from tflsplit.planner.collecting import collecting_rarely
 from tflsplit.planner.planned import Planned
 from tflsplit.planner.searcher import OBJECTIVES, Searcher
 from tflsplit.planner.shortfall import smallest_cluster, why_not, with_room
@@ -92,7 +93,8 @@ class Planner:
     def find(self, objective: str) -> Planned | None:
         """``best``, or None where nothing fits: what is missing takes further searches to say."""
         if objective not in self._found:
-            self._found[objective] = self._search(objective) or self._any_other(objective)
+            with collecting_rarely():
+                self._found[objective] = self._search(objective) or self._any_other(objective)
         return self._found[objective]
 
     def alone(self, objective: str) -> tuple[Planned, Cluster] | None:

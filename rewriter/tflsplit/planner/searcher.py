@@ -18,6 +18,7 @@ from tflsplit.planner.choices import MANY_DEVICES, Choices, Menu, any_of
 from tflsplit.planner.evaluate import Step, arena_of
 from tflsplit.planner.few_ways import FewWays
 from tflsplit.planner.finals import Completed, Finals, quickest_us
+from tflsplit.planner.free_ways import FreeWays
 from tflsplit.planner.heads import best_heads
 from tflsplit.planner.options import Layout, Option
 from tflsplit.planner.planned import Planned, smallest_of
@@ -40,7 +41,7 @@ class Searcher:
         self.graph = graph
         self.cluster = cluster
         self.choices = choices or Choices(graph, cluster)
-        self._ways: dict[str, list[Step] | None] = {}
+        self._free_ways = FreeWays(self.choices)
         self._completed: Completed = {}
         self._searched: dict[tuple[str, tuple[float, ...], Menu, Slack], list[Label]] = {}
 
@@ -60,12 +61,16 @@ class Searcher:
         """The plan of the smallest arena; what makes other things small may be smaller, too."""
         if self.least_arena_bytes() > beat:
             return None
-        found = list(self.candidates("ram", beat))
         if self._few is not None:  # no other objective leads to another one
-            return smallest_of(self.graph, found)
-        best = min((planned.arena_bytes for planned in found), default=beat)
+            return smallest_of(self.graph, list(self._few.plans("ram", beat)))
+        rooms = self._rooms()
+        heads = self._best_heads([min(room, beat) for room in rooms])
+        if not heads and not self.choices.pooling and beat <= min(rooms):
+            return None  # whatever the objective, some unit needs more
+        found = list(self._of_heads(heads, rooms, beat))
+        best = min([beat, *(planned.arena_bytes for planned in found)])
         for objective in ("latency", "bytes"):
-            if self._arena_without_limits(objective) <= best:
+            if self._free_ways.arena_bytes(objective, best) <= best:
                 found += self.candidates(objective)
         return smallest_of(self.graph, found)
 
@@ -97,15 +102,6 @@ class Searcher:
         most = max(sum(value.size_bytes for value in values) for values in ends)
         return most // self.cluster.world_size
 
-    def _arena_without_limits(self, objective: str) -> float:
-        """About the arena of the plan that another objective leads to; infinite if unknown."""
-        if self.choices.pooling:
-            return float("inf")
-        steps = self._way(objective)
-        if not steps:
-            return float("inf")
-        return arena_of(steps)
-
     @cached_property
     def _few(self) -> FewWays | None:
         """All ways, if they are few."""
@@ -127,12 +123,12 @@ class Searcher:
             return
         rooms = self._rooms()
         if objective == "ram":
-            yield from self._of_least_heads(rooms, beat)
+            yield from self._of_heads(self._best_heads(rooms), rooms, beat)
             return
         finals = Finals(self.choices, self.cluster, objective, beat)
         if finals.beat < float("inf") and finals.is_beaten(self._sketch, sketched=True):
             return
-        steps = None if self.choices.pooling else self._way(objective)
+        steps = None if self.choices.pooling else self._free_ways.best(objective)
         if objective == "bytes" and _FEWEST * sum(map(VALUES[objective], steps or ())) > beat:
             return
         drafts = finals.versions(steps) if steps else []
@@ -148,9 +144,11 @@ class Searcher:
         if self.choices.saving and not (found and objective == "latency"):
             yield from self._fitting(objective, rooms, self._everything, beat)
 
-    def _of_least_heads(self, rooms: Sequence[float], beat: float) -> Iterator[Planned]:
-        """The best plans under each of the best limits on the arena's head."""
-        for head in self._best_heads([min(room, beat) for room in rooms]):
+    def _of_heads(
+        self, heads: Sequence[float], rooms: Sequence[float], beat: float
+    ) -> Iterator[Planned]:
+        """The best plans under each of some limits on the arena's head."""
+        for head in heads:
             limits = [min(room, head) for room in rooms]
             for planned in self._fitting("ram", limits, self._everything, beat):
                 yield planned
@@ -177,14 +175,6 @@ class Searcher:
         drafts = self._by_policy(objective)
         if drafts and not finals.is_beaten(drafts):
             yield from (p for p in finals.planned(drafts) if p.fits(self.cluster))
-
-    def _way(self, objective: str) -> list[Step] | None:
-        """The best way through the units where RAM and flash are not looked at; found once."""
-        if objective not in self._ways:
-            options = self.choices.quick if objective == "latency" else self.choices.options
-            expand = self._expand(any_of(options))
-            self._ways[objective] = unlimited(self.choices.units, expand, VALUES[objective])
-        return self._ways[objective]
 
     def _unlimited(
         self, finals: Finals, drafts: Sequence[Draft], steps: Sequence[Step]

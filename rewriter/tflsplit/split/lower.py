@@ -50,7 +50,8 @@ def lower(
 ) -> tuple[DeviceGraph, ...]:
     """The device graphs of ``graph`` under ``plan``, by rank; arguments and errors of partition.
 
-    draft: packed constants have their sizes and no contents; all costs are the same.
+    draft: packed constants have their sizes and no contents, and planned arenas are not judged by
+        their checker; all costs are the same.
     """
     return with_offsets(unpacked(graph, plan, given, ranks, layouts), draft)
 
@@ -58,7 +59,9 @@ def lower(
 def with_offsets(devices: Sequence[DeviceGraph], draft: bool = False) -> tuple[DeviceGraph, ...]:
     """What ``lower`` makes of ``unpacked`` graphs."""
     packed = (replace(device, graph=pack_constants(device.graph, draft)) for device in devices)
-    return tuple(replace(device, graph=plan_offline(device.graph)) for device in packed)
+    return tuple(
+        replace(device, graph=plan_offline(device.graph, checked=not draft)) for device in packed
+    )
 
 
 def unpacked(

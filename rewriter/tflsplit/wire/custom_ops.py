@@ -18,11 +18,14 @@ with the shapes of the operands, is checked by ``tflsplit.ops.custom``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 from tflsplit.errors import InternalError, ModelError
 from tflsplit.ir import Attrs, AttrValue, Node
+
+_Read = TypeVar("_Read")
 
 VERSION = 1
 """Stored as ``v`` in every option map; raised when a reader of the old ones could misread it."""
@@ -213,11 +216,12 @@ def is_packed(node: Node) -> bool:
 class _Encoded(Attrs):
     """Options of ``op`` that ``encode`` has checked: a search makes and reads some 50,000."""
 
-    __slots__ = ("op",)
+    __slots__ = ("op", "read")
 
     def __init__(self, op: str, options: Mapping[str, AttrValue]) -> None:
         super().__init__(options)
         self.op = op
+        self.read: dict[object, Any] = {}
 
 
 def encode(op: str, options: Mapping[str, AttrValue], version: int | None = None) -> Attrs:
@@ -247,6 +251,20 @@ def decode(node: Node) -> dict[str, AttrValue]:
         raise ModelError(f"{node.op} {node.name!r}: {problem}; write the device graphs again")
     options = {key: value for key, value in attrs.items() if key != "v"}
     return {**(LATER if node.op == FUSED_BLOCK else {}), **_EARLY.get(node.op, {}), **options}
+
+
+def read_once(node: Node, what: object, read: Callable[[], _Read]) -> _Read:
+    """What ``read`` makes of a node's options, which is kept beside those that ``encode`` made.
+
+    what: names it among all that is made of them.
+    """
+    attrs = node.attrs
+    if not isinstance(attrs, _Encoded) or attrs.op != node.op:
+        return read()
+    if what not in attrs.read:
+        attrs.read[what] = read()
+    found: _Read = attrs.read[what]
+    return found
 
 
 _EARLY: Mapping[str, Mapping[str, AttrValue]] = {RECV: {"early": 0}}

@@ -6,6 +6,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from weakref import WeakKeyDictionary
 
 from tflsplit.cluster import Family
 from tflsplit.ir import DType, Node
@@ -169,7 +170,16 @@ def work_of(node: Node) -> tuple[Work, ...]:
     """
     if node.op in (wire.SEND, wire.ASK) or not node.outputs:
         return ()
-    node = unpacked(node, sizes_only=True)
+    if node not in _KNOWN:
+        _KNOWN[node] = _work_of(unpacked(node, sizes_only=True))
+    return _KNOWN[node]
+
+
+_KNOWN: WeakKeyDictionary[Node, tuple[Work, ...]] = WeakKeyDictionary()
+"""Of nodes of device graphs, which are asked for by what predicts and what simulates."""
+
+
+def _work_of(node: Node) -> tuple[Work, ...]:
     if node.op == wire.FUSED_BLOCK:
         return tuple(_block_work(unfused(node), keeps_rows(node)))
     output_bytes = sum(value.size_bytes for value in node.outputs)

@@ -137,6 +137,11 @@ def arena_of(steps: Sequence[Step]) -> float:
     return float(max(map(sum, zip(heads, tails, strict=True))))
 
 
+def tail_of(steps: Sequence[Step]) -> int:
+    """What some units add to the tail of every device at least."""
+    return min(map(sum, zip(*(step.cost.tail_bytes for step in steps), strict=True)), default=0)
+
+
 def evaluate(cluster: Cluster, unit: Unit, plan: Plan, given: Mapping[Value, Layout]) -> Cost:
     """The cost of a unit's plan; ``given``: layouts of inputs that the devices hold already."""
     graph = unit.graph

@@ -20,7 +20,7 @@ from collections.abc import Callable, Sequence
 
 GRAIN_BYTES = 512
 _FIRST_BYTES = 2048
-_FACTOR = 1.5
+_FACTOR = 1.2
 _STRIDE_BYTES = 2048
 
 Total = Callable[[float], float | None]

@@ -26,6 +26,7 @@ from tflsplit.errors import ClusterError
 from tflsplit.ir import Graph
 from tflsplit.planner.choices import Choices
 from tflsplit.planner.collecting import collecting_rarely
+from tflsplit.planner.evaluate import tail_of
 from tflsplit.planner.planned import Planned
 from tflsplit.planner.searcher import OBJECTIVES, Searcher
 from tflsplit.planner.shortfall import smallest_cluster, why_not, with_room
@@ -145,7 +146,8 @@ class Planner:
         if objective == "ram":  # what units need is not all: a whole plan may be smaller without
             searchers.append(self.searcher(world_size))
         for searcher in searchers:
-            found = searcher.find(objective, value)
+            tail_bytes = tail_of(best.steps) if best is not None and objective == "ram" else 0
+            found = searcher.find(objective, value, tail_bytes)
             if found is not None and self._is_better(found, best, objective):
                 best, value = found, found.value(objective)
         return best

@@ -45,28 +45,32 @@ class Searcher:
         self._completed: Completed = {}
         self._searched: dict[tuple[str, tuple[float, ...], Menu, Slack], list[Label]] = {}
 
-    def find(self, objective: str, beat: float = float("inf")) -> Planned | None:
+    def find(
+        self, objective: str, beat: float = float("inf"), tail_bytes: float = 0.0
+    ) -> Planned | None:
         """The best plan that fits this very cluster, all of its devices in the wiring; or None.
 
         beat: a value of the objective; where nothing can be as small, the search ends early.
+        tail_bytes: for RAM, the tail of the plan of that value.
         """
         if objective == "ram":
-            return self._smallest(beat)
+            return self._smallest(beat, tail_bytes)
         found = list(self.candidates(objective, beat))
         if len(found) == 1 and beat == float("inf"):
             return found[0]  # not worth a simulation
         return min(found, key=lambda planned: planned.value(objective), default=None)
 
-    def _smallest(self, beat: float) -> Planned | None:
+    def _smallest(self, beat: float, tail_bytes: float) -> Planned | None:
         """The plan of the smallest arena; what makes other things small may be smaller, too."""
         if self.least_arena_bytes() > beat:
             return None
         if self._few is not None:  # no other objective leads to another one
             return smallest_of(self.graph, list(self._few.plans("ram", beat)))
         rooms = self._rooms()
-        heads = self._best_heads([min(room, beat) for room in rooms])
+        most = min(beat, beat / _WHOLE - _LEAST_TAIL * tail_bytes)
+        heads = self._best_heads([min(room, most) for room in rooms])
         if not heads and not self.choices.pooling and beat <= min(rooms):
-            return None  # whatever the objective, some unit needs more
+            return None  # whatever the objective, some unit needs more, or all together do
         found = list(self._of_heads(heads, rooms, beat))
         best = min([beat, *(planned.arena_bytes for planned in found)])
         for objective in ("latency", "bytes"):
@@ -282,6 +286,9 @@ class Searcher:
 _TRIES = 8
 _WHOLE = 0.93
 """A whole plan needs no less RAM than this part of what its units need (measured: 0.947)."""
+_LEAST_TAIL = 0.75
+"""The least tail for other numbers of devices is no less than this part (measured: 0.76, of one
+device; 0.9 of two and more): every unit costs operators everywhere."""
 _FEWEST = 0.8
 """What a search adds up is, at best, so many times what the whole plan comes to."""
 _FINISHED = 3

@@ -40,6 +40,11 @@ def test_the_first_is_within_a_stride_of_the_best_of_all(ways: list[tuple[int, i
     assert totals == sorted(totals)  # type: ignore[type-var]
 
 
+def test_the_best_between_two_strides_is_not_passed_over():
+    model = Model([(440, 5493), (1420, 259), (5360, 211)])
+    assert best_heads(model.total, lambda: list(model.looked_at), MOST, 3)[0] == 1536
+
+
 @given(STEPS)
 def test_what_cannot_be_best_is_not_looked_at(ways: list[tuple[int, int]]):
     model = Model(ways)

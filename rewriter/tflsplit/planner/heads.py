@@ -15,8 +15,8 @@ raised from far below until there is a way: what no way under it can take is nev
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from collections.abc import Callable, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterator, Sequence
 
 GRAIN_BYTES = 512
 _FIRST_BYTES = 2048
@@ -42,13 +42,11 @@ def best_heads(total: Total, heads: Heads, most: float, wanted: int) -> list[flo
     reach = min(total(low) or most, most)
     tail = (total(reach) or reach) - reach  # the least of all; and now every step is known
     totals: list[tuple[float, float]] = []
-    next_head = low
-    for head in _grains(heads(), reach):
+    for head in _strides([grain for grain in _grains(heads(), reach) if grain >= low]):
         if len(totals) >= wanted and head + tail >= sorted(totals)[wanted - 1][0]:
             break
-        if head >= next_head and (found := total(head)) is not None:
+        if (found := total(head)) is not None:
             totals.append((found, head))
-            next_head = head + _STRIDE_BYTES
     return [head for _, head in sorted(totals)[:wanted]]
 
 
@@ -66,6 +64,17 @@ def _lowest(total: Total, grains: Sequence[float]) -> float:
     """The lowest limit under which there is a way; there is one under the last."""
     last = len(grains) - 1
     return grains[bisect_left(grains, True, hi=last, key=lambda head: total(head) is not None)]
+
+
+def _strides(grains: Sequence[float]) -> Iterator[float]:
+    """The first, and from each the last within a stride, or the next.
+
+    A way under one that is passed over is a way under the next of these, less than a stride above.
+    """
+    at = 0
+    while at < len(grains):
+        yield grains[at]
+        at = max(at + 1, bisect_right(grains, grains[at] + _STRIDE_BYTES) - 1)
 
 
 def _grains(heads: Sequence[int], limit: float) -> list[float]:

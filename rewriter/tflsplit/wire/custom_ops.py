@@ -253,17 +253,14 @@ def decode(node: Node) -> dict[str, AttrValue]:
     return {**(LATER if node.op == FUSED_BLOCK else {}), **_EARLY.get(node.op, {}), **options}
 
 
-def read_once(node: Node, what: object, read: Callable[[], _Read]) -> _Read:
-    """What ``read`` makes of a node's options, which is kept beside those that ``encode`` made.
-
-    what: names it among all that is made of them.
-    """
+def read_once(node: Node, name: object, read: Callable[[], _Read]) -> _Read:
+    """What ``read`` makes of a node's options; kept by name beside what ``encode`` has checked."""
     attrs = node.attrs
     if not isinstance(attrs, _Encoded) or attrs.op != node.op:
         return read()
-    if what not in attrs.read:
-        attrs.read[what] = read()
-    found: _Read = attrs.read[what]
+    if name not in attrs.read:
+        attrs.read[name] = read()
+    found: _Read = attrs.read[name]
     return found
 
 

@@ -50,3 +50,15 @@ def test_a_dead_link_and_an_unknown_target_are_found():
     text = "see [this](docs/none.md#part) and [that](README.md), [web](https://example.org)"
     assert dead_links(text, ROOT) == ["docs/none.md"]
     assert unknown_make_targets("    make demo\n    make nonsense\n") == ["nonsense"]
+
+
+def test_the_names_that_are_ours_are_still_in_the_code():
+    table = (ROOT / "docs" / "planner.md").read_text().split("## Names in the code")[1]
+    cells = re.findall(r"^\| ([^|]*) \|", table, re.MULTILINE)
+    names = {name.split(".")[-1] for cell in cells for name in re.findall(r"`([\w.]+)`", cell)}
+    package = ROOT / "rewriter" / "tflsplit"
+    code = "".join(p.read_text() for name in ("planner", "plan", "ops", "cluster")
+                   for p in (package / name).glob("*.py"))  # fmt: skip
+    modules = {path.stem for path in (package / "planner").glob("*.py")}
+    assert len(names) > 15
+    assert [name for name in names - modules if not re.search(rf"\b{name}\b", code)] == []

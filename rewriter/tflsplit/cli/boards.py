@@ -11,6 +11,7 @@ from typing import Any
 from tflsplit.cli.console import (
     STDOUT,
     Commands,
+    about_ms,
     kib,
     millions,
     print_json,
@@ -198,7 +199,7 @@ def _print_needs(document: Json) -> None:
             str(row["devices"]) if row["devices"] else f"more than {SIZES[-1]}",
             _of(row.get("arena_bytes"), row["arena_room_bytes"]),
             _of(row.get("weights_bytes"), row["weights_room_bytes"]),
-            f"{row['latency_us'] / 1000:,.0f} ms" if row["devices"] else "–",
+            about_ms(row["latency_us"]) if row["devices"] else "–",
             margin_text(row["board"]) if row["devices"] else "–",
         ]
         for row in document["boards"]

@@ -90,6 +90,11 @@ def kib(size_bytes: float | None) -> str:
     return f"{size_bytes / 1024 / 1024:.2f} MiB"
 
 
+def about_ms(us: float) -> str:
+    """A time that is known roughly: ``1,234 ms``, ``0.4 ms``."""
+    return f"{us / 1000:,.0f} ms" if us >= 10_000 else f"{us / 1000:.1f} ms"
+
+
 def millions(count: float) -> str:
     """Multiply-accumulates in millions."""
     return f"{count / 1e6:.2f} M"

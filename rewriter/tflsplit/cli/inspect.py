@@ -12,6 +12,7 @@ from tflsplit.api.clusters import DEFAULT_BOARD
 from tflsplit.cli.console import (
     STDOUT,
     Commands,
+    about_ms,
     dropped_note,
     kib,
     millions,
@@ -149,7 +150,7 @@ def _print_one_board(one: dict[str, Any]) -> None:
     if split["about_us"] is not None:
         STDOUT.print(
             f"split over {split['devices']} in a ring of UARTs: about "
-            f"{split['about_us'] / 1000:,.0f} ms, an arena of {kib(split['least_arena_bytes'])} or "
+            f"{about_ms(split['about_us'])}, an arena of {kib(split['least_arena_bytes'])} or "
             "more on each (`tflsplit plan -n N` looks closer; other boards: `tflsplit boards`)"
         )
 

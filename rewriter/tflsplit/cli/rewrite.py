@@ -138,7 +138,8 @@ def _print(document: Json, arena_bytes: int) -> None:
     moves = f"{kib(moved)} move between the devices per inference. " if size > 1 else ""
     reference_bytes = max(device["arena_required_bytes"] for device in document["devices"])
     others = f"; with the kernels of its board the fullest takes {kib(arena_bytes)}"
+    is_more = arena_bytes > reference_bytes and kib(arena_bytes) != kib(reference_bytes)
     STDOUT.print(
         f"{moves}Arena: TFLM's, on a 32-bit microcontroller with reference kernels"
-        f"{others if arena_bytes > reference_bytes else ''}."
+        f"{others if is_more else ''}."
     )

@@ -31,6 +31,7 @@ from tflsplit.firmware import (
 )
 from tflsplit.firmware.as_built import as_built, cluster_words, shortages
 from tflsplit.firmware.from_cluster import SERIAL_LINKS
+from tflsplit.firmware.serial_load import rate_warnings
 from tflsplit.host import read_firmware_setup
 
 
@@ -81,6 +82,8 @@ def main(arguments: argparse.Namespace) -> int:
         arguments.folder, options, arguments.force, cluster if is_changed else None
     )
     choice = choose_nodes(arguments.folder)
+    named = [str(device["board"]) for device in document["devices"]]
+    warn(rate_warnings(named, document["link"], document["baud"]))
     if is_changed:
         _say_what_changed(bundle, cluster, earlier)
     if arguments.json:

@@ -36,6 +36,7 @@ from tflsplit.cli.firmware_options import (
 from tflsplit.cli.manual import add_manual, manual_wishes
 from tflsplit.cli.planning import add_cluster_options, add_objective, cluster_of
 from tflsplit.firmware import Wanted, choose_nodes
+from tflsplit.firmware.serial_load import rate_warnings
 from tflsplit.passes.prepare import dropped
 from tflsplit.rewriting.chooser import Chooser
 
@@ -78,6 +79,8 @@ def main(arguments: argparse.Namespace) -> int:
     with progress("reading") as stage:
         split = divided(arguments.model, chooser, project, stage)
         warn(chooser.warnings)
+        named = [device.board for device in cluster.devices]
+        warn(rate_warnings(named, cluster.link.kind.value, cluster.link.bit_rate))
         split.save(folder, arguments.force)
         stage("comparing with one device")
         rows = beside(chooser)

@@ -105,7 +105,7 @@ _ALL = (
     Board(
         "nucleo_h743zi",
         "nucleo_h743zi",
-        baud=2_000_000,
+        baud=1_000_000,
         core_serial_buffers=True,
         host_baud=_BRIDGE_BAUD,
     ),

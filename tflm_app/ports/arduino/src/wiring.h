@@ -3,7 +3,7 @@
 //
 //   board              to the previous rank        to the next rank          largest sensible rate
 //   Teensy 4.1         Serial1 (RX 0, TX 1)        Serial2 (RX 7, TX 8)      6 Mbaud
-//   Nucleo-H743ZI      USART2 (RX PD6, TX PD5)     USART6 (RX PG9, TX PG14)  2 Mbaud
+//   Nucleo-H743ZI      USART2 (RX PD6, TX PD5)     USART6 (RX PG9, TX PG14)  1 Mbaud
 //   Raspberry Pi Pico  UART0 (RX GP1, TX GP0)      UART1 (RX GP9, TX GP8)    3 Mbaud
 //   ESP32-S3           UART1 (RX 18, TX 17)        UART2 (RX 16, TX 15)      3 Mbaud
 //   Nano 33 BLE        UARTE0 (RX, TX pins)        UARTE1 (RX D3, TX D2)     1 Mbaud

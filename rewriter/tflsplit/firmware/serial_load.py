@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The rate of UART links that a board's interrupts can serve (docs/adding_a_board.md).
+
+::
+
+    two wires, both ways, at B baud:  4 B / 10 bytes a second
+    interrupts a second = 0.4 B / bytes to an interrupt
+    share of the processor = interrupts a second * cycles of one / clock
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from tflsplit.cluster import LinkKind, known_board
+
+TRUSTED_SHARE = 0.25
+"""Of a processor: what is left must do for kernels, and for bytes that come in bursts."""
+
+_DIRECTIONS, _BITS_PER_BYTE = 4, 10
+_STEP_BAUD = 100_000
+
+
+@dataclass(frozen=True)
+class SerialPort:
+    """How a board's port receives and sends.
+
+    bytes_per_interrupt: at the watermark of its receiver.  cycles: of one interrupt, estimated.
+    """
+
+    bytes_per_interrupt: int
+    cycles: int
+
+
+PORTS: Mapping[str, SerialPort] = {
+    "teensy41": SerialPort(3, 100),  # watermark 2 of 4: teensy4/HardwareSerial.cpp
+    "nucleo_h743zi": SerialPort(1, 250),  # FIFO off: the core's uart.c, HAL_UART_IRQHandler
+    "pico": SerialPort(16, 300),  # half of 32: ports/arduino/src/links_pico.cc
+    "esp32s3": SerialPort(64, 2000),  # 64 of 128: ports/arduino/src/links_serial.cc
+}
+"""Places and watermarks from the sources named; cycles by reading them, not measured."""
+
+
+def interrupts_per_second(board: str, baud: int) -> float:
+    """With both wires busy both ways; KeyError for a board whose port is not known."""
+    return _DIRECTIONS * baud / _BITS_PER_BYTE / PORTS[board].bytes_per_interrupt
+
+
+def share(board: str, baud: int) -> float:
+    """Of the board's processor, for these interrupts."""
+    return interrupts_per_second(board, baud) * PORTS[board].cycles / known_board(board).clock_hz
+
+
+def trusted_baud(board: str) -> int:
+    """The highest rate at which interrupts take no more than ``TRUSTED_SHARE``."""
+    return int(TRUSTED_SHARE / share(board, _STEP_BAUD)) * _STEP_BAUD
+
+
+def rate_warnings(boards: Sequence[str | None], kind: str, baud: int | None) -> list[str]:
+    """One sentence for each kind of board that a rate is too much for.
+
+    kind: of the links; only UARTs interrupt for single bytes.
+    """
+    if baud is None or kind != LinkKind.UART.value:
+        return []
+    return [
+        f"{baud:,} baud is up to {interrupts_per_second(board, baud):,.0f} interrupts a second on "
+        f"{board}, {share(board, baud):.0%} of its processor: bytes may be lost, and kernels take "
+        f"longer than simulated; it is trusted with {trusted_baud(board):,} baud"
+        for board in dict.fromkeys(board for board in boards if board is not None)
+        if board in PORTS and share(board, baud) > TRUSTED_SHARE
+    ]

@@ -26,8 +26,6 @@ from tflsplit.planner.planned import Planned, finish
 _DEEPEST = 9
 """Layers from the input on that tiles may reach: QUANTIZE, PAD and a block, or two in one."""
 _WAYS = {Way.ROWS, Way.COLUMNS, Way.WHOLE, Way.REPLICATED}
-_ENOUGH_IDLE = 2
-"""Further numbers of tiles that are tried once more of them have brought nothing."""
 
 
 def streamed(graph: Graph, planned: Planned, cluster: Cluster, objective: str) -> Planned:
@@ -35,7 +33,7 @@ def streamed(graph: Graph, planned: Planned, cluster: Cluster, objective: str) -
 
     The same plan where that makes it no better, or something would no longer fit.
     """
-    best, idle = planned, 0
+    best = planned
     for tiles in range(1, MOST_TILES + 1):
         plan = in_tiles(graph, planned.plan, tiles)
         if plan_problems(graph, plan):
@@ -44,12 +42,9 @@ def streamed(graph: Graph, planned: Planned, cluster: Cluster, objective: str) -
         sound = not check_coverage(graph, found.devices)
         fits = found.short_bytes(cluster) <= best.short_bytes(cluster)
         if sound and fits and found.value(objective) < best.value(objective):
-            best, idle = found, 0
-        elif tiles > 2:
-            idle += 1
-            # How the arena's tensors lie over each other changes by leaps: not every step is down.
-            if best is planned or idle > _ENOUGH_IDLE:
-                break
+            best = found
+        elif tiles > 2 and best is planned:
+            break  # else all are tried: how tensors lie over each other changes by leaps
     return best
 
 

@@ -12,7 +12,7 @@ from tflsplit.ir import Graph
 from tflsplit.plan.policy import choose_plan
 from tflsplit.plan.spec import Plan
 from tflsplit.plan.wishes import Wishes
-from tflsplit.planner.streaming import in_tiles
+from tflsplit.planner.hosted import in_tiles
 from tflsplit.rewriting.rewrite import rewrite
 from tflsplit.tflite import write_model
 

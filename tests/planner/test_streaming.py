@@ -21,7 +21,8 @@ from tflsplit.ir import Graph
 from tflsplit.ops.fused import block_parts
 from tflsplit.planner import Planner, finish
 from tflsplit.planner.best import best_plan, may_stream
-from tflsplit.planner.streaming import in_tiles, streamed
+from tflsplit.planner.hosted import in_tiles
+from tflsplit.planner.streaming import streamed
 from tflsplit.rewriting.rewrite import Split, splittable
 from tflsplit.runtime.engines import engine
 from tflsplit.runtime.local import LocalCluster
@@ -174,6 +175,28 @@ def test_what_fits_only_without_its_input_in_memory_is_found():
     _, found = best_plan(graph, tight, "ram")
     assert found.plan.stream
     assert found.fits(tight)
+
+
+@needs_tflm
+def test_the_search_for_the_least_ram_takes_the_input_in_tiles():
+    graph = splittable(tiny("mobilenet"))
+    cluster = replace(default_cluster(1), stream=True)
+    resident = Planner(graph, cluster).best("ram")
+    assert not resident.plan.stream
+    made = Planner(graph, cluster, hosted=True).best("ram")
+    assert made.plan.stream
+    assert made.arena_bytes <= streamed(graph, resident, cluster, "ram").arena_bytes
+    assert streamed(graph, made, made.cluster, "ram") is made
+    assert any(step.option.name.endswith(" tiles") for step in made.steps)
+    assert compared(Split(graph, made.plan, made.devices), runs=1).passed
+
+
+def test_one_device_keeps_its_input_unless_it_was_asked_to_stream():
+    graph = splittable(tiny("mobilenet"))
+    for stream, keeps in ((None, False), (True, True)):
+        planner = Planner(graph, replace(default_cluster(1), stream=stream), hosted=True)
+        assert planner.searcher(1, "ram").choices.hosted == keeps
+        assert not planner.searcher(1, "latency").choices.hosted
 
 
 def test_a_plan_that_streaming_makes_no_better_stays():

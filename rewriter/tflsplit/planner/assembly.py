@@ -69,7 +69,16 @@ def draft(
     splits = tuple(split for step in steps for split in step.plan.splits)
     reasons = {name: text for step in steps for name, text in step.plan.reasons.items()}
     shares = choices.vectors[SPEED]
-    plan = Plan(cluster.world_size, splits, shares, reasons=reasons, fuse=True, overlap=overlap)
+    stream = any(step.plan.stream for step in steps)
+    plan = Plan(
+        cluster.world_size,
+        splits,
+        shares,
+        reasons=reasons,
+        fuse=True,
+        overlap=overlap,
+        stream=stream,
+    )
     if across:
         received = frozenset[str]().union(*map(received_inside, steps))
         bare = replace(plan, splits=tuple(replace(split, extents=()) for split in splits))

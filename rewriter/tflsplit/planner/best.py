@@ -18,11 +18,12 @@ def best_plan(graph: Graph, cluster: Cluster, objective: str) -> tuple[Planner, 
 
     Where nothing fits, with smaller frames; then, if it may, with the input streamed.
     """
-    planner = Planner(graph, cluster)
+    hosted = objective == "ram" and may_stream(cluster, cluster.world_size, objective)
+    planner = Planner(graph, cluster, hosted=hosted)
     found = planner.find(objective)
     if found is None and not cluster.links_given:
         cluster = with_frames(cluster, LEAN_MTU_BYTES)
-        planner = Planner(graph, cluster)
+        planner = Planner(graph, cluster, hosted=hosted)
         found = planner.find(objective)
     if found is None:
         return planner, _streamed_to_fit(graph, cluster, objective) or planner.best(objective)

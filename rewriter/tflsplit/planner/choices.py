@@ -28,6 +28,7 @@ from tflsplit.planner.options import (
     Layout,
     Option,
     apply_option,
+    hosted,
     options_of,
 )
 from tflsplit.planner.shares import SPEED, Shares, fewest_shares, only, part_of, share_vectors
@@ -62,6 +63,7 @@ class Choices:
     simulated_us: of whole plans, what was found so far; room does not change it.
     ratios: of those, what was simulated by what was predicted; of other numbers of devices, too.
     narrow: whether options are tried that take the least RAM, whatever time they cost.
+    hosted: whether the host may keep the model's inputs, and send what units read of it in tiles.
     pooling: whether flash is scarce, so that weights wait for a place (``placement.py``).
     """
 
@@ -72,6 +74,7 @@ class Choices:
     simulated_us: dict[tuple[NodeSplit, ...], float] = field(default_factory=dict)
     ratios: list[float] = field(default_factory=list)
     narrow: bool = False
+    hosted: bool = False
     _known: dict[tuple[object, ...], dict[Option, Step | None]] = field(default_factory=dict)
     _renamed: dict[tuple[int, int], Step] = field(default_factory=dict)
 
@@ -90,6 +93,8 @@ class Choices:
         self.options = self.options or options_of(self.vectors)
         if self.narrow:
             self.options = (*NARROW, *self.options)
+        if self.hosted:
+            self.options = (*hosted(self.options), *self.options)
         self.saving = SAVING_FLASH if self.pooling else ()
         receiving = RECEIVING if self.cluster.world_size > 1 else ()
         self.all_quick = (*self.options, *receiving)
@@ -191,6 +196,8 @@ class Choices:
         known: Mapping[Option, Step | None],
     ) -> Step | None:
         """A new step, or the equal one of another option; None if the option makes no sense."""
+        if option.hosted and not any(value in self.graph.inputs for value in unit.inputs):
+            return None
         chosen = self._apply(unit, option, given)
         if chosen is None:
             return None

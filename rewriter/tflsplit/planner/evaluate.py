@@ -96,6 +96,8 @@ class Step:
         splits, others = self.plan.splits, other.plan.splits
         if self.option.placed != other.option.placed or len(splits) != len(others):
             return False
+        if self.plan.stream != other.plan.stream:
+            return False
         return all(
             a == (b if a.node == b.node else replace(b, node=a.node))
             for a, b in zip(splits, others, strict=True)

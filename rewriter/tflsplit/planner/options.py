@@ -3,20 +3,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from tflsplit.errors import PlanError
-from tflsplit.ir import Value
+from tflsplit.ir import Graph, Value
 from tflsplit.ops import Box
+from tflsplit.plan.check import plan_problems
 from tflsplit.plan.halos import recompute_halos
 from tflsplit.plan.policy import Chooser
 from tflsplit.plan.spec import NodeSplit, Plan, Way
 from tflsplit.plan.wishes import SPATIAL, Wishes, is_product
 from tflsplit.planner.chains import chained_inside, narrowed
+from tflsplit.planner.hosted import in_tiles
 from tflsplit.planner.shares import SPEED, Shares
-from tflsplit.planner.tiles import in_tiles
+from tflsplit.planner.tiles import in_tiles as in_small_tiles
 from tflsplit.planner.units import Unit
 
 Layout = tuple[Box, ...]
@@ -50,6 +52,8 @@ class Option:
         by positions if there are not heads enough, whatever that moves.
     narrow: blocks keep only rows that two rows of their result need, beside windows of so many
         columns, and run inside the next one where a unit has two (``chains.py``); 0: whole rows.
+    hosted: the host keeps the model's input, and sends what so many tiles of rows read of it, one
+        after the other (``hosted.py``); 0: each device is given its part before it begins.
     """
 
     split: str
@@ -61,6 +65,7 @@ class Option:
     recut: bool = False
     spread: bool = False
     narrow: int = 0
+    hosted: int = 0
 
     @property
     def name(self) -> str:
@@ -75,6 +80,7 @@ class Option:
             + (", cut anew" if self.recut else "")
             + (", products spread" if self.spread else "")
             + (f", in windows of {_columns(self.narrow)}" if self.narrow else "")
+            + (f", input in {self.hosted} tiles" if self.hosted else "")
         )
 
 
@@ -121,6 +127,17 @@ NARROW = tuple(
 )
 """For the least RAM: windows of eight columns are worked on in fours, those of two take less, and
 those of one, for pairs of blocks only, the least."""
+
+HOSTED = (5, 10)
+"""Numbers of tiles in which the input may come; an operator's result has at most 10."""
+
+
+def hosted(options: Sequence[Option]) -> tuple[Option, ...]:
+    """The options with the input in tiles, of those that are not in tiles themselves."""
+    return tuple(
+        replace(option, hosted=tiles) for option in options if not option.small for tiles in HOSTED
+    )
+
 
 _BY_OTHER = (Option("rows"), Option("rows", small=True), Option("channels"))
 
@@ -169,7 +186,7 @@ def apply_option(
         return None
     splits = chooser.splits
     if option.small:
-        splits = in_tiles(graph, splits, chooser.owned, room_bytes)
+        splits = in_small_tiles(graph, splits, chooser.owned, room_bytes)
     if option.narrow:
         splits = narrowed(graph, splits, option.narrow)
         if option.narrow == 1 and not chained_inside(splits):
@@ -185,7 +202,17 @@ def apply_option(
     always = (unit.inside | chained_inside(splits)) - received
     plan = recompute_halos(graph, plan, always, given, received)
     layouts = tuple(chooser.owned[value] for value in unit.outputs)
-    return Chosen(option, plan, layouts)
+    return _with_input_in_tiles(graph, Chosen(option, plan, layouts))
+
+
+def _with_input_in_tiles(graph: Graph, chosen: Chosen) -> Chosen | None:
+    """What was chosen, its input in tiles if the option says so; None where it cannot come so."""
+    if not chosen.option.hosted:
+        return chosen
+    plan = in_tiles(graph, chosen.plan, chosen.option.hosted)
+    if plan_problems(graph, plan) or not any(split.tiles > 1 for split in plan.splits):
+        return None
+    return replace(chosen, plan=plan)
 
 
 @dataclass(frozen=True)

@@ -46,14 +46,22 @@ Known = dict[tuple[int, bool], Choices]
 class Planner:
     """Plans for one model on a cluster, or on what is left when devices are left out of it.
 
+    hosted: whether the host may keep the model's inputs (for the least RAM).
     choices: what units can do, by number of devices, found by a planner whose cluster differs in
         what devices have room for only.
     """
 
-    def __init__(self, graph: Graph, cluster: Cluster, choices: Known | None = None) -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        cluster: Cluster,
+        choices: Known | None = None,
+        hosted: bool = False,
+    ) -> None:
         self.graph = graph
         self.cluster = cluster
         self.choices: Known = {} if choices is None else choices
+        self._hosted = hosted
         self._searchers: dict[tuple[int, bool], Searcher] = {}
         self._ratios: list[float] = []
         self._found: dict[str, Planned | None] = {}
@@ -63,11 +71,17 @@ class Planner:
         key = world_size, objective == "ram"
         if key not in self._searchers:
             cluster, _ = fewer(self.cluster, world_size)
-            known = self.choices.get(key) or Choices(self.graph, cluster, narrow=key[1])
+            known = self.choices.get(key) or Choices(
+                self.graph, cluster, narrow=key[1], hosted=key[1] and self._keeps_input(world_size)
+            )
             known.ratios = self._ratios
             self.choices[key] = known
             self._searchers[key] = Searcher(self.graph, cluster, known)
         return self._searchers[key]
+
+    def _keeps_input(self, world_size: int) -> bool:
+        """Whether the host may keep the inputs: of one device only where that was asked for."""
+        return self._hosted and (world_size > 1 or bool(self.cluster.stream))
 
     def searcher_of(self, planned: Planned, objective: str) -> Searcher:
         """The searcher that made a plan for an objective: that for RAM where nothing else fits.

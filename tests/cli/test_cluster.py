@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import socket
 import threading
@@ -106,10 +107,10 @@ def soft_cluster(folder: Path, **changes) -> SoftCluster:
 
 def test_inference_over_tcp(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     arguments, expected = prepared(folder)
-    output = tmp_path / "y.npy"
+    output, trace = tmp_path / "y.npy", tmp_path / "t.pftrace"
     with behind_tcp(soft_cluster(folder)) as url:
         code = main(["cluster", str(folder), "--port", url, *arguments, "--output", str(output),
-                     "--loop", "3", "--json"])  # fmt: skip
+                     "--loop", "3", "--trace", str(trace), "--json"])  # fmt: skip
     document = json.loads(capsys.readouterr().out)
     assert code == 0
     assert np.array_equal(np.load(output), expected)
@@ -123,6 +124,13 @@ def test_inference_over_tcp(folder: Path, tmp_path: Path, capsys: pytest.Capture
     assert set(by_ends) == {(0, 1), (1, 0), (0, 2), (2, 0)}
     # A frame costs 24 bytes of header, and more; input, output and control cross the same wires.
     assert by_ends[0, 1]["bytes"] > document["devices"][0]["sent_bytes"]
+    if importlib.util.find_spec("perfetto") is not None:  # its messages read the trace
+        from tests.report.test_perfetto import read, slices
+
+        tracks = slices(read(trace.read_bytes()))
+        assert [name for name, *_ in tracks["3 inferences"]] == [f"inference {i}" for i in range(3)]
+        mine = [name for name, *_ in tracks["2 CPU (durations as reported)"]]
+        assert mine.count("compute") == 3
 
 
 def test_tables(folder: Path, capsys: pytest.CaptureFixture[str]):

@@ -14,8 +14,9 @@ class WidenedRows {
   // Groups for which `memory_bytes` suffice: 0 if rows are not to be made so. `apart`: y shares nothing
   // with what is added, so that it can hold the sums before.
   static int32_t most_groups(const FusedBlockParams& block, size_t memory_bytes, bool apart) {
+    // With fewer the shorter runs of columns cost more than is won; groups are finished with two roundings.
+    const int32_t least_groups = block.project.finish.rounding == kOneRounding ? 4 : 3;
     const bool waits = block.add.present && !apart;
-    const int32_t least_groups = waits ? 4 : 3;
     const WindowParams& p = block.depthwise.window;
     if constexpr (kMultipliesGroups) {
       if (!widens_depthwise(taps_of(p, nullptr), block.depthwise.finish)) return 0;

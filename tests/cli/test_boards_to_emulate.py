@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.bundles import bundle_of
+from tflsplit.bundle import read_bundle
 from tflsplit.cli import main
-from tflsplit.cli.boards_to_emulate import boards_of_cluster, boards_of_text
+from tflsplit.cli.boards_to_emulate import boards_of_cluster, boards_of_folder, boards_of_text
 from tflsplit.cluster import parse_cluster
 from tflsplit.errors import ClusterError
 from tflsplit.firmware import options_of_cluster
@@ -33,6 +35,30 @@ def test_boards_of_a_cluster_are_those_that_are_built():
     other = parse_cluster(TEXT.replace("mps2_an505", "teensy41"))
     with pytest.raises(ClusterError, match=r"mixed.toml: device 2 has board 'teensy41', which"):
         boards_of_cluster(other, Path("mixed.toml"))
+
+
+@pytest.mark.parametrize(
+    ("made_for", "boards", "says"),
+    [
+        ("stm32f405,mps2_an386", ("stm32f405", "mps2_an386"), ""),
+        ("pico,mps2_an386", ("mps2_an500",), "pico cannot be emulated: mps2_an500, a Cortex-M7"),
+        (None, ("mps2_an500",), ""),
+    ],
+)
+def test_without_board_it_is_what_the_folder_was_made_for(
+    made_for: str | None,
+    boards: tuple[str, ...],
+    says: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+):
+    folder = bundle_of(tmp_path / "out", "autoencoder", 2)
+    if made_for is not None:
+        assert main(["firmware", str(folder), "--board", made_for]) == 0
+    capsys.readouterr()
+    assert boards_of_folder(read_bundle(folder)) == boards
+    said = " ".join(capsys.readouterr().err.split())
+    assert said.startswith(f"note: {says}") if says else said == ""
 
 
 def test_what_cannot_be_emulated_is_refused_in_one_line(capsys: pytest.CaptureFixture[str]):

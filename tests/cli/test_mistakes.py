@@ -29,7 +29,7 @@ MISTAKES = {
     "a short option that is none": ("rewrite m.tflite -N 2", "did you mean -n?"),
     "an option of another command": ("verify out --top 3", "verify", "there is no option --top"),
     "a word too many": ("inspect m.tflite out", "usage: tflsplit inspect", "what is 'out'?"),
-    "no model": ("inspect", "usage: tflsplit inspect", "missing: model"),
+    "no model": ("inspect", "usage: tflsplit inspect", "missing: MODEL"),
     "a word for a number": ("rewrite m.tflite -n two", "wants a whole number, not 'two'"),
     "no number of devices": ("rewrite m.tflite", "say how many devices there are: -n N"),
     "no devices": ("rewrite m.tflite -n 0", "must be 1 to 64"),

@@ -64,7 +64,8 @@ def test_the_document(model: Path, capsys: pytest.CaptureFixture[str]):
 def test_the_tables(model: Path, capsys: pytest.CaptureFixture[str]):
     assert main(["plan", str(model), "-n", "2", "--objective", "ram"]) == 0
     text = capsys.readouterr().out
-    for part in ("FITS", "0 → 1", "over time", "compute ms", "predicted:", "split by"):
+    parts = ("FITS", "0 → 1", "over time", "compute ms", "predicted while searching:", "split by")
+    for part in parts:
         assert part in text
 
 

@@ -76,6 +76,23 @@ def test_a_link_on_the_command_line_takes_the_place_of_its_own(
     spi, said = answer(capsys, "simulate", out, "--link", "spi")
     assert "spi links instead of the uart links" in said
     assert spi["latencies_us"] < uart["latencies_us"]
+    _, said = answer(capsys, "simulate", out, "--direct")
+    assert "note: every device on a port of the host's" in " ".join(said.split())
+
+
+def test_another_link_runs_at_the_rate_that_the_boards_have(
+    model: Path, capsys: pytest.CaptureFixture[str]
+):
+    """As a folder that was made for it: the Pico's SPI has a third of the Teensy's clock."""
+    out = rewritten(model, "-n", "2", "--board", "pico")
+    spi, _ = answer(capsys, "simulate", out, "--link", "spi")
+    out = rewritten(model, "-n", "2", "--board", "pico", "--link", "spi")
+    assert plan_of(out)["cluster"]["link"]["bit_rate"] == 10_000_000
+    made_for_it, said = answer(capsys, "simulate", out)
+    assert (made_for_it["latencies_us"], said) == (spi["latencies_us"], "")
+    uart, _ = answer(capsys, "simulate", out, "--link", "uart")
+    out = rewritten(model, "-n", "2", "--board", "pico")
+    assert answer(capsys, "simulate", out)[0]["latencies_us"] == uart["latencies_us"]
 
 
 def test_a_file_and_a_search_are_remembered_too(model: Path, tmp_path: Path):
@@ -159,8 +176,12 @@ def test_emulated_boards_stand_for_what_was_planned_for(
         assert (said, plan_of(out)["cluster"]) == ("", before)
 
 
-def test_boards_without_numbers_of_their_own_are_remembered(model: Path):
+def test_boards_without_numbers_of_their_own_are_remembered(
+    model: Path, capsys: pytest.CaptureFixture[str]
+):
     out = rewritten(model, "-n", "2", "--board", "host")
+    said = " ".join(capsys.readouterr().err.split())
+    assert "note: times and RAM of host are not known: planned for as a teensy41" in said
     assert main(["firmware", str(out)]) == 0
     document = json.loads((out / "firmware.json").read_text())
     assert {device["board"] for device in document["devices"]} == {"host"}

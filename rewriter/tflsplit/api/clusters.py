@@ -8,7 +8,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from tflsplit.cluster import Cluster, LinkKind, board_names, default_cluster, known_board
+from tflsplit.cluster.links import LINK_DEFAULTS
 from tflsplit.cluster.toml_file import suggestion
+from tflsplit.cluster.written import with_link
 from tflsplit.errors import ClusterError, PlanError
 from tflsplit.firmware.boards import BOARDS
 from tflsplit.firmware.from_cluster import SERIAL_LINKS
@@ -40,6 +42,16 @@ def board_cluster(
             replace(known_board(_planned(name)), name=f"{name}-{rank}")
             for rank, name in enumerate(boards)
         ))  # fmt: skip
+    return replace(cluster, link=replace(cluster.link, bit_rate=_bit_rate(cluster, boards)))
+
+
+def relinked(cluster: Cluster, link: str) -> Cluster:
+    """The cluster with links of another kind, at the slowest board's own rate.
+
+    Boards that have no such links, or no firmware, leave the rate that the kind has by default.
+    """
+    cluster = with_link(cluster, LINK_DEFAULTS[LinkKind(link)])
+    boards = [device.board or "" for device in cluster.devices]
     return replace(cluster, link=replace(cluster.link, bit_rate=_bit_rate(cluster, boards)))
 
 

@@ -7,9 +7,12 @@ import argparse
 from pathlib import Path
 from typing import Any, Protocol
 
+from tflsplit.bundle import Bundle
+from tflsplit.cli.console import note
 from tflsplit.cluster import Cluster
 from tflsplit.emulate.machines import EMULATED_BOARDS
 from tflsplit.errors import ClusterError
+from tflsplit.host import read_firmware_setup
 
 DEFAULT_BOARD = "mps2_an500"
 
@@ -27,8 +30,8 @@ def add_boards(options: Options) -> None:
         "--board",
         type=boards_of_text,
         metavar="NAMES",
-        default=(DEFAULT_BOARD,),
-        help=f"one board for all, or one for each, with commas ({DEFAULT_BOARD}, a Cortex-M7)",
+        help="one board for all, or one for each, with commas (those that DIR was made for, or "
+        f"where one of them cannot be emulated, {DEFAULT_BOARD}, a Cortex-M7)",
     )
     options.add_argument(
         "--cluster", type=Path, metavar="FILE", help="the boards and wires of a cluster.toml"
@@ -42,6 +45,24 @@ def boards_of_text(text: str) -> tuple[str, ...]:
         if name not in EMULATED_BOARDS:
             raise argparse.ArgumentTypeError(f"{name!r} cannot be emulated; boards: {_known()}")
     return names
+
+
+def boards_of_folder(bundle: Bundle) -> tuple[str, ...]:
+    """Without ``--board``: what the folder's firmware is for, if all of that can be emulated.
+
+    Says on standard error which board stands for others.  PlanError for a damaged firmware.json.
+    """
+    setup = read_firmware_setup(bundle.folder, bundle.document)
+    boards = tuple(str(device["board"]) for device in setup.devices)
+    others = sorted({board for board in boards if board not in EMULATED_BOARDS})
+    if boards and not others:
+        return boards
+    if others:
+        note(
+            f"{' and '.join(others)} cannot be emulated: {DEFAULT_BOARD}, a Cortex-M7, instead of "
+            "what it was made for (--board names others)"
+        )
+    return (DEFAULT_BOARD,)
 
 
 def boards_of_cluster(cluster: Cluster, file: Path) -> tuple[str, ...]:

@@ -96,7 +96,9 @@ def about_ms(us: float) -> str:
 
 
 def millions(count: float) -> str:
-    """Multiply-accumulates in millions."""
+    """Multiply-accumulates in millions; fewer than would show there, as they are."""
+    if count < 5000:
+        return f"{count:,.0f}"
     return f"{count / 1e6:.2f} M"
 
 

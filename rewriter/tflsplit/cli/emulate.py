@@ -14,7 +14,12 @@ from typing import Any
 from tflsplit.bundle import Bundle, read_bundle
 from tflsplit.bundle.remembered import remembered_cluster
 from tflsplit.cli.applications import emulate_application
-from tflsplit.cli.boards_to_emulate import add_boards, boards_of_cluster
+from tflsplit.cli.boards_to_emulate import (
+    DEFAULT_BOARD,
+    add_boards,
+    boards_of_cluster,
+    boards_of_folder,
+)
 from tflsplit.cli.console import STDOUT, Commands, Stage, counted, note, print_json, progress
 from tflsplit.cli.figures import (
     add_record,
@@ -220,11 +225,16 @@ def _session(
 
 def _options(arguments: argparse.Namespace, bundle: Bundle) -> FirmwareOptions:
     """As the folder was made for, but on boards of this computer."""
-    boards = (HOST_BOARD,) if arguments.native else arguments.board
     cluster = remembered_cluster(bundle.document, bundle.folder)
     if arguments.cluster is not None:
         cluster = read_cluster(arguments.cluster)
         boards = boards_of_cluster(cluster, arguments.cluster)
+    elif arguments.native:
+        boards = (HOST_BOARD,)
+    elif arguments.core_only or arguments.firmware:
+        boards = (DEFAULT_BOARD,)  # builds none
+    else:
+        boards = arguments.board or boards_of_folder(bundle)
     options = FirmwareOptions(boards=boards)
     if cluster is not None:
         with suppress(ClusterError):  # no firmware can be wired so: a bus, a camera elsewhere

@@ -5,13 +5,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from tflsplit.api.clusters import relinked
 from tflsplit.bundle import Bundle
 from tflsplit.bundle.remembered import remembered_cluster
 from tflsplit.cli.console import note, ranks_text
 from tflsplit.cluster import Cluster, default_cluster, read_cluster
 from tflsplit.cluster.fewer import fewer
-from tflsplit.cluster.links import LINK_DEFAULTS, LinkKind
-from tflsplit.cluster.written import with_link
+from tflsplit.cluster.links import LinkKind
 from tflsplit.errors import ClusterError
 
 
@@ -40,7 +40,7 @@ def cluster_of_folder(bundle: Bundle, given: Path | None, link: str | None = Non
         return cluster
     if remembered is not None:
         note(f"{link} links instead of the {cluster.link.kind.value} links it was made for")
-    return with_link(cluster, LINK_DEFAULTS[LinkKind(link)])
+    return relinked(cluster, link)
 
 
 def _as_wired(cluster: Cluster, world_size: int, name: object) -> Cluster:

@@ -49,7 +49,7 @@ def add_parser(commands: Commands) -> argparse.ArgumentParser:
         help="what a model is made of, and how each layer can be split",
         description="Operators, MACs, weights and activations of a model, and its possible splits.",
     )
-    command.add_argument("model", type=Path, help="a .tflite file")
+    command.add_argument("model", type=Path, metavar="MODEL", help="a .tflite file")
     command.add_argument(
         "--resolver",
         action="store_true",

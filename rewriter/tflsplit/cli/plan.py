@@ -38,7 +38,7 @@ def add_parser(commands: Commands) -> argparse.ArgumentParser:
         description="Choose how every layer is split on a given cluster, say why, and predict RAM, "
         "flash, traffic and time. `rewrite` with the same options writes the graphs.",
     )
-    command.add_argument("model", type=Path, help="an int8 .tflite file")
+    command.add_argument("model", type=Path, metavar="MODEL", help="an int8 .tflite file")
     add_cluster_options(command)
     add_board_options(command, "the boards")
     add_wire_options(command)

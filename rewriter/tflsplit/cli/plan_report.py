@@ -121,7 +121,7 @@ def print_plan(document: dict[str, Any], name: str, each_layer: bool = False) ->
     _print_ram(document["devices"])
     _print_links(document["links"])
     STDOUT.print(
-        f"predicted: {document['latency_us'] / 1000:.1f} ms from input to result "
+        f"predicted while searching: {document['latency_us'] / 1000:.1f} ms from input to result "
         f"({document['input_us'] / 1000:.1f} to hand out the input, "
         f"{document['graph_us'] / 1000:.1f} in the devices, "
         f"{document['output_us'] / 1000:.1f} to collect the result); "
@@ -160,7 +160,7 @@ def _print_layers(entries: list[dict[str, Any]]) -> None:
         ]
         for index, entry in enumerate(entries)
     ]
-    columns = ["", "<layer", "<operator", "<way", "<cuts", "exchange ms", "compute ms"]
+    columns = ["layer", "<name", "<operator", "<split by", "<cuts", "exchange ms", "compute ms"]
     table("every layer", columns, rows)
 
 

@@ -9,9 +9,11 @@ from pathlib import Path
 
 from tflsplit.api.clusters import DEFAULT_BOARD, board_cluster, limited
 from tflsplit.bundle.plan_file import load_plan
+from tflsplit.cli.console import note
 from tflsplit.cluster import (
     Cluster,
     LinkKind,
+    board_names,
     read_cluster,
 )
 from tflsplit.errors import ClusterError
@@ -117,4 +119,9 @@ def _refuse_other_boards(cluster: Cluster, boards: str | None, path: Path) -> No
 
 def _default(world_size: int, link: str | None, board: str) -> Cluster:
     boards = board.split(",")
-    return board_cluster(world_size, boards if len(boards) > 1 else board, link or "uart")
+    cluster = board_cluster(world_size, boards if len(boards) > 1 else board, link or "uart")
+    if unknown := sorted(set(boards) - set(board_names())):
+        note(
+            f"times and RAM of {', '.join(unknown)} are not known: planned for as a {DEFAULT_BOARD}"
+        )
+    return cluster

@@ -12,7 +12,7 @@ from typing import Any
 
 from tflsplit.api import SplitModel, load
 from tflsplit.bundle import Bundle
-from tflsplit.cli.console import Commands, print_json, progress
+from tflsplit.cli.console import Commands, note, print_json, progress
 from tflsplit.cli.figures import save_trace
 from tflsplit.cli.folder_cluster import cluster_of_folder
 from tflsplit.cli.planning import add_direct
@@ -149,6 +149,8 @@ def _cluster(arguments: argparse.Namespace, bundle: Bundle) -> Cluster:
         return cluster
     if arguments.cluster is not None:
         raise ClusterError(f"write [host] direct = true into {arguments.cluster} instead")
+    if not cluster.direct:
+        note("every device on a port of the host's, not the gateway alone that it was made for")
     return replace(cluster, direct=True)
 
 

@@ -94,7 +94,8 @@ def _why(step: Step, others: list[Step], searcher: Searcher) -> str:
     faster = [other for other in others if other.cost.time_us < step.cost.time_us]
     if not faster:
         best = min(others, key=lambda other: other.cost.time_us)
-        return f"fastest; {_apart(best, step)} would take {_times(best, step)} as long"
+        how_long = longer(best.cost.time_us, step.cost.time_us)
+        return f"fastest; {_apart(best, step)} would take {how_long}"
     best = min(faster, key=lambda other: other.cost.time_us)
     name = best.option.name
     if any(head > room for head, room in zip(best.cost.head_bytes, rooms, strict=True)):
@@ -110,10 +111,13 @@ def _apart(other: Step, step: Step) -> str:
     return f"{name} shared out by speed" if step.option.name.startswith(f"{name} by ") else name
 
 
-def _times(other: Step, step: Step) -> str:
-    if step.cost.time_us <= 0:
-        return "more than"
-    times = other.cost.time_us / step.cost.time_us
-    if times < 1.005:
-        return "about"
-    return f"{times:.2f} times" if times < 1.95 else f"{times:.1f} times"
+def longer(other_us: float, fastest_us: float) -> str:
+    """How long another option takes, in times of the fastest: ``1.24 times as long``."""
+    if other_us < 1.005 * fastest_us or other_us <= 0:
+        return "about as long"
+    if fastest_us <= 0:
+        return "longer"
+    times = other_us / fastest_us
+    if times > 100:
+        return "over 100 times as long"
+    return f"{times:.2f} times as long" if times < 1.95 else f"{times:.1f} times as long"

@@ -108,7 +108,7 @@ def test_a_pseudo_terminal():
 
 def test_a_port_that_is_not_there(tmp_path: Path):
     needs_pyserial()
-    with pytest.raises(LinkError, match=r"none cannot be opened: .*No such file"):
+    with pytest.raises(LinkError, match=r"none cannot be opened: No such file"):
         open_port(str(tmp_path / "none"))
 
 

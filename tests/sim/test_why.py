@@ -46,11 +46,11 @@ def test_the_path_has_no_gap_and_the_causes_add_up(
         assert part.end_us == pytest.approx(after.start_us, abs=1e-9)
     assert set(reasons.shares_us) == set(CAUSES)
     assert sum(reasons.shares_us.values()) == pytest.approx(latency_us, rel=1e-12)
-    for cause in ("image", "transfer", "grant", "polls", "overhead", "result"):
+    for cause in ("input", "transfer", "grant", "polls", "overhead", "result"):
         assert reasons.shares_us[cause] >= 0, cause
 
 
-def test_one_device_has_only_its_image_its_kernels_and_its_result():
+def test_one_device_has_only_its_input_its_kernels_and_its_result():
     graph = two_convolutions()
     first, second = graph.nodes
     cluster = replace(default_cluster(1), background_poll_us=0.0)
@@ -58,13 +58,13 @@ def test_one_device_has_only_its_image_its_kernels_and_its_result():
     kernels_us = result.devices[0].compute_us
     reasons = why(result, kernels_us)
     assert [part.cause for part in reasons.parts][-3:] == ["compute", "compute", "result"]
-    assert {part.cause for part in reasons.parts[:-3]} == {"image"}
+    assert {part.cause for part in reasons.parts[:-3]} == {"input"}
     shares = reasons.shares_us
     assert shares["ideal"] == kernels_us
     assert shares["transfer"] == shares["grant"] == 0
     assert shares["twice"] == pytest.approx(0, abs=1e-9)
     assert shares["imbalance"] == pytest.approx(0, abs=1e-9)
-    assert shares["image"] + shares["result"] == pytest.approx(result.latency_us - kernels_us)
+    assert shares["input"] + shares["result"] == pytest.approx(result.latency_us - kernels_us)
 
 
 def test_a_slower_wire_is_more_transfer_and_a_slower_device_more_computing(tmp_path: Path):

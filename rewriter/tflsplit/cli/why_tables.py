@@ -18,7 +18,7 @@ def print_why(reasons: Why, world_size: int) -> None:
     ]
     rows.append(["latency", f"{total_us / 1000:.2f}", "100 %", ""])
     table("where the time goes: the critical path", ["<cause", "ms", "share", "<"], rows)
-    waits = [part for part in reasons.parts if part.cause not in ("compute", "image")]
+    waits = [part for part in reasons.parts if part.cause not in ("compute", "input")]
     cells = [
         [
             "host" if part.rank == world_size else str(part.rank),

@@ -201,6 +201,10 @@ def _connect(url: str) -> SocketStream:
 
 
 def _reason(error: Exception) -> str:
+    """The operating system's words, which pyserial repeats with the port's name and a number."""
+    number = getattr(error, "errno", None)
+    if number is not None and number > 0:
+        return os.strerror(number)
     return getattr(error, "strerror", None) or str(error)
 
 

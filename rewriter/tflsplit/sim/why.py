@@ -34,7 +34,7 @@ from tflsplit.sim.trace import Channel, Delivery, Trace, Wait
 from tflsplit.split.lower import unpacked
 
 CAUSES = {
-    "image": "the image, before the first kernel on the path",
+    "input": "the input, before the first kernel on the path",
     "ideal": "computing of one device alone, divided among all",
     "twice": "halos that several devices compute, on average",
     "imbalance": "devices on the path that compute more than the average",
@@ -98,7 +98,7 @@ def why(result: SimResult, ideal_us: float) -> Why:
 
     ideal_us: ``alone_us``.
     """
-    parts = _as_image(tuple(reversed(_Walk(result).parts)))
+    parts = _as_input(tuple(reversed(_Walk(result).parts)))
     shares = dict.fromkeys(CAUSES, 0.0)
     computed = 0.0
     for part in parts:
@@ -112,10 +112,10 @@ def why(result: SimResult, ideal_us: float) -> Why:
     return Why(parts, shares)
 
 
-def _as_image(parts: tuple[Part, ...]) -> tuple[Part, ...]:
-    """All before the first kernel is the image."""
+def _as_input(parts: tuple[Part, ...]) -> tuple[Part, ...]:
+    """All before the first kernel is the input."""
     first = next((i for i, part in enumerate(parts) if part.cause == "compute"), len(parts))
-    return tuple(replace(part, cause="image") for part in parts[:first]) + parts[first:]
+    return tuple(replace(part, cause="input") for part in parts[:first]) + parts[first:]
 
 
 class _Walk:
@@ -155,11 +155,11 @@ class _Walk:
     def _step(self, rank: int, now_us: float) -> tuple[int, float] | None:
         """What a node did until ``now_us``; where the path goes on, None at its beginning."""
         if rank == self.host:
-            self._add(rank, "image", "start", 0.0, now_us)
+            self._add(rank, "input", "start", 0.0, now_us)
             return None
         before = [span for span in self.spans[rank] if span.start_us < now_us]
         if not before:
-            self._add(rank, "image", "start", 0.0, now_us)
+            self._add(rank, "input", "start", 0.0, now_us)
             return None
         span = before[-1]
         if span.end_us < now_us:

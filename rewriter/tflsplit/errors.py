@@ -10,6 +10,11 @@ makes; it is a bug and keeps its traceback.
 from __future__ import annotations
 
 
+def counted(count: int, noun: str) -> str:
+    """``1 device``, ``8 devices``."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
 class TflsplitError(Exception):
     """Base of everything below."""
 

@@ -203,7 +203,7 @@ def test_a_folder_that_says_nothing_is_read_and_told(
     ("cluster", "message"),
     [
         ("no", "plan.json is damaged: cluster: 'no' is not an object"),
-        ({"device": [{"board": "pico"}]}, "cluster has 1 devices, but the plan 2"),
+        ({"device": [{"board": "pico"}]}, "cluster has 1 device, but the plan 2"),
         ({"device": [{"bord": "pico"}]}, "cluster.device[0].bord: unknown key; did you mean"),
     ],
 )

@@ -97,8 +97,9 @@ def test_a_board_that_is_replaced(folder: Path, log: Path, monkeypatch: pytest.M
         ),
         (picos("a", "b"), [], "2 of the 3 boards for ranks 0, 1, 2 (pico) are plugged in (/dev/a"),
         (picos("a", "b"), ["--rank", "1"], "2 boards may be rank 1 (pico): /dev/a, /dev/b. Unplug"),
-        (picos("a"), ["--ports", "/dev/a"], "--ports names 1 ports for 3 boards"),
-        (picos("a"), ["--ports", "/dev/a,/dev/a,/dev/a"], "--ports names 1 ports for 3 boards"),
+        (picos("a"), [], "1 of the 3 boards for ranks 0, 1, 2 (pico) is plugged in (/dev/a)"),
+        (picos("a"), ["--ports", "/dev/a"], "--ports names 1 port for 3 boards"),
+        (picos("a"), ["--ports", "/dev/a,/dev/a,/dev/a"], "--ports names 1 port for 3 boards"),
         (picos("a"), ["--rank", "3"], "there is no rank 3"),
     ],
 )

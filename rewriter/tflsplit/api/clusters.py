@@ -11,7 +11,7 @@ from tflsplit.cluster import Cluster, LinkKind, board_names, default_cluster, kn
 from tflsplit.cluster.links import LINK_DEFAULTS
 from tflsplit.cluster.toml_file import suggestion
 from tflsplit.cluster.written import with_link
-from tflsplit.errors import ClusterError, PlanError
+from tflsplit.errors import ClusterError, PlanError, counted
 from tflsplit.firmware.boards import BOARDS
 from tflsplit.firmware.from_cluster import SERIAL_LINKS
 from tflsplit.wire.frames import MAX_NODES
@@ -34,7 +34,8 @@ def board_cluster(
     boards = [board] if isinstance(board, str) else list(board)
     if len(boards) not in (1, devices):
         raise ClusterError(
-            f"{len(boards)} boards are named for {devices} devices; name one, or one for each"
+            f"{len(boards)} boards are named for {counted(devices, 'device')}; "
+            "name one, or one for each"
         )
     cluster = default_cluster(devices, link, _planned(boards[0]))
     if len(boards) > 1:

@@ -13,7 +13,7 @@ from typing import Any
 
 from tflsplit.bundle.text import Json
 from tflsplit.cluster import Cluster, cluster_document, cluster_of_document
-from tflsplit.errors import ClusterError
+from tflsplit.errors import ClusterError, counted
 
 CLUSTER, OBJECTIVE, LEFT_OUT = "cluster", "objective", "left_out"
 
@@ -43,7 +43,7 @@ def remembered_cluster(document: Json, folder: Path) -> Cluster | None:
     cluster = cluster_of_document(document[CLUSTER], source)
     if cluster.world_size != document["world_size"]:
         raise ClusterError(
-            f"{source}: cluster has {cluster.world_size} devices, but the plan "
+            f"{source}: cluster has {counted(cluster.world_size, 'device')}, but the plan "
             f"{document['world_size']}; write it again with `rewrite`"
         )
     return cluster

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from tflsplit.cli.console import STDOUT, counted, kib, ranks_text, table
+from tflsplit.cli.console import STDOUT, kib, ranks_text, table
 from tflsplit.cluster import Cluster
+from tflsplit.errors import counted
 from tflsplit.planner import OBJECTIVES, Planned, Searcher
 from tflsplit.rewriting.chooser import Chooser
 

@@ -13,7 +13,7 @@ from tflsplit.bundle.runs import read_runs
 from tflsplit.cli.console import STDERR, STDOUT, Commands, print_json, table
 from tflsplit.cluster import Family, known_board
 from tflsplit.cluster.boards import board_names
-from tflsplit.errors import ClusterError
+from tflsplit.errors import ClusterError, counted
 from tflsplit.host.figures import NS_PER_INSTRUCTION
 from tflsplit.plan.cost.calibrate import (
     Measurement,
@@ -61,7 +61,7 @@ def main(arguments: argparse.Namespace) -> int:
     clock_hz = _clock_hz(arguments.clock, board)
     cycles, note = _cycles([run for _, run in runs], clock_hz, board)
     errors = relative_errors([run for _, run in runs], clock_hz, cycles)
-    source = f"measured: {len(runs)} runs of {board} at {clock_hz / 1e6:g} MHz{note}"
+    source = f"measured: {counted(len(runs), 'run')} of {board} at {clock_hz / 1e6:g} MHz{note}"
     if arguments.json:
         print_json(_document(board, clock_hz, cycles, runs, errors) | {"source": source})
         return 0

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tflsplit.bundle import Bundle, read_bundle
-from tflsplit.cli.console import STDERR, Commands, counted, note, print_json, progress
+from tflsplit.cli.console import STDERR, Commands, note, print_json, progress
 from tflsplit.cli.figures import (
     add_record,
     figures_document,
@@ -28,7 +28,7 @@ from tflsplit.cli.results import (
     read_labels,
     save_outputs,
 )
-from tflsplit.errors import LinkError, UserError
+from tflsplit.errors import LinkError, UserError, counted
 from tflsplit.host import Coordinator, FirmwareSetup, Inference, open_port, read_firmware_setup
 from tflsplit.host.coordinator import CONNECT_SECONDS, INFER_SECONDS
 from tflsplit.host.figures import check_traffic, device_figures, remarks, wire_figures

@@ -14,14 +14,13 @@ from tflsplit.cli.console import (
     STDOUT,
     Commands,
     Stage,
-    counted,
     print_json,
     progress,
     shortened,
     table,
 )
 from tflsplit.cli.folder_cluster import cluster_of_folder
-from tflsplit.errors import ClusterError, PlanError
+from tflsplit.errors import ClusterError, PlanError, counted
 from tflsplit.report.compare import SUMMED, Comparison, compare, parse_limit
 from tflsplit.report.documents import SIMULATED, read_document
 from tflsplit.report.simulated import FIGURES, PLAN, SEED, simulate_bundle

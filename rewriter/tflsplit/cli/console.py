@@ -127,11 +127,6 @@ def warn(texts: Iterable[str]) -> None:
         STDERR.print(f"warning: {text}")
 
 
-def counted(count: int, noun: str) -> str:
-    """``1 device``, ``8 devices``."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
-
-
 def ranks_text(ranks: tuple[int, ...]) -> str:
     """``rank 3 is``, ``ranks 5, 6, 7 are``, ``ranks 5 to 15 are``."""
     if len(ranks) == 1:

@@ -20,7 +20,7 @@ from tflsplit.cli.boards_to_emulate import (
     boards_of_cluster,
     boards_of_folder,
 )
-from tflsplit.cli.console import STDOUT, Commands, Stage, counted, note, print_json, progress
+from tflsplit.cli.console import STDOUT, Commands, Stage, note, print_json, progress
 from tflsplit.cli.figures import (
     add_record,
     figures_document,
@@ -47,7 +47,7 @@ from tflsplit.emulate.machines import HOST_BOARD
 from tflsplit.emulate.native_build import build_native
 from tflsplit.emulate.session import Session, core_only, whole_firmware
 from tflsplit.emulate.trial import Trial, injected, run_trial
-from tflsplit.errors import ClusterError, LinkError, UserError
+from tflsplit.errors import ClusterError, LinkError, UserError, counted
 from tflsplit.firmware import FirmwareOptions, board_named, options_of_cluster
 from tflsplit.firmware.options import TFLM_DIR_VARIABLE
 from tflsplit.passes.prepare import prepare

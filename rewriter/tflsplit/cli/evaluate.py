@@ -12,8 +12,8 @@ from typing import Any
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from tflsplit.bundle import read_bundle
-from tflsplit.cli.console import STDERR, STDOUT, Commands, counted, print_json, progress, table
-from tflsplit.errors import UserError
+from tflsplit.cli.console import STDERR, STDOUT, Commands, print_json, progress, table
+from tflsplit.errors import UserError, counted
 from tflsplit.runtime.engines import engine
 from tflsplit.verify.dataset import open_dataset
 from tflsplit.verify.evaluate import Accuracy, Evaluation, evaluate

@@ -16,7 +16,7 @@ from tflsplit.cluster import (
     board_names,
     read_cluster,
 )
-from tflsplit.errors import ClusterError
+from tflsplit.errors import ClusterError, counted
 from tflsplit.firmware.boards import BOARDS
 from tflsplit.planner import OBJECTIVES
 
@@ -88,7 +88,7 @@ def cluster_of(arguments: argparse.Namespace, board: str = DEFAULT_BOARD) -> Clu
         if arguments.devices not in (None, cluster.world_size):
             raise ClusterError(
                 f"-n {arguments.devices} contradicts {arguments.cluster}, which has "
-                f"{cluster.world_size} devices"
+                f"{counted(cluster.world_size, 'device')}"
             )
     elif arguments.devices is None and getattr(arguments, "plan", None) is not None:
         size = load_plan(arguments.plan).world_size

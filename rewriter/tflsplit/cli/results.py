@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from tflsplit.bundle.plan_json import Json
-from tflsplit.cli.console import STDOUT, counted, note, table
+from tflsplit.cli.console import STDOUT, note, table
 from tflsplit.cli.parsing import count
-from tflsplit.errors import UserError
+from tflsplit.errors import UserError, counted
 from tflsplit.ir import Graph, Value
 from tflsplit.runtime.engines import Array
 from tflsplit.untrusted import MAX_TEXT_FILE_BYTES, read_file

@@ -16,7 +16,6 @@ from tflsplit.cli.beside import beside, print_beside, print_verdict, weights_not
 from tflsplit.cli.console import (
     STDOUT,
     Commands,
-    counted,
     dropped_note,
     kib,
     millions,
@@ -35,6 +34,7 @@ from tflsplit.cli.firmware_options import (
 )
 from tflsplit.cli.manual import add_manual, manual_wishes
 from tflsplit.cli.planning import add_cluster_options, add_objective, cluster_of
+from tflsplit.errors import counted
 from tflsplit.firmware import Wanted, choose_nodes
 from tflsplit.firmware.serial_load import rate_warnings
 from tflsplit.passes.prepare import dropped

@@ -11,7 +11,7 @@ from typing import Any
 from tflsplit.api import load
 from tflsplit.api.running import Inference
 from tflsplit.bundle import Bundle
-from tflsplit.cli.console import Commands, counted, kib, note, print_json, progress, table
+from tflsplit.cli.console import Commands, kib, note, print_json, progress, table
 from tflsplit.cli.results import (
     Best,
     add_result_options,
@@ -21,7 +21,7 @@ from tflsplit.cli.results import (
     read_labels,
     save_outputs,
 )
-from tflsplit.errors import PlanError
+from tflsplit.errors import PlanError, counted
 from tflsplit.interpreters import naming
 from tflsplit.memory.twin import measure_arena
 from tflsplit.runtime.load import load_inputs

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from tflsplit.api import load
-from tflsplit.cli.console import STDOUT, Commands, counted, print_json, progress
-from tflsplit.errors import UserError
+from tflsplit.cli.console import STDOUT, Commands, print_json, progress
+from tflsplit.errors import UserError, counted
 from tflsplit.verify import Verdict
 from tflsplit.verify.inputs import EDGES
 

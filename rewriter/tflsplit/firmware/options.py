@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tflsplit.cluster import LinkKind
-from tflsplit.errors import ClusterError
+from tflsplit.errors import ClusterError, counted
 from tflsplit.memory.demand import Kernels
 from tflsplit.wire.frames import MAX_MTU_BYTES, MIN_MTU_BYTES
 from tflsplit.wire.topology import Topology
@@ -95,7 +95,7 @@ class FirmwareOptions:
         boards = self.boards * world_size if len(self.boards) == 1 else self.boards
         if len(boards) != world_size:
             raise ClusterError(
-                f"{len(boards)} boards are named for {world_size} devices; "
+                f"{len(boards)} boards are named for {counted(world_size, 'device')}; "
                 "name one, or one for each"
             )
         return boards

@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tflsplit.errors import ClusterError, LinkError
+from tflsplit.errors import ClusterError, LinkError, counted
 from tflsplit.firmware.boards import BOARDS
 from tflsplit.firmware.platformio import platformio
 from tflsplit.host.usb import UsbPort
@@ -86,7 +86,8 @@ def named_targets(
     """The same with ports that the user named, one for each rank, else ClusterError."""
     if len(names) != len(ranks) or len(set(names)) != len(names):
         raise ClusterError(
-            f"--ports names {len(set(names))} ports for {len(ranks)} boards: one for each, in the "
+            f"--ports names {counted(len(set(names)), 'port')} for "
+            f"{counted(len(ranks), 'board')}: one for each, in the "
             f"order of their ranks ({', '.join(map(str, ranks))})"
         )
     numbers = {port.device: port.serial_number for port in ports}
@@ -108,9 +109,10 @@ def _unclear(
             "name its port with --ports"
         )
     if len(fitting) < len(ranks):
+        verb = "is" if len(fitting) == 1 else "are"
         return (
-            f"{len(fitting)} of the {len(ranks)} boards for {what} are plugged in ({names}): plug "
-            "in the others, or flash one after the other with --rank"
+            f"{len(fitting)} of the {len(ranks)} boards for {what} {verb} plugged in ({names}): "
+            "plug in the others, or flash one after the other with --rank"
         )
     return (
         f"{len(fitting)} boards may be {what}: {names}. Unplug those that are not meant, or say "

@@ -12,7 +12,7 @@ from tflsplit.bundle.plan_json import Json
 from tflsplit.bundle.remembered import remember
 from tflsplit.cluster import Cluster
 from tflsplit.cluster.fewer import fewer
-from tflsplit.errors import PlanError
+from tflsplit.errors import PlanError, counted
 from tflsplit.ir import Graph
 from tflsplit.plan.check import plan_problems
 from tflsplit.plan.policy import choose_plan
@@ -96,7 +96,9 @@ def replayed(path: Path, graph: Graph, cluster: Cluster) -> Planned:
     """
     saved = load_plan(path)
     if saved.world_size > cluster.world_size:
-        raise PlanError(f"{path} is for {saved.world_size} devices, not {cluster.world_size}")
+        raise PlanError(
+            f"{path} is for {counted(saved.world_size, 'device')}, not {cluster.world_size}"
+        )
     _check(saved, graph, path)
     used = with_frames(fewer(cluster, saved.world_size)[0], saved.mtu_bytes)
     return finish(graph, saved, used)

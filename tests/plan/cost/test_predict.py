@@ -176,7 +176,7 @@ def test_the_parts_add_up():
 
 def test_a_plan_for_another_cluster():
     plan = plan_of(1, whole(FIRST, 0), whole(SECOND, 0))
-    with pytest.raises(PlanError, match="for 1 devices, the cluster has 2"):
+    with pytest.raises(PlanError, match="for 1 device, the cluster has 2"):
         predict(GRAPH, plan, PAIR)
 
 

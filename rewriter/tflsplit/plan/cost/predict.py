@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from tflsplit.cluster import Cluster, Edge
-from tflsplit.errors import PlanError
+from tflsplit.errors import PlanError, counted
 from tflsplit.ir import Graph, Node
 from tflsplit.ops import Box, Piece
 from tflsplit.plan.cost.arrival import Passing, arrivals_us, passing_input
@@ -84,7 +84,8 @@ def predict(whole: Graph, plan: Plan, cluster: Cluster) -> Prediction:
     """The time of ``plan``; PlanError if it is for another number of devices."""
     if plan.world_size != cluster.world_size:
         raise PlanError(
-            f"the plan is for {plan.world_size} devices, the cluster has {cluster.world_size}"
+            f"the plan is for {counted(plan.world_size, 'device')}, "
+            f"the cluster has {cluster.world_size}"
         )
     layouts = lay_out(whole, plan)
     return predict_layouts(

@@ -5,8 +5,10 @@ import re
 import shutil
 import subprocess
 import sys
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
+import grimp
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -38,6 +40,16 @@ def with_line(tmp_path: Path, module: str, line: str) -> Path:
 def test_the_package_keeps_its_contracts():
     result = lint_imports(ROOT)
     assert result.returncode == 0, result.stdout
+
+
+def test_no_module_imports_itself_through_others():
+    graph = grimp.build_graph("tflsplit", cache_dir=None)
+    imports = {module: graph.find_modules_directly_imported_by(module) for module in graph.modules}
+    assert "tflsplit.ir" in imports["tflsplit.ops.rule"]
+    TopologicalSorter(imports).prepare()  # a CycleError names the circle
+    imports["tflsplit.ir"] |= {"tflsplit.ops.rule"}
+    with pytest.raises(CycleError):
+        TopologicalSorter(imports).prepare()
 
 
 @pytest.mark.parametrize(

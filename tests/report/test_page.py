@@ -138,6 +138,7 @@ def test_every_kind_of_layer(tmp_path: Path):
 def test_one_device(tmp_path: Path):
     page = parse(render(content_of(bundle_in(tmp_path, "ds_cnn", 1))))
     assert next(page.all("h1")).text.endswith("on 1 device")
+    assert next(page.all("title")).text.endswith("on 1 device")
 
 
 def test_runs(tmp_path: Path):

@@ -154,7 +154,8 @@ def weights_note(chooser: Chooser, measured: bool) -> str:
     if len(held) < 2 or total < LEAST_WEIGHTS_BYTES or min(held) < NEARLY_ALL * total:
         return ""
     limit = -(-int(1.25 * total / planned.plan.world_size) // 1024)
-    text = f"Every device holds {kib(min(held))} or more of the {kib(total)} of weights"
+    share = "all" if min(held) >= total else "nearly all"  # tables of kernels count, too
+    text = f"Every device holds {share} weights: {kib(min(held))}, of {kib(total)} in the model"
     if not measured:
         return f"{text}; `tflsplit plan` with --max-weights {limit}KiB says what less would cost."
     found = _limited(planned.cluster, limit * 1024)

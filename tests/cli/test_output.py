@@ -16,6 +16,7 @@ from tests.bundles import bundle_of
 from tests.splits import needs_tflm, tiny
 from tflsplit import __version__
 from tflsplit.cli import COMMANDS, main, parser
+from tflsplit.cli.rewrite import arena_words
 from tflsplit.tflite import write_model
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -230,6 +231,15 @@ def test_completion(shell: str, capsys: pytest.CaptureFixture[str]):
     text = capsys.readouterr().out
     assert all(name in text for name in NAMES)
     assert "objective" in text
+
+
+def test_what_the_arenas_of_a_table_are_is_said():
+    known = {"arena_required_bytes": 4096, "arena_exact": True}
+    said = "Arena: TFLM's, on a 32-bit microcontroller with reference kernels"
+    assert arena_words([known, known], 4096) == f"{said}."
+    more = f"{said}; with the kernels of its board the fullest takes 5.0 KiB."
+    assert arena_words([known], 5120) == more
+    assert arena_words([known, known | {"arena_exact": False}], 5120).startswith(f"{more} ~: some")
 
 
 @needs_tflm

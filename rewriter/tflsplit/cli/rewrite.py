@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 from tflsplit.api import SplitModel
@@ -139,10 +140,20 @@ def _print(document: Json, arena_bytes: int) -> None:
     table(f"{document['model_name']} on {counted(size, 'device')}", columns, rows)
     moved = sum(device["sent_bytes"] for device in document["devices"])
     moves = f"{kib(moved)} move between the devices per inference. " if size > 1 else ""
-    reference_bytes = max(device["arena_required_bytes"] for device in document["devices"])
+    STDOUT.print(f"{moves}{arena_words(document['devices'], arena_bytes)}")
+
+
+def arena_words(devices: Sequence[Json], arena_bytes: int) -> str:
+    """What the arenas of the table are.
+
+    devices: as in plan.json; arena_bytes: of the fullest, with the kernels of its board.
+    """
+    reference_bytes = max(device["arena_required_bytes"] for device in devices)
     others = f"; with the kernels of its board the fullest takes {kib(arena_bytes)}"
     is_more = arena_bytes > reference_bytes and kib(arena_bytes) != kib(reference_bytes)
-    STDOUT.print(
-        f"{moves}Arena: TFLM's, on a 32-bit microcontroller with reference kernels"
-        f"{others if is_more else ''}."
+    exact = all(device["arena_exact"] for device in devices)
+    unsure = " ~: some operator's part of it is not known to the byte (docs/arena.md)."
+    return (
+        "Arena: TFLM's, on a 32-bit microcontroller with reference kernels"
+        f"{others if is_more else ''}.{'' if exact else unsure}"
     )

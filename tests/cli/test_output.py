@@ -215,6 +215,14 @@ def test_quiet_prints_nothing_but_what_is_wrong(model: Path, capsys: pytest.Capt
     assert "MACs" in capsys.readouterr().out
 
 
+def test_quiet_leaves_notes_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    folder = bundle_of(tmp_path / "old", "autoencoder", 2)
+    assert main(["simulate", str(folder)]) == 0
+    assert capsys.readouterr().err.startswith("note: ")
+    assert main(["simulate", str(folder), "-q"]) == 0
+    assert capsys.readouterr() == ("", "")
+
+
 def test_verbose_says_what_takes_how_long(model: Path, capsys: pytest.CaptureFixture[str]):
     assert main(["inspect", str(model), "--verbose"]) == 0
     assert capsys.readouterr().err.startswith("reading: 0.")

@@ -117,8 +117,9 @@ def dropped_note(channels: int, macs: int, left_macs: int) -> str:
 
 
 def note(text: str) -> None:
-    """Say on standard error what somebody may not expect."""
-    STDERR.print(f"note: {text}")
+    """Say on standard error what somebody may not expect; with -q it is not said."""
+    if not _Loudness.quiet:
+        STDERR.print(f"note: {text}")
 
 
 def warn(texts: Iterable[str]) -> None:

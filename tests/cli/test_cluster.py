@@ -190,7 +190,7 @@ def test_without_a_port_every_port_that_can_be_the_gateway_is_tried(
     monkeypatch.setattr("tflsplit.host.usb.usb_ports", lambda: there)
     assert main(["cluster", str(folder), *arguments]) == 2
     said = " ".join(capsys.readouterr().err.split())
-    assert "is plugged in here; name the gateway's port with --port" in said
+    assert "no board is plugged in here; name the gateway's port with --port" in said
     opened: list[str] = []
 
     def open_port(name: str, baud: int) -> Stream:
@@ -292,6 +292,9 @@ def test_the_gateways_own_board_is_tried_first(
     monkeypatch.setattr("tflsplit.host.usb.usb_ports", lambda: others + ports)
     setup = replace(default_setup(bundle.document), devices=({"board": "teensy41"},) * 9)
     assert gateway_ports(bundle, setup) == ["/dev/11", "/dev/22"]
+    absent = replace(setup, devices=({"board": "nano33ble"},) * 9)
+    with pytest.raises(LinkError, match="no nano33ble is plugged in here"):
+        gateway_ports(bundle, absent)
     write_boards(folder, {0: "22", 1: "11"})
     assert gateway_ports(bundle, setup) == ["/dev/22", "/dev/11"]
     emulated = replace(setup, devices=({"board": "host"},) * 9)

@@ -200,10 +200,8 @@ def gateway_ports(bundle: Bundle, setup: FirmwareSetup) -> list[str]:
         )
     ports = ports_of(kinds, read_boards(bundle.folder).get(setup.gateway, ""))
     if not ports:
-        raise LinkError(
-            f"no {' or '.join(sorted(kinds))} is plugged in here; name the gateway's port with "
-            "--port"
-        )
+        missing = " or ".join(sorted(kinds)) if boards else "board"
+        raise LinkError(f"no {missing} is plugged in here; name the gateway's port with --port")
     return [port.device for port in ports]
 
 

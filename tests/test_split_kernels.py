@@ -278,7 +278,7 @@ def exchange_block(
     changes: dict[str, int],
     tile_columns: int = 0,
     parts: tuple[np.ndarray, ...] = BLOCK_CONSTANTS,
-    add: tuple[int, ...] = (0,) * 12,
+    add: tuple[int, ...] = (0,) * 13,
     window_columns: int = 0,
     chained: bool = False,
 ) -> None:
@@ -326,7 +326,7 @@ def test_blocks_that_make_no_sense_are_refused(
         exchange_block(kernels, changes)
 
 
-ADD = (1, 0, 0, 0, -128, 127, 1, 0, 1, 0, 1, 0)
+ADD = (1, 0, 0, 0, -128, 127, 1, 0, 1, 0, 1, 0, 0)
 
 
 @pytest.mark.parametrize(

@@ -102,7 +102,7 @@ def prepared(folder: Path) -> tuple[list[str], np.ndarray]:
 
 def soft_cluster(folder: Path, **changes) -> SoftCluster:
     bundle = read_bundle(folder)
-    return SoftCluster(bundle, default_setup(bundle.document), **changes)
+    return SoftCluster(bundle, read_firmware_setup(folder, bundle.document), **changes)
 
 
 def test_inference_over_tcp(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
@@ -263,8 +263,9 @@ def test_a_port_too_few_and_a_port_too_many(folder: Path, capsys: pytest.Capture
     error = capsys.readouterr().err
     assert "rank 0 has no port here: this firmware takes each device's input over its own" in error
     assert "leads to rank 1" in error
-    assert main(["firmware", str(folder), "--board", "host"]) == 0
-    assert main(["cluster", str(folder), *named(["a", "b"]), *arguments]) == 2
+    through_rank_0 = bundle_of(folder.parent / "through rank 0", "autoencoder", 2)
+    assert main(["firmware", str(through_rank_0), "--board", "host"]) == 0
+    assert main(["cluster", str(through_rank_0), *named(["a", "b"]), *arguments]) == 2
     assert "2 ports are named, but the firmware of this plan has the host at rank 0 only" in (
         capsys.readouterr().err
     )

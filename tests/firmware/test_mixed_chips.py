@@ -51,8 +51,8 @@ def test_all_gather_in_a_mixed_ring_with_faults(platformio: Any):
 def received(host: socket.socket, count: int) -> bytes:
     host.settimeout(TIMEOUT_SECONDS)
     data = b""
-    while len(data) < count:
-        data += host.recv(4096)
+    while len(data) < count and (more := host.recv(4096)):
+        data += more
     return data
 
 

@@ -222,8 +222,9 @@ def test_many_devices_save_ram_only_if_need_be():
     assert few < all_of_them * 2 / 3  # the first units' show how many ways there are
 
 
-STOCK_KERNELS = ("resnet", "autoencoder", "temporal", "transformer")
-"""Much of their time is TFLM's own ADD and FULLY_CONNECTED; the bound has what ours would take."""
+OTHER_KERNELS = ("resnet", "autoencoder", "temporal", "transformer", "squeeze_excite")
+"""Much of their time is TFLM's own ADD, FULLY_CONNECTED and, by rows exact as sums, MEAN; the bound
+has what ours would take, and no such MEAN."""
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -241,5 +242,5 @@ def test_no_lowered_plan_computes_less_than_the_bound(name: str):
                 for node in device.graph.nodes
             )
             assert least <= took
-            if world_size == 1 and name not in STOCK_KERNELS:
+            if world_size == 1 and name not in OTHER_KERNELS:
                 assert least > 0.8 * took

@@ -63,7 +63,8 @@ def test_ports_of_a_ring_are_those_of_the_firmware():
 
 @pytest.mark.parametrize("kind", PORTS)
 def test_names_are_those_of_the_firmwares_wiring(kind: LinkKind):
-    text = (ROOT / "tflm_app" / "ports" / "arduino" / "src" / "wiring.h").read_text()
+    ports = ROOT / "tflm_app" / "ports"
+    text = "".join(path.read_text() for path in sorted(ports.glob("*/src/wiring.h")))
     words = " ".join(text.replace("//", " ").split())
     for board, names in PORTS[kind].items():
         for name in names:

@@ -3,8 +3,6 @@
 // as the link to the host computer; from then on text would only disturb frames.
 #include "split_port/port.h"
 
-#include <cstring>
-
 #include "stream_link.h"
 
 #include <Arduino.h>
@@ -12,6 +10,7 @@
 #include "entropy.h"
 #include "links.h"
 #include "split_port/console_buffer.h"
+#include "split_port/last_words.h"
 #include "watchdog.h"
 #include "wiring.h"
 
@@ -28,19 +27,7 @@ constexpr uint32_t kLastWordsMs = 5'000;
 constexpr uint32_t kRepeatMs = 1'000;
 ConsoleBuffer<kConsoleBytes> g_console;
 
-// What was last said while the host had the port: stop() repeats it.
-char g_last_words[96] = "";
-
-void say_status(int status) {
-  char text[] = "STOPPED, status 000, the board restarts in a moment. ";
-  char* const digits = std::strchr(text, '0');
-  for (int index = 2; index >= 0; --index, status /= 10) {
-    digits[index] = static_cast<char>('0' + status % 10);
-  }
-  console_write(text);
-  console_write(g_last_words);
-  console_write("\n");
-}
+LastWords g_last_words;
 
 size_t send_console(split_core::ConstBytes from) {
   return arduino::write_some(arduino::host_serial(), from);
@@ -89,9 +76,7 @@ uint32_t boot_nonce() { return arduino::random_word(); }
 
 void console_write(const char* text, size_t size) {
   if (g_host_taken) {
-    const size_t kept = size < sizeof g_last_words ? size : sizeof g_last_words - 1;
-    std::memcpy(g_last_words, text, kept);
-    g_last_words[kept] = '\0';
+    g_last_words.remember(text, size);
     return;
   }
   g_console.write(text, size);
@@ -107,7 +92,7 @@ void stop(int status) {
   g_host_taken = false;
   const bool is_well = status == 0;
   for (uint32_t ms = 0; is_well || ms < kLastWordsMs; ms += kRepeatMs) {
-    if (!is_well) say_status(status);
+    if (!is_well) g_last_words.say(status);
     for (uint32_t turn = 0; turn < kRepeatMs; ++turn) {
       feed_watchdog();
       g_clock.idle();

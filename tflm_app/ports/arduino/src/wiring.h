@@ -23,6 +23,8 @@
 #ifndef SPLIT_PORT_ARDUINO_WIRING_H_
 #define SPLIT_PORT_ARDUINO_WIRING_H_
 
+#include "split_port/ring_bytes.h"
+
 // Equal on every board of a cluster.
 #ifndef SPLIT_PORT_BAUD
 #define SPLIT_PORT_BAUD 1000000
@@ -41,14 +43,6 @@
 // ESP32-S3-DevKitC); USB ports ignore it. Boards' host_baud in rewriter/tflsplit/firmware/boards.py.
 #ifndef SPLIT_PORT_HOST_BAUD
 #define SPLIT_PORT_HOST_BAUD 921600
-#endif
-
-// Bytes that may arrive while the owner is inside a kernel; see ByteStream in split_core.
-#ifndef SPLIT_PORT_RX_BYTES
-#define SPLIT_PORT_RX_BYTES 4096
-#endif
-#ifndef SPLIT_PORT_TX_BYTES
-#define SPLIT_PORT_TX_BYTES 1024
 #endif
 
 #if defined(ARDUINO_ARCH_MBED)

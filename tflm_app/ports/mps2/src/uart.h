@@ -7,14 +7,8 @@
 #include "split_core/byte_stream.h"
 #include "split_port/port.h"
 #include "split_port/ring_buffer.h"
+#include "split_port/ring_bytes.h"
 
-// Bytes that may arrive while the owner is inside a kernel; see ByteStream in split_core.
-#ifndef SPLIT_PORT_RX_BYTES
-#define SPLIT_PORT_RX_BYTES 4096
-#endif
-#ifndef SPLIT_PORT_TX_BYTES
-#define SPLIT_PORT_TX_BYTES 1024
-#endif
 // UARTs that have rings: those that the application asks for first.
 #ifndef SPLIT_PORT_LINKS
 #define SPLIT_PORT_LINKS 4

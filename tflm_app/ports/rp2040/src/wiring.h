@@ -14,6 +14,8 @@
 
 #include <cstdint>
 
+#include "split_port/ring_bytes.h"
+
 // Of the board's crystal.
 #ifndef SPLIT_PORT_XOSC_HZ
 #define SPLIT_PORT_XOSC_HZ 12000000
@@ -27,14 +29,6 @@
 // Of the port to the host computer: USB bridges take no megabauds.
 #ifndef SPLIT_PORT_HOST_BAUD
 #define SPLIT_PORT_HOST_BAUD 921600
-#endif
-
-// Bytes that may arrive while the owner is inside a kernel; see ByteStream in split_core.
-#ifndef SPLIT_PORT_RX_BYTES
-#define SPLIT_PORT_RX_BYTES 4096
-#endif
-#ifndef SPLIT_PORT_TX_BYTES
-#define SPLIT_PORT_TX_BYTES 1024
 #endif
 
 // TX and RX of the previous link, of the next one, and of the host's.

@@ -13,6 +13,8 @@
 
 #include <cstdint>
 
+#include "split_port/ring_bytes.h"
+
 // Of the board's crystal, whole MHz: 8 on most boards, 12 on Adafruit's Feather, 25 on Netduino.
 #ifndef SPLIT_PORT_HSE_HZ
 #define SPLIT_PORT_HSE_HZ 8000000
@@ -26,14 +28,6 @@
 // Of the port to the host computer: USB bridges take no megabauds.
 #ifndef SPLIT_PORT_HOST_BAUD
 #define SPLIT_PORT_HOST_BAUD 921600
-#endif
-
-// Bytes that may arrive while the owner is inside a kernel; see ByteStream in split_core.
-#ifndef SPLIT_PORT_RX_BYTES
-#define SPLIT_PORT_RX_BYTES 4096
-#endif
-#ifndef SPLIT_PORT_TX_BYTES
-#define SPLIT_PORT_TX_BYTES 1024
 #endif
 
 // TX and RX of USART1, where PA9 is taken (by USB's VBUS on the Discovery board): 'B', 6, 'B', 7.

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from html import escape
 
 from tflsplit.cluster import Cluster
+from tflsplit.errors import counted
 from tflsplit.sim import SimResult
 from tflsplit.verify import Verdict
 
@@ -36,8 +37,8 @@ class Verification:
             differing = [] if found.mismatch is None else [str(found.mismatch)]
             return "FAILED: " + "; ".join([*found.problems, *differing])
         return (
-            f"the same bits: {devices(self.world_size)} and the unsplit model on {found.engine}, "
-            f"{found.cases} inputs, {found.tensors} tensors each, "
+            f"the same bits: {counted(self.world_size, 'device')} and the unsplit model on "
+            f"{found.engine}, {found.cases} inputs, {found.tensors} tensors each, "
             f"{found.elements:,} elements compared"
         )
 
@@ -96,19 +97,14 @@ class Simulation:
         return html_table(repr(self), head, rows)
 
 
-def devices(count: int) -> str:
-    """``1 device``, ``2 devices``."""
-    return f"{count} device{'s' * (count != 1)}"
-
-
 def wired_words(cluster: Cluster) -> str:
     """``8 devices, ring of uart at 6 Mbit/s``; of one device, that it is one."""
     if cluster.world_size == 1:
-        return devices(1)
+        return counted(1, "device")
     link = cluster.link
     return (
-        f"{devices(cluster.world_size)}, {cluster.topology.value} of {link.kind.value} at "
-        f"{link.bit_rate / 1e6:g} Mbit/s"
+        f"{counted(cluster.world_size, 'device')}, {cluster.topology.value} of "
+        f"{link.kind.value} at {link.bit_rate / 1e6:g} Mbit/s"
     )
 
 

@@ -9,14 +9,14 @@ from os import PathLike
 from pathlib import Path
 
 from tflsplit.api.reporting import Page, written_page
-from tflsplit.api.results import Simulation, Verification, devices, html_table
+from tflsplit.api.results import Simulation, Verification, html_table
 from tflsplit.api.running import Inference, Inputs, Runner
 from tflsplit.bundle import Bundle, write_bundle
 from tflsplit.bundle.folder import Contents
 from tflsplit.bundle.plan_json import Json
 from tflsplit.bundle.remembered import remembered_cluster
 from tflsplit.cluster import Cluster, default_cluster
-from tflsplit.errors import PlanError
+from tflsplit.errors import PlanError, counted
 from tflsplit.interpreters import naming
 from tflsplit.ir import Graph
 from tflsplit.passes.prepare import prepare
@@ -173,7 +173,7 @@ class SplitModel:
 
     def __repr__(self) -> str:
         return (
-            f"{self.plan['model_name']} on {devices(self.world_size)}: at most "
+            f"{self.plan['model_name']} on {counted(self.world_size, 'device')}: at most "
             f"{self.arena_bytes / 1024:.1f} KiB of arena and {self.weights_bytes / 1024:.1f} KiB "
             f"of weights on each, {self._sent_bytes() / 1024:.1f} KiB sent per inference"
         )

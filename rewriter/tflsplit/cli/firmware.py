@@ -66,7 +66,7 @@ def add_parser(
 
 def main(arguments: argparse.Namespace) -> int:
     """Run the command."""
-    refuse_boards_without_firmware(arguments.board)
+    refuse_boards_without_firmware(arguments)
     bundle, boards = read_bundle(arguments.folder), boards_of(arguments)
     earlier = remembered_cluster(bundle.document, bundle.folder)
     if arguments.cluster is not None:

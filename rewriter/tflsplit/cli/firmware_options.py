@@ -87,9 +87,9 @@ def _add(
         command.add_argument(name, **settings if shown else {**settings, "help": argparse.SUPPRESS})
 
 
-def refuse_boards_without_firmware(boards: str | None) -> None:
+def refuse_boards_without_firmware(arguments: argparse.Namespace) -> None:
     """ClusterError for the first board of ``--board`` that nothing can be built for."""
-    for name in (boards or "").split(",") if boards else ():
+    for name in boards_of(arguments):
         board_named(name)
 
 

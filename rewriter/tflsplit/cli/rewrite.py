@@ -70,7 +70,7 @@ def add_parser(commands: Commands) -> argparse.ArgumentParser:
 
 def main(arguments: argparse.Namespace) -> int:
     """Run the command."""
-    refuse_boards_without_firmware(arguments.board)
+    refuse_boards_without_firmware(arguments)
     cluster = wired(cluster_of(arguments, arguments.board or DEFAULT_BOARD), arguments)
     by = manual_wishes(arguments, cluster.world_size) or arguments.plan
     folder = arguments.output or Path("build") / arguments.model.stem

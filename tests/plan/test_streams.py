@@ -20,6 +20,7 @@ from tflsplit.errors import PlanError
 from tflsplit.ir import Graph
 from tflsplit.memory.lifetimes import peak_live_bytes
 from tflsplit.ops import Box
+from tflsplit.ops.region import covers
 from tflsplit.plan.layout import Layouts, lay_out
 from tflsplit.plan.shards import tile_factor
 from tflsplit.plan.spec import NodeSplit, Plan, Way
@@ -126,6 +127,27 @@ def test_channels_that_a_slice_leaves_out_are_made_all_the_same():
     made = lay_out(graph, plan).streamed[first.output]
     assert row_spans(made[0]) == [(0, 2), (2, 4), (4, 9)]
     assert {box.intervals[2:] for box in made[1]} == {((2, 3), (0, 8))}
+    assert check_devices(graph, partition(graph, plan)) == []
+
+
+@pytest.mark.parametrize("way", ["rows", "columns"])
+def test_what_nobody_reads_is_made_where_ranks_make_what_they_read_themselves(way: str):
+    """The SLICE takes rows 1 to 6, the second column and three channels of eight."""
+    net = LayerBuilder("sliced", 1, images=2)
+    x = net.conv(net.input((9, 3, 2)), 8, (1, 1))
+    numbers = (net.constant(np.array(n, np.int32)) for n in ([0, 1, 1, 0], [1, 6, 2, 3]))
+    y = net.emit("SLICE", [x.value, *numbers], x.samples[:, 1:7, 1:, :3], x.quantization)
+    graph = net.finish(y)
+    first, second = graph.nodes
+    bounds = {"rows": (0, 4, 9), "columns": (0, 2, 3)}[way]
+    cut = {"rows": (0, 2, 6), "columns": (0, 1, 2)}[way]
+    plan = plan_of(
+        2,
+        NodeSplit(first.name, Way(way), way, bounds, streamed=True),
+        NodeSplit(second.name, Way(way), way, cut, gather_tiles=2),
+    )
+    made = lay_out(graph, plan).streamed[first.output]
+    assert covers([box for of_rank in made for box in of_rank], first.output.shape)
     assert check_devices(graph, partition(graph, plan)) == []
 
 

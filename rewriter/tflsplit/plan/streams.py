@@ -15,7 +15,7 @@ patch-based inference (Lin et al., "MCUNetV2", 2021), in time and with every ran
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 
@@ -110,7 +110,7 @@ def _made_in_tiles(
     """
     everything = Box.whole(shards.node.output.shape)
     if is_shared_out(shards.node, shards.split) or by_columns:
-        return [_own_pieces(shards, boxes) for boxes in needs]
+        return [_own_pieces(shards, boxes) for boxes in _without_gaps(needs, everything)]
     reached = [start for start, _ in everything.intervals]
     hulls = [_hull(boxes) for boxes in needs]
     read = {hull.intervals for hull in hulls if not hull.is_empty}
@@ -139,6 +139,40 @@ def _own_pieces(shards: NodeShards, boxes: Sequence[Box]) -> tuple[Piece, ...]:
     rule, node = rule_of(shards.node), shards.node
     nothing = empty_piece(node)
     return tuple(nothing if b.is_empty else rule.piece(node, _spans(node, b)) for b in boxes)
+
+
+def _without_gaps(needs: Sequence[Sequence[Box]], everything: Box) -> list[list[Box]]:
+    """The boxes of all tiles and ranks, those that end where nobody reads on to the next.
+
+    In dimensions in which all read the same (of what a SLICE takes), everything.
+    """
+    read = [box.intervals for boxes in needs for box in boxes if not box.is_empty]
+    longer = [
+        _filled(set(intervals), every[1])
+        for intervals, every in zip(zip(*read, strict=True), everything.intervals, strict=False)
+    ]
+    return [
+        [
+            box
+            if box.is_empty
+            else Box(tuple(to[part] for to, part in zip(longer, box.intervals, strict=True)))
+            for box in boxes
+        ]
+        for boxes in needs
+    ]
+
+
+def _filled(read: Collection[Interval], size: int) -> dict[Interval, Interval]:
+    """What intervals become so that nothing of 0:size is left out."""
+    first = min(start for start, _ in read)
+    starts = sorted({start for start, _ in read})
+
+    def stop_of(stop: int) -> int:
+        if any(start < stop < end or start == stop for start, end in read):
+            return stop
+        return next((start for start in starts if start > stop), size)
+
+    return {(a, b): (0 if a == first else a, stop_of(b)) for a, b in read}
 
 
 def _hull(boxes: Sequence[Box]) -> Box:

@@ -30,7 +30,7 @@ _LONGEST_BLOCK = 254
 
 
 class FrameType(IntEnum):
-    """What a frame is for; from 16 on frames are sequenced: in order and once, hop by hop."""
+    """What a frame is for; DATA to FAULT are sequenced: in order and once, hop by hop."""
 
     HELLO = 1
     WELCOME = 2
@@ -43,11 +43,13 @@ class FrameType(IntEnum):
     GRANT = 17
     DATAGRAM = 18
     FAULT = 19
+    SURVEY = 32
+    """Carries its own way (``docs/deployment.md``); a link drops it."""
 
     @property
     def is_sequenced(self) -> bool:
         """Whether the link numbers it, acknowledges it and sends it again when lost."""
-        return self >= FrameType.DATA
+        return FrameType.DATA <= self < FrameType.SURVEY
 
     @property
     def tells_held(self) -> bool:
@@ -80,7 +82,7 @@ class HeaderError(ValueError):
 
     def __init__(self, reason: str, type_number: int, source: int) -> None:
         super().__init__(reason)
-        self.reason = reason  # "version", "type" or "length"
+        self.reason = reason  # "version", "type", "length", or "survey" of parse_of_link()
         self.type_number = type_number
         self.source = source
 
@@ -145,6 +147,14 @@ def parse(raw: bytes) -> Frame:
         FrameType(kind), sequence, ack, credit, source, channel, destinations, offset, epoch,
         raw[HEADER_BYTES:],
     )  # fmt: skip
+
+
+def parse_of_link(raw: bytes) -> Frame:
+    """The same, of what a link takes: a SURVEY frame raises too, but is no fault of a header."""
+    frame = parse(raw)
+    if frame.type is FrameType.SURVEY:
+        raise HeaderError("survey", frame.type, frame.source)
+    return frame
 
 
 @dataclass

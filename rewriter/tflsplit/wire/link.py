@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tflsplit.wire.frames import Frame, FrameDecoder, FrameType, HeaderError, encode, parse
+from tflsplit.wire.frames import Frame, FrameDecoder, FrameType, HeaderError, encode, parse_of_link
 from tflsplit.wire.handshake import ErrorCode, Hello, Identity, check_identity, hello_of
 from tflsplit.wire.link_state import LinkCounters, LinkState
 from tflsplit.wire.recovery import Recovery
@@ -97,9 +97,9 @@ class Link:
         broken = self.decoder.counters.errors
         for raw in self.decoder.feed(data):
             try:
-                frame = parse(raw)
+                frame = parse_of_link(raw)
             except HeaderError as error:
-                self.counters.bad_headers += 1
+                self.counters.bad_headers += error.reason != "survey"
                 if error.reason == "version":
                     self._handle_stranger(error)
                 continue

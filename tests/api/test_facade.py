@@ -191,6 +191,7 @@ def test_objects_print_well_and_escape_what_they_show(model: bytes, tmp_path: Pa
         ({"plan": "none.json"}, "none.json: no such file"),
         ({"devices": 2, "plan": "none.json", "objective": "ram"}, "give one of them"),
         ({"devices": 2, "board": "pico2"}, "there is no firmware for pico2"),
+        ({"cluster": default_cluster(2, board="pico2")}, "device 0 of the cluster: there is no fi"),
     ],
 )
 def test_what_is_refused(words: dict[str, object], message: str, model: bytes):

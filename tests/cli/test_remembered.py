@@ -253,9 +253,32 @@ def test_a_board_without_firmware_is_refused_before_anything_is_planned(
     missing = str(tmp_path / "is not even read.tflite")
     assert main(["rewrite", missing, "-n", "2", "--board", "pico2", "-o", str(out)]) == 2
     assert "there is no firmware for pico2" in capsys.readouterr().err
+    file = tmp_path / "c.toml"
+    file.write_text('[[device]]\nboard = "pico"\n[[device]]\nboard = "pico2"\n')
+    assert main(["rewrite", missing, "--cluster", str(file), "-o", str(out)]) == 2
+    said = capsys.readouterr().err
+    assert "device 1 of the cluster: there is no firmware for pico2, only numbers to plan" in said
+    assert not out.exists()
     folder = bundle_of(out, world_size=2)
-    assert main(["firmware", str(folder), "--board", "pico2"]) == 2
-    assert "there is no firmware for pico2" in capsys.readouterr().err
+    for words in (["--board", "pico2"], ["--cluster", str(file)]):
+        before = (folder / "plan.json").read_bytes()
+        assert main(["firmware", str(folder), *words]) == 2
+        assert "there is no firmware for pico2" in capsys.readouterr().err
+        assert (folder / "plan.json").read_bytes() == before
+
+
+def test_a_board_that_stands_for_one_without_firmware(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    """The plan is the Pico 2's, the firmware for this computer; numbers alone are no board."""
+    file, out = tmp_path / "c.toml", tmp_path / "out"
+    file.write_text('[[device]]\nboard = "pico2"\ncount = 2\n')
+    words = ["--cluster", str(file), "-o", str(out)]
+    assert main(["plan", str(model), "--cluster", str(file)]) == 0
+    assert main(["rewrite", str(model), *words, "--board", "host"]) == 0
+    assert json.loads((out / "firmware.json").read_text())["devices"][0]["board"] == "host"
+    document = json.loads((out / "plan.json").read_text())
+    assert document["cluster"]["device"] == [{"board": "pico2", "count": 2}]
 
 
 def test_a_memory_for_another_plan_is_refused(tmp_path: Path):

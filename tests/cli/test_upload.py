@@ -76,6 +76,19 @@ def test_boards_are_flashed_one_after_the_other_and_remembered(
     assert flashed(log) == {"node2": "/dev/c"}
 
 
+def test_a_port_by_a_link_is_the_board_behind_it(
+    folder: Path, log: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """As /dev/serial/by-id has them."""
+    port, link = tmp_path / "ttyACM0", tmp_path / "usb-pico"
+    port.touch()
+    link.symlink_to(port)
+    plugged(monkeypatch, [UsbPort(str(port), PICO, "a")])
+    assert main(["upload", str(folder), "--rank", "2", "--ports", str(link)]) == 0
+    assert flashed(log) == {"node2": str(link)}
+    assert read_boards(folder) == {2: "a"}
+
+
 def test_a_board_that_is_replaced(folder: Path, log: Path, monkeypatch: pytest.MonkeyPatch):
     write_boards(folder, {0: "a", 1: "b", 2: "c"})
     plugged(monkeypatch, picos("a", "new", "c"))
@@ -100,6 +113,13 @@ def test_a_board_that_is_replaced(folder: Path, log: Path, monkeypatch: pytest.M
         (picos("a"), [], "1 of the 3 boards for ranks 0, 1, 2 (pico) is plugged in (/dev/a)"),
         (picos("a"), ["--ports", "/dev/a"], "--ports names 1 port for 3 boards"),
         (picos("a"), ["--ports", "/dev/a,/dev/a,/dev/a"], "--ports names 1 port for 3 boards"),
+        (
+            [*picos("a"), MODEM],
+            ["--rank", "1", "--ports", "/dev/nothing-here"],
+            "there is no /dev/nothing-here on this computer; on USB there is: /dev/a (pico), "
+            "/dev/modem",
+        ),
+        ([], ["--rank", "1", "--ports", "COM99"], "no COM99 on this computer; on USB there is: n"),
         (picos("a"), ["--rank", "3"], "there is no rank 3"),
     ],
 )

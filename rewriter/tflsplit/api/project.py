@@ -11,7 +11,7 @@ from typing import Any
 from tflsplit.bundle.plan_json import Json
 from tflsplit.cluster import Cluster
 from tflsplit.errors import UserError
-from tflsplit.firmware import all_files, options_of_cluster
+from tflsplit.firmware import all_files, options_of_cluster, refuse_boards_without_firmware
 from tflsplit.split.devices import DeviceGraph
 
 
@@ -35,6 +35,13 @@ class Project:
         self._options = dict(options)
         self.wanted = wanted
         self.problem = ""
+
+    def refuse_boards_without_firmware(self, cluster: Cluster) -> None:
+        """Before anything is planned: ClusterError for a board that nothing can be built for.
+
+        cluster: that was asked for; its boards count where none are named instead.
+        """
+        refuse_boards_without_firmware(self._boards, cluster)
 
     def files(
         self,

@@ -16,7 +16,6 @@ from tflsplit.bundle.plan_file import load_plan
 from tflsplit.bundle.plan_json import Json
 from tflsplit.cluster import Cluster, Topology, read_cluster
 from tflsplit.errors import ClusterError
-from tflsplit.firmware import board_named
 from tflsplit.planner import OBJECTIVES
 from tflsplit.rewriting.chooser import Chooser
 from tflsplit.rewriting.rewrite import Split, make
@@ -63,8 +62,6 @@ def rewrite(
         devices = load_plan(saved).world_size
     described = _described(devices, board, link, topology, cluster)
     boards = (board,) if isinstance(board, str) else tuple(board or ())
-    for name in boards:
-        board_named(name)  # refuses those without firmware before anything is searched
     chooser = Chooser(limited(described, max_arena, max_weights, max_ram), objective, saved)
     return divided(model, chooser, Project(boards, wanted=bool(boards)))
 
@@ -80,6 +77,7 @@ def divided(
     project: makes the firmware.  progress: is told what is being done.
     Raises as ``rewrite`` does.
     """
+    project.refuse_boards_without_firmware(chooser.cluster)
     content = model if isinstance(model, bytes) else read_file(Path(model), MAX_GRAPH_FILE_BYTES)
     name = "model.tflite" if isinstance(model, bytes) else Path(model).name
     splits: list[Split] = []

@@ -15,7 +15,6 @@ from tflsplit.cli.firmware_options import (
     add_board_options,
     add_options,
     boards_of,
-    refuse_boards_without_firmware,
     wired,
     with_options,
 )
@@ -27,6 +26,7 @@ from tflsplit.firmware import (
     FirmwareOptions,
     choose_nodes,
     options_of_cluster,
+    refuse_boards_without_firmware,
     write_firmware,
 )
 from tflsplit.firmware.as_built import as_built, cluster_words, shortages
@@ -66,8 +66,9 @@ def add_parser(
 
 def main(arguments: argparse.Namespace) -> int:
     """Run the command."""
-    refuse_boards_without_firmware(arguments)
-    bundle, boards = read_bundle(arguments.folder), boards_of(arguments)
+    boards = boards_of(arguments)
+    refuse_boards_without_firmware(boards)
+    bundle = read_bundle(arguments.folder)
     earlier = remembered_cluster(bundle.document, bundle.folder)
     if arguments.cluster is not None:
         wired(default_cluster(1), arguments)  # refuses what contradicts the file

@@ -12,7 +12,7 @@ from typing import Any
 from tflsplit.api.project import Project
 from tflsplit.cluster import Cluster
 from tflsplit.errors import ClusterError
-from tflsplit.firmware import FirmwareOptions, board_named
+from tflsplit.firmware import FirmwareOptions
 from tflsplit.firmware.options import DEFAULT_MARGIN_BYTES, TFLM_DIR_VARIABLE
 from tflsplit.memory.arena import KERNEL_FLAVOURS
 from tflsplit.wire.topology import Topology
@@ -85,12 +85,6 @@ def _add(
 ) -> None:
     for name, settings in options.items():
         command.add_argument(name, **settings if shown else {**settings, "help": argparse.SUPPRESS})
-
-
-def refuse_boards_without_firmware(arguments: argparse.Namespace) -> None:
-    """ClusterError for the first board of ``--board`` that nothing can be built for."""
-    for name in boards_of(arguments):
-        board_named(name)
 
 
 def with_options(

@@ -30,7 +30,6 @@ from tflsplit.cli.firmware_options import (
     add_board_options,
     add_options,
     project_of,
-    refuse_boards_without_firmware,
     wired,
 )
 from tflsplit.cli.manual import add_manual, manual_wishes
@@ -70,12 +69,12 @@ def add_parser(commands: Commands) -> argparse.ArgumentParser:
 
 def main(arguments: argparse.Namespace) -> int:
     """Run the command."""
-    refuse_boards_without_firmware(arguments)
+    project = project_of(arguments)
     cluster = wired(cluster_of(arguments, arguments.board or DEFAULT_BOARD), arguments)
+    project.refuse_boards_without_firmware(cluster)
     by = manual_wishes(arguments, cluster.world_size) or arguments.plan
     folder = arguments.output or Path("build") / arguments.model.stem
     chooser = Chooser(cluster, arguments.objective or "latency", by)
-    project = project_of(arguments)
     refuse_folder(folder, arguments.force)
     with progress("reading") as stage:
         split = divided(arguments.model, chooser, project, stage)

@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
-from tflsplit.cluster import Cluster, LinkKind
+from collections.abc import Sequence
+
+from tflsplit.cluster import Cluster, LinkKind, board_names
 from tflsplit.errors import ClusterError
-from tflsplit.firmware.boards import BOARDS
+from tflsplit.firmware.boards import BOARDS, board_named
 from tflsplit.firmware.options import FirmwareOptions
 from tflsplit.wire.topology import Topology
 
@@ -45,7 +47,30 @@ def options_of_cluster(cluster: Cluster, boards: tuple[str, ...] = ()) -> Firmwa
     )
 
 
+def refuse_boards_without_firmware(boards: Sequence[str], cluster: Cluster | None = None) -> None:
+    """ClusterError for the first board that can be planned for, but that nothing is built for.
+
+    boards: as a user names them; without any, those of the cluster, where a device that it
+    describes by numbers alone is nobody's board.
+    """
+    for name in boards:
+        board_named(name)
+    if cluster is not None and not boards:
+        for rank in range(cluster.world_size):
+            _refuse_without_firmware(cluster, rank)
+
+
+def _refuse_without_firmware(cluster: Cluster, rank: int) -> None:
+    board = cluster.devices[rank].board
+    if board in board_names():
+        try:
+            board_named(board)
+        except ClusterError as error:
+            raise ClusterError(f"device {rank} of the cluster: {error}") from None
+
+
 def _board(cluster: Cluster, rank: int) -> str:
+    _refuse_without_firmware(cluster, rank)
     device = cluster.devices[rank]
     if device.board not in BOARDS:
         what = f"board {device.board!r}" if device.board else "no board"

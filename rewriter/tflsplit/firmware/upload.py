@@ -18,7 +18,7 @@ from pathlib import Path
 from tflsplit.errors import ClusterError, LinkError, counted
 from tflsplit.firmware.boards import BOARDS
 from tflsplit.firmware.platformio import platformio
-from tflsplit.host.usb import UsbPort
+from tflsplit.host.usb import USB_IDS, UsbPort
 
 _TOUCH_BAUD = {"teensy41": 134}
 """Opening a Teensy's port at this rate restarts it into its boot loader.  Its uploader takes no
@@ -91,10 +91,26 @@ def named_targets(
             f"order of their ranks ({', '.join(map(str, ranks))})"
         )
     numbers = {port.device: port.serial_number for port in ports}
+    missing = [name for name in names if name not in numbers and not Path(name).exists()]
+    if missing:
+        raise ClusterError(
+            f"there is no {', no '.join(missing)} on this computer; on USB there is: "
+            f"{_listed(ports)}"
+        )
     return [
-        Target(rank, boards[rank], name, numbers.get(name, ""))
+        Target(rank, boards[rank], name, numbers.get(os.path.realpath(name), numbers.get(name, "")))
         for rank, name in zip(ranks, names, strict=True)
     ]
+
+
+def _listed(ports: Sequence[UsbPort]) -> str:
+    """``/dev/ttyACM0 (teensy41), /dev/ttyUSB0``."""
+    return ", ".join(f"{port.device}{_may_be(port)}" for port in ports) or "nothing"
+
+
+def _may_be(port: UsbPort) -> str:
+    kinds = [board for board in USB_IDS if port.may_be(board)]
+    return f" ({' or '.join(kinds)})" if kinds else ""
 
 
 def _unclear(
@@ -103,10 +119,9 @@ def _unclear(
     names = ", ".join(port.device for port in fitting)
     what = f"rank{'s' * (len(ranks) > 1)} {', '.join(map(str, ranks))} ({board})"
     if not fitting:
-        others = ", ".join(port.device for port in ports) or "nothing"
         return (
-            f"no new {board} is plugged in for {what}; on USB there is: {others}. Plug it in, or "
-            "name its port with --ports"
+            f"no new {board} is plugged in for {what}; on USB there is: {_listed(ports)}. Plug it "
+            "in, or name its port with --ports"
         )
     if len(fitting) < len(ranks):
         verb = "is" if len(fitting) == 1 else "are"

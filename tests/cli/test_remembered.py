@@ -74,7 +74,7 @@ def test_a_link_on_the_command_line_takes_the_place_of_its_own(
     out = rewritten(model, "-n", "2")
     uart, _ = answer(capsys, "simulate", out)
     spi, said = answer(capsys, "simulate", out, "--link", "spi")
-    assert "spi links instead of the uart links" in said
+    assert "SPI links instead of the UARTs that it was made for" in said
     assert spi["latencies_us"] < uart["latencies_us"]
     _, said = answer(capsys, "simulate", out, "--direct")
     assert "note: every device on a port of the host's" in " ".join(said.split())
@@ -127,8 +127,8 @@ def test_firmware_is_made_again_as_it_was(
     assert main(["firmware", str(out), "--board", "pico"]) == 0
     said = " ".join(capsys.readouterr().err.split())
     assert (
-        f"note: {out} is for a line of 2 pico, uart at 3 Mbit/s from now on, not for a line of 2 "
-        "nano33ble, uart at 1 Mbit/s: simulate, report and the others answer for that"
+        f"note: {out} is for 2 pico in a line of UARTs at 3 Mbit/s from now on, not for 2 "
+        "nano33ble in a line of UARTs at 1 Mbit/s: simulate, report and the others answer for that"
     ) in said
     assert "warning" not in said
     changed = json.loads((out / "firmware.json").read_text())

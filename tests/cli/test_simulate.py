@@ -34,7 +34,7 @@ def answer(capsys: pytest.CaptureFixture[str], *words: str) -> Any:
 def test_table(folder: str, capsys: pytest.CaptureFixture[str]):
     assert main(["simulate", folder]) == 0
     text = capsys.readouterr().out
-    assert "3 devices, ring of uart at 6 Mbit/s" in text
+    assert "3 teensy41 in a ring of UARTs at 6 Mbit/s" in text
     assert "teensy41-2" in text
     assert "host" in text
 
@@ -184,7 +184,7 @@ def test_where_a_single_device_spends_its_time(tmp_path: Path, capsys: pytest.Ca
     folder = bundle_of(tmp_path / "one", "ds_cnn", 1)
     assert main(["simulate", str(folder), "--why"]) == 0
     text = capsys.readouterr().out
-    assert re.match(r"1 device: [0-9.]+ ms from the host and back", text)
+    assert re.match(r"1 teensy41: [0-9.]+ ms from the host and back", text)
     assert " -0" not in text
     (result,) = (line.split() for line in text.splitlines() if "output from 0" in line)
     assert result[:2] == ["host", "result"]

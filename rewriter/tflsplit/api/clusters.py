@@ -9,11 +9,11 @@ from dataclasses import replace
 
 from tflsplit.cluster import Cluster, LinkKind, board_names, default_cluster, known_board
 from tflsplit.cluster.links import LINK_DEFAULTS
+from tflsplit.cluster.rewired import with_link
 from tflsplit.cluster.toml_file import suggestion
-from tflsplit.cluster.written import with_link
 from tflsplit.errors import ClusterError, PlanError, counted
 from tflsplit.firmware.boards import BOARDS
-from tflsplit.firmware.from_cluster import SERIAL_LINKS
+from tflsplit.firmware.rates import at_own_rate
 from tflsplit.wire.frames import MAX_NODES
 
 DEFAULT_BOARD = "teensy41"
@@ -43,7 +43,7 @@ def board_cluster(
             replace(known_board(_planned(name)), name=f"{name}-{rank}")
             for rank, name in enumerate(boards)
         ))  # fmt: skip
-    return replace(cluster, link=replace(cluster.link, bit_rate=_bit_rate(cluster, boards)))
+    return at_own_rate(cluster, boards)
 
 
 def relinked(cluster: Cluster, link: str) -> Cluster:
@@ -51,9 +51,8 @@ def relinked(cluster: Cluster, link: str) -> Cluster:
 
     Boards that have no such links, or no firmware, leave the rate that the kind has by default.
     """
-    cluster = with_link(cluster, LINK_DEFAULTS[LinkKind(link)])
-    boards = [device.board or "" for device in cluster.devices]
-    return replace(cluster, link=replace(cluster.link, bit_rate=_bit_rate(cluster, boards)))
+    boards = [device.board for device in cluster.devices]
+    return at_own_rate(with_link(cluster, LINK_DEFAULTS[LinkKind(link)]), boards)
 
 
 def limited(
@@ -84,16 +83,6 @@ def parse_size(text: str | int) -> int:
         raise PlanError(f"{text!r} is no size; write 65536, 64KiB or 1MiB")
     factor = {"": 1, "K": 1024, "M": 1024 * 1024}[match[2].upper()]
     return int(float(match[1]) * factor)
-
-
-def _bit_rate(cluster: Cluster, boards: Sequence[str]) -> int:
-    """What the links run at: the slowest board's own rate, as the firmware has it."""
-    is_spi = cluster.link.kind is LinkKind.SPI
-    built = [BOARDS[name] for name in boards if name in BOARDS]
-    rates = [board.spi_hz if is_spi else board.baud for board in built]
-    if cluster.link.kind not in SERIAL_LINKS:
-        rates = []
-    return min([rate for rate in rates if rate is not None], default=cluster.link.bit_rate)
 
 
 def _planned(board: str) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from html import escape
 
 from tflsplit.cluster import Cluster
+from tflsplit.cluster.words import cluster_words
 from tflsplit.errors import counted
 from tflsplit.sim import SimResult
 from tflsplit.verify import Verdict
@@ -79,7 +80,7 @@ class Simulation:
     def __repr__(self) -> str:
         return (
             f"{self.latency_ms:.2f} ms from the host and back, {self.graph_ms:.2f} ms of it the "
-            f"graph; {wired_words(self.cluster)}; simulated"
+            f"graph; {cluster_words(self.cluster)}; simulated"
         )
 
     def _repr_html_(self) -> str:
@@ -95,17 +96,6 @@ class Simulation:
             for times in self.result.devices
         ]
         return html_table(repr(self), head, rows)
-
-
-def wired_words(cluster: Cluster) -> str:
-    """``8 devices, ring of uart at 6 Mbit/s``; of one device, that it is one."""
-    if cluster.world_size == 1:
-        return counted(1, "device")
-    link = cluster.link
-    return (
-        f"{counted(cluster.world_size, 'device')}, {cluster.topology.value} of "
-        f"{link.kind.value} at {link.bit_rate / 1e6:g} Mbit/s"
-    )
 
 
 def html_table(caption: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

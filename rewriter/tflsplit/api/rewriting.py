@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from tflsplit.bundle import Bundle, read_bundle
 from tflsplit.bundle.plan_file import load_plan
 from tflsplit.bundle.plan_json import Json
 from tflsplit.cluster import Cluster, Topology, read_cluster
+from tflsplit.cluster.rewired import rewired
 from tflsplit.errors import ClusterError
 from tflsplit.planner import OBJECTIVES
 from tflsplit.rewriting.chooser import Chooser
@@ -127,4 +127,4 @@ def _wired(cluster: Cluster, topology: str) -> Cluster:
     names = [member.value for member in Topology if member is not Topology.BUS]
     if topology not in names:
         raise ClusterError(f"unknown topology {topology!r}; known are: {', '.join(names)}")
-    return replace(cluster, topology=Topology(topology))
+    return rewired(cluster, topology=Topology(topology))

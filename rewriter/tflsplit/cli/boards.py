@@ -4,10 +4,10 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from tflsplit.api.clusters import board_cluster
 from tflsplit.cli.console import (
     STDOUT,
     Commands,
@@ -18,7 +18,7 @@ from tflsplit.cli.console import (
     progress,
     table,
 )
-from tflsplit.cluster import Cluster, LinkKind, board_names, default_cluster, known_board
+from tflsplit.cluster import LinkKind, board_names, default_cluster, known_board
 from tflsplit.cluster.boards import board_title
 from tflsplit.cluster.margins import margin_text, time_margin
 from tflsplit.firmware.boards import BOARDS
@@ -80,7 +80,7 @@ def main(arguments: argparse.Namespace) -> int:
         for name in names:
             stage(f"planning for {board_title(name)}")
             kind = arguments.link
-            need = needed(graph, lambda size, n=name, k=kind: _cluster(size, n, k))  # type: ignore[misc]
+            need = needed(graph, lambda size, n=name, k=kind: board_cluster(size, n, k))  # type: ignore[misc]
             found.append(_needs(name, need))
     document = {"model": arguments.model.name, "macs": graph_macs(graph), "boards": found}
     if arguments.json:
@@ -92,15 +92,6 @@ def main(arguments: argparse.Namespace) -> int:
 
 def _is_emulated(name: str) -> bool:
     return name in BOARDS and BOARDS[name].is_emulated
-
-
-def _cluster(size: int, board: str, kind: str) -> Cluster:
-    """So many boards in a ring, at the rate that the firmware sets for them."""
-    cluster = default_cluster(size, kind, board)
-    rate = BOARDS[board].baud if board in BOARDS and kind == "uart" else None
-    if kind == "spi" and board in BOARDS:
-        rate = BOARDS[board].spi_hz
-    return replace(cluster, link=replace(cluster.link, bit_rate=rate)) if rate else cluster
 
 
 def _board(name: str) -> Json:

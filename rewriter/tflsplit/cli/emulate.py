@@ -95,8 +95,9 @@ def add_parser(commands: Commands) -> argparse.ArgumentParser:
     )
     command.add_argument(
         "--direct",
-        action="store_true",
-        help="every device has a port to the host and takes its own part of the input over it",
+        action=argparse.BooleanOptionalAction,
+        help="every device has a port to the host and takes its own part of the input over it "
+        "(what DIR was made for)",
     )
     command.add_argument(
         "--app",
@@ -242,8 +243,8 @@ def _options(arguments: argparse.Namespace, bundle: Bundle) -> FirmwareOptions:
     if not all(board_named(board).is_emulated for board in boards):
         # The chip that one would flash, but a tenth as fast.
         options = replace(options, timeout_ms=_PATIENT_MS, peer_timeout_ms=_PATIENT_MS // 4)
-    if arguments.direct:
-        options = replace(options, direct=True)
+    if arguments.direct is not None:
+        options = replace(options, direct=arguments.direct)
     if arguments.topology is None or arguments.topology == options.topology.value:
         return options
     if cluster is not None:

@@ -15,12 +15,13 @@ from tflsplit.cli.firmware_options import (
     add_board_options,
     add_options,
     boards_of,
-    wired,
+    refuse_other_wires,
     with_options,
 )
 from tflsplit.cli.folder_cluster import cluster_of_folder
 from tflsplit.cli.planning import add_direct
 from tflsplit.cluster import Cluster, default_cluster
+from tflsplit.cluster.words import cluster_words
 from tflsplit.firmware import (
     Choice,
     FirmwareOptions,
@@ -29,7 +30,7 @@ from tflsplit.firmware import (
     refuse_boards_without_firmware,
     write_firmware,
 )
-from tflsplit.firmware.as_built import as_built, cluster_words, shortages
+from tflsplit.firmware.as_built import as_built, shortages
 from tflsplit.firmware.from_cluster import SERIAL_LINKS
 from tflsplit.firmware.serial_load import rate_warnings
 from tflsplit.host import read_firmware_setup
@@ -71,7 +72,7 @@ def main(arguments: argparse.Namespace) -> int:
     bundle = read_bundle(arguments.folder)
     earlier = remembered_cluster(bundle.document, bundle.folder)
     if arguments.cluster is not None:
-        wired(default_cluster(1), arguments)  # refuses what contradicts the file
+        refuse_other_wires(arguments)
         planned = cluster_of_folder(bundle, arguments.cluster)
         options = with_options(options_of_cluster(planned, boards), arguments, boards)
     else:

@@ -11,11 +11,16 @@ from typing import Any
 
 from tflsplit.api.project import Project
 from tflsplit.cluster import Cluster
+from tflsplit.cluster.rewired import rewired
 from tflsplit.errors import ClusterError
 from tflsplit.firmware import FirmwareOptions
 from tflsplit.firmware.options import DEFAULT_MARGIN_BYTES, TFLM_DIR_VARIABLE
 from tflsplit.memory.arena import KERNEL_FLAVOURS
 from tflsplit.wire.topology import Topology
+
+AUTO = "auto"
+"""Of an option: what would be without it."""
+_OF_WIRES = ("link", "topology", "gateway", "direct", "mtu", "baud", "background-poll-us")
 
 
 def add_board_options(command: argparse.ArgumentParser, heading: str = "the firmware") -> None:
@@ -42,14 +47,14 @@ def add_wire_options(command: argparse.ArgumentParser, shown: bool = True) -> No
     options: dict[str, dict[str, Any]] = {
         "--mtu": {"type": int, "metavar": "BYTES", "help": "largest frame (512)"},
         "--baud": {
-            "type": int,
+            "type": number_or_auto,
             "metavar": "RATE",
-            "help": "of the links, SPI's clock in Hz (the slowest board's own)",
+            "help": "of the links, SPI's clock in Hz (auto: the slowest board's own)",
         },
         "--background-poll-us": {
-            "type": int,
+            "type": number_or_auto,
             "metavar": "US",
-            "help": "how often a timer polls the links while a kernel runs; 0: never (by the "
+            "help": "how often a timer polls the links while a kernel runs; 0: never (auto: by the "
             "clock)",
         },
     }
@@ -80,6 +85,14 @@ def add_options(command: argparse.ArgumentParser, shown: bool = True) -> None:
     _add(command, options, shown)
 
 
+def number_or_auto(text: str) -> int | str:
+    """A whole number, or what takes one back that a folder remembers; for argparse."""
+    return AUTO if text == AUTO else int(text)
+
+
+number_or_auto.__name__ = "int"  # what argparse says of a text that is no number
+
+
 def _add(
     command: argparse.ArgumentParser, options: Mapping[str, dict[str, Any]], shown: bool
 ) -> None:
@@ -91,18 +104,25 @@ def with_options(
     base: FirmwareOptions, arguments: argparse.Namespace, boards: tuple[str, ...]
 ) -> FirmwareOptions:
     """The options with what a command line says instead; ``boards``: of the command line."""
+    given: dict[str, Any] = {"boards": boards} if boards else {}
+    if arguments.link is not None:
+        given["link"] = arguments.link
+    return replace(base, **given, **_wires(arguments), **_build_options(arguments))
+
+
+def _wires(arguments: argparse.Namespace) -> dict[str, Any]:
+    """What a command line says of the wires: fields of FirmwareOptions; None: back to its rule."""
+    topology = arguments.topology
     given = {
-        "boards": boards or None,
-        "topology": None if arguments.topology is None else Topology(arguments.topology),
+        "topology": None if topology is None else Topology(topology),
         "gateway": arguments.gateway,
         "direct": arguments.direct,
         "mtu_bytes": arguments.mtu,
-        "link": arguments.link,
         "baud": arguments.baud,
         "background_poll_us": arguments.background_poll_us,
     }
-    given = {key: value for key, value in given.items() if value is not None}
-    return replace(base, **given, **_build_options(arguments))
+    said = {key: value for key, value in given.items() if value is not None}
+    return {key: None if value == AUTO else value for key, value in said.items()}
 
 
 def _build_options(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -135,22 +155,20 @@ def wired(cluster: Cluster, arguments: argparse.Namespace) -> Cluster:
 
     Raises ClusterError if the user described the cluster and wires it in another way as well.
     """
-    changes: dict[str, Any] = {}
-    if arguments.topology is not None:
-        changes["topology"] = Topology(arguments.topology)
-    if arguments.gateway is not None:
-        changes |= {"input_rank": arguments.gateway, "output_rank": arguments.gateway}
-    if arguments.direct:
-        changes["direct"] = True
-    if arguments.mtu is not None:
-        changes |= {"mtu_bytes": arguments.mtu, "links_given": True}
-    if arguments.baud is not None:
-        changes["link"] = replace(cluster.link, bit_rate=arguments.baud)
-    if arguments.background_poll_us is not None:
-        changes["background_poll_us"] = float(arguments.background_poll_us)
-    if changes and getattr(arguments, "cluster", None) is not None:
+    refuse_other_wires(arguments)
+    wires = _wires(arguments)
+    period_us, baud = wires.pop("background_poll_us", None), wires.pop("baud", None)
+    if period_us is not None:
+        cluster = replace(cluster, background_poll_us=float(period_us))
+    return rewired(cluster, bit_rate=baud, **wires)
+
+
+def refuse_other_wires(arguments: argparse.Namespace) -> None:
+    """ClusterError if a cluster.toml is named, and an option says what that says."""
+    said = [name for name in _OF_WIRES if getattr(arguments, name.replace("-", "_")) is not None]
+    if said and arguments.cluster is not None:
+        options = ", ".join(f"--{name}" for name in said)
         raise ClusterError(
-            f"{arguments.cluster} says how the devices are wired: leave out --topology, --gateway, "
-            "--direct, --mtu, --baud and --background-poll-us"
+            f"{arguments.cluster} says how the devices are wired: leave out {options}, or change "
+            "the file"
         )
-    return replace(cluster, **changes)

@@ -12,6 +12,7 @@ from tflsplit.cli.console import note, ranks_text
 from tflsplit.cluster import Cluster, default_cluster, read_cluster
 from tflsplit.cluster.fewer import fewer
 from tflsplit.cluster.links import LinkKind
+from tflsplit.cluster.words import LINK_WORDS
 from tflsplit.errors import ClusterError
 
 
@@ -39,7 +40,8 @@ def cluster_of_folder(bundle: Bundle, given: Path | None, link: str | None = Non
     if link is None or LinkKind(link) is cluster.link.kind:
         return cluster
     if remembered is not None:
-        note(f"{link} links instead of the {cluster.link.kind.value} links it was made for")
+        now, then = LINK_WORDS[LinkKind(link)], LINK_WORDS[cluster.link.kind]
+        note(f"{now} instead of the {then} that it was made for")
     return relinked(cluster, link)
 
 

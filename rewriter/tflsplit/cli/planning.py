@@ -52,15 +52,19 @@ def add_direct(command: argparse._ActionsContainer) -> None:
     """--direct."""
     command.add_argument(
         "--direct",
-        action="store_true",
-        default=None,
+        action=argparse.BooleanOptionalAction,
         help="every device has a port to the host for its input",
     )
 
 
 def add_stream(command: argparse._ActionsContainer) -> None:
     """--stream."""
-    command.add_argument("--stream", action=argparse.BooleanOptionalAction, help=argparse.SUPPRESS)
+    command.add_argument(
+        "--stream",
+        action=argparse.BooleanOptionalAction,
+        help="devices ask for rows of the input as they read them, so that less of it lies in RAM "
+        "(several devices, for the least RAM: where that is smaller)",
+    )
 
 
 def add_objective(command: argparse.ArgumentParser) -> None:
@@ -78,18 +82,7 @@ def cluster_of(arguments: argparse.Namespace, board: str = DEFAULT_BOARD) -> Clu
     if getattr(arguments, "plan", None) is not None and arguments.objective is not None:
         raise ClusterError("--plan replays a plan, --objective searches one: give one of them")
     if arguments.cluster is not None:
-        if arguments.link is not None:
-            raise ClusterError("--link describes the default cluster; --cluster names its own")
-        if arguments.direct or arguments.stream is not None:
-            what = "direct = true" if arguments.direct else f"stream = {arguments.stream}".lower()
-            raise ClusterError(f"write [host] {what} into {arguments.cluster} instead")
-        cluster = read_cluster(arguments.cluster)
-        _refuse_other_boards(cluster, getattr(arguments, "board", None), arguments.cluster)
-        if arguments.devices not in (None, cluster.world_size):
-            raise ClusterError(
-                f"-n {arguments.devices} contradicts {arguments.cluster}, which has "
-                f"{counted(cluster.world_size, 'device')}"
-            )
+        cluster = _described(arguments)
     elif arguments.devices is None and getattr(arguments, "plan", None) is not None:
         size = load_plan(arguments.plan).world_size
         cluster = _default(size, arguments.link, board)
@@ -99,9 +92,34 @@ def cluster_of(arguments: argparse.Namespace, board: str = DEFAULT_BOARD) -> Clu
         raise ClusterError("the number of devices must be 1 to 64")
     else:
         cluster = _default(arguments.devices, arguments.link, board)
-    if arguments.direct or arguments.stream is not None:
-        cluster = replace(cluster, direct=bool(arguments.direct), stream=arguments.stream)
+    if arguments.stream is not None:
+        cluster = replace(cluster, stream=arguments.stream)
     return limited(cluster, arguments.max_arena, arguments.max_weights, arguments.max_ram)
+
+
+def _described(arguments: argparse.Namespace) -> Cluster:
+    """The cluster of --cluster, ClusterError if another option says something else."""
+    if arguments.link is not None:
+        raise ClusterError("--link describes the default cluster; --cluster names its own")
+    refuse_host_options(arguments, "direct", "stream")
+    cluster = read_cluster(arguments.cluster)
+    _refuse_other_boards(cluster, getattr(arguments, "board", None), arguments.cluster)
+    if arguments.devices not in (None, cluster.world_size):
+        raise ClusterError(
+            f"-n {arguments.devices} contradicts {arguments.cluster}, which has "
+            f"{counted(cluster.world_size, 'device')}"
+        )
+    return cluster
+
+
+def refuse_host_options(arguments: argparse.Namespace, *names: str) -> None:
+    """ClusterError for an option that a cluster.toml, where one is named, has a key for."""
+    for name in names:
+        value = getattr(arguments, name)
+        if value is not None and arguments.cluster is not None:
+            raise ClusterError(
+                f"write [host] {name} = {str(value).lower()} into {arguments.cluster} instead"
+            )
 
 
 def _refuse_other_boards(cluster: Cluster, boards: str | None, path: Path) -> None:

@@ -15,11 +15,12 @@ from tflsplit.bundle import Bundle
 from tflsplit.cli.console import Commands, note, print_json, progress
 from tflsplit.cli.figures import save_trace
 from tflsplit.cli.folder_cluster import cluster_of_folder
-from tflsplit.cli.planning import add_direct
+from tflsplit.cli.planning import add_direct, refuse_host_options
 from tflsplit.cli.simulate_tables import figures_of, print_beside, print_result, print_sweep
 from tflsplit.cli.sweeps import KEYS, Setting, parse_sweep
 from tflsplit.cli.why_tables import print_why
 from tflsplit.cluster import Cluster, LinkKind
+from tflsplit.cluster.rewired import rewired
 from tflsplit.errors import ClusterError
 from tflsplit.passes.fold_constants import fold_constants
 from tflsplit.report.timeline import simulation_trace
@@ -145,13 +146,15 @@ def _once(arguments: argparse.Namespace, split: SplitModel, setting: Setting) ->
 
 def _cluster(arguments: argparse.Namespace, bundle: Bundle) -> Cluster:
     cluster = cluster_of_folder(bundle, arguments.cluster, arguments.link)
-    if not arguments.direct:
+    direct = arguments.direct
+    if direct is None:
         return cluster
-    if arguments.cluster is not None:
-        raise ClusterError(f"write [host] direct = true into {arguments.cluster} instead")
-    if not cluster.direct:
+    refuse_host_options(arguments, "direct")
+    if direct and not cluster.direct:
         note("every device on a port of the host's, not the gateway alone that it was made for")
-    return replace(cluster, direct=True)
+    elif cluster.direct and not direct:
+        note("the gateway alone on a port of the host's, not every device that it was made for")
+    return rewired(cluster, direct=direct)
 
 
 def _simulate(devices: Sequence[DeviceGraph], setting: Setting) -> SimResult:

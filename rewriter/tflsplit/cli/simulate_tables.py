@@ -6,9 +6,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from tflsplit.api.results import wired_words
 from tflsplit.cli.console import STDOUT, table
 from tflsplit.cli.sweeps import Setting
+from tflsplit.cluster.words import cluster_words
 from tflsplit.sim import SeedRun, SimResult
 
 
@@ -39,7 +39,7 @@ def _energy(energy_mj: float | None) -> str:
 def print_result(result: SimResult, setting: Setting) -> None:
     """One simulation: devices and wires."""
     STDOUT.print(
-        f"{wired_words(setting.cluster)}: {_ms(result.latency_us)} ms from the host and back, "
+        f"{cluster_words(setting.cluster)}: {_ms(result.latency_us)} ms from the host and back, "
         f"{_ms(result.graph_us[0])} ms of it the graph; {result.throughput_per_s:.2f} a second"
     )
     rows = [

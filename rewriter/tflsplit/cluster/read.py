@@ -10,6 +10,7 @@ from tflsplit.cluster.boards import board_names, known_board
 from tflsplit.cluster.defaults import default_medium
 from tflsplit.cluster.device_table import read_device, refuse_unknown_keys
 from tflsplit.cluster.links import LINK_DEFAULTS, USB_SPEEDS, LinkKind, LinkSpec, Medium
+from tflsplit.cluster.rewired import usb_of
 from tflsplit.cluster.routes import Edge
 from tflsplit.cluster.spec import Cluster, Device
 from tflsplit.cluster.table import Table
@@ -84,16 +85,11 @@ def read_table(root: Table) -> Cluster:
             background_poll_us=background_poll_us,
             direct=direct,
             stream=stream,
-            host_links=_usb_of(devices) if direct and usb_only else (),
+            host_links=usb_of(devices) if direct and usb_only else (),
             **arguments,
         )
     except ClusterError as error:
         raise ClusterError(f"{root.file.name}: {error}") from None
-
-
-def _usb_of(devices: tuple[Device, ...]) -> tuple[LinkSpec, ...]:
-    """The link of each device to the host, where the file does not describe it."""
-    return tuple(USB_SPEEDS[device.usb] for device in devices)
 
 
 def _devices(root: Table) -> tuple[Device, ...]:

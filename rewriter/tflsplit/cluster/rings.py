@@ -21,6 +21,25 @@ broadcast around a ring of 8 (tests/core/goodput_test.cc), for half the frame bu
 would save 512 bytes more and cost the broadcast another 12 %."""
 
 
+def ring_bytes(
+    given: tuple[int | None, int | None],
+    mtu_bytes: int,
+    rx_slots: int,
+    byte_us: float,
+    poll_us: float,
+) -> tuple[int, int]:
+    """The receiving and the sending ring of one link.
+
+    given: as somebody wants them; None: by the rules below.
+    byte_us: of a byte on the wire; poll_us: between two polls while a kernel runs, 0: none.
+    """
+    receiving, sending = given
+    return (
+        rx_ring_bytes(mtu_bytes, rx_slots) if receiving is None else receiving,
+        tx_ring_bytes(byte_us, poll_us) if sending is None else sending,
+    )
+
+
 def rx_ring_bytes(mtu_bytes: int, rx_slots: int) -> int:
     """Of a receiving ring that never overflows on a wire without faults."""
     return rx_slots * max_encoded_bytes(mtu_bytes) + SPARE_RX_BYTES

@@ -8,7 +8,7 @@ from functools import cached_property
 
 from tflsplit.cluster.cycles import Cycles
 from tflsplit.cluster.links import Duplex, LinkSpec, Medium
-from tflsplit.cluster.rings import MAX_TX_BYTES, rx_ring_bytes, tx_ring_bytes
+from tflsplit.cluster.rings import ring_bytes
 from tflsplit.cluster.routes import Edge, Routes
 from tflsplit.cluster.ways import Ways
 from tflsplit.errors import ClusterError
@@ -244,15 +244,12 @@ class Cluster:
 
         The host, which is a computer, has a large one.
         """
-        receiving, sending = self.port_rx_bytes, self.port_tx_bytes
-        if receiving is None:
-            receiving = rx_ring_bytes(self.mtu_bytes, self.rx_slots)
-        if sending is None and rank == self.host_rank:
-            sending = MAX_TX_BYTES
-        if sending is None:
-            byte_us = [self.link_of((rank, peer.peer_rank)).byte_us for peer in self._tables[rank]]
-            sending = tx_ring_bytes(min(byte_us, default=1.0), self.poll_period_us(rank))
-        return receiving, sending
+        given = self.port_rx_bytes, self.port_tx_bytes
+        if rank == self.host_rank:
+            return ring_bytes(given, self.mtu_bytes, self.rx_slots, 1.0, poll_us=0.0)
+        byte_us = [self.link_of((rank, peer.peer_rank)).byte_us for peer in self._tables[rank]]
+        fastest, poll_us = min(byte_us, default=1.0), self.poll_period_us(rank)
+        return ring_bytes(given, self.mtu_bytes, self.rx_slots, fastest, poll_us)
 
     def reserved_bytes(self, rank: int) -> int:
         """RAM of a device beside the tensor arena: stack, runtime and links."""

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import fields, replace
+from dataclasses import fields
 from typing import Any
 
 from tflsplit.cluster.boards import board_names, known_board
@@ -127,9 +127,3 @@ def _device(device: Device) -> dict[str, Any]:
 def _cycles(cycles: Cycles) -> dict[str, float]:
     numbers = {item.name: getattr(cycles, item.name) for item in fields(Cycles)}
     return {key: number for key, number in numbers.items() if number is not None}
-
-
-def with_link(cluster: Cluster, link: LinkSpec) -> Cluster:
-    """The cluster with another link between all its devices."""
-    medium = default_medium(cluster.topology, link)
-    return replace(cluster, link=link, wires=(), medium=medium)

@@ -18,6 +18,7 @@ from tflsplit.firmware.arenas import arena_bytes, required_arena_bytes
 from tflsplit.firmware.boards import BOARDS, Board, board_named
 from tflsplit.firmware.model import flash_model
 from tflsplit.firmware.options import FirmwareOptions
+from tflsplit.firmware.rates import own_rate
 from tflsplit.firmware.resolver import resolver_calls
 from tflsplit.firmware.slots import Slots, slots_of
 from tflsplit.firmware.sources import NODE_FOLDER, DeviceSources, source_files
@@ -79,10 +80,9 @@ def device_sources(
 
 
 def link_baud(boards: Sequence[Board], options: FirmwareOptions) -> int | None:
-    """What all links run at, baud or Hz: the slowest board's rate; None if there are none."""
-    of_boards = [board.spi_hz if _is_spi(options) else board.baud for board in boards]
-    rates = [rate for rate in of_boards if rate is not None]
-    return (options.baud or min(rates)) if rates else None
+    """What all links run at, baud or Hz; None where no board has a rate (emulated ones)."""
+    rate = own_rate([board.name for board in boards], LinkKind(options.link))
+    return None if rate is None else options.baud or rate
 
 
 def _is_spi(options: FirmwareOptions) -> bool:

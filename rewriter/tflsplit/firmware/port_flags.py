@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from tflsplit.cluster import LinkKind, known_board
 from tflsplit.cluster.links import LINK_DEFAULTS
-from tflsplit.cluster.rings import rx_ring_bytes, tx_ring_bytes
+from tflsplit.cluster.rings import ring_bytes
 from tflsplit.firmware.boards import Board
 from tflsplit.firmware.options import FirmwareOptions
 
@@ -13,7 +13,7 @@ _CORES_OWN = "SERIAL_{}_BUFFER_SIZE"
 """STM32's core compiles its serial ports with these."""
 
 
-def ring_bytes(board: Board, baud: int | None, options: FirmwareOptions) -> tuple[int, int]:
+def port_ring_bytes(board: Board, baud: int | None, options: FirmwareOptions) -> tuple[int, int]:
     """The receiving and the sending ring of one link, as ``Cluster.ring_bytes`` has them.
 
     baud: of the links, or SPI's clock; None: emulated ones, which stand for the kind's usual rate.
@@ -21,12 +21,8 @@ def ring_bytes(board: Board, baud: int | None, options: FirmwareOptions) -> tupl
     link = LINK_DEFAULTS[LinkKind(options.link)]
     rate = baud or options.baud or link.bit_rate
     poll_us = board.tick_us if options.background_poll_us is None else options.background_poll_us
-    receiving, sending = options.port_rx_bytes, options.port_tx_bytes
-    if receiving is None:
-        receiving = rx_ring_bytes(options.mtu_bytes, options.rx_slots)
-    if sending is None:
-        sending = tx_ring_bytes(link.bits_per_byte * 1e6 / rate, poll_us)
-    return receiving, sending
+    given, byte_us = (options.port_rx_bytes, options.port_tx_bytes), link.bits_per_byte * 1e6 / rate
+    return ring_bytes(given, options.mtu_bytes, options.rx_slots, byte_us, poll_us)
 
 
 def build_flags(board: Board, links: int, baud: int | None, options: FirmwareOptions) -> str:
@@ -36,7 +32,7 @@ def build_flags(board: Board, links: int, baud: int | None, options: FirmwareOpt
     """
     if board.section == "host":
         return ""
-    receiving, sending = ring_bytes(board, baud, options)
+    receiving, sending = port_ring_bytes(board, baud, options)
     flags = [f"-DSPLIT_PORT_RX_BYTES={receiving}", f"-DSPLIT_PORT_TX_BYTES={sending}"]
     flags.append(f"-DSPLIT_PORT_LINKS={links}")
     if board.stack_is_ours:

@@ -33,8 +33,18 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ),
         (
             ["--link", "spi", "--topology", "line", "--gateway", "1", "--mtu", "256"],
-            ["--link", "uart", "--baud", "auto", "--topology", "ring", "--gateway", "0"]
-            + ["--mtu", "512"],
+            [
+                "--link",
+                "uart",
+                "--baud",
+                "auto",
+                "--topology",
+                "ring",
+                "--gateway",
+                "0",
+                "--mtu",
+                "512",
+            ],
         ),
     ],
 )

@@ -10,9 +10,9 @@ ended when its last message arrived; the message left when it was posted or, if 
 when the GRANT of its last receiver came; and so on, to the host's start.  The intervals between
 join without a gap, so they add up to the latency.
 
-What kernels take on the path is told apart further, by arithmetic: *ideal*, what one device would
-take alone, divided among all; *twice*, what the devices compute on average above that (halos that
-several compute, or, below 0, what other kernels save); *imbalance*, what is left.
+What kernels take on the path is one cause, `compute`: it is measured along the path, and no part of
+it is below 0.  Beside it stands what it may be compared with (``Computing``): an even share of one
+device's kernels, and what the devices take on average.  Those are no parts: either may be larger.
 """
 
 from __future__ import annotations
@@ -35,9 +35,7 @@ from tflsplit.split.lower import unpacked
 
 CAUSES = {
     "input": "the input, before the first kernel on the path",
-    "ideal": "computing of one device alone, divided among all",
-    "twice": "halos that several devices compute, on average",
-    "imbalance": "devices on the path that compute more than the average",
+    "compute": "kernels on the path",
     "transfer": "messages under way while a device waits for them",
     "grant": "GRANTs under way while the sender is ready",
     "polls": "polls that interrupt kernels, and what waits for a poll",
@@ -51,7 +49,7 @@ CAUSES = {
 class Part:
     """An interval of the critical path.
 
-    rank: where the path is; world_size: at the host.  cause: "compute", or a key of ``CAUSES``.
+    rank: where the path is; world_size: at the host.  cause: a key of ``CAUSES``.
     what: a node, or a message.
     """
 
@@ -63,19 +61,46 @@ class Part:
 
 
 @dataclass(frozen=True)
+class Computing:
+    """What kernels take, in microseconds.
+
+    even_us: one device's kernels, divided evenly among all.  average_us: of the devices, above that
+    by halos that several compute and by smaller pieces, below by kernels that one device has not.
+    path_us: on the path, above the average where it leads through devices that have more to do.
+    """
+
+    even_us: float
+    average_us: float
+    path_us: float
+
+    def __str__(self) -> str:
+        return (
+            f"Kernels take {self.path_us / 1000:.2f} ms on the path, and "
+            f"{self.average_us / 1000:.2f} ms on a device on average; an even share of one "
+            f"device's would be {self.even_us / 1000:.2f} ms (halos and small pieces cost more, "
+            "kernels that only a split has may save some)."
+        )
+
+
+@dataclass(frozen=True)
 class Why:
     """The first inference.
 
     parts: in order, without a gap, from the host's start to its last byte of the result.
-    shares_us: by key of ``CAUSES``; they add up to the latency.
+    shares_us: by key of ``CAUSES``; none is below 0, and they add up to the latency.
     """
 
     parts: tuple[Part, ...]
     shares_us: Mapping[str, float]
+    computing: Computing
 
     def document(self) -> dict[str, Any]:
         """For JSON."""
-        return {"shares_us": dict(self.shares_us), "path": [vars(part) for part in self.parts]}
+        return {
+            "shares_us": dict(self.shares_us),
+            "computing": vars(self.computing),
+            "path": [vars(part) for part in self.parts],
+        }
 
 
 def alone_us(whole: Graph, cluster: Cluster) -> float:
@@ -93,23 +118,18 @@ def alone_us(whole: Graph, cluster: Cluster) -> float:
     return 1 / sum(1 / us for us in times) if all(times) else 0.0
 
 
-def why(result: SimResult, ideal_us: float) -> Why:
+def why(result: SimResult, even_us: float) -> Why:
     """The critical path of a simulation's first inference.
 
-    ideal_us: ``alone_us``.
+    even_us: ``alone_us``.
     """
     parts = _as_input(tuple(reversed(_Walk(result).parts)))
     shares = dict.fromkeys(CAUSES, 0.0)
-    computed = 0.0
     for part in parts:
-        if part.cause == "compute":
-            computed += part.end_us - part.start_us
-        else:
-            shares[part.cause] += part.end_us - part.start_us
-    mean = sum(device.compute_us - device.poll_us for device in result.devices)
-    mean /= len(result.devices) * len(result.latencies_us)
-    shares |= {"ideal": ideal_us, "twice": mean - ideal_us, "imbalance": computed - mean}
-    return Why(parts, shares)
+        shares[part.cause] += part.end_us - part.start_us
+    average = sum(device.compute_us - device.poll_us for device in result.devices)
+    average /= len(result.devices) * len(result.latencies_us)
+    return Why(parts, shares, Computing(even_us, average, shares["compute"]))
 
 
 def _as_input(parts: tuple[Part, ...]) -> tuple[Part, ...]:

@@ -18,6 +18,7 @@ from docs.make_site import documents
 from docs.release_check import URLS, problems
 from tests.test_docs import LINK
 from tflsplit import __version__
+from tflsplit.cluster.toml_file import TomlFile
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -81,6 +82,33 @@ def test_a_release_asks_for_what_is_not_known_yet():
     assert found(urls, cited, "## 0.1.0") == ["CHANGELOG.md: 0.1.0 has no date"]
     assert "which is not Repository" in found(urls, 'repository-code: "https://h"\n')[0]
     assert "[project.urls] has no Issues:" in found(urls.replace("Issues", "X"), cited)[0]
+
+
+EXTRA = re.compile(r"(?:tflsplit|\.whl|')(?:\[|\.\[)([a-z]+(?:,[a-z]+)*)\]'")
+FOR_DEVELOPERS = {"dev", "docs", "tensorflow"}
+"""Extras that need a checkout: tests, documents, models to train."""
+
+
+def test_every_extra_that_somebody_is_told_of_exists():
+    """And a release tries all that users install."""
+    pyproject = TomlFile.read(ROOT / "pyproject.toml").data
+    extras = pyproject["project"]["optional-dependencies"].keys()
+    texts = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("docs/*.md")]
+    texts += [
+        *ROOT.glob("rewriter/**/*.py"),
+        *ROOT.glob("tests/**/*.py"),
+        *ROOT.glob("models/*.py"),
+    ]
+    named = {
+        (path.name, extra)
+        for path in texts
+        for names in EXTRA.findall(path.read_text())
+        for extra in names.split(",")
+    }
+    assert len(named) > 12, "nothing was looked at"
+    assert [each for each in named if each[1] not in extras] == []
+    tried = {extra for name, extra in named if name == "releasing.md"}
+    assert tried == extras - FOR_DEVELOPERS
 
 
 class Links(HTMLParser):

@@ -25,7 +25,21 @@ from tflsplit.report.compare import SUMMED, Comparison, compare, parse_limit
 from tflsplit.report.documents import SIMULATED, read_document
 from tflsplit.report.simulated import FIGURES, PLAN, SEED, simulate_bundle
 
-_SHOWN = ("arena_bytes", "weights_bytes", "sent_bytes", "received_bytes", "macs")
+_SHOWN = {
+    "arena_bytes": "arena, bytes",
+    "weights_bytes": "weights, bytes",
+    "sent_bytes": "sent, bytes",
+    "received_bytes": "received, bytes",
+    "macs": "MACs",
+}
+"""Keys of plan.json, as a table's heads name them."""
+_SIMULATED = {
+    "latency_us": "latency, µs",
+    "graph_us": "of it the graph, µs",
+    "wire_bytes": "on wires, bytes",
+    "frames": "frames",
+    "energy_mj": "energy, mJ",
+}
 
 
 def add_parser(commands: Commands) -> argparse.ArgumentParser:
@@ -113,10 +127,11 @@ def _print(found: Comparison, limited: bool) -> None:
     simulated = [what for what in (PLAN, SEED) if any(p.what == what for p in found.pairs)]
     whats = list(dict.fromkeys(pair.what for pair in found.pairs if pair.what not in simulated))
     rows = [[what, *(_cell(found, key, what) for key in keys)] for what in whats]
-    table("A → B", ["<", *keys], rows)
+    table("A → B", ["<", *(_SHOWN[key] for key in keys)], rows)
     if simulated:
         rows = [[what, *(_simulated(found, key, what) for key in FIGURES)] for what in simulated]
-        table("A → B, one inference; wires between devices", ["<", *FIGURES], rows)
+        heads = [_SIMULATED[key] for key in FIGURES]
+        table("A → B, one inference; wires between devices", ["<", *heads], rows)
     if found.layers:
         changed = [[shortened(node), before, after] for node, before, after in found.layers]
         table(f"split otherwise: {counted(len(changed), 'layer')}", ["<layer", "<A", "<B"], changed)

@@ -34,4 +34,3 @@ def print_why(reasons: Why, world_size: int) -> None:
     if cells:
         columns = ["rank", "<cause", "ms", "at ms", "<of"]
         table("its longest waits behind the first kernel", columns, cells)
-

@@ -108,7 +108,7 @@ def _why(step: Step, others: list[Step], searcher: Searcher) -> str:
 def _apart(other: Step, step: Step) -> str:
     """An option's name, so that it reads as another one than the step's."""
     name = other.option.name
-    return f"{name} shared out by speed" if step.option.name.startswith(f"{name} by ") else name
+    return f"{name} sized by speed" if step.option.name.startswith(f"{name} sized by ") else name
 
 
 def longer(other_us: float, fastest_us: float) -> str:

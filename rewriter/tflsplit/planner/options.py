@@ -17,7 +17,7 @@ from tflsplit.plan.spec import NodeSplit, Plan, Way
 from tflsplit.plan.wishes import SPATIAL, Wishes, is_product
 from tflsplit.planner.chains import chained_inside, narrowed
 from tflsplit.planner.hosted import in_tiles
-from tflsplit.planner.shares import SPEED, Shares
+from tflsplit.planner.shares import RAM, SPEED, Shares
 from tflsplit.planner.tiles import in_tiles as in_small_tiles
 from tflsplit.planner.units import Unit
 
@@ -72,7 +72,7 @@ class Option:
         """As plans and tables show it."""
         return (
             self.split
-            + (f" by {self.by}" if self.by != SPEED else "")
+            + sized(self.by)
             + _PARTS[self.part]
             + (", where flash is left" if self.placed else "")
             + (", in tiles" if self.small else "")
@@ -82,6 +82,13 @@ class Option:
             + (f", in windows of {_columns(self.narrow)}" if self.narrow else "")
             + (f", input in {self.hosted} tiles" if self.hosted else "")
         )
+
+
+def sized(by: str) -> str:
+    """What the shares follow, in a name; "" where it is the speed of the devices, as usual."""
+    if by == SPEED:
+        return ""
+    return " sized by free RAM" if by == RAM else " sized by when input arrives"
 
 
 def _columns(count: int) -> str:

@@ -17,6 +17,7 @@ from tflsplit.report.simulated import SEED as SEED_SIMULATED
 SUMMED = ("sent_bytes", "received_bytes", "macs", "nodes")
 """Amounts that all devices together have; of every other one the largest device counts."""
 
+_OF = {"sum": "sum of", "max": "largest"}
 _LIMIT = re.compile(r"(?:(sum|max|each):)?([a-z_]+)\+([0-9.]+)(%?)")
 
 
@@ -186,8 +187,8 @@ def _exceeded(comparison: Comparison, limit: Limit, before: Json, after: Json) -
         most = limit.most(pair[0])
         if pair[1] > most:
             texts.append(
-                f"{what} of {limit.key}: {pair[0]:,.0f} became {pair[1]:,.0f}, more than "
-                f"{most:,.0f} ({limit})"
+                f"{_OF.get(what, what)} {limit.key}: {pair[0]:,.0f} became {pair[1]:,.0f}, "
+                f"more than {most:,.0f} ({limit})"
             )
     return texts
 

@@ -111,6 +111,15 @@ def test_operands_that_are_left_out(op: str):
     assert "operand" in text
 
 
+@pytest.mark.parametrize(("name", "index"), [("DEPTHWISE_CONV_2D", 2), ("SVDF", 3)])
+def test_a_bias_that_tflm_takes_for_there(name: str, index: int):
+    """Their kernels let go of it without a look, which ends the program."""
+    (sound,) = CASES[name]().nodes
+    assert sound.inputs[index] is not None
+    without = (*sound.inputs[:index], None, *sound.inputs[index + 1 :])
+    assert f"operand {index} is missing" in refusal(replace(sound, inputs=without))
+
+
 # Their kernels set themselves up for any type, and refuse int8 when they run.
 SET_UP_ONLY = ("NEG",)
 SOUND = {name: case for name, case in CASES.items() if name not in SET_UP_ONLY}

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -27,6 +28,7 @@ from tflsplit.ops import custom
 from tflsplit.ops.custom_check import problems
 from tflsplit.ops.expansion import stock_expansion
 from tflsplit.ops.packed import is_packable, packed, unpacked
+from tflsplit.ops.packed_stage import weight_scales
 from tflsplit.tflite import read_model, write_model
 from tflsplit.wire import custom_ops as wire
 
@@ -185,3 +187,11 @@ def test_sums_that_are_too_large_for_a_short_rounding_are_found() -> None:
 def test_options_that_make_no_sense_are_named(change: dict[str, int], message: str) -> None:
     (problem,) = problems(replace(NODE, attrs=NODE.attrs.replace(**change)))
     assert message in problem
+
+
+def test_a_damaged_shift_is_read_without_a_warning():
+    """It is refused where it is checked; until then only scales follow from it."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        large = np.array([1 << 30, 0, 1], np.int32), np.array([5000, 5000, 900], np.int32)
+        assert len(weight_scales(*large, 1.0, 1e-3)) == 3

@@ -171,9 +171,10 @@ def weight_scales(
     24: the nearest one is the scale that it came from.  A multiplier of 0 comes from a scale that
     is too small to matter; any such does.
     """
-    real = np.ldexp(multiplier.astype(np.float64), shift.astype(np.int64) - 31)
-    real = np.where(multiplier == 0, 2.0**-40, real)
-    scales = (real * y_scale / x_scale).astype(np.float32)
+    with np.errstate(over="ignore"):  # of a damaged shift, which is refused where it is checked
+        real = np.ldexp(multiplier.astype(np.float64), shift.astype(np.int64) - 31)
+        real = np.where(multiplier == 0, 2.0**-40, real)
+        scales = (real * y_scale / x_scale).astype(np.float32)
     return tuple(float(scale) for scale in np.maximum(scales, np.float32(1e-37)))
 
 

@@ -59,6 +59,8 @@ def _depthwise_conv_2d(op: Operation) -> None:
     multiplier = op.node.attrs.integer("depth_multiplier")
     made = f"makes other channels of {x!r} than {weights!r} has"
     op.need(multiplier * x.shape[3] == channels, f"depth_multiplier = {multiplier}", made)
+    if len(op.node.inputs) > 2:
+        op.x(2)  # the kernel lets go of its bias without a look at whether there is one
     _bias(op, 2, channels)
     op.shape(y, (x.shape[0], *_extents(op, x, (rows, columns)), channels))
 

@@ -38,10 +38,9 @@ def _svdf(op: Operation) -> None:
     op.shape(state, (x.shape[0], times.shape[1] * filters))
     op.need(state.is_variable, state, "must be a variable tensor")
     op.shape(y, (x.shape[0], filters // rank))
-    bias = op.optional(3)
-    if bias is not None:
-        op.dtype(bias, _F32 if x.dtype is _F32 else _I32)
-        op.size(bias, filters // rank)
+    bias = op.x(3)  # optional in TensorFlow; TFLM's kernel lets go of it without a look
+    op.dtype(bias, _F32 if x.dtype is _F32 else _I32)
+    op.size(bias, filters // rank)
     op.option("fused_activation_function", Activation.NONE, Activation.SIGN_BIT)
 
 

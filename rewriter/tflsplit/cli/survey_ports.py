@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The ports of commands that look for boards instead of for a plan."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from tflsplit.errors import LinkError
+from tflsplit.host.ports import DEFAULT_BAUD, Stream, open_port
+from tflsplit.host.usb import USB_IDS, ports_of
+
+
+def add_ports(command: argparse.ArgumentParser) -> None:
+    """The options that name them."""
+    command.add_argument(
+        "--port",
+        action="append",
+        metavar="PORT",
+        help="/dev/ttyACM0, COM5, socket://host:port, a pty; several if several boards are plugged "
+        "in (the USB ports of boards that are known)",
+    )
+    command.add_argument(
+        "--baud", type=int, default=DEFAULT_BAUD, metavar="RATE", help="of a UART that is a port"
+    )
+
+
+@contextmanager
+def survey_ports(arguments: argparse.Namespace) -> Iterator[list[Stream]]:
+    """The streams of ``--port``, or of the USB ports of boards; closed at the end."""
+    names = arguments.port or [port.device for port in ports_of(USB_IDS)]
+    if not names:
+        raise LinkError("no board is plugged in here; name a port with --port")
+    streams: list[Stream] = []
+    try:
+        for name in names:  # so that those that are open are closed where another cannot be
+            streams += [open_port(name, arguments.baud)]
+        yield streams
+    finally:
+        for stream in streams:
+            stream.close()

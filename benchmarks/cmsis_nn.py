@@ -20,6 +20,8 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.operands import added, seeded
+from benchmarks.stock_operators import tflm_bytes
 from tests.kernels.cortex_m import (
     COMPILER,
     COUNTING,
@@ -91,6 +93,14 @@ class CmsisNn:
             same &= answer.y == expected.tobytes()
         return total, scratch, same
 
+    def add(self, node: Node, integers: Sequence[int]) -> tuple[int, int, bool]:
+        """The same of an ADD of TFLM's, told as ``stock_operators`` reads it."""
+        first, second, y, low, high, *scales = integers
+        told = (-first, *scales[:2], -second, *scales[2:4], y, *scales[4:], low, high)
+        case = encode_case(_ADD, told, seeded(node))
+        answer = decode_answer(io.BytesIO(emulate(self._board, self._program, case, *COUNTING)))
+        return answer.instructions, answer.scratch_bytes, answer.y == tflm_bytes(node)
+
 
 def _compile(command: Sequence[str], folder: Path) -> None:
     needs(COMPILER)
@@ -104,13 +114,14 @@ Call = tuple[int, tuple[int, ...], tuple[Array, ...], Array]
 
 def _calls(node: Node, arrays: Sequence[Array]) -> Iterator[Call]:
     """Function, integers, arrays and right result of each part of an explicit node."""
-    value, *residual = arrays
+    value = arrays[0]
     for part in unfused(node) if node.op == wire.FUSED_BLOCK else [node]:
-        if part.op == wire.REQUANTIZE:
-            continue
+        if part.op == wire.REQUANTIZE or not (part.is_custom or part.op == "ADD"):
+            continue  # also what cuts x for the ADD
         if not part.is_custom:
-            expected = residual_add(value, residual[0], node)
-            yield _ADD, _add_integers(node), (value, residual[0]), expected
+            beside = added(node, arrays)
+            expected = residual_add(value, beside, node)
+            yield _ADD, _add_integers(node), (value, beside), expected
         else:
             whole = _complete(part)
             expected = run_node(whole, [value.reshape(whole.input(0).shape)])

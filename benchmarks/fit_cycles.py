@@ -28,15 +28,10 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.contenders import CORES, KERNELS, Contender, EmulatedKernels
 from benchmarks.kernel_shapes import all_cases
-from benchmarks.kernels import (
-    CORES,
-    KERNELS,
-    EmulatedKernels,
-    measure,
-    reference,
-    seeded,
-)
+from benchmarks.kernels import measure
+from benchmarks.operands import reference, seeded
 from tflsplit.cluster import Family, known_board
 from tflsplit.errors import UserError
 from tflsplit.ir import Graph, Node
@@ -133,8 +128,11 @@ def checked(paths: Sequence[Path], world_sizes: Sequence[int], core: str) -> Ite
         for world_size in world_sizes:
             graphs = _graphs(whole, world_size)
             with tempfile.TemporaryDirectory() as folder:
-                layers = list(measure(graphs, path.stem, core, "ours", Path(folder)))
-            counts = [sum(x.instructions for x in layers if x.rank == r) for r in range(world_size)]
+                board = Contender(core, "ours", Path(folder))
+                layers = list(measure(graphs, path.stem, core, "ours", board))
+            named = [{n.name for n in graph.nodes if wire.is_packed(n)} for graph in graphs]
+            counts = [sum(x.instructions for x in layers if x.rank == r and x.name in named[r])
+                      for r in range(world_size)]  # fmt: skip
             ours = [filter(wire.is_packed, graph.nodes) for graph in graphs]
             said = [sum(local_node_us(device, n) for n in each) * device.clock_hz / 1e6
                     for each in ours]  # fmt: skip

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Instructions of the kernels on emulated boards: by layer, by block, over whole networks.
 
-Every compute operator of a device graph runs alone on a bare emulated core, on seeded data, and its
-result is compared bit for bit with the reference semantics.  QEMU counts instructions exactly and
-alike every time (``-icount``); they are no cycles.
+Every operator of a device graph runs alone on a bare emulated core, on seeded data, and its
+result is compared bit for bit with the reference semantics, or with TFLM.  QEMU counts instructions
+exactly and alike every time (``-icount``); they are no cycles.
 
     python -m benchmarks.kernels [MODEL.tflite …] [-n 1 8] [--core cortex-m7 …]
         [--kernels ours portable cmsis_nn] [--objective latency] [--json]
@@ -12,16 +12,18 @@ Contenders: our kernels (``ours``), our portable C++, and CMSIS-NN as TFLM calls
 sources are (``benchmarks.cmsis_nn``); each runs the same layers.
 
 Without a model: MobileNetV2 1.0 at 224x224 (seeded weights; instructions do not depend on them).
-Operators that TFLM brings (ADD, MEAN, SOFTMAX, …) are not run here; they are named and left out,
-with their multiply-accumulates, which are 0.  The device of a network is the one with most
-instructions.  Needs the Arm compiler and qemu-system-arm.
+For operators that TFLM brings (ADD, MEAN, SOFTMAX, …) kernels of ours with its bits stand
+(``benchmarks.stock_operators``); what has none, and SEND and RECV, are named and left out.  The
+device of a network is the one with most instructions.  Of one device, instructions are divided by
+the multiply-accumulates of the model as it is, dead channels included; of more, by those that the
+device computes.  Needs the Arm compiler and qemu-system-arm.
 """
 
 from __future__ import annotations
 
 import argparse
-import io
 import json
+import math
 import subprocess
 import sys
 import tempfile
@@ -29,41 +31,26 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import numpy as np
-
-from benchmarks.cmsis_nn import CmsisNn
 from benchmarks.cmsis_nn import sources as cmsis_nn_sources
+from benchmarks.contenders import CORES, KERNELS, Contender
 from models.mobilenet_v2 import mobilenet_v2
-from tests.kernels.cortex_m import COUNTING, build_for, emulate
-from tests.kernels.kernel_driver import decode_answer, encode_case, message_of
 from tflsplit.cluster import Family, default_cluster
 from tflsplit.errors import UserError
-from tflsplit.ir import DType, Graph, Node
+from tflsplit.ir import Graph
 from tflsplit.ops import graph_macs
-from tflsplit.ops.fused import unfused
-from tflsplit.ops.packed import unpacked
-from tflsplit.ops.semantics import Array, residual_add, run_node
 from tflsplit.passes.fold_constants import fold_constants
 from tflsplit.plan.cost.work import work_of
 from tflsplit.planner import Planner
 from tflsplit.rewriting.rewrite import split_model
 from tflsplit.tflite import read_model
-from tflsplit.wire import custom_ops as wire
 
-CORES = {
-    "cortex-m4": "mps2_an386",
-    "cortex-m7": "mps2_an500",
-    "cortex-m33": "mps2_an505",
-    "cortex-m55": "mps3_an547",
-}
-KERNELS = ("ours", "portable", "cmsis_nn")
 PRODUCTS = (Family.CONV, Family.POINTWISE, Family.DEPTHWISE, Family.FULLY_CONNECTED)
 """Families whose work is multiply-accumulates."""
 
 
 @dataclass(frozen=True)
 class Layer:
-    """One compute operator of a device."""
+    """One operator of a device."""
 
     model: str
     core: str
@@ -82,15 +69,16 @@ class Layer:
 
     @property
     def instructions_per_mac(self) -> float:
-        """Of a REQUANTIZE, per value."""
-        return self.instructions / max(self.macs, 1)
+        """Of an operator without such, per value of its result."""
+        return self.instructions / max(self.macs or math.prod(self.y), 1)
 
 
 @dataclass(frozen=True)
 class Network:
-    """The compute operators of the busiest device of a network.
+    """The busiest device of a network.
 
-    whole_macs: of the unsplit model.  left_out: operators that are not counted.
+    macs: that it computes; whole_macs: of the unsplit model.  left_out: operators that are not
+    counted.
     """
 
     model: str
@@ -106,77 +94,22 @@ class Network:
     same_bits: bool
 
 
-class EmulatedKernels:
-    """The driver on one emulated core; every operator is a run of its own."""
-
-    def __init__(self, core: str, kernels: str, folder: Path) -> None:
-        self._board = CORES[core]
-        self._program = folder / f"{core}-{kernels}.elf"
-        build_for(self._board, self._program, portable=kernels == "portable", counts=True)
-
-    def measure(self, node: Node, arrays: Sequence[Array]) -> tuple[int, int, bool]:
-        """Instructions, scratch bytes, and whether all bits are right."""
-        y, instructions, scratch = self.run(node, arrays)
-        return instructions, scratch, np.array_equal(y, reference(node, arrays))
-
-    def run(self, node: Node, arrays: Sequence[Array]) -> tuple[Array, int, int]:
-        """Result, instructions and scratch bytes of an explicit node."""
-        case = encode_case(*message_of(node, arrays))
-        answer = decode_answer(io.BytesIO(emulate(self._board, self._program, case, *COUNTING)))
-        return answer.array(node), answer.instructions, answer.scratch_bytes
-
-
-def reference(node: Node, arrays: Sequence[Array]) -> Array:
-    """What an explicit node means."""
-    value, *residual = arrays
-    for part in unfused(node) if node.op == wire.FUSED_BLOCK else [node]:
-        if part.is_custom:
-            value = run_node(part, [value])
-        else:
-            value = residual_add(value, residual[0], node)
-    return value
-
-
-def seeded(node: Node) -> list[Array]:
-    """Data for the operands of a node that are no constants."""
-    rng = np.random.default_rng(7)
-    x = node.input(0)
-    if x.dtype is not DType.INT8:
-        return [rng.integers(-(2**20), 2**20, x.shape).astype(np.int32)]
-    computed = [value for value in node.operands if not value.is_constant]
-    return [rng.integers(-128, 128, value.shape, np.int8) for value in computed]
-
-
-def contender(core: str, kernels: str, folder: Path) -> EmulatedKernels | CmsisNn:
-    """Kernels on a core; UserError if their sources are not there."""
-    if kernels != "cmsis_nn":
-        return EmulatedKernels(core, kernels, folder)
-    tree = cmsis_nn_sources()
-    if tree is None:
-        raise UserError(
-            "kernels cmsis_nn: set TFLSPLIT_CMSIS_NN_DIR to its sources, or TFLSPLIT_TFLM_DIR to a "
-            "tree of TFLM with them"
-        )
-    return CmsisNn(CORES[core], tree, folder / f"{core}-cmsis_nn")
-
-
 def measure(
-    graphs: Sequence[Graph], model: str, core: str, kernels: str, folder: Path
+    graphs: Sequence[Graph], model: str, core: str, kernels: str, contender: Contender
 ) -> Iterator[Layer]:
-    """All compute operators of all devices; equal ones are run once."""
-    board, known = contender(core, kernels, folder), dict[object, tuple[int, int, bool]]()
+    """All operators of all devices that are counted."""
     for rank, graph in enumerate(graphs):
-        for node in filter(wire.is_packed, graph.nodes):
-            key = node.op, node.attrs, node.input(0).shape, node.output.shape
-            if key not in known:
-                explicit = unpacked(node)
-                known[key] = board.measure(explicit, seeded(explicit))
-            instructions, scratch, same = known[key]
+        for node in graph.nodes:
+            found = contender.measure(node)
+            if found is None:
+                continue
+            instructions, scratch, same = found
             macs = int(sum(work.amount for work in work_of(node) if work.family in PRODUCTS))
             shapes = node.input(0).shape, node.output.shape
+            constants = sum(value.size_bytes for value in node.operands if value.is_constant)
             yield Layer(
                 model, core, kernels, len(graphs), rank, node.op, node.name, *shapes,
-                macs or node.output.size, instructions, scratch, node.input(1).size, same,
+                macs, instructions, scratch, constants, same,
             )  # fmt: skip
 
 
@@ -185,15 +118,16 @@ def network(layers: Sequence[Layer], graphs: Sequence[Graph], whole: Graph) -> N
     by_rank = [[layer for layer in layers if layer.rank == rank] for rank in range(len(graphs))]
     totals = [sum(layer.instructions for layer in found) for found in by_rank]
     rank = max(range(len(graphs)), key=totals.__getitem__)
+    counted = {layer.name for layer in by_rank[rank]}
     left_out: dict[str, int] = {}
     for node in graphs[rank].nodes:
-        if not wire.is_ours(node):
+        if node.name not in counted:
             left_out[node.op] = left_out.get(node.op, 0) + 1
-    macs = sum(layer.macs for layer in by_rank[rank] if layer.operator != wire.REQUANTIZE)
+    macs, whole_macs = sum(layer.macs for layer in by_rank[rank]), graph_macs(whole)
     first, same = layers[0], all(layer.same_bits for layer in layers)
     return Network(
-        first.model, first.core, first.kernels, len(graphs), rank, totals[rank], macs,
-        graph_macs(whole), totals[rank] / max(macs, 1), left_out, same,
+        first.model, first.core, first.kernels, len(graphs), rank, totals[rank], macs, whole_macs,
+        totals[rank] / max(whole_macs if len(graphs) == 1 else macs, 1), left_out, same,
     )  # fmt: skip
 
 
@@ -238,7 +172,8 @@ def everything(chosen: argparse.Namespace) -> tuple[list[Layer], list[Network]]:
                 graphs = device_graphs(whole, world_size, chosen.objective)
                 for core in chosen.core:
                     for kernels in chosen.kernels:
-                        found = list(measure(graphs, name, core, kernels, Path(folder)))
+                        board = Contender(core, kernels, Path(folder))
+                        found = list(measure(graphs, name, core, kernels, board))
                         layers += found
                         networks.append(network(found, graphs, whole))
                         print(f"{name}, N = {world_size}, {core}, {kernels}", file=sys.stderr)

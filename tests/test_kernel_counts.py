@@ -13,8 +13,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmarks.contenders import EmulatedKernels
 from benchmarks.kernel_shapes import STAGE, activation, tables
-from benchmarks.kernels import EmulatedKernels, reference
+from benchmarks.operands import reference
 from tests.kernels.cortex_m import EMULATOR, needs
 from tflsplit.ir import Node
 from tflsplit.ops import custom

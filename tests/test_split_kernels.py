@@ -26,6 +26,7 @@ from tests.ops.custom_cases import (
     depthwise_cases,
     every_pad_cases,
     fused_block_cases,
+    long_sums,
     middle_cases,
     partial_conv_2d_cases,
     partial_fully_connected_cases,
@@ -93,6 +94,11 @@ def test_partial_fully_connected(kernels: KernelProcess, case: Case) -> None:
 @settings(max_examples=60)
 @given(case=partial_sum_cases())
 def test_partial_sum(kernels: KernelProcess, case: Case) -> None:
+    assert_equal(kernels, case)
+
+
+@pytest.mark.parametrize("case", long_sums())
+def test_partial_sum_of_many_positions(kernels: KernelProcess, case: Case) -> None:
     assert_equal(kernels, case)
 
 

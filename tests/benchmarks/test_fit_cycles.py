@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.contenders import EmulatedKernels
 from benchmarks.fit_cycles import fitted, lines
 from benchmarks.kernel_shapes import all_cases
-from benchmarks.kernels import EmulatedKernels, seeded
+from benchmarks.operands import seeded
 from tests.kernels.cortex_m import EMULATOR, needs
 from tflsplit.cluster import Family, known_board
 from tflsplit.plan.cost import local_node_us

@@ -245,6 +245,15 @@ def partial_sum_cases(draw: st.DrawFn) -> Case:
     return Case(node, (int8s(rng, shape, draw(DATA), zero_point),))
 
 
+def long_sums() -> Iterator[Case]:
+    """TFLSPLIT_PARTIAL_SUM of so many positions that sums of 16 bits would not hold them."""
+    x = Value("x", (1, 700, 37), DType.INT8, Quantization((0.5,), (5,)))
+    node = custom.partial_sum(x, Value("y", (1, 37), DType.INT32), axes=(1, 2))
+    for byte in (-128, 127):
+        yield Case(node, (np.full(x.shape, byte, np.int8),))
+    yield Case(node, (np.random.default_rng(2).integers(-128, 128, x.shape, np.int8),))
+
+
 @st.composite
 def requantize_cases(draw: st.DrawFn, max_channels: int = 300) -> Case:
     """TFLSPLIT_REQUANTIZE with sums from all of int32, many of them next to a rounding point."""

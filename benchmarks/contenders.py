@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Kernels on emulated cores that operators of device graphs are counted with."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.cmsis_nn import CmsisNn
+from benchmarks.cmsis_nn import sources as cmsis_nn_sources
+from benchmarks.operands import reference, seeded
+from benchmarks.stock_operators import StockOperators, as_convolution, integers_of
+from tests.kernels.cortex_m import COUNTING, build_for, emulate
+from tests.kernels.kernel_driver import decode_answer, encode_case, message_of
+from tflsplit.errors import UserError
+from tflsplit.ir import Node
+from tflsplit.ops.packed import unpacked
+from tflsplit.ops.semantics import Array
+from tflsplit.wire import custom_ops as wire
+
+CORES = {
+    "cortex-m0": "microbit",
+    "cortex-m4": "mps2_an386",
+    "cortex-m7": "mps2_an500",
+    "cortex-m33": "mps2_an505",
+    "cortex-m55": "mps3_an547",
+}
+KERNELS = ("ours", "portable", "cmsis_nn")
+
+Counted = tuple[int, int, bool]
+"""Instructions, scratch bytes, whether all bits are right."""
+
+
+class EmulatedKernels:
+    """The driver on one emulated core; every operator is a run of its own."""
+
+    def __init__(self, core: str, kernels: str, folder: Path) -> None:
+        self._board = CORES[core]
+        self._program = folder / f"{core}-{kernels}.elf"
+        build_for(self._board, self._program, portable=kernels == "portable", counts=True)
+
+    def measure(self, node: Node, arrays: Sequence[Array]) -> Counted:
+        """An explicit node on data for the operands that are no constants."""
+        y, instructions, scratch = self.run(node, arrays)
+        return instructions, scratch, np.array_equal(y, reference(node, arrays))
+
+    def run(self, node: Node, arrays: Sequence[Array]) -> tuple[Array, int, int]:
+        """Result, instructions and scratch bytes of an explicit node."""
+        case = encode_case(*message_of(node, arrays))
+        answer = decode_answer(io.BytesIO(emulate(self._board, self._program, case, *COUNTING)))
+        return answer.array(node), answer.instructions, answer.scratch_bytes
+
+
+class Contender:
+    """All operators of device graphs with one set of kernels on one core."""
+
+    def __init__(self, core: str, kernels: str, folder: Path) -> None:
+        """Raises UserError if sources are not there, or cannot be built."""
+        self._own = EmulatedKernels(core, "ours" if kernels == "cmsis_nn" else kernels, folder)
+        self._stock = StockOperators(CORES[core], kernels == "portable", folder)
+        self._cmsis_nn = _cmsis_nn(core, folder) if kernels == "cmsis_nn" else None
+        self._known = dict[object, Counted]()
+
+    def measure(self, node: Node) -> Counted | None:
+        """Of one operator; equal ones are run once.  None of one that is not counted."""
+        scales = [] if node.is_custom else [value.quantization for value in node.outputs]
+        key = node.op, node.attrs, node.input(0).shape, node.output.shape, *scales
+        if key not in self._known:
+            found = self._measured(node)
+            if found is None:
+                return None
+            self._known[key] = found
+        return self._known[key]
+
+    def _measured(self, node: Node) -> Counted | None:
+        if node.op == wire.PARTIAL_SUM:
+            return self._own.measure(node, seeded(node))
+        explicit = unpacked(node) if wire.is_packed(node) else as_convolution(node)
+        if explicit is not None:
+            board = self._cmsis_nn or self._own
+            return board.measure(explicit, seeded(explicit))
+        integers = None if node.is_custom else integers_of(node)
+        if integers is None:
+            return None
+        if node.op == "ADD" and self._cmsis_nn:
+            return self._cmsis_nn.add(node, integers)
+        return self._stock.measure(node)
+
+
+def _cmsis_nn(core: str, folder: Path) -> CmsisNn:
+    tree = cmsis_nn_sources()
+    if tree is None:
+        raise UserError(
+            "kernels cmsis_nn: set TFLSPLIT_CMSIS_NN_DIR to its sources, or TFLSPLIT_TFLM_DIR to a "
+            "tree of TFLM with them"
+        )
+    return CmsisNn(CORES[core], tree, folder / f"{core}-cmsis_nn")

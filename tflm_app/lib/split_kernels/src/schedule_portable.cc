@@ -7,6 +7,10 @@
 
 #if SPLIT_KERNELS_PORTABLE
 
+#if defined(__ARM_FEATURE_SAT)
+#include <arm_acle.h>
+#endif
+
 #include "arithmetic.h"
 #include "schedule.h"
 
@@ -15,7 +19,9 @@ namespace {
 
 // Inner loops are functions of their own: inlined into loops with many variables, compilers for
 // Cortex-M keep their sums in memory.
-#if defined(__GNUC__)
+#if defined(__GNUC__) && !defined(__clang__)
+#define SPLIT_KERNELS_INNER_LOOP [[gnu::noinline, gnu::optimize("no-schedule-insns")]]
+#elif defined(__GNUC__)
 #define SPLIT_KERNELS_INNER_LOOP [[gnu::noinline]]
 #else
 #define SPLIT_KERNELS_INNER_LOOP
@@ -73,31 +79,58 @@ void multiply_pair_of(int32_t positions, const int16_t* x, const int8_t* weights
   }
 }
 
-// Sums of one channel, `Apart` words from one to the next, to int8, `step` apart: as finish_one(), but the rounding is looked at once.
-template <Rounding R, int Apart>
+// 2 * sum * multiplier / 2^32, halves up: multiply_high() in fewer instructions, of sums that may be doubled, as those
+// with a short rounding are proved to be.
+inline int32_t multiply_high_short(int32_t sum, int32_t multiplier) {
+  const int64_t product = static_cast<int64_t>(static_cast<int32_t>(static_cast<uint32_t>(sum) << 1)) *
+                          multiplier;
+  return static_cast<int32_t>((product + (int64_t{1} << 31)) >> 32);
+}
+
+// To int8, in one instruction where cores have it (Cortex-M3); compilers see that in no loop.
+inline int32_t saturated(int32_t value) {
+#if defined(__ARM_FEATURE_SAT)
+  return __ssat(value, 8);
+#else
+  if (value < -128) value = -128;
+  if (value > 127) value = 127;
+  return value;
+#endif
+}
+
+// Sums of one channel, `Apart` words from one to the next, to int8, `step` apart: as finish_one(), but the
+// rounding is looked at once.
+template <Rounding R, int Apart, bool Clamps>
 SPLIT_KERNELS_INNER_LOOP void finish_run(const Finish& finish, const ChannelFinish& channel,
                                          const int32_t* sums, int32_t count, int32_t step,
                                          int8_t* y) {
   const int32_t multiplier = channel.multiplier, addend = channel.addend, shift = channel.shift;
   const int32_t low = finish.activation_min, high = finish.activation_max;
   for (const int32_t* const end = sums + Apart * count; sums != end; sums += Apart, y += step) {
-    int32_t made = multiply_high(*sums, multiplier);
+    int32_t made = multiply_high_short(*sums, multiplier);
     if (R == kTwoRoundings) made += made >> 31;
-    made = wrapping_add(made, addend) >> shift;
-    if (made < low) made = low;  // clamp_to() makes compilers keep both limits twice
-    if (made > high) made = high;
+    made = saturated(wrapping_add(made, addend) >> shift);
+    if (Clamps && made < low) made = low;  // clamp_to() makes compilers keep both limits twice
+    if (Clamps && made > high) made = high;
     *y = static_cast<int8_t>(made);
   }
+}
+template <int Apart, bool Clamps>
+void finish_short(const Finish& finish, const ChannelFinish& channel, const int32_t* sums,
+                  int32_t count, int32_t step, int8_t* y) {
+  (finish.rounding == kOneRounding ? finish_run<kOneRounding, Apart, Clamps>
+                                   : finish_run<kTwoRoundings, Apart, Clamps>)(
+      finish, channel, sums, count, step, y);
 }
 template <int Apart>
 void finish_all(const Finish& finish, const ChannelFinish& channel, const int32_t* sums,
                 int32_t count, int32_t step, int8_t* y) {
-  if (finish.rounding == kOneRounding) {
-    finish_run<kOneRounding, Apart>(finish, channel, sums, count, step, y);
-  } else if (finish.rounding == kTwoRoundings) {
-    finish_run<kTwoRoundings, Apart>(finish, channel, sums, count, step, y);
-  } else {
+  if (finish.rounding == kAnyRounding) {
     for (int32_t i = 0; i < count; ++i) y[i * step] = finish_one(finish, channel, sums[Apart * i]);
+  } else if (finish.clamps()) {
+    finish_short<Apart, true>(finish, channel, sums, count, step, y);
+  } else {
+    finish_short<Apart, false>(finish, channel, sums, count, step, y);
   }
 }
 

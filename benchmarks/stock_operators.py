@@ -62,7 +62,7 @@ class StockOperators:
 
 def tflm_bytes(node: Node) -> bytes:
     """What TFLM makes of the seeded operands of a node."""
-    graph = Graph("one", list(computed_operands(node)), [node.output], [node])
+    graph = Graph("one", computed_operands(node), (node.output,), [node])
     (y,) = engine()[1](graph).run(seeded(node))
     return y.tobytes()
 

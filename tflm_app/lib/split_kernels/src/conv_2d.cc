@@ -31,8 +31,8 @@ void convolve(const WindowParams& p, const int8_t* x, const void* constants, siz
       for (int32_t row = 0; row < p.out_rows; ++row) {
         for (int32_t column = 0; column < p.out_columns; column += kPositions) {
           const int32_t count = at_most_four(p.out_columns - column);
-          widen_windows(p, x + batch * batch_values, group, row, column, count, doubled, gathered,
-                        widened);
+          widen_windows(p, x + batch * batch_values, group, row, column, count,
+                        doubled && doubles_values(count), gathered, widened);
           finish(product, widened, count, position, group * per_group);
           position += count;
         }
@@ -50,7 +50,8 @@ void multiply_all(int32_t positions, int32_t depth, int32_t channels, const int8
   const Product product = product_of(constants, channels, depth, record_bytes);
   for (int32_t position = 0; position < positions; position += kPositions) {
     const int32_t count = at_most_four(positions - position);
-    widen(x + position * depth, depth, count, depth, 0, doubled, widened);
+    widen(x + position * depth, depth, count, depth, 0, doubled && doubles_values(count),
+          widened);
     finish(product, widened, count, position, 0);
   }
 }

@@ -97,9 +97,8 @@ __asm__(R"(
     smlad   r5, r2, r12, r5
 .endm
 
-@ A pair's sums. The loop is entered where the steps that are left are a whole number of rounds.
+@ A pair's sums, of the record in r12. The loop is entered where the steps that are left are a whole number of rounds.
 .macro SK_PRODUCTS positions, steps, doubled
-    ldr     r12, [sp, #RECORDS]
     ldr     r0, [sp, #X]
     ldrd    r4, r5, [r12, #-8]
   .if \doubled
@@ -124,7 +123,8 @@ __asm__(R"(
 
 @ ENTRY from the number of steps of the loop that are left out.
 .macro SK_BEGIN positions
-    adds    r2, r2, #8
+    add     r12, r2, #8
+    mov     r2, r12
     push    {r0, r2, r3, r4-r11, lr}
     ldr     r4, [sp, #ENTRY]
     movs    r5, #SK_STEP_BYTES_\positions
@@ -261,11 +261,16 @@ __asm__(R"(
     pop     {r4-r11, pc}
 .endm
 
-.macro SK_MULTIPLY rounding, order, positions, steps
+.macro SK_MULTIPLY rounding, order, positions, steps, doubled=1
 SK_FUNCTION split_kernels_\rounding\()_\order\()_\positions
     SK_BEGIN \positions
 9:
-    SK_PRODUCTS \positions, \steps, 1
+    SK_PRODUCTS \positions, \steps, \doubled
+  .if \doubled == 0
+    .irp sum, r4, r5, r6, r7, r8, r9, r10, r11
+    lsl     \sum, \sum, #1
+    .endr
+  .endif
     SK_FINISH_CHANNEL \positions, \rounding, r4, r6, r8, r10
     SK_FINISH_CHANNEL \positions, \rounding, r5, r7, r9, r11
     ldr     lr, [sp, #Y]
@@ -290,13 +295,15 @@ SK_FUNCTION split_kernels_sums_\positions
     SK_MULTIPLY \rounding, \order, 1, 4
     SK_MULTIPLY \rounding, \order, 2, 4
     SK_MULTIPLY \rounding, \order, 3, 4
-    SK_MULTIPLY \rounding, \order, 4, 8
 .endm
 
-    SK_MULTIPLY once, rows, 4, 8
+@ Rows have more products than channels, most of them: their sums are doubled, not their x.
+    SK_MULTIPLY once, rows, 4, 16, 0
+    SK_MULTIPLY twice, rows, 4, 16, 0
     SK_MULTIPLY once, planes, 2, 4
     SK_MULTIPLY once, planes, 3, 4
     SK_MULTIPLY once, planes, 4, 8
+    SK_MULTIPLY twice, planes, 4, 8
     SK_ALL_POSITIONS twice, rows
     SK_ALL_POSITIONS twice, planes
     SK_MULTIPLY_SUMS 1, 4

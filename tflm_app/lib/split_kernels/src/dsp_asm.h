@@ -9,10 +9,12 @@
 extern "C" {
 
 // Pairs of channels, up to records_end, of P widened positions (schedule.h): y[p * position_step +
-// c * channel_step], int8. x ends at x_end; values of x are doubled, so that sums are. A pair takes
-// products / 2 steps, the first by itself, the others in a loop of kSplitKernelsSteps(P) of which the
-// first round leaves out `steps_out`, 1 or more.
-constexpr int32_t kSplitKernelsSteps(int32_t positions) { return positions == 4 ? 8 : 4; }
+// c * channel_step], int8. x ends at x_end; values of x are doubled, so that sums are, but for four
+// positions in rows. A pair takes products / 2 steps, the first by itself, the others in a loop of
+// kSplitKernelsSteps(P) of which the first round leaves out `steps_out`, 1 or more.
+constexpr int32_t kSplitKernelsSteps(int32_t positions, bool rows = false) {
+  return positions < 4 ? 4 : rows ? 16 : 8;
+}
 typedef void SplitKernelsMultiply(const int16_t* x, const int8_t* weights, const void* records,
                                   int8_t* y, int32_t position_step, int32_t channel_step,
                                   const void* records_end, const int16_t* x_end,

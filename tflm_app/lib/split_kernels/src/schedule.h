@@ -45,6 +45,11 @@ void widen(const int8_t* x, int32_t step, int32_t positions, int32_t count, int3
            bool doubled, int16_t* to);
 
 inline bool doubles(const Finish& finish) { return finish.rounding != kAnyRounding; }
+// Whether values of so many positions are doubled for that, where results are rows: of whole groups the DSP
+// schedule doubles sums instead.
+inline bool doubles_values(int32_t positions) {
+  return !(SPLIT_KERNELS_DSP && positions == kPositions);
+}
 
 // Products of 1 to 4 widened positions with all channels.
 void multiply(const Product& product, const Finish& finish, const int16_t* x, int32_t positions,

@@ -3,7 +3,7 @@
 //
 // Widened values lie as words of two: for every four products first those with even, then those with
 // odd numbers, of all positions: [four][odd][position][2], as SXTB16 makes them of four bytes. With
-// a short rounding they are doubled, which SMMULR wants and costs nothing here.
+// a short rounding SMMULR wants doubled sums: of few products the values are doubled here.
 #include "target.h"
 
 #if SPLIT_KERNELS_DSP
@@ -80,8 +80,8 @@ const int16_t* end_of(const Product& product, const int16_t* x, int32_t position
 }
 
 // The first step is none of the loop's, and the others are an odd number.
-int32_t steps_out(const Product& product, int32_t positions) {
-  const int32_t steps = kSplitKernelsSteps(positions);
+int32_t steps_out(const Product& product, int32_t positions, bool rows = false) {
+  const int32_t steps = kSplitKernelsSteps(positions, rows);
   return steps - ((product.products / 2 - 1) & (steps - 1));
 }
 
@@ -145,7 +145,7 @@ const int8_t* weights_of_pair(const Product& product, int32_t pair) {
   const bool rows = results.channel_step == 1;
   const int32_t step = rows ? 2 : 1, between = rows ? 1 : kPositions;
   run(x, weights_of_pair(product, pairs), record, both, step, between, record + 1,
-      end_of(product, x, positions), steps_out(product, positions));
+      end_of(product, x, positions), steps_out(product, positions, rows));
   int8_t* const y = results.y + (product.channels - 1) * results.channel_step;
   for (int32_t i = 0; i < positions; ++i) y[i * results.position_step] = both[i * step];
 }
@@ -166,8 +166,8 @@ void multiply(const Product& product, const Finish& finish, const int16_t* x, in
               const Results& results) {
   if (finish.rounding == kAnyRounding) return multiply_any(product, finish, x, positions, results);
   const int16_t* const end = end_of(product, x, positions);
-  const int32_t out = steps_out(product, positions);
   const bool rows = results.channel_step == 1;
+  const int32_t out = steps_out(product, positions, rows);
   SplitKernelsMultiply* const run = multiply_of(finish, rows, positions);
   const int32_t pairs = product.channels / 2;
   const PairRecord* const records = static_cast<const PairRecord*>(product.records);

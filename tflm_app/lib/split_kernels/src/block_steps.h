@@ -80,11 +80,11 @@ inline void project(const Projection& projection, int8_t* d, int32_t positions, 
   const size_t record_bytes = sums ? sizeof(SumsRecord) : sizeof(PairRecord);
   const Product product = product_of(projection.constants, p.out_channels, p.in_channels,
                                      record_bytes);
-  const bool doubled = !sums && doubles(projection.stage->finish);
+  const int32_t rounding = sums ? kAnyRounding : projection.stage->finish.rounding;
   for (int32_t at = 0; at < positions; at += kPositions) {
     const int32_t count = least(kPositions, positions - at);
     int8_t* const here = d + at * p.in_channels;
-    widen(here, p.in_channels, count, p.in_channels, 0, doubled && doubles_values(count), widened);
+    widen(here, p.in_channels, count, p.in_channels, 0, doubles_rows(product, rounding, count), widened);
     const int32_t first = (position + at) * p.out_channels;
     if (sums) {
       multiply_sums(product, widened, count, p.out_channels, static_cast<int32_t*>(y) + first);

@@ -14,7 +14,7 @@ int32_t at_most_four(int32_t count) { return count < kPositions ? count : kPosit
 // convolution, group by group.
 template <typename FinishPositions>
 void convolve(const WindowParams& p, const int8_t* x, const void* constants, size_t record_bytes,
-              bool doubled, void* scratch, FinishPositions finish) {
+              int32_t rounding, void* scratch, FinishPositions finish) {
   int16_t* const widened = static_cast<int16_t*>(scratch);
   const int32_t groups = groups_of(p), products = products_of(p);
   const int32_t per_group = p.out_channels / groups;
@@ -32,7 +32,7 @@ void convolve(const WindowParams& p, const int8_t* x, const void* constants, siz
         for (int32_t column = 0; column < p.out_columns; column += kPositions) {
           const int32_t count = at_most_four(p.out_columns - column);
           widen_windows(p, x + batch * batch_values, group, row, column, count,
-                        doubled && doubles_values(count), gathered, widened);
+                        doubles_rows(product, rounding, count), gathered, widened);
           finish(product, widened, count, position, group * per_group);
           position += count;
         }
@@ -44,13 +44,13 @@ void convolve(const WindowParams& p, const int8_t* x, const void* constants, siz
 // The same where positions are those of x.
 template <typename FinishPositions>
 void multiply_all(int32_t positions, int32_t depth, int32_t channels, const int8_t* x,
-                  const void* constants, size_t record_bytes, bool doubled, void* scratch,
+                  const void* constants, size_t record_bytes, int32_t rounding, void* scratch,
                   FinishPositions finish) {
   int16_t* const widened = static_cast<int16_t*>(scratch);
   const Product product = product_of(constants, channels, depth, record_bytes);
   for (int32_t position = 0; position < positions; position += kPositions) {
     const int32_t count = at_most_four(positions - position);
-    widen(x + position * depth, depth, count, depth, 0, doubled && doubles_values(count),
+    widen(x + position * depth, depth, count, depth, 0, doubles_rows(product, rounding, count),
           widened);
     finish(product, widened, count, position, 0);
   }
@@ -58,12 +58,12 @@ void multiply_all(int32_t positions, int32_t depth, int32_t channels, const int8
 
 template <typename FinishPositions>
 void convolve_any(const WindowParams& p, const int8_t* x, const void* constants,
-                  size_t record_bytes, bool doubled, void* scratch, FinishPositions finish) {
+                  size_t record_bytes, int32_t rounding, void* scratch, FinishPositions finish) {
   if (is_dense(p)) {
     multiply_all(positions_of(p), p.in_channels, p.out_channels, x, constants, record_bytes,
-                 doubled, scratch, finish);
+                 rounding, scratch, finish);
   } else {
-    convolve(p, x, constants, record_bytes, doubled, scratch, finish);
+    convolve(p, x, constants, record_bytes, rounding, scratch, finish);
   }
 }
 
@@ -88,7 +88,7 @@ size_t conv_2d_get_scratch_bytes(const WindowParams& p) {
 void conv_2d(const WindowParams& p, const Finish& finish, const int8_t* x, const void* constants,
              void* scratch, int8_t* y) {
   const int32_t channels = p.out_channels;
-  convolve_any(p, x, constants, sizeof(PairRecord), doubles(finish), scratch,
+  convolve_any(p, x, constants, sizeof(PairRecord), finish.rounding, scratch,
                [&finish, channels, y](const Product& product, const int16_t* widened, int32_t count,
                                       int32_t position, int32_t channel) {
                  multiply(product, finish, widened, count,
@@ -102,7 +102,7 @@ size_t partial_conv_2d_get_scratch_bytes(const WindowParams& p) {
 
 void partial_conv_2d(const WindowParams& p, const int8_t* x, const void* constants, void* scratch,
                      int32_t* y) {
-  convolve_any(p, x, constants, sizeof(SumsRecord), false, scratch, SumsOf{p.out_channels, y});
+  convolve_any(p, x, constants, sizeof(SumsRecord), kAnyRounding, scratch, SumsOf{p.out_channels, y});
 }
 
 size_t partial_fully_connected_get_scratch_bytes(const FullyConnectedParams& p) {
@@ -111,8 +111,8 @@ size_t partial_fully_connected_get_scratch_bytes(const FullyConnectedParams& p) 
 
 void partial_fully_connected(const FullyConnectedParams& p, const int8_t* x, const void* constants,
                              void* scratch, int32_t* y) {
-  multiply_all(p.batches, p.in_channels, p.out_channels, x, constants, sizeof(SumsRecord), false,
-               scratch, SumsOf{p.out_channels, y});
+  multiply_all(p.batches, p.in_channels, p.out_channels, x, constants, sizeof(SumsRecord),
+               kAnyRounding, scratch, SumsOf{p.out_channels, y});
 }
 
 }  // namespace split_kernels

@@ -261,8 +261,8 @@ __asm__(R"(
     pop     {r4-r11, pc}
 .endm
 
-.macro SK_MULTIPLY rounding, order, positions, steps, doubled=1
-SK_FUNCTION split_kernels_\rounding\()_\order\()_\positions
+.macro SK_MULTIPLY rounding, order, positions, steps, doubled=1, kind
+SK_FUNCTION split_kernels_\rounding\()_\kind\()\order\()_\positions
     SK_BEGIN \positions
 9:
     SK_PRODUCTS \positions, \steps, \doubled
@@ -297,8 +297,9 @@ SK_FUNCTION split_kernels_sums_\positions
     SK_MULTIPLY \rounding, \order, 3, 4
 .endm
 
-@ Rows have more products than channels, most of them: their sums are doubled, not their x.
+@ Of four positions in rows the sums are doubled, not x, unless products are few.
     SK_MULTIPLY once, rows, 4, 16, 0
+    SK_MULTIPLY once, rows, 4, 8, 1, narrow_
     SK_MULTIPLY twice, rows, 4, 16, 0
     SK_MULTIPLY once, planes, 2, 4
     SK_MULTIPLY once, planes, 3, 4

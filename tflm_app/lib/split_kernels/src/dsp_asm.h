@@ -10,10 +10,10 @@ extern "C" {
 
 // Pairs of channels, up to records_end, of P widened positions (schedule.h): y[p * position_step +
 // c * channel_step], int8. x ends at x_end; values of x are doubled, so that sums are, but for four
-// positions in rows. A pair takes products / 2 steps, the first by itself, the others in a loop of
+// positions in rows that are not narrow. A pair takes products / 2 steps, the first by itself, the others in a loop of
 // kSplitKernelsSteps(P) of which the first round leaves out `steps_out`, 1 or more.
-constexpr int32_t kSplitKernelsSteps(int32_t positions, bool rows = false) {
-  return positions < 4 ? 4 : rows ? 16 : 8;
+constexpr int32_t kSplitKernelsSteps(int32_t positions, bool wide_rows = false) {
+  return positions < 4 ? 4 : wide_rows ? 16 : 8;
 }
 typedef void SplitKernelsMultiply(const int16_t* x, const int8_t* weights, const void* records,
                                   int8_t* y, int32_t position_step, int32_t channel_step,
@@ -29,8 +29,8 @@ typedef void SplitKernelsMultiplySums(const int16_t* x, const int8_t* weights, c
 #define SPLIT_KERNELS_POSITIONS(name, type)                                             \
   type split_kernels_##name##_1, split_kernels_##name##_2, split_kernels_##name##_3,    \
       split_kernels_##name##_4
-SplitKernelsMultiply split_kernels_once_rows_4, split_kernels_once_planes_2,
-    split_kernels_once_planes_3, split_kernels_once_planes_4;
+SplitKernelsMultiply split_kernels_once_rows_4, split_kernels_once_narrow_rows_4,
+    split_kernels_once_planes_2, split_kernels_once_planes_3, split_kernels_once_planes_4;
 SPLIT_KERNELS_POSITIONS(twice_rows, SplitKernelsMultiply);
 SPLIT_KERNELS_POSITIONS(twice_planes, SplitKernelsMultiply);
 SPLIT_KERNELS_POSITIONS(sums, SplitKernelsMultiplySums);

@@ -45,10 +45,14 @@ void widen(const int8_t* x, int32_t step, int32_t positions, int32_t count, int3
            bool doubled, int16_t* to);
 
 inline bool doubles(const Finish& finish) { return finish.rounding != kAnyRounding; }
-// Whether values of so many positions are doubled for that, where results are rows: of whole groups the DSP
-// schedule doubles sums instead.
-inline bool doubles_values(int32_t positions) {
-  return !(SPLIT_KERNELS_DSP && positions == kPositions);
+// The same where results are rows; Finish::rounding, or kAnyRounding where sums stay sums. Of whole groups with
+// many products the DSP schedule doubles sums instead; the others double nothing.
+inline bool is_narrow(const Product& product) {
+  return 2 * product.products <= 3 * product.channels;
+}
+inline bool doubles_rows(const Product& product, int32_t rounding, int32_t positions) {
+  return SPLIT_KERNELS_DSP && rounding != kAnyRounding &&
+         (positions < kPositions || (rounding == kOneRounding && is_narrow(product)));
 }
 
 // Products of 1 to 4 widened positions with all channels.

@@ -80,23 +80,31 @@ const int16_t* end_of(const Product& product, const int16_t* x, int32_t position
 }
 
 // The first step is none of the loop's, and the others are an odd number.
-int32_t steps_out(const Product& product, int32_t positions, bool rows = false) {
-  const int32_t steps = kSplitKernelsSteps(positions, rows);
+int32_t steps_out(const Product& product, int32_t positions, bool wide_rows = false) {
+  const int32_t steps = kSplitKernelsSteps(positions, wide_rows);
   return steps - ((product.products / 2 - 1) & (steps - 1));
 }
 
-SplitKernelsMultiply* multiply_of(const Finish& finish, bool rows, int32_t positions) {
-  static SplitKernelsMultiply* const kFunctions[2][2][4] = {
-      {{split_kernels_twice_planes_1, split_kernels_twice_planes_2, split_kernels_twice_planes_3,
-        split_kernels_twice_planes_4},
-       {split_kernels_twice_rows_1, split_kernels_twice_rows_2, split_kernels_twice_rows_3,
-        split_kernels_twice_rows_4}},
-      {{split_kernels_twice_planes_1, split_kernels_once_planes_2, split_kernels_once_planes_3,
-        split_kernels_once_planes_4},
-       {split_kernels_twice_rows_1, split_kernels_twice_rows_2, split_kernels_twice_rows_3,
-        split_kernels_once_rows_4}}};
-  return kFunctions[finish.rounding == kOneRounding][rows][positions - 1];
-}
+// A function for so many positions, and what it is told.
+struct Multiply {
+  Multiply(const Product& product, const Finish& finish, bool rows, int32_t positions) {
+    static SplitKernelsMultiply* const kFunctions[2][2][4] = {
+        {{split_kernels_twice_planes_1, split_kernels_twice_planes_2, split_kernels_twice_planes_3,
+          split_kernels_twice_planes_4},
+         {split_kernels_twice_rows_1, split_kernels_twice_rows_2, split_kernels_twice_rows_3,
+          split_kernels_twice_rows_4}},
+        {{split_kernels_twice_planes_1, split_kernels_once_planes_2, split_kernels_once_planes_3,
+          split_kernels_once_planes_4},
+         {split_kernels_twice_rows_1, split_kernels_twice_rows_2, split_kernels_twice_rows_3,
+          split_kernels_once_rows_4}}};
+    const bool doubled = !rows || doubles_rows(product, finish.rounding, positions);
+    run = kFunctions[finish.rounding == kOneRounding][rows][positions - 1];
+    if (rows && doubled && positions == kPositions) run = split_kernels_once_narrow_rows_4;
+    out = steps_out(product, positions, !doubled);
+  }
+  SplitKernelsMultiply* run;
+  int32_t out;
+};
 
 SplitKernelsMultiplySums* sums_of(int32_t positions) {
   static SplitKernelsMultiplySums* const kFunctions[4] = {
@@ -137,15 +145,15 @@ const int8_t* weights_of_pair(const Product& product, int32_t pair) {
 }
 
 // The last channel, beside one that is not there.
-[[gnu::noinline]] void multiply_last(SplitKernelsMultiply* run, const Product& product,
+[[gnu::noinline]] void multiply_last(const Multiply& multiply, const Product& product,
                                      const int16_t* x, int32_t positions, const Results& results) {
   const int32_t pairs = product.channels / 2;
   const PairRecord* const record = static_cast<const PairRecord*>(product.records) + pairs;
   int8_t both[2 * kPositions];
   const bool rows = results.channel_step == 1;
   const int32_t step = rows ? 2 : 1, between = rows ? 1 : kPositions;
-  run(x, weights_of_pair(product, pairs), record, both, step, between, record + 1,
-      end_of(product, x, positions), steps_out(product, positions, rows));
+  multiply.run(x, weights_of_pair(product, pairs), record, both, step, between, record + 1,
+               end_of(product, x, positions), multiply.out);
   int8_t* const y = results.y + (product.channels - 1) * results.channel_step;
   for (int32_t i = 0; i < positions; ++i) y[i * results.position_step] = both[i * step];
 }
@@ -166,16 +174,14 @@ void multiply(const Product& product, const Finish& finish, const int16_t* x, in
               const Results& results) {
   if (finish.rounding == kAnyRounding) return multiply_any(product, finish, x, positions, results);
   const int16_t* const end = end_of(product, x, positions);
-  const bool rows = results.channel_step == 1;
-  const int32_t out = steps_out(product, positions, rows);
-  SplitKernelsMultiply* const run = multiply_of(finish, rows, positions);
+  const Multiply with(product, finish, results.channel_step == 1, positions);
   const int32_t pairs = product.channels / 2;
   const PairRecord* const records = static_cast<const PairRecord*>(product.records);
   if (pairs > 0) {
-    run(x, product.weights, records, results.y, results.position_step, results.channel_step,
-        records + pairs, end, out);
+    with.run(x, product.weights, records, results.y, results.position_step, results.channel_step,
+             records + pairs, end, with.out);
   }
-  if (product.channels & 1) multiply_last(run, product, x, positions, results);
+  if (product.channels & 1) multiply_last(with, product, x, positions, results);
   if (finish.clamps()) clamp_all(finish, product.channels, positions, results);
 }
 
@@ -191,7 +197,7 @@ void multiply_groups(const Product& product, const Finish& finish, const int16_t
   }
   if (product.channels & 1) {
     for (int32_t i = 0; i < groups; ++i) {
-      multiply_last(multiply_of(finish, false, kPositions), product, x + i * values, kPositions,
+      multiply_last(Multiply(product, finish, false, kPositions), product, x + i * values, kPositions,
                     {results.y + i * kPositions, 1, results.channel_step});
     }
   }

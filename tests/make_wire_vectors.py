@@ -102,6 +102,7 @@ def frames() -> list[dict[str, Any]]:
         frame("status", "status", source=2, sequence=77, ack=9, credit=0),
         frame("grant", "grant", source=5, destinations=1, channel=40, offset=1234567, epoch=2),
         frame("datagram", "datagram", b"start", source=8, destinations=0xFF, channel=1),
+        frame("datagram_round", "datagram", b"?", source=8, destinations=6, channel=1, offset=3),
         frame("fault", "fault", bytes([17, 3, 2, 0]), source=2, destinations=0xFB,
               channel=65535, epoch=9),
         frame("data_some", "data", bytes(range(256)), **some),

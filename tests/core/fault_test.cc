@@ -31,23 +31,6 @@ Error refused(Change change, Error* by_peer) {
   return cluster.node(0).link_error();
 }
 
-// A frame as a hostile or broken neighbour would send it, straight onto the wire.
-void inject(Cluster& cluster, uint8_t from, uint8_t link, const FrameHeader& header,
-            ConstBytes payload) {
-  struct Sink final : ByteStream {
-    explicit Sink(Pipe& wire) : pipe(wire) {}
-    size_t read(MutableBytes) override { return 0; }
-    size_t write(ConstBytes bytes) override { return pipe.write(bytes); }
-    Pipe& pipe;
-  } sink(cluster.wire_from(from, link));
-  FrameEncoder encoder;
-  encoder.start(header, payload);
-  while (!encoder.done()) {
-    encoder.write_to(sink);
-    cluster.clock().advance(50);
-  }
-}
-
 // Two ranks, ready, rank 1 not polling any more: the test speaks for it.
 struct Impostor {
   Impostor() : cluster(line_of(2)) {

@@ -25,6 +25,7 @@ TESTS = [
     "cluster_test",
     "fault_test",
     "recovery_test",
+    "round_test",
 ]
 
 # name: (file, what stands there, what is put there instead)
@@ -69,7 +70,14 @@ MUTATIONS = {
                              "encoder_.done()) quiet_since_us_ = written_us_ = now_us;"),
     "slot freed while it is sent": ("link.cc", "pool_.add_reference(slot_id);  // an ACK", "//"),
     "multicast repeated": ("link.cc", "header.destinations &= link_config().destinations;", ""),
-    "frames go back": ("router.cc", "i == from ||", ""),
+    "frames go back": ("router.cc", "link == from ? 0 : entering(", "entering("),
+    "cut rings stay cut": ("router.cc", "is_lost ? 0 : behind |", "is_lost ? 0 : behind | 0 &"),
+    "frames do not turn": ("router.cc", "return turns ?", "return false ?"),
+    "turned frames take every slot": ("router.cc", "&& has_room_to_turn(from)", ""),
+    "turned frames turn again": ("router.cc", "if (header.offset > 0) {", "if (false) {"),
+    "frames go round for ever": ("router.cc", "|| header.offset >= config_.node_count", ""),
+    "data goes round": ("../include/split_core/frame.h", "type == FrameType::kDatagram; }",
+                        "is_sequenced(type); }"),
     "multicast waits for all": ("communicator.cc", "now_us - send->first_grant_us <", "0 <"),
     "multicast never waits": ("communicator.cc", "if (held) return false;", ""),
     "data before the grant": ("communicator.cc", "if (ready == 0) return false;",

@@ -246,4 +246,20 @@ LinkCounters Cluster::total_counters() {
   return total;
 }
 
+void inject(Cluster& cluster, uint8_t from, uint8_t link, const FrameHeader& header,
+            ConstBytes payload) {
+  struct Sink final : ByteStream {
+    explicit Sink(Pipe& wire) : pipe(wire) {}
+    size_t read(MutableBytes) override { return 0; }
+    size_t write(ConstBytes bytes) override { return pipe.write(bytes); }
+    Pipe& pipe;
+  } sink(cluster.wire_from(from, link));
+  FrameEncoder encoder;
+  encoder.start(header, payload);
+  while (!encoder.done()) {
+    encoder.write_to(sink);
+    cluster.clock().advance(50);
+  }
+}
+
 }  // namespace sim

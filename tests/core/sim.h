@@ -205,6 +205,10 @@ class Cluster {
   uint32_t next_nonce_ = 0x1000;
 };
 
+// A frame as a hostile or broken neighbour would send it, straight onto the wire.
+void inject(Cluster& cluster, uint8_t from, uint8_t link, const FrameHeader& header,
+            ConstBytes payload);
+
 }  // namespace sim
 
 #endif  // TESTS_CORE_SIM_H_

@@ -347,7 +347,7 @@ bool Communicator::send_datagram(uint64_t destinations, uint16_t channel, ConstB
   if (!destinations_ok(destinations) || payload.size() > max_payload_bytes(config_.mtu_bytes)) {
     return false;
   }
-  uint8_t* const to = router_.claim(destinations);
+  uint8_t* const to = router_.claim(FrameType::kDatagram, destinations);
   if (to == nullptr) return false;
   if (!payload.empty()) std::memcpy(to, payload.data(), payload.size());
   FrameHeader header = header_for(FrameType::kDatagram, destinations, channel);
@@ -372,7 +372,7 @@ void Communicator::pump(uint32_t now_us) {
 
 bool Communicator::pump_fault() {
   if (!fault_due_) return true;
-  uint8_t* const to = router_.claim(router_.others());
+  uint8_t* const to = router_.claim(FrameType::kFault, router_.others());
   if (to == nullptr) return false;
   to[0] = static_cast<uint8_t>(fault_.code);
   to[1] = fault_.rank;
@@ -388,7 +388,7 @@ bool Communicator::pump_fault() {
 
 bool Communicator::pump_grant(RecvSlot* recv) {
   const uint64_t destination = rank_bit(recv->source);
-  if (router_.claim(destination) == nullptr) return false;
+  if (router_.claim(FrameType::kGrant, destination) == nullptr) return false;
   FrameHeader header = header_for(FrameType::kGrant, destination, recv->channel);
   header.offset = recv->total_bytes;
   router_.send(header);
@@ -412,7 +412,7 @@ bool Communicator::start_batch(SendSlot* send, uint32_t now_us) {
 bool Communicator::pump_send(SendSlot* send, uint32_t now_us) {
   if (send->remaining == 0) return false;
   if (send->batch == 0 && !start_batch(send, now_us)) return false;
-  uint8_t* const to = router_.claim(send->batch);
+  uint8_t* const to = router_.claim(FrameType::kData, send->batch);
   if (to == nullptr) return false;
   const uint32_t most = static_cast<uint32_t>(max_payload_bytes(config_.mtu_bytes));
   const uint32_t left = send->total_bytes - send->offset;

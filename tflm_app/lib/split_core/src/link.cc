@@ -179,11 +179,12 @@ bool Link::start_sequenced_frame() {
 // A frame that enters a ring leaves one slot of the next node free; one that is already on the
 // ring may take the last. This keeps a hole in every ring, so that its frames can always move
 // (docs/wire_format.md, "Why the ring cannot lock up"). Frames on the ring overtake those that
-// want to enter; the order within each flow stays.
+// want to enter; the order within each flow stays. At a cut both directions are one ring: what turns
+// back there is on it already.
 bool Link::needs_two_credits(uint8_t slot_id) const {
   if (!feeds_ring_) return false;
   const uint8_t origin = pool_[slot_id].origin;
-  return origin == kNoLink || config_.links[origin].ring_next != index_;
+  return origin == kNoLink || (origin != index_ && config_.links[origin].ring_next != index_);
 }
 
 bool Link::send_first_eligible() {
@@ -205,12 +206,19 @@ void Link::send_slot(uint8_t slot_id, uint8_t sequence) {
   FrameHeader header;
   load_header(slot.bytes, slot.frame_bytes, &header);
   header.sequence = sequence;
-  header.destinations &= link_config().destinations;
+  header.destinations &= reached_by(header);
   pool_.add_reference(slot_id);  // an ACK may come before the last byte of a repetition has left
   data_in_encoder_ = true;
   encoder_slot_ = slot_id;
   pass_[sequence % kWindow] = passes_++;
   encoder_.start(stamp(header), ConstBytes(slot.bytes + kHeaderBytes, header.length));
+}
+
+// A frame that goes round the other way goes to all ranks of the ring that it has left.
+uint64_t Link::reached_by(const FrameHeader& header) const {
+  const LinkConfig& here = link_config();
+  const bool stays = here.ring_next == kNoLink || !may_go_round(header.type) || header.offset == 0;
+  return here.destinations | (stays ? 0 : config_.links[here.ring_next].destinations);
 }
 
 FrameHeader Link::stamp(FrameHeader header) {

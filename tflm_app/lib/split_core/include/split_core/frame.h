@@ -50,6 +50,8 @@ constexpr bool is_sequenced(FrameType type) { return static_cast<uint8_t>(type) 
 constexpr bool tells_held(FrameType type) {
   return type >= FrameType::kAck && type <= FrameType::kStatus;
 }
+// Frames whose `offset` counts the hops that they have gone round the other way.
+constexpr bool may_go_round(FrameType type) { return type == FrameType::kDatagram; }
 
 struct FrameHeader {
   FrameType type = FrameType::kAck;
@@ -59,7 +61,8 @@ struct FrameHeader {
   uint8_t source = 0;    // rank where the frame began; of hop frames, the neighbour's
   uint16_t channel = 0;
   uint64_t destinations = 0;  // bit r: rank r is to receive it; 0 in hop frames
-  uint32_t offset = 0;        // bytes into the message; of kAck to kStatus: bit i, ack + i is here
+  uint32_t offset = 0;        // bytes into the message; of kAck to kStatus: bit i, ack + i is here;
+                              // of kDatagram: hops made against the tables
   uint16_t length = 0;        // payload bytes
   uint16_t epoch = 0;         // inference number, modulo 2^16
 };

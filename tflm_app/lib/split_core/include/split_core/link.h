@@ -104,6 +104,7 @@ class Link {
   bool start_sequenced_frame();
   bool send_first_eligible();
   void send_slot(uint8_t slot_id, uint8_t sequence);
+  uint64_t reached_by(const FrameHeader& header) const;
   void send_hop_frame(FrameType type, uint8_t sequence, ConstBytes payload);
   void send_hello(FrameType type);
   void send_refuse();

@@ -8,6 +8,10 @@
 // A frame is forwarded as soon as it is accepted; a message never has to be complete anywhere but
 // at its receivers. A multicast frame is one slot with one reference per link, and each link
 // narrows the destination set to what lies behind it: every wire carries it once.
+//
+// A ring with a cut wire or a dead board is a line. A DATAGRAM that would leave on a link of the ring
+// that is lost takes the other one, or turns back where it meets the cut, and goes on in that
+// direction whatever the tables say (docs/wire_format.md, "Round the other way").
 #ifndef SPLIT_CORE_ROUTER_H_
 #define SPLIT_CORE_ROUTER_H_
 
@@ -34,7 +38,7 @@ class Router final : public LinkListener {
 
   // Room for one frame of our own to `destinations`: its payload bytes, to be filled and then
   // handed to send(). Null if no slot is free or one of the links has its share of them already.
-  uint8_t* claim(uint64_t destinations);
+  uint8_t* claim(FrameType type, uint64_t destinations);
   // Sends what the last claim() returned. header.length counts the payload.
   void send(FrameHeader header);
   // Gives the last claim() back.
@@ -54,6 +58,9 @@ class Router final : public LinkListener {
   uint8_t own_frames_per_link() const;
   bool is_sane(const FrameHeader& header) const;
   bool forward(uint8_t from, const FrameHeader& header);
+  uint64_t entering(uint8_t link, FrameType type, uint64_t destinations) const;
+  uint64_t travelling(uint8_t link, uint8_t from, const FrameHeader& header) const;
+  uint8_t other_way(uint8_t link) const { return config_.links[link].ring_next; }
 
   const NodeConfig& config_;
   FramePool& pool_;

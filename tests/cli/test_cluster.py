@@ -15,12 +15,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.bundles import bundle_of, plan_of
+from tests.bundles import bundle_of, plan_of, rewrite_plan
 from tests.soft_cluster import SoftCluster
-from tests.splits import needs_tflm
+from tests.splits import needs_tflm, tiny
+from tflsplit.api import rewrite
 from tflsplit.bundle import read_bundle
 from tflsplit.cli import main
-from tflsplit.cli.cluster import gateway_ports
+from tflsplit.cli.connecting import gateway_ports
+from tflsplit.cluster import cluster_document, default_cluster
 from tflsplit.errors import LinkError
 from tflsplit.host import SocketStream, Stream, read_firmware_setup
 from tflsplit.host import open_port as really_open
@@ -29,6 +31,7 @@ from tflsplit.host.known_boards import write_boards
 from tflsplit.host.usb import UsbPort
 from tflsplit.passes.fold_constants import fold_constants
 from tflsplit.runtime.engines import TflmProgram
+from tflsplit.tflite import write_model
 from tflsplit.verify import make_cases
 
 pytestmark = needs_tflm
@@ -197,7 +200,7 @@ def test_without_a_port_every_port_that_can_be_the_gateway_is_tried(
         opened.append(name)
         return really_open(name, baud)
 
-    monkeypatch.setattr("tflsplit.cli.cluster.open_port", open_port)
+    monkeypatch.setattr("tflsplit.cli.connecting.open_port", open_port)
     with behind_tcp(soft_cluster(folder)) as url:
         there += [
             UsbPort("/dev/a-modem", (0x1199, 0x9071)),
@@ -277,11 +280,67 @@ def test_all_usb_ports_are_asked_who_is_there(
     arguments, _ = prepared(folder)
     with all_behind_tcp(folder) as urls:
         ports = [urls[1], "socket://127.0.0.1:1", urls[0]]
-        monkeypatch.setattr("tflsplit.cli.cluster.gateway_ports", lambda *_: ports)
+        monkeypatch.setattr("tflsplit.cli.connecting.gateway_ports", lambda *_: ports)
         assert main(["cluster", str(folder), *arguments]) == 0, capsys.readouterr().err
-    monkeypatch.setattr("tflsplit.cli.cluster.gateway_ports", lambda *_: [])
+    monkeypatch.setattr("tflsplit.cli.connecting.gateway_ports", lambda *_: [])
     assert main(["cluster", str(folder), *arguments]) == 2
     assert "no port was found" in capsys.readouterr().err
+
+
+@pytest.fixture
+def copies(tmp_path: Path) -> Path:
+    """Three teams of one device."""
+    model = tmp_path / "model.tflite"
+    model.write_bytes(write_model(tiny("autoencoder")))
+    split = rewrite(model, 3, objective="throughput")
+    assert (split.cluster.teams, split.world_size) == (3, 1)
+    return split.save(tmp_path / "plan").bundle.folder
+
+
+@contextmanager
+def teams_behind_tcp(folder: Path, count: int) -> Iterator[list[str]]:
+    with ExitStack() as stack:
+        yield [stack.enter_context(behind_tcp(soft_cluster(folder))) for _ in range(count)]
+
+
+def test_each_team_has_a_port(
+    copies: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    arguments, expected = prepared(copies)
+    output = copies.parent / "y.npy"
+    arguments += ["--output", str(output), "--loop", "6", "--json"]
+    with teams_behind_tcp(copies, 3) as urls:
+        assert main(["cluster", str(copies), *named(urls), *arguments]) == 0
+        document = json.loads(capsys.readouterr().out)
+        assert np.array_equal(np.load(output), expected)
+        assert document["inferences"] == sum(document["teams"]) == 6
+        assert len(document["teams"]) == 3
+        assert all(document["teams"])
+        assert document["repeated"] == 0
+    with teams_behind_tcp(copies, 2) as urls:  # any that answer are taken
+        ports = [urls[1], "socket://127.0.0.1:1", urls[0]]
+        monkeypatch.setattr("tflsplit.cli.connecting.gateway_ports", lambda *_: ports)
+        assert main(["cluster", str(copies), *arguments[:-1]]) == 0
+    said = capsys.readouterr()
+    assert "2 teams of 1 device" in said.out
+    assert "inferences of each team: " in said.out
+    assert "2 of the 3 teams that the plan is for" in said.err
+
+
+def test_teams_whose_devices_all_have_ports_are_named_in_turn(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+):
+    arguments, _ = prepared(folder)
+    pairs = cluster_document(replace(default_cluster(2), direct=True, teams=2))
+    with all_behind_tcp(folder) as first, all_behind_tcp(folder) as second:
+        rewrite_plan(folder, lambda plan: plan.update(cluster=pairs))
+        ports = named([*first[::-1], *second])
+        assert main(["cluster", str(folder), *ports, *arguments, "--loop", "4"]) == 0
+        assert "2 teams of 2 devices, ring" in capsys.readouterr().out
+    assert main(["cluster", str(folder), *arguments]) == 2
+    assert "those of a team after those of another" in capsys.readouterr().err
+    assert main(["cluster", str(folder), *named(["a", "b", "c"]), *arguments]) == 2
+    assert "3 ports for teams that have 2 each" in capsys.readouterr().err
 
 
 def test_the_gateways_own_board_is_tried_first(

@@ -5,12 +5,14 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from tests.bundles import bundle_of
+from tests.bundles import bundle_of, rewrite_plan
 from tflsplit.cli import main
+from tflsplit.cluster import cluster_document, default_cluster
 from tflsplit.errors import LinkError, PlanError
 from tflsplit.firmware import BOARDS, FirmwareOptions, write_firmware
 from tflsplit.firmware.upload import Target, command_of, environment_of
@@ -87,6 +89,24 @@ def test_a_port_by_a_link_is_the_board_behind_it(
     assert main(["upload", str(folder), "--rank", "2", "--ports", str(link)]) == 0
     assert flashed(log) == {"node2": str(link)}
     assert read_boards(folder) == {2: "a"}
+
+
+def test_every_team_gets_the_same_images(
+    folder: Path, log: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    pairs = cluster_document(replace(default_cluster(3, board="pico"), teams=2))
+    rewrite_plan(folder, lambda plan: plan.update(cluster=pairs))
+    plugged(monkeypatch, picos(*"abcdef"))
+    assert main(["upload", str(folder)]) == 0
+    calls = [json.loads(line) for line in log.read_text().splitlines()]
+    assert [call[call.index("-e") + 1] for call in calls] == ["node0", "node1", "node2"] * 2
+    assert [call[call.index("--upload-port") + 1][-1] for call in calls] == [*"abcdef"]
+    assert not read_boards(folder), "no board is the only one of its rank"
+    plugged(monkeypatch, picos(*"abcde"))
+    assert main(["upload", str(folder)]) == 2
+    assert "5 of the 6 boards" in capsys.readouterr().err
+    assert main(["upload", str(folder), "--rank", "1", "--ports", "/dev/b", "--json"]) == 0
+    assert [each["rank"] for each in json.loads(capsys.readouterr().out)["boards"]] == [1]
 
 
 def test_a_board_that_is_replaced(folder: Path, log: Path, monkeypatch: pytest.MonkeyPatch):

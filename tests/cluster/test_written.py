@@ -30,6 +30,7 @@ ALL_KEYS = """
 topology = "line"
 input_rank = 1
 output_rank = 0
+teams = 3
 [link]
 kind = "spi"
 clock_hz = 12_000_000

@@ -69,7 +69,7 @@ class Simulation:
 
     @property
     def throughput_per_s(self) -> float:
-        """Inferences a second."""
+        """Inferences a second, of all teams."""
         return self.result.throughput_per_s
 
     @property
@@ -78,9 +78,10 @@ class Simulation:
         return self.result.energy_mj
 
     def __repr__(self) -> str:
+        often = f"{self.throughput_per_s:.2f} a second; " if self.cluster.teams > 1 else ""
         return (
             f"{self.latency_ms:.2f} ms from the host and back, {self.graph_ms:.2f} ms of it the "
-            f"graph; {cluster_words(self.cluster)}; simulated"
+            f"graph; {often}{cluster_words(self.cluster)}; simulated"
         )
 
     def _repr_html_(self) -> str:

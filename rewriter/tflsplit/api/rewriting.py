@@ -16,7 +16,7 @@ from tflsplit.bundle.plan_json import Json
 from tflsplit.cluster import Cluster, Topology, read_cluster
 from tflsplit.cluster.rewired import rewired
 from tflsplit.errors import ClusterError
-from tflsplit.planner import OBJECTIVES
+from tflsplit.planner import AIMS
 from tflsplit.rewriting.chooser import Chooser
 from tflsplit.rewriting.rewrite import Split, make
 from tflsplit.split.devices import DeviceGraph
@@ -45,7 +45,8 @@ def rewrite(
     devices: at most so many boards; ``board``: their name, or one for each ("teensy41"); ``link``:
         "uart" or "spi"; ``topology``: "ring", "line" or "star".  Or ``cluster``, which says all of
         that: a cluster.toml's path, or a ``tflsplit.cluster.Cluster``.
-    objective: "latency", "ram" or "bytes".
+    objective: "latency", "ram" or "bytes"; or "throughput": equal teams of devices, each on a port
+        of the host's own, as many as do most inferences a second; the split model is one team's.
     max_arena, max_weights, max_ram: most on a device, as 65536 or "64KiB"; of RAM: arena, links,
         stack and runtime.
     plan: the file of a saved plan (or a plan.json), which is replayed instead of searched.
@@ -53,8 +54,8 @@ def rewrite(
     Raises ModelError for a model that cannot be taken, ClusterError for boards that are unknown or
     too small, PlanError for no size, or a saved plan that does not fit the model.
     """
-    if objective not in OBJECTIVES:
-        raise ClusterError(f"unknown objective {objective!r}; known are: {', '.join(OBJECTIVES)}")
+    if objective not in AIMS:
+        raise ClusterError(f"unknown objective {objective!r}; known are: {', '.join(AIMS)}")
     if plan is not None and objective != "latency":
         raise ClusterError("plan replays a saved plan, objective searches one: give one of them")
     saved = None if plan is None else Path(plan)

@@ -47,3 +47,9 @@ def remembered_cluster(document: Json, folder: Path) -> Cluster | None:
             f"{document['world_size']}; write it again with `rewrite`"
         )
     return cluster
+
+
+def remembered_teams(document: Json, folder: Path) -> int:
+    """How many clusters of this plan work side by side; errors as ``remembered_cluster``."""
+    cluster = remembered_cluster(document, folder)
+    return 1 if cluster is None else cluster.teams

@@ -10,7 +10,8 @@ from typing import Any
 from tflsplit.cli.console import STDOUT, kib, ranks_text, table
 from tflsplit.cluster import Cluster
 from tflsplit.errors import counted
-from tflsplit.planner import OBJECTIVES, Planned, Searcher
+from tflsplit.planner import AIMS, THROUGHPUT, Planned, Planner, Searcher
+from tflsplit.planner.teams import best_teams
 from tflsplit.rewriting.chooser import Chooser
 
 Json = dict[str, Any]
@@ -27,19 +28,30 @@ def beside(chooser: Chooser, objectives: Sequence[str] = ()) -> list[Json]:
     """Figures of the plan, of other objectives' plans, and of one device alone."""
     plan = chooser.planned
     rows = [_figures("this plan", plan, plan.cluster)]
+    planner = chooser.planner
+    if objectives and chooser.objective == THROUGHPUT:
+        planner = Planner(planner.graph, chooser.cluster)
     for objective in objectives:
-        found = chooser.planner.find(objective)
+        found = _found(planner, objective)
         if found is not None:
             rows.append(_figures(f"--objective {objective}", found, found.cluster))
     if (alone := chooser.planner.alone(chooser.objective)) is not None:
         planned, cluster = alone
-        rows.append(_figures(ALONE, planned, cluster))
+        rows.append(_figures(ALONE, planned, replace(cluster, teams=1)))
     return rows
+
+
+def _found(planner: Planner, objective: str) -> Planned | None:
+    """The best plan for an objective; None too where the teams are given."""
+    if objective != THROUGHPUT:
+        return planner.find(objective)
+    found = best_teams(planner.graph, planner.cluster) if planner.cluster.teams == 1 else None
+    return found[1] if found is not None else None
 
 
 def other_objectives(objective: str) -> list[str]:
     """All but one."""
-    return [each for each in OBJECTIVES if each != objective]
+    return [each for each in AIMS if each != objective]
 
 
 def _figures(name: str, planned: Planned, cluster: Cluster) -> Json:
@@ -47,7 +59,9 @@ def _figures(name: str, planned: Planned, cluster: Cluster) -> Json:
     return {
         "name": name,
         "world_size": planned.plan.world_size,
+        "teams": cluster.teams,
         "latency_us": planned.latency_us,
+        "throughput_per_s": cluster.teams * 1e6 / planned.latency_us,
         "arena_bytes": planned.arena_bytes,
         "arena_room_bytes": min(map(cluster.arena_room_bytes, range(cluster.world_size))),
         "weights_bytes": max(planned.weights_bytes),
@@ -66,6 +80,8 @@ def verdict(chooser: Chooser, rows: Sequence[Json]) -> str:
     """The same as text."""
     plan, alone = rows[0], rows[-1] if rows[-1]["name"] == ALONE else None
     size, asked = plan["world_size"], chooser.cluster.world_size
+    if plan["teams"] > 1:
+        return f"{teams_words(plan)}{_spare(chooser)}"
     used = counted(size, "device") if size == asked else f"{size} of {asked} devices"
     text = f"{used}: {_ms(plan)}, arena {kib(plan['arena_bytes'])}"
     if alone is not None and size > 1:
@@ -74,6 +90,24 @@ def verdict(chooser: Chooser, rows: Sequence[Json]) -> str:
         ranks = ranks_text(chooser.left_out)
         text += f". {_no_better(chooser)}{ranks} not wired"
     return text
+
+
+def teams_words(plan: Json) -> str:
+    """How many teams of what do how much."""
+    size, teams = plan["world_size"], plan["teams"]
+    who = (
+        f"{teams} devices, each with the whole model and"
+        if size == 1
+        else (f"{teams} teams of {counted(size, 'device')}, each")
+    )
+    return (
+        f"{who} on a port of the host's own: {plan['throughput_per_s']:.2f} inferences a second, "
+        f"each in {_ms(plan)}, arena {kib(plan['arena_bytes'])}"
+    )
+
+
+def _spare(chooser: Chooser) -> str:
+    return f". {counted(chooser.spare, 'device')} left over" if chooser.spare else ""
 
 
 def _compared(plan: Json, alone: Json) -> str:
@@ -102,6 +136,7 @@ def _no_better(chooser: Chooser) -> str:
         "latency": "More would be no faster",
         "ram": "With more, no device would need less RAM",
         "bytes": "More would send no less",
+        THROUGHPUT: "More would do no more a second",
     }
     return f"{more[chooser.objective]}: "
 
@@ -117,8 +152,9 @@ def print_beside(rows: Sequence[Json]) -> None:
     lines = [
         [
             row["name"],
-            str(row["world_size"]),
+            _devices(row),
             f"{row['latency_us'] / 1000:.1f}" if row["fits"] else "–",
+            f"{row['throughput_per_s']:.2f}" if row["fits"] else "–",
             kib(row["arena_bytes"]),
             kib(row["weights_bytes"]),
             kib(row["wire_bytes"]) if row["world_size"] > 1 else "–",
@@ -126,8 +162,12 @@ def print_beside(rows: Sequence[Json]) -> None:
         ]
         for row in rows
     ]
-    columns = ["<", "devices", "ms", "arena", "weights", "on wires", "<"]
+    columns = ["<", "devices", "ms", "a second", "arena", "weights", "on wires", "<"]
     table("beside one device alone", columns, lines)
+
+
+def _devices(row: Json) -> str:
+    return f"{row['teams']} x {row['world_size']}" if row["teams"] > 1 else str(row["world_size"])
 
 
 def _too_small(row: Json) -> str:

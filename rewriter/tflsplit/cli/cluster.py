@@ -5,11 +5,15 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tflsplit.bundle import Bundle, read_bundle
-from tflsplit.cli.console import STDERR, Commands, note, print_json, progress
+from tflsplit.bundle.remembered import remembered_teams
+from tflsplit.cli.connecting import connected, connected_teams
+from tflsplit.cli.console import STDERR, STDOUT, Commands, note, print_json, progress
 from tflsplit.cli.figures import (
     add_record,
     figures_document,
@@ -18,6 +22,7 @@ from tflsplit.cli.figures import (
     print_wires,
     record,
     save_trace,
+    teams_line,
 )
 from tflsplit.cli.results import (
     Best,
@@ -29,19 +34,21 @@ from tflsplit.cli.results import (
     save_outputs,
 )
 from tflsplit.errors import LinkError, UserError, counted
-from tflsplit.host import Coordinator, FirmwareSetup, Inference, open_port, read_firmware_setup
+from tflsplit.host import Coordinator, FirmwareSetup, Inference, read_firmware_setup
 from tflsplit.host.coordinator import CONNECT_SECONDS, INFER_SECONDS
-from tflsplit.host.figures import check_traffic, device_figures, remarks, wire_figures
-from tflsplit.host.known_boards import read_boards
-from tflsplit.host.port_ranks import ranks_of_ports
-from tflsplit.host.ports import DEFAULT_BAUD, Stream
-from tflsplit.host.usb import USB_IDS, ports_of
+from tflsplit.host.figures import (
+    WireFigures,
+    check_traffic,
+    device_figures,
+    remarks,
+    wire_figures,
+)
+from tflsplit.host.teams import Teams, wires_of_teams
 from tflsplit.passes.prepare import prepare
 from tflsplit.report.timeline import measured_trace
 from tflsplit.runtime.engines import Array
 from tflsplit.runtime.load import load_inputs
-
-_TRY_SECONDS = 3.0
+from tflsplit.wire.control import Info
 
 
 def add_parser(commands: Commands) -> argparse.ArgumentParser:
@@ -58,7 +65,7 @@ def add_parser(commands: Commands) -> argparse.ArgumentParser:
         action="append",
         metavar="PORT",
         help="/dev/ttyACM0, COM5, socket://host:port, a pty (USB ports of its kind of board); once "
-        "for each device if the input goes to all directly",
+        "for each device if the input goes to all directly; once for each team (throughput)",
     )
     command.add_argument("--baud", type=int, metavar="RATE", help="of the gateway's host link")
     add_result_options(command)
@@ -91,127 +98,89 @@ def main(arguments: argparse.Namespace) -> int:
         inputs = load_inputs(bundle.model, arguments.input, note)
         labels = read_labels(arguments.labels)
         stage("looking for the devices")
-        with connected(bundle, setup, arguments.port, arguments.baud) as cluster:
-            before = cluster.links()
-            inferences, failed = infer_often(
-                cluster, inputs, arguments.loop, arguments.retries, arguments.timeout, stage
-            )
-            after = cluster.links()
+        run = _run_teams if remembered_teams(bundle.document, bundle.folder) > 1 else _run
+        ran = run(arguments, bundle, setup, inputs, stage)
+    inferences, wires = ran.inferences, ran.wires
     check_traffic(bundle.document, inferences[-1].reports)
     whole = prepare(bundle.model)
     outputs = inferences[-1].outputs
     if arguments.output:
         save_outputs(arguments.output, outputs)
     best = best_classes(whole, outputs, arguments.top, labels)
-    devices = device_figures(cluster.infos, inferences, counts_instructions=False)
-    wires = wire_figures(before, after, len(inferences))
-    for remark in remarks(cluster.infos, wires):
+    devices = device_figures(ran.infos, inferences, counts_instructions=False)
+    for remark in remarks(ran.infos, wires):
         note(remark)
     if arguments.trace:
-        save_trace(arguments.trace, measured_trace(inferences, devices))
+        of_one = max(ran.of_teams, key=len, default=inferences)
+        save_trace(arguments.trace, measured_trace(of_one, devices))
+    figures = figures_document(devices, wires, inferences, ran.seconds)
     if arguments.record:
-        record(bundle, "cluster", figures_document(devices, wires, inferences))
+        record(bundle, "cluster", figures)
     if arguments.json:
-        head = _head(bundle, outputs, best, failed)
-        print_json(head | figures_document(devices, wires, inferences))
+        print_json(_head(bundle, outputs, best, ran) | figures)
     else:
         print_outputs(bundle.document, best)
-        print_devices(devices, f"{counted(setup.world_size, 'device')}, {setup.topology.value}")
+        teams = f"{len(ran.of_teams)} teams of " if ran.of_teams else ""
+        size = counted(setup.world_size, "device")
+        print_devices(devices, f"{teams}{size}, {setup.topology.value}")
         print_wires(wires, setup.world_size)
-        print_rate(inferences, failed)
+        print_rate(inferences, ran.failed, ran.seconds)
+        if ran.of_teams:
+            STDOUT.print(teams_line(ran.of_teams))
     return 0
 
 
-def connected(
-    bundle: Bundle, setup: FirmwareSetup, ports: Sequence[str] | None, baud: int | None
-) -> Coordinator:
-    """The cluster behind a port, checked; without one, behind the first port that answers.
+@dataclass(frozen=True)
+class Ran:
+    """What came of it; ``failed``: inferences that were repeated.
 
-    Where every device has a port: behind all of them, in whatever order they are named.
-    Raises LinkError naming the device that is missing or wrong.
+    of_teams, seconds: with several teams, what each inferred, and how long all of it took.
     """
-    rate = baud or setup.host_baud or DEFAULT_BAUD
-    if setup.direct:
-        streams = _streams_of_all(bundle, setup, ports, rate)
-        return _checked(Coordinator(streams, bundle, setup), CONNECT_SECONDS)
-    if ports and len(ports) > 1:
-        raise LinkError(
-            f"{len(ports)} ports are named, but the firmware of this plan has the host at rank "
-            f"{setup.gateway} only: name its port, or generate the firmware with --direct"
+
+    infos: Sequence[Info]
+    inferences: list[Inference]
+    wires: list[WireFigures]
+    failed: int
+    of_teams: Sequence[Sequence[Inference]] = ()
+    seconds: float | None = None
+
+
+def _run(
+    arguments: argparse.Namespace,
+    bundle: Bundle,
+    setup: FirmwareSetup,
+    inputs: dict[str, Array],
+    stage: Callable[[str], None],
+) -> Ran:
+    with connected(bundle, setup, arguments.port, arguments.baud) as cluster:
+        before = cluster.links()
+        inferences, failed = infer_often(
+            cluster, inputs, arguments.loop, arguments.retries, arguments.timeout, stage
         )
-    if ports:
-        return _checked(Coordinator(open_port(ports[0], rate), bundle, setup), CONNECT_SECONDS)
-    return _first_that_answers(bundle, setup, rate)
+        wires = wire_figures(before, cluster.links(), len(inferences))
+        return Ran(cluster.infos, inferences, wires, failed)
 
 
-def _streams_of_all(
-    bundle: Bundle, setup: FirmwareSetup, ports: Sequence[str] | None, rate: int
-) -> dict[int, Stream]:
-    """A stream to every device; without names, among the USB ports that can be one of them."""
-    streams: list[Stream] = []
-    try:
-        for name in ports or gateway_ports(bundle, setup):
-            try:
-                streams.append(open_port(name, rate))
-            except LinkError:
-                if ports:
-                    raise
-        found = ranks_of_ports(streams, setup, _TRY_SECONDS, strict=bool(ports))
-    except BaseException:
-        for stream in streams:
-            stream.close()
-        raise
-    for stream in streams:
-        if stream not in found.values():
-            stream.close()
-    return found
-
-
-def _first_that_answers(bundle: Bundle, setup: FirmwareSetup, rate: int) -> Coordinator:
-    ports = gateway_ports(bundle, setup)
-    said = []
-    for name in ports:
-        try:
-            cluster = Coordinator(open_port(name, rate), bundle, setup)
-        except LinkError as error:
-            said.append(str(error))
-            continue
-        try:
-            cluster.reach_gateway(_TRY_SECONDS)
-        except LinkError as error:
-            cluster.close()
-            said.append(str(error))
-            continue
-        return _checked(cluster, CONNECT_SECONDS)
-    raise LinkError("no port leads to this plan's gateway: " + "; ".join(said))
-
-
-def gateway_ports(bundle: Bundle, setup: FirmwareSetup) -> list[str]:
-    """The ports that can be the gateway: nothing else of this computer is opened.
-
-    Raises LinkError if there is none.
-    """
-    boards = [str(device["board"]) for device in setup.devices]
-    kinds = {boards[rank] for rank in setup.gateways} if boards else set(USB_IDS)
-    if not kinds & USB_IDS.keys():
-        raise LinkError(
-            f"the gateway is {', '.join(kinds)}, which is no board to plug in: run it with "
-            f"`tflsplit emulate {bundle.folder}`, or name a port with --port"
-        )
-    ports = ports_of(kinds, read_boards(bundle.folder).get(setup.gateway, ""))
-    if not ports:
-        missing = " or ".join(sorted(kinds)) if boards else "board"
-        raise LinkError(f"no {missing} is plugged in here; name the gateway's port with --port")
-    return [port.device for port in ports]
-
-
-def _checked(cluster: Coordinator, timeout_seconds: float) -> Coordinator:
-    try:
-        cluster.connect(timeout_seconds)
-    except BaseException:
-        cluster.close()
-        raise
-    return cluster
+def _run_teams(
+    arguments: argparse.Namespace,
+    bundle: Bundle,
+    setup: FirmwareSetup,
+    inputs: dict[str, Array],
+    stage: Callable[[str], None],
+) -> Ran:
+    with ExitStack() as stack:
+        hosts = connected_teams(bundle, setup, arguments.port, arguments.baud)
+        for host in hosts:
+            stack.enter_context(host)
+        before = [host.links() for host in hosts]
+        teams = Teams(hosts, arguments.retries)
+        run = teams.infer_all([inputs] * arguments.loop, arguments.timeout, stage)
+        for team, error in run.failures:
+            STDERR.print(f"team {team}: {error}; another try did its input", markup=False)
+        wires = wires_of_teams(hosts, before, run, CONNECT_SECONDS)
+        of_teams = [run.of_team(team) for team in range(len(hosts))]
+        infos = hosts[0].infos
+        return Ran(infos, run.inferences, wires, len(run.failures), of_teams, run.seconds)
 
 
 def infer_often(
@@ -243,10 +212,11 @@ def infer_often(
 
 
 def _head(
-    bundle: Bundle, outputs: Sequence[Array], best: Sequence[Best], failed: int
+    bundle: Bundle, outputs: Sequence[Array], best: Sequence[Best], ran: Ran
 ) -> dict[str, Any]:
     return {
         "fingerprint": bundle.document["fingerprint"],
         "outputs": outputs_document(bundle.document, outputs, best),
-        "repeated": failed,
+        "repeated": ran.failed,
+        **({"teams": [len(done) for done in ran.of_teams]} if ran.of_teams else {}),
     }

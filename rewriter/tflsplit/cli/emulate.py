@@ -5,22 +5,17 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, suppress
-from dataclasses import replace
+from contextlib import ExitStack
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from tflsplit.bundle import Bundle, read_bundle
-from tflsplit.bundle.remembered import remembered_cluster
+from tflsplit.bundle.remembered import remembered_teams
 from tflsplit.cli.applications import emulate_application
-from tflsplit.cli.boards_to_emulate import (
-    DEFAULT_BOARD,
-    add_boards,
-    boards_of_cluster,
-    boards_of_folder,
-)
-from tflsplit.cli.console import STDOUT, Commands, Stage, note, print_json, progress
+from tflsplit.cli.boards_to_emulate import add_boards
+from tflsplit.cli.console import STDOUT, Commands, note, print_json, progress
+from tflsplit.cli.emulated import options_of, sessions
 from tflsplit.cli.figures import (
     add_record,
     figures_document,
@@ -29,6 +24,7 @@ from tflsplit.cli.figures import (
     print_wires,
     record,
     save_trace,
+    teams_line,
 )
 from tflsplit.cli.results import (
     add_result_options,
@@ -38,17 +34,11 @@ from tflsplit.cli.results import (
     read_labels,
     save_outputs,
 )
-from tflsplit.cluster import read_cluster
-from tflsplit.emulate import FaultModel
 from tflsplit.emulate.builders import ended_by_sigterm
-from tflsplit.emulate.firmware_build import BuiltFirmware, build_firmware, take_firmware
 from tflsplit.emulate.interventions import read_event
-from tflsplit.emulate.machines import HOST_BOARD
-from tflsplit.emulate.native_build import build_native
-from tflsplit.emulate.session import Session, core_only, whole_firmware
+from tflsplit.emulate.team_trial import run_teams
 from tflsplit.emulate.trial import Trial, injected, run_trial
-from tflsplit.errors import ClusterError, LinkError, UserError, counted
-from tflsplit.firmware import FirmwareOptions, board_named, options_of_cluster
+from tflsplit.errors import LinkError, UserError, counted
 from tflsplit.firmware.options import TFLM_DIR_VARIABLE
 from tflsplit.passes.prepare import prepare
 from tflsplit.report.timeline import measured_trace
@@ -56,10 +46,8 @@ from tflsplit.runtime.engines import engine
 from tflsplit.runtime.load import load_inputs
 from tflsplit.verify import Case, make_cases
 from tflsplit.verify.inputs import EDGES
-from tflsplit.wire.topology import Topology
 
 _CONNECT_SECONDS = 120.0
-_PATIENT_MS = 120_000
 
 
 def add_parser(commands: Commands) -> argparse.ArgumentParser:
@@ -149,23 +137,25 @@ def _main(arguments: argparse.Namespace) -> int:
     with progress("reading") as stage:
         bundle = read_bundle(arguments.folder)
         if arguments.app:
-            return emulate_application(arguments, bundle, _options(arguments, bundle), stage)
+            return emulate_application(arguments, bundle, options_of(arguments, bundle), stage)
         cases = list(_cases(arguments, bundle))
         events = [read_event(text, len(bundle.devices)) for text in arguments.event]
         labels = read_labels(arguments.labels)
         engine_name, make = engine(None)
-        with _session(arguments, bundle, engine_name, stage) as session:
-            trial = run_trial(
-                bundle,
-                session,
-                cases,
-                make,
-                connect_seconds=_CONNECT_SECONDS,
-                infer_seconds=arguments.timeout,
-                counts_instructions=not (arguments.native or arguments.core_only),
-                stage=stage,
-                events=events,
-            )
+        teams = sessions(arguments, bundle, engine_name, stage)
+        with ExitStack() as stack:
+            running = [stack.enter_context(team) for team in teams]
+            wanted: dict[str, Any] = {
+                "connect_seconds": _CONNECT_SECONDS,
+                "infer_seconds": arguments.timeout,
+                "counts_instructions": not (arguments.native or arguments.core_only),
+                "stage": stage,
+                "events": events,
+            }
+            if len(running) > 1:
+                trial = run_teams(bundle, running, cases, make, **wanted)
+            else:
+                trial = run_trial(bundle, running[0], cases, make, **wanted)
     if not trial.inferences:
         raise LinkError(next(iter(trial.failures.values())))
     outputs = trial.inferences[0].outputs
@@ -173,10 +163,11 @@ def _main(arguments: argparse.Namespace) -> int:
         save_outputs(arguments.output, outputs)
     best = best_classes(prepare(bundle.model), outputs, arguments.top, labels)
     if arguments.trace:
-        save_trace(arguments.trace, measured_trace(trial.inferences, trial.devices))
+        of_one = trial.of_teams[0] if trial.of_teams else trial.inferences
+        save_trace(arguments.trace, measured_trace(of_one, trial.devices))
     if arguments.record:
         kind = "native" if arguments.native else "core" if arguments.core_only else "emulate"
-        figures = figures_document(trial.devices, trial.wires, trial.inferences)
+        figures = figures_document(trial.devices, trial.wires, trial.inferences, trial.seconds)
         record(bundle, kind, figures, trial.same_bits)
     if arguments.json:
         head = {"outputs": outputs_document(bundle.document, outputs, best)}
@@ -192,76 +183,16 @@ def _cases(arguments: argparse.Namespace, bundle: Bundle) -> Iterator[Case]:
     runs = arguments.runs
     if arguments.input:
         yield Case("--input", load_inputs(bundle.model, arguments.input, note))
-    else:
-        runs = max(1, runs)
+    elif not runs:
+        runs = remembered_teams(bundle.document, bundle.folder)
     yield from islice(make_cases(whole, runs, arguments.seed), len(EDGES), None)
 
 
-def _session(
-    arguments: argparse.Namespace, bundle: Bundle, engine_name: str, stage: Stage
-) -> AbstractContextManager[Session]:
-    options, rate = _options(arguments, bundle), arguments.faults
-    faults = FaultModel(rate, rate, rate) if rate else None
-    if arguments.core_only:
-        if arguments.firmware:
-            raise ClusterError("--core-only runs no firmware: leave --firmware out")
-        stage("building the links")
-        pluggable = bool(arguments.event)
-        wired = options.topology, options.direct
-        return core_only(bundle, engine_name, faults, arguments.seed, *wired, pluggable)
-    if arguments.firmware:
-        built = take_firmware(bundle, arguments.firmware)
-    else:
-        built = _build(bundle, options, stage)
-    return whole_firmware(
-        bundle,
-        built.setup,
-        built.devices,
-        faults,
-        arguments.seed,
-        count_instructions=not arguments.native,
-        pluggable=bool(arguments.event),
-    )
-
-
-def _options(arguments: argparse.Namespace, bundle: Bundle) -> FirmwareOptions:
-    """As the folder was made for, but on boards of this computer."""
-    cluster = remembered_cluster(bundle.document, bundle.folder)
-    if arguments.cluster is not None:
-        cluster = read_cluster(arguments.cluster)
-        boards = boards_of_cluster(cluster, arguments.cluster)
-    elif arguments.native:
-        boards = (HOST_BOARD,)
-    elif arguments.core_only or arguments.firmware:
-        boards = (DEFAULT_BOARD,)  # builds none
-    else:
-        boards = arguments.board or boards_of_folder(bundle)
-    options = FirmwareOptions(boards=boards)
-    if cluster is not None:
-        with suppress(ClusterError):  # no firmware can be wired so: a bus, a camera elsewhere
-            options = options_of_cluster(cluster, boards)
-    if not all(board_named(board).is_emulated for board in boards):
-        # The chip that one would flash, but a tenth as fast.
-        options = replace(options, timeout_ms=_PATIENT_MS, peer_timeout_ms=_PATIENT_MS // 4)
-    if arguments.direct is not None:
-        options = replace(options, direct=arguments.direct)
-    if arguments.topology is None or arguments.topology == options.topology.value:
-        return options
-    if cluster is not None:
-        note(f"a {arguments.topology} instead of the {options.topology.value} it was made for")
-    return replace(options, topology=Topology(arguments.topology))
-
-
-def _build(bundle: Bundle, options: FirmwareOptions, stage: Stage) -> BuiltFirmware:
-    if options.boards == (HOST_BOARD,) and options.tflm_dir is None:
-        stage("building the firmware, with TFLM from its wheel")
-        return build_native(bundle, options)
-    stage("building the firmware (TFLM once for each board: some minutes)")
-    return build_firmware(bundle, options)
-
-
 def _document(bundle: Bundle, trial: Trial, engine_name: str) -> dict[str, Any]:
-    document = figures_document(trial.devices, trial.wires, trial.inferences)
+    document = figures_document(trial.devices, trial.wires, trial.inferences, trial.seconds)
+    if trial.of_teams:
+        document["teams"] = [len(done) for done in trial.of_teams]
+        document["taken_over"] = [{"team": team, "why": why} for team, why in trial.taken_over]
     for entry, wire in zip(document["wires"], trial.wires, strict=True):
         entry["faults"] = injected(trial, wire, len(bundle.devices))
     return {
@@ -277,12 +208,17 @@ def _document(bundle: Bundle, trial: Trial, engine_name: str) -> dict[str, Any]:
 
 def _print(bundle: Bundle, trial: Trial, engine_name: str) -> None:
     world_size = len(bundle.devices)
-    print_devices(trial.devices, f"{counted(world_size, 'device')}; bytes as plan.json says")
+    teams = f"{len(trial.of_teams)} teams of " if trial.of_teams else ""
+    print_devices(trial.devices, f"{teams}{counted(world_size, 'device')}; bytes as plan.json says")
     print_wires(trial.wires, world_size)
     faults = [injected(trial, wire, world_size) or 0 for wire in trial.wires]
     if any(faults):
         STDOUT.print(f"{sum(faults)} faults were injected")
-    print_rate(trial.inferences)
+    print_rate(trial.inferences, seconds=trial.seconds)
+    if trial.of_teams:
+        STDOUT.print(teams_line(trial.of_teams))
+    for team, text in trial.taken_over:
+        STDOUT.print(f"team {team} failed: {text}; another team did its input", markup=False)
     for case, text in trial.failures.items():
         STDOUT.print(f"failed: {text}; input: {case}", markup=False)
     for case, count in trial.differing.items():
@@ -290,7 +226,7 @@ def _print(bundle: Bundle, trial: Trial, engine_name: str) -> None:
             STDOUT.print(f"FAILED: {count} output elements differ; input: {case}", markup=False)
     if trial.same_bits:
         STDOUT.print(
-            f"the same bits: {counted(world_size, 'device')} and the unsplit model on "
+            f"the same bits: {teams}{counted(world_size, 'device')} and the unsplit model on "
             f"{engine_name}, {counted(len(trial.inferences), 'input')}, "
             f"{trial.elements:,} elements compared"
         )

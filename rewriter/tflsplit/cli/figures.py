@@ -58,27 +58,38 @@ def print_wires(wires: Sequence[WireFigures], world_size: int) -> None:
     table(title, ["<from → to", "bytes", "frames", "sent again", "damaged"], rows)
 
 
-def print_rate(inferences: Sequence[Inference], failed: int = 0) -> None:
-    """How long inferences took on this computer's clock."""
-    seconds = [inference.seconds for inference in inferences]
-    total = sum(seconds)
-    text = f"{len(seconds)} inferences, {len(seconds) / total:.2f} a second"
-    if len(seconds) == 1:
+def print_rate(
+    inferences: Sequence[Inference], failed: int = 0, seconds: float | None = None
+) -> None:
+    """How long inferences took on this computer's clock; ``seconds``: all, if several at a time."""
+    each = [inference.seconds for inference in inferences]
+    total = sum(each) if seconds is None else seconds
+    text = f"{len(each)} inferences, {len(each) / total:.2f} a second"
+    if len(each) == 1:
         text = f"1 inference in {total:.3f} s"
     else:
-        text += f", each {min(seconds):.3f} to {max(seconds):.3f} s"
+        text += f", each {min(each):.3f} to {max(each):.3f} s"
     STDOUT.print(text + (f"; {failed} more failed and were repeated" if failed else ""))
 
 
+def teams_line(of_teams: Sequence[Sequence[Inference]]) -> str:
+    """Who did how many."""
+    done = ", ".join(str(len(inferences)) for inferences in of_teams)
+    return f"inferences of each team: {done}"
+
+
 def figures_document(
-    devices: Sequence[DeviceFigures], wires: Sequence[WireFigures], inferences: Sequence[Inference]
+    devices: Sequence[DeviceFigures],
+    wires: Sequence[WireFigures],
+    inferences: Sequence[Inference],
+    seconds: float | None = None,
 ) -> dict[str, Any]:
     """The same for ``--json``."""
-    seconds = [inference.seconds for inference in inferences]
+    each = [inference.seconds for inference in inferences]
     return {
-        "inferences": len(seconds),
-        "seconds": seconds,
-        "inferences_per_second": len(seconds) / sum(seconds),
+        "inferences": len(each),
+        "seconds": each,
+        "inferences_per_second": len(each) / (sum(each) if seconds is None else seconds),
         "devices": [
             asdict(device) | {"compute_instructions": device.compute_instructions}
             for device in devices

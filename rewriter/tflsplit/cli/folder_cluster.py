@@ -12,8 +12,9 @@ from tflsplit.cli.console import note, ranks_text
 from tflsplit.cluster import Cluster, default_cluster, read_cluster
 from tflsplit.cluster.fewer import fewer
 from tflsplit.cluster.links import LinkKind
+from tflsplit.cluster.teams import team_of
 from tflsplit.cluster.words import LINK_WORDS
-from tflsplit.errors import ClusterError
+from tflsplit.errors import ClusterError, counted
 
 
 def cluster_of_folder(bundle: Bundle, given: Path | None, link: str | None = None) -> Cluster:
@@ -30,7 +31,8 @@ def cluster_of_folder(bundle: Bundle, given: Path | None, link: str | None = Non
     if given is not None:
         if remembered is not None:
             note(f"{given} instead of the cluster that {bundle.folder} was made for")
-        return _as_wired(read_cluster(given), size, given)
+        teams = 1 if remembered is None else remembered.teams
+        return _as_wired(read_cluster(given), size, given, teams)
     cluster = remembered or default_cluster(size)
     if remembered is None:
         note(
@@ -45,10 +47,17 @@ def cluster_of_folder(bundle: Bundle, given: Path | None, link: str | None = Non
     return relinked(cluster, link)
 
 
-def _as_wired(cluster: Cluster, world_size: int, name: object) -> Cluster:
-    """What a plan for so many devices uses of a described cluster; says so if that is not all."""
+def _as_wired(cluster: Cluster, world_size: int, name: object, teams: int) -> Cluster:
+    """What a plan for so many devices uses of a described cluster; says so if that is not all.
+
+    teams: that the plan was made for.
+    """
     if world_size >= cluster.world_size:
         return cluster
+    team = team_of(cluster, teams)
+    if teams > 1 and team is not None and team[0].world_size == world_size:
+        note(f"{teams} teams of {counted(world_size, 'device')} of those in {name}")
+        return team[0]
     used, left_out = fewer(cluster, world_size)
     note(
         f"the plan uses {world_size} of the {cluster.world_size} devices in {name}; "

@@ -18,7 +18,7 @@ from tflsplit.cluster import (
 )
 from tflsplit.errors import ClusterError, counted
 from tflsplit.firmware.boards import BOARDS
-from tflsplit.planner import OBJECTIVES
+from tflsplit.planner import AIMS
 
 
 def add_cluster_options(command: argparse.ArgumentParser) -> None:
@@ -71,8 +71,9 @@ def add_objective(command: argparse.ArgumentParser) -> None:
     """--objective and --plan."""
     command.add_argument(
         "--objective",
-        choices=OBJECTIVES,
-        help="make small: latency (default), RAM, bytes on the wires",
+        choices=AIMS,
+        help="make small: latency (default), RAM, bytes on the wires; or make large: throughput, "
+        "inferences a second of equal teams of devices, each on a port of the host's own",
     )
     command.add_argument("--plan", type=Path, metavar="FILE", help="replay a saved plan")
 

@@ -135,8 +135,9 @@ def _print(document: Json, arena_bytes: int) -> None:
         ]
         for device in document["devices"]
     ]
-    size = document["world_size"]
-    table(f"{document['model_name']} on {counted(size, 'device')}", columns, rows)
+    size, teams = document["world_size"], (document.get("cluster") or {}).get("teams", 1)
+    where = f", the same in each of {teams} teams" if teams > 1 else ""
+    table(f"{document['model_name']} on {counted(size, 'device')}{where}", columns, rows)
     moved = sum(device["sent_bytes"] for device in document["devices"])
     moves = f"{kib(moved)} move between the devices per inference. " if size > 1 else ""
     STDOUT.print(f"{moves}{arena_words(document['devices'], arena_bytes)}")

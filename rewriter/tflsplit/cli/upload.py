@@ -7,6 +7,7 @@ import argparse
 from pathlib import Path
 
 from tflsplit.bundle import read_bundle
+from tflsplit.bundle.remembered import remembered_teams
 from tflsplit.cli.console import STDOUT, Commands, print_json, table
 from tflsplit.errors import ClusterError
 from tflsplit.firmware.upload import Target, flash, named_targets, refuse_emulated, targets
@@ -28,7 +29,9 @@ def add_parser(commands: Commands) -> argparse.ArgumentParser:
     which.add_argument("--rank", type=int, metavar="R", help="only this one")
     which.add_argument("--all", action="store_true", help="every rank (so it is without --rank)")
     command.add_argument(
-        "--ports", metavar="PORT[,PORT…]", help="of the boards, in the order of their ranks"
+        "--ports",
+        metavar="PORT[,PORT…]",
+        help="of the boards, in the order of their ranks, one team after another",
     )
     command.add_argument(
         "--dry-run", action="store_true", help="say which board would become which rank"
@@ -47,7 +50,8 @@ def main(arguments: argparse.Namespace) -> int:
             if not arguments.json:
                 STDOUT.print(f"flashing rank {target.rank} at {target.port}", soft_wrap=True)
             flash(arguments.folder, target, quiet=arguments.json)
-            _remember(arguments.folder, target)
+            if [each.rank for each in chosen].count(target.rank) == 1:
+                _remember(arguments.folder, target)
     if arguments.json:
         print_json({"dry_run": arguments.dry_run, "boards": [vars(target) for target in chosen]})
     elif not arguments.dry_run:
@@ -61,8 +65,10 @@ def main(arguments: argparse.Namespace) -> int:
 
 def _targets(arguments: argparse.Namespace) -> list[Target]:
     folder: Path = arguments.folder
-    setup = read_firmware_setup(folder, read_bundle(folder).document)
+    bundle = read_bundle(folder)
+    setup = read_firmware_setup(folder, bundle.document)
     boards = [str(device["board"]) for device in setup.devices]
+    names = arguments.ports.split(",") if arguments.ports else []
     if not boards:
         raise ClusterError(f"{folder} has no firmware; run `tflsplit firmware {folder}`")
     ranks = list(range(len(boards)))
@@ -73,8 +79,12 @@ def _targets(arguments: argparse.Namespace) -> list[Target]:
             )
         ranks = [arguments.rank]
     refuse_emulated(folder, boards, ranks)
-    if arguments.ports:
-        return named_targets(boards, ranks, arguments.ports.split(","), usb_ports())
+    teams = remembered_teams(bundle.document, bundle.folder)
+    if teams > 1 and names and len(names) % len(ranks) == 0:
+        teams = len(names) // len(ranks)  # as many boards as are there
+    ranks *= teams
+    if names:
+        return named_targets(boards, ranks, names, usb_ports())
     return targets(boards, ranks, usb_ports(), read_boards(folder))
 
 

@@ -49,6 +49,7 @@ def read_table(root: Table) -> Cluster:
     arguments = {
         "input_rank": root.integer("input_rank", gateway, high=world_size - 1),
         "output_rank": root.integer("output_rank", gateway, high=world_size - 1),
+        "teams": root.integer("teams", 1, low=1, high=MAX_NODES),
         "mtu_bytes": _mtu(link_layer),
         "rx_slots": link_layer.integer("rx_slots", 4, low=2, high=15),
         "tx_slots": link_layer.integer("tx_slots", 4, low=1, high=64),

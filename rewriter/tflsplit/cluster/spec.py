@@ -83,6 +83,8 @@ class Cluster:
         plan for the least RAM is smaller so, and not of one device.
     direct: every device has a link to the host, and gets its own input and gives its own output
         over it; host_links: by rank, instead of ``host_link``; (): all are that.
+    teams: so many clusters like this one work side by side, each on ports of the host's own
+        (``cluster.teams``); everything else here is of one of them.
     mtu_bytes, rx_slots, tx_slots: of the link layer (docs/wire_format.md); links_given: the user
         said so, or a plan did, so that no plan takes others.
     port_rx_bytes, port_tx_bytes: a link's ring buffers in the board's port; None: by their rule
@@ -108,6 +110,7 @@ class Cluster:
     direct: bool = False
     stream: bool | None = None
     host_links: tuple[LinkSpec, ...] = ()
+    teams: int = 1
     links_given: bool = field(default=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -121,6 +124,8 @@ class Cluster:
                 f"mtu_bytes must be a multiple of 4 from {MIN_MTU_BYTES} to {MAX_MTU_BYTES}, "
                 f"not {self.mtu_bytes}"
             )
+        if not 1 <= self.teams <= MAX_NODES:
+            raise ClusterError(f"there can be 1 to {MAX_NODES} teams, not {self.teams}")
         if self.direct and self.input_rank != self.output_rank:
             raise ClusterError(
                 "with direct = true, input enters and output leaves at every device: "

@@ -12,9 +12,13 @@ LINK_WORDS = {LinkKind.UART: "UARTs", LinkKind.SPI: "SPI links", LinkKind.ETHERN
 
 
 def cluster_words(cluster: Cluster) -> str:
-    """``8 teensy41 in a ring of UARTs at 6 Mbit/s``; of one device, which it is: ``1 pico``."""
+    """``8 teensy41 in a ring of UARTs at 6 Mbit/s``; of one device, which it is: ``1 pico``.
+
+    Of several teams ``4 teams of`` that.
+    """
     names = list(dict.fromkeys(device.board or device.name for device in cluster.devices))
-    boards, link = f"{cluster.world_size} {'/'.join(names)}", cluster.link
+    teams = f"{cluster.teams} teams of " if cluster.teams > 1 else ""
+    boards, link = f"{teams}{cluster.world_size} {'/'.join(names)}", cluster.link
     if cluster.world_size == 1:
         return boards
     host = ", each at the host" if cluster.direct else ""

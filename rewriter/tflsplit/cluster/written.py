@@ -49,6 +49,8 @@ def cluster_document(cluster: Cluster) -> dict[str, Any]:
         document["gateway_rank"] = cluster.input_rank
     else:
         document |= {"input_rank": cluster.input_rank, "output_rank": cluster.output_rank}
+    if cluster.teams > 1:
+        document["teams"] = cluster.teams
     document["link"] = _link(cluster.link, LINK_DEFAULTS[cluster.link.kind])
     if cluster.wires:
         document["wire"] = [

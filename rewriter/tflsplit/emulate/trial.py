@@ -26,9 +26,10 @@ from tflsplit.host.figures import (
     wire_figures,
 )
 from tflsplit.passes.prepare import prepare
-from tflsplit.runtime.engines import Engine
+from tflsplit.runtime.engines import Array, Engine
 from tflsplit.split.devices import tensor_labels
 from tflsplit.verify import Case
+from tflsplit.wire.control import Info
 
 
 @dataclass
@@ -39,6 +40,9 @@ class Trial:
     wire_faults: injected so far, by wire: from a to b and from b to a.
     failures: of the cases that something which happened to the cluster has ended: what the host
         said.
+    of_teams: with several teams, what each of them inferred; devices and wires are means over all.
+    seconds: with several teams, how long all of it took.
+    taken_over: (team, why): what that team failed at, another one did.
     """
 
     inferences: list[Inference] = field(default_factory=list)
@@ -48,6 +52,16 @@ class Trial:
     wires: list[WireFigures] = field(default_factory=list)
     wire_faults: dict[Wire, tuple[FaultCounts, FaultCounts]] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
+    of_teams: list[list[Inference]] = field(default_factory=list)
+    seconds: float | None = None
+    taken_over: list[tuple[int, str]] = field(default_factory=list)
+
+    def take(self, case: Case, inference: Inference, expected: Sequence[Array]) -> None:
+        """An inference, and what the unsplit model says."""
+        pairs = list(zip(expected, inference.outputs, strict=True))
+        self.differing[case.name] = sum(int(np.sum(a != b)) for a, b in pairs)
+        self.elements += sum(a.size for a, _ in pairs)
+        self.inferences.append(inference)
 
     @property
     def same_bits(self) -> bool:
@@ -76,20 +90,13 @@ def run_trial(
     other bytes than plan.json says.
     """
     trial = Trial()
-    whole = prepare(bundle.model)
-    oracle = make(bundle.model)
-    labels = tensor_labels(whole)
+    expected = expectation(bundle, make)
     cluster = session.coordinator
     try:
         stage("starting the devices")
         cluster.connect(connect_seconds)
         before = cluster.links(connect_seconds)
-        timers = [
-            threading.Timer(event.seconds, event.happen, [session.cluster]) for event in events
-        ]
-        for timer in timers:
-            timer.daemon = True
-            timer.start()
+        start_timers(events, session)
         for case in cases:
             stage(f"input: {case.name}")
             try:
@@ -99,20 +106,38 @@ def run_trial(
                     raise
                 trial.failures[case.name] = str(error)
                 continue
-            expected = oracle.run([case.inputs[labels[value]] for value in whole.inputs])
-            pairs = list(zip(expected, inference.outputs, strict=True))
-            trial.differing[case.name] = sum(int(np.sum(a != b)) for a, b in pairs)
-            trial.elements += sum(a.size for a, _ in pairs)
-            trial.inferences.append(inference)
+            trial.take(case, inference, expected(case))
             check_traffic(bundle.document, inference.reports)
         after = cluster.links(connect_seconds)
     except LinkError as error:
         raise LinkError(f"{error}{last_words(session.cluster, len(bundle.devices))}") from None
-    devices = device_figures(cluster.infos, trial.inferences, counts_instructions)
-    trial.devices = [_uncounted(d) if d.board == rp2040.BOARD else d for d in devices]
+    trial.devices = figures_of(cluster.infos, trial.inferences, counts_instructions)
     trial.wires = wire_figures(before, after, len(trial.inferences))
     trial.wire_faults = session.cluster.fault_counts()
     return trial
+
+
+def expectation(bundle: Bundle, make: Engine) -> Callable[[Case], Sequence[Array]]:
+    """What the unsplit model says to a case."""
+    whole, oracle = prepare(bundle.model), make(bundle.model)
+    labels = tensor_labels(whole)
+    return lambda case: oracle.run([case.inputs[labels[value]] for value in whole.inputs])
+
+
+def start_timers(events: Sequence[Event], session: Session) -> None:
+    """Let things happen to a cluster, each at its time from now."""
+    for event in events:
+        timer = threading.Timer(event.seconds, event.happen, [session.cluster])
+        timer.daemon = True
+        timer.start()
+
+
+def figures_of(
+    infos: Sequence[Info], inferences: Sequence[Inference], counts_instructions: bool
+) -> list[DeviceFigures]:
+    """By rank; instructions where the device's clock counts them."""
+    devices = device_figures(infos, inferences, counts_instructions)
+    return [_uncounted(d) if d.board == rp2040.BOARD else d for d in devices]
 
 
 def _uncounted(device: DeviceFigures) -> DeviceFigures:

@@ -62,22 +62,28 @@ def targets(
     """A port for every rank that is to be flashed.
 
     boards: by rank; ports: that are plugged in; known: serial numbers by rank, of earlier uploads.
+    ranks: of several teams, each as often as there are teams; then no board is known.
     Raises ClusterError, saying what is there, if it is not clear which port is which.
     """
-    found: dict[int, UsbPort] = {}
-    for rank in ranks:
+    if len(set(ranks)) < len(ranks):
+        known = {}
+    found: dict[int, UsbPort] = {}  # by place in ``ranks``
+    for at, rank in enumerate(ranks):
         mine = [p for p in ports if p.may_be(boards[rank]) and p.serial_number == known.get(rank)]
         if mine:
-            found[rank] = mine[0]
+            found[at] = mine[0]
     taken = {*known.values()} - {""}
     free = [port for port in ports if port.serial_number not in taken]
     for board in dict.fromkeys(boards[rank] for rank in ranks):
-        wanted = [rank for rank in ranks if boards[rank] == board and rank not in found]
+        wanted = [at for at, rank in enumerate(ranks) if boards[rank] == board and at not in found]
         fitting = [port for port in free if port.may_be(board) and port not in found.values()]
         if wanted and len(fitting) != len(wanted):
-            raise ClusterError(_unclear(board, wanted, fitting, ports))
+            raise ClusterError(_unclear(board, [ranks[at] for at in wanted], fitting, ports))
         found.update(zip(wanted, fitting, strict=False))
-    return [Target(r, boards[r], found[r].device, found[r].serial_number) for r in ranks]
+    return [
+        Target(rank, boards[rank], found[at].device, found[at].serial_number)
+        for at, rank in enumerate(ranks)
+    ]
 
 
 def named_targets(

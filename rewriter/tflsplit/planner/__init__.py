@@ -4,5 +4,9 @@
 from tflsplit.planner.planned import Planned, finish
 from tflsplit.planner.planner import Planner
 from tflsplit.planner.searcher import OBJECTIVES, Searcher
+from tflsplit.planner.teams import THROUGHPUT
 
-__all__ = ["OBJECTIVES", "Planned", "Planner", "Searcher", "finish"]
+AIMS = (*OBJECTIVES, THROUGHPUT)
+"""What a user may ask for: what is searched for, and the teams that do most of it."""
+
+__all__ = ["AIMS", "OBJECTIVES", "THROUGHPUT", "Planned", "Planner", "Searcher", "finish"]

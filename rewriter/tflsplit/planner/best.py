@@ -11,13 +11,17 @@ from tflsplit.planner.planned import Planned, finish
 from tflsplit.planner.planner import Planner
 from tflsplit.planner.shortfall import with_room
 from tflsplit.planner.streaming import streamed
+from tflsplit.planner.teams import THROUGHPUT, best_teams
 
 
 def best_plan(graph: Graph, cluster: Cluster, objective: str) -> tuple[Planner, Planned]:
     """The best plan, and the planner that found it; ClusterError as ``Planner.best``.
 
     Where nothing fits, with smaller frames; then, if it may, with the input streamed.
+    objective: for "throughput", the plan is that of one of the teams that its cluster tells of.
     """
+    if objective == THROUGHPUT:
+        return _best_teams(graph, cluster)
     hosted = objective == "ram" and may_stream(cluster, cluster.world_size, objective)
     planner = Planner(graph, cluster, hosted=hosted)
     found = planner.find(objective)
@@ -32,6 +36,17 @@ def best_plan(graph: Graph, cluster: Cluster, objective: str) -> tuple[Planner, 
     if may_stream(cluster, found.plan.world_size, objective):
         found = streamed(graph, found, found.cluster, objective)
     return planner, found
+
+
+def _best_teams(graph: Graph, cluster: Cluster) -> tuple[Planner, Planned]:
+    """Where no team has room, all devices as one, by all means."""
+    found = best_teams(graph, cluster)
+    if found is None:
+        return best_plan(graph, cluster, "latency")
+    planner, planned = found
+    if may_stream(planner.cluster, planned.plan.world_size, "latency"):
+        planned = streamed(graph, planned, planned.cluster, "latency")
+    return planner, planned
 
 
 def _wanted(objective: str) -> tuple[int, ...]:

@@ -55,10 +55,15 @@ class Planned:
             return self.simulated_us
         return simulate(self.devices, self.cluster).latencies_us[0]
 
+    @property
+    def throughput_per_s(self) -> float:
+        """Inferences a second of all teams."""
+        return 1e6 / self.value("throughput")
+
     def value(self, objective: str) -> float:
         """What an objective makes small."""
-        if objective == "latency":
-            return self.latency_us
+        if objective in ("latency", "throughput"):
+            return self.latency_us / (self.cluster.teams if objective == "throughput" else 1)
         return {"ram": float(self.arena_bytes), "bytes": float(self.wire_bytes)}[objective]
 
     def arena_short_bytes(self, cluster: Cluster) -> tuple[int, ...]:

@@ -154,7 +154,7 @@ class Planner:
     def _or_better(self, best: Planned | None, objective: str, world_size: int) -> Planned | None:
         """A plan, or that for so many devices if it has the smaller value."""
         value = best.value(objective) if best is not None else float("inf")
-        if self._bound(objective, world_size) > value:
+        if self.bound(objective, world_size) > value:
             return best
         searchers = [self.searcher(world_size, objective)]
         if objective == "ram":  # what units need is not all: a whole plan may be smaller without
@@ -193,7 +193,7 @@ class Planner:
         mine, its = ((p.value(objective), p.plan.world_size) for p in (planned, best))
         return mine < its
 
-    def _bound(self, objective: str, world_size: int) -> float:
+    def bound(self, objective: str, world_size: int) -> float:
         """What no plan for so many devices is below."""
         if objective == "bytes":
             return 0.0 if world_size == 1 else 1.0

@@ -12,6 +12,7 @@ from tflsplit.bundle.plan_json import Json
 from tflsplit.bundle.remembered import remember
 from tflsplit.cluster import Cluster
 from tflsplit.cluster.fewer import fewer
+from tflsplit.cluster.teams import team_of
 from tflsplit.errors import PlanError, counted
 from tflsplit.ir import Graph
 from tflsplit.plan.check import plan_problems
@@ -35,6 +36,8 @@ class Chooser:
     by: None: the best plan that is found for ``objective``; ``Wishes``: what is divided by hand; a
         path: the file of a saved plan, which is replayed.
     planner, planned: once the plan is made; left_out: ranks of the cluster that it does not use.
+    With objective "throughput" the plan is of one team (``planned.cluster.teams``), and planner and
+    left_out are of the first.
     """
 
     def __init__(
@@ -50,11 +53,25 @@ class Chooser:
     def __call__(self, graph: Graph) -> Plan:
         """The plan, with its reasons; errors as ``Planner.best`` and ``replayed`` raise them."""
         self.planner, self.planned = self._planned(graph)
-        self.left_out = self.planner.left_out(self.planned)
+        self.left_out = self._left_out()
         if self.searched:
             plan = reasoned(self.planned, self.searcher)
             self.planned = replace(self.planned, plan=plan)
         return self.planned.plan
+
+    def _left_out(self) -> tuple[int, ...]:
+        teams = self.planned.cluster.teams
+        if teams == self.cluster.teams:
+            return self.planner.left_out(self.planned)
+        team = team_of(self.cluster, teams)
+        assert team is not None  # the plan is of one
+        return team[1]
+
+    @property
+    def spare(self) -> int:
+        """How many devices of the cluster that was asked for are used by no team."""
+        used = self.planned.cluster
+        return self.cluster.teams * self.cluster.world_size - used.teams * used.world_size
 
     def _planned(self, graph: Graph) -> tuple[Planner, Planned]:
         if self._by is None:

@@ -277,6 +277,7 @@ class Simulation:
             spans=tuple(self.spans),
             busy={edge: tuple(channel.busy) for edge, channel in self.network.channels.items()},
             trace=self.trace,
+            teams=self.cluster.teams,
         )
 
     def _times(self, rank: int, hardware: Device, total: float) -> DeviceTimes:

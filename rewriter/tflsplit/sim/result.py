@@ -84,6 +84,7 @@ class SimResult:
     spans: of every device, in time.
     busy: by (sender, receiver), when bytes were on the wire: intervals in order.
     trace: what caused what (``why``).
+    teams: so many clusters do the same side by side; all else is of one of them.
     """
 
     latencies_us: tuple[float, ...]
@@ -94,6 +95,7 @@ class SimResult:
     spans: tuple[Span, ...]
     busy: Mapping[Edge, Sequence[tuple[float, float]]] = field(default_factory=dict)
     trace: Trace = field(default_factory=Trace)
+    teams: int = 1
 
     @property
     def latency_us(self) -> float:
@@ -102,8 +104,8 @@ class SimResult:
 
     @property
     def throughput_per_s(self) -> float:
-        """Inferences a second."""
-        return len(self.latencies_us) * 1e6 / self.total_us
+        """Inferences a second, of all teams."""
+        return self.teams * len(self.latencies_us) * 1e6 / self.total_us
 
     @property
     def energy_mj(self) -> float | None:
@@ -126,6 +128,7 @@ class SimResult:
             "latencies_us": list(self.latencies_us),
             "graph_us": list(self.graph_us),
             "total_us": self.total_us,
+            "teams": self.teams,
             "throughput_per_s": self.throughput_per_s,
             "energy_mj": self.energy_mj,
             "devices": [vars(device) for device in self.devices],

@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The most inferences a second: copies where a device holds the model, else teams."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from tests.planner.small import uart
+from tests.splits import tiny
+from tflsplit.cluster import Cluster, default_cluster, parse_cluster
+from tflsplit.errors import ClusterError
+from tflsplit.planner import OBJECTIVES, THROUGHPUT, Planner
+from tflsplit.planner.best import best_plan
+from tflsplit.sim import simulate
+
+
+def with_weights(cluster: Cluster, limit_bytes: int) -> Cluster:
+    devices = (replace(each, weights_limit_bytes=limit_bytes) for each in cluster.devices)
+    return replace(cluster, devices=tuple(devices))
+
+
+def test_copies_where_a_device_holds_the_model():
+    graph = tiny("mobilenet")
+    planner, found = best_plan(graph, uart(4), THROUGHPUT)
+    assert (found.cluster.teams, found.plan.world_size) == (4, 1)
+    assert planner.cluster == found.cluster
+    others = [Planner(graph, uart(4)).best(objective) for objective in OBJECTIVES]
+    assert all(found.throughput_per_s > other.throughput_per_s for other in others)
+    assert found.value(THROUGHPUT) == pytest.approx(found.latency_us / 4)
+
+
+def test_teams_where_it_does_not():
+    graph = tiny("autoencoder")
+    weights = sum(value.size_bytes for value in graph.constants())
+    cluster = with_weights(uart(5), int(0.7 * weights))
+    _, found = best_plan(graph, cluster, THROUGHPUT)
+    assert (found.cluster.teams, found.plan.world_size) == (2, 2)
+    assert found.fits(found.cluster)
+    assert max(found.weights_bytes) < weights
+    _, alone = best_plan(graph, cluster, "latency")
+    assert found.throughput_per_s > alone.throughput_per_s
+
+
+def test_one_team_where_only_all_together_have_room():
+    graph = tiny("autoencoder")
+    weights = sum(value.size_bytes for value in graph.constants())
+    _, found = best_plan(graph, with_weights(uart(4), int(0.4 * weights)), THROUGHPUT)
+    assert found.cluster.teams == 1
+    assert found.plan.world_size > 2
+    with pytest.raises(ClusterError, match="such devices would do"):
+        best_plan(graph, with_weights(uart(4), weights // 8), THROUGHPUT)
+
+
+def test_the_simulator_counts_what_all_teams_do():
+    graph = tiny("mobilenet")
+    _, found = best_plan(graph, uart(3), THROUGHPUT)
+    one = simulate(found.devices, replace(found.cluster, teams=1), inputs=2)
+    all_three = simulate(found.devices, found.cluster, inputs=2)
+    assert all_three.throughput_per_s == pytest.approx(3 * one.throughput_per_s)
+    assert all_three.latencies_us == one.latencies_us
+    assert all_three.document()["teams"] == 3
+
+
+def test_teams_that_are_given_are_not_found():
+    given = parse_cluster('teams = 2\n[[device]]\nboard = "teensy41"\ncount = 2')
+    with pytest.raises(ClusterError, match="described as 2 teams"):
+        best_plan(tiny("autoencoder"), given, THROUGHPUT)
+    _, found = best_plan(tiny("autoencoder"), given, "latency")
+    assert found.cluster.teams == 2
+    assert default_cluster(2).teams == 1

@@ -207,15 +207,50 @@ def test_one_device_and_the_other_objectives_stand_beside(
     model: Path, capsys: pytest.CaptureFixture[str]
 ):
     rows = document(capsys, model, "-n", 3, "--objective", "ram")["beside"]
-    names = ["this plan", "--objective latency", "--objective bytes", "one device"]
-    assert [row["name"] for row in rows] == names
-    ram, latency, _, alone = rows
+    names = ["this plan", "--objective latency", "--objective bytes", "--objective throughput"]
+    assert [row["name"] for row in rows] == [*names, "one device"]
+    ram, latency, _, throughput, alone = rows
+    assert (throughput["teams"], throughput["world_size"]) == (3, 1)
+    assert throughput["throughput_per_s"] == max(row["throughput_per_s"] for row in rows)
     assert ram["arena_bytes"] <= min(row["arena_bytes"] for row in rows)
     assert latency["latency_us"] <= min(row["latency_us"] for row in rows)
     assert alone["world_size"] == 1
     assert main(["plan", str(model), "-n", "2", "--objective", "ram"]) == 0
     assert re.search(r"^2 devices: .* one device alone, with \d+ % of its arena$",
                      capsys.readouterr().out, re.MULTILINE)  # fmt: skip
+
+
+def test_teams(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    out, wanted = tmp_path / "out", ["-n", "3", "--objective", "throughput"]
+    rows = document(capsys, model, *wanted)["beside"]
+    assert [(row["name"], row["teams"]) for row in rows[:2]] == [
+        ("this plan", 3),
+        ("--objective latency", 1),
+    ]
+    ram = next(row for row in rows if row["name"] == "--objective ram")
+    assert ram["world_size"] > 1, "what all of them would do, not one team"
+    assert main(["rewrite", str(model), *wanted, "-o", str(out)]) == 0
+    text = capsys.readouterr().out
+    each = "3 devices, each with the whole model and on a port of the host's own: "
+    assert text.startswith(each)
+    assert "the same in each of 3 teams" in text
+    assert re.search(r"this plan +3 x 1 ", text)
+    written = json.loads((out / "plan.json").read_text())
+    assert (written["world_size"], written["objective"]) == (1, "throughput")
+    assert (written["cluster"]["teams"], written["left_out"]) == (3, [1, 2])
+    assert main(["simulate", str(out)]) == 0
+    assert capsys.readouterr().out.startswith("3 teams of 1 device: ")
+    path = tmp_path / "all.toml"
+    path.write_text('[[device]]\nboard = "teensy41"\ncount = 3\n')
+    assert main(["simulate", str(out), "--cluster", str(path), "--json"]) == 0
+    said = capsys.readouterr()
+    assert json.loads(said.out)["teams"] == 3
+    assert "3 teams of 1 device of those in" in said.err
+    five = ["-n", "5", "--max-weights", "10KiB", *wanted[2:], "-o", str(tmp_path / "five")]
+    assert main(["rewrite", str(model), *five]) == 0
+    first = capsys.readouterr().out.splitlines()[0]
+    assert first.startswith("2 teams of 2 devices, each on a port of the host's own: ")
+    assert first.endswith(". 1 device left over")
 
 
 def test_all_ram_of_a_device_is_counted_and_can_be_limited(

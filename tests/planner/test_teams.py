@@ -49,8 +49,6 @@ def test_one_team_where_only_all_together_have_room():
     _, found = best_plan(graph, with_weights(uart(4), int(0.4 * weights)), THROUGHPUT)
     assert found.cluster.teams == 1
     assert found.plan.world_size > 2
-    with pytest.raises(ClusterError, match="such devices would do"):
-        best_plan(graph, with_weights(uart(4), weights // 8), THROUGHPUT)
 
 
 def test_the_simulator_counts_what_all_teams_do():

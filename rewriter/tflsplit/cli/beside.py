@@ -35,7 +35,8 @@ def beside(chooser: Chooser, objectives: Sequence[str] = ()) -> list[Json]:
         found = _found(planner, objective)
         if found is not None:
             rows.append(_figures(f"--objective {objective}", found, found.cluster))
-    if (alone := chooser.planner.alone(chooser.objective)) is not None:
+    searched = "latency" if chooser.objective == THROUGHPUT else chooser.objective
+    if (alone := chooser.planner.alone(searched)) is not None:
         planned, cluster = alone
         rows.append(_figures(ALONE, planned, replace(cluster, teams=1)))
     return rows

@@ -220,37 +220,37 @@ def test_one_device_and_the_other_objectives_stand_beside(
                      capsys.readouterr().out, re.MULTILINE)  # fmt: skip
 
 
-def test_teams(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    out, wanted = tmp_path / "out", ["-n", "3", "--objective", "throughput"]
-    rows = document(capsys, model, *wanted)["beside"]
+def test_teams(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    graph, model, out = tiny("autoencoder"), tmp_path / "model.tflite", tmp_path / "out"
+    model.write_bytes(write_model(graph))
+    weights = sum(value.size_bytes for value in graph.constants())
+    wanted = ["--objective", "throughput", "--max-weights", int(0.7 * weights)]
+    rows = document(capsys, model, "-n", 5, *wanted)["beside"]
     assert [(row["name"], row["teams"]) for row in rows[:2]] == [
-        ("this plan", 3),
+        ("this plan", 2),
         ("--objective latency", 1),
     ]
     ram = next(row for row in rows if row["name"] == "--objective ram")
-    assert ram["world_size"] > 1, "what all of them would do, not one team"
-    assert main(["rewrite", str(model), *wanted, "-o", str(out)]) == 0
+    assert ram["world_size"] > 2, "what all of them would do, not one team"
+    arguments = ["rewrite", model, "-n", 5, *wanted, "-o", out]
+    assert main([*map(str, arguments)]) == 0
     text = capsys.readouterr().out
-    each = "3 devices, each with the whole model and on a port of the host's own: "
-    assert text.startswith(each)
-    assert "the same in each of 3 teams" in text
-    assert re.search(r"this plan +3 x 1 ", text)
-    written = json.loads((out / "plan.json").read_text())
-    assert (written["world_size"], written["objective"]) == (1, "throughput")
-    assert (written["cluster"]["teams"], written["left_out"]) == (3, [1, 2])
-    assert main(["simulate", str(out)]) == 0
-    assert capsys.readouterr().out.startswith("3 teams of 1 device: ")
-    path = tmp_path / "all.toml"
-    path.write_text('[[device]]\nboard = "teensy41"\ncount = 3\n')
-    assert main(["simulate", str(out), "--cluster", str(path), "--json"]) == 0
-    said = capsys.readouterr()
-    assert json.loads(said.out)["teams"] == 3
-    assert "3 teams of 1 device of those in" in said.err
-    five = ["-n", "5", "--max-weights", "10KiB", *wanted[2:], "-o", str(tmp_path / "five")]
-    assert main(["rewrite", str(model), *five]) == 0
-    first = capsys.readouterr().out.splitlines()[0]
+    first = text.splitlines()[0]
     assert first.startswith("2 teams of 2 devices, each on a port of the host's own: ")
     assert first.endswith(". 1 device left over")
+    assert "the same in each of 2 teams" in text
+    assert re.search(r"this plan +2 x 2 ", text)
+    written = json.loads((out / "plan.json").read_text())
+    assert (written["world_size"], written["objective"]) == (2, "throughput")
+    assert (written["cluster"]["teams"], written["left_out"]) == (2, [2, 3, 4])
+    assert main(["simulate", str(out)]) == 0
+    assert capsys.readouterr().out.startswith("2 teams of 2 devices, ring of uart ")
+    path = tmp_path / "all.toml"
+    path.write_text('[[device]]\nboard = "teensy41"\ncount = 5\n')
+    assert main(["simulate", str(out), "--cluster", str(path), "--json"]) == 0
+    said = capsys.readouterr()
+    assert json.loads(said.out)["teams"] == 2
+    assert "2 teams of 2 devices of those in" in said.err
 
 
 def test_all_ram_of_a_device_is_counted_and_can_be_limited(

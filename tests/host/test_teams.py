@@ -45,7 +45,12 @@ def lose(number: int) -> None:
 
 def test_every_input_once_in_its_order_and_by_all_teams():
     meeting = threading.Barrier(3, timeout=10)
-    members = [Team(lambda number: meeting.wait() if number < 3 else None) for _ in range(3)]
+
+    def meet(number: int) -> None:
+        if number < 3:
+            meeting.wait()
+
+    members = [Team(meet) for _ in range(3)]
     stages: list[str] = []
     run = teams(*members).infer_all(numbered(20), 1.0, stages.append)
     assert answers(run.inferences) == [*range(20)]

@@ -244,7 +244,7 @@ def test_teams(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     assert (written["world_size"], written["objective"]) == (2, "throughput")
     assert (written["cluster"]["teams"], written["left_out"]) == (2, [2, 3, 4])
     assert main(["simulate", str(out)]) == 0
-    assert capsys.readouterr().out.startswith("2 teams of 2 devices, ring of uart ")
+    assert capsys.readouterr().out.startswith("2 teams of 2 teensy41 in a ring of UARTs")
     path = tmp_path / "all.toml"
     path.write_text('[[device]]\nboard = "teensy41"\ncount = 5\n')
     assert main(["simulate", str(out), "--cluster", str(path), "--json"]) == 0

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Line coverage of split_core and split_device by their C++ tests and the fuzz harnesses' corpus.
+"""Line coverage of the libraries that talk to a wire, by their C++ tests and the fuzz corpus.
 
     make coverage
 
-Exit code 1 below the least that is asked for, in either library. Needs g++, CMake and gcovr.
+Exit code 1 below the least that is asked for, in any of them. Needs g++, CMake and gcovr.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from tests.fuzz.run import HARNESSES
 from tests.native_build import ROOT, cmake
 
 BUILD = ROOT / "build" / "coverage"
-LIBRARIES = ("split_core", "split_device")
+LIBRARIES = ("split_core", "split_device", "split_deploy")
 FLAGS = "-DCMAKE_CXX_FLAGS=--coverage"
 
 
@@ -28,12 +28,14 @@ def run_everything() -> None:
     """Builds and runs; the counters lie beside the objects."""
     cmake(ROOT / "tests" / "core", BUILD / "core", FLAGS, "-DSPLIT_CORE_SANITIZE=OFF")
     cmake(ROOT / "tests" / "device", BUILD / "device", FLAGS, "-DSANITIZE=OFF")
+    cmake(ROOT / "tests" / "deploy", BUILD / "deploy", FLAGS, "-DSANITIZE=OFF")
     cmake(ROOT / "tests" / "fuzz", BUILD / "fuzz", FLAGS, "-DSANITIZE=OFF")
     for old in BUILD.rglob("*.gcda"):
         old.unlink()
     commands: list[list[Path]] = [
         [BUILD / "core" / "split_core_tests"],
         [BUILD / "device" / "split_device_tests"],
+        [BUILD / "deploy" / "split_deploy_tests"],
     ]
     for harness in HARNESSES:
         files = sorted((CORPUS / harness).iterdir())

@@ -168,6 +168,9 @@ TEST(headers_that_make_no_sense) {
   EXPECT(load_header(raw, sizeof(raw), &got) == HeaderError::kType);
   raw[1] = 0;
   EXPECT(load_header(raw, sizeof(raw), &got) == HeaderError::kType);
+  raw[1] = 32;
+  EXPECT(load_header(raw, sizeof(raw), &got) == HeaderError::kNone);
+  EXPECT(got.type == FrameType::kSurvey && !is_sequenced(got.type) && !tells_held(got.type));
   raw[0] = 1;
   EXPECT(load_header(raw, sizeof(raw), &got) == HeaderError::kVersion);
 }

@@ -21,6 +21,7 @@ from tflsplit.tflite.flexmap import encode_map
 HERE = Path(__file__).resolve().parent
 CORPUS = HERE / "corpus"
 WIRE = json.loads((HERE.parent / "wire_vectors.json").read_text())
+DEPLOY = json.loads((HERE.parent / "deploy_vectors.json").read_text())
 CONTROL = json.loads((HERE.parent / "control_vectors.json").read_text())
 
 Seeds = Mapping[str, bytes]
@@ -202,6 +203,61 @@ def device_seeds() -> Seeds:
     return seeds
 
 
+# ---- Surveys: state, ports, slices, memory; then port, length (+128: a payload), bytes ----
+
+
+def survey_input(
+    *pieces: tuple[int, bytes], state: int = 0, ports: int = 2, slices: int = 2
+) -> bytes:
+    """A device with 64 KB of memory, and payloads that come by its ports; the last: the host."""
+    head = struct.pack("<BBBH", state, ports, slices, 4096)
+    return head + b"".join(bytes([port, 128 + len(body)]) + body for port, body in pieces)
+
+
+def survey_seeds() -> Seeds:
+    """Requests that are forwarded, answered and refused, and an answer on its way."""
+
+    def request(kind: int, out: bytes = b"", hop: int = 0, body: bytes = b"") -> bytes:
+        return bytes([1, kind, len(out), hop]) + b"seed" + out + bytes(len(out)) + body
+
+    session = bytes(range(16)) + struct.pack("<BBBBHBBII", 0, 1, 2, 1, 256, 4, 4, 20_000, 2_000_000)
+    adopt = session + struct.pack("<BBBQ", 255, 1, 255, 2)
+    asks = {"identify": (1, b""), "adopt": (2, adopt), "run": (3, b"\1"), "echo": (4, b"")}
+    seeds = {
+        name: survey_input((2, request(kind, body=body))) for name, (kind, body) in asks.items()
+    }
+    seeds |= {
+        "fixed": survey_input((2, request(2, body=adopt)), state=2),
+        "broken": survey_input((2, request(3, body=b"\xff")), state=3),
+        "unknown": survey_input((2, request(99))),
+        "forward": survey_input((2, request(1, b"\1\0")), (0, request(1, b"\0\1\1", 1))),
+        "arrived": survey_input((1, request(1, b"\0\1", 2))),
+        "answer": survey_input(
+            (1, request(129, b"\1\0", 1, bytes(94))), (0, request(129, b"\1", 1))
+        ),
+        "full": survey_input(*[(2, request(1))] * 7),
+        "garbage": struct.pack("<BBBH", 0, 1, 0, 0) + b"\0\5\0\1\0\3\xff",
+    }
+    return seeds
+
+
+# ---- Images: KB of work memory, then an image or a message ----
+
+
+def image_seeds() -> Seeds:
+    """The vectors: sound images, each that is not, and the messages of a session."""
+    images = {
+        name: bytes.fromhex(DEPLOY["images"][name]["image_hex"]) for name in ("good", "single")
+    }
+    for number, change in enumerate(DEPLOY["images"]["bad"]):
+        patch, at = bytes.fromhex(change["bytes_hex"]), change["at"]
+        whole = images["single"]
+        images[f"bad-{number}"] = whole[:at] + patch + whole[at + len(patch) :]
+    for entry in DEPLOY["session"]:
+        images[f"message-{entry['name']}"] = bytes.fromhex(entry["payload_hex"])
+    return {name: struct.pack("<H", 900) + content for name, content in images.items()}
+
+
 def all_seeds() -> Iterator[tuple[Path, bytes]]:
     """Every seed and its file."""
     for harness, seeds in (
@@ -210,6 +266,8 @@ def all_seeds() -> Iterator[tuple[Path, bytes]]:
         ("options", option_seeds()),
         ("kernels", kernel_seeds()),
         ("device", device_seeds()),
+        ("survey", survey_seeds()),
+        ("image", image_seeds()),
     ):
         for name, content in seeds.items():
             yield CORPUS / harness / f"seed-{name}", content

@@ -54,6 +54,20 @@ BUGS = {
         "kernels", "split_kernels/src/planes.h", "return row >= 0 && row < window_.in_rows;",
         "return row >= 0 && row <= window_.in_rows;",
     ),
+    "more hops than a payload has": (
+        "survey", "split_deploy/src/survey_frame.cc", "payload.size() < head) return false;",
+        "false) return false;",
+    ),
+    "a body of any length": (
+        "survey", "split_deploy/src/survey_frame.cc", "payload.size() - head > kMaxBodyBytes",
+        "false",
+    ),
+    "a slice behind the end": (
+        "image", "split_deploy/src/image.cc", " || bytes > total_bytes - offset", "",
+    ),
+    "a queue without end": (
+        "survey", "split_deploy/src/survey.cc", " && port.queued < kQueuedFrames", "",
+    ),
     "a box beside its place": (
         "device", "split_core/src/box.cc", "static_cast<uint8_t*>(tensor) + first;",
         "static_cast<uint8_t*>(tensor) + first + 1;",

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Fuzzes split_core, split_device and split_kernels: every harness for so many seconds.
+"""Fuzzes the libraries of tflm_app/lib that read a wire or a model: each harness for some seconds.
 
     make fuzz FUZZ_SECONDS=60            all of them, two at a time
     python -m tests.fuzz.run device --seconds 3600
@@ -28,7 +28,15 @@ ROOT = HERE.parents[1]
 BUILD = ROOT / "build" / "fuzz"
 
 # Longest input in bytes: what a harness can use, and no more.
-HARNESSES = {"frame": 4096, "control": 512, "options": 1024, "kernels": 512, "device": 300}
+HARNESSES = {
+    "frame": 4096,
+    "control": 512,
+    "options": 1024,
+    "kernels": 512,
+    "device": 300,
+    "survey": 1024,
+    "image": 1024,
+}
 
 INPUT_SECONDS = 60
 MEMORY_MB = 2048

@@ -4,6 +4,7 @@
 
 // PlatformIO builds the libraries that it sees named here.
 #include "split_core/node.h"
+#include "split_deploy/survey_desk.h"
 #include "split_device/device_runner.h"
 #include "split_kernels/kernels.h"
 #include "split_port/port.h"

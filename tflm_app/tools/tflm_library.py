@@ -42,7 +42,7 @@ INCLUDES = (
     ".", "third_party/flatbuffers/include", "third_party/gemmlowp", "third_party/ruy",
     "third_party/kissfft",
 )  # fmt: skip
-SHARED = ("split_core", "split_device", "split_kernels", "split_tflm")
+SHARED = ("split_core", "split_device", "split_deploy", "split_kernels", "split_tflm")
 """Libraries of ``tflm_app/lib`` that are the same on every device of a board."""
 PORTS_OWN = ("-DSPLIT_PORT_", "-Wl,--defsym=SPLIT_PORT_")
 """Flags that no shared library reads."""

@@ -35,8 +35,8 @@ from tflsplit.firmware import FirmwareOptions
 from tflsplit.firmware.places import build_cache, device_sources
 
 _PARTS = (
-    "lib/split_core", "lib/split_device", "lib/split_kernels", "lib/split_port", "lib/split_tflm",
-    "ports/host",
+    "lib/split_core", "lib/split_device", "lib/split_deploy", "lib/split_kernels", "lib/split_port",
+    "lib/split_tflm", "ports/host",
 )  # fmt: skip
 _LIBRARY = "libsplit.a"
 _MAIN = "src/main.cc"

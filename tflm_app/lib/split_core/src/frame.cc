@@ -28,7 +28,8 @@ bool is_known(uint8_t type) {
   return (type >= static_cast<uint8_t>(FrameType::kHello) &&
           type <= static_cast<uint8_t>(FrameType::kStatus)) ||
          (type >= static_cast<uint8_t>(FrameType::kData) &&
-          type <= static_cast<uint8_t>(FrameType::kFault));
+          type <= static_cast<uint8_t>(FrameType::kFault)) ||
+         type == static_cast<uint8_t>(FrameType::kSurvey);
 }
 
 size_t bytes_before_zero(const uint8_t* bytes, size_t count) {

@@ -32,6 +32,11 @@ void Link::handle_frame(uint32_t now_us) {
     if (error == HeaderError::kVersion) handle_stranger(header);
     return;
   }
+  // Whoever owns the node answers it, once it has the streams to itself.
+  if (header.type == FrameType::kSurvey) {
+    was_surveyed_ = true;
+    return;
+  }
   polls_unanswered_ = 0;
   const ConstBytes payload(bytes + kHeaderBytes, header.length);
   if (header.type == FrameType::kHello) return handle_hello(header, payload, now_us);

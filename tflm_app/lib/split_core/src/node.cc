@@ -101,6 +101,13 @@ Error Node::link_error() {
   return Error{};
 }
 
+bool Node::was_surveyed() const {
+  for (uint8_t i = 0; i < config_.link_count; ++i) {
+    if (links_[i].was_surveyed()) return true;
+  }
+  return false;
+}
+
 Error Node::run_until_ready(uint32_t timeout_us) {
   const uint32_t start_us = clock_.now_us();
   while (true) {

@@ -62,10 +62,12 @@ bool DeviceRunner::serve_once(Graph& graph) {
   return true;
 }
 
-void DeviceRunner::serve(Graph& graph, uint32_t inferences) {
-  for (uint32_t served = 0; inferences == 0 || served < inferences;) {
+uint32_t DeviceRunner::serve(Graph& graph, uint32_t inferences) {
+  uint32_t served = 0;
+  while ((inferences == 0 || served < inferences) && !node_.was_surveyed()) {
     if (serve_once(graph)) ++served;
   }
+  return served;
 }
 
 // Inside a wait: the host is answered, and a later START ends this inference.

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "split_port/arguments.h"
+#include "split_port/board_facts.h"
 #include "split_port/port.h"
 
 namespace split_port {
@@ -22,5 +23,20 @@ int32_t argument_or(const char* key, int32_t otherwise) {
 [[gnu::weak]] void feed_watchdog() {}
 [[gnu::weak]] ResetReason reset_reason() { return ResetReason::kUnknown; }
 [[gnu::weak]] uint32_t console_lost_bytes() { return 0; }
+[[gnu::weak]] bool unique_id(uint8_t* to) {
+  std::memset(to, 0, kUniqueIdBytes);
+  return false;
+}
+
+// Every environment of a device names the rate of its links.
+LinkFacts link_facts() {
+#if defined(SPLIT_PORT_SPI_HZ)
+  return {true, SPLIT_PORT_SPI_HZ};
+#elif defined(SPLIT_PORT_BAUD)
+  return {false, SPLIT_PORT_BAUD};
+#else
+  return {};
+#endif
+}
 
 }  // namespace split_port

@@ -3,9 +3,11 @@
 #include "split_tflm/run_device.h"
 
 #include <new>
+#include <utility>
 
 #include "running.h"
 #include "split_port/port.h"
+#include "survey_mode.h"
 #include "tflm_graph.h"
 
 namespace split_tflm {
@@ -27,9 +29,21 @@ constexpr uint32_t kWatchdogMs = 4'000;
 // A device that is alone makes nobody wait, and may have nothing but TFLM's operators.
 constexpr uint32_t kLimitAloneMs = 120'000;
 
+// An object that is made anew when the device takes up a plan, its first or a later one. It owns
+// nothing outside of itself, so its forerunner is not destroyed. One of each type.
+template <typename T, typename... Arguments>
+T* anew(Arguments&&... arguments) {
+  alignas(T) static uint8_t memory[sizeof(T)];
+  return new (memory) T{std::forward<Arguments>(arguments)...};
+}
+
+enum class Begun : uint8_t { kNo, kYes, kNever };
+
 const DeviceDescription* g_device = nullptr;
 Node* g_node = nullptr;
 Watchdog g_watchdog;
+Begun g_ticks = Begun::kNo;
+Begun g_board_watchdog = Begun::kNo;
 
 size_t port_of(uint8_t link) {
   const uint8_t port = g_device->ports[link];
@@ -77,7 +91,11 @@ split_device::Ticker start_ticker(uint32_t period_us) {
     g_node->poll();
     g_watchdog.tick();
   };
-  if (period_us == 0 || !split_port::start_ticks(poll, period_us)) return {};
+  if (period_us == 0) return {};
+  if (g_ticks == Begun::kNo) {
+    g_ticks = split_port::start_ticks(poll, period_us) ? Begun::kYes : Begun::kNever;
+  }
+  if (g_ticks == Begun::kNever) return {};
   return {split_port::pause_ticks, split_port::resume_ticks};
 }
 
@@ -89,7 +107,11 @@ void start_watchdog(const DeviceDescription& device, bool has_ticks, Exchange* e
   uint32_t limit_ms = is_alone ? kLimitAloneMs : timeout_ms;
   const int32_t given_ms = split_port::argument_or("watchdog_ms", 0);
   if (given_ms > 0) limit_ms = static_cast<uint32_t>(given_ms);
-  if (!split_port::start_watchdog(has_ticks && limit_ms > kWatchdogMs ? kWatchdogMs : limit_ms)) return;
+  const uint32_t board_ms = has_ticks && limit_ms > kWatchdogMs ? kWatchdogMs : limit_ms;
+  if (g_board_watchdog == Begun::kNo) {
+    g_board_watchdog = split_port::start_watchdog(board_ms) ? Begun::kYes : Begun::kNever;
+  }
+  if (g_board_watchdog == Begun::kNever) return;
   const uint32_t tick_us = has_ticks ? device.background_poll_us : 1000;
   g_watchdog.begin(split_port::feed_watchdog, static_cast<uint32_t>(uint64_t{limit_ms} * 1000 / tick_us));
   exchange->set_watchdog(&g_watchdog);
@@ -117,15 +139,14 @@ void print_boot(const DeviceDescription& device, const Control& control) {
 // The interpreter in its memory, with all tensors; null, and why, if something does not fit.
 api::MicroInterpreter* make_interpreter(const DeviceDescription& device, Exchange& exchange,
                                         TextLine* why) {
-  const api::MicroOpResolver* resolver = nullptr;
+  // Registered once: a resolver refuses an operator that it has.
+  static const api::MicroOpResolver* resolver = nullptr;
   if (!check_model(device, why)) return nullptr;
-  if (device.resolve(&resolver) != kTfLiteOk) {
+  if (resolver == nullptr && device.resolve(&resolver) != kTfLiteOk) {
     why->add("the operators cannot be registered");
     return nullptr;
   }
-  // In place, because it must not be constructed before the model has been checked.
-  alignas(api::MicroInterpreter) static uint8_t memory[sizeof(api::MicroInterpreter)];
-  auto* const interpreter = new (memory) api::MicroInterpreter(
+  auto* const interpreter = anew<api::MicroInterpreter>(
       api::GetModel(device.model), *resolver, device.arena, device.arena_bytes);
   interpreter->SetMicroExternalContext(&exchange);
   return allocate(device, *interpreter, exchange, why) ? interpreter : nullptr;
@@ -136,7 +157,7 @@ api::MicroInterpreter* make_interpreter(const DeviceDescription& device, Exchang
 Running* set_up(const DeviceDescription& device, split_core::ByteStream* host_stream,
                 TextLine* why) {
   g_device = &device;
-  static Control control;
+  Control& control = *anew<Control>();
   Node* const node = make_node(device, &control, host_stream);
   if (node == nullptr) {
     why->add("this board has not the links that the plan wants");
@@ -144,40 +165,52 @@ Running* set_up(const DeviceDescription& device, split_core::ByteStream* host_st
   }
   g_node = node;
   describe(device, *node, &control);
-  static Exchange exchange(*node, split_port::clock(), split_port::ticks, device.posted,
-                           device.node.send_slots);
+  for (uint8_t i = 0; i < device.node.send_slots; ++i) device.posted[i] = {};
+  Exchange& exchange = *anew<Exchange>(*node, split_port::clock(), split_port::ticks, device.posted,
+                                       device.node.send_slots);
   const split_device::Ticker ticker = start_ticker(device.background_poll_us);
   exchange.set_ticker(ticker);
   // An application does as it likes between two inferences.
   if (host_stream == nullptr) start_watchdog(device, ticker.exists(), &exchange);
-  static DeviceRunner runner(board(), *node, exchange, control, device.timeout_us);
-  static Running running = {&runner, nullptr};
+  Running& running = *anew<Running>(
+      anew<DeviceRunner>(board(), *node, exchange, control, device.timeout_us), nullptr);
   api::MicroInterpreter* const interpreter = make_interpreter(device, exchange, why);
   if (interpreter == nullptr) return &running;
   control.info.arena_used_bytes = static_cast<uint32_t>(interpreter->arena_used_bytes());
   print_boot(device, control);
-  static TflmGraph graph(*interpreter, split_port::argument_or("hang_at", 0));
-  running.graph = &graph;
+  running.graph = anew<TflmGraph>(*interpreter, split_port::argument_or("hang_at", 0));
   return &running;
 }
 
-int run_device(const DeviceDescription& device) {
-  TextLine why;
-  Running* const running = set_up(device, nullptr, &why);
-  if (running == nullptr) {
-    print("BROKEN: ");
-    print(why.text());
-    print("\n");
-    return kConfigStatus;
-  }
-  if (running->graph == nullptr) {
-    // The links of a device that cannot run its graph: others need them, and the host asks.
-    running->runner->set_broken(why);
-    while (true) running->runner->turn();
-  }
-  running->runner->serve(*running->graph,
-                         static_cast<uint32_t>(split_port::argument_or("inferences", 0)));
+namespace {
+
+// Until somebody surveys, or after so many inferences; 0: no limit. Returns how many there were.
+uint32_t serve(Running& running, const TextLine& why, uint32_t inferences) {
+  if (running.graph != nullptr) return running.runner->serve(*running.graph, inferences);
+  // The links of a device that cannot run its graph: others need them, and the host asks.
+  running.runner->set_broken(why);
+  while (!g_node->was_surveyed()) running.runner->turn();
   return 0;
+}
+
+}  // namespace
+
+int run_device(const DeviceDescription& device) {
+  auto left = static_cast<uint32_t>(split_port::argument_or("inferences", 0));
+  const bool is_limited = left > 0;
+  while (true) {
+    TextLine why;
+    Running* const running = set_up(device, nullptr, &why);
+    if (running == nullptr) {
+      print("BROKEN: ");
+      print(why.text());
+      print("\n");
+      return kConfigStatus;
+    }
+    const uint32_t served = serve(*running, why, left);
+    if (is_limited && (left -= served) == 0) return 0;
+    serve_survey(device, g_node->config().boot_nonce, [] { g_watchdog.alive(); });
+  }
 }
 
 }  // namespace split_tflm

@@ -43,9 +43,13 @@ enum class FrameType : uint8_t {
   kGrant = 17,     // `source` has begun to receive `channel`; `offset` is the size it expects
   kDatagram = 18,  // one unsolicited application message
   kFault = 19,     // the inference `epoch` is lost; payload names why and whose fault
+  // Outside of every session, for whoever hears it: docs/deployment.md.
+  kSurvey = 32,
 };
 
-constexpr bool is_sequenced(FrameType type) { return static_cast<uint8_t>(type) >= 16; }
+constexpr bool is_sequenced(FrameType type) {
+  return type >= FrameType::kData && type != FrameType::kSurvey;
+}
 // Frames whose `offset` tells what was kept out of order.
 constexpr bool tells_held(FrameType type) {
   return type >= FrameType::kAck && type <= FrameType::kStatus;

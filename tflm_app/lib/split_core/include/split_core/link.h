@@ -72,6 +72,8 @@ class Link {
   uint64_t destinations() const { return link_config().destinations; }
   LinkCounters& counters() { return counters_; }
   const DecoderCounters& decoder_counters() const { return decoder_.counters(); }
+  // A SURVEY frame came: somebody looks for boards (docs/deployment.md).
+  bool was_surveyed() const { return was_surveyed_; }
 
  private:
   static constexpr size_t kWindow = 16;  // a power of two above kMaxRxSlots; bits of held_, lost_
@@ -208,6 +210,7 @@ class Link {
   uint32_t round_trip_us_ = 0;    // mean; 0: none measured yet
   uint32_t deviation_us_ = 0;     // mean deviation from it
   bool is_timing_ = false;
+  bool was_surveyed_ = false;
   uint16_t timed_pass_ = 0;
   uint32_t timed_since_us_ = 0;
 

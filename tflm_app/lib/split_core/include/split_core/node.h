@@ -47,6 +47,8 @@ class Node {
 
   // ok() when every link is up; else the first link that is not and why.
   Error link_error();
+  // A SURVEY frame came on some link since create().
+  bool was_surveyed() const;
   Communicator& communicator() { return communicator_; }
   Link& link(uint8_t index) { return links_[index]; }
   const NodeConfig& config() const { return config_; }

@@ -61,8 +61,9 @@ class DeviceRunner final : public WaitObserver {
   // The self-check failed: this device runs nothing, forwards for others and says why when asked.
   void set_broken(const TextLine& why);
 
-  // Serves for ever if `inferences` is 0; else returns after so many, done or not, for tests.
-  void serve(Graph& graph, uint32_t inferences = 0);
+  // Serves until somebody looks for boards (Node::was_surveyed), between two inferences; if
+  // `inferences` is not 0 it also returns after so many, done or not. Returns how many there were.
+  uint32_t serve(Graph& graph, uint32_t inferences = 0);
   void set_companion(Companion* companion) { companion_ = companion; }
   // One turn of waiting, and an inference if the host has asked for one; whether it had.
   bool serve_once(Graph& graph);

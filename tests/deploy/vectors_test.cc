@@ -100,7 +100,7 @@ void copy_to(uint8_t* to, const char* hex) {
 }
 
 // A stream of what a test puts in and takes out.
-struct Line final : split_core::ByteStream {
+struct TestWire final : split_core::ByteStream {
   size_t read(MutableBytes to) override {
     size_t count = 0;
     for (; count < to.size() && at < in.size(); ++count) to[count] = in[at++];
@@ -137,7 +137,7 @@ struct Recorder final : SurveyHandler {
 };
 
 Bytes framed(const Bytes& payload) {
-  Line line;
+  TestWire line;
   split_core::FrameHeader header;
   header.type = split_core::FrameType::kSurvey;
   header.source = 0xFF;
@@ -165,12 +165,12 @@ TEST(survey_vectors_are_read_and_framed) {
 
 TEST(a_device_does_with_a_payload_what_the_vectors_say) {
   for (const StepVector& vector : kStepVectors) {
-    std::vector<Line> lines(vector.ports + 1);
+    std::vector<TestWire> lines(vector.ports + 1);
     std::vector<SurveyPort> ports;
     for (unsigned i = 0; i <= vector.ports; ++i) {
       ports.push_back({&lines[i], i == vector.ports ? kHostPort : static_cast<uint8_t>(i)});
     }
-    const auto line_of = [&](unsigned port) -> Line& { return lines[port == 255 ? vector.ports : port]; };
+    const auto line_of = [&](unsigned port) -> TestWire& { return lines[port == 255 ? vector.ports : port]; };
     Recorder handler;
     std::vector<uint64_t> memory(Survey::required_bytes(ports.size()) / 8 + 1);
     Survey* const survey =
@@ -182,7 +182,7 @@ TEST(a_device_does_with_a_payload_what_the_vectors_say) {
     if (does == "answer") EXPECT_EQ(handler.arrived, vector.port);
     if (does == "forward") EXPECT(line_of(vector.leaves).payload() == bytes_of(vector.after_hex));
     size_t left = 0;
-    for (const Line& line : lines) left += line.out.empty() ? 0 : 1;
+    for (const TestWire& line : lines) left += line.out.empty() ? 0 : 1;
     EXPECT_EQ(left, does == "drop" ? 0u : 1u);
   }
 }

@@ -32,6 +32,7 @@ from tflsplit.emulate.machines import HOST_BOARD
 from tflsplit.emulate.wheel_file import installed_wheel
 from tflsplit.emulate.wheel_tree import WheelTree, wheel_tree
 from tflsplit.firmware import FirmwareOptions
+from tflsplit.firmware.escape import c_string
 from tflsplit.firmware.places import build_cache, device_sources
 
 _PARTS = (
@@ -40,6 +41,9 @@ _PARTS = (
 )  # fmt: skip
 _LIBRARY = "libsplit.a"
 _MAIN = "src/main.cc"
+_GENERIC = "src/generic.cc"
+_GENERIC_PROGRAM = "generic.elf"
+_WORK_BYTES = 16 << 20
 _LEFT_OUT = ("split_core_c.cc",)  # the link layer as the host runtime loads it
 _FLAGS = ("-std=gnu++17", "-O2", "-DNDEBUG", "-fno-exceptions", "-fno-rtti")
 
@@ -74,6 +78,31 @@ def build_native(
 
         list(pool.map(make, ranks))
     return take_firmware(bundle, folder)
+
+
+def build_generic(
+    wheel: tuple[Path, str] | None = None, flags: Sequence[str] = (), key: str | None = None
+) -> Path:
+    """The firmware without a model, as a program; built once for its sources and flags.
+
+    Arguments of the program: ``link0=`` … ``link3=`` (the last leads to the host), ``id=`` (at most
+    16 characters), ``store=FILE``, ``store_bytes=`` of each of its slots, ``work_bytes=``.
+    key: compiled in; deployments without its signature are refused.
+    Raises ClusterError as ``build_native`` does.
+    """
+    tree = wheel_tree(*(wheel or installed_wheel()))
+    library = _library(tree, flags)
+    main = device_sources() / _GENERIC
+    given = [f'-DTFLSPLIT_BOARD="{HOST_BOARD}"', f"-DTFLSPLIT_WORK_BYTES={_WORK_BYTES}"]
+    if key is not None:
+        given.append(f"-DTFLSPLIT_KEY={c_string(key)}")
+    words = [*_FLAGS, *flags, *given, *_includes(tree), main, library, *tree.libraries, "-lm"]
+
+    def build(fresh: Path) -> None:
+        compile_cxx([*words, "-o", fresh / _GENERIC_PROGRAM], "the generic firmware")
+
+    digest = digest_of(map(str, words), [main])
+    return built_once(build_cache() / "generic" / digest, build) / _GENERIC_PROGRAM
 
 
 def _library(tree: WheelTree, flags: Sequence[str]) -> Path:

@@ -35,6 +35,14 @@ CUSTOM = {
 """Our operators: the constant with the name, and the function with the registration."""
 
 
+# They need resource variables or further subgraphs, which no device graph has (tflite/support.py).
+_NEVER_ON_A_DEVICE = {
+    "ASSIGN_VARIABLE", "CALL_ONCE", "IF", "READ_VARIABLE", "VAR_HANDLE", "WHILE",
+}  # fmt: skip
+ALL_OPERATORS = "lib/split_tflm/include/split_tflm/all_operators.h"
+"""Below ``tflm_app``: what ``all_operators_header`` gives."""
+
+
 def method_of(op: str) -> str:
     """``AddConv2D`` for ``CONV_2D``; UnsupportedOpError for what TFLM does not have."""
     if op not in TFLM_BUILTINS:
@@ -77,6 +85,37 @@ using Resolver = split_tflm::api::MicroMutableOpResolver<{max(len(calls), 1)}>;
 inline bool add_operators(Resolver& resolver) {{
   return {lines or "true"};
 }}
+"""
+
+
+def all_operators_header() -> str:
+    """C++ that registers whatever a device graph may use, for a firmware that knows none yet.
+
+    Committed as ``ALL_OPERATORS``; a test compares them.
+    """
+    calls = [f"resolver.{method_of(op)}()" for op in sorted(TFLM_BUILTINS - _NEVER_ON_A_DEVICE)]
+    calls += _custom_calls(CUSTOM)
+    lines = "\n".join(f"  if ({call} != api::kOk) return api::kError;" for call in calls)
+    return f"""// SPDX-License-Identifier: Apache-2.0
+// Made by tflsplit.firmware.resolver.all_operators_header: what a device graph may use.
+// A firmware with fewer names a header of its own in TFLSPLIT_OPERATORS (docs/firmware.md).
+#ifndef SPLIT_TFLM_ALL_OPERATORS_H_
+#define SPLIT_TFLM_ALL_OPERATORS_H_
+
+#include "split_tflm/registrations.h"
+
+namespace split_tflm {{
+
+inline constexpr int kOperators = {len(calls)};
+
+inline api::Status add_operators(api::MicroMutableOpResolver<kOperators>& resolver) {{
+{lines}
+  return api::kOk;
+}}
+
+}}  // namespace split_tflm
+
+#endif  // SPLIT_TFLM_ALL_OPERATORS_H_
 """
 
 

@@ -154,6 +154,8 @@ api::MicroInterpreter* make_interpreter(const DeviceDescription& device, Exchang
 
 }  // namespace
 
+void show_life() { g_watchdog.alive(); }
+
 Running* set_up(const DeviceDescription& device, split_core::ByteStream* host_stream,
                 TextLine* why) {
   g_device = &device;
@@ -209,7 +211,7 @@ int run_device(const DeviceDescription& device) {
     }
     const uint32_t served = serve(*running, why, left);
     if (is_limited && (left -= served) == 0) return 0;
-    serve_survey(device, g_node->config().boot_nonce, [] { g_watchdog.alive(); });
+    serve_survey(device, g_node->config().boot_nonce, show_life);
   }
 }
 

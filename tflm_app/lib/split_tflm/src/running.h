@@ -19,6 +19,9 @@ struct Running {
 Running* set_up(const DeviceDescription& device, split_core::ByteStream* host_stream,
                 split_device::TextLine* why);
 
+// A sign of life of the main program, for the watchdog.
+void show_life();
+
 }  // namespace split_tflm
 
 #endif  // SPLIT_TFLM_RUNNING_H_

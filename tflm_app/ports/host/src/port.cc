@@ -16,6 +16,7 @@
 
 #include "descriptor_link.h"
 #include "split_port/arguments.h"
+#include "split_port/board_facts.h"
 #include "split_port/console_buffer.h"
 #include "watchdog.h"
 
@@ -138,6 +139,15 @@ void console_write(const char* text, size_t size) {
 }
 
 uint32_t console_lost_bytes() { return g_console.lost_bytes(); }
+
+// Argument id=, as text.
+bool unique_id(uint8_t* to) {
+  char text[kUniqueIdBytes + 1] = {};
+  std::memset(to, 0, kUniqueIdBytes);
+  if (!argument("id", text, sizeof text)) return false;
+  std::memcpy(to, text, std::strlen(text));
+  return true;
+}
 
 bool argument(const char* key, char* to, size_t capacity) {
   for (int index = 1; index < g_argument_count; ++index) {

@@ -29,7 +29,7 @@ class Store {
   ~Store() = default;
 };
 
-// The board's; null: it has none.
+// The board's; null: it has none. Every port defines it; only a generic firmware calls it, once.
 Store* store();
 
 }  // namespace split_port

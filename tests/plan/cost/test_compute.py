@@ -12,10 +12,10 @@ from tests.support import constant, node, tensor
 from tflsplit.cluster import Cluster, Cycles, Device, Family, Topology, default_cluster
 from tflsplit.cluster.links import LinkSpec
 from tflsplit.ir import DType, Node, Value
-from tflsplit.ops import known_ops, rule_of
+from tflsplit.ops import Box, Piece, known_ops, rule_of
 from tflsplit.ops.rule import OpRule
 from tflsplit.plan.cost import compute_us, default_shares, family_of, local_node_us, work_of
-from tflsplit.plan.cost.compute import requantize_us
+from tflsplit.plan.cost.compute import pieces_us, requantize_us
 from tflsplit.plan.cost.work import Work, piece_work
 from tflsplit.split.lower import lower
 from tflsplit.wire import custom_ops as wire
@@ -188,3 +188,12 @@ def test_int32_results_do_not_count_four_times():
     sums = Value("s", (1, 8), DType.INT32)
     partial = Node(wire.PARTIAL_FULLY_CONNECTED, (x, weights(8, 4)), (sums,), is_custom=True)
     assert work_of(partial) == (Work(Family.FULLY_CONNECTED, 32), Work(Family.MADE, 8))
+
+
+def test_an_operator_without_operands():
+    """Of others, in a file that is listed although TFLM will not run it."""
+    y = tensor("y", (1, 4))
+    made = Piece((Box.whole(y.shape),), (), (), 0)
+    assert pieces_us(CLUSTER, node("SignalSomething", (), y), (made,)) == [
+        2.0
+    ]  # 4 bytes, 50 cycles

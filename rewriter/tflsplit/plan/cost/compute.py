@@ -82,7 +82,7 @@ def _piece_us(
 ) -> float:
     if piece.is_empty:
         return 0.0
-    read = piece.operands[0]
+    read = piece.operands[0] if piece.operands else None
     if sums and not piece.macs and read is not None:  # MEAN and its kin
         return work_us(cluster.devices[rank], sum_work(read.size))
     made = sum(

@@ -13,7 +13,7 @@ from benchmarks.cmsis_nn import CmsisNn
 from benchmarks.cmsis_nn import sources as cmsis_nn_sources
 from benchmarks.operands import reference, seeded
 from benchmarks.stock_operators import StockOperators, as_convolution, integers_of
-from tests.kernels.cortex_m import COUNTING, build_for, emulate
+from tests.kernels.cortex_m import CORTEX_M0PLUS, COUNTING, build_for, emulate
 from tests.kernels.kernel_driver import decode_answer, encode_case, message_of
 from tflsplit.errors import UserError
 from tflsplit.ir import Node
@@ -22,7 +22,7 @@ from tflsplit.ops.semantics import Array
 from tflsplit.wire import custom_ops as wire
 
 CORES = {
-    "cortex-m0": "microbit",
+    "cortex-m0plus": CORTEX_M0PLUS,
     "cortex-m4": "mps2_an386",
     "cortex-m7": "mps2_an500",
     "cortex-m33": "mps2_an505",

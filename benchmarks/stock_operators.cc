@@ -345,7 +345,8 @@ int main() {
     int32_t* const sums = reinterpret_cast<int32_t*>(memory_of(scratch));
     kSysTick[2] = 0;
     run(c, sums, y);
-    const int32_t taken = static_cast<int32_t>((kReload - kSysTick[2]) * SPLIT_KERNELS_TICK);
+    const uint32_t left = kSysTick[2];  // 0: not one tick yet
+    const int32_t taken = left == 0 ? 0 : static_cast<int32_t>((kReload - left) * SPLIT_KERNELS_TICK);
     const int32_t head[3] = {scratch, taken, size};
     std::fwrite(head, 1, sizeof head, stdout);
     std::fwrite(y, 1, static_cast<size_t>(size), stdout);

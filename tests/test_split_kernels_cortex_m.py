@@ -13,7 +13,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.kernels.cortex_m import COMPILER, EMULATOR, board, build_for, emulate, needs
+from tests.kernels.cortex_m import (
+    COMPILER,
+    CORTEX_M0PLUS,
+    EMULATOR,
+    board,
+    build_for,
+    emulate,
+    needs,
+)
 from tests.kernels.kernel_driver import (
     FLAGS,
     KERNELS,
@@ -40,8 +48,12 @@ from tests.ops.custom_cases import (
 from tests.ops.wide_blocks import adding_cases, strided_cases, wide_cases
 from tflsplit.wire import custom_ops as wire
 
-# Cortex-M4, M7 (both with DSP instructions), M33, M55 (with MVE)
+# Cortex-M4, M7 (both with DSP instructions), M33, M55 (with MVE), and the code of an M0+
 BOARDS = ("mps2_an386", "mps2_an500", "mps2_an505", "mps3_an547")
+SCHEDULES = [
+    *((name, schedule) for name in BOARDS for schedule in ("own", "portable")),
+    (CORTEX_M0PLUS, "own"),
+]
 FLASH_LIMIT_BYTES = 36800
 
 
@@ -78,8 +90,7 @@ def padded_cases() -> Iterator[Case]:
             yield from every_pad_cases(op, kernel, stride)
 
 
-@pytest.mark.parametrize("schedule", ["own", "portable"])
-@pytest.mark.parametrize("name", BOARDS)
+@pytest.mark.parametrize(("name", "schedule"), SCHEDULES)
 def test_the_same_bits_on_cortex_m(
     name: str, schedule: str, cases: list[Case], tmp_path: Path
 ) -> None:

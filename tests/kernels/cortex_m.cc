@@ -29,12 +29,14 @@ void _fini() {}
 
 [[gnu::naked, noreturn]] void Reset_Handler() {
   __asm volatile(
+#if !defined(__ARM_ARCH_6M__)
       "ldr r0, =0xE000ED88\n\t"  // CPACR: full access to coprocessors 10 and 11
       "ldr r1, [r0]\n\t"
       "orr r1, r1, #(0xF << 20)\n\t"
       "str r1, [r0]\n\t"
       "dsb\n\t"
       "isb\n\t"
+#endif
       "bl begin\n\t"
       "bl main\n\t"
       "bl exit\n\t"

@@ -26,8 +26,16 @@ def needs(program: str) -> str:
     return program
 
 
+CORTEX_M0PLUS = "cortex_m0plus"
+"""ARMv6-M code on the Cortex-M4's board: what a Cortex-M0+ executes, other cores do, too, and QEMU
+has no board with one and enough RAM."""
+
+
 def board(name: str) -> dict[str, Any]:
-    """The board's build settings, ``cpu_flags`` as a list."""
+    """The board's build settings, ``cpu_flags`` as a list; or those of ``CORTEX_M0PLUS``."""
+    if name == CORTEX_M0PLUS:
+        flags = ["-mcpu=cortex-m0plus", "-mthumb", "-mfloat-abi=soft"]
+        return {**board("mps2_an386"), "cpu_flags": flags}
     build = json.loads((PLATFORM / "boards" / f"{name}.json").read_text())["build"]
     return {**build, "cpu_flags": build["cpu_flags"].split()}
 
@@ -48,7 +56,13 @@ def bare_board(name: str) -> list[str]:
     ]
 
 
-TICKS = {"mps2_an500": 40, "mps2_an386": 40, "mps2_an505": 50, "mps3_an547": 31.25}
+TICKS = {
+    "mps2_an500": 40,
+    "mps2_an386": 40,
+    CORTEX_M0PLUS: 40,
+    "mps2_an505": 50,
+    "mps3_an547": 31.25,
+}
 """Instructions to a tick of SysTick with ``COUNTING``: nanoseconds at the board's clock."""
 COUNTING = ("-icount", "shift=0")
 

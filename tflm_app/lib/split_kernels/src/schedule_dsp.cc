@@ -293,7 +293,7 @@ void depthwise_any(const Taps& taps, const Finish& finish, const Planes& planes,
 
 bool is_fast(const Taps& taps, const Finish& finish) {
   return taps.kernel_rows == 3 && taps.kernel_columns == 3 && taps.stride <= 2 &&
-         taps.dilation_rows == 1 && taps.dilation_columns == 1 && taps.multiplier == 1 &&
+         taps.dilation_rows == 1 && taps.dilation_columns == 1 &&
          finish.rounding != kAnyRounding;
 }
 
@@ -314,6 +314,20 @@ struct RowOffsets {
   int32_t of[3];
 };
 
+// Several channels of each plane: from one to the next the plane stays.
+[[gnu::noinline]] void depthwise_multiplied(SplitKernelsDepthwise* run, const Taps& taps,
+                                            const Planes& planes, const RowOffsets& offsets,
+                                            int32_t count, int32_t columns, int32_t step,
+                                            int8_t* y) {
+  const int32_t constants_bytes = static_cast<int32_t>(sizeof(TapsRecord)) + 3 * 4;
+  for (int32_t plane = 0; plane < count; ++plane) {
+    const int32_t first = plane * taps.multiplier;
+    run(planes.data + plane * planes.plane_bytes, taps.constants + first * constants_bytes, y + first,
+        step, planes.row_step, 0, taps.multiplier, columns / 2, columns & 1, offsets.of[0],
+        offsets.of[1], offsets.of[2]);
+  }
+}
+
 // From a channel's widened values to the next's, of four: odd products lie behind even ones, and two of
 // a kind share a word.
 constexpr int32_t kNextChannel = 0x0E10F210;  // +16, -14, +16, +14
@@ -322,7 +336,8 @@ static_assert(kPositions == 4);
 }  // namespace
 
 bool widens_depthwise(const Taps& taps, const Finish& finish) {
-  return is_fast(taps, finish) && finish.rounding == kOneRounding && !finish.clamps();
+  return is_fast(taps, finish) && taps.multiplier == 1 && finish.rounding == kOneRounding &&
+         !finish.clamps();
 }
 
 void depthwise_row_widened(const Taps& taps, const Finish&, const Planes& planes,
@@ -346,10 +361,15 @@ void depthwise_row(const Taps& taps, const Finish& finish, const Planes& planes,
     return;
   }
   const RowOffsets offsets(planes);
-  depthwise_of(finish, taps.stride)(planes.data, taps.constants, y, step, planes.row_step,
-                                    planes.plane_bytes, count, columns / 2, columns & 1,
-                                    offsets.of[0], offsets.of[1], offsets.of[2]);
-  if (finish.clamps()) clamp_all(finish, count, columns, {y, step, 1});
+  if (taps.multiplier == 1) {
+    depthwise_of(finish, taps.stride)(planes.data, taps.constants, y, step, planes.row_step,
+                                      planes.plane_bytes, count, columns / 2, columns & 1,
+                                      offsets.of[0], offsets.of[1], offsets.of[2]);
+  } else {
+    depthwise_multiplied(depthwise_of(finish, taps.stride), taps, planes, offsets, count, columns,
+                         step, y);
+  }
+  if (finish.clamps()) clamp_all(finish, count * taps.multiplier, columns, {y, step, 1});
 }
 
 void to_planes(const int8_t* x, int32_t step, int32_t columns, int32_t count, int32_t plane_bytes,

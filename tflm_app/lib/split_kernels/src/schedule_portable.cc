@@ -69,6 +69,26 @@ SPLIT_KERNELS_INNER_LOOP void multiply_pair(const int16_t* x, const int8_t* weig
   if (Positions > 3) sums[6] = static_cast<int32_t>(s6), sums[7] = static_cast<int32_t>(s7);
 }
 
+#if SPLIT_KERNELS_V6M
+
+extern "C" {
+// Sums of four widened positions with channel 0 or 1 of a pair, to sums[2 * position]; `start`: the bias, and
+// one for each two products.
+typedef void SplitKernelsV6mSums(const int16_t* x, const int8_t* weights, const int16_t* x_end,
+                                 int32_t start, int32_t* sums);
+SplitKernelsV6mSums split_kernels_v6m_sums_0, split_kernels_v6m_sums_1;
+}
+
+template <>
+void multiply_pair<4>(const int16_t* x, const int8_t* weights, int32_t steps,
+                      const int32_t bias[2], int32_t sums[8]) {
+  const int16_t* const end = x + 8 * steps;
+  split_kernels_v6m_sums_0(x, weights, end, wrapping_add(bias[0], steps), sums);
+  split_kernels_v6m_sums_1(x, weights, end, wrapping_add(bias[1], steps), sums + 1);
+}
+
+#endif
+
 void multiply_pair_of(int32_t positions, const int16_t* x, const int8_t* weights, int32_t steps,
                       const int32_t bias[2], int32_t sums[8]) {
   switch (positions) {
@@ -79,12 +99,22 @@ void multiply_pair_of(int32_t positions, const int16_t* x, const int8_t* weights
   }
 }
 
-// 2 * sum * multiplier / 2^32, halves up: multiply_high() in fewer instructions, of sums that may be doubled, as those
-// with a short rounding are proved to be.
+// 2 * sum * multiplier / 2^32, halves up: multiply_high() in fewer instructions, of sums that may be
+// doubled, as those with a short rounding are proved to be.
 inline int32_t multiply_high_short(int32_t sum, int32_t multiplier) {
-  const int64_t product = static_cast<int64_t>(static_cast<int32_t>(static_cast<uint32_t>(sum) << 1)) *
-                          multiplier;
-  return static_cast<int32_t>((product + (int64_t{1} << 31)) >> 32);
+  const int32_t twice = static_cast<int32_t>(static_cast<uint32_t>(sum) << 1);
+#if defined(__ARM_ARCH_6M__)
+  // Without a long multiplication, of halves: no term leaves 32 bits, and the last one's sign is no sign.
+  const int32_t high = twice >> 16, of_high = multiplier >> 16;  // the latter below 2^15
+  const uint32_t low = static_cast<uint32_t>(twice) & 0xFFFF;
+  const uint32_t of_low = static_cast<uint32_t>(multiplier) & 0xFFFF;
+  const int32_t middle = high * static_cast<int32_t>(of_low) + static_cast<int32_t>(low * of_low >> 16);
+  const uint32_t rest =
+      low * static_cast<uint32_t>(of_high) + (static_cast<uint32_t>(middle) & 0xFFFF) + 0x8000;
+  return high * of_high + (middle >> 16) + static_cast<int32_t>(rest >> 16);
+#else
+  return static_cast<int32_t>((static_cast<int64_t>(twice) * multiplier + (int64_t{1} << 31)) >> 32);
+#endif
 }
 
 // To int8, in one instruction where cores have it (Cortex-M3); compilers see that in no loop.
@@ -210,15 +240,25 @@ void row_3x3(const int8_t* const* rows, const int8_t* weights, const TapsRecord&
 
 constexpr int32_t kMostRows = 16;  // of a kernel, whose rows are looked up once
 
+// Two values of one position. Of four, v6m_asm.cc multiplies both at once and wants the word to be a sum.
+inline void put(int32_t a, int32_t b, int16_t* to) {
+#if SPLIT_KERNELS_V6M
+  typedef int32_t Word [[gnu::may_alias]];
+  *reinterpret_cast<Word*>(to) = a + b * 65536;
+#else
+  to[0] = static_cast<int16_t>(a), to[1] = static_cast<int16_t>(b);
+#endif
+}
+
 // Whole fours of four positions.
 SPLIT_KERNELS_INNER_LOOP void widen_fours(const int8_t* x, int32_t step, int32_t count,
                                           int16_t* to) {
   const int8_t *x1 = x + step, *x2 = x1 + step, *x3 = x2 + step;
   for (const int8_t* const end = x + count; x != end; x += 4, to += 16) {
-    to[0] = x[0], to[1] = x[2], to[8] = x[1], to[9] = x[3];
-    to[2] = x1[0], to[3] = x1[2], to[10] = x1[1], to[11] = x1[3];
-    to[4] = x2[0], to[5] = x2[2], to[12] = x2[1], to[13] = x2[3];
-    to[6] = x3[0], to[7] = x3[2], to[14] = x3[1], to[15] = x3[3];
+    put(x[0], x[2], to), put(x[1], x[3], to + 8);
+    put(x1[0], x1[2], to + 2), put(x1[1], x1[3], to + 10);
+    put(x2[0], x2[2], to + 4), put(x2[1], x2[3], to + 12);
+    put(x3[0], x3[2], to + 6), put(x3[1], x3[3], to + 14);
     x1 += 4, x2 += 4, x3 += 4;
   }
 }
@@ -237,9 +277,15 @@ void widen(const int8_t* x, int32_t step, int32_t positions, int32_t count, int3
   for (int32_t at = whole; at < count; at += 4, to += 4 * positions) {
     for (int32_t position = 0; position < positions; ++position) {
       const int8_t* const from = x + position * step + at;
-      for (int32_t i = 0; i < 4; ++i) {
-        const int16_t value = at + i < count ? from[i] : int16_t{0};
-        to[(i & 1) * 2 * positions + position * 2 + i / 2] = value;
+      int16_t values[4];
+      for (int32_t i = 0; i < 4; ++i) values[i] = at + i < count ? from[i] : int16_t{0};
+      for (int32_t odd = 0; odd < 2; ++odd) {
+        int16_t* const both = to + odd * 2 * positions + position * 2;
+        if (positions == 4) {
+          put(values[odd], values[odd + 2], both);
+        } else {
+          both[0] = values[odd], both[1] = values[odd + 2];
+        }
       }
     }
   }

@@ -21,4 +21,11 @@
 
 #define SPLIT_KERNELS_PORTABLE (!SPLIT_KERNELS_MVE && !SPLIT_KERNELS_DSP)
 
+// Portable C++, but for the loop of products (v6m_asm.cc).
+#if defined(__ARM_ARCH_6M__) && defined(__GNUC__) && !defined(SPLIT_KERNELS_PORTABLE_SCHEDULE)
+#define SPLIT_KERNELS_V6M 1
+#else
+#define SPLIT_KERNELS_V6M 0
+#endif
+
 #endif  // SPLIT_KERNELS_SRC_TARGET_H_

@@ -219,7 +219,7 @@ def test_many_devices_save_ram_only_if_need_be():
         sum(step.option.small for step in searcher.choices.all_steps())
         for searcher in (roomy, tight)
     )
-    assert few < all_of_them * 2 / 3  # the first units' show how many ways there are
+    assert few < all_of_them / 2  # the first units' show how many ways there are
 
 
 OTHER_KERNELS = ("resnet", "autoencoder", "temporal", "transformer", "squeeze_excite")

@@ -7,6 +7,8 @@ import pytest
 
 from tests.planner.small import FAST, slow, uart, verdict
 from tests.splits import needs_tflm, tiny
+from tflsplit.ir import Graph
+from tflsplit.plan.layout import lay_out
 from tflsplit.planner.assembly import complete, draft
 from tflsplit.planner.choices import Choices
 from tflsplit.planner.options import OPTIONS, RECEIVING, WHOLE, Option
@@ -22,6 +24,12 @@ def planned_with(choices: Choices, menu: object, across: bool = True) -> Planned
     steps = unlimited(choices.units, expand, lambda step: step.cost.time_us)
     assert steps
     return complete(choices, choices.cluster, draft(choices, choices.cluster, steps, across))
+
+
+def macs(graph: Graph, planned: Planned) -> int:
+    """Of all devices together."""
+    layouts = lay_out(graph, planned.plan)
+    return sum(piece.macs for shards in layouts.nodes for piece in shards.pieces)
 
 
 @needs_tflm
@@ -40,9 +48,11 @@ def test_halos_of_expansions_are_received_where_wires_are_fast(across: bool):
     layers = {split.node: split for split in quick.plan.splits}
     for step in received:
         assert all(not layers[name].extents for name in step.unit.expansions)
-    # Whether that much less computing is worth the waiting is for the search to say: with kernels
-    # of one instruction a multiply-accumulate it is not for this network.
-    assert sum(quick.prediction.compute_us) < 0.99 * sum(usual.prediction.compute_us)
+    # Whether that much less computing is worth the waiting is for the search to say: it was when a
+    # multiply-accumulate took three cycles (and a test that the plan is quicker), with kernels of
+    # one instruction for each it is not for this network.
+    assert macs(graph, quick) < 0.9 * macs(graph, usual)
+    assert sum(quick.prediction.compute_us) < 0.95 * sum(usual.prediction.compute_us)
     # Those blocks are fused without their expansion.
     fused = [n for d in quick.devices for n in d.graph.nodes if n.op == wire.FUSED_BLOCK]
     assert fused

@@ -211,10 +211,11 @@ def test_the_prediction_is_the_same_computing_and_never_longer_waiting_than_all_
     result = simulate(made.devices, quiet)
     predicted = predict(made.whole, made.plan, quiet)
     # Padding and slices of the device graphs are not in the whole graph: a little more.  In a
-    # fused block the depthwise stage finds its input where the expansion put it: a little less.
+    # fused block the depthwise stage finds its input where the expansion put it: 3 % less, which
+    # predictions do not know (when they did, plans were up to 3 % faster, and up to 3 % slower).
     for device, us in zip(result.devices, predicted.compute_us, strict=True):
-        assert us * 0.97 <= device.compute_us <= us * 1.1
-    assert result.latency_us == pytest.approx(predicted.latency_us, rel=0.4)
+        assert us * 0.97 <= device.compute_us <= us * 1.01
+    assert result.latency_us == pytest.approx(predicted.latency_us, rel=0.2)
 
     # Of what polls take, the prediction has the input that passes through, not the maps.
     polled = replace(quiet, background_poll_us=50.0)
@@ -222,7 +223,7 @@ def test_the_prediction_is_the_same_computing_and_never_longer_waiting_than_all_
     predicted = predict(made.whole, made.plan, polled)
     for device, us in zip(result.devices, predicted.compute_us, strict=True):
         kernels_us = device.compute_us - device.poll_us
-        assert kernels_us / 1.1 < us <= device.compute_us / 0.97
+        assert kernels_us < us <= device.compute_us / 0.97
 
 
 def test_several_inputs():

@@ -13,7 +13,8 @@ disagrees, the benchmark fails instead of printing a table.
   not tell the image apart.
 
 ``--what wires small`` hold the fastest plans against the bound of their wires, with the image
-through rank 0 and direct, and small networks on four devices against one.
+through rank 0 and direct, and small networks on four devices against one; ``throughput`` counts
+inferences a second of equal teams of devices.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ from benchmarks.planner_tables import (
     table,
     wire_table,
 )
+from benchmarks.rates import rates_text
 from benchmarks.readme import write_section
 from benchmarks.wire_targets import small_table, wires_text
 from tflsplit.baseline import seed_scheme
@@ -144,12 +146,18 @@ def small_part(bench: Bench, chosen: argparse.Namespace) -> str:
     return small_table(models_folder(), _say)
 
 
+def throughput_part(bench: Bench, chosen: argparse.Namespace) -> str:
+    """Tables of inferences a second, one for each kind of link."""
+    return rates_text(bench, chosen.n, _say)
+
+
 PARTS: dict[str, Callable[[Bench, argparse.Namespace], str]] = {
     "ram": ram_text,
     "pareto": pareto_text,
     "speed": speed_text,
     "wires": wire_part,
     "small": small_part,
+    "throughput": throughput_part,
 }
 
 

@@ -19,6 +19,7 @@ from benchmarks.planned import (
 )
 from benchmarks.planner_tables import Case, limit_name, verdict
 from benchmarks.planner_targets import default_model, main, ram_text
+from benchmarks.rates import rates, rates_table
 from benchmarks.readme import README
 from benchmarks.wire_targets import SMALL, WAYS, Time, bound_us, small_table, wires_table
 from models.tiny import NETWORKS
@@ -149,6 +150,15 @@ def test_the_wires_are_held_against_a_bound_and_a_target():
     assert "never slower with more devices: met" in text
     slower = wires_table(way, [*found[:2], Time(3, 3, 6e5, 3e5)])
     assert "**missed** with 3" in slower
+
+
+@needs_tflm
+def test_inferences_a_second():
+    bench = Bench(tiny("autoencoder"), 1)
+    (found,) = rates(bench, default_cluster, [2])
+    assert found.teams.throughput_per_s > found.together.throughput_per_s
+    assert "| 2 | 2 x 1 | " in rates_table("", [found])
+    assert bench.plans == 1, "the plan of the teams is verified"
 
 
 def test_small_networks_that_are_not_there_are_said_to_be_so(tmp_path: Path):

@@ -14,6 +14,7 @@ from tests.report.pages import bundle_in, content_of, parse
 from tflsplit.bundle import Bundle, read_bundle
 from tflsplit.bundle.runs import write_run
 from tflsplit.cluster import default_cluster
+from tflsplit.report.choices import OBJECTIVE_WORDS
 from tflsplit.report.content import Content
 from tflsplit.report.documents import read_document
 from tflsplit.report.figures import kib, milliseconds
@@ -170,7 +171,9 @@ def test_the_first_screen_sets_the_cluster_against_one_board(content: Content):
     assert kib(content.fullest.fit.arena_bytes) in summary.text
     rows = list(next(summary.all("table", id="objectives")).all("tr"))[1:]
     named = [next(row.all("code")).text for row in rows]
-    assert named == [f"--objective {each}" for each in ("latency", "ram", "bytes")]
+    assert named == [f"--objective {each}" for each in OBJECTIVE_WORDS]
+    devices = [next(row.all("td")).text for row in rows]
+    assert devices[-1] == f"{content.document['world_size']} × 1", "copies of the model"
     (moved,) = page.all("dd", id="moved")
     sent = sum(device["sent_bytes"] for device in content.document["devices"])
     assert moved.attributes["data-value"] == str(sent)

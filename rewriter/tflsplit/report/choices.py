@@ -10,18 +10,24 @@ from tflsplit.cluster import Cluster
 from tflsplit.errors import UserError
 from tflsplit.ir import Graph
 from tflsplit.memory.arena import predict_arena
-from tflsplit.planner import OBJECTIVES, Planned, Planner
+from tflsplit.planner import OBJECTIVES, THROUGHPUT, Planned, Planner
 from tflsplit.planner.evaluate import kernels_of
+from tflsplit.planner.teams import best_teams
 from tflsplit.rewriting.rewrite import splittable
 
-OBJECTIVE_WORDS = {"latency": "shortest time", "ram": "least RAM", "bytes": "fewest bytes"}
+OBJECTIVE_WORDS = {
+    "latency": "shortest time",
+    "ram": "least RAM",
+    "bytes": "fewest bytes",
+    THROUGHPUT: "most inferences a second",
+}
 
 
 @dataclass(frozen=True)
 class Choice:
     """One plan's cost; amounts of the fullest device, of the wires all together.
 
-    name: what it is called on the page.
+    name: what it is called on the page; teams: so many clusters of ``world_size`` run it.
     """
 
     name: str
@@ -33,6 +39,7 @@ class Choice:
     weights_room_bytes: int
     wire_bytes: int
     fits: bool
+    teams: int = 1
 
 
 @dataclass(frozen=True)
@@ -75,6 +82,8 @@ def _objectives(planner: Planner) -> Iterator[Choice]:
             continue
         if found is not None:
             yield _choice(objective, found, found.cluster)
+    if planner.cluster.teams == 1 and (teams := best_teams(planner.graph, planner.cluster)):
+        yield _choice(THROUGHPUT, teams[1], teams[1].cluster)
 
 
 def _choice(name: str, planned: Planned, cluster: Cluster) -> Choice:
@@ -89,4 +98,5 @@ def _choice(name: str, planned: Planned, cluster: Cluster) -> Choice:
         weights_room_bytes=min(map(cluster.weights_room_bytes, ranks)),
         wire_bytes=planned.wire_bytes,
         fits=planned.fits(cluster),
+        teams=cluster.teams,
     )

@@ -386,3 +386,107 @@ TEST(a_session_without_a_link_ends_after_ten_seconds) {
   EXPECT(now.cluster.clock().elapsed_us() >= 10'000'000);
   EXPECT(now.cluster.clock().elapsed_us() < 11'000'000);
 }
+
+namespace {
+
+// One of several devices in a line; the host is behind the last.
+struct Member {
+  Member(Cluster* cluster, uint8_t rank, uint32_t model_bytes)
+      : image(static_cast<uint8_t>(rank + 1), model_bytes),
+        store((image.size() + 192 + 511) / 512 * 512),
+        images(&store),
+        chunk(kChunkBytes) {
+    SessionParts parts = {};
+    parts.clock = &cluster->clock();
+    parts.images = &images;
+    parts.limits.board = "pretended";
+    parts.limits.work_bytes = 64 * 1024;
+    parts.limits.posted_bytes = 16;
+    parts.chunk = MutableBytes(chunk.data(), chunk.size());
+    parts.alive = idle_hands;
+    session = std::make_unique<Session>(parts);
+    session->attach(&cluster->node(rank));
+    session->begin();
+  }
+  TestImage image;
+  TestStore store;
+  ImageStore images;
+  Bytes chunk;
+  std::unique_ptr<Session> session;
+  uint32_t posted = 0;
+  bool is_prepared = false;
+};
+
+Bytes offer_of(const TestImage& image) {
+  Bytes message(88, 0);
+  message[0] = message[1] = 1;
+  store_le<uint32_t>(message.data() + 4, image.size());
+  std::memcpy(message.data() + 8, image.deployment, 16);
+  std::memcpy(message.data() + 24, image.sha256, 32);
+  return message;
+}
+
+}  // namespace
+
+// 3.5 MB in less than 10 seconds: so much of it in as much of the time, and the host's wire is busy.
+TEST(eight_devices_take_their_images_at_the_rate_of_the_hosts_wire) {
+  constexpr uint8_t kDevices = 8;
+  constexpr uint32_t kModelBytes = 40'000;
+  Options options;
+  options.nodes = kDevices + 1;
+  options.mtu_bytes = 512;
+  Cluster cluster(options);
+  for (uint8_t rank = 0; rank <= kDevices; ++rank) {
+    cluster.config(rank).world_size = kDevices;
+    cluster.config(rank).send_slots = kDevices;
+    cluster.reset(rank);
+  }
+  Communicator& host = cluster.node(kDevices).communicator();
+  EXPECT(cluster.run_until_ready(1'000'000));
+  host.begin_epoch(kSessionEpoch);
+  std::vector<std::unique_ptr<Member>> members;
+  for (uint8_t rank = 0; rank < kDevices; ++rank) {
+    members.push_back(std::make_unique<Member>(&cluster, rank, kModelBytes));
+  }
+  const uint64_t begun_us = cluster.clock().elapsed_us();
+  uint32_t total_bytes = 0;
+  for (uint8_t rank = 0; rank < kDevices; ++rank) {
+    const Bytes message = offer_of(members[rank]->image);
+    while (!host.send_datagram(rank_bit(rank), kSessionChannel, ConstBytes(message.data(), message.size()))) {
+      cluster.step();
+    }
+    total_bytes += members[rank]->image.size();
+  }
+  size_t prepared = 0;
+  for (uint32_t turn = 0; prepared < kDevices && turn < 200'000; ++turn) {
+    cluster.step();
+    for (uint8_t rank = 0; rank < kDevices; ++rank) {
+      Member& member = *members[rank];
+      for (const Datagram& message : cluster.datagrams(rank)) {
+        member.session->on_datagram(message.source, message.channel,
+                                    ConstBytes(message.payload.data(), message.payload.size()));
+      }
+      cluster.datagrams(rank).clear();
+      Mode next;
+      EXPECT(!member.session->step(&next));
+    }
+    // A slot for each device; the next chunk when the one before has left.
+    for (uint8_t rank = 0; rank < kDevices; ++rank) {
+      Member& member = *members[rank];
+      const uint32_t left = member.image.size() - member.posted;
+      if (left == 0 || member.posted > member.images.written_bytes()) continue;
+      const uint32_t count = left < kChunkBytes ? left : static_cast<uint32_t>(kChunkBytes);
+      const StridedBox box = StridedBox::flat(member.image.bytes.data() + member.posted, count);
+      if (host.post_send(kImageChannel, rank_bit(rank), box).ok()) member.posted += count;
+    }
+    for (const Datagram& message : cluster.datagrams(kDevices)) {
+      if (message.payload[1] == 129 && message.payload[2] == 1) ++prepared;
+    }
+    cluster.datagrams(kDevices).clear();
+  }
+  EXPECT_EQ(prepared, kDevices);
+  const uint64_t took_us = cluster.clock().elapsed_us() - begun_us;
+  const double rate = static_cast<double>(total_bytes) / static_cast<double>(took_us);
+  std::printf("%u bytes in %u us: %.2f of the wire\n", total_bytes, static_cast<unsigned>(took_us), rate / 0.6);
+  EXPECT(rate > 0.35);  // 3.5 MB in 10 s
+}

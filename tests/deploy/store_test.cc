@@ -3,6 +3,7 @@
 #include "check.h"
 #include "images.h"
 #include "split_deploy/image_store.h"
+#include "split_port/ram_store.h"
 #include "store.h"
 
 namespace {
@@ -165,4 +166,22 @@ TEST(another_digest_a_broken_store_and_too_many_bytes_are_noticed) {
   EXPECT(images.begin(image.size(), image.deployment, image.sha256));
   EXPECT(images.append(image.bytes.data(), image.size(), quiet));
   EXPECT(images.finish(quiet) == RefusalCode::kStoreFailed);
+}
+
+TEST(a_store_in_memory_holds_images_until_power_is_lost) {
+  alignas(16) static uint8_t memory[2 * 4096 + 500];
+  std::memset(memory, 0x55, sizeof memory);
+  split_port::RamStore store(memory, sizeof memory);
+  EXPECT_EQ(store.slot_bytes(), 4096u);
+  EXPECT(!store.survives());
+  ImageStore images(&store);
+  images.open(quiet);
+  EXPECT_EQ(images.active(), kNoSlot);
+  const TestImage first(1, 3000), second(2, 3100);
+  EXPECT(deploy(&images, first) && deploy(&images, second));
+  ImageStore after(&store);  // a reset, but no loss of power
+  after.open(quiet);
+  EXPECT(holds(after, second));
+  EXPECT(after.commit(after.find(first.size(), first.sha256)) && holds(after, first));
+  EXPECT_EQ(memory[2 * 4096], 0x55);
 }

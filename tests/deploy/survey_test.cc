@@ -60,9 +60,10 @@ class Bench {
         board.streams.push_back(std::make_unique<PipeStream>(in(end), out(end)));
         ports[port] = {board.streams.back().get(), port == kPorts ? kHostPort : port};
       }
-      const size_t bytes = Survey::required_bytes(kPorts + 1);
+      const size_t bytes = Survey::required_bytes(kPorts + 1, queued_frames);
       board.memory.resize((bytes + 7) / 8);
-      EXPECT(Survey::create(board.memory.data(), bytes - 1, ports, kPorts + 1, *board.desk) ==
+      const size_t least = Survey::required_bytes(kPorts + 1);
+      EXPECT(Survey::create(board.memory.data(), least - 1, ports, kPorts + 1, *board.desk) ==
              nullptr);
       board.survey = Survey::create(board.memory.data(), bytes, ports, kPorts + 1, *board.desk);
       EXPECT(board.survey != nullptr);
@@ -95,6 +96,29 @@ class Bench {
     while (!encoder_.done()) step();
   }
 
+  Bytes encoded(const Bytes& payload) {
+    Pipe whole(clock_, 1e6, 4096, 4096, 1);
+    PipeStream stream(whole, whole);
+    FrameHeader header;
+    header.type = FrameType::kSurvey;
+    header.source = 0xFF;
+    FrameEncoder encoder;
+    encoder.start(header, ConstBytes(payload.data(), payload.size()));
+    encoder.write_to(stream);
+    clock_.advance(1);
+    Bytes bytes(1024);
+    bytes.resize(stream.read(MutableBytes(bytes.data(), bytes.size())));
+    return bytes;
+  }
+  // All of it is there for the gateway at once.
+  void push(const Bytes& bytes) {
+    size_t taken = 0;
+    while (taken < bytes.size()) {
+      taken += host_->write(ConstBytes(bytes.data() + taken, bytes.size() - taken));
+      clock_.advance(1'000);
+    }
+  }
+
   // The answer's payload; empty if none comes.
   Bytes ask(SurveyKind kind, const Bytes& out, const Bytes& body = {}) {
     got.clear();
@@ -114,6 +138,7 @@ class Bench {
   TestBoard& board(size_t index) { return *boards_[index]; }
   SimClock& clock() { return clock_; }
   std::vector<Bytes> got;
+  uint8_t queued_frames = Survey::kLeastQueuedFrames;
 
  private:
   Pipe* pipe() {
@@ -301,6 +326,23 @@ Mode serve(Bench& bench, size_t index) {
 }
 
 }  // namespace
+
+TEST(a_queue_takes_as_many_frames_as_memory_allows) {
+  for (const uint8_t frames : {Survey::kLeastQueuedFrames, Survey::kQueuedFrames}) {
+    Bench bench(1);
+    bench.queued_frames = frames;
+    bench.begin();
+    // More than leave at once: all that come in one poll, and the port takes 64 bytes.
+    Bytes all;
+    for (int i = 0; i < 7; ++i) {
+      const Bytes frame = bench.encoded(Bench::request(SurveyKind::kIdentify, {}));
+      all.insert(all.end(), frame.begin(), frame.end());
+    }
+    bench.push(all);
+    for (int i = 0; i < 5'000; ++i) bench.step();
+    EXPECT_EQ(bench.got.size(), frames);
+  }
+}
 
 TEST(a_device_that_is_adopted_or_sent_away_answers_before_it_goes) {
   for (const bool adopts : {true, false}) {

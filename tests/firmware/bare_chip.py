@@ -47,6 +47,12 @@ class BareChip:
     registers: Registers = field(default_factory=dict)
     writes: list[tuple[int, int]] = field(default_factory=list)
     breakpoints: int = 0
+    until: str = MAIN
+    """The function at which it stops."""
+    on_start: Callable[[Any], None] = lambda uc: None
+    """Called with the core (of unicorn) before it runs."""
+    result: int = 0
+    """Its register 0 at the end."""
     has_aliases: bool = False
     """Peripherals change single bits at offsets 0x1000 (exclusive or), 0x2000 (set), 0x3000."""
 
@@ -69,12 +75,14 @@ class BareChip:
         vectors = symbols["split_port_vectors"]
         stack, pc = (self._word(uc, vectors + offset) for offset in (0, 4))
         uc.reg_write(arm.UC_ARM_REG_SP, stack)
-        main = symbols[MAIN] & ~1
+        main = symbols[self.until] & ~1
+        self.on_start(uc)
         while (pc & ~1) != main:
             uc.emu_start(pc | 1, main)
             pc = uc.reg_read(arm.UC_ARM_REG_PC)
             if pc != main:
                 pc = self._fault(uc, arm, self._word(uc, vectors + 4 * _HARD_FAULT))
+        self.result = uc.reg_read(arm.UC_ARM_REG_R0)
         return self
 
     def _fault(self, uc: Any, arm: Any, handler: int) -> int:

@@ -66,7 +66,7 @@ BUGS = {
         "image", "split_deploy/src/image.cc", " || bytes > total_bytes - offset", "",
     ),
     "a queue without end": (
-        "survey", "split_deploy/src/survey.cc", " && port.queued < kQueuedFrames", "",
+        "survey", "split_deploy/src/survey.cc", " && port.queued < queue_frames_", "",
     ),
     "a box beside its place": (
         "device", "split_core/src/box.cc", "static_cast<uint8_t*>(tensor) + first;",

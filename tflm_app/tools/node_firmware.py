@@ -7,6 +7,9 @@
 * ``custom_tflm_dir``: a TFLM tree made by its ``create_tflm_tree.py``; without it, the environment
   variable ``TFLSPLIT_TFLM_DIR`` for boards whose ``lib_deps`` name no TFLM.
 
+A generic firmware (``tflm_app/src/generic.cc``) has no folder: ``custom_generic_board`` names its
+board's kind.
+
 The tree is compiled once for each board and set of flags, into ``.pio/tflm``; every device of a
 cluster links that library.  A program of this computer takes TFLM from its wheel where no sources
 are named and tflsplit is installed for PlatformIO's Python.
@@ -88,21 +91,31 @@ def wheel_tree() -> str:
 odd = sorted(set("$%;#,*?[]\"'`") & set(env["PROJECT_DIR"]))  # as tflsplit.firmware.escape
 if odd:
     fail(f"{env['PROJECT_DIR']} would be misread because of {' '.join(odd)}: rename the folder")
-say_whose_it_is()
-refuse_upload()
-folder = project_path(env.GetProjectOption("custom_node_folder"))
-if not (folder / "device.cc").is_file():
-    fail(f"{folder} holds no generated firmware; run `tflsplit rewrite` or `tflsplit firmware`")
-env.Append(ASPPFLAGS=[f"-Wa,-I,{folder.parent}"])  # model.S includes node<rank>/model.tflite
+
+
+def add_node(folder: Path) -> None:
+    """The generated sources of one device, and the user's program where there is one."""
+    if not (folder / "device.cc").is_file():
+        fail(f"{folder} holds no generated firmware; run `tflsplit rewrite` or `tflsplit firmware`")
+    env.Append(ASPPFLAGS=[f"-Wa,-I,{folder.parent}"])  # model.S includes node<rank>/model.tflite
+    env.BuildSources("$BUILD_DIR/node", str(folder))
+    application = folder.parent.parent / "app"
+    if (folder / "application.h").is_file() and application.is_dir():
+        # The user's own program, on the gateway (docs/firmware.md, "Input from the application").
+        env.Append(CPPPATH=[str(folder)])
+        env.BuildSources("$BUILD_DIR/app", str(application))
+
+
 # What main.cc includes, PlatformIO finds; sources from elsewhere have to be told.
 libraries = project_path("tflm_app/lib")
 env.Append(CPPPATH=[str(path) for path in sorted(libraries.glob("*/include"))])
-env.BuildSources("$BUILD_DIR/node", str(folder))
-application = folder.parent.parent / "app"
-if (folder / "application.h").is_file() and application.is_dir():
-    # The user's own program, on the gateway (docs/firmware.md, "Input from the application").
-    env.Append(CPPPATH=[str(folder)])
-    env.BuildSources("$BUILD_DIR/app", str(application))
+generic_board = env.GetProjectOption("custom_generic_board", "")
+if generic_board:
+    env.Append(CPPDEFINES=[("TFLSPLIT_BOARD", env.StringifyMacro(generic_board))])
+else:
+    say_whose_it_is()
+    refuse_upload()
+    add_node(project_path(env.GetProjectOption("custom_node_folder")))
 
 from_registry = any(
     "tensorflow" in dependency.lower() for dependency in env.GetProjectOption("lib_deps", [])

@@ -58,6 +58,7 @@ def is_project_file(name: str) -> bool:
 
 def _sources(app: Path, boards: Sequence[Board]) -> Iterator[Path]:
     yield app / "src" / "main.cc"
+    yield app / "src" / "generic.cc"
     yield from (app / "tools" / name for name in _TOOLS)
     folders = [app / "lib"]
     folders += [app / "ports" / name for name in sorted(_ports(boards))]
@@ -81,7 +82,9 @@ def _ports(boards: Sequence[Board]) -> set[str]:
 def config(model: str, boards: Sequence[Board]) -> str:
     """The project's platformio.ini."""
     sections = _sections(_boards_file().read_text(encoding="utf-8"))
-    wanted = ["env", *_needed(sections, sorted({f"board:{board.section}" for board in boards}))]
+    generic = _generic(sections, boards)
+    wanted = ["env", *_needed(sections, [f"board:{board.section}" for board in boards])]
+    wanted += _needed(sections, generic)
     devices = counted(len(boards), "device")
     lines = [
         "; SPDX-License-Identifier: Apache-2.0",
@@ -89,6 +92,7 @@ def config(model: str, boards: Sequence[Board]) -> str:
         ";   pio run -e node0               builds node 0, pio run all of them",
         ";   pio run -t upload -e node0     flashes it; all boards: `tflsplit upload .`",
         ";   pio device monitor -e node0    shows its console",
+        *_about_generic(sections, boards),
         "; All paths are relative: move it, zip it, open it in an editor with PlatformIO.",
         "",
         "[platformio]",
@@ -97,8 +101,33 @@ def config(model: str, boards: Sequence[Board]) -> str:
     ]
     if _platforms(boards):
         lines += [f"platforms_dir = {SOURCES}/platforms"]
-    lines += [f"extra_configs = {NODES}", "", "[tflsplit]", "folder = .", ""]
-    return "\n".join([*lines, *(sections[name] for name in sections if name in wanted)])
+    nodes = ", ".join(f"node{rank}" for rank in range(len(boards)))
+    lines += [f"default_envs = {nodes}", f"extra_configs = {NODES}", ""]
+    lines += ["[tflsplit]", "folder = .", ""]
+    kept = (sections[name] for name in sections if name in wanted)
+    text = "\n".join([*lines, *kept])
+    return (
+        text.replace(f"[{generic[0]}]", "[env:generic]") if _is_one_kind(boards, generic) else text
+    )
+
+
+def _generic(sections: dict[str, str], boards: Sequence[Board]) -> list[str]:
+    """The environments of the firmware without a model, for the kinds that have one."""
+    names = sorted({f"env:generic_{board.section}" for board in boards})
+    return [name for name in names if name in sections]
+
+
+def _is_one_kind(boards: Sequence[Board], generic: Sequence[str]) -> bool:
+    """Whether the kind need not be in the environment's name."""
+    return len(generic) == 1 and len({board.section for board in boards}) == 1
+
+
+def _about_generic(sections: dict[str, str], boards: Sequence[Board]) -> list[str]:
+    names = _generic(sections, boards)
+    if not names:
+        return []
+    name = "generic" if _is_one_kind(boards, names) else names[0].removeprefix("env:")
+    return [f";   pio run -t upload -e {name}   a firmware without a model, for `tflsplit deploy`"]
 
 
 def _boards_file() -> Path:

@@ -35,15 +35,23 @@ bool Session::has_link() const {
 }
 
 Mode Session::serve() {
-  uint32_t linked_us = parts_.clock->now_us();
+  Mode next;
+  for (begin(); !step(&next);) parts_.clock->idle();
+  return next;
+}
+
+void Session::begin() {
+  linked_us_ = parts_.clock->now_us();
   node_->communicator().begin_epoch(kSessionEpoch);
-  for (;; parts_.clock->idle()) {
-    turn();
-    const uint32_t now_us = parts_.clock->now_us();
-    if (has_link()) linked_us = now_us;
-    if (runs_ && now_us - run_us_ >= kForwardUs) return Mode::kPlan;
-    if (node_->was_surveyed() || now_us - linked_us >= kWithoutLinkUs) return Mode::kSurvey;
-  }
+}
+
+bool Session::step(Mode* next) {
+  turn();
+  const uint32_t now_us = parts_.clock->now_us();
+  if (has_link()) linked_us_ = now_us;
+  const bool runs = runs_ && now_us - run_us_ >= kForwardUs;
+  *next = runs ? Mode::kPlan : Mode::kSurvey;
+  return runs || node_->was_surveyed() || now_us - linked_us_ >= kWithoutLinkUs;
 }
 
 void Session::turn() {

@@ -31,17 +31,25 @@ FrameHeader survey_header() {
 
 }  // namespace
 
-size_t Survey::required_bytes(size_t port_count) {
-  return aligned(sizeof(Survey)) + port_count * aligned(sizeof(Port));
+size_t Survey::required_bytes(size_t port_count, uint8_t queued_frames) {
+  const size_t queue_bytes = aligned(queued_frames * sizeof(SurveyFrame));
+  return aligned(sizeof(Survey)) + port_count * (aligned(sizeof(Port)) + queue_bytes);
 }
 
 Survey* Survey::create(void* memory, size_t memory_bytes, const SurveyPort* ports,
                        size_t port_count, SurveyHandler& handler) {
   if (port_count > UINT8_MAX || memory_bytes < required_bytes(port_count)) return nullptr;
+  const bool has_room = memory_bytes >= required_bytes(port_count, kQueuedFrames);
+  const uint8_t frames = has_room ? kQueuedFrames : kLeastQueuedFrames;
   auto* const bytes = static_cast<uint8_t*>(memory);
   auto* const first = reinterpret_cast<Port*>(bytes + aligned(sizeof(Survey)));
-  for (size_t i = 0; i < port_count; ++i) new (first + i) Port(ports[i]);
-  return new (bytes) Survey(first, static_cast<uint8_t>(port_count), handler);
+  uint8_t* queue = bytes + aligned(sizeof(Survey)) + port_count * aligned(sizeof(Port));
+  for (size_t i = 0; i < port_count; ++i, queue += aligned(frames * sizeof(SurveyFrame))) {
+    auto* const own = reinterpret_cast<SurveyFrame*>(queue);
+    for (uint8_t slot = 0; slot < frames; ++slot) new (own + slot) SurveyFrame;
+    new (first + i) Port(ports[i], own);
+  }
+  return new (bytes) Survey(first, static_cast<uint8_t>(port_count), frames, handler);
 }
 
 void Survey::poll(uint32_t now_us) {
@@ -105,7 +113,7 @@ void Survey::send(const SurveyFrame& frame) {
 void Survey::queue(uint8_t number, const SurveyFrame& frame) {
   for (uint8_t i = 0; i < port_count_; ++i) {
     Port& port = ports_[i];
-    if (port.number == number && port.queued < kQueuedFrames) port.queue[port.queued++] = frame;
+    if (port.number == number && port.queued < queue_frames_) port.queue[port.queued++] = frame;
   }
 }
 

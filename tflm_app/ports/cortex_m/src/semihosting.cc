@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "split_port/arguments.h"
+#include "split_port/board_facts.h"
 #include "split_port_cortex_m/core.h"
 
 namespace split_port::cortex_m {
@@ -48,6 +49,14 @@ bool semihosting_argument(const char* key, char* to, size_t capacity) {
     word += std::strspn(word, " ");
   }
   return false;
+}
+
+bool semihosting_id(uint8_t* to) {
+  char text[kUniqueIdBytes + 1] = {};
+  std::memset(to, 0, kUniqueIdBytes);
+  if (!semihosting_argument("id", text, sizeof text)) return false;
+  std::memcpy(to, text, std::strlen(text));
+  return true;
 }
 
 void semihosting_write(const char* text) {

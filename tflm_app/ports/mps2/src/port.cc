@@ -3,6 +3,7 @@
 
 #include "board.h"
 #include "clock.h"
+#include "split_port/board_facts.h"
 #include "split_port/console_buffer.h"
 #include "split_port_cortex_m/semihosting.h"
 #include "split_port_cortex_m/startup.h"
@@ -113,6 +114,8 @@ void console_write(const char* text, size_t size) {
 }
 
 uint32_t console_lost_bytes() { return g_console.lost_bytes(); }
+
+bool unique_id(uint8_t* to) { return cortex_m::semihosting_id(to); }
 
 bool argument(const char* key, char* to, size_t capacity) {
   return semihosting_argument(key, to, capacity);

@@ -6,6 +6,7 @@
 #include "entropy.h"
 #include "pio_uart.h"
 #include "registers.h"
+#include "split_port/board_facts.h"
 #include "split_port_cortex_m/ending.h"
 #include "split_port_cortex_m/semihosting.h"
 #include "split_port_cortex_m/startup.h"
@@ -119,6 +120,8 @@ void console_write(const char* text, size_t size) {
 }
 
 uint32_t console_lost_bytes() { return g_console_lost; }
+
+bool unique_id(uint8_t* to) { return cortex_m::semihosting_id(to); }
 
 bool argument(const char* key, char* to, size_t capacity) {
   return cortex_m::semihosting_argument(key, to, capacity);

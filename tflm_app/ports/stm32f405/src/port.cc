@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "split_port/port.h"
 
+#include <cstring>
+
 #include "clock.h"
 #include "clock_tree.h"
 #include "entropy.h"
 #include "registers.h"
+#include "split_port/board_facts.h"
 #include "split_port_cortex_m/ending.h"
 #include "split_port_cortex_m/semihosting.h"
 #include "split_port_cortex_m/startup.h"
@@ -115,6 +118,18 @@ void console_write(const char* text, size_t size) {
 }
 
 uint32_t console_lost_bytes() { return g_console_lost; }
+
+// An emulated chip has no such words (RM0090, 39.1).
+bool unique_id(uint8_t* to) {
+  constexpr uint32_t kWords = 0x1FFF7A10;
+  if (cortex_m::has_semihosting()) return cortex_m::semihosting_id(to);
+  std::memset(to, 0, kUniqueIdBytes);
+  for (uint32_t at = 0; at < 12; at += 4) {
+    const uint32_t word = reg(kWords + at);
+    std::memcpy(to + at, &word, sizeof word);
+  }
+  return true;
+}
 
 bool argument(const char* key, char* to, size_t capacity) {
   return cortex_m::semihosting_argument(key, to, capacity);

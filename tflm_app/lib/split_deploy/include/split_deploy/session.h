@@ -29,6 +29,9 @@ class Session final : public split_core::DatagramHandler {
 
   // Until the session is over: kPlan if the host said RUN, else kSurvey.
   Mode serve();
+  // The same turn by turn: begin() once, then step() until it is true.
+  void begin();
+  bool step(Mode* next);
   uint8_t slice() const { return slice_; }
 
  private:
@@ -67,6 +70,7 @@ class Session final : public split_core::DatagramHandler {
   bool runs_ = false;
   uint8_t slice_ = 0;
   uint32_t run_us_ = 0;
+  uint32_t linked_us_ = 0;
 };
 
 }  // namespace split_deploy

@@ -30,11 +30,13 @@ struct SurveyPort {
 
 class Survey {
  public:
-  // Frames that wait to leave by one port; a host whose frame found no room asks again.
-  static constexpr uint8_t kQueuedFrames = 2;
+  // Frames that wait to leave by one port, and where memory is short; a host whose frame found no room
+  // asks again.
+  static constexpr uint8_t kQueuedFrames = 4;
+  static constexpr uint8_t kLeastQueuedFrames = 2;
 
-  // Bytes of memory, aligned to 8; never more than a node of as many links takes.
-  static size_t required_bytes(size_t port_count);
+  // Bytes of memory, aligned to 8. With the least queues never more than a node of as many links takes.
+  static size_t required_bytes(size_t port_count, uint8_t queued_frames = kLeastQueuedFrames);
   // Null if the memory is too small. `ports` is copied; streams and handler must outlive the survey.
   static Survey* create(void* memory, size_t memory_bytes, const SurveyPort* ports,
                         size_t port_count, SurveyHandler& handler);
@@ -49,21 +51,21 @@ class Survey {
 
  private:
   struct Port {
-    explicit Port(const SurveyPort& from)
-        : stream(from.stream), number(from.number),
+    Port(const SurveyPort& from, SurveyFrame* its_queue)
+        : stream(from.stream), queue(its_queue), number(from.number),
           decoder(split_core::MutableBytes(landing, sizeof landing)) {}
     split_core::ByteStream* stream;
+    SurveyFrame* queue;
     uint8_t number;
     uint8_t queued = 0;
     bool is_writing = false;  // the first of the queue
     split_core::FrameDecoder decoder;
     split_core::FrameEncoder encoder;
-    SurveyFrame queue[kQueuedFrames];
     uint8_t landing[split_core::kMinMtuBytes];
   };
 
-  Survey(Port* ports, uint8_t port_count, SurveyHandler& handler)
-      : ports_(ports), port_count_(port_count), handler_(handler) {}
+  Survey(Port* ports, uint8_t port_count, uint8_t queue_frames, SurveyHandler& handler)
+      : ports_(ports), port_count_(port_count), queue_frames_(queue_frames), handler_(handler) {}
   void receive(Port& port, uint32_t now_us);
   void take_frame(Port& port, uint32_t now_us);
   void send(const SurveyFrame& frame);
@@ -72,6 +74,7 @@ class Survey {
 
   Port* ports_;
   uint8_t port_count_;
+  uint8_t queue_frames_;
   SurveyHandler& handler_;
   bool was_heard_ = false;
   uint32_t heard_us_ = 0;

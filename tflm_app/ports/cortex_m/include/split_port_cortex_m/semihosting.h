@@ -17,6 +17,9 @@ bool has_semihosting();
 // split_port::argument() of that command line.
 bool semihosting_argument(const char* key, char* to, size_t capacity);
 
+// split_port::unique_id(): the argument id=, as text; an emulated board has no other.
+bool semihosting_id(uint8_t* to);
+
 // Writes to the emulator's own standard error: works before the UARTs do, and in a fault.
 void semihosting_write(const char* text);
 

@@ -35,6 +35,20 @@ inline void expand(const FusedStage& stage, const int8_t* constants, const int8_
   }
 }
 
+// Columns of x, four channels at a time, as planes: instead of an expansion.
+inline void copy_columns(const int8_t* x, int32_t channels, int32_t columns, int32_t plane_bytes,
+                         int32_t column_step, int8_t* to) {
+  for (int32_t channel = 0; channel < channels; channel += kPlanes) {
+    to_planes(x + channel, channels, columns, least(kPlanes, channels - channel), plane_bytes,
+              column_step, to + channel * plane_bytes);
+  }
+}
+
+// So many positions of d.
+inline size_t chunk_bytes(const WindowParams& depthwise, int32_t positions) {
+  return fours(static_cast<size_t>(positions) * static_cast<size_t>(depthwise.out_channels));
+}
+
 // Scratch of project(), for so many positions at most. p of up to four positions, before it is added
 // to, lies where their d was, which is widened by then; if it is the larger, here: y may lie over what
 // is added, which is read value by value.

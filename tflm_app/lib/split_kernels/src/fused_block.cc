@@ -48,8 +48,7 @@ size_t kept_bytes(const FusedBlockParams& block) {
 }
 
 size_t chunk_bytes(const FusedBlockParams& block) {
-  return fours(static_cast<size_t>(positions_of(block)) *
-               static_cast<size_t>(block.depthwise.window.out_channels));
+  return chunk_bytes(block.depthwise.window, positions_of(block));
 }
 
 // Of a row of d, or some.
@@ -221,15 +220,14 @@ class Block {
   }
 
   void make_row(int32_t row, RowsByChannel rows) {
-    const int32_t channels = block_.depthwise.window.in_channels;
     if (!rows.has(row)) {
       rows.fill_row(row);
     } else if (block_.expands) {
       expand(row, rows);
     } else {
-      for (int32_t channel = 0; channel < channels; channel += kPlanes) {
-        copy_row(row, channel, least(kPlanes, channels - channel), rows, channel);
-      }
+      const WindowParams& p = block_.depthwise.window;
+      copy_columns(x_ + (row * p.in_columns + rows.start()) * p.in_channels, p.in_channels,
+                   rows.inside(), rows.plane_bytes(), rows.column_step(), rows.row(row));
     }
   }
 
@@ -337,7 +335,7 @@ class Block {
     for (int32_t i = 0; i < rows; ++i, d += columns * p.out_channels) {
       next = advance(p, row + i, next, [&](int32_t at) {
         if (kept.has(at)) {
-          copy_row(at, channel, planes, kept, 0);
+          copy_row(at, channel, planes, kept);
         } else {
           kept.fill_row(at);
         }
@@ -347,13 +345,12 @@ class Block {
     }
   }
 
-  // A row of some channels of x, to planes from `plane` on.
-  void copy_row(int32_t row, int32_t channel, int32_t planes, const RowsByChannel& rows,
-                int32_t plane) {
+  // A row of some channels of x.
+  void copy_row(int32_t row, int32_t channel, int32_t planes, const RowsByChannel& rows) {
     const WindowParams& p = block_.depthwise.window;
     const int8_t* const from = x_ + (row * p.in_columns + rows.start()) * p.in_channels;
     to_planes(from + channel, p.in_channels, rows.inside(), planes, rows.plane_bytes(),
-              rows.column_step(), rows.row(row) + plane * rows.plane_bytes());
+              rows.column_step(), rows.row(row));
   }
 
   int32_t position_of(int32_t batch, int32_t row, int32_t column) const {

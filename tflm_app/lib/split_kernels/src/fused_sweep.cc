@@ -51,9 +51,6 @@ size_t window_bytes(const FusedBlockParams& block) {
   return planes_bytes(p, p.in_channels, columns_of(block));
 }
 
-size_t chunk_bytes(const WindowParams& depthwise, int32_t columns) {
-  return fours(static_cast<size_t>(columns) * static_cast<size_t>(depthwise.out_channels));
-}
 size_t unit_work_bytes(const WindowParams& depthwise, const WindowParams& projection, bool adds,
                        int32_t columns, size_t expansion) {
   const size_t row =
@@ -94,15 +91,6 @@ Constants3 constants_at(const int8_t* data, const FusedStage* expand, const Wind
   found.project = data;
   *end = data + conv_constants_bytes(projection, sums ? sizeof(SumsRecord) : sizeof(PairRecord));
   return found;
-}
-
-// Columns of x, four channels at a time, as planes: instead of an expansion.
-void copy_columns(const int8_t* x, int32_t channels, int32_t columns, int32_t plane_bytes,
-                  int32_t column_step, int8_t* to) {
-  for (int32_t channel = 0; channel < channels; channel += kPlanes) {
-    to_planes(x + channel, channels, columns, least(kPlanes, channels - channel), plane_bytes,
-              column_step, to + channel * plane_bytes);
-  }
 }
 
 // ---- The first unit: its rows one by one ----

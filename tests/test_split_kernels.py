@@ -97,7 +97,7 @@ def test_partial_sum(kernels: KernelProcess, case: Case) -> None:
     assert_equal(kernels, case)
 
 
-@pytest.mark.parametrize("case", long_sums())
+@pytest.mark.parametrize("case", list(long_sums()))
 def test_partial_sum_of_many_positions(kernels: KernelProcess, case: Case) -> None:
     assert_equal(kernels, case)
 

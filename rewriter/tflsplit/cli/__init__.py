@@ -32,6 +32,7 @@ COMMANDS: Mapping[str, str] = {
     "boards": "the boards, and how many of each a model needs",
     "firmware": "generate the devices' firmware again, for other boards or wires",
     "upload": "flash the boards, one after the other",
+    "deploy": "give boards with the generic firmware a plan, over their own wires",
     "discover": "find the boards behind a port, and how they are wired",
     "cluster": "run inferences on real devices, through the one that is plugged in here",
     "emulate": "run the devices' firmware on emulated boards, and compare with the unsplit model",

@@ -13,6 +13,7 @@ from typing import Any
 from tflsplit.bundle import Bundle, read_bundle
 from tflsplit.bundle.remembered import remembered_teams
 from tflsplit.cli.applications import emulate_application
+from tflsplit.cli.blank_boards import add_blank, emulate_blank
 from tflsplit.cli.boards_to_emulate import add_boards
 from tflsplit.cli.console import STDOUT, Commands, note, print_json, progress
 from tflsplit.cli.emulated import options_of, sessions
@@ -59,7 +60,7 @@ def add_parser(commands: Commands) -> argparse.ArgumentParser:
         "run inferences through the same host program as real boards, and compare every output "
         "with the unsplit model's. Exit code 1 if a bit differs.",
     )
-    command.add_argument("folder", type=Path, metavar="DIR", help="what `rewrite` wrote")
+    command.add_argument("folder", type=Path, nargs="?", metavar="DIR", help="what `rewrite` wrote")
     add_result_options(command, input_required=False)
     kind = command.add_mutually_exclusive_group()
     add_boards(kind)
@@ -75,6 +76,7 @@ def add_parser(commands: Commands) -> argparse.ArgumentParser:
         help="the firmware's links alone, one process per device; kernels from TFLM's wheel: needs "
         "no TFLM sources",
     )
+    add_blank(command)
     command.add_argument(
         "--firmware", type=Path, metavar="DIR", help="take the firmware that was built there"
     )
@@ -128,12 +130,18 @@ def _add_faults(command: argparse.ArgumentParser) -> None:
 def main(arguments: argparse.Namespace) -> int:
     """Run the command; SIGTERM ends what it has started, too."""
     with ended_by_sigterm():
-        return _main(arguments)
+        return _main(arguments) if arguments.blank is None else emulate_blank(arguments)
+
+
+def _refuse_nonsense(arguments: argparse.Namespace) -> None:
+    if arguments.runs < 0 or arguments.seed < 0 or arguments.timeout <= 0:
+        raise UserError("--runs and --seed must be 0 or more, --timeout more than 0")
+    if arguments.folder is None:
+        raise UserError("name the folder that `tflsplit rewrite` wrote, or --native --blank N")
 
 
 def _main(arguments: argparse.Namespace) -> int:
-    if arguments.runs < 0 or arguments.seed < 0 or arguments.timeout <= 0:
-        raise UserError("--runs and --seed must be 0 or more, --timeout more than 0")
+    _refuse_nonsense(arguments)
     with progress("reading") as stage:
         bundle = read_bundle(arguments.folder)
         if arguments.app:

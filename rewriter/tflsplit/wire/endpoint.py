@@ -71,7 +71,7 @@ class Endpoint:
         )
         self._on_datagram = on_datagram
         self._epoch: int | None = None
-        self._sends: list[HostSend] = []
+        self.sends: list[HostSend] = []  # that have not left whole
         self._lanes = [0] * len(self.links)
         self._recvs: dict[tuple[int, int], _Recv] = {}
         self._done: dict[tuple[int, int], bytes] = {}
@@ -87,7 +87,7 @@ class Endpoint:
         self._epoch = epoch
         self.error = None
         self.heard = 0
-        self._sends.clear()
+        self.sends.clear()
         self._recvs.clear()
         self._done.clear()
         self._early.forget_before(epoch)
@@ -109,7 +109,7 @@ class Endpoint:
                 send = HostSend(channel, data, ranks & behind, index, lane)
                 for rank, total in self._early.take(self._epoch, channel, send.remaining):
                     self._grant(send, rank, total)
-                self._sends.append(send)
+                self.sends.append(send)
 
     def begin_recv(self, channel: int, source: int, size_bytes: int) -> None:
         """Ask ``source`` for a message of ``size_bytes``; ``take`` returns it once it is whole."""
@@ -142,7 +142,7 @@ class Endpoint:
     @property
     def idle(self) -> bool:
         """Whether everything that was posted has left, and the gateways have it."""
-        return not self._sends and all(link.all_acknowledged for link in self.links)
+        return not self.sends and all(link.all_acknowledged for link in self.links)
 
     @property
     def is_up(self) -> bool:
@@ -153,7 +153,7 @@ class Endpoint:
         """End the inference everywhere, naming what was waited for first."""
         for channel, source in self._recvs:
             return self._fail(ErrorCode.TIMEOUT, source, channel)
-        for send in self._sends:
+        for send in self.sends:
             lowest = (send.remaining & -send.remaining).bit_length() - 1
             return self._fail(ErrorCode.TIMEOUT, lowest, send.channel)
         return None
@@ -191,7 +191,7 @@ class Endpoint:
         self._hear(frame)
         if self._epoch is not None and is_before(frame.epoch, self._epoch):
             return
-        for send in self._sends:
+        for send in self.sends:
             waits = send.remaining & ~send.granted
             if (send.channel, self._epoch) == (frame.channel, frame.epoch) and (
                 waits >> frame.source & 1
@@ -255,7 +255,7 @@ class Endpoint:
     def _pump(self, link: int) -> None:
         """Keep few frames waiting for credit, so that no message blocks those of other lanes."""
         while self.links[link].unsent < _WAITING_FRAMES and self.error is None:
-            send = next_to_serve(self._sends, link, self._lanes[link])
+            send = next_to_serve(self.sends, link, self._lanes[link])
             if send is None:
                 return
             most = max_payload_bytes(self._identity.mtu_bytes)
@@ -264,7 +264,7 @@ class Endpoint:
             self._lanes[link] = send.lane
             send.offset += len(piece)
             if send.offset == len(send.data):
-                self._sends.remove(send)
+                self.sends.remove(send)
 
     def _send(
         self, kind: FrameType, destinations: int, channel: int, offset: int = 0,
@@ -290,7 +290,7 @@ class Endpoint:
 
     def _abort(self, error: PeerError) -> None:
         self.error = self.error or error
-        self._sends.clear()
+        self.sends.clear()
         self._recvs.clear()
 
     def _check(self) -> None:

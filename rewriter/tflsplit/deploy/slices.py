@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A device's slice: what its firmware would be generated from, with the ports that were found."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from tflsplit.deploy.image import CMSIS_NN_ARENA, Slice, SliceLink, build_image
+from tflsplit.deploy.placing import Placement
+from tflsplit.deploy.survey import HOST_PORT, BoardFlags, BoardIdentity
+from tflsplit.deploy.wiring import Wiring
+from tflsplit.errors import ClusterError
+from tflsplit.firmware.options import FirmwareOptions
+from tflsplit.firmware.sources import DeviceSources
+from tflsplit.memory.demand import Kernels
+from tflsplit.wire.handshake import fingerprint_bytes
+
+
+def options_for(options: FirmwareOptions, identities: Sequence[BoardIdentity]) -> FirmwareOptions:
+    """The options with what the boards tell: their kernels, the rate of their links.
+
+    Raises ClusterError if they do not have all the same, or take no frames of that size.
+    """
+    kernels = {bool(one.flags & BoardFlags.CMSIS_NN) for one in identities}
+    rates = {one.baud for one in identities}
+    if len(rates) > 1:
+        raise ClusterError(
+            f"the boards' links run at {', '.join(map(str, sorted(rates)))} baud: flash generic "
+            "firmware of one rate"
+        )
+    largest = min(one.mtu_bytes for one in identities)
+    if options.mtu_bytes > largest:
+        raise ClusterError(
+            f"the plan has frames of {options.mtu_bytes} bytes, the boards take {largest}: "
+            f"tflsplit firmware DIR --mtu {largest}"
+        )
+    rate = rates.pop() or None
+    one_kind: Kernels | None = None  # boards of both: room for either
+    if len(kernels) == 1:
+        one_kind = "cmsis_nn" if True in kernels else "reference"
+    return replace(options, kernels=one_kind, baud=rate or options.baud)
+
+
+def image_of(
+    source: DeviceSources, identity: BoardIdentity, placement: Placement, lost: int = 255
+) -> bytes:
+    """The image of one board, with one slice."""
+    return build_image([slice_of(source, identity, placement, lost)])
+
+
+def slice_of(
+    source: DeviceSources, identity: BoardIdentity, placement: Placement, lost: int = 255
+) -> Slice:
+    """The slice of ``source`` for a board, by the ports that its cables are in."""
+    timing = source.timing
+    links = tuple(
+        SliceLink(
+            placement.ports.get((source.rank, link.table.peer_rank), HOST_PORT),
+            link.table.peer_rank,
+            link.table.ring_next,
+            link.table.destinations,
+        )
+        for link in source.links
+    )
+    return Slice(
+        rank=source.rank,
+        world_size=source.world_size,
+        mtu_bytes=source.mtu_bytes,
+        rx_slots=source.rx_slots,
+        tx_slots=source.tx_slots,
+        send_slots=source.slots.send,
+        recv_slots=source.slots.recv,
+        grant_slots=source.slots.grant,
+        flags=CMSIS_NN_ARENA if identity.flags & BoardFlags.CMSIS_NN else 0,
+        hello_interval_us=timing.hello_interval_us,
+        poll_interval_us=timing.poll_interval_us,
+        poll_interval_max_us=timing.poll_interval_max_us,
+        peer_timeout_us=timing.peer_timeout_us,
+        multicast_hold_us=timing.multicast_hold_us,
+        timeout_us=timing.timeout_ms * 1000,
+        background_poll_us=source.background_poll_us,
+        arena_bytes=source.arena_bytes,
+        required_arena_bytes=source.required_arena_bytes,
+        baud=identity.baud,
+        fingerprint=fingerprint_bytes(source.fingerprint),
+        board=identity.board,
+        mark=source.mark.encode(),
+        links=links,
+        model=source.model,
+        lost=lost,
+    )
+
+
+def check_room(
+    wiring: Wiring,
+    placement: Placement,
+    sources: Sequence[DeviceSources],
+    images: Sequence[bytes],
+) -> None:
+    """Raises ClusterError for the first board whose RAM or store is too small.
+
+    Of its links the frame buffers are counted; a board that lacks the rest says so itself.
+    """
+    ranks = zip(placement.boards, sources, images, strict=True)
+    for rank, (board, source, image) in enumerate(ranks):
+        one = wiring.boards[board]
+        frames = len(source.links) * (source.rx_slots + 1) + source.tx_slots
+        needs = {
+            "RAM": (source.arena_bytes + frames * source.mtu_bytes, one.identity.work_bytes),
+            "store": (len(image), one.identity.store_bytes),
+        }
+        for what, (wanted, there) in needs.items():
+            if wanted > there:
+                raise ClusterError(
+                    f"rank {rank} needs {wanted:,} bytes of {what}, board {wiring.name(board)} "
+                    f"({one.kind}) lacks {wanted - there:,} of them: use more devices, or boards "
+                    "with more"
+                )

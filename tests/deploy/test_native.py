@@ -1,0 +1,224 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Blank boards, as programs of this computer: found, planned for, deployed to, run."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.bundles import bundle_of
+from tests.native import needs_cxx, needs_wheel_reader
+from tests.splits import tiny
+from tflsplit.bundle import read_bundle
+from tflsplit.cli import main
+from tflsplit.cli.deploy_model import compare
+from tflsplit.cli.firmware import remembered_options
+from tflsplit.deploy.deployer import Progress
+from tflsplit.deploy.deploying import deploy_images, prepare_images
+from tflsplit.deploy.explore import explore
+from tflsplit.deploy.words import remarks, topology_words
+from tflsplit.emulate.blank import Port, blank_boards, blank_cluster
+from tflsplit.emulate.cluster import Cluster
+from tflsplit.emulate.native_build import build_generic
+from tflsplit.emulate.wiring import HOST, HOST_LINK, Wire
+from tflsplit.emulate.wiring import Port as End
+from tflsplit.firmware import FirmwareOptions, write_firmware
+from tflsplit.host import open_port
+from tflsplit.host.ports import Stream
+from tflsplit.tflite import write_model
+
+pytestmark = [needs_wheel_reader, needs_cxx]
+
+Json = dict[str, Any]
+ON_THIS_COMPUTER = FirmwareOptions(boards=("host",))
+
+
+def folder_of(to: Path, name: str, world_size: int) -> Path:
+    """A plan for boards that are this computer's."""
+    folder = bundle_of(to, name, world_size)
+    write_firmware(folder, ON_THIS_COMPUTER)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("deploy")
+
+
+@pytest.fixture(scope="module")
+def ds_cnn(folder: Path) -> Path:
+    return folder_of(folder / "ds_cnn", "ds_cnn", 8)
+
+
+@pytest.fixture(scope="module")
+def resnet(folder: Path) -> Path:
+    return folder_of(folder / "resnet", "resnet", 8)
+
+
+@pytest.fixture(scope="module")
+def three(folder: Path) -> Path:
+    return folder_of(folder / "three", "ds_cnn", 3)
+
+
+@pytest.fixture(scope="module")
+def port(folder: Path) -> Iterator[str]:
+    """Of eight blank boards in a ring, the same for all tests of this module."""
+    boards = blank_boards(build_generic(), 8, folder)
+    with blank_cluster(boards, "ring") as cluster, Port(cluster.host_sockets[0]) as one:
+        yield one.url
+
+
+def said(capsys: pytest.CaptureFixture[str], *words: str) -> Json:
+    """What a command prints with --json; it must go well."""
+    capsys.readouterr()
+    code = main([*words, "--json"])
+    out, err = capsys.readouterr()
+    assert code == 0, err
+    document: Json = json.loads(out)
+    return document
+
+
+def test_blank_boards_take_one_network_and_then_another(
+    port: str, ds_cnn: Path, resnet: Path, capsys: pytest.CaptureFixture[str]
+):
+    found = said(capsys, "discover", "--port", port)
+    assert found["topology"] == "a ring of 8 boards"
+    assert [board["state"] for board in found["boards"]] == ["blank"] * 8
+
+    first = said(capsys, "deploy", str(ds_cnn), "--port", port, "--runs", "1")
+    assert first["compared"]["differing"] == 0
+    assert all(one["sent_bytes"] == one["image_bytes"] > 0 for one in first["ranks"])
+    found = said(capsys, "discover", "--port", port)
+    assert [board["rank"] for board in found["boards"]] == list(range(8))
+    assert {board["fingerprint"] for board in found["boards"]} == {first["fingerprint"]}
+
+    second = said(capsys, "deploy", str(resnet), "--port", port, "--runs", "1")
+    assert second["compared"]["differing"] == 0
+    assert all(one["sent_bytes"] for one in second["ranks"])
+    again = said(capsys, "deploy", str(ds_cnn), "--port", port, "--runs", "1")
+    assert again["compared"]["differing"] == 0
+    assert not any(one["sent_bytes"] for one in again["ranks"])  # the other slot has it
+    assert again["deployment"] == first["deployment"]
+    ran = said(capsys, "cluster", str(ds_cnn), "--port", port, *inputs_of(ds_cnn))
+    assert ran["repeated"] == 0
+
+
+def inputs_of(folder: Path) -> list[str]:
+    """A file of zeros for its input."""
+    import numpy as np
+
+    (value,) = read_bundle(folder).model.inputs
+    np.save(folder / "input.npy", np.zeros(value.shape, value.dtype.numpy))
+    return ["--input", str(folder / "input.npy")]
+
+
+def test_one_command_from_a_model_to_running_boards(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    model, to = tmp_path / "resnet.tflite", tmp_path / "planned"
+    model.write_bytes(write_model(tiny("resnet")))
+    boards = blank_boards(build_generic(), 3, tmp_path)
+    with blank_cluster(boards, "ring") as cluster, Port(cluster.host_sockets[0]) as port:
+        words = ["deploy", str(model), "-o", str(to), "--objective", "ram", "--port", port.url]
+        assert main(words) == 0
+    out, err = capsys.readouterr()
+    assert "the same bits as the unsplit model on tflm" in out
+    assert "boards of a ring of 3 boards" in err
+    assert read_bundle(to).document["world_size"] > 1
+
+
+def test_a_ring_for_fewer_boards_is_deployed_to_a_line(
+    port: str, three: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    mine = shutil.copytree(three, tmp_path / "three")
+    assert main(["deploy", str(mine), "--port", port, "--runs", "1"]) == 0
+    out, err = capsys.readouterr()
+    assert "deployed to 3 of a ring of 8 boards" in out
+    assert "is for that from now on" in err
+    assert json.loads((mine / "firmware.json").read_text())["topology"] == "line"
+
+
+def test_plan_for_other_boards_is_refused(
+    port: str, folder: Path, capsys: pytest.CaptureFixture[str]
+):
+    other = bundle_of(folder / "teensy", "ds_cnn", 8)
+    assert main(["deploy", str(other), "--port", port]) == 2
+    err = capsys.readouterr().err
+    assert "rank 0 is planned for teensy41, board A is host" in err
+    assert "--board host" in err
+    assert main(["deploy", str(other), "--objective", "ram", "--port", port]) == 2
+    assert "are for a model, not for a folder" in capsys.readouterr().err
+
+
+@contextmanager
+def blank_ring(
+    folder: Path, count: int, wires: Sequence[Wire] | None = None, **more: int
+) -> Iterator[tuple[Cluster, Stream]]:
+    """Pluggable boards, and the stream of their port."""
+    boards = blank_boards(build_generic(), count, folder, **more)
+    with (
+        blank_cluster(boards, "ring", wires, pluggable=True) as cluster,
+        Port(cluster.host_sockets[0]) as port,
+    ):
+        stream = open_port(port.url)
+        yield cluster, stream
+        stream.close()
+
+
+def test_swapped_cables_simply_work(three: Path, tmp_path: Path):
+    wires = (
+        Wire(End(0, 1), End(1, 1)), Wire(End(1, 0), End(2, 2)), Wire(End(2, 1), End(0, 0)),
+        Wire(End(0, HOST_LINK), HOST),
+    )  # fmt: skip
+    with blank_ring(tmp_path, 3, wires) as (_, stream):
+        wiring = explore([stream])[1]
+        assert topology_words(wiring) == "a ring of 3 boards"
+        assert len(list(remarks(wiring))) == 1
+        deployed(stream, three)
+        assert compare(read_bundle(three), stream, 1).differing == 0
+
+
+class HadEnoughError(Exception):
+    pass
+
+
+def test_deployment_that_ends_half_way_leaves_all_as_they_were(three: Path, tmp_path: Path):
+    """All or none, whoever loses power then; the next deployment goes through."""
+    new = folder_of(tmp_path / "new", "resnet", 3)
+    with blank_ring(tmp_path, 3) as (cluster, stream):
+        deployed(stream, three)
+        with pytest.raises(HadEnoughError):
+            deployed(stream, new, stops_at(4096))
+        cluster.restart(2)
+        wiring = explore([stream])[1]
+        wanted = bytes.fromhex(read_bundle(three).document["fingerprint"])
+        assert [one.identity.fingerprint for one in wiring.boards] == [wanted] * 3
+        deployed(stream, new)
+        assert compare(read_bundle(new), stream, 1).differing == 0
+
+
+def stops_at(sent_bytes: int) -> Progress:
+    """A user who presses Ctrl-C when so much of rank 2's image has left."""
+
+    def progress(rank: int, sent: int) -> None:
+        if rank == 2 and sent >= sent_bytes:
+            raise HadEnoughError
+
+    return progress
+
+
+def nothing_shown(rank: int, sent: int) -> None:
+    pass
+
+
+def deployed(stream: Stream, folder: Path, progress: Progress = nothing_shown) -> None:
+    surveyor, wiring = explore([stream])
+    bundle = read_bundle(folder)
+    prepared = prepare_images(bundle, remembered_options(bundle, ()), wiring)
+    deploy_images(prepared, surveyor, [stream], wiring, None, progress)

@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Images of a folder for found boards, and boards that cannot take them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from tests.bundles import bundle_of
+from tests.deploy.boards import Wires, boards_named, ring_of
+from tflsplit.bundle import Bundle, read_bundle
+from tflsplit.deploy.deploying import deploy_images, prepare_images
+from tflsplit.deploy.explore import Explorer
+from tflsplit.deploy.image_check import parse_image
+from tflsplit.deploy.survey import BoardFlags, BoardIdentity, BoardState
+from tflsplit.deploy.surveyor import Surveyor
+from tflsplit.deploy.wiring import Wiring
+from tflsplit.errors import ClusterError
+from tflsplit.firmware import FirmwareOptions
+
+OPTIONS = FirmwareOptions(boards=("host",))
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    return read_bundle(bundle_of(tmp_path_factory.mktemp("slices") / "plan", "ds_cnn", 3))
+
+
+@pytest.fixture(scope="module")
+def ring() -> Wiring:
+    wires = Wires(boards_named("abc", board=b"host"), ring_of("abc"))
+    return Explorer(Surveyor([wires.port("a")], wires.clock), ["p"]).run()
+
+
+def with_identity(wiring: Wiring, place: int, **fields: object) -> Wiring:
+    boards = list(wiring.boards)
+    identity: BoardIdentity = replace(boards[place].identity, **fields)  # type: ignore[arg-type]
+    boards[place] = replace(boards[place], identity=identity)
+    return replace(wiring, boards=tuple(boards))
+
+
+def test_slices_are_what_the_firmware_would_be(bundle: Bundle, ring: Wiring):
+    prepared = prepare_images(bundle, OPTIONS, ring)
+    assert prepared.placement.boards == (0, 1, 2)
+    for rank, image in enumerate(prepared.images):
+        (one,) = parse_image(image)
+        assert (one.rank, one.world_size, one.board) == (rank, 3, b"host")
+        assert one.fingerprint.hex() == bundle.document["fingerprint"]
+        ports = [link.port for link in one.links]
+        assert ports == ([0, 1, 255] if rank == 0 else [0, 1])
+        assert one.flags == 0
+        assert one.required_arena_bytes < one.arena_bytes
+
+
+def test_kernels_are_the_boards(bundle: Bundle, ring: Wiring):
+    wiring = ring
+    for board in range(3):
+        wiring = with_identity(wiring, board, flags=BoardFlags.CMSIS_NN)
+    for image in prepare_images(bundle, OPTIONS, wiring).images:
+        assert parse_image(image)[0].flags == 1
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"work_bytes": 9000}, r"rank 1 needs [0-9,]+ bytes of RAM, board B \(host\) lacks"),
+        ({"store_bytes": 2000}, r"rank 1 needs [0-9,]+ bytes of store, board B \(host\) lacks"),
+        (
+            {"board": b"pico"},
+            r"rank 1 is planned for host, board B is pico.*--board host,pico,host",
+        ),
+        ({"state": BoardState.FIXED}, r"board B: the firmware was built for one plan"),
+        ({"baud": 9600}, r"links run at 0, 9600 baud"),
+        ({"mtu_bytes": 256}, r"frames of 512 bytes, the boards take 256: .*--mtu 256"),
+    ],
+)
+def test_boards_that_cannot_take_it(
+    bundle: Bundle, ring: Wiring, fields: dict[str, object], said: str
+):
+    with pytest.raises(ClusterError, match=said):
+        prepare_images(bundle, OPTIONS, with_identity(ring, 1, **fields))
+
+
+def test_boards_that_want_a_key_are_not_asked_without_one(bundle: Bundle, ring: Wiring):
+    wiring = with_identity(ring, 2, flags=BoardFlags.WANTS_KEY)
+    prepared = prepare_images(bundle, OPTIONS, wiring)
+    with pytest.raises(ClusterError, match="only with their key: give its file with --key"):
+        deploy_images(prepared, Surveyor([]), [], wiring)

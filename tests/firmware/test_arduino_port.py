@@ -58,6 +58,27 @@ def test_without_a_generator_it_is_noise(tmp_path: Path):
         assert first != second
 
 
+UID = ("-DARDUINO_ARCH_STM32", "-include", str(CORE / "fake_words.h"), "-DUID_BASE=fake_uid_base")
+MAC = (*TEENSY, "-DHW_OCOTP_MAC0=0x03020100u", "-DHW_OCOTP_MAC1=0x07060504u")
+
+
+@pytest.mark.usefixtures("host_compiler")
+@pytest.mark.parametrize(
+    ("flags", "wanted"),
+    [
+        (UID, bytes(range(12)).ljust(16, b"\0").hex()),
+        (MAC, bytes(range(8)).ljust(16, b"\0").hex()),
+        ((), "none " + bytes(16).hex()),
+    ],
+    ids=["STM32", "Teensy 4", "another"],
+)
+def test_the_id_is_the_chips_and_zeros_behind_it(
+    tmp_path: Path, flags: tuple[str, ...], wanted: str
+):
+    done = run(tmp_path, *flags, PORT / "chip_id.cc", CORE / "chip_id_test.cc")
+    assert done.stdout == wanted, done.stderr
+
+
 @pytest.mark.usefixtures("host_compiler")
 @pytest.mark.parametrize("optimization", ["-O0", "-O2", "-O3"])
 def test_ticks_see_what_was_written_before_they_may_come(tmp_path: Path, optimization: str):

@@ -7,8 +7,10 @@
 
 #include <Arduino.h>
 
+#include "chip_id.h"
 #include "entropy.h"
 #include "links.h"
+#include "split_port/board_facts.h"
 #include "split_port/console_buffer.h"
 #include "split_port/last_words.h"
 #include "watchdog.h"
@@ -84,6 +86,8 @@ void console_write(const char* text, size_t size) {
 }
 
 uint32_t console_lost_bytes() { return g_console.lost_bytes(); }
+
+bool unique_id(uint8_t* to) { return arduino::chip_id(to); }
 
 bool argument(const char*, char*, size_t) { return false; }
 

@@ -9,12 +9,17 @@ from pathlib import Path
 import pytest
 
 from tests.bundles import bundle_of
+from tests.splits import tiny
 from tflsplit.bundle import read_bundle
 from tflsplit.cli import main
+from tflsplit.cli import parser as whole_parser
 from tflsplit.cli.boards_to_emulate import boards_of_cluster, boards_of_folder, boards_of_text
+from tflsplit.cli.emulated import options_of
 from tflsplit.cluster import parse_cluster
 from tflsplit.errors import ClusterError
 from tflsplit.firmware import options_of_cluster
+from tflsplit.firmware.project import generated_files
+from tflsplit.tflite import write_model
 
 MIXED = ("mps2_an386", "mps2_an500", "mps2_an505", "mps3_an547")
 TEXT = "topology = 'ring'\n" + "".join(f"[[device]]\nboard = '{board}'\n" for board in MIXED)
@@ -66,3 +71,16 @@ def test_what_cannot_be_emulated_is_refused_in_one_line(capsys: pytest.CaptureFi
         main(["emulate", "nowhere", "--board", "mps2_an500,pico"])
     assert ended.value.code == 2
     assert "'pico' cannot be emulated" in capsys.readouterr().err
+
+
+def test_named_boards_have_their_own_rate(tmp_path: Path):
+    """Not the 6 Mbaud of the Teensys that the folder is for, which their USARTs cannot."""
+    folder, model = tmp_path / "out", tmp_path / "model.tflite"
+    model.write_bytes(write_model(tiny("mobilenet")))
+    by_rows = ["-n", "2", "--manual", "split=rows"]
+    assert main(["rewrite", str(model), *by_rows, "-o", str(folder)]) == 0
+    command = ["emulate", str(folder), "--board", "stm32f405,rp2040"]
+    bundle = read_bundle(folder)
+    options = options_of(whole_parser().parse_args(command), bundle)
+    ini = generated_files(bundle.document, bundle.devices, options)["nodes.ini"].decode()
+    assert ini.count("-DSPLIT_PORT_BAUD=1000000") == 2

@@ -52,6 +52,7 @@ rx_slots = 3
 tx_slots = 5
 port_rx_bytes = 100
 port_tx_bytes = 200
+flow_control = "rts_cts"
 background_poll_us = 250.0
 [[device]]
 board = "teensy41"

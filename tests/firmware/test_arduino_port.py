@@ -84,3 +84,14 @@ def test_the_id_is_the_chips_and_zeros_behind_it(
 def test_ticks_see_what_was_written_before_they_may_come(tmp_path: Path, optimization: str):
     done = run(tmp_path, *TEENSY, optimization, CORE / "ticks_test.cc")
     assert done.stdout == "PASS\n"
+
+
+@pytest.mark.usefixtures("host_compiler")
+@pytest.mark.parametrize(
+    "flags", [TEENSY, STM32, ("-DARDUINO_ARCH_ESP32",)], ids=["Teensy 4", "STM32", "ESP32"]
+)
+def test_the_console_gives_way_to_the_host_and_waits_for_nobody(tmp_path: Path, flags):
+    rings = ("-DSPLIT_PORT_RX_BYTES=1024", "-DSPLIT_PORT_TX_BYTES=1024")
+    common = ROOT / "tflm_app" / "lib" / "split_port" / "src" / "port_common.cc"
+    done = run(tmp_path, "-O0", *flags, *rings, common, CORE / "port_test.cc")
+    assert (done.stdout, done.returncode) == ("PASS\n", 0), done.stderr

@@ -75,6 +75,8 @@ def options_of(arguments: argparse.Namespace, bundle: Bundle) -> FirmwareOptions
     if cluster is not None:
         with suppress(ClusterError):  # no firmware can be wired so: a bus, a camera elsewhere
             options = options_of_cluster(cluster, boards)
+    if arguments.board:
+        options = replace(options, baud=None)  # theirs, not that of the boards it was made for
     if not all(board_named(board).is_emulated for board in boards):
         # The chip that one would flash, but a tenth as fast.
         options = replace(options, timeout_ms=_PATIENT_MS, peer_timeout_ms=_PATIENT_MS // 4)

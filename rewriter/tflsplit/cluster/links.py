@@ -23,6 +23,13 @@ class Duplex(Enum):
     HALF = "half"
 
 
+class FlowControl(Enum):
+    """Whether a UART's receiver can stop its sender, by a wire of its own each way."""
+
+    NONE = "none"
+    RTS_CTS = "rts_cts"
+
+
 class Medium(Enum):
     """What the links of a cluster have in common.
 

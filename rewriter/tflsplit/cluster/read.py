@@ -9,7 +9,14 @@ from pathlib import Path
 from tflsplit.cluster.boards import board_names, known_board
 from tflsplit.cluster.defaults import default_medium
 from tflsplit.cluster.device_table import read_device, refuse_unknown_keys
-from tflsplit.cluster.links import LINK_DEFAULTS, USB_SPEEDS, LinkKind, LinkSpec, Medium
+from tflsplit.cluster.links import (
+    LINK_DEFAULTS,
+    USB_SPEEDS,
+    FlowControl,
+    LinkKind,
+    LinkSpec,
+    Medium,
+)
 from tflsplit.cluster.rewired import usb_of
 from tflsplit.cluster.routes import Edge
 from tflsplit.cluster.spec import Cluster, Device
@@ -54,6 +61,7 @@ def read_table(root: Table) -> Cluster:
         "rx_slots": link_layer.integer("rx_slots", 4, low=2, high=15),
         "tx_slots": link_layer.integer("tx_slots", 4, low=1, high=64),
     }
+    flow_control = link_layer.choice("flow_control", FlowControl.NONE)
     links_given = any(map(link_layer.has, ("mtu_bytes", "rx_slots", "tx_slots")))
     rings = [_ring(link_layer, key) for key in ("port_rx_bytes", "port_tx_bytes")]
     background_poll_us = link_layer.optional_number("background_poll_us", None)
@@ -82,6 +90,7 @@ def read_table(root: Table) -> Cluster:
             wires=wires,
             port_rx_bytes=rings[0],
             port_tx_bytes=rings[1],
+            flow_control=flow_control,
             links_given=links_given,
             background_poll_us=background_poll_us,
             direct=direct,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from tflsplit.cluster.cycles import Cycles
-from tflsplit.cluster.links import Duplex, LinkSpec, Medium
+from tflsplit.cluster.links import Duplex, FlowControl, LinkSpec, Medium
 from tflsplit.cluster.rings import ring_bytes
 from tflsplit.cluster.routes import Edge, Routes
 from tflsplit.cluster.ways import Ways
@@ -89,6 +89,7 @@ class Cluster:
         said so, or a plan did, so that no plan takes others.
     port_rx_bytes, port_tx_bytes: a link's ring buffers in the board's port; None: by their rule
         (``rings``).
+    flow_control: of UARTs between devices.
     background_poll_us: how often links are polled while a kernel runs; 0: not at all; None: by each
         device's clock (``tick_period_us``).
     """
@@ -106,6 +107,7 @@ class Cluster:
     tx_slots: int = 4
     port_rx_bytes: int | None = None
     port_tx_bytes: int | None = None
+    flow_control: FlowControl = FlowControl.NONE
     background_poll_us: float | None = None
     direct: bool = False
     stream: bool | None = None

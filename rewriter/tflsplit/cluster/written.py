@@ -20,7 +20,7 @@ from typing import Any
 from tflsplit.cluster.boards import board_names, known_board
 from tflsplit.cluster.cycles import Cycles
 from tflsplit.cluster.defaults import default_medium
-from tflsplit.cluster.links import LINK_DEFAULTS, USB_SPEEDS, LinkSpec
+from tflsplit.cluster.links import LINK_DEFAULTS, USB_SPEEDS, FlowControl, LinkSpec
 from tflsplit.cluster.read import VERSION, read_table
 from tflsplit.cluster.spec import Cluster, Device
 from tflsplit.cluster.table import Table
@@ -60,6 +60,8 @@ def cluster_document(cluster: Cluster) -> dict[str, Any]:
         document["host"] = host
     layer = {key: getattr(cluster, key) for key in _LINK_LAYER}
     layer |= {key: value for key in _RINGS if (value := getattr(cluster, key)) is not None}
+    if cluster.flow_control is not FlowControl.NONE:
+        layer["flow_control"] = cluster.flow_control.value
     if cluster.background_poll_us is not None:
         layer["background_poll_us"] = cluster.background_poll_us
     return {**document, "link_layer": layer, "device": _devices(cluster)}

@@ -39,6 +39,7 @@ class Board:
         ``fast_arena_bytes``; smaller ones are static data like any other.
     baud: default rate of the links to the neighbours; None where there is none.
     spi_hz: default clock of SPI links; None: the port has not both ends of one for this board.
+    has_rts_cts: its port can have RTS and CTS on its UARTs to the neighbours.
     core_serial_buffers: its core's serial ports have buffers of a size that is compiled in.
     stack_is_ours: its linker script reserves what ``stack_bytes`` of boards.toml says.
     host_baud: of the gateway's port to the host computer; None: it has no rate (USB, emulated).
@@ -57,6 +58,7 @@ class Board:
     fast_arena_bytes: int = 0
     baud: int | None = 1_000_000
     spi_hz: int | None = None
+    has_rts_cts: bool = False
     core_serial_buffers: bool = False
     stack_is_ours: bool = False
     host_baud: int | None = None
@@ -121,11 +123,19 @@ _ALL = (
     ),
     Board("nano33ble", "nano33ble", baud=1_000_000),
     # Bare metal: an interrupt for each byte and direction, at 168 MHz.
-    Board("stm32f405", "stm32f405", port="stm32f405", stack_is_ours=True, host_baud=_BRIDGE_BAUD),
+    Board(
+        "stm32f405",
+        "stm32f405",
+        port="stm32f405",
+        has_rts_cts=True,
+        stack_is_ours=True,
+        host_baud=_BRIDGE_BAUD,
+    ),
     Board(
         "rp2040",
         "rp2040",
         port="rp2040",
+        has_rts_cts=True,
         cmsis_nn=False,
         stack_is_ours=True,
         host_baud=_BRIDGE_BAUD,

@@ -41,6 +41,7 @@ def options_of_cluster(cluster: Cluster, boards: tuple[str, ...] = ()) -> Firmwa
         tx_slots=cluster.tx_slots,
         port_rx_bytes=cluster.port_rx_bytes,
         port_tx_bytes=cluster.port_tx_bytes,
+        flow_control=cluster.flow_control,
         background_poll_us=(
             None if cluster.background_poll_us is None else round(cluster.background_poll_us)
         ),

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tflsplit.cluster import LinkKind
+from tflsplit.cluster.links import FlowControl
 from tflsplit.errors import ClusterError, counted
 from tflsplit.memory.demand import Kernels
 from tflsplit.wire.frames import MAX_MTU_BYTES, MIN_MTU_BYTES
@@ -35,6 +36,7 @@ class FirmwareOptions:
     rx_slots, tx_slots: frames in transit per link, own frames under way (docs/wire_format.md).
     port_rx_bytes, port_tx_bytes: ring buffers of one link in the board's port; None: by their rule
         (``tflsplit.cluster.rings``).
+    flow_control: of UARTs; boards of this computer have no pins, and take none.
     link: what joins the devices, "uart" or "spi"; other kinds can be planned for, not built.
     baud: of the links, or SPI's clock in Hz; None: the slowest board's default.
     arena_margin_bytes: added to the arena that is predicted.
@@ -57,6 +59,7 @@ class FirmwareOptions:
     tx_slots: int = 4
     port_rx_bytes: int | None = None
     port_tx_bytes: int | None = None
+    flow_control: FlowControl = FlowControl.NONE
     link: str = LinkKind.UART.value
     baud: int | None = None
     arena_margin_bytes: int = DEFAULT_MARGIN_BYTES

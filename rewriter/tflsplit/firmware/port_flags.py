@@ -4,9 +4,10 @@
 from __future__ import annotations
 
 from tflsplit.cluster import LinkKind, known_board
-from tflsplit.cluster.links import LINK_DEFAULTS
+from tflsplit.cluster.links import LINK_DEFAULTS, FlowControl
 from tflsplit.cluster.rings import ring_bytes
-from tflsplit.firmware.boards import Board
+from tflsplit.errors import ClusterError
+from tflsplit.firmware.boards import BOARDS, Board
 from tflsplit.firmware.options import FirmwareOptions
 
 _CORES_OWN = "SERIAL_{}_BUFFER_SIZE"
@@ -46,5 +47,18 @@ def build_flags(board: Board, links: int, baud: int | None, options: FirmwareOpt
         is_spi = options.link == LinkKind.SPI.value
         rate = ["-DSPLIT_PORT_SPI", f"-DSPLIT_PORT_SPI_HZ={baud}"]
         flags += rate if is_spi else [f"-DSPLIT_PORT_BAUD={baud}"]
+        flags += _flow_control(board, options)
     base = "arduino" if board.core_serial_buffers else board.section
     return f"build_flags = ${{board:{base}.build_flags}} {' '.join(flags)}"
+
+
+def _flow_control(board: Board, options: FirmwareOptions) -> list[str]:
+    if options.flow_control is FlowControl.NONE:
+        return []
+    if options.link != LinkKind.UART.value or not board.has_rts_cts:
+        able = ", ".join(name for name, each in BOARDS.items() if each.has_rts_cts)
+        raise ClusterError(
+            f'flow_control = "{options.flow_control.value}": the firmware has it for UARTs of '
+            f"{able}, not for {options.link} of {board.name}; leave it out of [link_layer]"
+        )
+    return ["-DSPLIT_PORT_RTS_CTS"]

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// As much of Arduino cores as entropy.cc and ticks.cc use, on this computer. A register is an object,
+// As much of Arduino cores as entropy.cc, port.cc and ticks.cc use, on this computer. A register is an object,
 // so that what is written to one shows in another; IntervalTimer interrupts by a signal.
 #ifndef TESTS_FIRMWARE_FAKE_ARDUINO_ARDUINO_H_
 #define TESTS_FIRMWARE_FAKE_ARDUINO_ARDUINO_H_
@@ -8,6 +8,7 @@
 #include <sys/time.h>
 
 #include <cstdint>
+#include <string>
 
 namespace fake {
 
@@ -29,6 +30,31 @@ struct Register {
 
 inline uint32_t draw(uint32_t) { return next_random++; }
 
+// A port to the computer: what was given to it, and what came.
+struct HostSerial {
+  uint32_t baud = 0;
+  int room = 1000;
+  std::string sent, received;
+  void begin(uint32_t rate) { baud = rate; }
+  void setRxBufferSize(size_t) {}
+  void setTxBufferSize(size_t) {}
+  int availableForWrite() const { return room; }
+  size_t write(const uint8_t* from, size_t count) {
+    sent.append(reinterpret_cast<const char*>(from), count);
+    return count;
+  }
+  int available() const { return static_cast<int>(received.size()); }
+  int read() {
+    const int first = received.empty() ? -1 : static_cast<uint8_t>(received[0]);
+    received.erase(0, 1);
+    return first;
+  }
+  size_t read(uint8_t* to, size_t count) {
+    for (size_t index = 0; index < count; ++index) to[index] = static_cast<uint8_t>(read());
+    return count;
+  }
+};
+
 }  // namespace fake
 
 constexpr int A0 = 14;
@@ -38,6 +64,10 @@ inline int analogRead(int) {
 }
 inline uint32_t micros() { return fake::time_us += 7; }
 inline void delayMicroseconds(uint32_t) {}
+inline void delay(uint32_t) {}
+inline void yield() {}
+inline fake::HostSerial Serial;
+#define SET_LOOP_TASK_STACK_SIZE(bytes) static_assert((bytes) > 0);
 
 #if defined(__IMXRT1062__)
 

@@ -21,6 +21,7 @@ constexpr uint32_t kRxEmpty = 1u << 4;
 constexpr uint32_t kTxFull = 1u << 5;
 constexpr uint32_t k8BitsByFifo = 3u << 5 | 1u << 4;
 constexpr uint32_t kEnable = 1u << 0 | 1u << 8 | 1u << 9;  // UART, transmitter, receiver
+constexpr uint32_t kRtsCts = kHasFlowControl ? 3u << 14 : 0u;
 // Receive interrupt at 8 of 32 bytes, which leaves 24 for the handler to come, or after a pause of 4
 // bytes; transmit interrupt when 4 are left.
 constexpr uint32_t kEarlyInterrupts = 1u << 3;
@@ -43,9 +44,13 @@ void Uart::begin(const UartPlace& place, uint32_t clock_hz, uint32_t baud) {
   reg(base_ + kDivider64ths) = divider % 64;
   reg(base_ + kLine) = k8BitsByFifo;  // behind the divider, which it makes valid
   reg(base_ + kFifoLevels) = kEarlyInterrupts;
-  reg(base_ + kControl) = kEnable;
+  reg(base_ + kControl) = kEnable | kRtsCts;  // RTS stops the peer at the interrupt's 8 bytes
   begin_pin(place.tx_pin, kUartFunction);
   begin_pin(place.rx_pin, kUartFunction);
+  if (kHasFlowControl) {
+    begin_pin(place.cts_pin, kUartFunction);
+    begin_pin(place.rts_pin, kUartFunction);
+  }
   reg(base_ + kInterruptMask) = kReceiveInterrupts;
   enable_irq(place.irq);
 }
@@ -87,7 +92,7 @@ void Uart::drain_receiver() {
     }
     const uint32_t data = reg(base_ + kData);
     if ((data & kOverrun) != 0) ++counters_.lost_bytes;
-    rx_.push(static_cast<uint8_t>(data));
+    rx_.put(static_cast<uint8_t>(data));
     ++counters_.received_bytes;
   }
 }

@@ -9,6 +9,11 @@
 //
 // Cross the wires: TX of one rank's next port to RX of the following rank's previous port and the
 // other way round, and join all grounds. 3.3 V.
+//
+// With -DSPLIT_PORT_RTS_CTS a receiver whose FIFO fills stops its sender: two more wires a link, crossed
+// like the others, CTS of one board to RTS of the other:
+//
+//   RP2040             CTS GP2, RTS GP3            CTS GP10, RTS GP11
 #ifndef SPLIT_PORT_RP2040_WIRING_H_
 #define SPLIT_PORT_RP2040_WIRING_H_
 
@@ -36,9 +41,20 @@
 #define SPLIT_PORT_PINS 0, 1, 8, 9, 4, 5
 #endif
 
+// CTS and RTS of the previous link, and of the next one.
+#ifndef SPLIT_PORT_FLOW_PINS
+#define SPLIT_PORT_FLOW_PINS 2, 3, 10, 11
+#endif
+
 namespace split_port::rp2040 {
 
 inline constexpr uint8_t kPins[6] = {SPLIT_PORT_PINS};
+inline constexpr uint8_t kFlowPins[4] = {SPLIT_PORT_FLOW_PINS};
+#if defined(SPLIT_PORT_RTS_CTS)
+inline constexpr bool kHasFlowControl = true;
+#else
+inline constexpr bool kHasFlowControl = false;
+#endif
 
 // reset_bit: in RESETS.
 struct UartPlace {
@@ -47,12 +63,15 @@ struct UartPlace {
   uint8_t reset_bit;
   uint8_t tx_pin;
   uint8_t rx_pin;
+  uint8_t cts_pin;
+  uint8_t rts_pin;
 };
 
 // By link (split_port/port.h); the host's has no UART of its own.
 inline constexpr uint32_t kUartCount = 2;
-inline constexpr UartPlace kUarts[kUartCount] = {{0x40034000, 20, 22, kPins[0], kPins[1]},
-                                                 {0x40038000, 21, 23, kPins[2], kPins[3]}};
+inline constexpr UartPlace kUarts[kUartCount] = {
+    {0x40034000, 20, 22, kPins[0], kPins[1], kFlowPins[0], kFlowPins[1]},
+    {0x40038000, 21, 23, kPins[2], kPins[3], kFlowPins[2], kFlowPins[3]}};
 
 }  // namespace split_port::rp2040
 

@@ -11,6 +11,7 @@ constexpr uint32_t kStatus = 0x00;
 constexpr uint32_t kData = 0x04;
 constexpr uint32_t kBaudRate = 0x08;
 constexpr uint32_t kControl1 = 0x0C;
+constexpr uint32_t kControl3 = 0x14;
 
 constexpr uint32_t kOverrun = 1u << 3;
 constexpr uint32_t kReceived = 1u << 5;
@@ -22,6 +23,9 @@ constexpr uint32_t kTransmitter = 1u << 3;
 constexpr uint32_t kOnReceived = 1u << 5;
 constexpr uint32_t kOnRoom = 1u << 7;
 constexpr uint32_t kUsart = 1u << 13;
+
+constexpr uint32_t kRts = 1u << 8;
+constexpr uint32_t kCts = 1u << 9;
 
 // Sixteen samples of each bit: the register counts sixteenths of a divider, so it is the quotient.
 constexpr uint32_t kSamplesOfBit = 16;
@@ -41,6 +45,11 @@ void Usart::begin(const UsartPlace& place, const Clocks& clocks, uint32_t baud) 
   begin_usart_pin(place.tx_port, place.tx_pin);
   begin_usart_pin(place.rx_port, place.rx_pin);
   reg(base_ + kBaudRate) = divider(place.bus == 1 ? clocks.apb1_hz : clocks.apb2_hz, baud);
+  if (kHasFlowControl && place.flow_port != 0) {
+    begin_usart_pin(place.flow_port, place.cts_pin);
+    begin_usart_pin(place.flow_port, place.rts_pin);
+    reg(base_ + kControl3) = kRts | kCts;
+  }
   reg(base_ + kControl1) = kUsart | kTransmitter | kReceiver | kOnReceived;
   // QEMU offers a byte that waited already only when this one is read.
   [[maybe_unused]] const uint32_t discarded = reg(base_ + kData);
@@ -88,7 +97,7 @@ void Usart::drain_receiver() {
     if ((status & kOverrun) != 0) ++counters_.lost_bytes;
     const auto byte = static_cast<uint8_t>(reg(base_ + kData));
     if ((status & kReceived) == 0) continue;
-    rx_.push(byte);
+    rx_.put(byte);
     ++counters_.received_bytes;
   }
 }

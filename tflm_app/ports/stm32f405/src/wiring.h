@@ -8,6 +8,11 @@
 //
 // Cross the wires: TX of one rank's next port to RX of the following rank's previous port and the
 // other way round, and join all grounds. 3.3 V.
+//
+// With -DSPLIT_PORT_RTS_CTS a receiver that has a byte nobody took yet stops its sender: two more wires
+// a link, crossed like the others, CTS of one board to RTS of the other:
+//
+//   STM32F405          CTS PA0, RTS PA1            CTS PB13, RTS PB14
 #ifndef SPLIT_PORT_STM32F405_WIRING_H_
 #define SPLIT_PORT_STM32F405_WIRING_H_
 
@@ -47,15 +52,23 @@ struct UsartPlace {
   uint8_t tx_pin;
   char rx_port;
   uint8_t rx_pin;
+  char flow_port;  // of CTS and RTS; 0: this one has none
+  uint8_t cts_pin;
+  uint8_t rts_pin;
 };
 
 // By link (split_port/port.h). Data sheet DS8626, tables 9 and 10; all are alternate function 7.
 inline constexpr uint32_t kLinkCount = 3;
 inline constexpr UsartPlace kUsarts[kLinkCount] = {
-    {0x40004400, 38, 1, 17, 'A', 2, 'A', 3},
-    {0x40004800, 39, 1, 18, 'B', 10, 'B', 11},
-    {0x40011000, 37, 2, 4, SPLIT_PORT_HOST_PINS},
+    {0x40004400, 38, 1, 17, 'A', 2, 'A', 3, 'A', 0, 1},
+    {0x40004800, 39, 1, 18, 'B', 10, 'B', 11, 'B', 13, 14},
+    {0x40011000, 37, 2, 4, SPLIT_PORT_HOST_PINS, 0, 0, 0},
 };
+#if defined(SPLIT_PORT_RTS_CTS)
+inline constexpr bool kHasFlowControl = true;
+#else
+inline constexpr bool kHasFlowControl = false;
+#endif
 inline constexpr uint32_t kBauds[kLinkCount] = {SPLIT_PORT_BAUD, SPLIT_PORT_BAUD,
                                                 SPLIT_PORT_HOST_BAUD};
 

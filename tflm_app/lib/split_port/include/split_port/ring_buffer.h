@@ -30,9 +30,14 @@ class RingBuffer {
   bool push(uint8_t byte) {
     const uint32_t head = head_.load(std::memory_order_relaxed);
     if (between(tail_.load(std::memory_order_acquire), head) == kCapacity) return false;
+    put(byte);
+    return true;
+  }
+  // Producer, which has seen that it is not full().
+  void put(uint8_t byte) {
+    const uint32_t head = head_.load(std::memory_order_relaxed);
     bytes_[place(head)] = byte;
     head_.store(after(head, 1), std::memory_order_release);
-    return true;
   }
   // Producer. Takes as many bytes as fit; returns how many.
   size_t push(split_core::ConstBytes from) {

@@ -163,7 +163,7 @@ def test_inferences_a_second():
 
 def test_small_networks_that_are_not_there_are_said_to_be_so(tmp_path: Path):
     text = small_table(tmp_path, lambda _: None)
-    assert text.count("not there") == 5 * len(SMALL)
+    assert text.count("not there") == 7 * len(SMALL)
 
 
 def test_bad_input_is_one_clear_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]):

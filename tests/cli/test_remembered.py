@@ -127,8 +127,8 @@ def test_firmware_is_made_again_as_it_was(
     assert main(["firmware", str(out), "--board", "pico"]) == 0
     said = " ".join(capsys.readouterr().err.split())
     assert (
-        f"note: {out} is for 2 pico in a line of UARTs at 3 Mbit/s from now on, not for 2 "
-        "nano33ble in a line of UARTs at 1 Mbit/s: simulate, report and the others answer for that"
+        f"note: {out} is now for 2 pico in a line of UARTs at 3 Mbit/s (it was for 2 nano33ble in "
+        "a line of UARTs at 1 Mbit/s): simulate, report and the others answer for that"
     ) in said
     assert "warning" not in said
     changed = json.loads((out / "firmware.json").read_text())

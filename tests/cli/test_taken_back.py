@@ -59,7 +59,7 @@ def test_an_option_takes_back_what_another_said(
     assert main(["firmware", str(folder)]) == 0
     assert (plan_of(folder)["cluster"], capsys.readouterr().err) == (changed, ""), "remembered"
     assert main(["firmware", str(folder), *back]) == 0
-    assert "from now on, not for" in " ".join(capsys.readouterr().err.split())
+    assert " (it was for 2 " in " ".join(capsys.readouterr().err.split())
     assert (plan_of(folder)["cluster"], (folder / "firmware.json").read_text()) == before
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from tflsplit.cli.console import STDOUT, kib, ranks_text, table
 from tflsplit.cluster import Cluster
+from tflsplit.cluster.fewer import fewer
 from tflsplit.errors import counted
 from tflsplit.planner import AIMS, THROUGHPUT, Planned, Planner, Searcher
 from tflsplit.planner.teams import best_teams
@@ -86,10 +87,10 @@ def verdict(chooser: Chooser, rows: Sequence[Json]) -> str:
     used = counted(size, "device") if size == asked else f"{size} of {asked} devices"
     text = f"{used}: {_ms(plan)}, arena {kib(plan['arena_bytes'])}"
     if alone is not None and size > 1:
-        text += f"; {_compared(plan, alone)}"
+        text += f"; {_compared(plan, alone, _one(chooser.cluster))}"
     if chooser.left_out:
         ranks = ranks_text(chooser.left_out)
-        text += f". {_no_better(chooser)}{ranks} not wired"
+        text += f". {_no_better(chooser)}{ranks} left out of the wiring"
     return text
 
 
@@ -111,23 +112,31 @@ def _spare(chooser: Chooser) -> str:
     return f". {counted(chooser.spare, 'device')} left over" if chooser.spare else ""
 
 
-def _compared(plan: Json, alone: Json) -> str:
+def _one(cluster: Cluster) -> str:
+    """What is compared with; of unequal boards, which one it is."""
+    if len({device.board for device in cluster.devices}) == 1:
+        return ALONE
+    (device,) = fewer(cluster, 1)[0].devices
+    return f"one {device.board or device.name}"
+
+
+def _compared(plan: Json, alone: Json, one: str) -> str:
     if not alone["fits"]:
-        return "one device alone is too small"
+        return f"{one} alone is too small"
     times = alone["latency_us"] / plan["latency_us"]
     if plan["latency_us"] >= alone["latency_us"] and plan["arena_bytes"] >= alone["arena_bytes"]:
         return (
-            f"SLOWER THAN ONE DEVICE ALONE, AND NO SMALLER: that takes {_ms(alone)}, "
+            f"SLOWER THAN {one.upper()} ALONE, AND NO SMALLER: that takes {_ms(alone)}, "
             f"arena {kib(alone['arena_bytes'])}"
         )
     if 0.95 < times < 1.05:
-        speed = "about as fast as"
+        speed = f"about as fast as {one} alone"
     elif times > 1:
-        speed = f"{times:.1f} times as fast as"
+        speed = f"{times:.1f} times as fast as {one} alone"
     else:
-        speed = f"{1 / times:.1f} times as slow as"
+        speed = f"{1 / times:.1f} times the time of {one} alone"
     share = 100 * plan["arena_bytes"] / alone["arena_bytes"]
-    return f"{speed} one device alone, with {share:.0f} % of its arena"
+    return f"{speed}, with {share:.0f} % of its arena"
 
 
 def _no_better(chooser: Chooser) -> str:

@@ -35,7 +35,9 @@ def add_parser(commands: Commands) -> argparse.ArgumentParser:
         "the devices, and print them as [device.cycles_per_mac] for cluster.toml. Several folders "
         "(models, numbers of devices) tell kinds of operators apart.",
     )
-    command.add_argument("folders", type=Path, nargs="+", metavar="DIR", help="of `rewrite`")
+    command.add_argument(
+        "folders", type=Path, nargs="+", metavar="DIR", help="what `rewrite` wrote"
+    )
     command.add_argument("--board", metavar="NAME", help="only devices of this board")
     command.add_argument(
         "--clock", type=float, metavar="HZ", help="their clock (of a known board: the table's)"

@@ -56,8 +56,8 @@ def add_parser(commands: Commands) -> argparse.ArgumentParser:
     command = commands.add_parser(
         "cluster",
         help="run inferences on real devices, through the one that is plugged in here",
-        description="Find the gateway, check that every device runs this plan, send each its part "
-        "of the input, collect the output.",
+        description="Find the gateway (the device at this computer), check that every device runs "
+        "this plan, send each its part of the input, collect the output.",
     )
     command.add_argument("folder", type=Path, metavar="DIR", help="what `rewrite` wrote")
     command.add_argument(

@@ -20,8 +20,8 @@ from tflsplit.cli.firmware_options import (
 )
 from tflsplit.cli.folder_cluster import cluster_of_folder
 from tflsplit.cli.planning import add_direct
-from tflsplit.cluster import Cluster, default_cluster
-from tflsplit.cluster.words import cluster_words
+from tflsplit.cluster import Cluster, LinkKind, default_cluster
+from tflsplit.cluster.words import LINK_WORDS, cluster_words
 from tflsplit.firmware import (
     Choice,
     FirmwareOptions,
@@ -45,16 +45,17 @@ def add_parser(
         help="generate the devices' firmware again, for other boards or wires",
         description="Generate the firmware sources of an output folder, and make node0, node1, … "
         "of `pio run` those of this folder. `tflsplit rewrite` does this already; use it to "
-        "change boards or wiring, or to choose among several output folders.",
+        "change boards or wiring, or to choose among several output folders. What no option names "
+        "stays as DIR was made.",
     )
     command.add_argument("folder", type=Path, metavar="DIR", help="what `tflsplit rewrite` wrote")
     command.add_argument(
-        "--cluster", type=Path, metavar="FILE", help="cluster.toml: boards and wiring are its"
+        "--cluster", type=Path, metavar="FILE", help="cluster.toml: its boards and wiring"
     )
     command.add_argument(
         "--link",
         choices=[kind.value for kind in SERIAL_LINKS],
-        help="what joins the devices (uart)",
+        help="what joins the devices",
     )
     command.add_argument(
         "--force", action="store_true", help="replace generated files that were changed since, too"
@@ -96,11 +97,11 @@ def main(arguments: argparse.Namespace) -> int:
 
 
 def _say_what_changed(bundle: Bundle, cluster: Cluster, earlier: Cluster | None) -> None:
-    made_for = f", not for {cluster_words(earlier)}" if earlier else ""
+    made_for = f" (it was for {cluster_words(earlier)})" if earlier else ""
     note(
-        f"{bundle.folder} is for {cluster_words(cluster)} from now on{made_for}: simulate, report "
-        "and the others answer for that. The plan stays as it is; `tflsplit rewrite` searches the "
-        "best one for these boards and wires"
+        f"{bundle.folder} is now for {cluster_words(cluster)}{made_for}: simulate, report and the "
+        "others answer for that. The plan stays as it is; `tflsplit rewrite` searches the best one "
+        "for these boards and wires"
     )
     arenas = [int(device["arena_bytes"]) for device in bundle.document["devices"]]
     warn(shortages(cluster, arenas))
@@ -146,7 +147,7 @@ def print_firmware(document: Json, build: str) -> None:
         ]
         for device in document["devices"]
     ]
-    wires = f"{document['topology']} of {document['link']} links"
+    wires = f"{document['topology']} of {LINK_WORDS[LinkKind(document['link'])]}"
     host = "every rank" if document["direct"] else f"rank {document['gateway']}"
     title = f"firmware: {wires}, host at {host}"
     table(title, ["rank", "<board", "model", "arena", "<links port>rank"], rows)

@@ -45,7 +45,7 @@ def add_board_options(command: argparse.ArgumentParser, heading: str = "the firm
 def add_wire_options(command: argparse.ArgumentParser, shown: bool = True) -> None:
     """What else there is to say of the wires; ``shown``: in the command's help."""
     options: dict[str, dict[str, Any]] = {
-        "--mtu": {"type": int, "metavar": "BYTES", "help": "largest frame (512)"},
+        "--mtu": {"type": int, "metavar": "BYTES", "help": "largest frame (the plan's)"},
         "--baud": {
             "type": number_or_auto,
             "metavar": "RATE",
@@ -54,8 +54,8 @@ def add_wire_options(command: argparse.ArgumentParser, shown: bool = True) -> No
         "--background-poll-us": {
             "type": number_or_auto,
             "metavar": "US",
-            "help": "how often a timer polls the links while a kernel runs; 0: never (auto: by the "
-            "clock)",
+            "help": "how often a timer polls the links while a kernel runs; 0: never (auto: by "
+            "each board's clock)",
         },
     }
     _add(command, options, shown)

@@ -8,7 +8,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from tflsplit.api.clusters import DEFAULT_BOARD
+from tflsplit.api.clusters import DEFAULT_BOARD, board_cluster
 from tflsplit.cli.console import (
     STDOUT,
     Commands,
@@ -21,7 +21,7 @@ from tflsplit.cli.console import (
     shortened,
     table,
 )
-from tflsplit.cluster import default_cluster, known_board
+from tflsplit.cluster import known_board
 from tflsplit.cluster.boards import board_title
 from tflsplit.errors import ModelError
 from tflsplit.firmware.resolver import resolver_header
@@ -116,11 +116,11 @@ def one_board(model: Graph, board: str) -> dict[str, Any]:
     this project's, simulated; None where no plan is known.  split: over boards in a ring of UARTs,
     the latency as first predicted, and what no plan's arena is below.
     """
-    graph, cluster = splittable(model), default_cluster(1, "uart", board)
+    graph, cluster = splittable(model), board_cluster(1, board)
     device = cluster.devices[0]
     stock = predict_arena(model, device.abi, kernels_of(device)).required_bytes
     found = Planner(graph, cluster).alone("latency")
-    four = Searcher(graph, default_cluster(MORE, "uart", board))
+    four = Searcher(graph, board_cluster(MORE, board))
     return {
         "board": board,
         "arena_room_bytes": cluster.arena_room_bytes(0),
@@ -149,10 +149,17 @@ def _print_one_board(one: dict[str, Any]) -> None:
     split = one["split"]
     if split["about_us"] is not None:
         STDOUT.print(
-            f"split over {split['devices']} in a ring of UARTs: about "
-            f"{about_ms(split['about_us'])}, an arena of {kib(split['least_arena_bytes'])} or "
-            "more on each (`tflsplit plan -n N` looks closer; other boards: `tflsplit boards`)"
+            f"split over {split['devices']} in a ring of UARTs: {_time(one)}, an arena of "
+            f"{kib(split['least_arena_bytes'])} or more on each (`tflsplit plan -n N` looks "
+            "closer; other boards: `tflsplit boards`)"
         )
+
+
+def _time(one: dict[str, Any]) -> str:
+    about_us = one["split"]["about_us"]
+    if one["fits"] and about_us > 0.95 * one["latency_us"]:
+        return "no faster"
+    return f"about {about_ms(about_us)}"
 
 
 def _tensor(value: Value) -> dict[str, Any]:
@@ -211,5 +218,7 @@ def _print(document: dict[str, Any], name: str) -> None:
         STDOUT.print(note)
     if "one_board" in document:
         _print_one_board(document["one_board"])
+    if not document["macs"]:
+        STDOUT.print("nothing to split: it has no convolution and no dense layer")
     if document["refusal"]:
         STDOUT.print(f"cannot be rewritten: {document['refusal']}")

@@ -24,7 +24,7 @@ from tflsplit.planner import AIMS
 def add_cluster_options(command: argparse.ArgumentParser) -> None:
     """-n, --cluster and what goes with them."""
     group = command.add_argument_group("the cluster")
-    group.add_argument("-n", "--devices", type=int, metavar="N", help="1 to 64 equal devices")
+    group.add_argument("-n", "--devices", type=int, metavar="N", help="1 to 64 devices")
     group.add_argument(
         "--cluster", type=Path, metavar="FILE", help="cluster.toml: devices, links, topology"
     )
@@ -53,7 +53,7 @@ def add_direct(command: argparse._ActionsContainer) -> None:
     command.add_argument(
         "--direct",
         action=argparse.BooleanOptionalAction,
-        help="every device has a port to the host for its input",
+        help="every device has a port to the host for its input (or the gateway alone)",
     )
 
 

@@ -112,9 +112,16 @@ def print_outputs(plan: Json, best: Sequence[Best]) -> None:
     """A table for each output that is a vector of scores, a line for any other."""
     for entry, top in zip(plan["outputs"], best, strict=True):
         if top:
-            rows = [
-                [str(t["index"]), t["label"], str(t["stored"]), f"{t['score']:.4g}"] for t in top
-            ]
-            table(entry["tensor"], ["class", "<label", "stored", "score"], rows)
+            columns, rows = _score_cells(top)
+            table(entry["tensor"], columns, rows)
         else:
             STDOUT.print(f"{entry['tensor']}: {entry['dtype']}{entry['shape']}")
+
+
+def _score_cells(top: Best) -> tuple[list[str], list[list[str]]]:
+    """Columns and rows; without labels there is no column for them."""
+    rows = [[str(t["index"]), t["label"], str(t["stored"]), f"{t['score']:.4g}"] for t in top]
+    columns = ["class", "<label", "stored", "score"]
+    if not any(t["label"] for t in top):
+        rows, columns = [[row[0], *row[2:]] for row in rows], [columns[0], *columns[2:]]
+    return columns, rows

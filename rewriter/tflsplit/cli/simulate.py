@@ -45,7 +45,9 @@ def add_parser(commands: Commands) -> argparse.ArgumentParser:
         "--link", choices=[kind.value for kind in LinkKind], help="other links than it was made for"
     )
     add_direct(command)
-    command.add_argument("--inputs", type=int, default=1, metavar="K", help="one by one (1)")
+    command.add_argument(
+        "--inputs", type=int, default=1, metavar="K", help="K inputs, one after the other (1)"
+    )
     command.add_argument(
         "--in-flight",
         type=int,
@@ -54,9 +56,13 @@ def add_parser(commands: Commands) -> argparse.ArgumentParser:
         help="inputs under way at one time; the firmware's host has one (1)",
     )
     command.add_argument(
-        "--error-rate", type=float, default=0.0, metavar="P", help="of bytes damaged (0)"
+        "--error-rate",
+        type=float,
+        default=0.0,
+        metavar="P",
+        help="share of the bytes on wires that are damaged (0)",
     )
-    command.add_argument("--seed", type=int, default=0, metavar="S", help="of the errors (0)")
+    command.add_argument("--seed", type=int, default=0, metavar="S", help="seed of the damage (0)")
     command.add_argument(
         "--sweep",
         metavar="KEY=VALUES",
@@ -139,7 +145,7 @@ def _once(arguments: argparse.Namespace, split: SplitModel, setting: Setting) ->
         return
     print_result(result, setting)
     if shown:
-        print_why(shown, split.world_size)
+        print_why(shown, split.bundle.devices)
     if seed:
         print_beside(result, seed, setting)
 

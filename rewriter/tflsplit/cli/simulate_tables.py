@@ -40,7 +40,8 @@ def print_result(result: SimResult, setting: Setting) -> None:
     """One simulation: devices and wires."""
     STDOUT.print(
         f"{cluster_words(setting.cluster)}: {_ms(result.latency_us)} ms from the host and back, "
-        f"{_ms(result.graph_us[0])} ms of it the graph; {result.throughput_per_s:.2f} a second"
+        f"{_ms(result.graph_us[0])} ms of it the graph; {result.throughput_per_s:.2f} inferences "
+        "a second"
     )
     rows = [
         [str(rank), setting.cluster.devices[rank].name, *map(_ms, times), _energy(energy)]
@@ -49,8 +50,9 @@ def print_result(result: SimResult, setting: Setting) -> None:
             for d in result.devices
         )
     ]
-    columns = ["rank", "<device", "compute ms", "send ms", "wait ms", "input ms", "output ms", "mJ"]
-    table("devices, all inputs together", columns, rows)
+    columns = ["rank", "<device", "compute ms", "send ms", "wait ms", "input ms", "output ms",
+               "energy mJ"]  # fmt: skip
+    table("devices" + ", all inputs together" * (setting.inputs > 1), columns, rows)
     wires = [
         [
             _end(edge[0], result),
@@ -64,8 +66,9 @@ def print_result(result: SimResult, setting: Setting) -> None:
         ]
         for edge, count in sorted(result.wires.items())
     ]
-    columns = ["<from", "<to", "payload", "on the wire", "frames", "again", "ACKs and such", "busy"]
-    table("wires", columns, wires)
+    columns = ["<from", "<to", "payload", "on the wire", "frames", "sent again", "ACKs and such",
+               "busy"]  # fmt: skip
+    table("wires; payload and on the wire in bytes", columns, wires)
 
 
 def print_beside(result: SimResult, seed: SeedRun, setting: Setting) -> None:

@@ -27,7 +27,7 @@ def add_parser(commands: Commands) -> argparse.ArgumentParser:
     command.add_argument(
         "--runs", type=int, default=20, metavar="K", help="seeded inputs beside the edge cases (20)"
     )
-    command.add_argument("--seed", type=int, default=0, metavar="S", help="(0)")
+    command.add_argument("--seed", type=int, default=0, metavar="S", help="of the inputs (0)")
     command.add_argument(
         "--engine",
         choices=["tflm", "litert"],

@@ -75,10 +75,10 @@ class Computing:
 
     def __str__(self) -> str:
         return (
-            f"Kernels take {self.path_us / 1000:.2f} ms on the path, and "
-            f"{self.average_us / 1000:.2f} ms on a device on average; an even share of one "
-            f"device's would be {self.even_us / 1000:.2f} ms (halos and small pieces cost more, "
-            "kernels that only a split has may save some)."
+            f"Kernels take {self.path_us / 1000:.2f} ms on the path, "
+            f"{self.average_us / 1000:.2f} ms on a device on average; those of one device alone, "
+            f"shared out by speed, would take {self.even_us / 1000:.2f} ms (halos and small pieces "
+            "cost more, kernels that only a split has may save some)."
         )
 
 

@@ -52,10 +52,27 @@ def test_a_dead_link_and_an_unknown_target_are_found():
     assert unknown_make_targets("    make demo\n    make nonsense\n") == ["nonsense"]
 
 
-def test_the_names_that_are_ours_are_still_in_the_code():
+def glossary_names() -> set[str]:
+    """The names in the first column of the glossary of docs/planner.md, without their modules."""
     table = (ROOT / "docs" / "planner.md").read_text().split("## Names in the code")[1]
     cells = re.findall(r"^\| ([^|]*) \|", table, re.MULTILINE)
-    names = {name.split(".")[-1] for cell in cells for name in re.findall(r"`([\w.]+)`", cell)}
+    return {name.split(".")[-1] for cell in cells for name in re.findall(r"`([\w.]+)`", cell)}
+
+
+def test_every_class_of_the_planner_stands_in_its_glossary():
+    """Those of other rooms have names of the field, or a word of this glossary in them."""
+    planner = ROOT / "rewriter" / "tflsplit" / "planner"
+    classes = {
+        name
+        for path in planner.glob("*.py")
+        for name in re.findall(r"^class ([A-Z]\w+)", path.read_text(), re.MULTILINE)
+    }
+    assert len(classes) > 12
+    assert classes - glossary_names() == set()
+
+
+def test_the_names_that_are_ours_are_still_in_the_code():
+    names = glossary_names()
     package = ROOT / "rewriter" / "tflsplit"
     code = "".join(p.read_text() for name in ("planner", "plan", "ops", "cluster")
                    for p in (package / name).glob("*.py"))  # fmt: skip

@@ -121,7 +121,10 @@ def test_an_emulated_boards_firmware_builds_in_an_empty_folder(tflsplit: Path, t
     needs_platformio()
     tree = os.environ.get("TFLSPLIT_TFLM_DIR", "")
     if not tree:
-        pytest.skip("needs TFLM's sources: TFLSPLIT_TFLM_DIR, a tree of its create_tflm_tree.py")
+        pytest.skip(
+            "needs TFLM's sources, which no package of PyPI, Debian or npm brings: a tree of its "
+            "create_tflm_tree.py in TFLSPLIT_TFLM_DIR (docs/firmware.md, 'Getting TFLM')"
+        )
     if shutil.which("arm-none-eabi-g++") is None:
         pytest.skip("needs a compiler: apt install gcc-arm-none-eabi libnewlib-arm-none-eabi")
     (tmp_path / "core").mkdir()

@@ -20,7 +20,7 @@ def test_numbers():
     assert [kib(n) for n in (None, 0, 1023, 1024, 62_669, 3 << 20)] == [
         "–", "0 B", "1023 B", "1.0 KiB", "61.2 KiB", "3.00 MiB",
     ]  # fmt: skip
-    assert [millions(n) for n in (None, 12_500_000)] == ["–", "12.50 M"]
+    assert [millions(n) for n in (None, 768, 12_500_000)] == ["–", "768", "12.50 M"]
     assert [milliseconds(us) for us in (None, 120, 12_340, 1_234_000)] == [
         "–", "0.12 ms", "12.3 ms", "1,234 ms",
     ]  # fmt: skip

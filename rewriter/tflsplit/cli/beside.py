@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from tflsplit.cli.console import STDOUT, kib, ranks_text, table
+from tflsplit.cli.console import STDOUT, ranks_text, table
 from tflsplit.cluster import Cluster
 from tflsplit.cluster.fewer import fewer
 from tflsplit.errors import counted
 from tflsplit.planner import AIMS, THROUGHPUT, Planned, Planner, Searcher
 from tflsplit.planner.teams import best_teams
+from tflsplit.report.figures import kib
 from tflsplit.rewriting.chooser import Chooser
 
 Json = dict[str, Any]

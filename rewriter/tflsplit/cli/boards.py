@@ -8,22 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from tflsplit.api.clusters import board_cluster
-from tflsplit.cli.console import (
-    STDOUT,
-    Commands,
-    about_ms,
-    kib,
-    millions,
-    print_json,
-    progress,
-    table,
-)
+from tflsplit.cli.console import STDOUT, Commands, about_ms, print_json, progress, table
 from tflsplit.cluster import LinkKind, board_names, default_cluster, known_board
 from tflsplit.cluster.boards import board_title
 from tflsplit.cluster.margins import margin_text, time_margin
 from tflsplit.firmware.boards import BOARDS
 from tflsplit.ops.rule import graph_macs
 from tflsplit.planner.needed import SIZES, Needed, needed
+from tflsplit.report.figures import kib, millions
 from tflsplit.rewriting.rewrite import splittable
 from tflsplit.tflite import load
 

@@ -19,6 +19,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tflsplit.cli.columns import blocks, fitted, is_text, shortened_name
+from tflsplit.report.figures import millions
 from tflsplit.untrusted import json_lines, lines, one_line
 
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
@@ -79,27 +80,9 @@ def print_json(document: Any) -> None:
     print(json_lines(json.dumps(document, indent=1, ensure_ascii=False)))
 
 
-def kib(size_bytes: float | None) -> str:
-    """Bytes as people size memory: ``61.2 KiB``; ``–`` where unknown."""
-    if size_bytes is None:
-        return "–"
-    if size_bytes < 1024:
-        return f"{size_bytes:.0f} B"
-    if size_bytes < 1024 * 1024:
-        return f"{size_bytes / 1024:.1f} KiB"
-    return f"{size_bytes / 1024 / 1024:.2f} MiB"
-
-
 def about_ms(us: float) -> str:
     """A time that is known roughly: ``1,234 ms``, ``0.4 ms``."""
     return f"{us / 1000:,.0f} ms" if us >= 10_000 else f"{us / 1000:.1f} ms"
-
-
-def millions(count: float) -> str:
-    """Multiply-accumulates in millions; fewer than would show there, as they are."""
-    if count < 5000:
-        return f"{count:,.0f}"
-    return f"{count / 1e6:.2f} M"
 
 
 def dropped_note(channels: int, macs: int, left_macs: int) -> str:

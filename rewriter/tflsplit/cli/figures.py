@@ -11,10 +11,11 @@ from typing import Any
 
 from tflsplit.bundle import Bundle
 from tflsplit.bundle.runs import write_run
-from tflsplit.cli.console import STDERR, STDOUT, kib, millions, table
+from tflsplit.cli.console import STDERR, STDOUT, table
 from tflsplit.errors import UserError
 from tflsplit.host.coordinator import Inference
 from tflsplit.host.figures import DeviceFigures, WireFigures
+from tflsplit.report.figures import kib, millions
 
 
 def print_devices(devices: Sequence[DeviceFigures], title: str) -> None:

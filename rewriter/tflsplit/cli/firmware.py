@@ -10,7 +10,7 @@ from pathlib import Path
 from tflsplit.bundle import Bundle, read_bundle
 from tflsplit.bundle.plan_json import Json
 from tflsplit.bundle.remembered import remembered_cluster
-from tflsplit.cli.console import STDOUT, kib, note, print_json, table, warn
+from tflsplit.cli.console import STDOUT, note, print_json, table, warn
 from tflsplit.cli.firmware_options import (
     add_board_options,
     add_options,
@@ -34,6 +34,7 @@ from tflsplit.firmware.as_built import as_built, shortages
 from tflsplit.firmware.from_cluster import SERIAL_LINKS
 from tflsplit.firmware.serial_load import rate_warnings
 from tflsplit.host import read_firmware_setup
+from tflsplit.report.figures import kib
 
 
 def add_parser(

@@ -5,10 +5,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from tflsplit.cli.console import STDOUT, kib, note, table, warn
+from tflsplit.cli.console import STDOUT, note, table, warn
 from tflsplit.deploy.survey import BoardFlags, BoardIdentity, BoardState
 from tflsplit.deploy.wiring import Wiring
 from tflsplit.deploy.words import components, drawing, remarks, shape, topology_words
+from tflsplit.report.figures import kib
 
 _SHOWN_DIGITS = 8
 

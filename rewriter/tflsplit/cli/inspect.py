@@ -14,8 +14,6 @@ from tflsplit.cli.console import (
     Commands,
     about_ms,
     dropped_note,
-    kib,
-    millions,
     print_json,
     progress,
     shortened,
@@ -35,6 +33,7 @@ from tflsplit.passes.prepare import dropped, prepare
 from tflsplit.plan.wishes import way_of
 from tflsplit.planner import Planner, Searcher
 from tflsplit.planner.evaluate import kernels_of
+from tflsplit.report.figures import kib, millions
 from tflsplit.rewriting.rewrite import splittable
 from tflsplit.tflite import load
 

@@ -16,7 +16,7 @@ from tflsplit.cli.beside import (
     print_verdict,
     weights_note,
 )
-from tflsplit.cli.console import STDOUT, Commands, kib, print_json, progress, table, warn
+from tflsplit.cli.console import STDOUT, Commands, print_json, progress, table, warn
 from tflsplit.cli.firmware_options import add_board_options, add_wire_options, wired
 from tflsplit.cli.plan_report import describe, print_plan
 from tflsplit.cli.planning import add_cluster_options, add_objective, cluster_of
@@ -25,6 +25,7 @@ from tflsplit.ir import Graph
 from tflsplit.plan.spec import Plan
 from tflsplit.planner import Planner
 from tflsplit.planner.pareto import pareto_front
+from tflsplit.report.figures import kib
 from tflsplit.rewriting.chooser import Chooser
 from tflsplit.rewriting.rewrite import splittable
 from tflsplit.tflite import load

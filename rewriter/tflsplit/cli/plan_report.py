@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from tflsplit.bundle.plan_file import layer_entry
-from tflsplit.cli.console import STDOUT, kib, shortened, table
+from tflsplit.cli.console import STDOUT, shortened, table
 from tflsplit.cluster import Cluster
 from tflsplit.ir import Graph
 from tflsplit.memory import live_bytes_over_time
 from tflsplit.planner import Planned
 from tflsplit.planner.explain import explain
+from tflsplit.report.figures import kib
 from tflsplit.rewriting.chooser import Chooser
 from tflsplit.split.devices import DeviceGraph
 

@@ -18,8 +18,6 @@ from tflsplit.cli.console import (
     STDOUT,
     Commands,
     dropped_note,
-    kib,
-    millions,
     print_json,
     progress,
     table,
@@ -38,6 +36,7 @@ from tflsplit.errors import counted
 from tflsplit.firmware import Wanted, choose_nodes
 from tflsplit.firmware.serial_load import rate_warnings
 from tflsplit.passes.prepare import dropped
+from tflsplit.report.figures import kib, millions
 from tflsplit.rewriting.chooser import Chooser
 
 

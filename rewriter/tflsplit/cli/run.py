@@ -11,7 +11,7 @@ from typing import Any
 from tflsplit.api import load
 from tflsplit.api.running import Inference
 from tflsplit.bundle import Bundle
-from tflsplit.cli.console import Commands, kib, note, print_json, progress, table
+from tflsplit.cli.console import Commands, note, print_json, progress, table
 from tflsplit.cli.results import (
     Best,
     add_result_options,
@@ -24,6 +24,7 @@ from tflsplit.cli.results import (
 from tflsplit.errors import PlanError, counted
 from tflsplit.interpreters import naming
 from tflsplit.memory.twin import measure_arena
+from tflsplit.report.figures import kib
 from tflsplit.runtime.load import load_inputs
 from tflsplit.runtime.processes import Report
 

@@ -17,8 +17,10 @@ def kib(size_bytes: float | None) -> str:
 
 
 def millions(count: float | None) -> str:
-    """``12.50 M``."""
-    return "–" if count is None else f"{count / 1e6:.2f} M"
+    """``12.50 M``; fewer than would show there as they are: ``768``."""
+    if count is None:
+        return "–"
+    return f"{count:,.0f}" if count < 5000 else f"{count / 1e6:.2f} M"
 
 
 def milliseconds(us: float | None) -> str:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -34,6 +35,7 @@ def render(content: Content) -> str:
     from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
 
+    from tflsplit.cluster.words import cluster_words
     from tflsplit.report.choices import OBJECTIVE_WORDS
     from tflsplit.report.layers import WAYS
     from tflsplit.report.ram import MOST_TENANTS
@@ -59,6 +61,7 @@ def render(content: Content) -> str:
         ways=WAYS,
         objective_words=OBJECTIVE_WORDS,
         causes=CAUSES,
+        team=cluster_words(replace(content.cluster, teams=1)),
         most_tenants=MOST_TENANTS,
         percent=figures.percent,
         deviation=figures.deviation,

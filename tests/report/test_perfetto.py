@@ -194,7 +194,7 @@ def test_model_explorer(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     macs = [each["value"] for each in data["macs"]["results"].values()]
     assert macs == [view.entry["macs"] for view in content.layers]
     assert "gradient" in data["time_us"]
-    assert "gradient" not in data["way"]
+    assert "gradient" not in data["split_by"]
     out, page = tmp_path / "me.json", tmp_path / "r.html"
     arguments = ["report", str(bundle.folder), "-o", str(page), "--beside", "none"]
     assert main([*arguments, "--model-explorer", str(out), "--json"]) == 0

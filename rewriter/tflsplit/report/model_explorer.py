@@ -3,7 +3,7 @@
 
 https://github.com/google-ai-edge/model-explorer, "Custom node data": one JSON object for a figure,
 
-    {"name": "time_us", "results": {"tensor name": {"value": 12.5}, …},
+    {"name": "tflsplit: time, µs", "results": {"tensor name": {"value": 12.5}, …},
      "gradient": [{"stop": 0, "bgColor": "#…"}, …]}
 
 whose keys are the names of the operators' output tensors.
@@ -20,8 +20,14 @@ from tflsplit.passes.prepare import prepare
 from tflsplit.report.layers import LayerView
 from tflsplit.report.ram import RamSeries
 
-FIGURES = ("ranks", "way", "time_us", "arena_bytes", "macs")
-"""In the order in which they are written."""
+FIGURES = {
+    "ranks": "ranks",
+    "split_by": "split by",
+    "time_us": "time, µs",
+    "arena_bytes": "arena, bytes",
+    "macs": "MACs",
+}
+"""In the order in which they are written: in a file's name, and as Model Explorer shows it."""
 
 _GRADIENT = [{"stop": 0, "bgColor": "#e8f0fe"}, {"stop": 1, "bgColor": "#c5161d"}]
 
@@ -31,7 +37,7 @@ def node_data(
 ) -> dict[str, Json]:
     """By figure, what Model Explorer reads.
 
-    ranks: those that compute a part; way: how the layer is split; time_us: of the rank that takes
+    ranks: those that compute a part; split_by: how the layer is split; time_us: of the rank that takes
     longest, simulated; arena_bytes: the most in use on a device meanwhile; macs: of all ranks.
     """
     used = _arena_bytes(ram)
@@ -39,7 +45,7 @@ def node_data(
     for view, node in zip(layers, prepare(bundle.model).nodes, strict=True):
         values: Mapping[str, str | float] = {
             "ranks": ", ".join(str(part.rank) for part in view.parts) or "none",
-            "way": view.entry["way"],
+            "split_by": view.entry["way"],
             "time_us": round(view.total_us, 1),
             "arena_bytes": used.get(view.index, 0),
             "macs": view.entry["macs"],
@@ -58,7 +64,7 @@ def dumped(document: Json) -> str:
 def _document(figure: str, results: dict[str, Json]) -> Json:
     numbers = all(isinstance(each["value"], int | float) for each in results.values())
     gradient = {"gradient": _GRADIENT} if numbers else {}
-    return {"name": f"tflsplit: {figure}", "results": results, **gradient}
+    return {"name": f"tflsplit: {FIGURES[figure]}", "results": results, **gradient}
 
 
 def _arena_bytes(ram: Sequence[RamSeries]) -> dict[int, int]:

@@ -38,7 +38,8 @@ def node_data(
     """By figure, what Model Explorer reads.
 
     ranks: those that compute a part; split_by: how the layer is split; time_us: of the rank that
-    takes longest, simulated; arena_bytes: the most in use on a device meanwhile; macs: of all ranks.
+    takes longest, simulated; arena_bytes: the most in use on a device meanwhile; macs: of all
+    ranks.
     """
     used = _arena_bytes(ram)
     results: dict[str, dict[str, Json]] = {figure: {} for figure in FIGURES}

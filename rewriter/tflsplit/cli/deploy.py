@@ -11,7 +11,7 @@ from typing import Any
 from tflsplit.bundle import Bundle, read_bundle
 from tflsplit.bundle.remembered import remembered_cluster
 from tflsplit.cli.bars import bars
-from tflsplit.cli.console import STDOUT, Commands, kib, note, print_json, progress, table
+from tflsplit.cli.console import STDOUT, Commands, note, print_json, progress, table
 from tflsplit.cli.deploy_model import Compared, compare, rewrite_for
 from tflsplit.cli.firmware import remembered_options
 from tflsplit.cli.found_boards import wiring_document
@@ -26,6 +26,7 @@ from tflsplit.firmware import FirmwareOptions, write_firmware
 from tflsplit.firmware.as_built import as_built
 from tflsplit.host.ports import Stream
 from tflsplit.planner import OBJECTIVES
+from tflsplit.report.figures import kib
 from tflsplit.untrusted import read_file
 
 _MOST_KEY_BYTES = 4096

@@ -18,6 +18,7 @@ from tflsplit.ops.fused import fused_block
 from tflsplit.ops.fused_options import FusedOptions, ResidualAdd
 from tflsplit.ops.packed import packed
 from tflsplit.ops.quantmath import add_multipliers
+from tflsplit.wire import custom_ops as wire
 
 NONE, RELU = 0, 1
 
@@ -105,11 +106,12 @@ def test_a_block_that_adds_its_x_is_counted(contender: Contender, middle: bool) 
 def test_a_network_is_counted_whole_and_what_is_not_is_named(contender: Contender) -> None:
     """Divided by the multiply-accumulates of the unsplit model where there is one device."""
     node, left = packed(block(False)), stock("LOGISTIC", [tensor("a", 1, 9)], tensor("b", 1, 9))
-    graph = Graph("device", node.operands[:1], left.outputs, [node, NODES["ADD"], left])
+    ask = Node(wire.ASK, (), (), Attrs(), "ask", is_custom=True)
+    graph = Graph("device", node.operands[:1], left.outputs, [ask, node, NODES["ADD"], left])
     whole = Graph("whole", (), (), [])
     layers = list(measure([graph], "model", "cortex-m7", "ours", contender))
     assert [layer.operator for layer in layers] == [node.op, "ADD"]
     found = network(layers, [graph], whole)
-    assert found.left_out == {"LOGISTIC": 1}
+    assert found.left_out == {wire.ASK: 1, "LOGISTIC": 1}
     assert found.instructions == sum(layer.instructions for layer in layers)
     assert found.macs == 36 * 16 * (8 + 9 + 8)

@@ -13,7 +13,7 @@ import pytest
 
 from tests.deploy.boards import Board, Wires, boards_named, identity_of, line_of, ring_of
 from tflsplit.deploy.explore import Explorer, release
-from tflsplit.deploy.survey import BoardState, Kind
+from tflsplit.deploy.survey import BoardFlags, BoardState, Kind
 from tflsplit.deploy.surveyor import Surveyor
 from tflsplit.deploy.wiring import Wiring
 from tflsplit.deploy.words import drawing, remarks, topology_words
@@ -180,6 +180,14 @@ def test_different_plans_are_said():
         board.identity = replace(board.identity, rank=0, fingerprint=bytes([rank]) * 16)
     said = list(remarks(look(Wires(boards, line_of("ab")))))
     assert said == ["boards hold 2 different plans: none of them runs before a deploy"]
+
+
+def test_deployment_that_was_not_completed_is_said():
+    boards = boards_named("abc")
+    boards["b"].identity = replace(boards["b"].identity, flags=BoardFlags.IS_PREPARED)
+    said = list(remarks(look(Wires(boards, ring_of("abc")))))
+    assert len(said) == 1
+    assert said[0].startswith("a deployment to B was not completed")
 
 
 @pytest.mark.parametrize(

@@ -19,9 +19,11 @@ from tflsplit.bundle import read_bundle
 from tflsplit.cli import main
 from tflsplit.cli.deploy_model import compare
 from tflsplit.cli.firmware import remembered_options
-from tflsplit.deploy.deployer import Progress
+from tflsplit.deploy.deployer import Deployer, Progress
 from tflsplit.deploy.deploying import deploy_images, prepare_images
 from tflsplit.deploy.explore import explore
+from tflsplit.deploy.messages import Commit
+from tflsplit.deploy.survey import BoardFlags
 from tflsplit.deploy.words import remarks, topology_words
 from tflsplit.emulate.blank import Port, blank_boards, blank_cluster
 from tflsplit.emulate.cluster import Cluster
@@ -36,6 +38,7 @@ from tflsplit.tflite import write_model
 pytestmark = [needs_wheel_reader, needs_cxx]
 
 Json = dict[str, Any]
+KEY = "a key of the user"
 ON_THIS_COMPUTER = FirmwareOptions(boards=("host",))
 
 
@@ -211,6 +214,47 @@ def stops_at(sent_bytes: int) -> Progress:
             raise HadEnoughError
 
     return progress
+
+
+def test_deployment_that_ends_between_two_commits_is_completed_by_the_next(
+    three: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Some hold the new plan, the others have it prepared, and all lose power: nothing is sent."""
+    with blank_ring(tmp_path, 3) as (cluster, stream):
+
+        def only_one(self: Deployer, ranks: list[int], now: float) -> None:
+            if ranks != [0, 1, 2]:
+                raise HadEnoughError
+            self._session.send(self._due([1], now), Commit(self._id))
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Deployer, "_commit", only_one)
+            with pytest.raises(HadEnoughError):
+                deployed(stream, three)
+        for board in range(3):
+            cluster.restart(board)
+        flags = [one.identity.flags for one in explore([stream])[1].boards]
+        assert [bool(one & BoardFlags.IS_PREPARED) for one in flags] == [True, False, True]
+        sent: list[int] = []
+        deployed(stream, three, lambda rank, done: sent.append(done))
+        assert len(sent) == 3  # that each has it
+        assert compare(read_bundle(three), stream, 1).differing == 0
+
+
+def test_boards_with_a_key_take_plans_with_it_only(
+    three: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    right, wrong = tmp_path / "right.key", tmp_path / "wrong.key"
+    right.write_text(f"{KEY}\n")
+    wrong.write_text("another")
+    boards = blank_boards(build_generic(key=KEY), 3, tmp_path)
+    with blank_cluster(boards, "ring") as cluster, Port(cluster.host_sockets[0]) as port:
+        words = ["deploy", str(three), "--port", port.url]
+        assert main(words) == 2
+        assert "only with their key: give its file with --key" in capsys.readouterr().err
+        assert main([*words, "--key", str(wrong)]) == 2
+        assert "refuses: its firmware takes plans only with its key" in capsys.readouterr().err
+        assert main([*words, "--key", str(right), "--runs", "1"]) == 0
 
 
 def nothing_shown(rank: int, sent: int) -> None:

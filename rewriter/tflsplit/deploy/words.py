@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from tflsplit.deploy.survey import BoardFlags
 from tflsplit.deploy.wiring import Cable, Wiring
 from tflsplit.errors import counted
 from tflsplit.wire.topology import NEXT_PORT, PREVIOUS_PORT
@@ -76,6 +77,16 @@ def remarks(wiring: Wiring) -> Iterator[str]:
     for cable in wiring.cables:
         yield from _cable_remarks(wiring, cable)
     yield from _missing(wiring)
+    prepared = [
+        wiring.name(board)
+        for board, one in enumerate(wiring.boards)
+        if one.identity.flags & BoardFlags.IS_PREPARED
+    ]
+    if prepared:
+        yield (
+            f"a deployment to {', '.join(prepared)} was not completed: they have it whole, and the "
+            "same deploy again sends them nothing"
+        )
 
 
 def _cable_remarks(wiring: Wiring, cable: Cable) -> Iterator[str]:

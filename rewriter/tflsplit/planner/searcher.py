@@ -13,6 +13,7 @@ from tflsplit.ir import Graph, Value
 from tflsplit.plan.cost import predict
 from tflsplit.plan.policy import choose_plan
 from tflsplit.plan.wishes import Wishes
+from tflsplit.planner.alone import alone
 from tflsplit.planner.assembly import Draft, placed
 from tflsplit.planner.choices import MANY_DEVICES, Choices, Menu, any_of
 from tflsplit.planner.evaluate import Step, arena_of
@@ -76,6 +77,8 @@ class Searcher:
         for objective in ("latency", "bytes"):
             if self._free_ways.arena_bytes(objective, best) <= best:
                 found += self.candidates(objective)
+        if (smallest := smallest_of(self.graph, found)) is not None:
+            found += alone(self.choices, self.cluster, smallest)
         return smallest_of(self.graph, found)
 
     def about_us(self) -> float | None:

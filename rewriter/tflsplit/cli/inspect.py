@@ -135,7 +135,7 @@ def one_board(model: Graph, board: str) -> dict[str, Any]:
     }
 
 
-def _print_one_board(one: dict[str, Any]) -> None:
+def _print_one_board(one: dict[str, Any], has_macs: bool) -> None:
     """In three lines at most."""
     title, room = board_title(one["board"]), one["arena_room_bytes"]
     if one["arena_bytes"] is None:
@@ -146,7 +146,7 @@ def _print_one_board(one: dict[str, Any]) -> None:
         f"{kib(one['tflm_arena_bytes'])}){time}: {'FITS' if one['fits'] else 'DOES NOT FIT'}"
     )
     split = one["split"]
-    if split["about_us"] is not None:
+    if has_macs and split["about_us"] is not None:
         STDOUT.print(
             f"split over {split['devices']} in a ring of UARTs: {_time(one)}, an arena of "
             f"{kib(split['least_arena_bytes'])} or more on each (`tflsplit plan -n N` looks "
@@ -216,7 +216,7 @@ def _print(document: dict[str, Any], name: str) -> None:
     ):
         STDOUT.print(note)
     if "one_board" in document:
-        _print_one_board(document["one_board"])
+        _print_one_board(document["one_board"], bool(document["macs"]))
     if not document["macs"]:
         STDOUT.print("nothing to split: it has no convolution and no dense layer")
     if document["refusal"]:

@@ -32,7 +32,7 @@ from tflsplit.ops.rule import graph_macs
 from tflsplit.passes.prepare import dropped, prepare
 from tflsplit.plan.wishes import way_of
 from tflsplit.planner import Planner, Searcher
-from tflsplit.planner.evaluate import kernels_of
+from tflsplit.planner.memories import kernels_of
 from tflsplit.report.figures import kib, millions
 from tflsplit.rewriting.rewrite import splittable
 from tflsplit.tflite import load

@@ -13,20 +13,18 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 
-from tflsplit.cluster import Cluster, Device
+from tflsplit.cluster import Cluster
 from tflsplit.ir import Graph, Node, Value
-from tflsplit.memory.arena import predict_arena
-from tflsplit.memory.demand import Kernels
 from tflsplit.ops import Piece
 from tflsplit.ops.custom import unchecked
 from tflsplit.plan.cost.predict import predict_layouts
 from tflsplit.plan.layout import Layouts, lay_out
 from tflsplit.plan.spec import Plan
 from tflsplit.plan.transfers import schedule
+from tflsplit.planner.memories import Memories
 from tflsplit.planner.options import Chosen, Layout, Option
 from tflsplit.planner.units import Unit
-from tflsplit.split.devices import constant_bytes
-from tflsplit.split.lower import lower
+from tflsplit.split.partition import partition
 
 
 @dataclass(frozen=True)
@@ -144,33 +142,46 @@ def tail_of(steps: Sequence[Step]) -> int:
     return min(map(sum, zip(*(step.cost.tail_bytes for step in steps), strict=True)), default=0)
 
 
-def evaluate(cluster: Cluster, unit: Unit, plan: Plan, given: Mapping[Value, Layout]) -> Cost:
-    """The cost of a unit's plan; ``given``: layouts of inputs that the devices hold already."""
+def evaluate(
+    cluster: Cluster,
+    unit: Unit,
+    plan: Plan,
+    given: Mapping[Value, Layout],
+    memories: Memories | None = None,
+) -> Cost:
+    """The cost of a unit's plan.
+
+    given: layouts of inputs that the devices hold already; memories: what was found so far.
+    """
     graph = unit.graph
     layouts = lay_out(graph, plan, given)
     host = tuple(value for value in unit.inputs if value not in given)
     seen_by_host = Graph("unit", host, unit.returned, list(unit.nodes))
     prediction = predict_layouts(layouts, schedule(layouts), cluster, seen_by_host)
     wire_bytes = sum(prediction.bytes_per_link.values())
-    return Cost(prediction.latency_us, wire_bytes, partial(memory_of, cluster, graph, plan, given))
+    find_memory = partial(memory_of, cluster, graph, plan, given, memories or Memories())
+    return Cost(prediction.latency_us, wire_bytes, find_memory)
 
 
-def memory_of(cluster: Cluster, graph: Graph, plan: Plan, given: Mapping[Value, Layout]) -> Memory:
+def memory_of(
+    cluster: Cluster,
+    graph: Graph,
+    plan: Plan,
+    given: Mapping[Value, Layout],
+    memories: Memories,
+) -> Memory:
     """What a unit's plan needs, from its device graphs."""
     layouts = lay_out(graph, plan, given)
     maps, constants = _held_bytes(layouts)
     samples = sample_ranks(cluster, maps, _busy(layouts))
     heads, tails, weights = ([0] * cluster.world_size for _ in range(3))
     with unchecked():
-        devices = lower(graph, plan, given, tuple(samples), True, layouts)
-    for device in devices:
-        spec = cluster.devices[device.rank]
-        estimate = predict_arena(device.graph, spec.abi, kernels_of(spec))
-        added, exact = _added_tail(estimate.parts), constant_bytes(device.graph)
-        scale = exact / max(1, constants[device.rank])
-        for rank in samples[device.rank]:
-            heads[rank], tails[rank] = estimate.head_bytes, added
-            weights[rank] = math.ceil(constants[rank] * scale)
+        for device in partition(graph, plan, given, tuple(samples), layouts):
+            need = memories.need(device, plan, cluster.devices[device.rank])
+            scale = need.weights_bytes / max(1, constants[device.rank])
+            for rank in samples[device.rank]:
+                heads[rank], tails[rank] = need.head_bytes, need.tail_bytes
+                weights[rank] = math.ceil(constants[rank] * scale)
     return Memory(tuple(heads), tuple(tails), tuple(weights))
 
 
@@ -226,19 +237,4 @@ def _operand_bytes(node: Node, piece: Piece, constant: bool) -> int:
         for value, box in zip(node.inputs, piece.operands, strict=True)
         if value is not None and (value.is_constant if constant else value.is_computed)
         if box is not None and not box.is_empty
-    )
-
-
-def kernels_of(device: Device) -> Kernels:
-    """The kernels that the arena of a device is predicted for."""
-    return "cmsis_nn" if device.kernels == "cmsis_nn" else "reference"
-
-
-_FIXED = ("allocators", "model", "interface")
-"""Parts of the tail that every graph has once, however large."""
-
-
-def _added_tail(parts: Mapping[str, int]) -> int:
-    return sum(
-        size for name, size in parts.items() if name not in _FIXED and not name.startswith("head_")
     )

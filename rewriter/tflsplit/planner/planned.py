@@ -12,7 +12,8 @@ from tflsplit.ir import Graph
 from tflsplit.memory.arena import ArenaEstimate, predict_arena
 from tflsplit.plan.cost import Prediction, predict
 from tflsplit.plan.spec import Plan
-from tflsplit.planner.evaluate import Step, kernels_of
+from tflsplit.planner.evaluate import Step
+from tflsplit.planner.memories import kernels_of
 from tflsplit.sim import simulate
 from tflsplit.split.devices import DeviceGraph, constant_bytes
 from tflsplit.split.lower import lower, with_offsets

@@ -27,6 +27,7 @@ from tflsplit.ir import Graph
 from tflsplit.planner.choices import Choices
 from tflsplit.planner.collecting import collecting_rarely
 from tflsplit.planner.evaluate import tail_of
+from tflsplit.planner.memories import Memories
 from tflsplit.planner.planned import Planned
 from tflsplit.planner.searcher import OBJECTIVES, Searcher
 from tflsplit.planner.shortfall import smallest_cluster, why_not, with_room
@@ -64,6 +65,7 @@ class Planner:
         self._hosted = hosted
         self._searchers: dict[tuple[int, bool], Searcher] = {}
         self._ratios: list[float] = []
+        self._memories = Memories()
         self._found: dict[str, Planned | None] = {}
 
     def searcher(self, world_size: int, objective: str = "latency") -> Searcher:
@@ -72,7 +74,11 @@ class Planner:
         if key not in self._searchers:
             cluster, _ = fewer(self.cluster, world_size)
             known = self.choices.get(key) or Choices(
-                self.graph, cluster, narrow=key[1], hosted=key[1] and self._keeps_input(world_size)
+                self.graph,
+                cluster,
+                narrow=key[1],
+                hosted=key[1] and self._keeps_input(world_size),
+                memories=self._memories,
             )
             known.ratios = self._ratios
             self.choices[key] = known

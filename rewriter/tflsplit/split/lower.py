@@ -75,7 +75,11 @@ def unpacked(
 
     That is all that decides how long an inference takes.
     """
-    devices = partition(graph, plan, given, ranks, layouts)
+    return with_own_kernels(partition(graph, plan, given, ranks, layouts), plan)
+
+
+def with_own_kernels(devices: Sequence[DeviceGraph], plan: Plan) -> tuple[DeviceGraph, ...]:
+    """What ``unpacked`` makes of graphs that are partitioned: each by itself."""
     if plan.fuse:
         devices = _fused(devices, plan)
     if plan.overlap:

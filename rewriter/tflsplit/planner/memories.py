@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What device graphs need, found once for all that are alike.
+
+Most steps of a search differ on some ranks only, or in whom a rank talks to: of the device graphs
+that they are cut into, five of six have been there before, for this number of devices or another.
+
+    a step --partition--> device graphs --key--> known?   else the passes, offsets, arena
+
+The key holds all that anything behind ``partition`` looks at.  Of SENDs and RECVs that is less than
+there is: who is at the other end, by which channel and in how many pieces, takes no memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from tflsplit.cluster import Device
+from tflsplit.ir import Attrs, Node, Value
+from tflsplit.memory.arena import predict_arena
+from tflsplit.memory.demand import Kernels
+from tflsplit.plan.spec import NodeSplit, Plan
+from tflsplit.split.devices import DeviceGraph, constant_bytes
+from tflsplit.split.lower import with_offsets, with_own_kernels
+from tflsplit.wire import custom_ops as wire
+
+Key = tuple[object, ...]
+
+
+@dataclass(frozen=True)
+class Need:
+    """What one device graph needs.
+
+    head_bytes: the arena's head; tail_bytes: what its operators add to the tail; weights_bytes:
+        constants.
+    """
+
+    head_bytes: int
+    tail_bytes: int
+    weights_bytes: int
+
+
+@dataclass
+class Memories:
+    """Needs that were found, by all that they depend on."""
+
+    known: dict[Key, Need] = field(default_factory=dict)
+
+    def need(self, device: DeviceGraph, plan: Plan, hardware: Device) -> Need:
+        """Of a graph as ``partition`` makes it, lowered as a draft is."""
+        kernels = kernels_of(hardware)
+        if plan.overlap:  # which messages come early depends on who sends them
+            return _need(device, plan, hardware, kernels)
+        key = hardware.abi, kernels, *_plan_key(plan), *_graph_key(device, plan.by_node())
+        found = self.known.get(key)
+        if found is None:
+            found = self.known[key] = _need(device, plan, hardware, kernels)
+        return found
+
+
+def kernels_of(device: Device) -> Kernels:
+    """The kernels that the arena of a device is predicted for."""
+    return "cmsis_nn" if device.kernels == "cmsis_nn" else "reference"
+
+
+def _need(device: DeviceGraph, plan: Plan, hardware: Device, kernels: Kernels) -> Need:
+    (lowered,) = with_offsets(with_own_kernels((device,), plan), draft=True)
+    estimate = predict_arena(lowered.graph, hardware.abi, kernels)
+    return Need(estimate.head_bytes, _added_tail(estimate.parts), constant_bytes(lowered.graph))
+
+
+_FIXED = ("allocators", "model", "interface")
+"""Parts of the tail that every graph has once, however large."""
+
+
+def _added_tail(parts: Mapping[str, int]) -> int:
+    return sum(
+        size for name, size in parts.items() if name not in _FIXED and not name.startswith("head_")
+    )
+
+
+def _plan_key(plan: Plan) -> Key:
+    return plan.fuse, plan.stock_kernels, any(split.tiles > 1 for split in plan.splits)
+
+
+def _graph_key(device: DeviceGraph, splits: Mapping[str, NodeSplit]) -> Key:
+    """Nodes with the layer that each works for, and tensors by the order in which they come."""
+    values = _Numbers()
+    graph = device.graph
+    inputs = tuple(values.key(value) for value in graph.inputs)
+    nodes = []
+    for node in graph.nodes:
+        layer = device.steps.get(node.name, node.name)
+        operands = tuple(None if v is None else values.key(v) for v in node.inputs)
+        results = tuple(values.key(value) for value in node.outputs)
+        limits = _limits(splits.get(layer))
+        nodes.append((node.op, node.is_custom, _options(node), layer, limits, operands, results))
+    return inputs, tuple(nodes), tuple(values.key(value) for value in graph.outputs)
+
+
+def _limits(split: NodeSplit | None) -> Key:
+    if split is None:
+        return ()
+    return split.scratch_limit_bytes, split.window_columns, split.chained
+
+
+def _options(node: Node) -> object:
+    if node.op == wire.SEND and node.is_custom:
+        return ()
+    if node.op == wire.RECV and node.is_custom:
+        return tuple(node.attrs[name] for name in ("sum", "early")), _place(node.attrs)
+    return node.attrs
+
+
+def _place(options: Attrs) -> Key:
+    """Where what a RECV copies lies in its operand and in its result."""
+    at, local = (options.integers(name) for name in ("origin", "local"))
+    held = options.integers("local_origin")
+    return tuple(a - b for a, b in zip(held, at, strict=False)), tuple(
+        bound - at[dim // 2] for dim, bound in enumerate(local)
+    )
+
+
+@dataclass
+class _Numbers:
+    """Tensors of a graph, numbered."""
+
+    numbers: dict[Value, int] = field(default_factory=dict)
+
+    def key(self, value: Value) -> object:
+        """Its number, and the first time what it is."""
+        number = self.numbers.get(value)
+        if number is not None:
+            return number
+        self.numbers[value] = len(self.numbers)
+        return _kind(value)
+
+
+_SMALL = 64
+"""Constants of so many elements are compared by their contents."""
+
+
+def _kind(value: Value) -> object:
+    if value.data is not None and value.size > _SMALL:
+        return value  # cut once (``cut_constant``), so it is itself wherever it is the same
+    data = value.data.tobytes() if value.data is not None else value.is_variable
+    return value.shape, value.dtype, value.quantization, data

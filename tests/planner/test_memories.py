@@ -13,7 +13,7 @@ from tests.splits import tiny
 from tflsplit.ops.custom import unchecked
 from tflsplit.plan.layout import lay_out
 from tflsplit.planner.choices import Choices
-from tflsplit.planner.evaluate import Step, memory_of
+from tflsplit.planner.evaluate import Costs, Step, memory_of
 from tflsplit.planner.memories import Memories
 from tflsplit.planner.options import Layout
 from tflsplit.split.partition import partition
@@ -21,7 +21,7 @@ from tflsplit.split.partition import partition
 
 def steps(memories: Memories, world_size: int) -> Sequence[Step]:
     """Every option of every unit of a network, from what the option before it leaves."""
-    choices = Choices(tiny("mobilenet"), uart(world_size), narrow=True, memories=memories)
+    choices = Choices(tiny("mobilenet"), uart(world_size), narrow=True, costs=Costs(memories))
     left: Sequence[Layout] = ()
     for index in range(len(choices.units)):
         found = choices.expand(index, choices.given(index, left), choices.everything)
@@ -41,8 +41,7 @@ def test_every_step_needs_what_it_needs_alone():
         for number, step in enumerate(steps(memories, world_size)):
             asked += len(set(step.cost.head_bytes))
             if number % 4 == 0:
-                cluster, graph, plan, given, _ = asking(step)
-                assert step.cost.memory == memory_of(cluster, graph, plan, given, Memories())
+                assert step.cost.memory == memory_of(*asking(step), Memories())
     assert len(memories.known) < 0.8 * asked  # or nothing was gained
 
 

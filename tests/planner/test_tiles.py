@@ -16,7 +16,7 @@ from tflsplit.memory import predict_arena
 from tflsplit.ops import Box
 from tflsplit.plan.spec import NodeSplit, Way, even_shares, proportional_bounds
 from tflsplit.planner.choices import Choices
-from tflsplit.planner.evaluate import evaluate
+from tflsplit.planner.evaluate import Costs
 from tflsplit.planner.options import GATHERS_IN_TILES, SUMS_IN_TILES, Option, apply_option
 from tflsplit.planner.tiles import LEAST_ROOM_BYTES, in_tiles, room_bytes
 from tflsplit.planner.units import Unit
@@ -65,7 +65,7 @@ def test_fewer_bytes_of_room_mean_more_tiles_and_a_smaller_head(option: Option, 
     at_once = apply_option(BLOCK, replace(option, small=False), given, even_shares(4))
     assert at_once is not None
     before, after = (
-        evaluate(CHOICES.cluster, BLOCK, each.plan, given) for each in (at_once, chosen)
+        Costs().of(CHOICES.cluster, BLOCK, each.plan, given) for each in (at_once, chosen)
     )
     assert max(after.head_bytes) < max(before.head_bytes)
     assert max(after.tail_bytes) > max(before.tail_bytes)
@@ -133,7 +133,7 @@ def test_a_device_that_holds_all_of_the_input_is_not_taken_for_the_others(option
     shares = (0.5, 0.5, 0.0, 0.0) if option.part else even_shares(4)
     chosen = apply_option(BLOCK, option, given, shares, room_bytes=16384)
     assert chosen is not None
-    found = evaluate(CHOICES.cluster, BLOCK, chosen.plan, given).head_bytes
+    found = Costs().of(CHOICES.cluster, BLOCK, chosen.plan, given).head_bytes
     devices = lower(BLOCK.graph, chosen.plan, given)
     exact = [predict_arena(device.graph).head_bytes for device in devices]
     assert all(guess >= true for guess, true in zip(found, exact, strict=True)), (found, exact)

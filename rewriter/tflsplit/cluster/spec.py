@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from tflsplit.cluster.cycles import Cycles
@@ -164,6 +164,12 @@ class Cluster:
     def output_gateways(self) -> tuple[int, ...]:
         """The devices by which output leaves."""
         return self.gateways if self.direct else (self.output_rank,)
+
+    @cached_property
+    def kinds(self) -> tuple[int, ...]:
+        """By rank, a number that is equal for devices that are alike in all but their names."""
+        kinds: dict[Device, int] = {}
+        return tuple(kinds.setdefault(replace(d, name=""), len(kinds)) for d in self.devices)
 
     @cached_property
     def edges(self) -> frozenset[Edge]:

@@ -16,8 +16,7 @@ from tflsplit.plan.cost.work import least_work
 from tflsplit.plan.rows import rows_of
 from tflsplit.plan.spec import NodeSplit, active_count
 from tflsplit.planner.chains import with_pairs
-from tflsplit.planner.evaluate import Step, evaluate
-from tflsplit.planner.memories import Memories
+from tflsplit.planner.evaluate import Costs, Step
 from tflsplit.planner.options import (
     GATHERS_IN_TILES,
     NARROW,
@@ -65,7 +64,7 @@ class Choices:
     ratios: of those, what was simulated by what was predicted; of other numbers of devices, too.
     narrow: whether options are tried that take the least RAM, whatever time they cost.
     hosted: whether the host may keep the model's inputs, and send what units read of it in tiles.
-    memories: what device graphs of the model need, for any number of devices.
+    costs: of the model's units, for any numbers of these devices.
     pooling: whether flash is scarce, so that weights wait for a place (``placement.py``).
     """
 
@@ -77,7 +76,7 @@ class Choices:
     ratios: list[float] = field(default_factory=list)
     narrow: bool = False
     hosted: bool = False
-    memories: Memories = field(default_factory=Memories)
+    costs: Costs = field(default_factory=Costs)
     _known: dict[tuple[object, ...], dict[Option, Step | None]] = field(default_factory=dict)
     _renamed: dict[tuple[int, int], Step] = field(default_factory=dict)
 
@@ -214,7 +213,7 @@ class Choices:
 
     def step(self, unit: Unit, chosen: Chosen, given: Mapping[Value, Layout]) -> Step:
         """A chosen way with its cost."""
-        cost = evaluate(self.cluster, unit, chosen.plan, given, self.memories)
+        cost = self.costs.of(self.cluster, unit, chosen.plan, given)
         option = chosen.option
         by_all = option.split in _CUT_BY_CHANNELS and not option.part
         follows = option.split == "whole" and _is_on_one_rank(given)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 
 from tflsplit.cluster import Cluster
@@ -20,7 +20,7 @@ from tflsplit.ops.custom import unchecked
 from tflsplit.plan.cost.predict import predict_layouts
 from tflsplit.plan.layout import Layouts, lay_out
 from tflsplit.plan.spec import Plan
-from tflsplit.plan.transfers import schedule
+from tflsplit.plan.transfers import Schedule, schedule
 from tflsplit.planner.memories import Memories
 from tflsplit.planner.options import Chosen, Layout, Option
 from tflsplit.planner.units import Unit
@@ -142,25 +142,50 @@ def tail_of(steps: Sequence[Step]) -> int:
     return min(map(sum, zip(*(step.cost.tail_bytes for step in steps), strict=True)), default=0)
 
 
-def evaluate(
-    cluster: Cluster,
-    unit: Unit,
-    plan: Plan,
-    given: Mapping[Value, Layout],
-    memories: Memories | None = None,
-) -> Cost:
-    """The cost of a unit's plan.
+@dataclass
+class Costs:
+    """Costs of a model's units that were found so far, for any numbers of the devices of a cluster.
 
-    given: layouts of inputs that the devices hold already; memories: what was found so far.
+    Searches with options of their own have most in common with others.
+    memories: what device graphs need.
     """
-    graph = unit.graph
-    layouts = lay_out(graph, plan, given)
-    host = tuple(value for value in unit.inputs if value not in given)
-    seen_by_host = Graph("unit", host, unit.returned, list(unit.nodes))
-    prediction = predict_layouts(layouts, schedule(layouts), cluster, seen_by_host)
-    wire_bytes = sum(prediction.bytes_per_link.values())
-    find_memory = partial(memory_of, cluster, graph, plan, given, memories or Memories())
-    return Cost(prediction.latency_us, wire_bytes, find_memory)
+
+    memories: Memories = field(default_factory=Memories)
+    _known: dict[tuple[object, ...], Cost] = field(default_factory=dict)
+    _laid_out: dict[int, tuple[Plan, _LaidOut]] = field(default_factory=dict)
+
+    def of(self, cluster: Cluster, unit: Unit, plan: Plan, given: Mapping[Value, Layout]) -> Cost:
+        """The cost of a unit's plan; given: layouts of inputs that the devices hold already."""
+        key = unit.nodes, plan.splits, plan.stream, *given.items(), cluster.world_size
+        if key not in self._known:
+            self._known[key] = self._found(cluster, unit, plan, given)
+        return self._known[key]
+
+    def _found(
+        self, cluster: Cluster, unit: Unit, plan: Plan, given: Mapping[Value, Layout]
+    ) -> Cost:
+        layouts = lay_out(unit.graph, plan, given)
+        movements = schedule(layouts)
+        host = tuple(value for value in unit.inputs if value not in given)
+        seen_by_host = Graph("unit", host, unit.returned, list(unit.nodes))
+        prediction = predict_layouts(layouts, movements, cluster, seen_by_host)
+        if len(self._laid_out) >= _RECENT:
+            del self._laid_out[next(iter(self._laid_out))]
+        self._laid_out[id(plan)] = plan, (layouts, movements)
+        find_memory = partial(self._memory, cluster, unit.graph, plan, given)
+        return Cost(prediction.latency_us, sum(prediction.bytes_per_link.values()), find_memory)
+
+    def _memory(
+        self, cluster: Cluster, graph: Graph, plan: Plan, given: Mapping[Value, Layout]
+    ) -> Memory:
+        _, laid_out = self._laid_out.pop(id(plan), (plan, None))
+        return memory_of(cluster, graph, plan, given, self.memories, laid_out)
+
+
+_LaidOut = tuple[Layouts, Schedule]
+_RECENT = 64
+"""Most searches ask for the memory of a step soon after its time, and so many are kept till then:
+a step of eight devices takes some 100 KB."""
 
 
 def memory_of(
@@ -169,14 +194,15 @@ def memory_of(
     plan: Plan,
     given: Mapping[Value, Layout],
     memories: Memories,
+    laid_out: _LaidOut | None = None,
 ) -> Memory:
-    """What a unit's plan needs, from its device graphs."""
-    layouts = lay_out(graph, plan, given)
+    """What a unit's plan needs, from its device graphs; laid_out: if that is known already."""
+    layouts, movements = laid_out or (lay_out(graph, plan, given), None)
     maps, constants = _held_bytes(layouts)
     samples = sample_ranks(cluster, maps, _busy(layouts))
     heads, tails, weights = ([0] * cluster.world_size for _ in range(3))
     with unchecked():
-        for device in partition(graph, plan, given, tuple(samples), layouts):
+        for device in partition(graph, plan, given, tuple(samples), layouts, movements):
             need = memories.need(device, plan, cluster.devices[device.rank])
             scale = need.weights_bytes / max(1, constants[device.rank])
             for rank in samples[device.rank]:
@@ -196,8 +222,8 @@ def sample_ranks(
     single ones need less is seen when the whole plan is checked.
     """
     alike: dict[Hashable, list[int]] = defaultdict(list)
-    for rank, device in enumerate(cluster.devices):
-        alike[replace(device, name=""), busy[rank]].append(rank)
+    for rank, kind in enumerate(cluster.kinds):
+        alike[kind, busy[rank]].append(rank)
     return {max(ranks, key=maps.__getitem__): ranks for ranks in alike.values()}
 
 

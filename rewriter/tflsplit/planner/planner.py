@@ -26,8 +26,7 @@ from tflsplit.errors import ClusterError
 from tflsplit.ir import Graph
 from tflsplit.planner.choices import Choices
 from tflsplit.planner.collecting import collecting_rarely
-from tflsplit.planner.evaluate import tail_of
-from tflsplit.planner.memories import Memories
+from tflsplit.planner.evaluate import Costs, tail_of
 from tflsplit.planner.planned import Planned
 from tflsplit.planner.searcher import OBJECTIVES, Searcher
 from tflsplit.planner.shortfall import smallest_cluster, why_not, with_room
@@ -65,7 +64,7 @@ class Planner:
         self._hosted = hosted
         self._searchers: dict[tuple[int, bool], Searcher] = {}
         self._ratios: list[float] = []
-        self._memories = Memories()
+        self._costs = Costs()
         self._found: dict[str, Planned | None] = {}
 
     def searcher(self, world_size: int, objective: str = "latency") -> Searcher:
@@ -78,7 +77,7 @@ class Planner:
                 cluster,
                 narrow=key[1],
                 hosted=key[1] and self._keeps_input(world_size),
-                memories=self._memories,
+                costs=self._costs,
             )
             known.ratios = self._ratios
             self.choices[key] = known

@@ -43,16 +43,18 @@ def partition(
     given: Mapping[Value, tuple[Box, ...]] | None = None,
     ranks: Sequence[int] | None = None,
     layouts: Layouts | None = None,
+    movements: Schedule | None = None,
 ) -> tuple[DeviceGraph, ...]:
     """The device graphs of ``graph`` under ``plan``, by rank.
 
     given: see ``lay_out``: for a part of a model whose inputs are made by the devices themselves.
-    ranks: make the graphs of these only.  layouts: what ``lay_out`` says, if it was asked already.
+    ranks: make the graphs of these only.  layouts, movements: what ``lay_out`` and ``schedule``
+        say, if they were asked already.
     Raises PlanError if the plan does not fit the graph.  Pure: neither argument is changed, and
     equal arguments give equal results.
     """
     layouts = layouts or lay_out(graph, plan, given)
-    movements = schedule(layouts)
+    movements = movements or schedule(layouts)
     labels = tensor_labels(graph)
     return tuple(
         _Device(rank, graph, layouts, LocalGraph(rank, labels, plan.stock_kernels)).build(movements)

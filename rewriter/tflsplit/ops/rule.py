@@ -144,26 +144,17 @@ def cut_quantization(value: Value, box: Box) -> Quantization | None:
 
 
 def cut_constant(value: Value, box: Box) -> Value:
-    """The part ``box`` of a constant, its per-channel quantization cut along; whole: itself.
-
-    Cut once: equal parts are one value.
-    """
+    """The part ``box`` of a constant, its per-channel quantization cut along; whole: itself."""
     assert value.data is not None
     if box == Box.whole(value.shape):
         return value
-    parts = _PARTS.setdefault(value, {})
-    if box not in parts:
-        parts[box] = Value(
-            name=value.name,
-            shape=box.shape,
-            dtype=value.dtype,
-            quantization=cut_quantization(value, box),
-            data=value.data[box.slices],
-        )
-    return parts[box]
-
-
-_PARTS: WeakKeyDictionary[Value, dict[Box, Value]] = WeakKeyDictionary()
+    return Value(
+        name=value.name,
+        shape=box.shape,
+        dtype=value.dtype,
+        quantization=cut_quantization(value, box),
+        data=value.data[box.slices],
+    )
 
 
 def local_value(value: Value, box: Box, name: str | None = None) -> Value:

@@ -142,6 +142,6 @@ _SMALL = 64
 
 def _kind(value: Value) -> object:
     if value.data is not None and value.size > _SMALL:
-        return value  # cut once (``cut_constant``), so it is itself wherever it is the same
+        return value  # cut once (``LocalGraph.constant``): where it is the same, it is itself
     data = value.data.tobytes() if value.data is not None else value.is_variable
     return value.shape, value.dtype, value.quantization, data

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from weakref import WeakKeyDictionary
 
 from tflsplit.errors import InternalError
 from tflsplit.ir import Node, Value
@@ -85,8 +86,10 @@ class LocalGraph:
         """The part ``box`` of a constant; nodes that need the same part share it."""
         key = value, box
         if key not in self.constants:
-            cut = cut_constant(value, box)
-            self.constants[key] = cut
+            parts = _PARTS.setdefault(value, {})
+            if box not in parts:
+                parts[box] = cut_constant(value, box)
+            self.constants[key] = parts[box]
         return self.constants[key]
 
     def state(self, value: Value, box: Box) -> Value:
@@ -110,6 +113,10 @@ class LocalGraph:
             else:
                 inputs.append(self.read(value, box))
         return inputs
+
+
+_PARTS: WeakKeyDictionary[Value, dict[Box, Value]] = WeakKeyDictionary()
+"""Parts of constants: of all device graphs that are made, those that are equal are one value."""
 
 
 def _in_stock_form(node: Node) -> list[Node]:

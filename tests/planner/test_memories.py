@@ -13,7 +13,8 @@ from tests.splits import tiny
 from tflsplit.ops.custom import unchecked
 from tflsplit.plan.layout import lay_out
 from tflsplit.planner.choices import Choices
-from tflsplit.planner.evaluate import Costs, Step, memory_of
+from tflsplit.planner.costs import Costs, memory_of
+from tflsplit.planner.evaluate import Step
 from tflsplit.planner.memories import Memories
 from tflsplit.planner.options import Layout
 from tflsplit.split.partition import partition
@@ -32,7 +33,8 @@ def steps(memories: Memories, world_size: int) -> Sequence[Step]:
 def asking(step: Step) -> tuple[Any, ...]:
     """What the memory of a step is found from."""
     assert isinstance(step.cost.find_memory, partial)
-    return step.cost.find_memory.args
+    cluster, unit, plan, given = step.cost.find_memory.args
+    return cluster, unit.graph, plan, given
 
 
 def test_every_step_needs_what_it_needs_alone():
@@ -41,7 +43,9 @@ def test_every_step_needs_what_it_needs_alone():
         for number, step in enumerate(steps(memories, world_size)):
             asked += len(set(step.cost.head_bytes))
             if number % 4 == 0:
-                assert step.cost.memory == memory_of(*asking(step), Memories())
+                cluster, graph, plan, given = asking(step)
+                alone = memory_of(cluster, graph, plan, given, Memories())
+                assert step.cost.memory == alone
     assert len(memories.known) < 0.8 * asked  # or nothing was gained
 
 

@@ -8,7 +8,7 @@ import pytest
 from tests.planner.small import mixed, residual, uart
 from tflsplit.plan.spec import Plan
 from tflsplit.planner.choices import Choices
-from tflsplit.planner.evaluate import Cost, Memory, Step
+from tflsplit.planner.evaluate import Cost, Memory, Step, Traffic
 from tflsplit.planner.options import Option
 from tflsplit.planner.placement import place
 from tflsplit.planner.shares import fewest_shares, only, part_of, share_vectors
@@ -18,7 +18,7 @@ EVEN = (0.25,) * 4
 
 def step(option, weights, pooled=True, head=0):
     unit = Choices(residual(), uart(2)).units[0]
-    cost = Cost(0.0, 0, lambda: Memory((head,) * 4, (0,) * 4, tuple(weights)))
+    cost = Cost(lambda: Traffic(0.0, 0), lambda: Memory((head,) * 4, (0,) * 4, tuple(weights)))
     return Step(unit, option, Plan(4, (), EVEN), (), cost, pooled)
 
 

@@ -13,7 +13,7 @@ from tests.planner.small import every_way, residual, uart
 from tests.splits import tiny
 from tflsplit.plan.spec import Plan
 from tflsplit.planner.choices import Choices
-from tflsplit.planner.evaluate import Cost, Memory, Step
+from tflsplit.planner.evaluate import Cost, Memory, Step, Traffic
 from tflsplit.planner.front import Front, arrived, best_rows
 from tflsplit.planner.options import WHOLE, Option
 from tflsplit.planner.search import Limits, search, unlimited
@@ -104,7 +104,10 @@ def test_without_limits_the_best_way_is_found_and_memory_is_not_looked_at(object
 @given(st.lists(st.tuples(NUMBERS, NUMBERS, NUMBERS, NUMBERS), min_size=1, max_size=40))
 def test_a_front_keeps_what_nothing_beats(rows):
     """Against the definition: of equal labels one stays, of others those that none beats."""
-    cost = [Cost(float(v), 0, partial(Memory, (0, 0), (t, 0), (a, b))) for v, t, a, b in rows]
+    cost = [
+        Cost(partial(Traffic, float(v), 0), partial(Memory, (0, 0), (t, 0), (a, b)))
+        for v, t, a, b in rows
+    ]
     unit = Choices(residual(), uart(2)).units[0]
     plan = Plan(2, (), (0.5, 0.5))
     steps = [Step(unit, Option("rows"), plan, (), each) for each in cost]

@@ -199,7 +199,7 @@ def weights_note(chooser: Chooser, measured: bool) -> str:
     total = sum(value.size_bytes for value in graph.constants())
     held = [
         size
-        for size, device in zip(planned.weights_bytes, planned.devices, strict=True)
+        for size, device in zip(planned.weights_bytes, planned.drafts, strict=True)
         if device.macs
     ]
     if len(held) < 2 or total < LEAST_WEIGHTS_BYTES or min(held) < NEARLY_ALL * total:

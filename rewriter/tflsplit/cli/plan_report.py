@@ -41,11 +41,11 @@ def describe(chooser: Chooser) -> dict[str, Any]:
                 "weights_bytes": weights,
                 "weights_room_bytes": weights_room,
                 "fits": arena.required_bytes <= arena_room and weights <= weights_room,
-                "macs": planned.devices[rank].macs,
+                "macs": planned.drafts[rank].macs,
                 "compute_us": prediction.compute_us[rank],
                 "send_us": prediction.send_us[rank],
                 "wait_us": prediction.wait_us[rank],
-                "ram_over_time": ram_over_time(planned.devices[rank], searcher.graph),
+                "ram_over_time": ram_over_time(planned.drafts[rank], searcher.graph),
             }
         )
     return {

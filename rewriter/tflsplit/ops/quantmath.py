@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -55,7 +56,16 @@ def convolution_multipliers(
 
     weight_scales: one for all channels, or one each.
     """
-    scales = list(weight_scales) if len(weight_scales) > 1 else [weight_scales[0]] * channels
+    found = _multipliers(input_scale, tuple(weight_scales), output_scale, channels)
+    return found[0].copy(), found[1].copy()
+
+
+@lru_cache(maxsize=1024)
+def _multipliers(
+    input_scale: float, weight_scales: tuple[float, ...], output_scale: float, channels: int
+) -> tuple[Int32Array, Int32Array]:
+    """Remembered, because planning asks for the same of a layer hundreds of times."""
+    scales = weight_scales if len(weight_scales) > 1 else weight_scales[:1] * channels
     return quantize_multipliers([input_scale * scale / output_scale for scale in scales])
 
 

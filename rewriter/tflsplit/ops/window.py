@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from tflsplit.ir import Attrs, Node, Padding, Value
 from tflsplit.ops.factors import Factor, Window
@@ -118,7 +118,8 @@ class Windows:
 
         in_shape, out_shape: local NHWC shapes; pads: what must be padded in every dimension.
         """
-        axes = [replace(axis, explicit=(0, 0)) for axis in self.axes]  # options know no such pads
+        # Options know no explicit pads.
+        axes = [WindowAxis(axis.kernel, axis.stride, axis.dilation) for axis in self.axes]
         for padding in (self.padding, Padding.VALID, Padding.SAME):
             if all(
                 axis.out_extent(padding, in_shape[dim]) == out_shape[dim]

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 
 from tflsplit.ir import Graph, Value
 from tflsplit.ops import Box, Factor, Kind, rule_of
@@ -59,67 +60,86 @@ def recompute_halos(
     never: names of nodes whose halo is received at any price, because the wires are fast.
     """
     splits = plan.by_node()
-    reads: dict[Value, list[list[Box]]] = {}
-    givens = dict(given or {})
-    owners: dict[Value, NodeShards] = {}
+    sources: dict[Value, Source] = dict(given or {})
     plain = [shard_node(node, splits[node.name], plan.world_size) for node in graph.nodes]
     for shards in plain:
-        owners.update(dict.fromkeys(shards.node.outputs, shards))
+        for value in shards.node.outputs:
+            sources.setdefault(value, shards)
     result = []
-    readers = graph.consumers() if always else {}
+    chosen_readers: dict[Value, list[NodeShards]] = {}
+    factors: dict[Value, list[str]] = {}  # that readers are split by
     for shards in reversed(plain):
         inside = shards.node.name in always and all(
-            splits[reader.name].factor == shards.split.factor
+            factor == shards.split.factor
             for value in shards.node.outputs
-            for reader in readers[value]
+            for factor in factors.get(value, ())
         )
         returned = any(value in graph.outputs for value in shards.node.outputs)
         chosen = shards
         if shards.node.name not in never and not shards.split.streamed:
-            chosen = _extended(shards, reads, owners, givens, inside, not returned) or shards
+            made = shards.node.outputs[:1]
+            after = tuple(reader for v in made for reader in chosen_readers.get(v, ()))
+            before = tuple((v, sources[v]) for v in shards.node.operands if v in sources)
+            chosen = _extended(shards, after, before, inside, not returned) or shards
         result.append(chosen.split)
-        for rank, value, box in chosen.reads:
-            if value not in reads:
-                reads[value] = [[] for _ in range(plan.world_size)]
-            reads[value][rank].append(box)
+        for value in dict.fromkeys(value for _, value, _ in chosen.reads):
+            chosen_readers.setdefault(value, []).append(chosen)
+        for value in shards.node.operands:
+            factors.setdefault(value, []).append(shards.split.factor)
     return replace(plan, splits=tuple(reversed(result)))
 
 
+Source = NodeShards | tuple[Box, ...]
+"""Who makes a tensor, or how it lies."""
+
+
+@lru_cache(maxsize=8192)
 def _extended(
     shards: NodeShards,
-    reads: dict[Value, list[list[Box]]],
-    owners: dict[Value, NodeShards],
-    givens: Givens,
+    readers: tuple[NodeShards, ...],
+    sources: tuple[tuple[Value, Source], ...],
     always: bool,
     may_shrink: bool,
 ) -> NodeShards | None:
     """The node computing all that its readers need of it, if that pays; else None.
 
+    sources: of what it reads, but what the host gives.
     may_shrink: what no reader needs on a rank need not be computed there.
+    Remembered, because plans that are compared have most layers in common.
     """
     node, split, world_size = shards.node, shards.split, len(shards.pieces)
-    if not split.factor or len(node.outputs) != 1 or node.output not in reads:
+    if not split.factor or len(node.outputs) != 1 or not readers:
         return None
     factor = next(f for f in rule_of(node).factors(node) if f.name == split.factor)
     if factor.kind is not Kind.PARALLEL or 0 not in factor.results:
         return None
     if any(not node.input(index).is_computed for index in factor.operands):
         return None  # that would repeat weights (or state) which the split has just distributed
+    reads = _boxes_by_rank(readers, node.output, world_size)
     shares = [split.share(rank)[split.factor] for rank in range(world_size)]
-    extents = _extents(factor, shares, reads[node.output], always, may_shrink)
+    extents = _extents(factor, shares, reads, always, may_shrink)
     if extents == shares:
         return None
     if not always and sum(b - a for a, b in extents) > MOST_WORK * factor.size:
         return None
     wider = shard_node(node, replace(split, extents=tuple(extents)), world_size)
-    if not _fills(wider, reads[node.output]):
+    if not _fills(wider, reads):
         return None
     if always:
         return wider
-    saved = _missing(shards, reads[node.output]) - _upstream(wider, owners, givens)
-    saved += _upstream(shards, owners, givens)
+    owned = dict(sources)
+    saved = _missing(shards, reads) - _upstream(wider, owned) + _upstream(shards, owned)
     more_macs = sum(p.macs for p in wider.pieces) - sum(p.macs for p in shards.pieces)
     return wider if saved > 0 and more_macs <= MACS_PER_BYTE * saved else None
+
+
+def _boxes_by_rank(readers: Iterable[NodeShards], value: Value, world_size: int) -> list[list[Box]]:
+    reads: list[list[Box]] = [[] for _ in range(world_size)]
+    for shards in readers:
+        for rank, read, box in shards.reads:
+            if read is value:
+                reads[rank].append(box)
+    return reads
 
 
 def _extents(
@@ -181,16 +201,17 @@ def _missing(shards: NodeShards, reads: list[list[Box]]) -> int:
     )
 
 
-def _upstream(shards: NodeShards, owners: dict[Value, NodeShards], givens: Givens) -> int:
+def _upstream(shards: NodeShards, sources: Mapping[Value, Source]) -> int:
     """Bytes of the node's inputs that ranks would have to receive (from the host: none)."""
     total = 0
     for rank, value, box in shards.reads:
-        if value in givens:
-            owned = givens[value][rank]
-        elif value in owners:
-            owned = owners[value].owned(rank)[owners[value].node.outputs.index(value)]
-        else:
+        source = sources.get(value)
+        if source is None:
             continue
+        if isinstance(source, NodeShards):
+            owned = source.owned(rank)[source.node.outputs.index(value)]
+        else:
+            owned = source[rank]
         total += (box.size - _common(box, owned)) * value.dtype.itemsize
     return total
 

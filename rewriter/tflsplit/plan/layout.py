@@ -3,14 +3,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import NamedTuple
 
 from tflsplit.errors import PlanError
 from tflsplit.ir import Graph, Value
 from tflsplit.ops import Box
-from tflsplit.plan.shards import NodeShards, empty_box, reads_of, shard_node
+from tflsplit.plan.shards import NodeShards, empty_box, shard_node
 from tflsplit.plan.spec import Plan
 from tflsplit.plan.streams import with_streams
 
@@ -25,7 +26,7 @@ class Layouts:
     held: the box that each rank has without asking others: ``owned``, and recomputed halos.
     streamed: for each tensor that is made inside the tiles of another node, and each rank, the
         boxes of it in order; nothing of it is held.
-    reads: for each tensor and rank, (step, box) for every piece that reads it.
+    readers: for each tensor the nodes that read it, with their positions.
     hosted: inputs that the host keeps, and sends box by box where they are read.
     """
 
@@ -34,9 +35,20 @@ class Layouts:
     owned: dict[Value, tuple[Box, ...]] = field(default_factory=dict)
     held: dict[Value, tuple[Box, ...]] = field(default_factory=dict)
     streamed: dict[Value, tuple[list[Box], ...]] = field(default_factory=dict)
-    reads: dict[Value, tuple[list[Read], ...]] = field(default_factory=dict)
+    readers: dict[Value, list[Reader]] = field(default_factory=dict)
     hosted: set[Value] = field(default_factory=set)
 
+    @property
+    def reads(self) -> dict[Value, tuple[list[Read], ...]]:
+        """For each tensor and rank, (step, box) for every piece that reads it."""
+        return {
+            value: reads_by_rank(value, tuple(readers), self.world_size)
+            for value, readers in self.readers.items()
+        }
+
+
+Reader = tuple[int, NodeShards]
+"""A node by its position."""
 
 Step = tuple[int, int, int]
 """Position of a node, number of its tile, and of the streamed nodes inside that one before which
@@ -70,12 +82,11 @@ def lay_out(
     nodes = with_streams(graph, nodes)
     layouts = Layouts(plan.world_size, tuple(nodes))
     for position, shards in enumerate(nodes):
-        _note_reads(layouts, position, shards)
+        for value in shards.values_read:
+            layouts.readers.setdefault(value, []).append((position, shards))
         _note_streamed(layouts, shards)
-        for index, value in enumerate(shards.node.outputs):
-            ranks = range(plan.world_size)
-            layouts.owned[value] = tuple(shards.owned(rank)[index] for rank in ranks)
-            layouts.held[value] = tuple(shards.held(rank)[index] for rank in ranks)
+        layouts.owned.update(zip(shards.node.outputs, shards.owned_outputs, strict=True))
+        layouts.held.update(zip(shards.node.outputs, shards.held_outputs, strict=True))
     for value in graph.inputs:
         if given and value in given:
             layouts.owned[value] = layouts.held[value] = given[value]
@@ -85,10 +96,8 @@ def lay_out(
             nothing = (empty_box(value),) * plan.world_size
             layouts.owned[value] = layouts.held[value] = nothing
             continue
-        layouts.owned[value] = layouts.held[value] = tuple(
-            _input_box(value, layouts.reads.get(value, ((),) * plan.world_size)[rank])
-            for rank in range(plan.world_size)
-        )
+        reads = reads_by_rank(value, tuple(layouts.readers.get(value, ())), plan.world_size)
+        layouts.owned[value] = layouts.held[value] = tuple(_input_box(value, r) for r in reads)
         if value in graph.outputs:  # one rank gives it back whole, whatever the others read
             layouts.owned[value] = layouts.held[value] = (
                 Box.whole(value.shape),
@@ -107,34 +116,18 @@ def _note_streamed(layouts: Layouts, shards: NodeShards) -> None:
                     layouts.streamed[node.output][rank].append(piece.results[0])
 
 
-def _note_reads(layouts: Layouts, position: int, shards: NodeShards) -> None:
-    """Of each tile what its streamed nodes read; of the node itself too, if it gathers in tiles."""
-    in_tiles = shards.split.gather_tiles > 1
-    made = {value for tile in shards.tiles for node, _ in tile.inside for value in node.outputs}
-    for number, tile in enumerate(shards.tiles):
-        for stage, (node, pieces) in enumerate(tile.inside):
-            _note(layouts, (position, number, stage), reads_of(node, pieces), made, True)
-        step = position, number, len(tile.inside)
-        if in_tiles:
-            _note(layouts, step, reads_of(shards.node, tile.pieces), made, True)
-        elif not number:
-            _note(layouts, step, shards.reads, made, False)
-
-
-def _note(
-    layouts: Layouts,
-    step: Step,
-    reads: Iterable[tuple[int, Value, Box]],
-    made: Collection[Value],
-    in_tiles: bool,
-) -> None:
-    for rank, value, box in reads:
-        if value in made:
-            continue
-        by_rank = layouts.reads.get(value)
-        if by_rank is None:
-            by_rank = layouts.reads[value] = tuple([] for _ in range(layouts.world_size))
-        by_rank[rank].append(Read(step, box, in_tiles))
+@lru_cache(maxsize=2048)
+def reads_by_rank(
+    value: Value, readers: tuple[Reader, ...], world_size: int
+) -> tuple[list[Read], ...]:
+    """What each rank reads of a tensor, in order; remembered, since plans have most in common."""
+    by_rank: tuple[list[Read], ...] = tuple([] for _ in range(world_size))
+    for position, shards in readers:
+        for read in shards.tile_reads:
+            if read.value is value:
+                step = position, read.tile, read.stage
+                by_rank[read.rank].append(Read(step, read.box, read.in_tiles))
+    return by_rank
 
 
 def _input_box(value: Value, reads: Iterable[Read]) -> Box:

@@ -7,6 +7,7 @@ import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
+from typing import NamedTuple
 
 from tflsplit.errors import PlanError
 from tflsplit.ir import Node, Value
@@ -27,9 +28,23 @@ class NodeTile:
     inside: tuple[tuple[Node, tuple[Piece, ...]], ...] = ()
 
 
-@dataclass(frozen=True)
+class TileRead(NamedTuple):
+    """What a rank reads of a tensor for a tile.
+
+    tile, stage: before which step of the node; in_tiles: it is gathered when its turn comes.
+    """
+
+    tile: int
+    stage: int
+    in_tiles: bool
+    rank: int
+    value: Value
+    box: Box
+
+
+@dataclass(frozen=True, eq=False)
 class NodeShards:
-    """One node over all ranks.
+    """One node over all ranks; compared by identity, since ``shard_node`` makes equal ones once.
 
     pieces: what each rank computes; of a reduction, the partial sums.
     shares: what each rank answers for: the pieces without recomputed halos; of a reduction, the
@@ -52,6 +67,41 @@ class NodeShards:
     def reads(self) -> tuple[tuple[int, Value, Box], ...]:
         """(rank, tensor, box) of what the pieces read of computed tensors."""
         return reads_of(self.node, self.pieces)
+
+    @cached_property
+    def tile_reads(self) -> tuple[TileRead, ...]:
+        """What of each tile its streamed nodes read; the node itself too, if it gathers in tiles.
+
+        Else all that the node reads, before its first tile.  What a tile makes itself is left out.
+        """
+        in_tiles = self.split.gather_tiles > 1
+        made = {value for tile in self.tiles for node, _ in tile.inside for value in node.outputs}
+        found: list[TileRead] = []
+        for number, tile in enumerate(self.tiles):
+            for stage, (node, pieces) in enumerate(tile.inside):
+                found += [TileRead(number, stage, True, *r) for r in reads_of(node, pieces)]
+            last = number, len(tile.inside), in_tiles
+            if in_tiles:
+                found += [TileRead(*last, *r) for r in reads_of(self.node, tile.pieces)]
+            elif not number:
+                found += [TileRead(*last, *r) for r in self.reads]
+        return tuple(read for read in found if read.value not in made)
+
+    @cached_property
+    def values_read(self) -> tuple[Value, ...]:
+        """The tensors of ``tile_reads``, in order."""
+        return tuple(dict.fromkeys(read.value for read in self.tile_reads))
+
+    @cached_property
+    def owned_outputs(self) -> tuple[tuple[Box, ...], ...]:
+        """By output and rank, ``owned``."""
+        return tuple(zip(*(piece.results for piece in self.shares), strict=True))
+
+    @cached_property
+    def held_outputs(self) -> tuple[tuple[Box, ...], ...]:
+        """By output and rank, ``held``."""
+        pieces = self.shares if self.is_reduction else self.pieces
+        return tuple(zip(*(piece.results for piece in pieces), strict=True))
 
     @cached_property
     def most_held_bytes(self) -> int:

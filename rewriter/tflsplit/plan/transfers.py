@@ -19,13 +19,14 @@ import itertools
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tflsplit.ir import Node, Value
 from tflsplit.ops import Box, Piece
-from tflsplit.plan.layout import Layouts, Read, Step
+from tflsplit.plan.layout import Layouts, Read, Reader, Step, reads_by_rank
 from tflsplit.plan.shards import NodeTile
 
 
@@ -126,10 +127,9 @@ def schedule(layouts: Layouts) -> Schedule:
     """
     result = Schedule()
     wanted: dict[Step, list[tuple[Value, int, Box]]] = defaultdict(list)
-    for value, by_rank in layouts.reads.items():
-        for rank, reads in enumerate(by_rank):
-            for step, box in gather_groups(reads, layouts.held[value][rank]):
-                wanted[step].append((value, rank, box))
+    for value, readers in layouts.readers.items():
+        for step, rank, box in _gathered(value, tuple(readers), layouts.held[value]):
+            wanted[step].append((value, rank, box))
     channels = iter(range(1 << 30))
     for position, shards in enumerate(layouts.nodes):
         for number, tile in enumerate(shards.tiles):
@@ -145,6 +145,18 @@ def schedule(layouts: Layouts) -> Schedule:
             if shards.is_reduction:
                 _reduce_scatter(result, (position, number), shards.node.output, tile, channels)
     return result
+
+
+@lru_cache(maxsize=2048)
+def _gathered(
+    value: Value, readers: tuple[Reader, ...], held: tuple[Box, ...]
+) -> tuple[tuple[Step, int, Box], ...]:
+    """(first step, rank, box) of all that ranks must assemble of a tensor; remembered, too."""
+    return tuple(
+        (step, rank, box)
+        for rank, reads in enumerate(reads_by_rank(value, readers, len(held)))
+        for step, box in gather_groups(reads, held[rank])
+    )
 
 
 def _owners(layouts: Layouts, value: Value) -> tuple[Box, ...]:
@@ -193,7 +205,8 @@ def _exchange(
     channels: Iterator[int],
 ) -> None:
     pieces: dict[int, list[tuple[int, int, Box]]] = defaultdict(list)
-    for source, parts in enumerate(_parts_of(owned, needs)):
+    parts_of = _parts_of if len(owned) <= _REMEMBERED else _parts_of.__wrapped__
+    for source, parts in enumerate(parts_of(tuple(owned), tuple(needs.items()))):
         if parts:
             transfer = Transfer(
                 next(channels), step[0], value, source, *_split(parts), value.dtype.itemsize
@@ -207,23 +220,33 @@ def _exchange(
         result.assemblies[step].append(assembly)
 
 
-def _parts_of(owned: Sequence[Box], needs: dict[int, Box]) -> Iterator[dict[int, Box]]:
+_REMEMBERED = 16
+"""Exchanges of more ranks are not remembered: they take megabytes."""
+
+
+@lru_cache(maxsize=2048)
+def _parts_of(
+    owned: tuple[Box, ...], needs: tuple[tuple[int, Box], ...]
+) -> tuple[Mapping[int, Box], ...]:
     """By source: what it gives to each rank of what that needs.
 
     Many ranks need the same box, where they gather: it is cut once for all of them.
+    Remembered, because plans that are compared have most exchanges in common.
     """
-    boxes = list(dict.fromkeys(needs.values()))
-    numbers = {box: number for number, box in enumerate(boxes)}
-    wanted: list[list[int]] = [[] for _ in boxes]
-    for rank, box in needs.items():
-        wanted[numbers[box]].append(rank)
+    wanted: dict[Box, list[int]] = {}
+    for rank, box in needs:
+        wanted.setdefault(box, []).append(rank)
+    boxes = list(wanted)
+    result = []
     for source, shared in enumerate(_overlapping(owned, boxes)):
         parts: dict[int, Box] = {}
         for number in shared:
-            if wanted[number] != [source]:
+            ranks = wanted[boxes[number]]
+            if ranks != [source]:
                 common = owned[source].intersect(boxes[number])
-                parts.update((rank, common) for rank in wanted[number] if rank != source)
-        yield {rank: parts[rank] for rank in needs if rank in parts} if parts else parts
+                parts.update((rank, common) for rank in ranks if rank != source)
+        result.append({rank: parts[rank] for rank, _ in needs if rank in parts} if parts else parts)
+    return tuple(result)
 
 
 def _overlapping(some: Sequence[Box], others: Sequence[Box]) -> list[list[int]]:
@@ -270,5 +293,5 @@ def _reduce_scatter(
         result.sums[key].append(Assembly(key[0], value, rank, box, local, tuple(pieces[rank])))
 
 
-def _split(parts: dict[int, Box]) -> tuple[tuple[int, ...], tuple[Box, ...]]:
+def _split(parts: Mapping[int, Box]) -> tuple[tuple[int, ...], tuple[Box, ...]]:
     return tuple(parts), tuple(parts.values())

@@ -16,7 +16,8 @@ from tflsplit.plan.cost.work import least_work
 from tflsplit.plan.rows import rows_of
 from tflsplit.plan.spec import NodeSplit, active_count
 from tflsplit.planner.chains import with_pairs
-from tflsplit.planner.evaluate import Costs, Step
+from tflsplit.planner.costs import Costs
+from tflsplit.planner.evaluate import Step
 from tflsplit.planner.options import (
     GATHERS_IN_TILES,
     NARROW,

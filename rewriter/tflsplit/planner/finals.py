@@ -159,8 +159,8 @@ class Finals:
         if drafted.plan.splits not in known:
             with unchecked():
                 devices = unpacked(self.choices.graph, drafted.plan)
+                known[drafted.plan.splits] = simulate(devices, self.cluster).latency_us
             self._unpacked[drafted.plan.splits] = devices
-            known[drafted.plan.splits] = simulate(devices, self.cluster).latency_us
         took_us = known[drafted.plan.splits]
         self.choices.ratios.append(took_us / drafted.prediction.latency_us)
         return took_us

@@ -10,13 +10,15 @@ from functools import cached_property
 from tflsplit.cluster import Cluster
 from tflsplit.ir import Graph
 from tflsplit.memory.arena import ArenaEstimate, predict_arena
+from tflsplit.ops.custom import unchecked
 from tflsplit.plan.cost import Prediction, predict
 from tflsplit.plan.spec import Plan
 from tflsplit.planner.evaluate import Step
 from tflsplit.planner.memories import kernels_of
 from tflsplit.sim import simulate
 from tflsplit.split.devices import DeviceGraph, constant_bytes
-from tflsplit.split.lower import lower, with_offsets
+from tflsplit.split.lower import unpacked as lowered
+from tflsplit.split.lower import with_offsets
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,8 @@ class Planned:
 
     cluster: what it was made for.
     steps: of the search; () of a plan that comes from elsewhere.
+    unpacked: its device graphs before constants are packed (``lower.unpacked``).
+    drafts: them after it, but for the contents of constants: what all costs are taken from.
     arenas: by rank, predicted for the device's kernels.
     weights_bytes: by rank, constants of the device graph.
     simulated_us: its latency, if it was simulated already.
@@ -33,11 +37,17 @@ class Planned:
     plan: Plan
     cluster: Cluster
     steps: tuple[Step, ...]
-    devices: tuple[DeviceGraph, ...]
+    unpacked: tuple[DeviceGraph, ...]
+    drafts: tuple[DeviceGraph, ...]
     arenas: tuple[ArenaEstimate, ...]
     weights_bytes: tuple[int, ...]
     prediction: Prediction
     simulated_us: float | None = None
+
+    @cached_property
+    def devices(self) -> tuple[DeviceGraph, ...]:
+        """The device graphs with all that they have, by rank."""
+        return with_offsets(self.unpacked)
 
     @property
     def arena_bytes(self) -> int:
@@ -54,7 +64,7 @@ class Planned:
         """From the host's first byte to its last, simulated frame by frame."""
         if self.simulated_us is not None:
             return self.simulated_us
-        return simulate(self.devices, self.cluster).latencies_us[0]
+        return simulate(self.drafts, self.cluster).latencies_us[0]
 
     @property
     def throughput_per_s(self) -> float:
@@ -104,14 +114,16 @@ def finish(
     prediction, simulated_us: of its time, if they are there already; unpacked: device graphs that
         it was lowered to already (``lower.unpacked``).
     """
-    devices = with_offsets(unpacked) if unpacked else lower(graph, plan)
+    with unchecked():  # what is written is made again, and checked
+        made = tuple(unpacked) or lowered(graph, plan)
+        drafts = with_offsets(made, draft=True)
     arenas = tuple(
         predict_arena(device.graph, spec.abi, kernels_of(spec))
-        for device, spec in zip(devices, cluster.devices, strict=True)
+        for device, spec in zip(drafts, cluster.devices, strict=True)
     )
-    weights = tuple(constant_bytes(device.graph) for device in devices)
+    weights = tuple(constant_bytes(device.graph) for device in drafts)
     prediction = prediction or predict(graph, plan, cluster)
-    return Planned(plan, cluster, steps, devices, arenas, weights, prediction, simulated_us)
+    return Planned(plan, cluster, steps, made, drafts, arenas, weights, prediction, simulated_us)
 
 
 def smallest_of(graph: Graph, found: Sequence[Planned]) -> Planned | None:

@@ -26,7 +26,8 @@ from tflsplit.errors import ClusterError
 from tflsplit.ir import Graph
 from tflsplit.planner.choices import Choices
 from tflsplit.planner.collecting import collecting_rarely
-from tflsplit.planner.evaluate import Costs, tail_of
+from tflsplit.planner.costs import Costs
+from tflsplit.planner.evaluate import tail_of
 from tflsplit.planner.planned import Planned
 from tflsplit.planner.searcher import OBJECTIVES, Searcher
 from tflsplit.planner.shortfall import smallest_cluster, why_not, with_room

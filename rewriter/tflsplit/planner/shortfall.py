@@ -73,7 +73,7 @@ def _closest(cluster: Cluster, find: Find) -> str:
 
 
 def _peak_layer(planned: Planned, rank: int) -> str:
-    device = planned.devices[rank]
+    device = planned.drafts[rank]
     step = planned.arenas[rank].plan.peak_step
     if not device.graph.nodes:
         return "its input"

@@ -34,7 +34,7 @@ def streamed(graph: Graph, planned: Planned, cluster: Cluster, objective: str) -
         if plan_problems(graph, plan):
             continue
         found = finish(graph, plan, cluster, planned.steps)
-        sound = not check_coverage(graph, found.devices)
+        sound = not check_coverage(graph, found.drafts)
         fits = found.short_bytes(cluster) <= best.short_bytes(cluster)
         if sound and fits and found.value(objective) < best.value(objective):
             best = found

@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Costs of a model's units, found once.
+
+Nothing is estimated that can be had by doing it: the unit is laid out, scheduled and lowered as it
+would be in the end, and its arena is predicted from the device graphs.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+from tflsplit.cluster import Cluster
+from tflsplit.ir import Graph, Node, Value
+from tflsplit.ops import Piece
+from tflsplit.ops.custom import unchecked
+from tflsplit.plan.cost.predict import predict_layouts
+from tflsplit.plan.layout import Layouts, lay_out
+from tflsplit.plan.spec import Plan
+from tflsplit.plan.transfers import Schedule, schedule
+from tflsplit.planner.evaluate import Cost, Memory, Traffic
+from tflsplit.planner.memories import Memories
+from tflsplit.planner.options import Layout
+from tflsplit.planner.units import Unit
+from tflsplit.split.partition import partition
+
+
+@dataclass
+class Costs:
+    """Costs of a model's units that were found so far, for any numbers of the devices of a cluster.
+
+    Searches with options of their own have most in common with others.
+    memories: what device graphs need.
+    """
+
+    memories: Memories = field(default_factory=Memories)
+    _known: dict[tuple[object, ...], Cost] = field(default_factory=dict)
+    _recent: dict[int, tuple[Plan, _LaidOut]] = field(default_factory=dict)
+
+    def of(self, cluster: Cluster, unit: Unit, plan: Plan, given: Mapping[Value, Layout]) -> Cost:
+        """The cost of a unit's plan; given: layouts of inputs that the devices hold already."""
+        key = unit.nodes, plan.splits, plan.stream, *given.items(), cluster.world_size
+        if key not in self._known:
+            what = cluster, unit, plan, given
+            self._known[key] = Cost(partial(self._traffic, *what), partial(self._memory, *what))
+        return self._known[key]
+
+    def _traffic(
+        self, cluster: Cluster, unit: Unit, plan: Plan, given: Mapping[Value, Layout]
+    ) -> Traffic:
+        host = tuple(value for value in unit.inputs if value not in given)
+        seen_by_host = Graph("unit", host, unit.returned, list(unit.nodes))
+        prediction = predict_layouts(*self._laid_out(unit, plan, given), cluster, seen_by_host)
+        return Traffic(prediction.latency_us, sum(prediction.bytes_per_link.values()))
+
+    def _memory(
+        self, cluster: Cluster, unit: Unit, plan: Plan, given: Mapping[Value, Layout]
+    ) -> Memory:
+        laid_out = self._laid_out(unit, plan, given)
+        return memory_of(cluster, unit.graph, plan, given, self.memories, laid_out)
+
+    def _laid_out(self, unit: Unit, plan: Plan, given: Mapping[Value, Layout]) -> _LaidOut:
+        found = self._recent.get(id(plan))
+        if found is None:
+            layouts = lay_out(unit.graph, plan, given)
+            found = self._recent[id(plan)] = plan, (layouts, schedule(layouts))
+            if len(self._recent) > _RECENT:
+                del self._recent[next(iter(self._recent))]
+        return found[1]
+
+
+_LaidOut = tuple[Layouts, Schedule]
+_RECENT = 64
+"""A search asks for the time of a step soon after its memory, and so many are kept till then: each
+takes some 100 KB."""
+
+
+def memory_of(
+    cluster: Cluster,
+    graph: Graph,
+    plan: Plan,
+    given: Mapping[Value, Layout],
+    memories: Memories,
+    laid_out: _LaidOut | None = None,
+) -> Memory:
+    """What a unit's plan needs, from its device graphs; laid_out: if that is known already."""
+    layouts, movements = laid_out or (lay_out(graph, plan, given), None)
+    maps, constants = _held_bytes(layouts)
+    samples = sample_ranks(cluster, maps, _busy(layouts))
+    heads, tails, weights = ([0] * cluster.world_size for _ in range(3))
+    with unchecked():
+        for device in partition(graph, plan, given, tuple(samples), layouts, movements):
+            need = memories.need(device, plan, cluster.devices[device.rank])
+            scale = need.weights_bytes / max(1, constants[device.rank])
+            for rank in samples[device.rank]:
+                heads[rank], tails[rank] = need.head_bytes, need.tail_bytes
+                weights[rank] = math.ceil(constants[rank] * scale)
+    return Memory(tuple(heads), tuple(tails), tuple(weights))
+
+
+def sample_ranks(
+    cluster: Cluster, maps: Sequence[int], busy: Sequence[Hashable]
+) -> dict[int, list[int]]:
+    """Ranks whose memory stands for others, and for which.
+
+    maps: by rank, see ``_held_bytes``; busy: equal for ranks that hold and compute parts of the
+        same tensors.
+    Of each kind of device and each such group, the one with the largest maps stands for all.  What
+    single ones need less is seen when the whole plan is checked.
+    """
+    alike: dict[Hashable, list[int]] = defaultdict(list)
+    for rank, kind in enumerate(cluster.kinds):
+        alike[kind, busy[rank]].append(rank)
+    return {max(ranks, key=maps.__getitem__): ranks for ranks in alike.values()}
+
+
+def _busy(layouts: Layouts) -> list[Hashable]:
+    """By rank, what it has of which tensor, and in which nodes it computes.
+
+    One may hold a whole map that the others gather, or add whole maps where they convolve rows.
+    """
+    return [
+        (
+            tuple(boxes[rank].is_empty for boxes in layouts.owned.values()),
+            tuple(shards.pieces[rank].is_empty for shards in layouts.nodes),
+        )
+        for rank in range(layouts.world_size)
+    ]
+
+
+def _held_bytes(layouts: Layouts) -> tuple[list[int], list[int]]:
+    """By rank: the largest operands and results of one tile, and the constants of all."""
+    maps, constants = [0] * layouts.world_size, [0] * layouts.world_size
+    for shards in layouts.nodes:
+        for rank, piece in enumerate(shards.pieces):
+            constants[rank] += _operand_bytes(shards.node, piece, constant=True)
+        for tile in shards.tiles:
+            for node, pieces in (*tile.inside, (shards.node, tile.pieces)):
+                for rank, piece in enumerate(pieces):
+                    held = _operand_bytes(node, piece, constant=False)
+                    held += sum(box.size for box in piece.results if not box.is_empty)
+                    maps[rank] = max(maps[rank], held)
+    return maps, constants
+
+
+def _operand_bytes(node: Node, piece: Piece, constant: bool) -> int:
+    """What a piece reads of the node's constants, or of its other operands."""
+    return sum(
+        box.size * value.dtype.itemsize
+        for value, box in zip(node.inputs, piece.operands, strict=True)
+        if value is not None and (value.is_constant if constant else value.is_computed)
+        if box is not None and not box.is_empty
+    )

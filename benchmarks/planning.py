@@ -45,12 +45,14 @@ class Case:
     outcome: str
 
 
-def cases(graph: Graph, counts: Sequence[int], what: Sequence[str], runs: int) -> Iterator[Case]:
+def cases(
+    graph: Graph, counts: Sequence[int], what: Sequence[str], runs: int, link: str = "uart"
+) -> Iterator[Case]:
     """Every number of devices with every objective and limit; the Pareto front without a limit."""
     for world_size in counts:
         for objective in what:
             for limit in WEIGHTS if objective != PARETO else (None,):
-                cluster = limited(world_size, limit)
+                cluster = limited(world_size, limit, link)
                 find = _front if objective == PARETO else _best
                 seconds, outcome = timed(lambda: find(Planner(graph, cluster), objective), runs)  # noqa: B023
                 yield Case(world_size, objective, limit, seconds, outcome)
@@ -92,6 +94,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.planning", description=__doc__)
     parser.add_argument("model", nargs="?", type=Path, help="a .tflite file (MobileNetV2 1.0 224)")
     parser.add_argument("-n", type=int, nargs="+", default=[8], metavar="DEVICES")
+    parser.add_argument("--link", default="uart", help="between devices (uart)")
     parser.add_argument("--runs", type=int, default=3, help="of each search (3)")
     parser.add_argument(
         "--what", nargs="+", choices=(*OBJECTIVES, PARETO), default=[*OBJECTIVES, PARETO]
@@ -99,7 +102,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = parser.parse_args(arguments)
     try:
         graph = prepare(load(chosen.model or default_model()))
-        print(planning_table(list(cases(graph, chosen.n, chosen.what, chosen.runs))))
+        print(planning_table(list(cases(graph, chosen.n, chosen.what, chosen.runs, chosen.link))))
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -22,7 +22,7 @@ from tflsplit.ops import Box, Factor, Kind, rule_of
 from tflsplit.ops.factors import Scaled
 from tflsplit.ops.fused import fused_inside
 from tflsplit.plan.cuts import busy, cuts_along, is_replicated
-from tflsplit.plan.grain import even_bounds
+from tflsplit.plan.grain import Readers, even_bounds
 from tflsplit.plan.halos import recompute_halos
 from tflsplit.plan.rows import row_layers, spatial_way
 from tflsplit.plan.shards import NodeShards, shard_node
@@ -62,6 +62,7 @@ class Chooser:
     recut: values whose cuts are not followed, so that what reads them is cut by the shares.
     spread: products of computed tensors are divided among as many devices as can be, not only as
         far as their operands are.
+    readers: who reads each tensor; found out if it is not given.
     """
 
     graph: Graph
@@ -71,11 +72,12 @@ class Chooser:
     owned: dict[Value, tuple[Box, ...]] = field(default_factory=dict)
     recut: Collection[Value] = ()
     spread: bool = False
+    readers: Readers = field(default_factory=dict)
     reasons: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.forced = {self._node_name(key): way for key, way in self.wishes.layers.items()}
-        self.readers = self.graph.consumers()
+        self.readers = self.readers or self.graph.consumers()
 
     @cached_property
     def by_rows(self) -> frozenset[str]:

@@ -128,6 +128,8 @@ _BATCH = 32
 
 def best_rows(front: Front) -> Front:
     """The labels that no other one beats; of equal ones the first."""
+    if len(front) < 2:
+        return front
     columns = _different([front.values, front.tails.max(axis=1), *front.weights.T])
     scales = np.maximum(columns.max(axis=1, initial=0), 1)
     left = np.argsort((columns / scales[:, None]).sum(axis=0), kind="stable")

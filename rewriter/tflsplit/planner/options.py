@@ -249,7 +249,8 @@ def _chosen_by(
         shares=shares,
         fuse=True,
     )
-    chooser = Chooser(unit.graph, wishes, shares, home, recut=recut, spread=spread)
+    readers = unit.readers
+    chooser = Chooser(unit.graph, wishes, shares, home, {}, recut, spread, readers)
     chooser.owned.update(given)
     try:
         splits = tuple(chooser.choose(node) for node in unit.nodes)

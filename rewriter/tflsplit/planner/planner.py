@@ -182,9 +182,21 @@ class Planner:
             return ()
         sizes = range(self.least, min(FEW, self.cluster.world_size) + 1)
         if objective == "latency":  # the least first: it takes hardly any time to find
-            rest = sorted(sizes[1:], key=lambda size: (self.searcher(size).sketched_us(), -size))
-            return [*sizes[:1], *rest]
+            return [*sizes[:1], *self._sketched(sizes[1:])]
         return sizes if objective == "bytes" else sizes[::-1]
+
+    def _sketched(self, sizes: Sequence[int]) -> list[int]:
+        """Numbers of devices, the quickest by a sketch first.
+
+        Those whose computing alone takes longer than another's sketch come last, without one.
+        """
+        found: dict[int, float] = {}
+        for size in reversed(sizes):
+            if self._bound("latency", size) > min(found.values(), default=float("inf")):
+                break  # and that of fewer is no lower
+            found[size] = self.searcher(size).sketched_us()
+        rest = [size for size in reversed(sizes) if size not in found]
+        return [*sorted(found, key=lambda size: (found[size], -size)), *rest]
 
     def _many(self) -> Sequence[int]:
         """Numbers of devices that are tried until more of them bring nothing."""

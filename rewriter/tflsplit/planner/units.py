@@ -37,6 +37,11 @@ class Unit:
         return Graph("unit", self.inputs, self.outputs, list(self.nodes))
 
     @cached_property
+    def readers(self) -> dict[Value, list[Node]]:
+        """The nodes of the unit that read each tensor."""
+        return self.graph.consumers()
+
+    @cached_property
     def inside(self) -> frozenset[str]:
         """Names of the nodes whose results would live inside fused blocks."""
         return fused_inside(self.graph)

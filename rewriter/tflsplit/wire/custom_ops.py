@@ -272,21 +272,22 @@ def _problem(op: str, attrs: Attrs) -> str | None:
     schema = SCHEMAS.get(op)
     if schema is None:
         return "no custom operator of this name is known"
-    if "v" not in attrs:
+    given = dict(attrs.items())  # asked some hundred times
+    if "v" not in given:
         return "its options have no version (key 'v')"
     known = {VERSION, device_version(op)} | ({PACKED_VERSION} if op in PACKED_SCHEMAS else set())
-    version = attrs["v"]
+    version = given["v"]
     if type(version) is not int or version not in known:
         numbers = " and ".join(map(str, sorted(known)))
         return f"its options are of version {version!r}, this program reads {numbers}"
     if version != VERSION:
         schema = DEVICE_SCHEMAS[op]
     later = _later(op, version)
-    missing = [key for key in schema if key not in attrs and key not in later]
-    unknown = [key for key in attrs if key not in schema and key != "v"]
+    missing = [key for key in schema if key not in given and key not in later]
+    unknown = [key for key in given if key not in schema and key != "v"]
     if missing or unknown:
         return f"option {missing[0]!r} is missing" if missing else f"unknown option {unknown[0]!r}"
-    problems = ((key, field.problem(attrs[key])) for key, field in schema.items() if key in attrs)
+    problems = ((key, field.problem(given[key])) for key, field in schema.items() if key in given)
     return next((f"option {key!r} {text}" for key, text in problems if text), None)
 
 

@@ -57,9 +57,10 @@ Message = tuple[int, int, int]
 
 def messages_of(transfer: Transfer) -> Iterator[Message]:
     """What a SEND puts on the wire: a multicast if all get the same box, else one message each."""
-    if len(set(transfer.boxes)) == 1:
+    first, *others = transfer.boxes
+    if all(box is first for box in others) or len(set(transfer.boxes)) == 1:
         destinations = sum(1 << rank for rank in transfer.to)
-        yield transfer.source, destinations, transfer.boxes[0].size * transfer.itemsize
+        yield transfer.source, destinations, first.size * transfer.itemsize
         return
     for rank, box in zip(transfer.to, transfer.boxes, strict=True):
         yield transfer.source, 1 << rank, box.size * transfer.itemsize

@@ -234,11 +234,11 @@ class _Run:
 
 def _partners(transfers: Iterable[Transfer]) -> dict[int, set[int]]:
     """Whom each rank has to meet, itself included."""
-    partners: dict[int, set[int]] = defaultdict(set)
+    partners: dict[int, set[int]] = {}
     for transfer in transfers:
+        partners.setdefault(transfer.source, {transfer.source}).update(transfer.to)
         for rank in transfer.to:
-            partners[transfer.source] |= {transfer.source, rank}
-            partners[rank] |= {transfer.source, rank}
+            partners.setdefault(rank, {rank}).add(transfer.source)
     return partners
 
 

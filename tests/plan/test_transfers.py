@@ -26,6 +26,7 @@ from tests.splits import bounds, networks, plans
 from tflsplit.ir import Graph, Value
 from tflsplit.ops import Box
 from tflsplit.ops.region import is_partition
+from tflsplit.plan import transfers
 from tflsplit.plan.layout import Layouts, Read, Step, lay_out
 from tflsplit.plan.spec import NodeSplit, Plan, Way
 from tflsplit.plan.transfers import Assembly, Schedule, Transfer, gather_groups, schedule
@@ -376,6 +377,8 @@ def one_row_more(need: Box) -> Box:
 
 def test_a_row_too_many_is_seen(monkeypatch: pytest.MonkeyPatch):
     check_moves(HALOS)
+    forgetful = transfers._gathered.__wrapped__
+    monkeypatch.setattr(transfers, "_gathered", forgetful)
     monkeypatch.setattr(
         "tflsplit.plan.transfers.gather_groups",
         lambda reads, held: [(at, one_row_more(b)) for at, b in gather_groups(reads, held)],

@@ -192,7 +192,7 @@ class Planner:
         """
         found: dict[int, float] = {}
         for size in reversed(sizes):
-            if self._bound("latency", size) > min(found.values(), default=float("inf")):
+            if self.bound("latency", size) > min(found.values(), default=float("inf")):
                 break  # and that of fewer is no lower
             found[size] = self.searcher(size).sketched_us()
         rest = [size for size in reversed(sizes) if size not in found]

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
@@ -70,6 +71,21 @@ def test_json(plugged, capsys: pytest.CaptureFixture[str]):
     assert document["boards"][0]["state"] == "blank"
     assert document["boards"][0]["rank"] is None
     assert len(document["remarks"]) == 1
+
+
+def test_without_a_port_those_that_answer_are_taken(
+    plugged, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    boards = boards_named("abc")
+    boards["c"].deaf_until = 1e9
+    plugged(Wires(boards, line_of("ab")), "ac")
+    devices = [SimpleNamespace(device=name) for name in "ac"]
+    monkeypatch.setattr(survey_ports, "ports_of", lambda boards: devices)
+    assert main(["discover"]) == 0
+    assert "a line of 2 boards at port of a\n" in capsys.readouterr().out
+    boards["a"].deaf_until = 1e9
+    assert main(["discover"]) == 2
+    assert "no board answers at a, c: flash the generic firmware" in capsys.readouterr().err
 
 
 def test_nothing_there(plugged, capsys: pytest.CaptureFixture[str], monkeypatch):

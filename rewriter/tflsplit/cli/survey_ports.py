@@ -7,6 +7,7 @@ import argparse
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from tflsplit.deploy.explore import answering
 from tflsplit.errors import LinkError
 from tflsplit.host.ports import DEFAULT_BAUD, Stream, open_port
 from tflsplit.host.usb import USB_IDS, ports_of
@@ -35,8 +36,18 @@ def survey_ports(arguments: argparse.Namespace) -> Iterator[list[Stream]]:
     streams: list[Stream] = []
     try:
         for name in names:  # so that those that are open are closed where another cannot be
-            streams += [open_port(name, arguments.baud)]
-        yield streams
+            try:
+                streams += [open_port(name, arguments.baud)]
+            except LinkError:
+                if arguments.port:
+                    raise  # of those that nobody named, another program may have one
+        found = streams if arguments.port else answering(streams)
+        if not found:
+            raise LinkError(
+                f"no board answers at {', '.join(names)}: flash the generic firmware, or name a "
+                "port with --port"
+            )
+        yield found
     finally:
         for stream in streams:
             stream.close()

@@ -8,7 +8,8 @@ silent ports cost their time once.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from tflsplit.deploy.survey import (
@@ -28,6 +29,7 @@ from tflsplit.wire.topology import MAX_LINKS
 
 MAX_BOARDS = 63
 _GATEWAY_TRIES = 30
+_GUESS_TRIES = 15
 _AGAIN_TRIES = 30
 """Where a plan tells of more boards than answer: one may be busy yet."""
 _ECHO_TURNS = 300
@@ -225,6 +227,22 @@ def refusal_in(question: Question) -> Refusal | None:
         return Refusal.from_body(question.answer.body)
     except SurveyError:
         return Refusal(0)
+
+
+def answering(
+    streams: Sequence[Stream], clock: Callable[[], float] = time.monotonic
+) -> list[Stream]:
+    """Those of some ports behind which a board answers; the others may be anything."""
+    surveyor = Surveyor(streams, clock)
+    asked = [
+        surveyor.ask(index, Kind.IDENTIFY, b"", tries=_GUESS_TRIES) for index in range(len(streams))
+    ]
+    surveyor.wait(asked)
+    return [
+        stream
+        for stream, question in zip(streams, asked, strict=True)
+        if _identity_in(question) is not None
+    ]
 
 
 def explore(streams: Sequence[Stream]) -> tuple[Surveyor, Wiring]:

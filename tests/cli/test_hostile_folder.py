@@ -23,6 +23,7 @@ COMMANDS: dict[str, list[str]] = {
     "firmware": [],
     "cluster": ["--port", "nowhere", "--input", "x.npy"],
     "emulate": ["--core-only"],
+    "deploy": ["--port", "nowhere"],
     "calibrate": [],
 }
 

@@ -74,6 +74,8 @@ def main(arguments: argparse.Namespace) -> int:
     if not is_model and (arguments.output or arguments.force or arguments.objective):
         raise UserError("-o, --force and --objective are for a model, not for a folder")
     bundle = None if is_model else read_bundle(arguments.what)
+    if bundle is not None:
+        remembered_options(bundle, ())  # before any board is asked to stop
     with survey_ports(arguments) as streams:
         bundle = bundle or rewrite_for(arguments, streams)
         wiring, deployed = deploy_bundle(arguments, bundle, streams, key)

@@ -117,7 +117,7 @@ class _Device:
         made: list[tuple[Value, ...]] = []
         kept = self.local.remembered(_read_in_tiles(shards))
         for number in range(len(shards.tiles)):
-            made += self._tile(shards, movements, position, number)
+            made += self._tile(shards, movements, position, number, kept)
         self.local.held.update(kept)
         for index, parts in enumerate(zip(*made, strict=True)):
             value, box = shards.node.outputs[index], shards.held(self.rank)[index]
@@ -137,9 +137,17 @@ class _Device:
         return local_value(value, box, self.local.tensor_name(self.local.labels[value] + suffix))
 
     def _tile(
-        self, shards: NodeShards, movements: Schedule, position: int, number: int
+        self,
+        shards: NodeShards,
+        movements: Schedule,
+        position: int,
+        number: int,
+        kept: dict[Value, list[tuple[Box, Value]]],
     ) -> list[tuple[Value, ...]]:
-        """One tile of a node: what the rank makes of each result; empty if that is nothing."""
+        """One tile of a node: what the rank makes of each result; empty if that is nothing.
+
+        kept: gets what is gathered here for good, and also read in tiles.
+        """
         tile, suffix = shards.tiles[number], "/tile" if len(shards.tiles) > 1 else ""
         for stage, (node, pieces) in enumerate(tile.inside):
             first = len(self.local.nodes)
@@ -148,7 +156,11 @@ class _Device:
             for (output,) in self._computed(node, pieces[self.rank]):
                 self.local.keep(node.output, pieces[self.rank].results[0], output)
             self.steps.update({made.name: node.name for made in self.local.nodes[first:]})
+        before = self.local.remembered(kept)
         self.exchange.gather(movements, (position, number, len(tile.inside)))
+        if shards.split.gather_tiles == 1:
+            for value, held in before.items():
+                kept[value] += self.local.held.get(value, [])[len(held) :]
         if shards.is_reduction:
             return self._sum_up(shards.node, tile, movements, (position, number), suffix)
         return self._computed(shards.node, tile.pieces[self.rank], suffix)

@@ -14,7 +14,7 @@ from tflsplit.plan.check import plan_problems
 from tflsplit.plan.halos import recompute_halos
 from tflsplit.plan.policy import Chooser
 from tflsplit.plan.spec import NodeSplit, Plan, Way
-from tflsplit.plan.wishes import SPATIAL, Wishes, is_product
+from tflsplit.plan.wishes import SPATIAL, Wishes, is_product, is_weighted
 from tflsplit.planner.chains import chained_inside, narrowed
 from tflsplit.planner.hosted import in_tiles
 from tflsplit.planner.shares import RAM, SPEED, Shares
@@ -54,6 +54,8 @@ class Option:
         columns, and run inside the next one where a unit has two (``chains.py``); 0: whole rows.
     hosted: the host keeps the model's input, and sends what so many tiles of rows read of it, one
         after the other (``hosted.py``); 0: each device is given its part before it begins.
+    strict: only of "rows", in units of many layers: all by rows, where each layer for itself would
+        now and then take columns, and what skips them would have to be cut twice; cut anew, too.
     """
 
     split: str
@@ -66,6 +68,7 @@ class Option:
     spread: bool = False
     narrow: int = 0
     hosted: int = 0
+    strict: bool = False
 
     @property
     def name(self) -> str:
@@ -79,6 +82,7 @@ class Option:
             + (", halos received" if self.receive else "")
             + (", cut anew" if self.recut else "")
             + (", products spread" if self.spread else "")
+            + (" throughout" if self.strict else "")
             + (f", in windows of {_columns(self.narrow)}" if self.narrow else "")
             + (f", input in {self.hosted} tiles" if self.hosted else "")
         )
@@ -110,6 +114,7 @@ OPTIONS = (
     WHOLE,
     Option("rows", spread=True),
     Option("channels", spread=True),
+    Option("rows", strict=True),
 )
 
 
@@ -183,12 +188,7 @@ def apply_option(
     home: the rank on which what stays whole is to run.
     """
     graph = unit.graph
-    if option.spread and not any(map(is_product, unit.nodes)):
-        return None
-    recut = tuple(given) if option.recut else ()
-    chooser = _chosen_by(
-        unit, option.split, shares, home, recut, tuple(given.items()), option.spread
-    )
+    chooser = _choice(unit, option, shares, home, given)
     if chooser is None:
         return None
     splits = chooser.splits
@@ -212,6 +212,23 @@ def apply_option(
     return _with_input_in_tiles(graph, Chosen(option, plan, layouts))
 
 
+def _choice(
+    unit: Unit, option: Option, shares: Shares, home: int | None, given: Mapping[Value, Layout]
+) -> _Choice | None:
+    """How every layer is split; None where the option makes no sense for the unit."""
+    if option.spread and not any(map(is_product, unit.nodes)):
+        return None
+    if option.strict and len(unit.nodes) < _MANY_LAYERS:
+        return None
+    recut = tuple(given) if option.recut or option.strict else ()
+    where = shares, home, recut, tuple(given.items())
+    chosen = _chosen_by(unit, option.split, *where, option.spread, option.strict)
+    if chosen is None or not option.strict:
+        return chosen
+    freely = _chosen_by(unit, option.split, shares, home, (), tuple(given.items()), False)
+    return None if freely is not None and freely.splits == chosen.splits else chosen
+
+
 def _with_input_in_tiles(graph: Graph, chosen: Chosen) -> Chosen | None:
     """What was chosen, its input in tiles if the option says so; None where it cannot come so."""
     if not chosen.option.hosted:
@@ -220,6 +237,10 @@ def _with_input_in_tiles(graph: Graph, chosen: Chosen) -> Chosen | None:
     if plan_problems(graph, plan) or not any(split.tiles > 1 for split in plan.splits):
         return None
     return replace(chosen, plan=plan)
+
+
+_MANY_LAYERS = 12
+"""Units of fewer layers have no skip that is long enough."""
 
 
 @dataclass(frozen=True)
@@ -240,12 +261,16 @@ def _chosen_by(
     recut: tuple[Value, ...],
     given: tuple[tuple[Value, Layout], ...],
     spread: bool,
+    strict: bool = False,
 ) -> _Choice | None:
     whole = split == "whole"
+    ways = {n.name: Way.WHOLE for n in unit.nodes} if whole else {}
+    if strict:
+        ways = {n.name: Way.ROWS for n in unit.nodes if is_weighted(n)}
     wishes = Wishes(
         len(shares),
         split="channels" if whole else split,
-        layers={n.name: Way.WHOLE for n in unit.nodes} if whole else {},
+        layers=ways,
         shares=shares,
         fuse=True,
     )

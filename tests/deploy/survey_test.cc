@@ -390,7 +390,8 @@ TEST(a_node_notes_a_survey_frame_and_nothing_else_of_it) {
   Options options;
   Cluster cluster(options);
   EXPECT(cluster.run_until_ready(1'000'000));
-  EXPECT(!cluster.node(1).was_surveyed());
+  const uint32_t begun_us = cluster.clock().now_us();
+  EXPECT(!cluster.node(1).was_surveyed(begun_us, 0));
   FrameHeader header;
   header.type = FrameType::kSurvey;
   header.source = 0xFF;
@@ -404,7 +405,9 @@ TEST(a_node_notes_a_survey_frame_and_nothing_else_of_it) {
     cluster.step();
   }
   cluster.run_for(100'000);
-  EXPECT(cluster.node(1).was_surveyed());
-  EXPECT(!cluster.node(0).was_surveyed());
+  EXPECT(cluster.node(1).was_surveyed(begun_us, 0));
+  EXPECT(!cluster.node(0).was_surveyed(begun_us, 0));
+  EXPECT(!cluster.node(1).was_surveyed(begun_us));  // a repetition of the one that led here
+  EXPECT(!cluster.node(1).was_surveyed(begun_us, 0));
   EXPECT(cluster.node(0).link_error().ok() && cluster.node(1).link_error().ok());
 }

@@ -97,7 +97,7 @@ def _ports(rank: int, world_size: int) -> list[int]:
 
 
 def image_of(device: DeviceSources) -> bytes:
-    """A slice for this board, alone in its image."""
+    """A slice for its board, alone in its image."""
     timing = device.timing
     links = tuple(
         SliceLink(
@@ -115,16 +115,21 @@ def image_of(device: DeviceSources) -> bytes:
         multicast_hold_us=timing.multicast_hold_us, timeout_us=1000 * timing.timeout_ms,
         background_poll_us=device.background_poll_us, arena_bytes=-(-device.arena_bytes // 16) * 16,
         required_arena_bytes=device.required_arena_bytes, baud=0,
-        fingerprint=fingerprint_bytes(device.fingerprint), board=b"host",
+        fingerprint=fingerprint_bytes(device.fingerprint), board=device.board.name.encode(),
         mark=device.mark.encode(), links=links, model=device.model,
     )  # fmt: skip
     return build_image([one])
 
 
-def deployable(bundle: Bundle, folder: Path) -> tuple[list[bytes], FirmwareSetup]:
-    """Images by rank, and what a host must know to run them."""
-    tree = wheel_tree(*installed_wheel())
-    options = FirmwareOptions(boards=("host",), tflm_dir=tree.folder, name_tflm_dir=False)
+def deployable(
+    bundle: Bundle, folder: Path, board: str = "host", tflm_dir: Path | None = None
+) -> tuple[list[bytes], FirmwareSetup]:
+    """Images by rank, and what a host must know to run them.
+
+    tflm_dir: TFLM's sources; None: its wheel.
+    """
+    tree = tflm_dir or wheel_tree(*installed_wheel()).folder
+    options = FirmwareOptions(boards=(board,), tflm_dir=tree, name_tflm_dir=False)
     devices = device_sources(bundle.document, bundle.devices, options)
     (folder / DOCUMENT).write_bytes(
         firmware_files(bundle.document, bundle.devices, options)[DOCUMENT]
@@ -227,8 +232,13 @@ def deployment_of(images: Sequence[bytes]) -> bytes:
     return hashlib.sha256(digests).digest()[:16]
 
 
-def deploy(end: socket.socket, images: Sequence[bytes]) -> dict[int, bytes]:
-    """Adopts, offers, commits, runs; returns the last answers to the offers."""
+def deploy(
+    end: socket.socket, images: Sequence[bytes], forward_seconds: float = FORWARD_SECONDS
+) -> dict[int, bytes]:
+    """Adopts, offers, commits, runs; returns the last answers to the offers.
+
+    forward_seconds: for so long devices may forward before they compute; emulated ones are slow.
+    """
     session = secrets.token_bytes(16)
     adopt(end, len(images), session)
     host = Host(end, len(images), session)
@@ -236,7 +246,7 @@ def deploy(end: socket.socket, images: Sequence[bytes]) -> dict[int, bytes]:
     assert all(answer[1] == ACCEPTED for answer in held.values()), held
     assert all(answer[1] == COMMITTED for answer in host.order(COMMIT, images).values())
     assert all(answer[1] == SESSION_RUNNING for answer in host.order(SESSION_RUN, images).values())
-    time.sleep(FORWARD_SECONDS)  # they forward that long
+    time.sleep(forward_seconds)
     return held
 
 

@@ -40,9 +40,12 @@ POWER_STATUS = 75
 class Plan:
     """A bundle, its images by rank, an input, and the unsplit model's answer."""
 
-    def __init__(self, folder: Path, model: str, world_size: int = DEVICES) -> None:
+    def __init__(
+        self, folder: Path, model: str, world_size: int = DEVICES, board: str = "host",
+        tflm_dir: Path | None = None,
+    ) -> None:  # fmt: skip
         self.bundle: Bundle = read_bundle(bundle_of(folder / "plan", model, world_size))
-        self.images, self.setup = gh.deployable(self.bundle, folder)
+        self.images, self.setup = gh.deployable(self.bundle, folder, board, tflm_dir)
         model_graph = prepare(self.bundle.model)
         (self.case,) = islice(make_cases(model_graph, 1, 5), len(EDGES), None)
         self.wanted = TflmProgram(self.bundle.model).run(list(self.case.inputs.values()))

@@ -101,8 +101,10 @@ Error Node::link_error() {
   return Error{};
 }
 
-bool Node::was_surveyed() const {
+bool Node::was_surveyed(uint32_t begun_us, uint32_t settle_us) {
+  const bool settles = clock_.now_us() - begun_us < settle_us;
   for (uint8_t i = 0; i < config_.link_count; ++i) {
+    if (settles) links_[i].forget_survey();
     if (links_[i].was_surveyed()) return true;
   }
   return false;

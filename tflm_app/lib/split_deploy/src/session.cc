@@ -41,7 +41,7 @@ Mode Session::serve() {
 }
 
 void Session::begin() {
-  linked_us_ = parts_.clock->now_us();
+  begun_us_ = linked_us_ = parts_.clock->now_us();
   node_->communicator().begin_epoch(kSessionEpoch);
 }
 
@@ -51,7 +51,7 @@ bool Session::step(Mode* next) {
   if (has_link()) linked_us_ = now_us;
   const bool runs = runs_ && now_us - run_us_ >= kForwardUs;
   *next = runs ? Mode::kPlan : Mode::kSurvey;
-  return runs || node_->was_surveyed() || now_us - linked_us_ >= kWithoutLinkUs;
+  return runs || node_->was_surveyed(begun_us_) || now_us - linked_us_ >= kWithoutLinkUs;
 }
 
 void Session::turn() {

@@ -64,7 +64,7 @@ bool DeviceRunner::serve_once(Graph& graph) {
 
 uint32_t DeviceRunner::serve(Graph& graph, uint32_t inferences) {
   uint32_t served = 0;
-  while ((inferences == 0 || served < inferences) && !node_.was_surveyed()) {
+  while ((inferences == 0 || served < inferences) && !is_surveyed()) {
     if (serve_once(graph)) ++served;
   }
   return served;

@@ -191,7 +191,7 @@ uint32_t serve(Running& running, const TextLine& why, uint32_t inferences) {
   if (running.graph != nullptr) return running.runner->serve(*running.graph, inferences);
   // The links of a device that cannot run its graph: others need them, and the host asks.
   running.runner->set_broken(why);
-  while (!g_node->was_surveyed()) running.runner->turn();
+  while (!running.runner->is_surveyed()) running.runner->turn();
   return 0;
 }
 

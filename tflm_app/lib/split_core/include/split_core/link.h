@@ -74,6 +74,7 @@ class Link {
   const DecoderCounters& decoder_counters() const { return decoder_.counters(); }
   // A SURVEY frame came: somebody looks for boards (docs/deployment.md).
   bool was_surveyed() const { return was_surveyed_; }
+  void forget_survey() { was_surveyed_ = false; }
 
  private:
   static constexpr size_t kWindow = 16;  // a power of two above kMaxRxSlots; bits of held_, lost_

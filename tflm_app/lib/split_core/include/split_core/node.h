@@ -47,8 +47,9 @@ class Node {
 
   // ok() when every link is up; else the first link that is not and why.
   Error link_error();
-  // A SURVEY frame came on some link since create().
-  bool was_surveyed() const;
+  // A SURVEY frame came on some link since create(), later than `settle_us` after `begun_us`: those that come
+  // at once are repetitions of the one that led here.
+  bool was_surveyed(uint32_t begun_us, uint32_t settle_us = 300'000);
   Communicator& communicator() { return communicator_; }
   Link& link(uint8_t index) { return links_[index]; }
   const NodeConfig& config() const { return config_; }

@@ -70,6 +70,7 @@ class Session final : public split_core::DatagramHandler {
   bool runs_ = false;
   uint8_t slice_ = 0;
   uint32_t run_us_ = 0;
+  uint32_t begun_us_ = 0;
   uint32_t linked_us_ = 0;
 };
 

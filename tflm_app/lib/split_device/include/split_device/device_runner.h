@@ -70,6 +70,9 @@ class DeviceRunner final : public WaitObserver {
   // One turn of waiting: moves bytes, answers the host, sleeps until there is news.
   void turn();
 
+  // Somebody looks for boards, and wants this one to answer.
+  bool is_surveyed() { return node_.was_surveyed(begun_us_); }
+
   bool on_wait() override;
 
  private:

@@ -68,9 +68,10 @@ MAC = (*TEENSY, "-DHW_OCOTP_MAC0=0x03020100u", "-DHW_OCOTP_MAC1=0x07060504u")
     [
         (UID, bytes(range(12)).ljust(16, b"\0").hex()),
         (MAC, bytes(range(8)).ljust(16, b"\0").hex()),
+        (("-DARDUINO_ARCH_ESP32",), bytes(range(1, 7)).ljust(16, b"\0").hex()),
         ((), "none " + bytes(16).hex()),
     ],
-    ids=["STM32", "Teensy 4", "another"],
+    ids=["STM32", "Teensy 4", "ESP32", "another"],
 )
 def test_the_id_is_the_chips_and_zeros_behind_it(
     tmp_path: Path, flags: tuple[str, ...], wanted: str
@@ -93,5 +94,6 @@ def test_ticks_see_what_was_written_before_they_may_come(tmp_path: Path, optimiz
 def test_the_console_gives_way_to_the_host_and_waits_for_nobody(tmp_path: Path, flags):
     rings = ("-DSPLIT_PORT_RX_BYTES=1024", "-DSPLIT_PORT_TX_BYTES=1024")
     common = ROOT / "tflm_app" / "lib" / "split_port" / "src" / "port_common.cc"
-    done = run(tmp_path, "-O0", *flags, *rings, common, CORE / "port_test.cc")
+    sources = (common, PORT / "chip_id.cc", CORE / "port_test.cc")
+    done = run(tmp_path, "-O0", *flags, *rings, *sources)
     assert (done.stdout, done.returncode) == ("PASS\n", 0), done.stderr

@@ -194,6 +194,9 @@ def _compilers(env, includes: list[Path]) -> dict[str, list[str]]:
     """Command prefix for each suffix."""
     common = _flags(env, "$CCFLAGS $CPPFLAGS $_CPPDEFFLAGS")
     common += ["-w", "-ffunction-sections", "-fdata-sections", *(f"-I{path}" for path in includes)]
+    if "-mcpu=cortex-m55" in common:
+        # gcc 12 makes conditional conversions, `vcvt` and `ne`, which its assembler reads as VCVTN.
+        common.append("-fno-if-conversion2")
     plain = [word for word in common if not word.startswith("-std=")]
     cxx = [env.subst("$CXX"), "-std=gnu++17", *_no_standard(_flags(env, "$CXXFLAGS")), *plain]
     c = [env.subst("$CC"), "-std=gnu11", *_no_standard(_flags(env, "$CFLAGS")), *plain]

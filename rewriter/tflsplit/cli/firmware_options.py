@@ -29,13 +29,14 @@ def add_board_options(command: argparse.ArgumentParser, heading: str = "the firm
     group.add_argument(
         "--board",
         metavar="NAME[,NAME…]",
-        help="one board for all devices, or one for each (teensy41); `tflsplit boards --all` lists "
-        "them; host is this computer",
+        help="one for all devices, or one for each (teensy41): `tflsplit boards --all`; host: this "
+        "computer",
     )
     group.add_argument(
         "--topology",
         choices=[t.value for t in Topology if t is not Topology.BUS],
-        help="how the devices are wired (ring)",
+        metavar="KIND",
+        help="wired as a ring (default), line or star",
     )
     group.add_argument(
         "--gateway", type=int, metavar="RANK", help="the rank wired to this computer (0)"

@@ -24,7 +24,7 @@ def add_manual(command: argparse.ArgumentParser) -> None:
         nargs="+",
         action="extend",
         metavar="KEY=VALUE",
-        help=f"by hand: {KEYS} (docs/planner.md)",
+        help="by hand: split=WAY, shares=2,1,…, … (docs/planner.md)",
     )
 
 

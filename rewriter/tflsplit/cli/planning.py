@@ -31,7 +31,8 @@ def add_cluster_options(command: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--link",
         choices=[kind.value for kind in LinkKind],
-        help="without --cluster: what joins the devices (uart)",
+        metavar="KIND",
+        help="without --cluster: uart (default), spi, ethernet, usb",
     )
     add_direct(group)
     add_stream(group)
@@ -53,7 +54,7 @@ def add_direct(command: argparse._ActionsContainer) -> None:
     command.add_argument(
         "--direct",
         action=argparse.BooleanOptionalAction,
-        help="every device has a port to the host for its input (or the gateway alone)",
+        help="each device has a port to the host for its input",
     )
 
 
@@ -62,8 +63,7 @@ def add_stream(command: argparse._ActionsContainer) -> None:
     command.add_argument(
         "--stream",
         action=argparse.BooleanOptionalAction,
-        help="devices ask for rows of the input as they read them, so that less of it lies in RAM "
-        "(several devices, for the least RAM: where that is smaller)",
+        help="devices ask for rows of the input as they read them",
     )
 
 
@@ -72,8 +72,8 @@ def add_objective(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--objective",
         choices=AIMS,
-        help="make small: latency (default), RAM, bytes on the wires; or make large: throughput, "
-        "inferences a second of equal teams of devices, each on a port of the host's own",
+        help="the least latency (default), RAM or bytes on the wires; or the most inferences a "
+        "second, by equal teams",
     )
     command.add_argument("--plan", type=Path, metavar="FILE", help="replay a saved plan")
 

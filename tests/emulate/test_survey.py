@@ -4,15 +4,13 @@
 from __future__ import annotations
 
 import contextlib
-import socket
-import time
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
 from tests.bundles import bundle_of
-from tests.make_wire_vectors import raw_frame, sealed
+from tests.emulate.generic_host import ADOPT, IDENTIFY, IDENTITY, REFUSED, RUN, RUNNING, ask
 from tests.native import needs_cxx, needs_wheel_reader
 from tflsplit.bundle import read_bundle
 from tflsplit.emulate.native_build import build_native
@@ -22,34 +20,8 @@ from tflsplit.firmware import FirmwareOptions
 from tflsplit.passes.prepare import prepare
 from tflsplit.verify import make_cases
 from tflsplit.verify.inputs import EDGES
-from tflsplit.wire.frames import FrameDecoder
 
 pytestmark = [needs_wheel_reader, needs_cxx]
-
-SURVEY, HEADER_BYTES = 32, 24
-IDENTIFY, ADOPT, RUN, IDENTITY, RUNNING, REFUSED = 1, 2, 3, 129, 131, 255
-FIELDS = {
-    "type": SURVEY, "sequence": 0, "ack": 0, "credit": 0, "source": 255, "channel": 0xFFFF,
-    "destinations": 0, "offset": 0, "epoch": 0,
-}  # fmt: skip
-
-
-def ask(end: socket.socket, kind: int, out: list[int], body: bytes = b"") -> tuple[int, bytes]:
-    """Kind and body of the answer; asks again every 100 ms."""
-    payload = bytes([1, kind, len(out), 0]) + b"ask\0" + bytes(out) + bytes(len(out)) + body
-    decoder = FrameDecoder(1024)
-    until = time.monotonic() + 20
-    while time.monotonic() < until:
-        end.sendall(sealed(raw_frame(FIELDS, payload)))
-        again = time.monotonic() + 0.1
-        while time.monotonic() < again:
-            end.settimeout(0.02)
-            with contextlib.suppress(TimeoutError):
-                for frame in decoder.feed(end.recv(4096)):
-                    got = bytes(frame)
-                    if got[1] == SURVEY and got[HEADER_BYTES + 2] == len(out):
-                        return got[HEADER_BYTES + 1], got[HEADER_BYTES + 8 + 2 * len(out) :]
-    raise AssertionError("no answer")
 
 
 def test_a_cluster_is_surveyed_and_computes_on(tmp_path: Path):

@@ -13,7 +13,7 @@ from tflsplit.deploy.survey import BoardIdentity
 from tflsplit.deploy.wiring import Wiring
 from tflsplit.deploy.words import components, shape, topology_words
 from tflsplit.errors import ClusterError
-from tflsplit.wire.topology import Topology
+from tflsplit.wire.topology import NEXT_PORT, Topology
 
 _POSTED_BYTES = 4 * 1024
 """Posted SENDs, and the tables of a node's slots."""
@@ -68,7 +68,7 @@ def _ranks(wiring: Wiring, group: list[int], kind: str) -> list[int]:
 def _walk(wiring: Wiring, start: int) -> list[int]:
     found = [start]
     while True:
-        ways = sorted(wiring.neighbours(found[-1]), key=lambda way: way[0] != 1)
+        ways = sorted(wiring.neighbours(found[-1]), key=lambda way: way[0] != NEXT_PORT)
         step = next((there for _, there, _ in ways if there not in found), None)
         if step is None:
             return found

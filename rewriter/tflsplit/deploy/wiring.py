@@ -81,14 +81,14 @@ class Wiring:
 
     def neighbours(self, board: int) -> Iterator[tuple[int, int, int]]:
         """(own port, other board, its port) of each cable, but for loops, by port."""
-        found = []
+        return iter(sorted(way for cable, way in self.cables_at(board) if not cable.is_loop))
+
+    def cables_at(self, board: int) -> Iterator[tuple[Cable, tuple[int, int, int]]]:
+        """Each cable of a board with (own port, other board, its port); a loop once by each end."""
         for cable in self.cables:
-            if cable.is_loop:
-                continue
             for (here, port), (there, its_port) in (cable.ends(), cable.ends()[::-1]):
                 if here == board:
-                    found.append((port, there, its_port))
-        return iter(sorted(found))
+                    yield cable, (port, there, its_port)
 
     def degree(self, board: int) -> int:
         """How many cables lead from it to others."""

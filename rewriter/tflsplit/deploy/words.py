@@ -172,13 +172,7 @@ def _walk(
 
 def _next(wiring: Wiring, board: int, used: set[Cable]) -> tuple[Cable, int, int, int] | None:
     """The cable to go on by: that of port 1, where a ring goes on, else of the lowest port."""
-    found = []
-    for cable in wiring.cables:
-        if cable in used:
-            continue
-        for (here, port), (there, its_port) in (cable.ends(), cable.ends()[::-1]):
-            if here == board:
-                found.append((cable, port, there, its_port))
+    found = [(cable, *way) for cable, way in wiring.cables_at(board) if cable not in used]
     preferred = [step for step in found if step[1] == NEXT_PORT]
     return min(preferred or found, key=lambda step: step[1], default=None)
 

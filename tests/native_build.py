@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import fcntl
 import functools
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -56,3 +57,27 @@ def needs_32_bits() -> None:
     run = subprocess.run(command, input=source, capture_output=True, text=True, check=False)
     if run.returncode != 0:
         pytest.skip("needs a g++ that builds for 32 bits: apt install g++-multilib")
+
+
+def cpp_tests(name: str) -> list[str]:
+    """The names of the C++ tests in ``tests/<name>``."""
+    files = (ROOT / "tests" / name).glob("*_test.cc")
+    return sorted(
+        found
+        for file in files
+        for found in re.findall(r"^TEST\((\w+)\)", file.read_text(), re.MULTILINE)
+    )
+
+
+def run_cpp_tests(program: Path) -> str:
+    """What the program printed, and a sanitizer's last words."""
+    run = subprocess.run([program], capture_output=True, text=True, timeout=300, check=False)
+    return run.stdout + run.stderr[-6000:]
+
+
+def passed_on_32_bits(name: str) -> tuple[list[str], str]:
+    """The C++ tests of ``tests/<name>`` that pass on 32 bits, and what was printed."""
+    needs_32_bits()
+    folder = build(name, "-DCMAKE_CXX_FLAGS=-m32", folder=f"{name}-32")
+    output = run_cpp_tests(folder / f"split_{name}_tests")
+    return sorted(re.findall(r"^PASS (\w+)$", output, re.MULTILINE)), output[-9000:]

@@ -3,28 +3,17 @@
 
 from __future__ import annotations
 
-import re
-import subprocess
-from pathlib import Path
-
 import pytest
 
-from tests.native_build import build, needs_32_bits
+from tests.native_build import build, cpp_tests, passed_on_32_bits, run_cpp_tests
 
-HERE = Path(__file__).parent
-NAMES = sorted(
-    name
-    for file in (HERE / "deploy").glob("*_test.cc")
-    for name in re.findall(r"^TEST\((\w+)\)", file.read_text(), re.MULTILINE)
-)
+NAMES = cpp_tests("deploy")
 
 
 @pytest.fixture(scope="session")
 def output() -> str:
     """What the program printed."""
-    program = build("deploy") / "split_deploy_tests"
-    run = subprocess.run([program], capture_output=True, text=True, timeout=300)
-    return run.stdout + run.stderr[-6000:]
+    return run_cpp_tests(build("deploy") / "split_deploy_tests")
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -34,10 +23,5 @@ def test_cpp(name: str, output: str) -> None:
 
 @pytest.mark.slow
 def test_cpp_on_32_bits() -> None:
-    needs_32_bits()
-    folder = build("deploy", "-DCMAKE_CXX_FLAGS=-m32", folder="deploy-32")
-    run = subprocess.run(
-        [folder / "split_deploy_tests"], capture_output=True, text=True, timeout=300
-    )
-    passed = re.findall(r"^PASS (\w+)$", run.stdout, re.MULTILINE)
-    assert sorted(passed) == NAMES, run.stdout[-3000:] + run.stderr[-6000:]
+    passed, output = passed_on_32_bits("deploy")
+    assert passed == NAMES, output

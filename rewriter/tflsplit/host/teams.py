@@ -130,6 +130,7 @@ class Teams:
                 stage(f"{len(run.done)} inferences done")
         finally:
             left.stop()  # Ctrl-C: teams end after what they are at
+        stage(f"{len(run.done)} inferences done")  # teams may have ended before the first look
         run.seconds = time.monotonic() - began
         if unexpected:
             raise unexpected[0]

@@ -92,7 +92,6 @@ class Coordinator:
         self._endpoint = self._inbox.gateway.endpoint
         self._epoch = 0
         self._good_until = 0.0
-        self._was_reset = False
         self.infos: tuple[Info, ...] = ()
         """What the devices said at the last ``connect``, by rank."""
 
@@ -121,9 +120,7 @@ class Coordinator:
 
         Raises LinkError naming who is missing, silent, broken, or of another plan or rank.
         """
-        before = [info.boot for info in self.infos]
         self.infos = call_roll(self._inbox, self.setup, timeout_seconds)
-        self._was_reset = before not in ([], [info.boot for info in self.infos])
         for info in self.infos:
             if info.last_epoch is not None and is_later(info.last_epoch, self._epoch):
                 self._epoch = info.last_epoch
@@ -155,8 +152,6 @@ class Coordinator:
         Its neighbours notice a reset when it speaks again; when that was at the end of one
         inference, it is in the next. Not where devices keep state: that is lost.
         """
-        if self._was_reset and error.code == ErrorCode.TIMEOUT and not self._keeps_state:
-            return True  # what a neighbour sent before it noticed the reset is lost
         if error.code != ErrorCode.PEER_RESET or error.rank is None:
             return False
         return not self._endpoint.heard >> error.rank & 1 and not self._keeps_state
@@ -174,7 +169,6 @@ class Coordinator:
         outputs = self._run(begin + timeout_seconds)
         seconds = time.monotonic() - begin
         self._keep_fresh()
-        self._was_reset = False
         whole = assemble(self._whole, self._labels, self._bundle.devices, outputs)
         reports = tuple(self._inbox.reports[rank] for rank in self._inbox.ranks)
         return Inference(whole, reports, seconds)

@@ -314,6 +314,50 @@ TEST(a_later_start_ends_an_inference_that_waits) {
   EXPECT(session.cluster.clock().elapsed_us() < 5'000'000);
 }
 
+void survey(Session& session) {
+  FrameHeader header;
+  header.type = FrameType::kSurvey;
+  const uint8_t payload[8] = {1, 1};
+  inject(session.cluster, 1, 0, header, ConstBytes(payload, sizeof payload));
+}
+
+// Where a neighbour died, nobody may be able to tell this device so.
+TEST(a_survey_ends_an_inference_that_goes_on_waiting) {
+  Session session;
+  session.connect();
+  session.cluster.run_for(300'000);
+  session.host().begin_epoch(7);  // no input
+  session.start(7, 10'000);
+  session.on_step = [](Session& now) {
+    if (now.control.info.state != DeviceState::kBusy) return;
+    now.on_step = nullptr;
+    survey(now);
+  };
+  session.turns(1'000);
+  EXPECT(session.on_step == nullptr);
+  EXPECT(session.printed("FAULT rank 0 epoch 7: given up for a survey"));
+  EXPECT_EQ(session.count(MessageType::kReport), 0u);  // nobody is interested in it
+  EXPECT(session.runner->is_surveyed());
+  EXPECT(session.cluster.clock().elapsed_us() > 600'000);
+  EXPECT(session.cluster.clock().elapsed_us() < 3'000'000);
+}
+
+TEST(an_inference_that_ends_soon_behind_a_survey_is_done) {
+  Session session;
+  session.connect();
+  session.cluster.run_for(300'000);
+  session.begin(7);
+  session.start(7);
+  session.on_step = [](Session& now) {
+    if (now.control.info.state != DeviceState::kBusy) return;
+    now.on_step = nullptr;
+    survey(now);
+  };
+  session.turns(1'000);
+  EXPECT(session.status() == ReportStatus::kDone);
+  EXPECT(session.runner->is_surveyed());
+}
+
 TEST(queries_are_answered_with_what_they_ask_for) {
   Session session;
   session.connect();

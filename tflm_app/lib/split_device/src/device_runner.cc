@@ -2,6 +2,11 @@
 #include "split_device/device_runner.h"
 
 namespace split_device {
+namespace {
+
+constexpr uint32_t kGivenUpUs = 300'000;  // of surveys, while an inference waits
+
+}  // namespace
 
 using split_core::MutableBytes;
 using split_core::StridedBox;
@@ -70,11 +75,18 @@ uint32_t DeviceRunner::serve(Graph& graph, uint32_t inferences) {
   return served;
 }
 
-// Inside a wait: the host is answered, and a later START ends this inference.
+// Inside a wait: the host is answered; a later START ends this inference, and so does a host that
+// goes on asking who is there: it has given the inference up.
 bool DeviceRunner::on_wait() {
   control_.answer();
   if (companion_ != nullptr) companion_->step();
-  return !control_.has_start();
+  return !control_.has_start() && !is_given_up();
+}
+
+bool DeviceRunner::is_given_up() {
+  const uint32_t now_us = board_.clock->now_us();
+  if (!is_surveyed()) quiet_us_ = now_us;
+  return now_us - quiet_us_ >= kGivenUpUs;
 }
 
 // Where it goes deepest was just run; looking takes as long as the stack is large.
@@ -91,6 +103,7 @@ void DeviceRunner::run(Graph& graph, const Start& start) {
   control_.report = Report{};
   control_.report.epoch = start.epoch;
   const bool given = start.timeout_ms > 0 && start.timeout_ms < UINT32_MAX / 1000;
+  quiet_us_ = board_.clock->now_us();
   exchange_.begin(start.epoch, given ? start.timeout_ms * 1000 : timeout_us_);
   const bool done = take_inputs(graph) && run_graph(graph) && give_outputs(graph);
   note_stack();
@@ -203,7 +216,8 @@ void DeviceRunner::print_result() {
     line.add(": ");
   }
   board_.print(line.text());
-  if (!done) board_.print(exchange_.superseded() ? "a later START" : control_.text.text());
+  const char* const why = control_.has_start() ? "a later START" : "given up for a survey";
+  if (!done) board_.print(exchange_.superseded() ? why : control_.text.text());
   board_.print("\n");
 }
 

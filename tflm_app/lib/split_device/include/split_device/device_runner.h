@@ -61,7 +61,8 @@ class DeviceRunner final : public WaitObserver {
   // The self-check failed: this device runs nothing, forwards for others and says why when asked.
   void set_broken(const TextLine& why);
 
-  // Serves until somebody looks for boards (Node::was_surveyed), between two inferences; if
+  // Serves until somebody looks for boards (Node::was_surveyed), between two inferences or in one
+  // that has waited 300 ms since; if
   // `inferences` is not 0 it also returns after so many, done or not. Returns how many there were.
   uint32_t serve(Graph& graph, uint32_t inferences = 0);
   void set_companion(Companion* companion) { companion_ = companion; }
@@ -85,6 +86,7 @@ class DeviceRunner final : public WaitObserver {
   void note_stack();
   void print_result();
   void watch_links();
+  bool is_given_up();
 
   const Board board_;
   split_core::Node& node_;
@@ -94,6 +96,7 @@ class DeviceRunner final : public WaitObserver {
   uint32_t timeout_us_;
   uint32_t begun_us_ = 0;
   uint32_t phase_us_ = 0;
+  uint32_t quiet_us_ = 0;  // until then nobody looked for boards
   bool was_up_ = false;
 };
 

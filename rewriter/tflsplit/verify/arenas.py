@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
+from importlib import metadata
 
 from tflsplit.ir import Value
 from tflsplit.memory import HOST_64, measure_arena, predict_arena
@@ -11,6 +13,9 @@ from tflsplit.memory.arena import KERNEL_FLAVOURS
 from tflsplit.runtime.engines import Array
 from tflsplit.split.devices import DeviceGraph
 from tflsplit.verify.replay import Replay
+
+_TFLM = "tflite-micro"
+_PINNED = re.compile(rf"{_TFLM}==([\w.]+)")
 
 
 def arena_problems(devices: Sequence[DeviceGraph]) -> list[str]:
@@ -34,9 +39,27 @@ def arena_problems(devices: Sequence[DeviceGraph]) -> list[str]:
             if predicted != found:
                 problems.append(
                     f"rank {device.rank}: the arena's {what} is predicted as {predicted} bytes "
-                    f"here, but TFLM's recording allocator takes {found}"
+                    f"here, but TFLM's recording allocator takes {found}" + another_build()
                 )
     return problems
+
+
+def another_build() -> str:
+    """What to do if the TFLM that is installed is not the build that arenas are predicted for.
+
+    ``""`` where it is that one, or where nothing says which that is (no distribution of tflsplit).
+    """
+    try:
+        here, wishes = metadata.version(_TFLM), metadata.requires("tflsplit") or []
+    except metadata.PackageNotFoundError:
+        return ""
+    wanted = next((found[1] for wish in wishes if (found := _PINNED.match(wish))), here)
+    if here == wanted:
+        return ""
+    return (
+        f": {_TFLM} {here} is installed, arenas are those of {wanted}: "
+        f"pip install '{_TFLM}=={wanted}'"
+    )
 
 
 class ArenaWitness:

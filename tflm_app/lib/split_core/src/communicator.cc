@@ -303,11 +303,12 @@ void Communicator::keep_grant(const FrameHeader& header) {
   EarlyGrant* place = nullptr;
   for (uint8_t i = 0; i < config_.grant_slots; ++i) {
     EarlyGrant& grant = grants_[i];
-    // What was granted for an inference that failed takes no room from the next one's.
-    if (!begun_ && epochs_after(grant.epoch, header.epoch) < 0) grant.ranks = 0;
     const bool same = grant.channel == header.channel && grant.epoch == header.epoch &&
                       grant.total_bytes == header.offset;
-    if (grant.ranks == 0 || same) place = &grant;
+    // What was granted for an inference that failed takes no room from a later one's, which the host
+    // begins when that is over everywhere.
+    const bool is_over = epochs_after(grant.epoch, header.epoch) < 0;
+    if (grant.ranks == 0 || same || (is_over && place == nullptr)) place = &grant;
     if (grant.ranks != 0 && same) break;
   }
   if (place == nullptr) {
@@ -315,6 +316,7 @@ void Communicator::keep_grant(const FrameHeader& header) {
     fault_epoch_ = header.epoch;  // whose sender has begun, even if we have not
     return;
   }
+  if (place->epoch != header.epoch) place->ranks = 0;
   place->ranks |= rank_bit(header.source);
   place->total_bytes = header.offset;
   place->channel = header.channel;

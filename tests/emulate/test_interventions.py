@@ -123,7 +123,7 @@ def test_events_in_words():
     for text, wrong in (
         ("reset 2", "write SECONDS WORD RANK"),
         ("-1 reset 2", "write SECONDS WORD RANK"),
-        ("1 burn 2", "'burn' is none of kill, reset, pause, resume, swap, cut, join"),
+        ("1 burn 2", "'burn' is none of kill, reset, hang, pause, resume, swap, cut, join"),
         ("1 cut 1", "cut takes two ranks, as in 'cut 0-1'"),
         ("1 kill 0-1", "kill takes one rank"),
         ("1 kill 3", "there is no rank 3 of 3"),
@@ -138,3 +138,13 @@ def test_an_event_happens(cluster: Cluster):
     assert ask(first, b"a") == b"1a1"
     with pytest.raises(ClusterError, match="no cable leads from rank 0 to rank 7"):
         Event(0, "cut", (0, 7)).happen(cluster)
+
+
+def test_what_cannot_happen_is_told_before(tmp_path: Path):
+    with Cluster(host_devices(tmp_path, 1, BODY), WIRES[:1], pluggable=True) as cluster:
+        for event in (Event(0, "reset", (0,)), Event(0, "cut", (0, HOST.rank))):
+            event.check(cluster)
+        with pytest.raises(ClusterError, match="no cable leads from rank 0 to rank 7"):
+            Event(0, "join", (0, 7)).check(cluster)
+        with pytest.raises(ClusterError, match="rank 0 has not two cables to exchange"):
+            Event(0, "swap", (0,)).check(cluster)

@@ -18,6 +18,7 @@ from tests.bundles import bundle_of
 from tests.native import needs_cxx, needs_wheel_reader
 from tflsplit.bundle import Bundle, read_bundle
 from tflsplit.emulate.firmware_build import BuiltFirmware
+from tflsplit.emulate.interventions import impatient, read_event
 from tflsplit.emulate.native_build import build_native
 from tflsplit.emulate.session import Session, whole_firmware
 from tflsplit.errors import LinkError
@@ -71,6 +72,28 @@ def test_a_program_that_hangs_is_reset_and_says_so(bundle: Bundle, built: BuiltF
         assert all(map(np.array_equal, first, again))
         assert session.cluster.exit_status(1) is None  # the same process
         assert remarks(host.infos, []) == ["rank 1 was reset by its watchdog: its program hung"]
+
+
+def test_a_program_hangs_by_an_event_and_comes_back(bundle: Bundle, built: BuiltFirmware):
+    (case,) = islice(make_cases(prepare(bundle.model), 1, 5), len(EDGES), None)
+    with running(bundle, built, {"watchdog_ms": str(WATCHDOG_MS)}) as session:
+        host = session.coordinator
+        first = host.infer(case.inputs, 60).outputs
+        read_event("0 hang 1", 3).happen(session.cluster)
+        with contextlib.suppress(LinkError):  # whoever notices it first decides whether this fails
+            host.infer(case.inputs, 60)
+        again = host.infer(case.inputs, 60).outputs
+        assert all(map(np.array_equal, first, again))
+        reasons = [info.reset_reason for info in host.connect(60)]
+        assert reasons == [ResetReason.POWER, ResetReason.WATCHDOG, ResetReason.POWER]
+
+
+def test_watchdogs_of_devices_that_are_to_hang_wait_less_long(built: BuiltFirmware):
+    devices = [*built.devices[:2], replace(built.devices[2], board="mps2_an500")]
+    events = [read_event(f"0 {word}", 3) for word in ("hang 1", "reset 0", "hang 2")]
+    limits = [each.arguments.get("watchdog_ms") for each in impatient(devices, events)]
+    assert limits == [None, "1000", "10000"]
+    assert impatient(devices[:1], [read_event("0 hang 0", 1)]) == devices[:1]  # may compute long
 
 
 def test_a_console_that_nobody_reads_stops_nothing(

@@ -122,7 +122,7 @@ def _add_faults(command: argparse.ArgumentParser) -> None:
         default=[],
         metavar="TEXT",
         help="something that happens, so many seconds after the first inference begins: "
-        "'0.5 reset 2', kill, pause, resume or swap (its two cables) of a rank, 'cut 0-1' or "
+        "'0.5 reset 2', kill, hang, pause, resume or swap (its two cables) of a rank, 'cut 0-1' or "
         "'join 0-1'; may be repeated",
     )
 
@@ -150,7 +150,7 @@ def _main(arguments: argparse.Namespace) -> int:
         events = [read_event(text, len(bundle.devices)) for text in arguments.event]
         labels = read_labels(arguments.labels)
         engine_name, make = engine(None)
-        teams = sessions(arguments, bundle, engine_name, stage)
+        teams = sessions(arguments, bundle, engine_name, stage, events)
         with ExitStack() as stack:
             running = [stack.enter_context(team) for team in teams]
             wanted: dict[str, Any] = {
@@ -210,6 +210,7 @@ def _document(bundle: Bundle, trial: Trial, engine_name: str) -> dict[str, Any]:
         "differing": trial.differing,
         "failures": trial.failures,
         "elements": trial.elements,
+        "remarks": trial.remarks,
         **document,
     }
 
@@ -225,6 +226,8 @@ def _print(bundle: Bundle, trial: Trial, engine_name: str) -> None:
     print_rate(trial.inferences, seconds=trial.seconds)
     if trial.of_teams:
         STDOUT.print(teams_line(trial.of_teams))
+    for remark in trial.remarks:
+        STDOUT.print(remark, markup=False)
     for team, text in trial.taken_over:
         STDOUT.print(f"team {team} failed: {text}; another team did its input", markup=False)
     for case, text in trial.failures.items():

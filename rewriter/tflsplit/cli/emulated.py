@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
 
@@ -14,6 +15,7 @@ from tflsplit.cli.console import Stage, note
 from tflsplit.cluster import read_cluster
 from tflsplit.emulate import FaultModel
 from tflsplit.emulate.firmware_build import BuiltFirmware, build_firmware, take_firmware
+from tflsplit.emulate.interventions import Event, impatient
 from tflsplit.emulate.machines import HOST_BOARD
 from tflsplit.emulate.native_build import build_native
 from tflsplit.emulate.session import Session, core_only, whole_firmware
@@ -25,17 +27,23 @@ _PATIENT_MS = 120_000
 
 
 def sessions(
-    arguments: argparse.Namespace, bundle: Bundle, engine_name: str, stage: Stage
+    arguments: argparse.Namespace,
+    bundle: Bundle,
+    engine_name: str,
+    stage: Stage,
+    events: Sequence[Event] = (),
 ) -> list[AbstractContextManager[Session]]:
-    """One for each team."""
+    """One for each team; cables and boards can be meddled with if there are events."""
     teams = range(remembered_teams(bundle.document, bundle.folder))
     options, rate = options_of(arguments, bundle), arguments.faults
     faults = FaultModel(rate, rate, rate) if rate else None
     if arguments.core_only:
         if arguments.firmware:
             raise ClusterError("--core-only runs no firmware: leave --firmware out")
+        if any(event.word == "hang" for event in events):
+            raise ClusterError("--core-only runs no firmware that could hang: use --native")
         stage("building the links")
-        pluggable = bool(arguments.event)
+        pluggable = bool(events)
         wired = options.topology, options.direct
         return [
             core_only(bundle, engine_name, faults, arguments.seed + team, *wired, pluggable)
@@ -49,11 +57,11 @@ def sessions(
         whole_firmware(
             bundle,
             built.setup,
-            built.devices,
+            impatient(built.devices, events),
             faults,
             arguments.seed + team,
             count_instructions=not arguments.native,
-            pluggable=bool(arguments.event),
+            pluggable=bool(events),
         )
         for team in teams
     ]

@@ -167,9 +167,13 @@ class Cluster:
         """In the order of the proxy's if all go through it."""
         return self._wires
 
-    def has_reset_button(self, rank: int) -> bool:
-        """Whether ``reset`` works."""
-        return self._controls[rank] is not None
+    def control(self, rank: int) -> socket.socket | None:
+        """The control socket of an emulated device; None: it is a process without one."""
+        return self._controls[rank]
+
+    def board(self, rank: int) -> str:
+        """Which board a device is."""
+        return self._devices[rank].board
 
     def signal(self, rank: int, number: int) -> None:
         """Sends a signal to the process of one device."""

@@ -12,7 +12,7 @@ from tflsplit.emulate.session import Session
 from tflsplit.emulate.trial import Trial, expectation, figures_of, last_words, start_timers
 from tflsplit.emulate.wiring import Wire
 from tflsplit.errors import LinkError
-from tflsplit.host.figures import Links, check_traffic
+from tflsplit.host.figures import Links, check_traffic, remarks
 from tflsplit.host.teams import Teams, wires_of_teams
 from tflsplit.runtime.engines import Engine
 from tflsplit.verify import Case
@@ -58,6 +58,7 @@ def run_teams(
     trial.devices = figures_of(hosts[0].infos, trial.inferences, counts_instructions)
     trial.wires = wires_of_teams(hosts, before, run, connect_seconds)
     trial.wire_faults = _faults(sessions)
+    trial.remarks = remarks(hosts[0].infos, trial.wires)
     return trial
 
 

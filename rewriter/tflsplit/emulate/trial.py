@@ -23,6 +23,7 @@ from tflsplit.host.figures import (
     WireFigures,
     check_traffic,
     device_figures,
+    remarks,
     wire_figures,
 )
 from tflsplit.passes.prepare import prepare
@@ -43,6 +44,7 @@ class Trial:
     of_teams: with several teams, what each of them inferred; devices and wires are means over all.
     seconds: with several teams, how long all of it took.
     taken_over: (team, why): what that team failed at, another one did.
+    remarks: what somebody should know of devices that went on all the same (of the first team's).
     """
 
     inferences: list[Inference] = field(default_factory=list)
@@ -55,6 +57,7 @@ class Trial:
     of_teams: list[list[Inference]] = field(default_factory=list)
     seconds: float | None = None
     taken_over: list[tuple[int, str]] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
 
     def take(self, case: Case, inference: Inference, expected: Sequence[Array]) -> None:
         """An inference, and what the unsplit model says."""
@@ -114,6 +117,7 @@ def run_trial(
     trial.devices = figures_of(cluster.infos, trial.inferences, counts_instructions)
     trial.wires = wire_figures(before, after, len(trial.inferences))
     trial.wire_faults = session.cluster.fault_counts()
+    trial.remarks = remarks(cluster.infos, trial.wires)
     return trial
 
 
@@ -125,7 +129,12 @@ def expectation(bundle: Bundle, make: Engine) -> Callable[[Case], Sequence[Array
 
 
 def start_timers(events: Sequence[Event], session: Session) -> None:
-    """Let things happen to a cluster, each at its time from now."""
+    """Let things happen to a cluster, each at its time from now.
+
+    Raises ClusterError, and nothing happens, if one of them is about cables that are not there.
+    """
+    for event in events:
+        event.check(session.cluster)
     for event in events:
         timer = threading.Timer(event.seconds, event.happen, [session.cluster])
         timer.daemon = True

@@ -5,6 +5,8 @@ import { PioSerial } from "./pio_serial.mjs";
 import { loadFlash } from "./elf.mjs";
 
 const BOOT2 = 0x10000000;
+const SRAM = 0x20000000;
+const ENDLESS = [0xfe, 0xe7]; // `b .`
 const WATCHDOG = 0x40058;
 const STEPS = 32; // instructions between two looks at what has arrived
 const SEMIHOSTING = 0xab;
@@ -45,6 +47,14 @@ export class Chip {
     this.cycleNanos = 1e9 / mcu.clkSys;
     mcu.addClockListener((hz) => (this.cycleNanos = 1e9 / hz));
     this.mcu = mcu;
+  }
+
+  // The program gets no further: a branch to itself where it just is, until a reset loads it anew.
+  hang() {
+    const { core, flash, sram } = this.mcu;
+    const at = core.PC & 0xffffff;
+    (core.PC < SRAM ? flash : sram).set(ENDLESS, at);
+    core.waiting = false;
   }
 
   get nanos() {

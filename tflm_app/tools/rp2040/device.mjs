@@ -5,7 +5,7 @@
 //
 // RP2040JS: the emulator's index.js. Links 0 and 1 are UART0 and UART1; link 3 is the host's, whose
 // port is the console, on standard output, where it is not wired. A control socket takes QEMU's
-// `system_reset`. The words behind `--` are the program's arguments. Its exit status is the process's.
+// `system_reset`, and `hang`. The words behind `--` are the program's arguments. Its exit status is the process's.
 // Time is the chip's own, which is slower than the wall's while it computes; asleep it follows it.
 
 import fs from "node:fs";
@@ -56,6 +56,7 @@ function connect(name, descriptor) {
   socket.on("data", (data) => {
     if (name === "control") {
       if (data.includes("system_reset")) chip.boot();
+      if (data.includes("hang")) chip.hang();
     } else {
       inbox.push([Number(name.slice("link".length)), data]);
     }

@@ -75,6 +75,13 @@ void mask_ticks(int how) {
   sigprocmask(how, &ticks, nullptr);
 }
 
+// For trials of the watchdog: the program gets no further, ticks go on.
+void hang(int) {
+  volatile bool hangs = true;
+  while (hangs) {
+  }
+}
+
 void set_timer(uint32_t period_us) {
   itimerval timer{};
   timer.it_interval.tv_sec = timer.it_value.tv_sec = period_us / 1'000'000;
@@ -113,6 +120,7 @@ bool start_ticks(void (*tick)(), uint32_t period_us) {
   struct sigaction action {};
   action.sa_handler = [](int) { g_tick(); };
   action.sa_flags = SA_RESTART;
+  sigaddset(&action.sa_mask, SIGUSR1);  // the main program hangs, not a tick
   return sigaction(SIGALRM, &action, nullptr) == 0;
 }
 
@@ -168,6 +176,7 @@ int main(int argument_count, char** arguments) {
   split_port::g_argument_count = argument_count;
   split_port::g_arguments = arguments;
   std::signal(SIGPIPE, SIG_IGN);  // A closed peer shows as a failed write instead.
+  std::signal(SIGUSR1, split_port::hang);
   split_port::host::note_reset(arguments);
   split_port::open_links();
   split_port::stop(split_app_main());

@@ -133,14 +133,6 @@ class Desk:
         right = all(map(np.array_equal, outputs, self.kit.expected[index]))
         return Outcome(time.monotonic() - begin, right)
 
-    def connect(self, seconds: float) -> str:
-        """Call the roll; what is wrong."""
-        try:
-            self.host.connect(seconds)
-        except LinkError as error:
-            return str(error)
-        return ""
-
     def begin_host_anew(self) -> None:
         """Another program takes the host's place at its cable."""
         self.stream = HostStream(self.cluster.host_sockets[0])

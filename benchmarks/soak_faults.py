@@ -15,7 +15,6 @@ from tflsplit.emulate import interventions
 from tflsplit.emulate.session import wires_of
 from tflsplit.emulate.wiring import HOST, Port
 
-_ROLL_CALL_SECONDS = 4.0
 _LONGEST_SECONDS = 0.02
 """Of an inference without faults, roughly: until then something happens to it."""
 _PHASES = 24
@@ -138,7 +137,7 @@ def _put_back(rank: int, desk: Desk) -> None:
 
 
 def _during(action: Callable[[Desk], None], delay: float) -> Callable[[Desk], Outcome]:
-    """An inference into which something falls; what the roll call says if it did not end well."""
+    """An inference into which something falls."""
 
     def inflict(desk: Desk) -> Outcome:
         timer = threading.Timer(delay, action, [desk])
@@ -147,8 +146,6 @@ def _during(action: Callable[[Desk], None], delay: float) -> Callable[[Desk], Ou
         timer.join()
         if outcome.is_right:  # it came too late: the next one meets it
             outcome = desk.infer()
-        if outcome.error:
-            outcome.error = f"{desk.connect(_ROLL_CALL_SECONDS)}; {outcome.error}"
         return outcome
 
     return inflict
@@ -198,10 +195,7 @@ def strangers(kit: Kit, random: Random) -> Iterator[Injury]:
 
         def inflict(desk: Desk, rank: int = rank) -> Outcome:
             desk.cluster.restart(rank, kit.strangers[rank])
-            outcome = desk.infer()
-            if outcome.error:
-                outcome.error = f"{desk.connect(_ROLL_CALL_SECONDS)}; {outcome.error}"
-            return outcome
+            return desk.infer()
 
         yield Injury(
             "stranger",

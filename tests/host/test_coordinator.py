@@ -149,18 +149,32 @@ def test_a_cable_in_the_wrong_device_is_named(bundle: Bundle):
     assert "leads to rank 1, but the firmware of this plan has the host at rank 0" in text
 
 
+CUT = (
+    "rank 1 (port 1) and rank 2 (port 0) do not hear each other, and both run: check the cable "
+    "between them (3 of 3 devices answer)"
+)
+
+
+def cut(cluster: SoftCluster) -> None:
+    """Between ranks 1 and 2."""
+    peers = cluster._peers
+    for end in [port for port in peers if port.rank == 1 and peers[port].rank == 2]:
+        del peers[peers.pop(end)]
+
+
 def test_a_wire_that_is_cut_is_named(bundle: Bundle):
     cluster = SoftCluster(bundle)
-    peers = cluster._peers
-    ends = [port for port in peers if port.rank == 1 and peers[port].rank == 2]
-    for end in ends:
-        del peers[peers.pop(end)]
-    text = error_at_connect(cluster, bundle)
-    assert (
-        "rank 1 (port 1) and rank 2 (port 0) do not hear each other, and both run: check the cable "
-        "between them"
-    ) in text
-    assert "(3 of 3 devices answer)" in text
+    cut(cluster)
+    assert error_at_connect(cluster, bundle) == CUT
+
+
+def test_a_wire_that_is_cut_in_an_inference_is_named_at_once(bundle: Bundle, cases: list[Case]):
+    with SoftCluster(bundle) as cluster, Coordinator(cluster.host, bundle, cluster.setup) as host:
+        host.connect(20)
+        cluster.when(all_compute, partial(cut, cluster))
+        with pytest.raises(LinkError) as raised:
+            infer(host, cases[0])
+    assert str(raised.value) == CUT
 
 
 @pytest.fixture
@@ -217,7 +231,7 @@ def test_a_device_that_falls_silent_is_named_and_may_come_back(
     with SoftCluster(bundle) as cluster, Coordinator(cluster.host, bundle, cluster.setup) as host:
         host.connect(20)
         cluster.when(all_compute, partial(cluster.silent.add, position))
-        with pytest.raises(LinkError, match=f"rank {position} .*does not answer"):
+        with pytest.raises(LinkError, match=rf"rank {position}\b.*does not answer"):
             infer(host, cases[0])
         with pytest.raises(LinkError, match=f"rank {position}"):
             host.connect(1.5)

@@ -19,10 +19,11 @@ import numpy as np
 
 from tflsplit.bundle import Bundle
 from tflsplit.errors import LinkError
+from tflsplit.host.causes import explained, text_of
 from tflsplit.host.firmware_json import FirmwareSetup, read_firmware_setup
 from tflsplit.host.inbox import Inbox
 from tflsplit.host.ports import Stream
-from tflsplit.host.roll_call import BY_WATCHDOG, call_roll, has_hung
+from tflsplit.host.roll_call import call_roll
 from tflsplit.ops.state import has_state
 from tflsplit.passes.prepare import prepare
 from tflsplit.runtime.engines import Array
@@ -32,7 +33,6 @@ from tflsplit.wire.control import (
     INPUT_CHANNEL,
     NO_CHANNEL,
     NO_RANK,
-    OPERATOR_FAILED,
     OUTPUT_CHANNEL,
     Ask,
     Info,
@@ -50,7 +50,6 @@ INFER_SECONDS = 60.0
 _START_SECONDS = 0.2
 _ALIVE_SECONDS = 1.0
 _FRESH_SECONDS = 1.0
-_REPORTS_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
@@ -246,7 +245,7 @@ class Coordinator:
                 who = map(_known, (report.rank, report.channel, report.reporter))
                 raise PeerError(report.code, *who)
             if report.status == Status.BROKEN:
-                raise LinkError(f"rank {rank} refuses to run: {self._text_of(rank)}")
+                raise LinkError(f"rank {rank} refuses to run: {text_of(self._inbox, rank)}")
             if report.status in (Status.STALE, Status.SUPERSEDED):
                 self._epoch = report.epoch
                 raise LinkError(
@@ -275,18 +274,7 @@ class Coordinator:
         ]
 
     def _explained(self, error: PeerError) -> LinkError:
-        """The error in the words of the device that met it, where that says more."""
-        if error.code == ErrorCode.PEER_RESET and has_hung(self._inbox, error.rank):
-            return LinkError(f"{error}, {BY_WATCHDOG}")
-        if error.code != OPERATOR_FAILED or error.rank is None:
-            return error
-        return LinkError(f"rank {error.rank}: {self._text_of(error.rank)}")
-
-    def _text_of(self, rank: int) -> str:
-        """The last thing that went wrong on a device; it sends that unasked after a fault."""
-        texts = self._inbox.texts
-        self._inbox.gateway.wait_until(lambda: rank in texts, _REPORTS_SECONDS)
-        return texts.get(rank) or "it does not say why"
+        return explained(error, self._inbox, self.setup, self.infos)
 
 
 def _known(number: int) -> int | None:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from tflsplit.bundle.plan_json import Json
 from tflsplit.errors import PlanError
+from tflsplit.host.causes import BY_WATCHDOG
 from tflsplit.host.coordinator import Inference
-from tflsplit.host.roll_call import BY_WATCHDOG
 from tflsplit.wire.control import Info, LinkReport, Report, ResetReason
 
 NS_PER_INSTRUCTION = 64

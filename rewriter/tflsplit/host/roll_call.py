@@ -9,13 +9,13 @@ from tflsplit.errors import LinkError
 from tflsplit.host.diagnosis import Seen, problems
 from tflsplit.host.firmware_json import FirmwareSetup
 from tflsplit.host.inbox import Inbox
-from tflsplit.wire.control import Ask, DeviceState, Info, ResetReason
+from tflsplit.wire.control import Ask, DeviceState, Info
 from tflsplit.wire.handshake import ErrorCode, describe
 
-_ANSWER_SECONDS = 1.5
+ANSWER_SECONDS = 1.5
 _LEAST_SECONDS = 0.5
 _PAUSE_SECONDS = 0.05
-BY_WATCHDOG = "by its watchdog: its program hung"
+_UNSTEADY = "the links between the devices keep failing: check wires and baud rate"
 
 
 def call_roll(inbox: Inbox, setup: FirmwareSetup, timeout_seconds: float) -> tuple[Info, ...]:
@@ -25,7 +25,7 @@ def call_roll(inbox: Inbox, setup: FirmwareSetup, timeout_seconds: float) -> tup
     """
     deadline = time.monotonic() + timeout_seconds
     inbox.gateway.open(timeout_seconds)
-    patience = _ANSWER_SECONDS
+    patience = ANSWER_SECONDS
 
     def all_there() -> bool:
         return len(inbox.infos) == setup.world_size
@@ -38,7 +38,7 @@ def call_roll(inbox: Inbox, setup: FirmwareSetup, timeout_seconds: float) -> tup
         if answered and _ready(inbox):
             break
         if time.monotonic() >= deadline or _broken(inbox):
-            raise LinkError(_diagnosis(inbox, setup))
+            raise LinkError(diagnosis(inbox, setup) or _UNSTEADY)
         if answered:
             inbox.gateway.wait_until(lambda: False, _PAUSE_SECONDS)
         else:
@@ -46,39 +46,51 @@ def call_roll(inbox: Inbox, setup: FirmwareSetup, timeout_seconds: float) -> tup
     return tuple(inbox.infos[rank] for rank in inbox.ranks)
 
 
-def has_hung(inbox: Inbox, rank: int | None) -> bool:
-    """Whether a device that was reset says, when it is back, that its watchdog did it."""
-    if rank is None or rank not in inbox.ranks:
-        return False
-    inbox.ask(Ask.INFO, lambda: rank in inbox.infos, _ANSWER_SECONDS, [rank])
-    return rank in inbox.infos and inbox.infos[rank].reset_reason == ResetReason.WATCHDOG
-
-
 def _ready(inbox: Inbox) -> bool:
-    return not _broken(inbox) and all(info.links_up for info in inbox.infos.values())
+    return not _broken(inbox) and links_are_up(inbox)
+
+
+def links_are_up(inbox: Inbox) -> bool:
+    """Of all devices that have answered."""
+    return all(info.links_up for info in inbox.infos.values())
 
 
 def _broken(inbox: Inbox) -> list[int]:
     return [rank for rank, info in inbox.infos.items() if info.state == DeviceState.BROKEN]
 
 
-def _diagnosis(inbox: Inbox, setup: FirmwareSetup) -> str:
+def diagnosis(inbox: Inbox, setup: FirmwareSetup) -> str | None:
+    """What is wrong, and with whom, once the devices have been asked who is there.
+
+    None: it is nobody's fault that one could name.
+    """
     broken = _broken(inbox)
     if broken:
-        inbox.ask(Ask.TEXT, lambda: set(broken) <= set(inbox.texts), _ANSWER_SECONDS, broken)
+        inbox.ask(Ask.TEXT, lambda: set(broken) <= set(inbox.texts), ANSWER_SECONDS, broken)
         texts = (
             f"rank {r} refuses to run: {inbox.texts.get(r, 'no reason given')}" for r in broken
         )
         return "; ".join(texts)
     there = set(inbox.infos)
     if there:
-        inbox.ask(Ask.LINKS, lambda: all(map(inbox.links_of, there)), _ANSWER_SECONDS, there)
+        inbox.ask(Ask.LINKS, lambda: all(map(inbox.links_of, there)), ANSWER_SECONDS, there)
     seen = [Seen(rank, link) for (rank, _), link in sorted(inbox.links.items())]
     found = problems(setup, there, seen)
     missing = [rank for rank in inbox.ranks if rank not in there]
     if not found:
-        found = [describe(ErrorCode.PEER_SILENT, rank) for rank in missing]
+        up_to = {each.link.peer: each for each in seen if each.is_up}
+        found = [_missing(rank, up_to.get(rank)) for rank in missing]
     if not found:
-        found = ["the links between the devices keep failing: check wires and baud rate"]
+        return None
     answers = f"{len(there)} of {setup.world_size} devices answer"
     return "; ".join(found) + f" ({answers})"
+
+
+def _missing(rank: int, neighbour: Seen | None) -> str:
+    """neighbour: one whose link to it is up: interrupts serve that, but no program reads it."""
+    if neighbour is None:
+        return describe(ErrorCode.PEER_SILENT, rank)
+    return (
+        f"rank {rank} does not answer, though its link to rank {neighbour.rank} is up: its program "
+        "hangs; reset it"
+    )

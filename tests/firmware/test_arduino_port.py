@@ -97,3 +97,40 @@ def test_the_console_gives_way_to_the_host_and_waits_for_nobody(tmp_path: Path, 
     sources = (common, PORT / "chip_id.cc", CORE / "port_test.cc")
     done = run(tmp_path, "-O0", *flags, *rings, *sources)
     assert (done.stdout, done.returncode) == ("PASS\n", 0), done.stderr
+
+
+ESP32 = ("-DARDUINO_ARCH_ESP32",)
+SETUPS = {
+    STM32: [
+        ["pins 6 5; ", "RTS CTS 4 3; ", "begin 1000000 0; "],
+        ["pins 109 114; ", "RTS CTS 112 115; ", "begin 1000000 0; "],
+    ],
+    ESP32: [
+        ["begin 1000000 0; pins 18 17; full 64 0; ", "CTS RTS 8 9; flow 3 112; ", ""],
+        ["begin 1000000 0; pins 16 15; full 64 0; ", "CTS RTS 10 11; flow 3 112; ", ""],
+    ],
+}
+
+
+@pytest.mark.usefixtures("host_compiler")
+@pytest.mark.parametrize("flags", SETUPS, ids=["STM32", "ESP32"])
+@pytest.mark.parametrize("rts_cts", [False, True], ids=["none", "rts_cts"])
+def test_the_ports_to_the_neighbours_have_their_pins(
+    tmp_path: Path, flags: tuple[str, ...], rts_cts: bool
+):
+    given = ["-DSPLIT_PORT_RX_BYTES=1024", "-DSPLIT_PORT_TX_BYTES=1024", "-O0"]
+    given += ["-DSERIAL_RX_BUFFER_SIZE=1024"] + ["-DSPLIT_PORT_RTS_CTS"] * rts_cts
+    done = run(tmp_path, *flags, *given, CORE / "links_test.cc")
+    wanted = [f"{first}{flow * rts_cts}{last}" for first, flow, last in SETUPS[flags]]
+    assert done.stdout.splitlines() == wanted
+
+
+@pytest.mark.usefixtures("host_compiler")
+def test_a_teensy_is_not_built_with_rts_and_cts(tmp_path: Path):
+    done = subprocess.run(
+        ["g++", *TEENSY, "-DSPLIT_PORT_RTS_CTS", "-DSPLIT_PORT_RX_BYTES=1024", f"-I{PORT}",
+         "-DSPLIT_PORT_TX_BYTES=1024", f"-I{ROOT / 'tflm_app/lib/split_port/include'}",
+         "-fsyntax-only", "-include", "wiring.h", "-x", "c++", "/dev/null"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert "have no RTS of the hardware's" in done.stderr

@@ -108,20 +108,22 @@ _ALL = (
         "nucleo_h743zi",
         "nucleo_h743zi",
         baud=1_000_000,
+        has_rts_cts=True,
         core_serial_buffers=True,
         host_baud=_BRIDGE_BAUD,
     ),
     # An SPI slave's clock is at most a twelfth of 125 MHz (RP2040 data sheet, 4.4.3).
-    Board("pico", "pico", cmsis_nn=False, baud=3_000_000, spi_hz=10_000_000),
+    Board("pico", "pico", cmsis_nn=False, baud=3_000_000, spi_hz=10_000_000, has_rts_cts=True),
     Board(
         "esp32s3",
         "esp32s3",
         abi=ESP32,
         cmsis_nn=False,
         baud=3_000_000,
+        has_rts_cts=True,
         host_baud=_BRIDGE_BAUD,
     ),
-    Board("nano33ble", "nano33ble", baud=1_000_000),
+    Board("nano33ble", "nano33ble", baud=1_000_000, has_rts_cts=True),
     # Bare metal: an interrupt for each byte and direction, at 168 MHz.
     Board(
         "stm32f405",

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// As much of Arduino cores as entropy.cc, port.cc and ticks.cc use, on this computer. A register is an object,
-// so that what is written to one shows in another; IntervalTimer interrupts by a signal.
+// As much of Arduino cores as entropy.cc, links_serial.cc, port.cc and ticks.cc use, on this computer. A
+// register is an object, so that what is written to one shows in another; IntervalTimer interrupts by a signal.
 #ifndef TESTS_FIRMWARE_FAKE_ARDUINO_ARDUINO_H_
 #define TESTS_FIRMWARE_FAKE_ARDUINO_ARDUINO_H_
 
@@ -53,6 +53,27 @@ struct HostSerial {
     for (size_t index = 0; index < count; ++index) to[index] = static_cast<uint8_t>(read());
     return count;
   }
+};
+
+// A serial port with pins: how it was set up, in order.
+struct Uart : HostSerial {
+  std::string setup;
+  Uart() = default;
+  Uart(uint32_t rx, uint32_t tx) { note("pins", rx, tx); }
+  void note(const char* what, int first, int second) {
+    setup += std::string(what) + ' ' + std::to_string(first) + ' ' + std::to_string(second) + "; ";
+  }
+  void setRtsCts(uint32_t rts, uint32_t cts) { note("RTS CTS", rts, cts); }
+  void begin(uint32_t rate) { note("begin", rate, 0); }
+  void begin(uint32_t rate, uint32_t, int8_t rx, int8_t tx) {
+    note("begin", rate, 0);
+    note("pins", rx, tx);
+  }
+  void setPins(int8_t, int8_t, int8_t cts, int8_t rts) { note("CTS RTS", cts, rts); }
+  void setHwFlowCtrlMode(int mode, uint8_t threshold) { note("flow", mode, threshold); }
+  void setRxFIFOFull(uint8_t count) { note("full", count, 0); }
+  template <typename Handler>
+  void onReceiveError(Handler) {}
 };
 
 }  // namespace fake
@@ -130,7 +151,23 @@ inline Rng rng;
 
 #endif
 
+#if defined(ARDUINO_ARCH_STM32) || defined(ARDUINO_ARCH_ESP32)
+
+inline fake::Uart Serial1, Serial2;
+
+#endif
+
+#if defined(ARDUINO_ARCH_STM32)
+
+constexpr uint32_t PD3 = 3, PD4 = 4, PD5 = 5, PD6 = 6, PG9 = 109, PG12 = 112, PG14 = 114, PG15 = 115;
+
+#endif
+
 #if defined(ARDUINO_ARCH_ESP32)
+
+enum hardwareSerial_error_t { UART_FIFO_OVF_ERROR, UART_BUFFER_FULL_ERROR };
+constexpr uint32_t SERIAL_8N1 = 1;
+constexpr int UART_HW_FLOWCTRL_CTS_RTS = 3;
 
 struct FakeEsp {
   uint64_t getEfuseMac() { return 0x0605'0403'0201; }

@@ -24,6 +24,12 @@ class MbedLink final : public CountedStream {
 
   void begin() { serial_.attach(mbed::callback(this, &MbedLink::on_receive)); }
 
+#if defined(SPLIT_PORT_RTS_CTS)
+  void control_flow(PinName cts, PinName rts) {
+    serial_.set_flow_control(mbed::SerialBase::RTSCTS, rts, cts);
+  }
+#endif
+
   size_t read(split_core::MutableBytes to) override { return rx_.pop(to); }
 
   size_t write(split_core::ConstBytes from) override {
@@ -83,7 +89,13 @@ MbedLink* links() {
 }  // namespace
 
 void begin_neighbours() {
-  for (size_t index = 0; index < kNeighbourCount; ++index) links()[index].begin();
+  for (size_t index = 0; index < kNeighbourCount; ++index) {
+#if defined(SPLIT_PORT_RTS_CTS)
+    static const PinName flow_pins[] = {SPLIT_PORT_FLOW_PINS};
+    links()[index].control_flow(flow_pins[2 * index], flow_pins[2 * index + 1]);
+#endif
+    links()[index].begin();
+  }
 }
 
 CountedStream& neighbour(size_t index) { return links()[index]; }

@@ -46,6 +46,13 @@ class PicoLink final : public CountedStream {
     irq_set_enabled(irq_, true);
   }
 
+  // The receiver gives RTS back while its FIFO is filled up to where it interrupts.
+  void control_flow(uint cts_pin, uint rts_pin) {
+    gpio_set_function(cts_pin, GPIO_FUNC_UART);
+    gpio_set_function(rts_pin, GPIO_FUNC_UART);
+    uart_set_hw_flow(uart_, true, true);
+  }
+
   size_t read(split_core::MutableBytes to) override { return rx_.pop(to); }
 
   size_t write(split_core::ConstBytes from) override {
@@ -103,6 +110,11 @@ void begin_neighbours() {
   static const PinName pins[] = {SPLIT_PORT_PINS};
   g_links[0].begin(pins[0], pins[1], [] { g_links[0].on_interrupt(); });
   g_links[1].begin(pins[2], pins[3], [] { g_links[1].on_interrupt(); });
+#if defined(SPLIT_PORT_RTS_CTS)
+  static const PinName flow_pins[] = {SPLIT_PORT_FLOW_PINS};
+  g_links[0].control_flow(flow_pins[0], flow_pins[1]);
+  g_links[1].control_flow(flow_pins[2], flow_pins[3]);
+#endif
 }
 
 CountedStream& neighbour(size_t index) { return g_links[index]; }

@@ -63,6 +63,11 @@ StreamLink<Port> g_links[kNeighbourCount] = {
     StreamLink<Port>(g_previous, kCapacity), StreamLink<Port>(g_next, kCapacity)};
 
 void begin_ports() {
+#if defined(SPLIT_PORT_RTS_CTS)
+  constexpr uint32_t kFlowPins[] = {SPLIT_PORT_FLOW_PINS};
+  g_previous.setRtsCts(kFlowPins[1], kFlowPins[0]);
+  g_next.setRtsCts(kFlowPins[3], kFlowPins[2]);
+#endif
   g_previous.begin(SPLIT_PORT_BAUD);
   g_next.begin(SPLIT_PORT_BAUD);
 }
@@ -90,6 +95,13 @@ void begin_ports() {
     ports[index]->setTxBufferSize(SPLIT_PORT_TX_BYTES);
     ports[index]->begin(SPLIT_PORT_BAUD, SERIAL_8N1, kPins[2 * index], kPins[2 * index + 1]);
     ports[index]->setRxFIFOFull(kInterruptAtBytes);
+#if defined(SPLIT_PORT_RTS_CTS)
+    constexpr uint8_t kStopAtBytes = 112;
+    constexpr int8_t kUnchanged = -1;
+    constexpr int8_t kFlowPins[] = {SPLIT_PORT_FLOW_PINS};
+    ports[index]->setPins(kUnchanged, kUnchanged, kFlowPins[2 * index], kFlowPins[2 * index + 1]);
+    ports[index]->setHwFlowCtrlMode(UART_HW_FLOWCTRL_CTS_RTS, kStopAtBytes);
+#endif
   }
 }
 

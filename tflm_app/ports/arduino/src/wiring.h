@@ -11,6 +11,16 @@
 // Cross the wires: TX of one rank's next port to RX of the following rank's previous port and the
 // other way round, and join all grounds. All boards here use 3.3 V.
 //
+// With -DSPLIT_PORT_RTS_CTS (flow_control = "rts_cts") a receiver whose hardware fills stops its sender:
+//
+//   Nucleo-H743ZI      CTS PD3, RTS PD4            CTS PG15, RTS PG12        while one byte waits
+//   Raspberry Pi Pico  CTS GP2, RTS GP3            CTS GP10, RTS GP11        while 16 of 32 wait
+//   ESP32-S3           CTS 8, RTS 9                CTS 10, RTS 11            while 112 of 128 wait
+//   Nano 33 BLE        CTS D4, RTS D5              CTS D6, RTS D7            by its DMA
+//
+// Each CTS to the RTS of the other board. Teensy's core moves RTS in its interrupt, which is what
+// comes too late when bytes are lost; its pins have none of the hardware's.
+//
 // With -DSPLIT_PORT_SPI (tflsplit firmware --link spi), on Teensy 4.1, and on the Pico (GP numbers):
 //
 //   master of the next rank          SCK 13  MOSI 11  MISO 12  SELECT 10  READY 9  ASK 8
@@ -48,19 +58,33 @@
 #if defined(ARDUINO_ARCH_MBED)
 #if defined(ARDUINO_ARCH_RP2040) || defined(TARGET_RP2040)
 #define SPLIT_PORT_DEFAULT_PINS p1, p0, p9, p8
+#define SPLIT_PORT_DEFAULT_FLOW_PINS p2, p3, p10, p11
 #else
 #define SPLIT_PORT_DEFAULT_PINS \
   digitalPinToPinName(1), digitalPinToPinName(0), digitalPinToPinName(3), digitalPinToPinName(2)
+#define SPLIT_PORT_DEFAULT_FLOW_PINS \
+  digitalPinToPinName(4), digitalPinToPinName(5), digitalPinToPinName(6), digitalPinToPinName(7)
 #endif
 #elif defined(ARDUINO_ARCH_STM32)
 #define SPLIT_PORT_DEFAULT_PINS PD6, PD5, PG9, PG14
+#define SPLIT_PORT_DEFAULT_FLOW_PINS PD3, PD4, PG15, PG12
 #elif defined(ARDUINO_ARCH_ESP32)
 #define SPLIT_PORT_DEFAULT_PINS 18, 17, 16, 15
+#define SPLIT_PORT_DEFAULT_FLOW_PINS 8, 9, 10, 11
 #endif
 
 // RX and TX of the previous link, RX and TX of the next one.
 #ifndef SPLIT_PORT_PINS
 #define SPLIT_PORT_PINS SPLIT_PORT_DEFAULT_PINS
+#endif
+
+// CTS and RTS of the previous link, CTS and RTS of the next one.
+#ifndef SPLIT_PORT_FLOW_PINS
+#define SPLIT_PORT_FLOW_PINS SPLIT_PORT_DEFAULT_FLOW_PINS
+#endif
+
+#if defined(SPLIT_PORT_RTS_CTS) && defined(TEENSYDUINO)
+#error "Teensy's serial ports have no RTS of the hardware's: leave SPLIT_PORT_RTS_CTS out."
 #endif
 
 #endif  // SPLIT_PORT_ARDUINO_WIRING_H_

@@ -100,7 +100,7 @@ def test_the_console_gives_way_to_the_host_and_waits_for_nobody(tmp_path: Path, 
 
 
 ESP32 = ("-DARDUINO_ARCH_ESP32",)
-SETUPS = {
+SETUPS: dict[tuple[str, ...], list[list[str]]] = {
     STM32: [
         ["pins 6 5; ", "RTS CTS 4 3; ", "begin 1000000 0; "],
         ["pins 109 114; ", "RTS CTS 112 115; ", "begin 1000000 0; "],

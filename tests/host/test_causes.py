@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -22,6 +23,7 @@ from tflsplit.wire.handshake import ErrorCode, PeerError
 _UP = 2
 SILENT = PeerError(ErrorCode.PEER_SILENT, 1, None, 0)
 LATE = PeerError(ErrorCode.TIMEOUT, 2, 65, 0)
+STRANGE = PeerError(ErrorCode.RANK_MISMATCH, 2, None, 0)
 
 
 @pytest.fixture(scope="module")
@@ -76,6 +78,17 @@ def test_a_cut_cable_is_told_by_its_ports(setup: FirmwareSetup):
     assert text.startswith(
         "rank 0 (port 1) and rank 1 (port 0) do not hear each other, and both run"
     )
+
+
+def test_cables_in_each_other_s_ports(setup: FirmwareSetup):
+    """Rank 0 finds at each port the neighbour that belongs at the other."""
+    answers = Answers({0: Info(boot=0), 1: Info(boot=1), 2: Info(boot=2)}, {(0, 1), (0, 2)})
+    for (rank, link), report in answers.links.items():
+        if rank == 0:
+            other = 3 - report.peer
+            answers.links[rank, link] = replace(report, code=ErrorCode.RANK_MISMATCH, claimed=other)
+    text = told(STRANGE, setup, answers)
+    assert text.startswith("the cables of rank 0 are in each other's ports: ")
 
 
 def test_a_rank_without_power_is_told_by_the_ports_that_lead_to_it(setup: FirmwareSetup):

@@ -18,6 +18,8 @@ from tflsplit.wire.handshake import ErrorCode, PeerError, describe
 
 BY_WATCHDOG = "by its watchdog: its program hung"
 _TEXT_SECONDS = 2.0
+_OF_OTHER_CAUSES = (ErrorCode.PEER_SILENT, ErrorCode.TIMEOUT, ErrorCode.RANK_MISMATCH)
+"""What one device says of a cable that is cut, or in another port, of a neighbour that hangs."""
 
 
 def explained(
@@ -29,8 +31,8 @@ def explained(
     """
     if error.code == ErrorCode.PEER_RESET and _has_hung(inbox, error.rank):
         return LinkError(f"{error}, {BY_WATCHDOG}")
-    if error.code in (ErrorCode.PEER_SILENT, ErrorCode.TIMEOUT):
-        cause = _cause_of_silence(inbox, setup, before)
+    if error.code in _OF_OTHER_CAUSES:
+        cause = _cause(inbox, setup, before)
         return LinkError(cause) if cause else error
     if error.code != OPERATOR_FAILED or error.rank is None:
         return error
@@ -51,7 +53,7 @@ def _has_hung(inbox: Inbox, rank: int | None) -> bool:
     return rank in inbox.infos and inbox.infos[rank].reset_reason == ResetReason.WATCHDOG
 
 
-def _cause_of_silence(inbox: Inbox, setup: FirmwareSetup, before: Sequence[Info]) -> str | None:
+def _cause(inbox: Inbox, setup: FirmwareSetup, before: Sequence[Info]) -> str | None:
     """None if everybody answers and hears everybody now."""
     try:
         inbox.gateway.open(ANSWER_SECONDS)

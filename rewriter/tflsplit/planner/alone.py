@@ -22,10 +22,13 @@ BORDERS = (1, 2)
 """At so many borders between units (measured: a third one made no arena smaller)."""
 
 
-def alone(choices: Choices, cluster: Cluster, planned: Planned) -> Iterator[Planned]:
+def alone(
+    choices: Choices, cluster: Cluster, planned: Planned, beat: float = float("inf")
+) -> Iterator[Planned]:
     """The same ways with such halos, where that is another plan and fits.
 
     planned: a plan of these choices.  None of one device, nor where tiles RECV from the host.
+    beat: an arena in bytes that they must not be above.
     """
     if cluster.world_size == 1 or not planned.steps or planned.plan.stream:
         return
@@ -33,5 +36,5 @@ def alone(choices: Choices, cluster: Cluster, planned: Planned) -> Iterator[Plan
         drafted = draft(choices, cluster, planned.steps, alone=borders, overlap=False)
         if drafted.plan.splits != planned.plan.splits:
             made = complete(choices, cluster, drafted)
-            if made.fits(cluster):
+            if not made.is_above(beat) and made.fits(cluster):
                 yield made

@@ -32,7 +32,7 @@ def best_plan(graph: Graph, cluster: Cluster, objective: str) -> tuple[Planner, 
     if found is None:
         return planner, _streamed_to_fit(graph, cluster, objective) or planner.best(objective)
     if not found.cluster.links_given and LEAN_MTU_BYTES in (cluster.mtu_bytes, *_wanted(objective)):
-        found = with_lean_links(graph, found)
+        found = with_lean_links(found)
     if may_stream(cluster, found.plan.world_size, objective):
         found = streamed(graph, found, found.cluster, objective)
     return planner, found
@@ -62,7 +62,7 @@ def _streamed_to_fit(graph: Graph, cluster: Cluster, objective: str) -> Planned 
         return None
     resident = finish(graph, roomy.plan, cluster, roomy.steps)
     if not cluster.links_given:
-        resident = with_lean_links(graph, resident)
+        resident = with_lean_links(resident)
     found = streamed(graph, resident, cluster, "ram")
     return found if found.fits(cluster) else None
 

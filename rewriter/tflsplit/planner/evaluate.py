@@ -70,6 +70,11 @@ class Cost:
         return self.find_memory()
 
     @property
+    def knows_memory(self) -> bool:
+        """Whether ``memory`` was asked for."""
+        return "memory" in vars(self)
+
+    @property
     def head_bytes(self) -> tuple[int, ...]:
         """By rank, of ``memory``."""
         return self.memory.head_bytes

@@ -52,9 +52,9 @@ class FewWays:
             if about[number] > min(beat, _NEAR * about[order[0]]):
                 return
             planned = complete(self.choices, self.cluster, self._drafts[number])
-            if planned.fits(self.cluster):
+            if not planned.is_above(beat) and planned.fits(self.cluster):
                 yield planned
-                beat = min(beat, planned.arena_bytes)
+                beat = planned.arena_bytes
 
     def _least(self, objective: str, beat: float) -> Iterator[Planned]:
         def least(drafted: Draft) -> float:

@@ -47,7 +47,8 @@ Completed = dict[tuple[NodeSplit, ...], Planned]
 class Finals:
     """Makes whole plans for one objective.
 
-    beat: a latency; plans for that objective that cannot be as quick are not looked at further.
+    beat: a latency, or an arena in bytes; plans for that objective that cannot be as good are not
+        looked at further.
     completed: whole plans of the same cluster by their splits; those for RAM are added.
     are_beaten: whether the last finalists turned out to be slower than that.
     """
@@ -64,6 +65,7 @@ class Finals:
         self.cluster = cluster
         self.objective = objective
         self.beat = beat if objective == "latency" else float("inf")
+        self._most_bytes = beat if objective == "ram" else float("inf")
         self._completed: Completed = {} if completed is None else completed
         self.are_beaten = False
         self._unpacked: dict[tuple[NodeSplit, ...], Sequence[DeviceGraph]] = {}
@@ -108,7 +110,9 @@ class Finals:
         if self.objective == "ram":
             different = {drafted.plan.splits: drafted for drafted in reversed(versions)}
             plans = [self._smallest(drafted) for drafted in reversed(different.values())]
-            yield from sorted(plans, key=lambda planned: planned.arena_bytes)
+            within = (planned for planned in plans if not planned.is_above(self._most_bytes))
+            yield from sorted(within, key=lambda planned: planned.arena_bytes)
+            yield from (planned for planned in plans if planned.is_above(self._most_bytes))
             return
         finalists = self._finalists([*versions, *opened])
         rest = [drafted for drafted in versions if drafted not in finalists]
@@ -118,6 +122,13 @@ class Finals:
         for drafted in (*ordered, *rest):
             known_us, made = self._known_us(drafted), self._unpacked.get(drafted.plan.splits, ())
             yield complete(self.choices, self.cluster, drafted, known_us, made)
+
+    def is_above(self, planned: Planned) -> bool:
+        """For RAM: whether a plan needs more than what is to be beaten.
+
+        Not asked where flash is scarce: what lacks flash leads to another plan then.
+        """
+        return not self.choices.pooling and planned.is_above(self._most_bytes)
 
     def _finalists(self, drafts: Sequence[Draft]) -> list[Draft]:
         close = _CLOSE * quickest_us(drafts)

@@ -4,20 +4,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from tflsplit.cluster import Cluster
 from tflsplit.ir import Graph
-from tflsplit.memory.arena import ArenaEstimate, predict_arena
-from tflsplit.ops.custom import unchecked
+from tflsplit.memory.arena import ArenaEstimate
 from tflsplit.plan.cost import Prediction, predict
 from tflsplit.plan.spec import Plan
 from tflsplit.planner.evaluate import Step
-from tflsplit.planner.memories import kernels_of
+from tflsplit.planner.lowering import Lowering
 from tflsplit.sim import simulate
 from tflsplit.split.devices import DeviceGraph, constant_bytes
-from tflsplit.split.lower import unpacked as lowered
 from tflsplit.split.lower import with_offsets
 
 
@@ -27,27 +25,51 @@ class Planned:
 
     cluster: what it was made for.
     steps: of the search; () of a plan that comes from elsewhere.
-    unpacked: its device graphs before constants are packed (``lower.unpacked``).
-    drafts: them after it, but for the contents of constants: what all costs are taken from.
-    arenas: by rank, predicted for the device's kernels.
-    weights_bytes: by rank, constants of the device graph.
-    simulated_us: its latency, if it was simulated already.
+    lowering: its device graphs, each made when something is asked of it.
+    predicted: of its time, if it is there already; simulated_us: its latency, if it was simulated.
     """
 
     plan: Plan
     cluster: Cluster
     steps: tuple[Step, ...]
-    unpacked: tuple[DeviceGraph, ...]
-    drafts: tuple[DeviceGraph, ...]
-    arenas: tuple[ArenaEstimate, ...]
-    weights_bytes: tuple[int, ...]
-    prediction: Prediction
+    graph: Graph = field(repr=False)
+    lowering: Lowering = field(repr=False, compare=False)
+    predicted: Prediction | None = None
     simulated_us: float | None = None
+
+    @cached_property
+    def prediction(self) -> Prediction:
+        """Of its time, by the costs of its parts."""
+        return self.predicted or predict(self.graph, self.plan, self.cluster)
+
+    @cached_property
+    def unpacked(self) -> tuple[DeviceGraph, ...]:
+        """Its device graphs before constants are packed (``lower.unpacked``)."""
+        return tuple(map(self.lowering.unpacked, range(self.plan.world_size)))
+
+    @cached_property
+    def drafts(self) -> tuple[DeviceGraph, ...]:
+        """They after it, but for the contents of constants: what all costs are taken from."""
+        return tuple(map(self.lowering.draft, range(self.plan.world_size)))
+
+    @cached_property
+    def arenas(self) -> tuple[ArenaEstimate, ...]:
+        """By rank, predicted for the device's kernels."""
+        return tuple(map(self.lowering.arena, range(self.plan.world_size)))
+
+    @cached_property
+    def weights_bytes(self) -> tuple[int, ...]:
+        """By rank, constants of the device graph."""
+        return tuple(constant_bytes(device.graph) for device in self.drafts)
 
     @cached_property
     def devices(self) -> tuple[DeviceGraph, ...]:
         """The device graphs with all that they have, by rank."""
         return with_offsets(self.unpacked)
+
+    def is_above(self, most_bytes: float) -> bool:
+        """Whether some device needs a larger arena; that is known before all are looked at."""
+        return self.lowering.is_above(most_bytes)
 
     @property
     def arena_bytes(self) -> int:
@@ -108,29 +130,48 @@ def finish(
     prediction: Prediction | None = None,
     simulated_us: float | None = None,
     unpacked: Sequence[DeviceGraph] = (),
+    fullest: int | None = None,
 ) -> Planned:
-    """Lower a plan and predict all that it comes to.
+    """A plan with all that it comes to, found as it is asked for.
 
     prediction, simulated_us: of its time, if they are there already; unpacked: device graphs that
-        it was lowered to already (``lower.unpacked``).
+        it was lowered to already (``lower.unpacked``); fullest: the rank that probably needs the
+        largest arena (by default, what its steps say).
+    Raises PlanError if the plan is for another number of devices.
     """
-    with unchecked():  # what is written is made again, and checked
-        made = tuple(unpacked) or lowered(graph, plan)
-        drafts = with_offsets(made, draft=True)
-    arenas = tuple(
-        predict_arena(device.graph, spec.abi, kernels_of(spec))
-        for device, spec in zip(drafts, cluster.devices, strict=True)
-    )
-    weights = tuple(constant_bytes(device.graph) for device in drafts)
-    prediction = prediction or predict(graph, plan, cluster)
-    return Planned(plan, cluster, steps, made, drafts, arenas, weights, prediction, simulated_us)
+    if plan.world_size != cluster.world_size:
+        prediction = predict(graph, plan, cluster)  # says what is wrong
+    fullest = _fullest(steps, plan.world_size) if fullest is None else fullest
+    lowering = Lowering(graph, plan, cluster, unpacked, fullest)
+    return Planned(plan, cluster, steps, graph, lowering, prediction, simulated_us)
 
 
-def smallest_of(graph: Graph, found: Sequence[Planned]) -> Planned | None:
-    """The plan of the smallest arena, without overlap where that takes RAM."""
-    smallest = min(found, key=lambda planned: planned.arena_bytes, default=None)
-    if smallest is None or not smallest.plan.overlap:
+def _fullest(steps: Sequence[Step], world_size: int) -> int:
+    """The rank that needs most by what is known of units."""
+    known = [step.cost for step in steps if step.cost.knows_memory]
+    if not known:
+        return 0
+    heads = [max(each) for each in zip(*(cost.head_bytes for cost in known), strict=True)]
+    tails = [sum(each) for each in zip(*(cost.tail_bytes for cost in known), strict=True)]
+    return max(range(world_size), key=lambda rank: heads[rank] + tails[rank])
+
+
+def smallest_of(
+    graph: Graph, found: Sequence[Planned], beat: float = float("inf")
+) -> Planned | None:
+    """The plan of the smallest arena, without overlap where that takes RAM.
+
+    beat: an arena in bytes; where all are above it, any of them.
+    """
+    smallest: Planned | None = None
+    for planned in found:
+        most = beat if smallest is None else min(beat, smallest.arena_bytes - 1)
+        if not planned.is_above(most):
+            smallest = planned
+    if smallest is None:
+        return min(found, key=lambda planned: planned.lowering.known_bytes, default=None)
+    if not smallest.plan.overlap:
         return smallest
     plan = replace(smallest.plan, overlap=False)
     other = finish(graph, plan, smallest.cluster, smallest.steps)
-    return other if other.arena_bytes < smallest.arena_bytes else smallest
+    return smallest if other.is_above(smallest.arena_bytes - 1) else other

@@ -57,9 +57,8 @@ class Searcher:
         if objective == "ram":
             return self._smallest(beat, tail_bytes)
         found = list(self.candidates(objective, beat))
-        if len(found) == 1 and beat == float("inf"):
-            return found[0]  # not worth a simulation
-        return min(found, key=lambda planned: planned.value(objective), default=None)
+        single = len(found) == 1 and beat == float("inf")  # not worth a simulation
+        return found[0] if single else min(found, key=lambda p: p.value(objective), default=None)
 
     def _smallest(self, beat: float, tail_bytes: float) -> Planned | None:
         """The plan of the smallest arena; what makes other things small may be smaller, too."""
@@ -73,13 +72,13 @@ class Searcher:
         if not heads and not self.choices.pooling and beat <= min(rooms):
             return None  # whatever the objective, some unit needs more, or all together do
         found = list(self._of_heads(heads, rooms, beat))
-        best = min([beat, *(planned.arena_bytes for planned in found)])
+        best = min([beat, *(p.arena_bytes for p in found if not p.is_above(beat))])
         for objective in ("latency", "bytes"):
             if self._free_ways.arena_bytes(objective, best) <= best:
                 found += self.candidates(objective)
-        if (smallest := smallest_of(self.graph, found)) is not None:
-            found += alone(self.choices, self.cluster, smallest)
-        return smallest_of(self.graph, found)
+        if (smallest := smallest_of(self.graph, found, beat)) is not None:
+            found += alone(self.choices, self.cluster, smallest, beat)
+        return smallest_of(self.graph, found, beat)
 
     def about_us(self) -> float | None:
         """About the least latency within RAM and flash, as predicted; None where nothing fits."""
@@ -159,7 +158,8 @@ class Searcher:
             limits = [min(room, head) for room in rooms]
             for planned in self._fitting("ram", limits, self._everything, beat):
                 yield planned
-                beat = min(beat, planned.arena_bytes)
+                if not planned.is_above(beat):
+                    beat = planned.arena_bytes
 
     def _usual(self, objective: str, rooms: Sequence[float], beat: float) -> Iterator[Planned]:
         """The best plans that fit, of options that do not save flash at the price of time.
@@ -232,7 +232,7 @@ class Searcher:
                 return
             tried: list[Planned] = []
             for planned in finals.planned(drafts, finals.opened(steps, drafts)):
-                if planned.fits(self.cluster):
+                if finals.is_above(planned) or planned.fits(self.cluster):
                     yield planned
                     return
                 tried.append(planned)

@@ -33,11 +33,21 @@ def streamed(graph: Graph, planned: Planned, cluster: Cluster, objective: str) -
         plan = in_tiles(graph, planned.plan, tiles)
         if plan_problems(graph, plan):
             continue
-        found = finish(graph, plan, cluster, planned.steps)
-        sound = not check_coverage(graph, found.drafts)
-        fits = found.short_bytes(cluster) <= best.short_bytes(cluster)
-        if sound and fits and found.value(objective) < best.value(objective):
+        found = finish(graph, plan, cluster, planned.steps, fullest=_fullest(best))
+        if _is_better(found, best, objective) and not check_coverage(graph, found.drafts):
             best = found
         elif tiles > 2 and best is planned:
             break  # else all are tried: how tensors lie over each other changes by leaps
     return best
+
+
+def _is_better(found: Planned, best: Planned, objective: str) -> bool:
+    """Whether a plan has the smaller value, and lacks no more of anything."""
+    if objective == "ram" and found.is_above(best.arena_bytes - 1):
+        return False
+    fits = found.short_bytes(best.cluster) <= best.short_bytes(best.cluster)
+    return fits and found.value(objective) < best.value(objective)
+
+
+def _fullest(planned: Planned) -> int:
+    return max(range(planned.plan.world_size), key=lambda rank: planned.arenas[rank].required_bytes)

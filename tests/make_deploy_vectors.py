@@ -26,9 +26,9 @@ Layout = dict[str, tuple[int, int]]
 IDENTITY: Layout = {
     "id": (0, 16), "board": (16, 16), "boot": (32, 4), "arrived": (36, 1), "ports": (37, 1),
     "state": (38, 1), "flags": (39, 1), "store_bytes": (40, 4), "work_bytes": (44, 4),
-    "baud": (48, 4), "mtu_bytes": (52, 2), "wire": (54, 1), "cluster": (55, 1), "deploy": (56, 1),
-    "link": (57, 1), "deployment": (58, 16), "fingerprint": (74, 16), "rank": (90, 1),
-    "world_size": (91, 1), "slices": (92, 1), "slice": (93, 1),
+    "baud": (48, 4), "mtu_bytes": (52, 2), "slices": (54, 1), "cluster": (55, 1),
+    "deploy": (56, 1), "slice": (57, 1), "deployment": (58, 16), "fingerprint": (74, 16),
+    "rank": (90, 1), "world_size": (91, 1), "rx_ring_bytes": (92, 2), "tx_ring_bytes": (94, 2),
 }  # fmt: skip
 ADOPT: Layout = {
     "session": (0, 16), "rank": (16, 1), "world_size": (17, 1), "node_count": (18, 1),
@@ -95,14 +95,13 @@ def framed(payload: bytes) -> str:
 IDENTITY_FIELDS: dict[str, Any] = {
     "id": "00112233445566778899aabbccddeeff", "board": "teensy41", "boot": 0xDEADBEEF,
     "arrived": 1, "ports": 2, "state": 1, "flags": 0b0101, "store_bytes": 3_500_000,
-    "work_bytes": 900_000, "baud": 6_000_000, "mtu_bytes": 1024, "wire": 2, "cluster": 3,
-    "deploy": 1, "link": 0, "deployment": "0f" * 16, "fingerprint": "a5" * 16, "rank": 3,
-    "world_size": 8, "slices": 9, "slice": 0,
+    "work_bytes": 900_000, "baud": 6_000_000, "mtu_bytes": 1024, "cluster": 3,
+    "deploy": 2, "deployment": "0f" * 16, "fingerprint": "a5" * 16, "rank": 3, "world_size": 8,
+    "slices": 9, "slice": 0, "rx_ring_bytes": 4096, "tx_ring_bytes": 65535,
 }  # fmt: skip
 BLANK_FIELDS: dict[str, Any] = {
-    "board": "sixteen_letters_", "boot": 1, "arrived": 255, "ports": 16, "flags": 0b0010,
-    "work_bytes": 65536, "mtu_bytes": 512, "wire": 2, "cluster": 3, "deploy": 1, "link": 1,
-    "rank": 255, "slice": 255,
+    "board": "sixteen_letters_", "boot": 1, "arrived": 255, "ports": 16, "flags": 0b10010,
+    "work_bytes": 65536, "mtu_bytes": 512, "cluster": 3, "deploy": 2, "rank": 255, "slice": 255,
 }  # fmt: skip
 ADOPT_FIELDS: dict[str, Any] = {
     "session": "000102030405060708090a0b0c0d0e0f", "rank": 2, "world_size": 8, "node_count": 9,
@@ -124,16 +123,16 @@ def refused_body(code: int, number: int, text: str) -> bytes:
 
 def survey_frames() -> list[dict[str, Any]]:
     """Payloads, what is in them, and the frames on the wire."""
-    identity = bytes(placed(94, IDENTITY, IDENTITY_FIELDS))
-    blank = bytes(placed(94, IDENTITY, BLANK_FIELDS))
-    way, far = bytes([1, 1, 0]), bytes(i % 2 for i in range(63))
+    identity = bytes(placed(96, IDENTITY, IDENTITY_FIELDS))
+    blank = bytes(placed(96, IDENTITY, BLANK_FIELDS))
+    way, far = bytes([1, 1, 0]), bytes(i % 2 for i in range(62))
     rows = [
         ("identify_gateway", "identify", b"", b"", 0, b"", {}),
         ("identify_behind_three", "identify", way, bytes([0, 0]), 2, b"", {}),
-        ("identify_behind_63", "identify", far, b"", 0, b"", {}),
+        ("identify_behind_62", "identify", far, b"", 0, b"", {}),
         ("identity", "identity", bytes([0, 0, 1]), way[::-1], 0, identity, IDENTITY_FIELDS),
         ("identity_blank", "identity", b"", b"", 0, blank, BLANK_FIELDS),
-        ("identity_behind_63", "identity", far, far, 63, identity, IDENTITY_FIELDS),
+        ("identity_behind_62", "identity", far, far, 62, identity, IDENTITY_FIELDS),
         ("adopt", "adopt", way, bytes([0, 0, 1]), 3, adopt_body(),
          ADOPT_FIELDS | {"links": [[*one[:3], f"{one[3]:016x}"] for one in ADOPT_LINKS]}),
         ("adopted", "adopted", way, way, 1, b"", {}),
@@ -204,9 +203,9 @@ def steps() -> list[dict[str, Any]]:
              survey(200, way, back, 2), 0),
         step("another version", HOST, "drop", survey(1, b"", b"", 0, version=2)),
         step("h above n", 0, "drop", survey(1, b"\1", b"", 2)),
-        step("n above 63", HOST, "drop", survey(1, bytes(64), b"", 0)),
-        step("63 wires", HOST, "forward", survey(1, bytes(63), b"", 0, bytes(94)),
-             survey(1, bytes(63), b"", 1, bytes(94)), 0),
+        step("n above 62", HOST, "drop", survey(1, bytes(63), b"", 0)),
+        step("62 wires", HOST, "forward", survey(1, bytes(62), b"", 0, bytes(96)),
+             survey(1, bytes(62), b"", 1, bytes(96)), 0),
         step("shorter than its ways", HOST, "drop", survey(1, way, b"", 0)[:-1]),
         step("shorter than its header", HOST, "drop", bytes([1, 1, 0, 0, 1, 2, 3])),
         step("empty", HOST, "drop", b""),

@@ -55,8 +55,8 @@ def identity_of(name: str, **fields: object) -> BoardIdentity:
     blank = BoardIdentity(
         chip_id=name.encode().ljust(16, b"\0"), board=b"native", boot=7, arrived=HOST_PORT,
         ports=2, state=BoardState.BLANK, flags=1, store_bytes=1 << 20, work_bytes=1 << 19, baud=0,
-        mtu_bytes=1024, wire=2, cluster=3, deploy=1, link=0, deployment=bytes(16),
-        fingerprint=bytes(16), rank=255, world_size=0, slices=0, slice=255,
+        mtu_bytes=1024, slices=0, cluster=3, deploy=2, slice=255, deployment=bytes(16),
+        fingerprint=bytes(16), rank=255, world_size=0, rx_ring_bytes=0, tx_ring_bytes=0,
     )  # fmt: skip
     return replace(blank, **fields)  # type: ignore[arg-type]
 

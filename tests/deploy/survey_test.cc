@@ -21,6 +21,7 @@ void nothing() {}
 // A board with two ports and a host link, each of which may be joined to another's.
 struct TestBoard {
   Identity identity;
+  Refusal why;
   std::unique_ptr<SurveyDesk> desk;
   std::vector<std::unique_ptr<PipeStream>> streams;
   std::vector<uint64_t> memory;
@@ -53,7 +54,10 @@ class Bench {
     join_host();
     for (size_t i = 0; i < boards_.size(); ++i) {
       TestBoard& board = *boards_[i];
-      board.desk = std::make_unique<SurveyDesk>(board.identity, "the arena is too small");
+      board.why.code = RefusalCode::kTooLittleMemory;
+      board.why.number = 640;
+      board.why.text = "the arena is too small";
+      board.desk = std::make_unique<SurveyDesk>(board.identity, board.why);
       SurveyPort ports[kPorts + 1];
       for (uint8_t port = 0; port <= kPorts; ++port) {
         const size_t end = i * (kPorts + 1) + port;
@@ -226,7 +230,6 @@ TEST(a_request_finds_its_way_and_its_answer_comes_back) {
   EXPECT_EQ(identity[36], 0);  // came by port 0
   EXPECT_EQ(identity[37], kPorts);
   EXPECT_EQ(load_le<uint32_t>(identity + 44), 64u * 1024);
-  EXPECT_EQ(identity[54], kProtocolVersion);
   EXPECT_EQ(identity[56], kDeployVersion);
   EXPECT_EQ(identity[90], kNoRank);
   EXPECT_EQ(bench->got.size(), 1u);
@@ -263,7 +266,7 @@ TEST(frames_that_make_no_sense_are_dropped) {
     return changed;
   };
   for (const Bytes& payload : {with(0, 2), with(2, 64), with(2, 2), with(3, 2), with(3, 1), Bytes{1, 1},
-                               Bench::request(SurveyKind::kIdentify, {1}, Bytes(95, 0)),
+                               Bench::request(SurveyKind::kIdentify, {1}, Bytes(97, 0)),
                                with(1, 129)}) {
     bench->got.clear();
     bench->send(payload);
@@ -282,7 +285,8 @@ TEST(what_a_device_does_not_know_is_refused) {
   EXPECT(kind_of(bench->ask(SurveyKind::kEcho, {})) == SurveyKind::kEchoed);
   bench->board(0).identity.state = DeployState::kBroken;
   const Bytes broken = bench->ask(SurveyKind::kRun, {}, {0});
-  EXPECT_EQ(code_of(broken), 11);
+  EXPECT_EQ(code_of(broken), 3);
+  EXPECT_EQ(load_le<uint32_t>(broken.data() + 12), 640u);
   EXPECT(std::memcmp(broken.data() + 16, "the arena is too small", 22) == 0);
   bench->board(0).identity.state = DeployState::kFixed;
   EXPECT_EQ(code_of(bench->ask(SurveyKind::kAdopt, {}, adoption())), 5);
@@ -307,6 +311,9 @@ TEST(an_adoption_is_checked) {
   twice[19] = 2;
   twice.insert(twice.end(), twice.begin() + 32, twice.begin() + 43);
   EXPECT_EQ(code_of(bench->ask(SurveyKind::kAdopt, {}, twice)), 2);
+  bench->board(0).identity.rx_ring_bytes = 4 * 260 + 255;  // a byte less than four frames want
+  EXPECT_EQ(code(0, 1), 2);
+  bench->board(0).identity.rx_ring_bytes = 4 * 260 + 256;
   bench->board(0).identity.work_bytes = 1000;
   const Bytes small = bench->ask(SurveyKind::kAdopt, {}, adoption());
   EXPECT_EQ(code_of(small), 3);

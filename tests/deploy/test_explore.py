@@ -199,7 +199,7 @@ def test_deployment_that_was_not_completed_is_said():
         lambda payload: b"\2" + payload[1:],
         lambda payload: payload[:4] + bytes(4) + payload[8:],  # another token
         lambda payload: payload[:9] + b"\7" + payload[10:],  # another way
-        lambda payload: payload[:-94] + bytes(94),  # a board without ports that came by port 0
+        lambda payload: payload[:-96] + bytes(96),  # a board without ports that came by port 0
         lambda payload: payload[:1] + b"\xc8" + payload[2:],  # an answer that nobody knows
         lambda payload: bytes(random.Random(1).randbytes(200)),
     ],
@@ -228,12 +228,27 @@ def test_gateway_that_is_silent_or_talks_nonsense():
         look(wires)
 
 
+def test_firmware_of_another_version_is_named_and_not_misread():
+    boards = boards_named("abc")
+    boards["b"].spoils = lambda payload: payload[: 10 + 56] + b"\1" + payload[10 + 57 : -2]
+    found = look(Wires(boards, line_of("abc")))
+    assert topology_words(found) == "one board"
+    (problem,) = found.problems
+    assert problem.startswith(
+        "the board behind port-a, by ports 1, has generic firmware of version 1, this program is "
+        "for 2: flash it anew"
+    )
+    boards["a"].spoils = lambda payload: payload[: 8 + 56] + b"\3" + payload[8 + 57 :]
+    with pytest.raises(LinkError, match="behind port-a has generic firmware of version 3"):
+        look(Wires(boards, line_of("abc")))
+
+
 def test_no_more_than_63_boards():
     names = [chr(0x100 + i) for i in range(64)]
     boards = {name: Board(identity_of(name)) for name in names}
     wires = [(one, 1, other, 0) for one, other in pairwise(names)]
     with pytest.raises(LinkError, match="more than 63 boards"):
-        look(Wires(boards, wires), names[0])
+        look(Wires(boards, wires), names[32])
 
 
 def test_63_boards_in_a_line():

@@ -9,6 +9,7 @@ import pytest
 
 from tests.bundles import bundle_of
 from tests.deploy.boards import Wires, boards_named, ring_of
+from tflsplit.api.found import cluster_of_found
 from tflsplit.bundle import Bundle, read_bundle
 from tflsplit.deploy.deploying import deploy_images, prepare_images
 from tflsplit.deploy.explore import Explorer
@@ -61,6 +62,29 @@ def test_kernels_are_the_boards(bundle: Bundle, ring: Wiring):
         assert parse_image(image)[0].flags == 1
 
 
+def test_no_more_is_in_transit_than_the_boards_have_room_for(bundle: Bundle, ring: Wiring):
+    """Four frames of 512 bytes, by the plan; 3 of them and what needs no credit fit 2,000 bytes."""
+    wiring = with_identity(ring, 1, rx_ring_bytes=2000, tx_ring_bytes=300)
+    prepared = prepare_images(bundle, OPTIONS, wiring)
+    assert OPTIONS.rx_slots == 4
+    assert [parse_image(image)[0].rx_slots for image in prepared.images] == [3, 3, 3]
+    assert prepared.options.rx_slots == 3
+    wiring = with_identity(ring, 1, rx_ring_bytes=4 * 517 + 256)
+    assert prepare_images(bundle, OPTIONS, wiring).options.rx_slots == 4
+
+
+def test_a_plan_for_boards_has_links_that_they_have_room_for(ring: Wiring):
+    """And no memory is set aside for rings, which are the firmware's own."""
+    wide = cluster_of_found(ring)
+    assert (wide.mtu_bytes, wide.rx_slots, wide.port_rx_bytes) == (512, 4, None)
+    told = cluster_of_found(with_identity(ring, 2, rx_ring_bytes=4096, tx_ring_bytes=1024))
+    assert (told.rx_slots, told.port_rx_bytes, told.port_tx_bytes) == (4, 4096, 1024)
+    assert told.devices == wide.devices
+    small = cluster_of_found(with_identity(ring, 0, rx_ring_bytes=1200))
+    assert (small.mtu_bytes, small.rx_slots) == (256, 3)
+    assert small.devices[0].arena_limit_bytes > told.devices[0].arena_limit_bytes  # type: ignore
+
+
 @pytest.mark.parametrize(
     ("fields", "said"),
     [
@@ -73,6 +97,7 @@ def test_kernels_are_the_boards(bundle: Bundle, ring: Wiring):
         ({"state": BoardState.FIXED}, r"board B: the firmware was built for one plan"),
         ({"baud": 9600}, r"links run at 0, 9600 baud"),
         ({"mtu_bytes": 256}, r"frames of 512 bytes, the boards take 256: .*--mtu 256"),
+        ({"rx_ring_bytes": 1000}, r"frames of 512 bytes, .* into 1,000, .*too little for two"),
     ],
 )
 def test_boards_that_cannot_take_it(

@@ -91,7 +91,7 @@ def test_identity(row: dict[str, Any]):
     body = bytes.fromhex(row["body_hex"])
     assert BoardIdentity.from_body(body) == BoardIdentity(**fields)
     assert BoardIdentity(**fields).to_body() == body
-    with pytest.raises(SurveyError, match="93 bytes"):
+    with pytest.raises(SurveyError, match="95 bytes"):
         BoardIdentity.from_body(body[:-1])
 
 

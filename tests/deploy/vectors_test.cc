@@ -32,9 +32,9 @@ struct AnswerVector {
 };
 struct IdentityVector {
   const char *id, *board;
-  unsigned boot, arrived, ports, state, flags, store_bytes, work_bytes, baud, mtu_bytes, link;
+  unsigned boot, arrived, ports, state, flags, store_bytes, work_bytes, baud, mtu_bytes;
   const char *deployment, *fingerprint;
-  unsigned rank, world_size, slices, slice;
+  unsigned rank, world_size, slices, slice, rx_ring_bytes, tx_ring_bytes;
   const char* body_hex;
 };
 struct RequestVector {
@@ -211,7 +211,8 @@ TEST(identities_are_those_of_the_vectors) {
     identity.work_bytes = vector.work_bytes;
     identity.baud = vector.baud;
     identity.mtu_bytes = static_cast<uint16_t>(vector.mtu_bytes);
-    identity.link = static_cast<uint8_t>(vector.link);
+    identity.rx_ring_bytes = told_ring(vector.rx_ring_bytes);
+    identity.tx_ring_bytes = told_ring(vector.tx_ring_bytes);
     copy_to(identity.deployment, vector.deployment);
     copy_to(identity.fingerprint, vector.fingerprint);
     identity.rank = static_cast<uint8_t>(vector.rank);
@@ -379,19 +380,28 @@ TEST(a_slice_that_is_not_for_this_board_is_refused) {
   read_slice(view(image), 0, &slice);
   limits.work_bytes = static_cast<uint32_t>(work_bytes_of(slice, limits));
   EXPECT(limits.work_bytes > slice.arena_bytes + split_core::Node::required_bytes(slice.node));
-  EXPECT(check_fit(view(image), limits) == nullptr);
+  EXPECT(check_fit(view(image), limits).ok());
   const auto field = [&](auto change) {
     BoardLimits other = limits;
     change(other);
-    const char* const found = check_fit(view(image), other);
-    return found == nullptr ? "nothing" : found;
+    const Refusal found = check_fit(view(image), other);
+    EXPECT(found.code == RefusalCode::kBadImage);
+    return found.text;
   };
   EXPECT_TEXT(field([](BoardLimits& other) { other.board = "teensy40"; }), "board");
   EXPECT_TEXT(field([](BoardLimits& other) { other.flags = 0; }), "flags");
   EXPECT_TEXT(field([](BoardLimits& other) { other.mtu_bytes = 256; }), "mtu_bytes");
   EXPECT_TEXT(field([](BoardLimits& other) { other.baud = 1; }), "baud");
   EXPECT_TEXT(field([](BoardLimits& other) { other.ports = 1; }), "links");
-  EXPECT_TEXT(field([](BoardLimits& other) { --other.work_bytes; }), "arena_bytes");
+  // Four frames of 512 bytes as they are on a wire, and 256 bytes for what needs no credit.
+  limits.rx_ring_bytes = 4 * (512 + 2 + 3) + 256;
+  EXPECT(check_fit(view(image), limits).ok());
+  EXPECT_TEXT(field([](BoardLimits& other) { --other.rx_ring_bytes; }), "rx_slots");
+  limits.work_bytes -= 77;
+  const Refusal refusal = check_fit(view(image), limits);
+  EXPECT(refusal.code == RefusalCode::kTooLittleMemory);
+  EXPECT_EQ(refusal.number, 77u);
+  EXPECT_TEXT(refusal.text, "");
 }
 
 TEST(records_are_those_of_the_vectors) {

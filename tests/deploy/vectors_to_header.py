@@ -11,8 +11,8 @@ from typing import Any
 
 IDENTITY = (
     "id", "board", "boot", "arrived", "ports", "state", "flags", "store_bytes", "work_bytes",
-    "baud", "mtu_bytes", "link", "deployment", "fingerprint", "rank", "world_size", "slices",
-    "slice",
+    "baud", "mtu_bytes", "deployment", "fingerprint", "rank", "world_size", "slices", "slice",
+    "rx_ring_bytes", "tx_ring_bytes",
 )  # fmt: skip
 SLICE = (
     "rank", "world_size", "node_count", "mtu_bytes", "rx_slots", "tx_slots", "send_slots",

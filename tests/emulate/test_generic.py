@@ -96,6 +96,11 @@ def identities(cluster: Cluster) -> list[bytes]:
     return [body for _, body in answers]
 
 
+def holding(body: bytes) -> tuple[int, int, int, int]:
+    """Rank, world_size, slices, and the slice that ran last."""
+    return body[90], body[91], body[54], body[57]
+
+
 def test_blank_devices_take_one_plan_and_then_another(tmp_path: Path, first: Plan, second: Plan):
     with blank(tmp_path) as cluster:
         end = cluster.host_sockets[0]
@@ -104,14 +109,14 @@ def test_blank_devices_take_one_plan_and_then_another(tmp_path: Path, first: Pla
             assert body[16:21] == b"host\0"
             assert body[37:40] == bytes([3, 0, 1])  # ports, blank, survives
             assert struct.unpack_from("<I", body, 40)[0] == STORE_BYTES - 192
-            assert body[90:94] == bytes([255, 0, 0, 255])
+            assert holding(body) == (255, 0, 0, 255)
         assert all(answer[2] == gh.PREPARED for answer in gh.deploy(end, first.images).values())
         infer(cluster, first)
         for rank, body in enumerate(identities(cluster)):
             assert body[38] == 1  # holds an image
             assert body[58:74] == gh.deployment_of(first.images)
             assert body[74:90].hex() == first.bundle.document["fingerprint"]
-            assert body[90:94] == bytes([rank, DEVICES, 1, 0])
+            assert holding(body) == (rank, DEVICES, 1, 0)
         # Nothing is sent again, and the other plan takes the place of this one.
         assert all(answer[2] == gh.ACTIVE for answer in gh.deploy(end, first.images).values())
         infer(cluster, first)
@@ -125,10 +130,14 @@ def test_blank_devices_take_one_plan_and_then_another(tmp_path: Path, first: Pla
 
 def test_what_a_device_does_not_take(tmp_path: Path, first: Plan):
     """It says what it is, and the others have theirs prepared; nothing changes."""
-    with blank(tmp_path) as cluster:
+    limits: list[dict[str, str]] = [{}, {"rx_ring_bytes": "3000", "work_bytes": "1048576"}, {}]
+    with blank(tmp_path, arguments=limits) as cluster:
         end = cluster.host_sockets[0]
+        assert struct.unpack_from("<H", identities(cluster)[1], 92) == (3000,)
         for change, code, text in (
             (lambda data: data[:62] + b"\1" + data[63:], 11, b"rx_slots"),
+            (lambda data: data[:62] + b"\6" + data[63:], 11, b"rx_slots"),  # beyond its ring
+            (lambda data: data[:96] + b"\0\0\x20\0" + data[100:], 3, b""),  # 2 MiB of arena
             (lambda data: data[:128] + b"teensy41" + data[136:], 11, b"board"),
             (lambda data: data + bytes(STORE_BYTES), 7, b""),
         ):
@@ -139,6 +148,8 @@ def test_what_a_device_does_not_take(tmp_path: Path, first: Plan):
             answers = gh.Host(end, DEVICES, session).offer(images)
             assert answers[1][1:4] == bytes([gh.REFUSED, code, gh.OFFER])
             assert answers[1][8:] == text
+            missing = struct.unpack_from("<I", answers[1], 4)[0]
+            assert (missing > 1 << 20) == (code == 3)
             assert answers[0][:3] == bytes([1, gh.ACCEPTED, gh.PREPARED])
         found = identities(cluster)
         assert [body[38] for body in found] == [0, 0, 0]  # blank still

@@ -19,7 +19,7 @@ void read_all(ConstBytes image, const BoardLimits& limits) {
     REQUIRE((slice.model - image.data()) % static_cast<long>(kImageAlignmentBytes) == 0);
     REQUIRE(std::strlen(slice.mark) > 0 && std::strlen(slice.board) > 0);
     REQUIRE(slice.mark + std::strlen(slice.mark) < reinterpret_cast<const char*>(slice.model));
-    if (check_fit(slice, limits) != nullptr) continue;
+    if (!check_fit(slice, limits).ok()) continue;
     REQUIRE(Node::check(slice.node) == ErrorCode::kOk);
     REQUIRE(slice.arena_bytes + Node::required_bytes(slice.node) <= limits.work_bytes);
     REQUIRE(slice.required_arena_bytes <= slice.arena_bytes);

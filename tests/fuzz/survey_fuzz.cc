@@ -72,7 +72,11 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   identity.ports = static_cast<uint8_t>(input.u8() % kMostPorts);
   identity.slices = input.u8();
   identity.work_bytes = 16 * input.u16();
-  SurveyDesk desk(identity, "what it is that does not fit");
+  identity.rx_ring_bytes = static_cast<uint16_t>(64 * identity.slices);
+  Refusal why;
+  why.code = RefusalCode::kTooLittleMemory;
+  why.text = "what it is that does not fit";
+  SurveyDesk desk(identity, why);
   TestStream streams[kMostPorts];
   SurveyPort ports[kMostPorts];
   for (uint8_t i = 0; i <= identity.ports; ++i) {

@@ -3,12 +3,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from tflsplit.api.clusters import board_cluster
 from tflsplit.cluster import Cluster
 from tflsplit.cluster.defaults import default_medium
+from tflsplit.cluster.rings import LEAN_MTU_BYTES, MIN_RX_SLOTS
 from tflsplit.cluster.spec import Device
+from tflsplit.deploy.slices import rings_of, slots_of
 from tflsplit.deploy.survey import BoardIdentity
 from tflsplit.deploy.wiring import Wiring
 from tflsplit.deploy.words import components, shape, topology_words
@@ -89,6 +92,7 @@ def _with_limits(wiring: Wiring, ranks: list[int], topology: Topology) -> Cluste
         input_rank=gateway,
         output_rank=gateway,
     )
+    cluster = _with_rings(cluster, identities)
     devices = tuple(
         _limited(cluster, rank, device, identity)
         for rank, (device, identity) in enumerate(zip(cluster.devices, identities, strict=True))
@@ -96,10 +100,23 @@ def _with_limits(wiring: Wiring, ranks: list[int], topology: Topology) -> Cluste
     return replace(cluster, devices=devices)
 
 
+def _with_rings(cluster: Cluster, identities: Sequence[BoardIdentity]) -> Cluster:
+    """No more in transit than the boards' firmware has room to receive."""
+    sending = [one.tx_ring_bytes for one in identities if one.tx_ring_bytes]
+    if slots_of(cluster.mtu_bytes, cluster.rx_slots, identities) < MIN_RX_SLOTS:
+        cluster = replace(cluster, mtu_bytes=LEAN_MTU_BYTES)
+    return replace(
+        cluster,
+        rx_slots=max(MIN_RX_SLOTS, slots_of(cluster.mtu_bytes, cluster.rx_slots, identities)),
+        port_rx_bytes=min(rings_of(identities), default=None),
+        port_tx_bytes=min(sending, default=None),
+    )
+
+
 def _limited(cluster: Cluster, rank: int, device: Device, identity: BoardIdentity) -> Device:
     """What the board says that it has, less its links."""
-    # The port's ring buffers are the firmware's own, so this is a little more than links take.
-    room = identity.work_bytes - cluster.link_buffer_bytes(rank) - _POSTED_BYTES
+    # The port's ring buffers are the firmware's own.
+    room = identity.work_bytes - cluster.node_bytes(rank) - _POSTED_BYTES
     return replace(
         device,
         arena_limit_bytes=max(0, room),

@@ -89,14 +89,12 @@ def _identity_document(identity: BoardIdentity) -> dict[str, Any]:
         "store_survives_power_loss": bool(flags & BoardFlags.KEEPS_STORE),
         "wants_key": bool(flags & BoardFlags.WANTS_KEY),
         "cmsis_nn": bool(flags & BoardFlags.CMSIS_NN),
-        "link": "spi" if identity.link else "uart",
+        "link": "spi" if flags & BoardFlags.SPI else "uart",
         "baud": identity.baud or None,
         "mtu_bytes": identity.mtu_bytes,
-        "versions": {
-            "wire": identity.wire,
-            "cluster": identity.cluster,
-            "deploy": identity.deploy,
-        },
+        "rx_ring_bytes": identity.rx_ring_bytes or None,
+        "tx_ring_bytes": identity.tx_ring_bytes or None,
+        "versions": {"cluster": identity.cluster, "deploy": identity.deploy},
     }
 
 
@@ -132,5 +130,5 @@ def _store(identity: BoardIdentity) -> str:
 
 
 def _rate(identity: BoardIdentity) -> str:
-    link = "SPI" if identity.link else "UART"
+    link = "SPI" if identity.flags & BoardFlags.SPI else "UART"
     return f"{link} {identity.baud / 1e6:g} Mbaud" if identity.baud else link

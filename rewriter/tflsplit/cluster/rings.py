@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from tflsplit.wire.frames import max_encoded_bytes
 
+MIN_RX_SLOTS = 2
 SPARE_RX_BYTES = 256
 """For POLL, STATUS, ACK: they need no credit."""
 MIN_TX_BYTES, MAX_TX_BYTES = 256, 1024
@@ -43,6 +44,11 @@ def ring_bytes(
 def rx_ring_bytes(mtu_bytes: int, rx_slots: int) -> int:
     """Of a receiving ring that never overflows on a wire without faults."""
     return rx_slots * max_encoded_bytes(mtu_bytes) + SPARE_RX_BYTES
+
+
+def slots_of_ring(ring_bytes: int, mtu_bytes: int) -> int:
+    """Frames for which a receiving ring of a given size has room; fewer than 2 are no link."""
+    return max(0, ring_bytes - SPARE_RX_BYTES) // max_encoded_bytes(mtu_bytes)
 
 
 def tx_ring_bytes(byte_us: float, poll_us: float) -> int:

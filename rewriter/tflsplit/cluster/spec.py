@@ -245,12 +245,14 @@ class Cluster:
         links is 2,704 bytes (both docs/wire_format.md, "Sizes and rates"), counted here for three
         at least and in proportion above.
         """
+        rings = len(self._tables[rank]) * sum(self.ring_bytes(rank))
+        return self.node_bytes(rank) + rings if self.link_count(rank) else 0
+
+    def node_bytes(self, rank: int) -> int:
+        """Of ``link_buffer_bytes``, all but the port's ring buffers."""
         links = self.link_count(rank)
-        if links == 0:
-            return 0
         frames = (links * (self.rx_slots + 1) + self.tx_slots) * self.mtu_bytes
-        state = -(-2800 * max(3, links) // 3)
-        return frames + state + len(self._tables[rank]) * sum(self.ring_bytes(rank))
+        return frames + -(-2800 * max(3, links) // 3) if links else 0
 
     def ring_bytes(self, rank: int) -> tuple[int, int]:
         """The receiving and the sending ring buffer of each link of a device to another.

@@ -13,10 +13,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from tflsplit.deploy.survey import (
+    DEPLOY_VERSION,
     HOST_PORT,
     MAX_HOPS,
     BoardIdentity,
     BoardState,
+    DeployVersionError,
     Kind,
     Refusal,
     SurveyError,
@@ -95,7 +97,14 @@ class Explorer:
 
     def _settle(self, question: Question) -> None:
         probe = self._asked.pop(question.request.token, None)
-        identity = _identity_in(question)
+        try:
+            identity = _identity_in(question)
+        except DeployVersionError as error:
+            problem = self._other_version(question, error.version)
+            if probe is not None and probe.board is None:
+                raise LinkError(problem) from None
+            self._problems.append(problem)
+            return
         if probe is None or identity is None:
             return
         board = self._known(identity)
@@ -182,6 +191,14 @@ class Explorer:
             for board, one in zip(twins, found, strict=True)
         )
 
+    def _other_version(self, question: Question, version: int) -> str:
+        way, name = question.request.out, self._names[question.stream]
+        by = f", by ports {' '.join(map(str, way))}," if way else ""
+        return (
+            f"the board behind {name}{by} has generic firmware of version {version}, this program "
+            f"is for {DEPLOY_VERSION}: flash it anew (pio run -e generic -t upload)"
+        )
+
     def _silence(self, stream: int) -> str:
         received, frames = self._surveyor.heard(stream)
         if received == 0:
@@ -194,12 +211,17 @@ class Explorer:
 
 
 def _identity_in(question: Question) -> BoardIdentity | None:
-    """What an answer says, if it is sound; None if there is none."""
+    """What an answer says, if it is sound; None if there is none.
+
+    Raises DeployVersionError if it is of another version.
+    """
     answer = question.answer
     if answer is None or answer.kind != Kind.IDENTITY:
         return None
     try:
         identity = BoardIdentity.from_body(answer.body)
+    except DeployVersionError:
+        raise
     except SurveyError:
         return None
     arrived = answer.out[0] if answer.out else HOST_PORT
@@ -238,11 +260,14 @@ def answering(
         surveyor.ask(index, Kind.IDENTIFY, b"", tries=_GUESS_TRIES) for index in range(len(streams))
     ]
     surveyor.wait(asked)
-    return [
-        stream
-        for stream, question in zip(streams, asked, strict=True)
-        if _identity_in(question) is not None
-    ]
+    return [stream for stream, question in zip(streams, asked, strict=True) if _is_board(question)]
+
+
+def _is_board(question: Question) -> bool:
+    try:
+        return _identity_in(question) is not None
+    except DeployVersionError:
+        return True  # who looks behind it says so
 
 
 def explore(streams: Sequence[Stream]) -> tuple[Surveyor, Wiring]:

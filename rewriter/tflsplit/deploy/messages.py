@@ -17,7 +17,7 @@ from typing import ClassVar
 
 from tflsplit.deploy.survey import MAX_TEXT_BYTES
 
-DEPLOY_VERSION = 1
+SESSION_VERSION = 1
 DEPLOY_CHANNEL = 2
 CHUNK_CHANNEL = 0xE000
 MIN_CHUNK_BYTES, MAX_CHUNK_BYTES, CHUNK_STEP_BYTES = 256, 65_536, 16
@@ -130,7 +130,7 @@ _FIXED_SIZE = {one.TYPE: one for one in (Offer, Commit, Run, Accepted, Committed
 
 def encode_message(message: Message) -> bytes:
     """The payload of the datagram."""
-    head = (DEPLOY_VERSION, message.TYPE)
+    head = (SESSION_VERSION, message.TYPE)
     if isinstance(message, Refused):
         return message.LAYOUT.pack(*head, *astuple(message)[:-1]) + message.text
     return message.LAYOUT.pack(*head, *astuple(message))
@@ -138,7 +138,7 @@ def encode_message(message: Message) -> bytes:
 
 def decode_message(payload: bytes) -> Message | None:
     """The message, or None if it is of another version, type or size."""
-    if len(payload) < 2 or payload[0] != DEPLOY_VERSION:
+    if len(payload) < 2 or payload[0] != SESSION_VERSION:
         return None
     if payload[1] == Refused.TYPE:
         size = Refused.LAYOUT.size

@@ -12,13 +12,14 @@ from tflsplit.deploy.explore import refusal_in
 from tflsplit.deploy.messages import DEPLOY_CHANNEL, Message, decode_message, encode_message
 from tflsplit.deploy.placing import Placement
 from tflsplit.deploy.refusals import refused_text
-from tflsplit.deploy.survey import HOST_PORT, Adopt, AdoptLink, Kind
+from tflsplit.deploy.slices import slots_of
+from tflsplit.deploy.survey import HOST_PORT, Adopt, AdoptLink, BoardIdentity, Kind
 from tflsplit.deploy.surveyor import Surveyor
 from tflsplit.deploy.wiring import Wiring
 from tflsplit.errors import LinkError
 from tflsplit.host.ports import Stream
 from tflsplit.wire.endpoint import Endpoint
-from tflsplit.wire.frames import max_encoded_bytes
+from tflsplit.wire.frames import MIN_MTU_BYTES, max_encoded_bytes
 from tflsplit.wire.handshake import Identity
 from tflsplit.wire.timers import Timing
 from tflsplit.wire.topology import NO_LINK, LinkTable
@@ -26,7 +27,7 @@ from tflsplit.wire.topology import NO_LINK, LinkTable
 EPOCH = 1
 PEER_TIMEOUT_US = 10_000_000
 _RX_SLOTS = _TX_SLOTS = 4
-_LARGE_MTU_BYTES, _SMALL_MTU_BYTES = 1024, 512
+_MTU_BYTES = 1024, 768, 512, MIN_MTU_BYTES
 _MUCH_MEMORY_BYTES = 128 * 1024
 _BITS_PER_BYTE = 10
 _OPEN_SECONDS = 10.0
@@ -103,8 +104,7 @@ class Session:
                  peer_timeout_us: int = PEER_TIMEOUT_US) -> None:  # fmt: skip
         self._stream, self._wiring, self._placement = stream, wiring, placement
         identities = [wiring.boards[board].identity for board in placement.boards]
-        mtu_bytes = _mtu_bytes(min(one.work_bytes for one in identities),
-                               min(one.mtu_bytes for one in identities))  # fmt: skip
+        mtu_bytes = _mtu_bytes(identities)
         poll_us = _poll_us(mtu_bytes, max(one.baud for one in identities))
         session, size = secrets.token_bytes(16), len(placement.boards)
         tree = tree_of(placement, gateway)
@@ -184,9 +184,16 @@ class Session:
             self.on_message(source, message)
 
 
-def _mtu_bytes(work_bytes: int, largest: int) -> int:
-    wanted = _LARGE_MTU_BYTES if work_bytes >= _MUCH_MEMORY_BYTES else _SMALL_MTU_BYTES
-    return min(wanted, largest)
+def _mtu_bytes(identities: Sequence[BoardIdentity]) -> int:
+    """The largest of a few sizes for which all boards have memory, and rings."""
+    largest = min(one.mtu_bytes for one in identities)
+    if min(one.work_bytes for one in identities) < _MUCH_MEMORY_BYTES:
+        largest = min(largest, _MTU_BYTES[1])
+    for mtu_bytes in _MTU_BYTES:
+        has_room = slots_of(mtu_bytes, _RX_SLOTS, identities) == _RX_SLOTS
+        if mtu_bytes <= largest and has_room:
+            return mtu_bytes
+    return MIN_MTU_BYTES
 
 
 def _poll_us(mtu_bytes: int, baud: int) -> int:

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from tflsplit.cluster.rings import MIN_RX_SLOTS, slots_of_ring
 from tflsplit.deploy.image import CMSIS_NN_ARENA, Slice, SliceLink, build_image
 from tflsplit.deploy.placing import Placement
 from tflsplit.deploy.survey import HOST_PORT, BoardFlags, BoardIdentity
@@ -18,10 +19,17 @@ from tflsplit.wire.handshake import fingerprint_bytes
 
 
 def options_for(options: FirmwareOptions, identities: Sequence[BoardIdentity]) -> FirmwareOptions:
-    """The options with what the boards tell: their kernels, the rate of their links.
+    """The options with what the boards tell: kernels, rate of the links, frames in transit.
 
     Raises ClusterError if they do not have all the same, or take no frames of that size.
     """
+    slots = slots_of(options.mtu_bytes, options.rx_slots, identities)
+    if slots < MIN_RX_SLOTS:
+        raise ClusterError(
+            f"the plan has frames of {options.mtu_bytes:,} bytes, and the boards receive into "
+            f"{min(rings_of(identities)):,}, which is too little for two: flash generic firmware "
+            "with more (SPLIT_PORT_RX_BYTES), or tflsplit firmware DIR --mtu 256"
+        )
     kernels = {bool(one.flags & BoardFlags.CMSIS_NN) for one in identities}
     rates = {one.baud for one in identities}
     if len(rates) > 1:
@@ -39,7 +47,18 @@ def options_for(options: FirmwareOptions, identities: Sequence[BoardIdentity]) -
     one_kind: Kernels | None = None  # boards of both: room for either
     if len(kernels) == 1:
         one_kind = "cmsis_nn" if True in kernels else "reference"
-    return replace(options, kernels=one_kind, baud=rate or options.baud)
+    return replace(options, kernels=one_kind, baud=rate or options.baud, rx_slots=slots)
+
+
+def rings_of(identities: Sequence[BoardIdentity]) -> list[int]:
+    """Sizes of the receiving rings, of boards that have such."""
+    return [one.rx_ring_bytes for one in identities if one.rx_ring_bytes]
+
+
+def slots_of(mtu_bytes: int, rx_slots: int, identities: Sequence[BoardIdentity]) -> int:
+    """Frames in transit on a link, as wanted or as many as all boards have room to receive."""
+    rings = rings_of(identities)
+    return min([rx_slots, *(slots_of_ring(ring, mtu_bytes) for ring in rings)])
 
 
 def image_of(

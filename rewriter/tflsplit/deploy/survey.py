@@ -15,7 +15,9 @@ from tflsplit.wire.frames import MIN_MTU_BYTES, Frame, FrameType, encode
 
 SURVEY_VERSION = 1
 SURVEY_MTU_BYTES = MIN_MTU_BYTES
-MAX_HOPS = 63
+DEPLOY_VERSION = 2
+"""Of docs/deployment.md: what an IDENTITY says."""
+MAX_HOPS = 62
 HOST_PORT = 255
 NO_RANK = 255
 LAST_SLICE = 255
@@ -23,7 +25,8 @@ LAST_SLICE = 255
 MAX_TEXT_BYTES = 80
 
 _HEAD = struct.Struct("<BBBBI")
-_IDENTITY = struct.Struct("<16s16sIBBBBIIIHBBBB16s16sBBBB")
+_IDENTITY = struct.Struct("<16s16sIBBBBIIIHBBBB16s16sBBHH")
+_VERSION_AT = 56
 _ADOPT = struct.Struct("<16sBBBBHBBII")
 _LINK = struct.Struct("<BBBQ")
 _REFUSED = struct.Struct("<BxxxI")
@@ -59,10 +62,19 @@ class BoardFlags(IntFlag):
     WANTS_KEY = 2
     CMSIS_NN = 4
     IS_PREPARED = 8
+    SPI = 16
 
 
 class SurveyError(ValueError):
     """Bytes that are no survey message of this version."""
+
+
+class DeployVersionError(SurveyError):
+    """An identity of another version than ``DEPLOY_VERSION``: ``version``."""
+
+    def __init__(self, version: int) -> None:
+        super().__init__(f"an identity of version {version}")
+        self.version = version
 
 
 @dataclass(frozen=True)
@@ -139,8 +151,9 @@ class BoardIdentity:
     store_bytes: the largest image that its store takes.
     work_bytes: memory for arena, links and posted SENDs together.
     baud: of its links; 0 if they are no UARTs.
-    wire, cluster, deploy: versions of the protocols.
+    cluster, deploy: versions of the protocols.
     deployment, fingerprint, rank, world_size, slices, slice: what it holds.
+    rx_ring_bytes, tx_ring_bytes: of a link to a neighbour; 0 if nothing is lost for want of room.
     """
 
     chip_id: bytes
@@ -154,16 +167,16 @@ class BoardIdentity:
     work_bytes: int
     baud: int
     mtu_bytes: int
-    wire: int
+    slices: int
     cluster: int
     deploy: int
-    link: int
+    slice: int
     deployment: bytes
     fingerprint: bytes
     rank: int
     world_size: int
-    slices: int
-    slice: int
+    rx_ring_bytes: int
+    tx_ring_bytes: int
 
     def to_body(self) -> bytes:
         """The body of an IDENTITY."""
@@ -171,7 +184,10 @@ class BoardIdentity:
 
     @classmethod
     def from_body(cls, body: bytes) -> BoardIdentity:
-        """Raises ``SurveyError`` if the size is another."""
+        """Raises ``DeployVersionError`` for another version, ``SurveyError`` for another size."""
+        version = body[_VERSION_AT] if len(body) > _VERSION_AT else 0
+        if version not in (0, DEPLOY_VERSION):
+            raise DeployVersionError(version)
         if len(body) != _IDENTITY.size:
             raise SurveyError(f"an identity of {len(body)} bytes instead of {_IDENTITY.size}")
         one = cls(*_IDENTITY.unpack(body))

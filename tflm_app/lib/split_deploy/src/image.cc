@@ -19,6 +19,7 @@ constexpr size_t kConfigBytes = 104;
 constexpr size_t kLinkBytes = 12;
 constexpr size_t kMaxMarkBytes = 200;
 constexpr size_t kSmallestSliceBytes = 160;
+constexpr size_t kSpareRingBytes = 256;  // for what needs no credit (docs/wire_format.md, "Credits")
 
 constexpr uint64_t rounded_up(uint64_t bytes) {
   return (bytes + kImageAlignmentBytes - 1) / kImageAlignmentBytes * kImageAlignmentBytes;
@@ -32,6 +33,13 @@ bool all_zero(const uint8_t* from, size_t count) {
 }
 
 bool is_printable(uint8_t letter) { return letter >= 0x20 && letter < 0x7F; }
+
+Refusal not_for_it(const char* field) {
+  Refusal refusal;
+  refusal.code = RefusalCode::kBadImage;
+  refusal.text = field;
+  return refusal;
+}
 
 const uint8_t* entry_of(ConstBytes image, size_t index) {
   return image.data() + kHeadBytes + index * kEntryBytes;
@@ -212,25 +220,39 @@ uint64_t work_bytes_of(const Slice& slice, const BoardLimits& limits) {
          rounded_up(uint64_t{slice.node.send_slots} * limits.posted_bytes);
 }
 
-const char* check_fit(const Slice& slice, const BoardLimits& limits) {
-  if (std::strcmp(slice.board, limits.board) != 0) return "board";
-  if (slice.flags != limits.flags) return "flags";
-  if (slice.node.mtu_bytes > limits.mtu_bytes) return "mtu_bytes";
-  if (slice.baud != 0 && slice.baud != limits.baud) return "baud";
-  for (uint8_t i = 0; i < slice.node.link_count; ++i) {
-    if (slice.ports[i] != kHostPort && slice.ports[i] >= limits.ports) return "links";
-  }
-  if (split_core::Node::check(slice.node) != split_core::ErrorCode::kOk) return "tx_slots";
-  return work_bytes_of(slice, limits) <= limits.work_bytes ? nullptr : "arena_bytes";
+bool fits_ring(const NodeConfig& node, uint16_t rx_ring_bytes) {
+  const size_t window = node.rx_slots * split_core::max_encoded_bytes(node.mtu_bytes);
+  return rx_ring_bytes == 0 || window + kSpareRingBytes <= rx_ring_bytes;
 }
 
-const char* check_fit(ConstBytes image, const BoardLimits& limits) {
-  for (uint8_t index = 0; index < slices_of(image); ++index) {
+Refusal check_fit(const Slice& slice, const BoardLimits& limits) {
+  if (std::strcmp(slice.board, limits.board) != 0) return not_for_it("board");
+  if (slice.flags != limits.flags) return not_for_it("flags");
+  if (slice.node.mtu_bytes > limits.mtu_bytes) return not_for_it("mtu_bytes");
+  if (!fits_ring(slice.node, limits.rx_ring_bytes)) return not_for_it("rx_slots");
+  if (slice.baud != 0 && slice.baud != limits.baud) return not_for_it("baud");
+  for (uint8_t i = 0; i < slice.node.link_count; ++i) {
+    if (slice.ports[i] != kHostPort && slice.ports[i] >= limits.ports) return not_for_it("links");
+  }
+  if (split_core::Node::check(slice.node) != split_core::ErrorCode::kOk) return not_for_it("tx_slots");
+  Refusal refusal;
+  const uint64_t wanted = work_bytes_of(slice, limits);
+  if (wanted > limits.work_bytes) {
+    const uint64_t missing = wanted - limits.work_bytes;
+    refusal.code = RefusalCode::kTooLittleMemory;
+    refusal.number = static_cast<uint32_t>(missing < UINT32_MAX ? missing : UINT32_MAX);
+  }
+  return refusal;
+}
+
+Refusal check_fit(ConstBytes image, const BoardLimits& limits) {
+  Refusal refusal;
+  for (uint8_t index = 0; refusal.ok() && index < slices_of(image); ++index) {
     Slice slice;
     read_slice(image, index, &slice);
-    if (const char* const field = check_fit(slice, limits)) return field;
+    refusal = check_fit(slice, limits);
   }
-  return nullptr;
+  return refusal;
 }
 
 }  // namespace split_deploy

@@ -163,9 +163,10 @@ void Session::take_offer() {
   }
 }
 
-void Session::fail_image(RefusalCode code, const char* text) {
+void Session::fail_image(RefusalCode code, const char* text, uint32_t number) {
   failure_.code = code;
   failure_.text = text;
+  failure_.number = number;
   stage_ = Stage::kFailed;
   tells_ = true;
 }
@@ -193,9 +194,10 @@ void Session::end_image() {
   ImageStore& images = *parts_.images;
   const RefusalCode code = images.finish(parts_.alive);
   if (code != RefusalCode::kNone) return fail_image(code, "");
-  const char* field = check_image(images.written());
-  if (field == nullptr) field = check_fit(images.written(), parts_.limits);
+  const char* const field = check_image(images.written());
   if (field != nullptr) return fail_image(RefusalCode::kBadImage, field);
+  const Refusal unfit = check_fit(images.written(), parts_.limits);
+  if (!unfit.ok()) return fail_image(unfit.code, unfit.text, unfit.number);
   if (!images.prepare()) return fail_image(RefusalCode::kStoreFailed, "");
   slot_ = images.find(offer_.image_bytes, offer_.sha256);
   stage_ = Stage::kHeld;

@@ -21,7 +21,7 @@ constexpr char kSigned[] = "tflsplit deployment 1";
 
 bool unpack(ConstBytes payload, SessionRequest* request) {
   *request = SessionRequest{};
-  if (payload.size() < 2 || payload[0] != kDeployVersion) return false;
+  if (payload.size() < 2 || payload[0] != kSessionVersion) return false;
   const auto type = static_cast<SessionType>(payload[1]);
   const bool is_offer = type == SessionType::kOffer;
   if (!is_offer && type != SessionType::kCommit && type != SessionType::kRun) return false;
@@ -41,7 +41,7 @@ bool unpack(ConstBytes payload, SessionRequest* request) {
 }
 
 size_t pack(const Accepted& accepted, uint8_t* to) {
-  to[0] = kDeployVersion;
+  to[0] = kSessionVersion;
   to[1] = static_cast<uint8_t>(SessionType::kAccepted);
   to[2] = static_cast<uint8_t>(accepted.state);
   to[3] = 0;
@@ -52,7 +52,7 @@ size_t pack(const Accepted& accepted, uint8_t* to) {
 }
 
 size_t pack_done(SessionType type, uint8_t slice, const uint8_t* deployment, uint8_t* to) {
-  to[0] = kDeployVersion;
+  to[0] = kSessionVersion;
   to[1] = static_cast<uint8_t>(type);
   to[2] = slice;
   to[3] = 0;
@@ -64,7 +64,7 @@ size_t pack_done(SessionType type, uint8_t slice, const uint8_t* deployment, uin
 size_t pack_refused(const Refusal& refusal, SessionType about, uint8_t* to) {
   uint8_t body[kMaxBodyBytes];
   const size_t bytes = pack(refusal, body);
-  to[0] = kDeployVersion;
+  to[0] = kSessionVersion;
   to[1] = static_cast<uint8_t>(SessionType::kRefused);
   to[2] = body[0];
   to[3] = static_cast<uint8_t>(about);

@@ -65,16 +65,16 @@ size_t pack(const Identity& identity, uint8_t* to) {
   store_le<uint32_t>(to + 44, identity.work_bytes);
   store_le<uint32_t>(to + 48, identity.baud);
   store_le<uint16_t>(to + 52, identity.mtu_bytes);
-  to[54] = split_core::kProtocolVersion;
+  to[54] = identity.slices;
   to[55] = split_device::kControlVersion;
   to[56] = kDeployVersion;
-  to[57] = identity.link;
+  to[57] = identity.slice;
   std::memcpy(to + 58, identity.deployment, kIdBytes);
   std::memcpy(to + 74, identity.fingerprint, split_core::kFingerprintBytes);
   to[90] = identity.rank;
   to[91] = identity.world_size;
-  to[92] = identity.slices;
-  to[93] = identity.slice;
+  store_le<uint16_t>(to + 92, identity.rx_ring_bytes);
+  store_le<uint16_t>(to + 94, identity.tx_ring_bytes);
   return Identity::kBytes;
 }
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "split_deploy/survey_desk.h"
 
+#include "split_deploy/image.h"
+
 namespace split_deploy {
 namespace {
 
@@ -43,6 +45,9 @@ SurveyHandler::Answer SurveyDesk::adopt(ConstBytes request, uint8_t* body) {
   if (identity_.state == DeployState::kFixed) return refuse(RefusalCode::kFixed, body);
   const Refusal refusal = unpack(request, identity_.ports, &adoption_);
   if (!refusal.ok()) return refuse(refusal, body);
+  if (!fits_ring(adoption_.config, identity_.rx_ring_bytes)) {
+    return refuse(RefusalCode::kBadConfiguration, body, "rx_slots");
+  }
   const size_t wanted = session_bytes(adoption_.config);
   if (wanted > identity_.work_bytes) {
     const auto missing = static_cast<uint32_t>(wanted - identity_.work_bytes);
@@ -54,7 +59,7 @@ SurveyHandler::Answer SurveyDesk::adopt(ConstBytes request, uint8_t* body) {
 
 SurveyHandler::Answer SurveyDesk::run(ConstBytes request, uint8_t* body) {
   if (request.size() != 1) return refuse(RefusalCode::kBadMessage, body);
-  if (identity_.state == DeployState::kBroken) return refuse(RefusalCode::kBadImage, body, why_);
+  if (identity_.state == DeployState::kBroken) return refuse(why_, body);
   const uint8_t wanted = request[0] == kLastSlice ? last_slice() : request[0];
   if (wanted >= identity_.slices) return refuse(RefusalCode::kNoSuchImage, body);
   slice_ = wanted;

@@ -6,6 +6,7 @@
 #include "split_port/arguments.h"
 #include "split_port/board_facts.h"
 #include "split_port/port.h"
+#include "split_port/ring_bytes.h"
 
 namespace split_port {
 
@@ -29,13 +30,13 @@ int32_t argument_or(const char* key, int32_t otherwise) {
 }
 
 // Every environment of a device names the rate of its links.
-LinkFacts link_facts() {
+[[gnu::weak]] LinkFacts link_facts() {
 #if defined(SPLIT_PORT_SPI_HZ)
-  return {true, SPLIT_PORT_SPI_HZ};
+  return {true, SPLIT_PORT_SPI_HZ, SPLIT_PORT_RX_BYTES, SPLIT_PORT_TX_BYTES};
 #elif defined(SPLIT_PORT_BAUD)
-  return {false, SPLIT_PORT_BAUD};
+  return {false, SPLIT_PORT_BAUD, SPLIT_PORT_RX_BYTES, SPLIT_PORT_TX_BYTES};
 #else
-  return {};
+  return {false, 0, SPLIT_PORT_RX_BYTES, SPLIT_PORT_TX_BYTES};
 #endif
 }
 

@@ -22,6 +22,8 @@ using split_deploy::DeployState;
 using split_deploy::Identity;
 using split_deploy::ImageStore;
 using split_deploy::Mode;
+using split_deploy::Refusal;
+using split_deploy::RefusalCode;
 using split_deploy::Slice;
 using split_deploy::Survey;
 using split_deploy::SurveyDesk;
@@ -49,6 +51,7 @@ class Generic {
     limits_.baud = links.is_spi ? 0 : links.rate_hz;
     limits_.work_bytes = static_cast<uint32_t>(firmware.work.size());
     limits_.posted_bytes = sizeof(split_device::PostedSend);
+    limits_.rx_ring_bytes = split_deploy::told_ring(links.rx_ring_bytes);
   }
 
   [[noreturn]] void run() {
@@ -74,6 +77,7 @@ class Generic {
   uint8_t ran_ = kNoSlice;
   DeviceDescription device_;
   TextLine why_;  // the device is broken; empty: it is not
+  Refusal broken_;  // what it says then; its text is why_
 };
 
 // Arena, node and posted SENDs in the work memory, as work_bytes_of() counts them.
@@ -104,10 +108,13 @@ Mode Generic::compute() {
   const ConstBytes image = images_.image(images_.active());
   ran_ = wanted_ < slices_of(image) ? wanted_ : 0;
   read_slice(image, ran_, &slice_);
-  if (const char* const field = check_fit(slice_, limits_)) {
-    why_.add("the image is not for this board: ").add(field);
+  broken_ = check_fit(slice_, limits_);
+  if (!broken_.ok()) {
+    why_.add("the image is not for this board");
+    if (broken_.text[0] != '\0') why_.add(": ").add(broken_.text);
     return Mode::kSurvey;
   }
+  broken_.code = RefusalCode::kBadImage;
   device_ = description();
   Running* const running = set_up(device_, nullptr, &why_);
   if (running == nullptr || running->graph == nullptr) return Mode::kSurvey;
@@ -129,8 +136,7 @@ Identity Generic::identity() const {
   if (images_.has_prepared()) identity.flags |= Identity::kPrepared;
   identity.store_bytes = images_.capacity();
   identity.work_bytes = limits_.work_bytes;
-  identity.baud = limits_.baud;
-  identity.link = split_port::link_facts().is_spi ? 1 : 0;
+  describe_links(&identity);
   if (!has_image()) return identity;
   const ConstBytes image = images_.image(images_.active());
   identity.slices = slices_of(image);
@@ -156,7 +162,8 @@ Mode Generic::survey() {
     line.add(int64_t{known.store_bytes}).add(" bytes");
   }
   print(line.add("\n"));
-  SurveyDesk desk(known, why_.text());
+  broken_.text = why_.text();
+  SurveyDesk desk(known, broken_);
   SurveyPort ports[split_core::kMaxLinks];
   const uint8_t count = known.ports < split_core::kMaxLinks ? known.ports : split_core::kMaxLinks - 1;
   for (uint8_t i = 0; i < count; ++i) ports[i] = {&stream_of(i), i};

@@ -21,9 +21,7 @@ Identity identity_of(const DeviceDescription& device, uint32_t boot) {
   identity.boot = boot;
   identity.state = split_deploy::DeployState::kFixed;
   identity.work_bytes = static_cast<uint32_t>(device.arena_bytes + device.link_memory_bytes);
-  const split_port::LinkFacts links = split_port::link_facts();
-  identity.link = links.is_spi ? 1 : 0;
-  identity.baud = links.is_spi ? 0 : links.rate_hz;
+  describe_links(&identity);
   std::memcpy(identity.fingerprint, device.node.fingerprint, sizeof identity.fingerprint);
   identity.rank = device.node.rank;
   identity.world_size = device.node.world_size;
@@ -38,13 +36,22 @@ Identity identity_of(const DeviceDescription& device, uint32_t boot) {
 
 }  // namespace
 
+void describe_links(Identity* identity) {
+  const split_port::LinkFacts links = split_port::link_facts();
+  if (links.is_spi) identity->flags |= Identity::kSpi;
+  identity->baud = links.is_spi ? 0 : links.rate_hz;
+  identity->rx_ring_bytes = split_deploy::told_ring(links.rx_ring_bytes);
+  identity->tx_ring_bytes = split_deploy::told_ring(links.tx_ring_bytes);
+}
+
 split_core::ByteStream& stream_of(uint8_t port) {
   return split_port::link(port == kHostPort ? split_port::host_link() : port);
 }
 
 void serve_survey(const DeviceDescription& device, uint32_t boot, void (*alive)()) {
   const Identity identity = identity_of(device, boot);
-  split_deploy::SurveyDesk desk(identity, "");
+  const split_deploy::Refusal sound;
+  split_deploy::SurveyDesk desk(identity, sound);
   SurveyPort ports[split_core::kMaxLinks];
   for (uint8_t i = 0; i < device.node.link_count; ++i) {
     ports[i] = {&stream_of(device.ports[i]), device.ports[i]};

@@ -157,6 +157,14 @@ bool unique_id(uint8_t* to) {
   return true;
 }
 
+// A socket keeps what nobody has read; arguments may pretend that it does not.
+LinkFacts link_facts() {
+  LinkFacts facts;
+  facts.rx_ring_bytes = static_cast<uint32_t>(argument_or("rx_ring_bytes", 0));
+  facts.tx_ring_bytes = static_cast<uint32_t>(argument_or("tx_ring_bytes", 0));
+  return facts;
+}
+
 bool argument(const char* key, char* to, size_t capacity) {
   for (int index = 1; index < g_argument_count; ++index) {
     const char* word = g_arguments[index];

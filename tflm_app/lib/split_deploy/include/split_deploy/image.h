@@ -46,19 +46,22 @@ struct BoardLimits {
   uint16_t mtu_bytes = split_core::kMaxMtuBytes;
   uint32_t baud = 0;
   uint32_t work_bytes = 0;
-  uint32_t posted_bytes = 0;  // of one SEND that is posted
+  uint32_t posted_bytes = 0;   // of one SEND that is posted
+  uint16_t rx_ring_bytes = 0;  // as Identity has it
 };
 
-// Each returns null, or the field that cannot be as docs/deployment.md names it.
-// All of an image, by itself.
+// All of an image, by itself: null, or the field that cannot be as docs/deployment.md names it.
 const char* check_image(split_core::ConstBytes image);
 // Of an image that check_image() finds sound; index < slices_of(image).
 uint8_t slices_of(split_core::ConstBytes image);
 void read_slice(split_core::ConstBytes image, uint8_t index, Slice* slice);
-// Whether a sound slice is for this board.
-const char* check_fit(const Slice& slice, const BoardLimits& limits);
+// Whether a sound slice is for this board: kBadImage names the field, kTooLittleMemory says how many
+// bytes are missing.
+Refusal check_fit(const Slice& slice, const BoardLimits& limits);
 // All slices of an image that is sound.
-const char* check_fit(split_core::ConstBytes image, const BoardLimits& limits);
+Refusal check_fit(split_core::ConstBytes image, const BoardLimits& limits);
+// Whether all that a neighbour may send before it is read has room in a link's ring.
+bool fits_ring(const split_core::NodeConfig& node, uint16_t rx_ring_bytes);
 // Of the work memory: arena, node and posted SENDs, each aligned to 16.
 uint64_t work_bytes_of(const Slice& slice, const BoardLimits& limits);
 

@@ -42,7 +42,7 @@ class Session final : public split_core::DatagramHandler {
   Refusal check_offer() const;
   void receive();
   void end_image();
-  void fail_image(RefusalCode code, const char* text);
+  void fail_image(RefusalCode code, const char* text, uint32_t number = 0);
   void take_commit();
   void take_run();
   void answer();

@@ -8,6 +8,7 @@
 
 namespace split_deploy {
 
+inline constexpr uint8_t kSessionVersion = 1;
 inline constexpr uint16_t kSessionChannel = 2;  // of DATAGRAM frames
 inline constexpr uint16_t kImageChannel = 0xE000;
 inline constexpr uint16_t kSessionEpoch = 1;

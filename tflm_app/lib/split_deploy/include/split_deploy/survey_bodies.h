@@ -8,7 +8,7 @@
 
 namespace split_deploy {
 
-inline constexpr uint8_t kDeployVersion = 1;
+inline constexpr uint8_t kDeployVersion = 2;
 inline constexpr size_t kIdBytes = 16;
 inline constexpr size_t kChunkBytes = 4096;  // of an image, one message; kept beside the session's node
 inline constexpr size_t kBoardBytes = 16;
@@ -17,11 +17,12 @@ inline constexpr uint32_t kMostUs = INT32_MAX;  // of any time in a configuratio
 enum class DeployState : uint8_t { kBlank = 0, kHoldsImage = 1, kFixed = 2, kBroken = 3 };
 
 struct Identity {
-  static constexpr size_t kBytes = 94;
+  static constexpr size_t kBytes = 96;
   static constexpr uint8_t kSurvives = 1;  // the store keeps what it has without power
   static constexpr uint8_t kWantsKey = 2;
   static constexpr uint8_t kCmsisNn = 4;
   static constexpr uint8_t kPrepared = 8;  // an image that waits to be committed
+  static constexpr uint8_t kSpi = 16;      // its links are SPI, not UARTs
 
   uint8_t id[kIdBytes] = {};
   const char* board = "";
@@ -34,14 +35,21 @@ struct Identity {
   uint32_t work_bytes = 0;
   uint32_t baud = 0;
   uint16_t mtu_bytes = split_core::kMaxMtuBytes;
-  uint8_t link = 0;  // 0: UART, 1: SPI
   uint8_t deployment[kIdBytes] = {};
   uint8_t fingerprint[split_core::kFingerprintBytes] = {};
   uint8_t rank = split_core::kNoRank;
   uint8_t world_size = 0;
   uint8_t slices = 0;
   uint8_t slice = 0xFF;
+  // Of the ring buffers of a link to a neighbour; 0: nothing that comes is lost for want of room.
+  uint16_t rx_ring_bytes = 0;
+  uint16_t tx_ring_bytes = 0;
 };
+
+// A ring's size as Identity tells it.
+constexpr uint16_t told_ring(uint32_t bytes) {
+  return static_cast<uint16_t>(bytes < UINT16_MAX ? bytes : UINT16_MAX);
+}
 
 // The numbers travel: docs/deployment.md lists them; never renumber.
 enum class RefusalCode : uint8_t {

@@ -17,8 +17,8 @@ enum class Mode : uint8_t { kSurvey, kSession, kPlan };
 
 class SurveyDesk final : public SurveyHandler {
  public:
-  // `why` is what a broken device says to RUN. Both must outlive the desk.
-  SurveyDesk(const Identity& identity, const char* why) : identity_(identity), why_(why) {}
+  // `why` is what a broken device says to RUN. Both, and its text, must outlive the desk.
+  SurveyDesk(const Identity& identity, const Refusal& why) : identity_(identity), why_(why) {}
 
   Answer on_request(SurveyKind kind, split_core::ConstBytes request, uint8_t arrived,
                     uint8_t* body) override;
@@ -41,7 +41,7 @@ class SurveyDesk final : public SurveyHandler {
   uint8_t last_slice() const { return identity_.slice < identity_.slices ? identity_.slice : 0; }
 
   const Identity& identity_;
-  const char* why_;
+  const Refusal& why_;
   Mode next_ = Mode::kSurvey;
   uint8_t slice_ = 0;
   Adoption adoption_;

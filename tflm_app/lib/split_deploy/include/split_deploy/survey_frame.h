@@ -9,9 +9,9 @@
 namespace split_deploy {
 
 inline constexpr uint8_t kSurveyVersion = 1;
-inline constexpr uint8_t kMaxHops = 63;
+inline constexpr uint8_t kMaxHops = 62;
 inline constexpr uint8_t kHostPort = 0xFF;  // the link to the host computer, wherever a board has it
-inline constexpr size_t kMaxBodyBytes = 94;
+inline constexpr size_t kMaxBodyBytes = 96;
 inline constexpr size_t kSurveyHeadBytes = 8;
 // What fits the smallest MTU.
 inline constexpr size_t kMaxSurveyBytes = kSurveyHeadBytes + 2 * kMaxHops + kMaxBodyBytes;

@@ -26,6 +26,7 @@ from tflsplit.host import open_port
         (["x", "--native", "--blank", "3"], "without a folder"),
         (["--native", "--blank", "0"], "takes 1 to 63 boards"),
         (["--native", "--blank", "64"], "takes 1 to 63 boards"),
+        (["--native", "--blank", "8", "--teams", "8"], "in all of --teams"),
         (["--native", "--blank", "3", "--listen", "70000"], "1 to 65535"),
         (["--native"], "name the folder"),
     ],

@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from tflsplit.deploy.explore import explore
 from tflsplit.deploy.messages import Commit
 from tflsplit.deploy.survey import BoardFlags
 from tflsplit.deploy.words import remarks, topology_words
-from tflsplit.emulate.blank import Port, blank_boards, blank_cluster
+from tflsplit.emulate.blank import Port, blank_boards, blank_cluster, blank_wires
 from tflsplit.emulate.cluster import Cluster
 from tflsplit.emulate.native_build import build_generic
 from tflsplit.emulate.wiring import HOST, HOST_LINK, Wire
@@ -184,7 +184,60 @@ def test_swapped_cables_simply_work(three: Path, tmp_path: Path):
         assert topology_words(wiring) == "a ring of 3 boards"
         assert len(list(remarks(wiring))) == 1
         deployed(stream, three)
-        assert compare(read_bundle(three), stream, 1).differing == 0
+        assert compare(read_bundle(three), [[stream]], 1).differing == 0
+
+
+@contextmanager
+def blank_ports(
+    folder: Path, count: int, teams: int = 1, direct: bool = False
+) -> Iterator[list[str]]:
+    """Words that name the ports of so many boards."""
+    boards = blank_boards(build_generic(), count * teams, folder)
+    wires = blank_wires(count, "ring", teams, direct)
+    with blank_cluster(boards, "ring", wires) as cluster, ExitStack() as stack:
+        ports = [stack.enter_context(Port(end)) for end in cluster.host_sockets]
+        yield [word for port in ports for word in ("--port", port.url)]
+
+
+def planned(folder: Path, name: str, *words: str) -> Path:
+    """What ``rewrite`` makes of a small network for boards that are this computer's."""
+    model, to = folder / f"{name}.tflite", folder / "planned"
+    model.write_bytes(write_model(tiny(name)))
+    command = ["rewrite", str(model), "--board", "host", "-o", str(to), "-q", *words]
+    assert main(command) == 0
+    return to
+
+
+def test_direct_input_goes_by_every_boards_own_port(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    to = planned(tmp_path, "mobilenet", "-n", "3", "--direct", "--objective", "ram")
+    with blank_ports(tmp_path, 3, direct=True) as ports:
+        done = said(capsys, "deploy", str(to), *ports[2:], *ports[:2], "--runs", "1")
+        assert done["ports"] == [ports[1], ports[3], ports[5]]
+        assert done["compared"]["differing"] == 0
+        ran = said(capsys, "cluster", str(to), *ports, *inputs_of(to))
+        assert ran["repeated"] == 0
+        # Without a port at each of them nothing is changed, and they go back to their plan.
+        assert main(["deploy", str(to), *ports[:2]]) == 2
+        assert "rank 1 (board B), rank 2 (board C) have none here" in capsys.readouterr().err
+        assert said(capsys, "cluster", str(to), *ports, *inputs_of(to))["repeated"] == 0
+
+
+def test_teams_get_their_plan_each_by_its_port(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    to = planned(tmp_path, "resnet", "-n", "3", "--objective", "throughput")
+    with blank_ports(tmp_path, 1, teams=2) as ports:
+        done = said(capsys, "deploy", str(to), *ports, "--runs", "1")
+        assert [team["port"] for team in done["teams"]] == ports[1::2]
+        assert [[one["board"] for one in team["ranks"]] for team in done["teams"]] == [["A"], ["B"]]
+        assert done["compared"]["differing"] == 0
+        assert main(["deploy", str(to), *ports, "--runs", "1"]) == 0
+        out, err = capsys.readouterr()
+        assert "there are boards and ports for 2 of the 3 teams" in err
+        assert "team 1: deployed to" in out
+        assert f"{' '.join(ports)} --input" in out.replace("\n", " ")
+        ran = said(capsys, "cluster", str(to), *ports, *inputs_of(to), "--loop", "4")
+        assert sum(ran["teams"]) == 4
 
 
 class HadEnoughError(Exception):
@@ -203,7 +256,7 @@ def test_deployment_that_ends_half_way_leaves_all_as_they_were(three: Path, tmp_
         wanted = bytes.fromhex(read_bundle(three).document["fingerprint"])
         assert [one.identity.fingerprint for one in wiring.boards] == [wanted] * 3
         deployed(stream, new)
-        assert compare(read_bundle(new), stream, 1).differing == 0
+        assert compare(read_bundle(new), [[stream]], 1).differing == 0
 
 
 def stops_at(sent_bytes: int) -> Progress:
@@ -238,7 +291,7 @@ def test_deployment_that_ends_between_two_commits_is_completed_by_the_next(
         sent: list[int] = []
         deployed(stream, three, lambda rank, done: sent.append(done))
         assert len(sent) == 3  # that each has it
-        assert compare(read_bundle(three), stream, 1).differing == 0
+        assert compare(read_bundle(three), [[stream]], 1).differing == 0
 
 
 def test_boards_with_a_key_take_plans_with_it_only(

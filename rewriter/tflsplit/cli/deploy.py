@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from tflsplit.bundle import Bundle, read_bundle
-from tflsplit.bundle.remembered import remembered_cluster
+from tflsplit.bundle.remembered import remembered_cluster, remembered_teams
 from tflsplit.cli.bars import bars
 from tflsplit.cli.console import STDOUT, Commands, note, print_json, progress, table
 from tflsplit.cli.deploy_model import Compared, compare, rewrite_for
 from tflsplit.cli.firmware import remembered_options
 from tflsplit.cli.found_boards import wiring_document
 from tflsplit.cli.survey_ports import add_ports, survey_ports
-from tflsplit.deploy.deploying import Deployed, Prepared, deploy_images, prepare_images
+from tflsplit.deploy.deploying import Deployed, Prepared, deploy_images, prepare_teams
 from tflsplit.deploy.explore import explore, release
 from tflsplit.deploy.surveyor import Surveyor
 from tflsplit.deploy.wiring import Wiring
@@ -78,23 +78,23 @@ def main(arguments: argparse.Namespace) -> int:
         remembered_options(bundle, ())  # before any board is asked to stop
     with survey_ports(arguments) as streams:
         bundle = bundle or rewrite_for(arguments, streams)
-        wiring, deployed = deploy_bundle(arguments, bundle, streams, key)
+        wiring, teams = deploy_bundle(arguments, bundle, streams, key)
         names = [stream.name for stream in streams]
         compared = None
         if runs:
+            ends = [[streams[place] for place in team.streams] for team in teams]
             with progress("comparing with the unsplit model"):
-                compared = compare(bundle, streams[deployed.stream], runs)
+                compared = compare(bundle, ends, runs)
     if arguments.json:
         more = {"compared": None if compared is None else vars(compared)}
-        print_json(document_of(bundle, wiring, deployed, names) | more)
+        print_json(document_of(bundle, wiring, teams, names) | more)
     else:
-        print_deployed(wiring, deployed)
+        for number, team in enumerate(teams):
+            print_deployed(wiring, team, f"team {number}: " if len(teams) > 1 else "")
         if compared is not None:
             _print_compared(compared)
-        port = names[deployed.stream]
-        STDOUT.print(
-            f"next: tflsplit cluster {bundle.folder} --port {port} --input FILE", soft_wrap=True
-        )
+        ports = " ".join(f"--port {names[place]}" for team in teams for place in team.streams)
+        STDOUT.print(f"next: tflsplit cluster {bundle.folder} {ports} --input FILE", soft_wrap=True)
     return 1 if compared is not None and compared.differing else 0
 
 
@@ -113,8 +113,8 @@ def _print_compared(compared: Compared) -> None:
 
 def deploy_bundle(
     arguments: argparse.Namespace, bundle: Bundle, streams: Sequence[Stream], key: bytes | None
-) -> tuple[Wiring, Deployed]:
-    """Look for the boards, and give them the folder's plan."""
+) -> tuple[Wiring, list[Deployed]]:
+    """Look for the boards, and give them the folder's plan; what became of each of its teams."""
     with progress("looking for boards"):
         surveyor, wiring = explore(streams)
     return wiring, deploy_to(arguments, bundle, streams, key, surveyor, wiring)
@@ -127,24 +127,34 @@ def deploy_to(
     key: bytes | None,
     surveyor: Surveyor,
     wiring: Wiring,
-) -> Deployed:
+) -> list[Deployed]:
     """Give boards that were found the folder's plan, whose firmware.json is then for their wires.
 
     Raises ClusterError, and lets the boards go back to what they hold, if it does not fit them.
     """
+    wanted = remembered_teams(bundle.document, bundle.folder)
     try:
         with progress("making images"):
             options = remembered_options(bundle, ())
-            prepared = prepare_images(bundle, options, wiring)
-            _rewire(bundle, options, prepared)
+            teams = prepare_teams(bundle, options, wiring, wanted)
+            _rewire(bundle, options, teams[0])
     except UserError:
         release(surveyor, wiring)
         raise
-    with bars(
-        _names(wiring, prepared), [len(image) for image in prepared.images],
-        arguments.quiet or arguments.json,
-    ) as advance:  # fmt: skip
-        return deploy_images(prepared, surveyor, streams, wiring, key, advance)
+    if len(teams) < wanted:
+        note(f"there are boards and ports for {len(teams)} of the {wanted} teams of the plan")
+    slots = min(one.options.rx_slots for one in teams)
+    if slots < options.rx_slots:
+        note(
+            f"{slots} frames in transit on each link instead of {options.rx_slots}: no more fit "
+            "into the rings that the boards' firmware was built with"
+        )
+    done = []
+    for one in teams:
+        sizes, quiet = [len(image) for image in one.images], arguments.quiet or arguments.json
+        with bars(_names(wiring, one), sizes, quiet) as advance:
+            done.append(deploy_images(one, surveyor, streams, wiring, key, advance))
+    return done
 
 
 def _rewire(bundle: Bundle, options: FirmwareOptions, prepared: Prepared) -> None:
@@ -174,7 +184,7 @@ def read_key(path: Path | None) -> bytes | None:
     return key
 
 
-def print_deployed(wiring: Wiring, deployed: Deployed) -> None:
+def print_deployed(wiring: Wiring, deployed: Deployed, team: str = "") -> None:
     """What each board got, and how long it took."""
     done = deployed.deployment
     rows = [
@@ -189,7 +199,7 @@ def print_deployed(wiring: Wiring, deployed: Deployed) -> None:
     ]
     size = len(rows)
     those = f"{size} of " if size < len(wiring.boards) else ""
-    title = f"deployed to {those}{topology_words(wiring)}"
+    title = f"{team}deployed to {those}{topology_words(wiring)}"
     table(title, ["rank", "<", "<board", "image", "sent"], rows)
     STDOUT.print(
         f"{kib(sum(done.sent_bytes))} sent and checked in {done.prepare_seconds:.1f} s, running "
@@ -199,14 +209,24 @@ def print_deployed(wiring: Wiring, deployed: Deployed) -> None:
 
 
 def document_of(
-    bundle: Bundle, wiring: Wiring, deployed: Deployed, ports: list[str]
+    bundle: Bundle, wiring: Wiring, teams: Sequence[Deployed], ports: list[str]
 ) -> dict[str, Any]:
-    """For programs."""
-    done = deployed.deployment
+    """For programs; of several teams, the first one's figures, and those of all by team."""
+    figures = [_figures(wiring, team, ports) for team in teams]
     return {
         "fingerprint": bundle.document["fingerprint"],
+        **figures[0],
+        "teams": figures if len(figures) > 1 else None,
+        "wiring": wiring_document(wiring, ports),
+    }
+
+
+def _figures(wiring: Wiring, deployed: Deployed, ports: list[str]) -> dict[str, Any]:
+    done = deployed.deployment
+    return {
         "deployment": done.deployment.hex(),
         "port": ports[deployed.stream],
+        "ports": [ports[place] for place in deployed.streams],
         "ranks": [
             {
                 "rank": rank,
@@ -219,7 +239,6 @@ def document_of(
         "prepare_seconds": done.prepare_seconds,
         "seconds": done.seconds,
         "wire_bytes": done.wire_bytes,
-        "wiring": wiring_document(wiring, ports),
     }
 
 

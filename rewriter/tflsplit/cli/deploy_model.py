@@ -94,9 +94,10 @@ def _connect(cluster: Coordinator) -> None:
             time.sleep(_AGAIN_SECONDS)
 
 
-def compare(bundle: Bundle, stream: Stream, runs: int) -> Compared:
-    """Inferences on the boards, beside the unsplit model on this computer's engine.
+def compare(bundle: Bundle, teams: Sequence[Sequence[Stream]], runs: int) -> Compared:
+    """Inferences on the boards of each team, beside the unsplit model on this computer's engine.
 
+    teams: for each the ports of its gateways, in the order of their ranks.
     Raises LinkError if the boards fail.
     """
     whole = prepare(bundle.model)
@@ -110,13 +111,17 @@ def compare(bundle: Bundle, stream: Stream, runs: int) -> Compared:
     elements = differing = 0
     slowest = 0.0
     setup = read_firmware_setup(bundle.folder, bundle.document)
-    cluster = Coordinator(stream, bundle, setup)
-    _connect(cluster)
+    hosts = [
+        Coordinator(dict(zip(setup.gateways, ports, strict=True)), bundle, setup) for ports in teams
+    ]
+    for host in hosts:
+        _connect(host)
     for case in islice(make_cases(whole, runs, seed=0), len(EDGES), None):
-        found = cluster.infer(case.inputs)
         expected = oracle.run([case.inputs[labels[value]] for value in whole.inputs])
-        for one, other in zip(expected, found.outputs, strict=True):
-            differing += int(np.sum(one != other))
-            elements += one.size
-        slowest = max(slowest, found.seconds)
+        for host in hosts:
+            found = host.infer(case.inputs)
+            for one, other in zip(expected, found.outputs, strict=True):
+                differing += int(np.sum(one != other))
+                elements += one.size
+            slowest = max(slowest, found.seconds)
     return Compared(name, runs, elements, differing, slowest)

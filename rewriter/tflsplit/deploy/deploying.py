@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from tflsplit.bundle import Bundle
@@ -25,37 +25,47 @@ from tflsplit.wire.topology import Topology
 class Deployed:
     """What came of it.
 
-    stream: place of the port that leads to the plan's gateway.
+    streams: places of the ports that lead to the plan's gateways, in the order of their ranks.
     """
 
     placement: Placement
     deployment: Deployment
-    stream: int
+    streams: tuple[int, ...]
+
+    @property
+    def stream(self) -> int:
+        """Place of the port by which all of it went."""
+        return self.streams[0]
 
 
 @dataclass(frozen=True)
 class Prepared:
     """Images for found boards, by rank.
 
-    options: what they were made with: what the boards tell, and the wires that are there.
+    options: the folder's, with the wires that are there, and the frames in transit that fit them.
+    streams: as in ``Deployed``; the first one's board is that of the gateway of ``options``.
     """
 
     placement: Placement
     images: tuple[bytes, ...]
     options: FirmwareOptions
-    stream: int
+    streams: tuple[int, ...]
 
 
-def prepare_images(bundle: Bundle, options: FirmwareOptions, wiring: Wiring) -> Prepared:
+def prepare_images(
+    bundle: Bundle, options: FirmwareOptions, wiring: Wiring, taken: Collection[int] = ()
+) -> Prepared:
     """The boards by rank, and each one's image.
 
     options: what the folder's firmware is made of.  A ring's plan for fewer boards than are in the
         ring is deployed to a line of them.
+    taken: boards that are not to be had.
     Raises ClusterError if boards, wires, stores or keys do not fit the plan.
     """
     size = len(bundle.devices)
-    placement, stream, topology = _placed(wiring, options, size)
+    placement, stream, topology = _placed(wiring, options, size, taken)
     options = replace(options, topology=topology)
+    streams = _streams(wiring, options, placement, stream)
     identities = [wiring.boards[board].identity for board in placement.boards]
     _refuse_fixed(wiring, placement, identities)
     made_for = options_for(options, identities)
@@ -65,7 +75,26 @@ def prepare_images(bundle: Bundle, options: FirmwareOptions, wiring: Wiring) -> 
         for source, identity in zip(sources, identities, strict=True)
     )
     check_room(wiring, placement, sources, images)
-    return Prepared(placement, images, options, stream)
+    return Prepared(placement, images, replace(options, rx_slots=made_for.rx_slots), streams)
+
+
+def prepare_teams(
+    bundle: Bundle, options: FirmwareOptions, wiring: Wiring, teams: int
+) -> list[Prepared]:
+    """The same for as many of the plan's teams as there are boards and ports for, one at least.
+
+    Raises ClusterError, as ``prepare_images`` does, if there are not even boards for one.
+    """
+    found: list[Prepared] = []
+    while len(found) < teams:
+        taken = {board for one in found for board in one.placement.boards}
+        try:
+            found.append(prepare_images(bundle, options, wiring, taken))
+        except ClusterError:
+            if not found:
+                raise
+            break
+    return found
 
 
 def deploy_images(
@@ -89,28 +118,55 @@ def deploy_images(
     if wants and key is None:
         raise ClusterError("these boards take plans only with their key: give its file with --key")
     session = Session(
-        surveyor, streams[prepared.stream], wiring, prepared.placement, prepared.options.gateway,
-        prepared.stream, peer_timeout_us,
+        surveyor, streams[prepared.streams[0]], wiring, prepared.placement,
+        prepared.options.gateways_of(len(prepared.images))[0], peer_timeout_us,
     )  # fmt: skip
     session.open()
     done = Deployer(session, prepared.images, key, progress).run()
-    return Deployed(prepared.placement, done, prepared.stream)
+    return Deployed(prepared.placement, done, prepared.streams)
 
 
-def _placed(wiring: Wiring, options: FirmwareOptions, size: int) -> tuple[Placement, int, Topology]:
-    """By the first port that can lead to the plan's gateway."""
-    kinds = options.boards_of(size)
+def _placed(
+    wiring: Wiring, options: FirmwareOptions, size: int, taken: Collection[int]
+) -> tuple[Placement, int, Topology]:
+    """By the first port that can lead to the plan's (first) gateway."""
+    kinds, gateway = options.boards_of(size), options.gateways_of(size)[0]
     ways = [options.topology]
     if options.topology is Topology.RING and size < len(wiring.boards):
         ways.append(Topology.LINE)
     refused: list[ClusterError] = []
     for topology in ways:
-        for stream in range(len(wiring.gateways)):
+        for stream, board in enumerate(wiring.gateways):
+            if board in taken:
+                continue
             try:
-                return place(wiring, topology, kinds, options.gateway, stream), stream, topology
+                found = place(wiring, topology, kinds, gateway, stream, taken)
             except ClusterError as error:
                 refused.append(error)
-    raise refused[0]
+                continue
+            return found, stream, topology
+    raise refused[0] if refused else ClusterError("no port is left that leads to a team's gateway")
+
+
+def _streams(
+    wiring: Wiring, options: FirmwareOptions, placement: Placement, first: int
+) -> tuple[int, ...]:
+    """The port of each gateway.  ClusterError names boards that need one and have none."""
+    if not options.direct:
+        return (first,)
+    size = len(placement.boards)
+    without = [
+        f"rank {rank} (board {wiring.name(board)})"
+        for rank, board in enumerate(placement.boards)
+        if board not in wiring.gateways
+    ]
+    if without:
+        raise ClusterError(
+            f"the plan gives each of its {size} boards its input over the board's own port, and "
+            f"{', '.join(without)} {'has' if len(without) == 1 else 'have'} none here: name all "
+            "with --port, or make the plan without --direct"
+        )
+    return tuple(wiring.gateways.index(board) for board in placement.boards)
 
 
 def _refuse_fixed(

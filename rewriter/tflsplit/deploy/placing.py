@@ -10,7 +10,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from tflsplit.deploy.wiring import Wiring
@@ -33,23 +33,29 @@ class Placement:
 
 
 def place(
-    wiring: Wiring, topology: Topology, kinds: Sequence[str], gateway: int, stream: int = 0
+    wiring: Wiring,
+    topology: Topology,
+    kinds: Sequence[str],
+    gateway: int,
+    stream: int = 0,
+    taken: Collection[int] = (),
 ) -> Placement:
     """Ranks for boards.
 
     kinds: of board, by rank.  gateway: the rank of the board that ``stream`` leads to.
+    taken: boards that get none.
     Raises ClusterError saying what does not fit: too few boards, another wiring, another kind.
     """
     if wiring.problems:
         raise ClusterError("; ".join(wiring.problems))
-    if len(wiring.boards) < len(kinds):
+    if len(wiring.boards) - len(taken) < len(kinds):
         raise ClusterError(
             f"the plan is for {counted(len(kinds), 'device')}, but {topology_words(wiring)} is "
             f"there: plan for fewer (tflsplit deploy MODEL does), or plug in "
             f"{len(kinds) - len(wiring.boards)} more"
         )
     for of_kind in (tuple(kinds), None):
-        search = _Search(wiring, topology, of_kind, len(kinds))
+        search = _Search(wiring, topology, of_kind, len(kinds), taken)
         found = search.run(gateway, wiring.gateways[stream])
         if found is not None and of_kind is not None:
             return Placement(tuple(found), _ports(wiring, search.edges, found))
@@ -66,9 +72,14 @@ class _Search:
     """Goes from the gateway along the plan's wires, and back where a board does not fit."""
 
     def __init__(
-        self, wiring: Wiring, topology: Topology, kinds: tuple[str, ...] | None, size: int
+        self,
+        wiring: Wiring,
+        topology: Topology,
+        kinds: tuple[str, ...] | None,
+        size: int,
+        taken: Collection[int],
     ) -> None:
-        self._wiring, self._kinds = wiring, kinds
+        self._wiring, self._kinds, self._taken = wiring, kinds, taken
         self._preferred = {
             (rank, peer): port_to(topology, size, rank, peer)
             for rank, links in enumerate(link_tables(topology, size))
@@ -91,7 +102,8 @@ class _Search:
         if edge is None:
             return placed
         for board in self._candidates(placed[edge[0]], edge):
-            fits = board not in placed.values() and self._is_kind(edge[1], board)
+            is_free = board not in placed.values() and board not in self._taken
+            fits = is_free and self._is_kind(edge[1], board)
             if fits and self._is_joined(edge[1], board, placed):
                 found = self._go_on({**placed, edge[1]: board})
                 if found is not None:

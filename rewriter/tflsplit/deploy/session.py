@@ -100,8 +100,7 @@ class Session:
     """The host's part of it; ``on_message`` is called with (rank, message) from within ``turn``."""
 
     def __init__(self, surveyor: Surveyor, stream: Stream, wiring: Wiring, placement: Placement,
-                 gateway: int, stream_index: int = 0,
-                 peer_timeout_us: int = PEER_TIMEOUT_US) -> None:  # fmt: skip
+                 gateway: int, peer_timeout_us: int = PEER_TIMEOUT_US) -> None:  # fmt: skip
         self._stream, self._wiring, self._placement = stream, wiring, placement
         identities = [wiring.boards[board].identity for board in placement.boards]
         mtu_bytes = _mtu_bytes(identities)
@@ -109,7 +108,7 @@ class Session:
         session, size = secrets.token_bytes(16), len(placement.boards)
         tree = tree_of(placement, gateway)
         told = adoptions(placement, tree, session, mtu_bytes, poll_us, peer_timeout_us)
-        self._adopt(surveyor, stream_index, told)
+        self._adopt(surveyor, told)
         self.ranks = range(size)
         self.on_message: Callable[[int, Message], None] = lambda rank, message: None
         self.endpoint = Endpoint(
@@ -129,14 +128,16 @@ class Session:
         chip = f" {one.chip}" if one.chip else ""
         return f"rank {rank} (board {self._wiring.name(board)}, {one.kind}{chip})"
 
-    def _adopt(self, surveyor: Surveyor, stream: int, told: list[Adopt]) -> None:
+    def _adopt(self, surveyor: Surveyor, told: list[Adopt]) -> None:
         """The farthest first: who is adopted forwards no more survey frames."""
-        ways = {rank: self._wiring.boards[board].way
-                for rank, board in enumerate(self._placement.boards)}  # fmt: skip
-        for hops in sorted({len(way) for way in ways.values()}, reverse=True):
+        boards = {rank: self._wiring.boards[board]
+                  for rank, board in enumerate(self._placement.boards)}  # fmt: skip
+        for hops in sorted({len(one.way) for one in boards.values()}, reverse=True):
             asked = {
-                rank: surveyor.ask(stream, Kind.ADOPT, way, told[rank].to_body(), tries=10)
-                for rank, way in ways.items() if len(way) == hops
+                rank: surveyor.ask(
+                    one.stream, Kind.ADOPT, one.way, told[rank].to_body(), tries=10
+                )
+                for rank, one in boards.items() if len(one.way) == hops
             }  # fmt: skip
             surveyor.wait(list(asked.values()))
             for rank, question in asked.items():

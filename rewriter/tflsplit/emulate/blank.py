@@ -12,7 +12,8 @@ from pathlib import Path
 
 from tflsplit.emulate.cluster import Cluster, Device
 from tflsplit.emulate.machines import HOST_BOARD
-from tflsplit.emulate.wiring import Wire, line, ring, star
+from tflsplit.emulate.wiring import HOST, HOST_LINK, Wire, line, ring, star
+from tflsplit.emulate.wiring import Port as End
 from tflsplit.errors import ClusterError
 
 _READ_BYTES = 65_536
@@ -35,15 +36,32 @@ def blank_boards(program: Path, count: int, folder: Path, store_bytes: int | Non
     ]
 
 
+def blank_wires(
+    count: int, topology: str, teams: int = 1, direct: bool = False
+) -> tuple[Wire, ...]:
+    """Of ``teams`` clusters that nothing joins, each of ``count`` boards.
+
+    The host has a port to the first board of each, or (direct) to every board.
+    """
+    laid = (line if count == 1 else WIRES[topology])(count)
+    wires = []
+    for first in range(0, teams * count, count):
+        wires += [
+            Wire(End(first + one.a.rank, one.a.link), End(first + one.b.rank, one.b.link))
+            for one in laid
+        ]
+        ported = range(first, first + count) if direct else [first]
+        wires += [Wire(End(board, HOST_LINK), HOST) for board in ported]
+    return tuple(wires)
+
+
 @contextmanager
 def blank_cluster(
     devices: Sequence[Device], topology: str, wires: Sequence[Wire] | None = None,
     pluggable: bool = False,
 ) -> Iterator[Cluster]:  # fmt: skip
-    """They run, wired; ``host_sockets`` has the end that leads to board 0."""
-    laid = WIRES[topology](len(devices), 0) if wires is None else tuple(wires)
-    if topology == "ring" and len(devices) == 1 and wires is None:
-        laid = line(1, 0)
+    """They run, wired; ``host_sockets`` has the ends that lead to the host, by board."""
+    laid = blank_wires(len(devices), topology) if wires is None else tuple(wires)
     with Cluster(devices, laid, pluggable=pluggable) as cluster:
         yield cluster
 

@@ -7,6 +7,7 @@ import json
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -211,10 +212,12 @@ def planned(folder: Path, name: str, *words: str) -> Path:
 def test_direct_input_goes_by_every_boards_own_port(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
-    to = planned(tmp_path, "mobilenet", "-n", "3", "--direct", "--objective", "ram")
+    to = bundle_of(tmp_path / "direct", "ds_cnn", 3)
+    write_firmware(to, replace(ON_THIS_COMPUTER, direct=True))
     with blank_ports(tmp_path, 3, direct=True) as ports:
         done = said(capsys, "deploy", str(to), *ports[2:], *ports[:2], "--runs", "1")
-        assert done["ports"] == [ports[1], ports[3], ports[5]]
+        # Rank 0 is at the port that is named first.
+        assert done["ports"] == [ports[3], ports[5], ports[1]]
         assert done["compared"]["differing"] == 0
         ran = said(capsys, "cluster", str(to), *ports, *inputs_of(to))
         assert ran["repeated"] == 0

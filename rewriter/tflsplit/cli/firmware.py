@@ -126,6 +126,7 @@ def remembered_options(bundle: Bundle, boards: tuple[str, ...]) -> FirmwareOptio
         topology=setup.topology,
         gateway=setup.gateway,
         mtu_bytes=setup.mtu_bytes,
+        direct=setup.direct,
     )
 
 

@@ -23,6 +23,8 @@ _ICSR = 0xE000ED04
 _BREAKPOINT = 0xBEAB
 _HARD_FAULT = 3
 _FRAME_BYTES = 32
+_MOST_US = 120_000_000
+"""Of this computer: a program that never comes to its end is a failure, not a test that hangs."""
 
 Registers = dict[int, int]
 Answer = Callable[[Registers, int], int]
@@ -78,7 +80,7 @@ class BareChip:
         main = symbols[self.until] & ~1
         self.on_start(uc)
         while (pc & ~1) != main:
-            uc.emu_start(pc | 1, main)
+            uc.emu_start(pc | 1, main, timeout=_MOST_US)
             pc = uc.reg_read(arm.UC_ARM_REG_PC)
             if pc != main:
                 pc = self._fault(uc, arm, self._word(uc, vectors + 4 * _HARD_FAULT))
@@ -88,7 +90,8 @@ class BareChip:
     def _fault(self, uc: Any, arm: Any, handler: int) -> int:
         """What a core does with a breakpoint that nobody waits for; returns where it goes on."""
         pc, sp = uc.reg_read(arm.UC_ARM_REG_PC), uc.reg_read(arm.UC_ARM_REG_SP)
-        assert self._word(uc, pc) & 0xFFFF == _BREAKPOINT, f"a fault at {pc:#x}"
+        is_breakpoint = self._word(uc, pc) & 0xFFFF == _BREAKPOINT
+        assert is_breakpoint, f"a fault at {pc:#x}, or {_MOST_US // 1_000_000} s without an end"
         self.breakpoints += 1
         saved = [uc.reg_read(getattr(arm, f"UC_ARM_REG_R{n}")) for n in (0, 1, 2, 3, 12)]
         lr = uc.reg_read(arm.UC_ARM_REG_LR)
@@ -97,7 +100,7 @@ class BareChip:
         uc.reg_write(arm.UC_ARM_REG_SP, frame)
         uc.reg_write(arm.UC_ARM_REG_LR, handler | 1)  # stands for the end of the exception
         uc.emu_start(handler | 1, 0, count=1)
-        uc.emu_start(uc.reg_read(arm.UC_ARM_REG_PC) | 1, handler & ~1)
+        uc.emu_start(uc.reg_read(arm.UC_ARM_REG_PC) | 1, handler & ~1, timeout=_MOST_US)
         for number, register in enumerate((0, 1, 2, 3, 12)):
             word = self._word(uc, frame + 4 * number)
             uc.reg_write(getattr(arm, f"UC_ARM_REG_R{register}"), word)

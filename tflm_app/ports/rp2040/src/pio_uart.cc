@@ -117,58 +117,31 @@ bool PioUart::sent_all() const {
   return (reg(kDebug) & kTxStalled) != 0;
 }
 
-size_t PioUart::read(split_core::MutableBytes to) {
-  const size_t given = rx_.pop(to);
-  if (receiver_paused_ && given > 0) {
-    InterruptLock lock;
-    receiver_paused_ = false;
-    reg(kInterruptEnable + kSet) = kOnReceived;
-  }
-  return given;
-}
-
-size_t PioUart::write(split_core::ConstBytes from) {
-  const size_t taken = tx_.push(from);
-  if (taken > 0) {
-    InterruptLock lock;
-    reg(kInterruptEnable + kSet) = kOnRoom;
-  }
-  return taken;
-}
-
 void PioUart::on_interrupt() {
   drain_receiver();
   fill_transmitter();
 }
 
-void PioUart::drain_receiver() {
+bool PioUart::has_arrived() {
   if ((reg(kDebug) & kRxStalled) != 0) {
     reg(kDebug) = kRxStalled;
     ++counters_.lost_bytes;
   }
-  while ((reg(kFifoState) & kRxEmpty) == 0) {
-    if (rx_.full()) {
-      receiver_paused_ = true;
-      reg(kInterruptEnable + kClear) = kOnReceived;
-      return;
-    }
-    rx_.push(static_cast<uint8_t>(reg(kRxData) >> 24));  // shifted in from the left
-    ++counters_.received_bytes;
-  }
+  return (reg(kFifoState) & kRxEmpty) == 0;
 }
 
-void PioUart::fill_transmitter() {
-  uint8_t byte;
-  while ((reg(kFifoState) & kTxFull) == 0 && tx_.pop(&byte)) {
-    reg(kTxData) = byte;
-    ++counters_.sent_bytes;
-  }
-  if (tx_.empty()) reg(kInterruptEnable + kClear) = kOnRoom;
+bool PioUart::take(uint8_t* byte) {
+  *byte = static_cast<uint8_t>(reg(kRxData) >> 24);  // shifted in from the left
+  return true;
 }
 
-LinkCounters PioUart::counters() const {
-  InterruptLock lock;
-  return counters_;
-}
+void PioUart::pause_receiver() { reg(kInterruptEnable + kClear) = kOnReceived; }
+void PioUart::resume_receiver() { reg(kInterruptEnable + kSet) = kOnReceived; }
+
+bool PioUart::has_room() const { return (reg(kFifoState) & kTxFull) == 0; }
+void PioUart::give(uint8_t byte) { reg(kTxData) = byte; }
+
+void PioUart::begin_sending() { reg(kInterruptEnable + kSet) = kOnRoom; }
+void PioUart::end_sending() { reg(kInterruptEnable + kClear) = kOnRoom; }
 
 }  // namespace split_port::rp2040

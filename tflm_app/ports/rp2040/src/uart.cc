@@ -57,58 +57,38 @@ void Uart::begin(const UartPlace& place, uint32_t clock_hz, uint32_t baud) {
 
 bool Uart::sent_all() const { return tx_.empty() && (reg(base_ + kFlags) & kBusy) == 0; }
 
-size_t Uart::read(split_core::MutableBytes to) {
-  const size_t given = rx_.pop(to);
-  if (receiver_paused_ && given > 0) {
-    InterruptLock lock;
-    receiver_paused_ = false;
-    reg(base_ + kInterruptMask + kSet) = kReceiveInterrupts;
-    drain_receiver();
-  }
-  return given;
-}
-
-size_t Uart::write(split_core::ConstBytes from) {
-  const size_t taken = tx_.push(from);
-  if (taken > 0) {
-    InterruptLock lock;
-    fill_transmitter();  // none interrupts as long as the FIFO has not been fuller
-  }
-  return taken;
-}
-
 void Uart::on_interrupt() {
   drain_receiver();
   fill_transmitter();
 }
 
-void Uart::drain_receiver() {
-  while ((reg(base_ + kFlags) & kRxEmpty) == 0) {
-    if (rx_.full()) {
-      // The FIFO takes 32 more; what follows is lost and counted.
-      receiver_paused_ = true;
-      reg(base_ + kInterruptMask + kClear) = kReceiveInterrupts;
-      return;
-    }
-    const uint32_t data = reg(base_ + kData);
-    if ((data & kOverrun) != 0) ++counters_.lost_bytes;
-    rx_.put(static_cast<uint8_t>(data));
-    ++counters_.received_bytes;
-  }
+bool Uart::has_arrived() const { return (reg(base_ + kFlags) & kRxEmpty) == 0; }
+
+bool Uart::take(uint8_t* byte) {
+  const uint32_t data = reg(base_ + kData);
+  if ((data & kOverrun) != 0) ++counters_.lost_bytes;  // before this one
+  *byte = static_cast<uint8_t>(data);
+  return true;
 }
 
-void Uart::fill_transmitter() {
-  uint8_t byte;
-  while ((reg(base_ + kFlags) & kTxFull) == 0 && tx_.pop(&byte)) {
-    reg(base_ + kData) = byte;
-    ++counters_.sent_bytes;
-  }
-  reg(base_ + kInterruptMask + (tx_.empty() ? kClear : kSet)) = kTransmitInterrupt;
+// The FIFO takes 32 more.
+void Uart::pause_receiver() { reg(base_ + kInterruptMask + kClear) = kReceiveInterrupts; }
+
+void Uart::resume_receiver() {
+  reg(base_ + kInterruptMask + kSet) = kReceiveInterrupts;
+  drain_receiver();
 }
 
-LinkCounters Uart::counters() const {
-  InterruptLock lock;
-  return counters_;
+bool Uart::has_room() const { return (reg(base_ + kFlags) & kTxFull) == 0; }
+
+void Uart::give(uint8_t byte) { reg(base_ + kData) = byte; }
+
+// None interrupts as long as the FIFO has not been fuller.
+void Uart::begin_sending() {
+  reg(base_ + kInterruptMask + kSet) = kTransmitInterrupt;
+  fill_transmitter();
 }
+
+void Uart::end_sending() { reg(base_ + kInterruptMask + kClear) = kTransmitInterrupt; }
 
 }  // namespace split_port::rp2040

@@ -3,39 +3,35 @@
 #ifndef SPLIT_PORT_RP2040_UART_H_
 #define SPLIT_PORT_RP2040_UART_H_
 
-#include "split_core/byte_stream.h"
-#include "split_port/port.h"
-#include "split_port/ring_buffer.h"
+#include "split_port_cortex_m/interrupt_uart.h"
 #include "wiring.h"
 
 namespace split_port::rp2040 {
 
-class Uart final : public split_core::ByteStream {
+class Uart final : public cortex_m::InterruptUart<Uart> {
  public:
   // Out of reset, pins and rate, then the receiver. clock_hz: of the peripherals.
   void begin(const UartPlace& place, uint32_t clock_hz, uint32_t baud);
 
-  size_t read(split_core::MutableBytes to) override;
-  size_t write(split_core::ConstBytes from) override;
-
-  bool has_received() const { return !rx_.empty(); }
   // True when every byte that write() took has left.
   bool sent_all() const;
 
   // Called by the interrupt handler.
   void on_interrupt();
 
-  LinkCounters counters() const;
-
  private:
-  void drain_receiver();
-  void fill_transmitter();
+  friend cortex_m::InterruptUart<Uart>;
+
+  bool has_arrived() const;
+  bool take(uint8_t* byte);
+  void pause_receiver();
+  void resume_receiver();
+  bool has_room() const;
+  void give(uint8_t byte);
+  void begin_sending();
+  void end_sending();
 
   uint32_t base_ = 0;
-  bool receiver_paused_ = false;
-  RingBuffer<SPLIT_PORT_RX_BYTES> rx_;
-  RingBuffer<SPLIT_PORT_TX_BYTES> tx_;
-  LinkCounters counters_;
 };
 
 }  // namespace split_port::rp2040

@@ -58,62 +58,40 @@ void Usart::begin(const UsartPlace& place, const Clocks& clocks, uint32_t baud) 
 
 bool Usart::sent_all() const { return tx_.empty() && (reg(base_ + kStatus) & kSentAll) != 0; }
 
-size_t Usart::read(split_core::MutableBytes to) {
-  const size_t given = rx_.pop(to);
-  if (receiver_paused_ && given > 0) {
-    InterruptLock lock;
-    receiver_paused_ = false;
-    reg(base_ + kControl1) = reg(base_ + kControl1) | kOnReceived;
-    pend_irq(irq_);  // QEMU raises none for the byte that waits
-  }
-  return given;
-}
-
-size_t Usart::write(split_core::ConstBytes from) {
-  const size_t taken = tx_.push(from);
-  if (taken > 0) {
-    InterruptLock lock;
-    reg(base_ + kControl1) = reg(base_ + kControl1) | kOnRoom;
-    pend_irq(irq_);  // room is there, of which QEMU 7.2 says nothing
-  }
-  return taken;
-}
-
 void Usart::on_interrupt() {
   drain_receiver();
   if ((reg(base_ + kControl1) & kOnRoom) != 0) fill_transmitter();
 }
 
-void Usart::drain_receiver() {
-  // Status, then data: reading both in this order clears an overrun, too.
-  for (uint32_t status = reg(base_ + kStatus); (status & (kReceived | kOverrun)) != 0;
-       status = reg(base_ + kStatus)) {
-    if (rx_.full()) {
-      // QEMU keeps the byte, and with it those behind it; a chip loses and counts what follows.
-      receiver_paused_ = true;
-      reg(base_ + kControl1) = reg(base_ + kControl1) & ~kOnReceived;
-      return;
-    }
-    if ((status & kOverrun) != 0) ++counters_.lost_bytes;
-    const auto byte = static_cast<uint8_t>(reg(base_ + kData));
-    if ((status & kReceived) == 0) continue;
-    rx_.put(byte);
-    ++counters_.received_bytes;
-  }
+// Status, then data: reading both in this order clears an overrun, too.
+bool Usart::has_arrived() {
+  status_ = reg(base_ + kStatus);
+  return (status_ & (kReceived | kOverrun)) != 0;
 }
 
-void Usart::fill_transmitter() {
-  uint8_t byte;
-  while ((reg(base_ + kStatus) & kHasRoom) != 0 && tx_.pop(&byte)) {
-    reg(base_ + kData) = byte;
-    ++counters_.sent_bytes;
-  }
-  if (tx_.empty()) reg(base_ + kControl1) = reg(base_ + kControl1) & ~kOnRoom;
+bool Usart::take(uint8_t* byte) {
+  if ((status_ & kOverrun) != 0) ++counters_.lost_bytes;
+  *byte = static_cast<uint8_t>(reg(base_ + kData));
+  return (status_ & kReceived) != 0;
 }
 
-LinkCounters Usart::counters() const {
-  InterruptLock lock;
-  return counters_;
+// QEMU keeps the byte, and with it those behind it; a chip loses and counts what follows.
+void Usart::pause_receiver() { reg(base_ + kControl1) = reg(base_ + kControl1) & ~kOnReceived; }
+
+void Usart::resume_receiver() {
+  reg(base_ + kControl1) = reg(base_ + kControl1) | kOnReceived;
+  pend_irq(irq_);  // QEMU raises none for the byte that waits
 }
+
+bool Usart::has_room() const { return (reg(base_ + kStatus) & kHasRoom) != 0; }
+
+void Usart::give(uint8_t byte) { reg(base_ + kData) = byte; }
+
+void Usart::begin_sending() {
+  reg(base_ + kControl1) = reg(base_ + kControl1) | kOnRoom;
+  pend_irq(irq_);  // room is there, of which QEMU 7.2 says nothing
+}
+
+void Usart::end_sending() { reg(base_ + kControl1) = reg(base_ + kControl1) & ~kOnRoom; }
 
 }  // namespace split_port::stm32f405

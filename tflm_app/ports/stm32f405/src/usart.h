@@ -4,45 +4,37 @@
 #define SPLIT_PORT_STM32F405_USART_H_
 
 #include "clock_tree.h"
-#include "split_core/byte_stream.h"
-#include "split_port/port.h"
-#include "split_port/ring_buffer.h"
+#include "split_port_cortex_m/interrupt_uart.h"
 #include "wiring.h"
 
 namespace split_port::stm32f405 {
 
-class Usart final : public split_core::ByteStream {
+class Usart final : public cortex_m::InterruptUart<Usart> {
  public:
   // Clocks, pins and rate, then the receiver.
   void begin(const UsartPlace& place, const Clocks& clocks, uint32_t baud);
 
-  size_t read(split_core::MutableBytes to) override;
-  size_t write(split_core::ConstBytes from) override;
-
-  // The same, but all of it or nothing; returns whether.
-  bool write_whole(split_core::ConstBytes from) {
-    return from.size() <= tx_.free() && write(from) == from.size();
-  }
-
-  bool has_received() const { return !rx_.empty(); }
   // True when every byte that write() took has left.
   bool sent_all() const;
 
   // Called by the interrupt handler.
   void on_interrupt();
 
-  LinkCounters counters() const;
-
  private:
-  void drain_receiver();
-  void fill_transmitter();
+  friend cortex_m::InterruptUart<Usart>;
+
+  bool has_arrived();
+  bool take(uint8_t* byte);
+  void pause_receiver();
+  void resume_receiver();
+  bool has_room() const;
+  void give(uint8_t byte);
+  void begin_sending();
+  void end_sending();
 
   uint32_t base_ = 0;
   uint8_t irq_ = 0;
-  bool receiver_paused_ = false;
-  RingBuffer<SPLIT_PORT_RX_BYTES> rx_;
-  RingBuffer<SPLIT_PORT_TX_BYTES> tx_;
-  LinkCounters counters_;
+  uint32_t status_ = 0;  // as has_arrived() read it
 };
 
 }  // namespace split_port::stm32f405

@@ -14,11 +14,11 @@ constexpr uint32_t kUs = 1'000'000;
 
 void BoardClock::begin(uint32_t core_hz) {
   core_hz_ = core_hz;
-  set_period_us(0);
+  set_tick_us(0);
   reg(kSysTickControl) = kSysTickOnCoreClock;
 }
 
-void BoardClock::set_period_us(uint32_t period_us) {
+void BoardClock::set_tick_us(uint32_t period_us) {
   const bool is_shorter = period_us > 0 && period_us < kLongestPeriodUs;
   InterruptLock lock;
   begin_ticks_ = ticks();

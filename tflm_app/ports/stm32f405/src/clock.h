@@ -21,7 +21,7 @@ class BoardClock final : public split_core::Clock {
   uint64_t ticks();
   uint32_t core_hz() const { return core_hz_; }
   // How often SysTick interrupts from now on; 0: as seldom as idle() allows.
-  void set_period_us(uint32_t period_us);
+  void set_tick_us(uint32_t period_us);
   // Call at every SysTick.
   void on_systick();
   // Tells idle() that there is something to do.

@@ -8,8 +8,7 @@
 #include "entropy.h"
 #include "registers.h"
 #include "split_port/board_facts.h"
-#include "split_port_cortex_m/ending.h"
-#include "split_port_cortex_m/semihosting.h"
+#include "split_port_cortex_m/chip_port.h"
 #include "split_port_cortex_m/startup.h"
 #include "usart.h"
 #include "watchdog.h"
@@ -21,12 +20,10 @@ namespace {
 using namespace stm32f405;
 
 constexpr size_t kHostLink = kLinkCount - 1;
-constexpr uint32_t kFlushUs = 500'000;
 constexpr uint32_t kLowestPendSv = 0xFFu << 16;
 
 Usart g_links[kLinkCount];
-bool g_host_taken = false;
-uint32_t g_console_lost = 0;
+cortex_m::HostConsole<Usart> g_console(g_links[kHostLink]);
 
 bool anything_received() {
   for (const Usart& usart : g_links) {
@@ -35,10 +32,15 @@ bool anything_received() {
   return false;
 }
 
+bool sent_all() {
+  for (const Usart& usart : g_links) {
+    if (!usart.sent_all()) return false;
+  }
+  return true;
+}
+
 BoardClock g_clock(anything_received);
-void (*g_tick)() = nullptr;
-uint32_t g_tick_us = 0;
-volatile bool g_ticking = false;
+cortex_m::Ticks g_ticks([](uint32_t period_us) { g_clock.set_tick_us(period_us); });
 
 }  // namespace
 
@@ -64,13 +66,11 @@ void on_interrupt(uint32_t irq) {
 
 void on_systick() {
   g_clock.on_systick();
-  if (g_ticking) reg(kScbIcsr) = kPendSv;
+  if (g_ticks.is_running()) reg(kScbIcsr) = kPendSv;
 }
 
 // Below the USARTs: a tick takes far longer than a byte.
-void on_pendsv() {
-  if (g_ticking) g_tick();
-}
+void on_pendsv() { g_ticks.run(); }
 
 }  // namespace cortex_m
 
@@ -78,8 +78,7 @@ size_t link_count() { return kLinkCount; }
 size_t host_link() { return kHostLink; }
 
 split_core::ByteStream& link(size_t index) {
-  if (index == kHostLink) g_host_taken = true;
-  return g_links[index];
+  return index == kHostLink ? g_console.take() : g_links[index];
 }
 
 LinkCounters link_counters(size_t index) { return g_links[index].counters(); }
@@ -89,35 +88,16 @@ uint64_t ticks() { return g_clock.ticks(); }
 uint32_t ticks_per_second() { return g_clock.core_hz(); }
 
 bool start_ticks(void (*tick)(), uint32_t period_us) {
-  g_tick = tick;
-  g_tick_us = period_us;
+  g_ticks.start(tick, period_us);
   return true;
 }
+void pause_ticks() { g_ticks.pause(); }
+void resume_ticks() { g_ticks.resume(); }
 
-void pause_ticks() {
-  g_ticking = false;
-  g_clock.set_period_us(0);
-}
+uint32_t boot_nonce() { return cortex_m::mixed_nonce(random_word(), g_clock.ticks()); }
 
-void resume_ticks() {
-  g_ticking = true;
-  g_clock.set_period_us(g_tick_us);
-}
-
-uint32_t boot_nonce() {
-  const uint32_t noise = cortex_m::reset_count() ^ static_cast<uint32_t>(g_clock.ticks());
-  return random_word() ^ cortex_m::semihosting_nonce() ^ noise * 2654435761u;
-}
-
-// The console is the host's port until the application takes it: from then on text would only
-// disturb frames. What finds no room is dropped.
-void console_write(const char* text, size_t size) {
-  if (g_host_taken) return cortex_m::remember_words(text, size);
-  const split_core::ConstBytes bytes(reinterpret_cast<const uint8_t*>(text), size);
-  if (!g_links[kHostLink].write_whole(bytes)) g_console_lost += static_cast<uint32_t>(size);
-}
-
-uint32_t console_lost_bytes() { return g_console_lost; }
+void console_write(const char* text, size_t size) { g_console.write(text, size); }
+uint32_t console_lost_bytes() { return g_console.lost_bytes(); }
 
 // An emulated chip has no such words (RM0090, 39.1).
 bool unique_id(uint8_t* to) {
@@ -136,12 +116,8 @@ bool argument(const char* key, char* to, size_t capacity) {
 }
 
 void stop(int status) {
-  // What was queued leaves first, unless a peer does not take it.
-  const uint32_t begin_us = g_clock.now_us();
-  for (const Usart& usart : g_links) {
-    while (!usart.sent_all() && g_clock.now_us() - begin_us < kFlushUs) g_clock.idle();
-  }
-  g_host_taken = false;
+  cortex_m::flush(g_clock, sent_all);
+  g_console.give_back();
   cortex_m::end_program(status);
 }
 

@@ -10,15 +10,17 @@ from importlib import import_module
 __version__ = "0.1.0"
 
 _FACADE = ("Simulation", "SplitModel", "Verification", "board_cluster", "load", "rewrite")
+_SERVING = ("Event", "ServeOptions", "Service", "serve")
 
 
 def __getattr__(name: str) -> object:
-    """What tflsplit.api has; AttributeError for everything else."""
-    if name in _FACADE:
-        return getattr(import_module("tflsplit.api"), name)
+    """What tflsplit.api and tflsplit.serving have; AttributeError for everything else."""
+    for names, module in ((_FACADE, "tflsplit.api"), (_SERVING, "tflsplit.serving")):
+        if name in names:
+            return getattr(import_module(module), name)
     raise AttributeError(f"module 'tflsplit' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
     """What there is, imported or not."""
-    return sorted({*globals(), *_FACADE})
+    return sorted({*globals(), *_FACADE, *_SERVING})

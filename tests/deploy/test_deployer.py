@@ -79,8 +79,8 @@ class Boards:
         return condition()
 
 
-def deployer(boards: Boards) -> Deployer:
-    return Deployer(boards, IMAGES, None, lambda rank, sent: None)  # type: ignore[arg-type]
+def deployer(boards: Boards, **more: float) -> Deployer:
+    return Deployer(boards, IMAGES, None, lambda rank, sent: None, **more)  # type: ignore[arg-type]
 
 
 def test_all_are_prepared_before_any_is_told_to_commit():
@@ -126,12 +126,11 @@ def test_unknown_refusals_are_numbers():
         deployer(boards).run()
 
 
-def test_answers_of_another_deployment_do_not_count(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("tflsplit.deploy.deployer._SILENT_SECONDS", 0.05)
+def test_answers_of_another_deployment_do_not_count():
     boards = Boards([ImageState.WANTED] * 2)
     boards.spoils[1] = Committed(bytes(16))
     with pytest.raises(LinkError, match=r"rank 1 has said nothing for 0\.05 s"):
-        deployer(boards).run()
+        deployer(boards, silent_seconds=0.05).run()
 
 
 def test_link_that_fails_is_told():

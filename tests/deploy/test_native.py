@@ -19,7 +19,6 @@ from tests.splits import tiny
 from tflsplit.bundle import read_bundle
 from tflsplit.cli import main
 from tflsplit.cli.deploy_model import compare
-from tflsplit.cli.firmware import remembered_options
 from tflsplit.deploy.deployer import Deployer, Progress
 from tflsplit.deploy.deploying import deploy_images, prepare_images
 from tflsplit.deploy.explore import explore
@@ -32,6 +31,7 @@ from tflsplit.emulate.native_build import build_generic
 from tflsplit.emulate.wiring import HOST, HOST_LINK, Wire
 from tflsplit.emulate.wiring import Port as End
 from tflsplit.firmware import FirmwareOptions, write_firmware
+from tflsplit.firmware.remembered import remembered_options
 from tflsplit.host import open_port
 from tflsplit.host.ports import Stream
 from tflsplit.tflite import write_model

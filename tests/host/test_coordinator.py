@@ -287,7 +287,7 @@ def test_a_second_host_goes_on_where_the_first_stopped(bundle: Bundle, cases, ex
 def test_answers_to_earlier_questions_do_not_count(bundle: Bundle):
     with SoftCluster(bundle) as cluster, Coordinator(cluster.host, bundle, cluster.setup) as host:
         host.connect(20)
-        inbox = host._inbox
+        inbox = host.inbox
         old = inbox.infos[1]
         assert inbox.ask(Ask.INFO, lambda: 1 in inbox.infos, 5, [1])
         assert inbox.infos[1].token != old.token

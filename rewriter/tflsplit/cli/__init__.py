@@ -34,6 +34,7 @@ COMMANDS: Mapping[str, str] = {
     "upload": "flash the boards, one after the other",
     "deploy": "give boards with the generic firmware a plan, over their own wires",
     "discover": "find the boards behind a port, and how they are wired",
+    "serve": "answer inferences on boards, and go on with the others when some are lost",
     "cluster": "run inferences on real devices, through the one that is plugged in here",
     "emulate": "run the devices' firmware on emulated boards, and compare with the unsplit model",
     "calibrate": "fit the cost model to measured runs",

@@ -13,7 +13,6 @@ from tflsplit.bundle.remembered import remembered_cluster, remembered_teams
 from tflsplit.cli.bars import bars
 from tflsplit.cli.console import STDOUT, Commands, note, print_json, progress, table
 from tflsplit.cli.deploy_model import Compared, compare, rewrite_for
-from tflsplit.cli.firmware import remembered_options
 from tflsplit.cli.found_boards import wiring_document
 from tflsplit.cli.survey_ports import add_ports, survey_ports
 from tflsplit.deploy.deploying import Deployed, Prepared, deploy_images, prepare_teams
@@ -24,6 +23,7 @@ from tflsplit.deploy.words import topology_words
 from tflsplit.errors import UserError, counted
 from tflsplit.firmware import FirmwareOptions, write_firmware
 from tflsplit.firmware.as_built import as_built
+from tflsplit.firmware.remembered import remembered_options
 from tflsplit.host.ports import Stream
 from tflsplit.planner import OBJECTIVES
 from tflsplit.report.figures import kib

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import replace
 from pathlib import Path
 
 from tflsplit.bundle import Bundle, read_bundle
@@ -24,7 +23,6 @@ from tflsplit.cluster import Cluster, LinkKind, default_cluster
 from tflsplit.cluster.words import LINK_WORDS, cluster_words
 from tflsplit.firmware import (
     Choice,
-    FirmwareOptions,
     choose_nodes,
     options_of_cluster,
     refuse_boards_without_firmware,
@@ -32,8 +30,8 @@ from tflsplit.firmware import (
 )
 from tflsplit.firmware.as_built import as_built, shortages
 from tflsplit.firmware.from_cluster import SERIAL_LINKS
+from tflsplit.firmware.remembered import remembered_options
 from tflsplit.firmware.serial_load import rate_warnings
-from tflsplit.host import read_firmware_setup
 from tflsplit.report.figures import kib
 
 
@@ -106,28 +104,6 @@ def _say_what_changed(bundle: Bundle, cluster: Cluster, earlier: Cluster | None)
     )
     arenas = [int(device["arena_bytes"]) for device in bundle.document["devices"]]
     warn(shortages(cluster, arenas))
-
-
-def remembered_options(bundle: Bundle, boards: tuple[str, ...]) -> FirmwareOptions:
-    """What the firmware of a folder was made with, as far as the folder tells.
-
-    boards: instead of those; the links then run at these boards' own rate.
-    """
-    cluster = remembered_cluster(bundle.document, bundle.folder)
-    setup = read_firmware_setup(bundle.folder, bundle.document)
-    earlier = tuple(str(device["board"]) for device in setup.devices)
-    if cluster is not None:
-        options = options_of_cluster(cluster, boards or earlier)
-        return replace(options, baud=None) if boards else options
-    if not earlier:
-        return FirmwareOptions(boards=boards) if boards else FirmwareOptions()
-    return FirmwareOptions(
-        boards=boards or earlier,
-        topology=setup.topology,
-        gateway=setup.gateway,
-        mtu_bytes=setup.mtu_bytes,
-        direct=setup.direct,
-    )
 
 
 def how_to_build(folder: Path, choice: Choice | None) -> str:

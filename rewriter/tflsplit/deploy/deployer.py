@@ -36,7 +36,7 @@ from tflsplit.deploy.session import Session
 from tflsplit.errors import LinkError
 
 _REPEAT_SECONDS = 0.5
-_SILENT_SECONDS = 30.0
+SILENT_SECONDS = 30.0
 """Longest time without any news: the erasing of a large flash takes seconds."""
 _RUN_SECONDS = 5.0
 _LEAVING_SECONDS = 0.4
@@ -86,8 +86,14 @@ class Deployer:
     """One deployment; ``run`` it once."""
 
     def __init__(
-        self, session: Session, images: Sequence[bytes], key: bytes | None, progress: Progress
+        self,
+        session: Session,
+        images: Sequence[bytes],
+        key: bytes | None,
+        progress: Progress,
+        silent_seconds: float = SILENT_SECONDS,
     ) -> None:
+        self._silent_seconds = silent_seconds
         self._session = session
         self._progress = progress
         self._id = deployment_id(images)
@@ -128,9 +134,10 @@ class Deployer:
         while left := [rank for rank, one in enumerate(self._boards) if not done(one)]:
             now = time.monotonic()
             for rank in left:
-                if now - self._boards[rank].news > _SILENT_SECONDS:
+                if now - self._boards[rank].news > self._silent_seconds:
                     raise LinkError(
-                        f"{self._session.name(rank)} has said nothing for {_SILENT_SECONDS:g} s"
+                        f"{self._session.name(rank)} has said nothing for "
+                        f"{self._silent_seconds:g} s"
                     )
             act(left, now)
             self._session.turn()

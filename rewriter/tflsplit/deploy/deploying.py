@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from tflsplit.bundle import Bundle
-from tflsplit.deploy.deployer import Deployer, Deployment, Progress
+from tflsplit.deploy.deployer import SILENT_SECONDS, Deployer, Deployment, Progress
 from tflsplit.deploy.placing import Placement, place
 from tflsplit.deploy.session import PEER_TIMEOUT_US, Session
 from tflsplit.deploy.slices import check_room, image_of, options_for
@@ -105,10 +105,12 @@ def deploy_images(
     key: bytes | None = None,
     progress: Progress = lambda rank, sent: None,
     peer_timeout_us: int = PEER_TIMEOUT_US,
+    silent_seconds: float = SILENT_SECONDS,
 ) -> Deployed:
     """Adopt the boards and give each its image; all run it then.
 
     peer_timeout_us: a neighbour that says nothing for so long is lost.
+    silent_seconds: a board that does not tell of any progress for so long is given up.
     Raises LinkError naming the board that refuses, or is silent; nothing is changed then.
     """
     wants = any(
@@ -122,7 +124,7 @@ def deploy_images(
         prepared.options.gateways_of(len(prepared.images))[0], peer_timeout_us,
     )  # fmt: skip
     session.open()
-    done = Deployer(session, prepared.images, key, progress).run()
+    done = Deployer(session, prepared.images, key, progress, silent_seconds).run()
     return Deployed(prepared.placement, done, prepared.streams)
 
 

@@ -49,11 +49,22 @@ class _Probe:
 
 
 class Explorer:
-    """One survey; ``run`` it once."""
+    """One survey; ``run`` it once.
 
-    def __init__(self, surveyor: Surveyor, names: list[str]) -> None:
+    tries: how often each port of each board is asked through.
+    again_tries: the same, once more, where plans tell of more boards than answer; 0: not again.
+    """
+
+    def __init__(
+        self,
+        surveyor: Surveyor,
+        names: list[str],
+        tries: int = TRIES,
+        again_tries: int = _AGAIN_TRIES,
+    ) -> None:
         self._surveyor = surveyor
         self._names = names
+        self._tries, self._again_tries = tries, again_tries
         self._boards: list[FoundBoard] = []
         self._index: dict[Key, int] = {}
         self._gateways: dict[int, int] = {}
@@ -70,7 +81,8 @@ class Explorer:
         silent = [stream for stream in streams if stream not in self._gateways]
         if silent:
             raise LinkError("; ".join(self._silence(stream) for stream in silent))
-        if len(self._boards) < max(one.identity.world_size for one in self._boards):
+        planned = max(one.identity.world_size for one in self._boards)
+        if self._again_tries and len(self._boards) < planned:
             self._look_again()
         self._find_twins()
         cables = {tuple(sorted(pair)) for pair in self._ends.items()}
@@ -91,7 +103,7 @@ class Explorer:
                 for board in self._boards:
                     self._surveyor.ask(board.stream, Kind.ECHO, board.way, tries=1)
 
-    def _probe(self, stream: int, way: bytes, probe: _Probe, tries: int = TRIES) -> None:
+    def _probe(self, stream: int, way: bytes, probe: _Probe, tries: int) -> None:
         question = self._surveyor.ask(stream, Kind.IDENTIFY, way, tries=tries)
         self._asked[question.request.token] = probe
 
@@ -139,7 +151,7 @@ class Explorer:
         for port in range(one.identity.ports):
             if (board, port) not in self._ends:
                 way = one.way + bytes([port])
-                self._probe(one.stream, way, _Probe(board, port))
+                self._probe(one.stream, way, _Probe(board, port), self._tries)
 
     def _join(self, one: tuple[int, int], other: tuple[int, int]) -> None:
         known = self._ends.get(one), self._ends.get(other)
@@ -163,7 +175,7 @@ class Explorer:
             for port in range(one.identity.ports):
                 if (index, port) not in self._ends and len(one.way) < MAX_HOPS:
                     way = one.way + bytes([port])
-                    self._probe(one.stream, way, _Probe(index, port), _AGAIN_TRIES)
+                    self._probe(one.stream, way, _Probe(index, port), self._again_tries)
         self._explore()
 
     def _find_twins(self) -> None:
@@ -270,10 +282,14 @@ def _is_board(question: Question) -> bool:
         return True  # who looks behind it says so
 
 
-def explore(streams: Sequence[Stream]) -> tuple[Surveyor, Wiring]:
+def explore(
+    streams: Sequence[Stream], tries: int = TRIES, again_tries: int = _AGAIN_TRIES
+) -> tuple[Surveyor, Wiring]:
     """Look behind ports; who asked, for more questions, and what was found.
 
+    tries, again_tries: see ``Explorer``.
     Raises LinkError if no board answers at one of them.
     """
     surveyor = Surveyor(streams)
-    return surveyor, Explorer(surveyor, [stream.name for stream in streams]).run()
+    names = [stream.name for stream in streams]
+    return surveyor, Explorer(surveyor, names, tries, again_tries).run()

@@ -58,6 +58,13 @@ def firmware_files(
     return files
 
 
+def firmware_document(
+    document: Json, devices: Sequence[DeviceGraph], options: FirmwareOptions
+) -> dict[str, Any]:
+    """firmware.json of these options; document: plan.json.  Errors as ``firmware_files``."""
+    return _document(device_sources(document, devices, options), options)
+
+
 def folder_of(rank: int) -> str:
     """The folder with a rank's sources, below the output folder."""
     return f"{FOLDER}/{NODE_FOLDER.format(rank=rank)}"

@@ -87,8 +87,8 @@ class Coordinator:
         self._keeps_state = any(map(has_state, bundle.model.nodes))
         by_rank = streams if isinstance(streams, Mapping) else {self.setup.gateway: streams}
         self._streams = tuple(by_rank.values())
-        self._inbox = Inbox(by_rank, self.setup)
-        self._endpoint = self._inbox.gateway.endpoint
+        self.inbox = Inbox(by_rank, self.setup)
+        self._endpoint = self.inbox.gateway.endpoint
         self._epoch = 0
         self._good_until = 0.0
         self.infos: tuple[Info, ...] = ()
@@ -112,14 +112,14 @@ class Coordinator:
 
     def reach_gateway(self, timeout_seconds: float) -> None:
         """Only shake hands with the gateways; LinkError if one is not this plan's."""
-        self._inbox.gateway.open(timeout_seconds)
+        self.inbox.gateway.open(timeout_seconds)
 
     def connect(self, timeout_seconds: float = CONNECT_SECONDS) -> tuple[Info, ...]:
         """Wait until every device is there and can reach all others; what they say, by rank.
 
         Raises LinkError naming who is missing, silent, broken, or of another plan or rank.
         """
-        self.infos = call_roll(self._inbox, self.setup, timeout_seconds)
+        self.infos = call_roll(self.inbox, self.setup, timeout_seconds)
         for info in self.infos:
             if info.last_epoch is not None and is_later(info.last_epoch, self._epoch):
                 self._epoch = info.last_epoch
@@ -161,20 +161,20 @@ class Coordinator:
         self._good_until = 0.0
         begin = time.monotonic()
         self._epoch = (self._epoch + 1) & 0xFFFF
-        self._inbox.reports.clear()
-        self._inbox.texts.clear()
+        self.inbox.reports.clear()
+        self.inbox.texts.clear()
         self._endpoint.begin_epoch(self._epoch)
         self._offer(dict(inputs))
         outputs = self._run(begin + timeout_seconds)
         seconds = time.monotonic() - begin
         self._keep_fresh()
         whole = assemble(self._whole, self._labels, self._bundle.devices, outputs)
-        reports = tuple(self._inbox.reports[rank] for rank in self._inbox.ranks)
+        reports = tuple(self.inbox.reports[rank] for rank in self.inbox.ranks)
         return Inference(whole, reports, seconds)
 
     def links(self, timeout_seconds: float = 5.0) -> tuple[tuple[LinkReport, ...], ...]:
         """Link counters by rank and link, the host's last; ``infos`` anew.  May raise LinkError."""
-        inbox = self._inbox
+        inbox = self.inbox
         what = Ask.LINKS | Ask.INFO
         if not inbox.ask(what, lambda: all(map(inbox.links_of, inbox.ranks)), timeout_seconds):
             silent = next(rank for rank in inbox.ranks if not inbox.links_of(rank))
@@ -228,9 +228,9 @@ class Coordinator:
             if now >= start_due:
                 # Later ones keep the link awake (it notices a silent gateway only while something
                 # waits for its acknowledgement) and fetch a report that was lost.
-                self._inbox.gateway.send(self._inbox.ranks, Start(self._epoch))
+                self.inbox.gateway.send(self.inbox.ranks, Start(self._epoch))
                 start_due = now + (_ALIVE_SECONDS if self._endpoint.idle else _START_SECONDS)
-            self._inbox.gateway.turn()
+            self.inbox.gateway.turn()
             for rank, index in wanted:
                 payload = self._endpoint.take(OUTPUT_CHANNEL + index, rank)
                 if payload is not None:
@@ -239,13 +239,13 @@ class Coordinator:
 
     def _all_done(self) -> bool:
         """Whether every report is there. Raises LinkError if one tells of a failure."""
-        reports = self._inbox.reports
+        reports = self.inbox.reports
         for rank, report in reports.items():
             if report.epoch == self._epoch and report.status == Status.FAULT:
                 who = map(_known, (report.rank, report.channel, report.reporter))
                 raise PeerError(report.code, *who)
             if report.status == Status.BROKEN:
-                raise LinkError(f"rank {rank} refuses to run: {text_of(self._inbox, rank)}")
+                raise LinkError(f"rank {rank} refuses to run: {text_of(self.inbox, rank)}")
             if report.status in (Status.STALE, Status.SUPERSEDED):
                 self._epoch = report.epoch
                 raise LinkError(
@@ -259,9 +259,9 @@ class Coordinator:
         """The deadline has passed: end the inference everywhere and say what was missing."""
         self._endpoint.fail_with_timeout()
         if self._endpoint.error is not None:
-            self._inbox.gateway.turn()  # the fault must leave
+            self.inbox.gateway.turn()  # the fault must leave
             raise self._endpoint.error
-        silent = next(rank for rank in self._inbox.ranks if rank not in self._inbox.reports)
+        silent = next(rank for rank in self.inbox.ranks if rank not in self.inbox.reports)
         raise LinkError(f"rank {silent} does not report; reset it")
 
     def _arrays(self, found: Mapping[tuple[int, int], bytes]) -> list[list[Array]]:
@@ -274,7 +274,7 @@ class Coordinator:
         ]
 
     def _explained(self, error: PeerError) -> LinkError:
-        return explained(error, self._inbox, self.setup, self.infos)
+        return explained(error, self.inbox, self.setup, self.infos)
 
 
 def _known(number: int) -> int | None:

@@ -104,7 +104,7 @@ def read_firmware_setup(folder: Path, plan: Json) -> FirmwareSetup:
             f"{path} is damaged or of another version ({'; '.join(problems)}); "
             "generate the firmware again"
         )
-    setup = _parse(document)
+    setup = setup_of_document(document)
     if (setup.fingerprint, setup.world_size) != (plan["fingerprint"], plan["world_size"]):
         raise PlanError(
             f"{path} was made for another plan ({setup.fingerprint}, not {plan['fingerprint']}): "
@@ -118,7 +118,8 @@ def read_firmware_setup(folder: Path, plan: Json) -> FirmwareSetup:
     return setup
 
 
-def _parse(document: Json) -> FirmwareSetup:
+def setup_of_document(document: Json) -> FirmwareSetup:
+    """What the host reads of a firmware.json that is sound."""
     times = document["timing"]
     return FirmwareSetup(
         document["fingerprint"],

@@ -50,6 +50,8 @@ class Gateway:
         self.endpoint = Endpoint(
             host_identity(setup), table, secrets.randbits(32), self._on_datagram, setup.timing
         )
+        self.on_turn: Callable[[], None] = lambda: None
+        """Called at the end of every ``turn``; what it raises, that raises."""
 
     def turn(self, wait_seconds: float = TURN_SECONDS) -> None:
         """Take what has come, send what is due; waits a little if nothing has come."""
@@ -67,6 +69,7 @@ class Gateway:
             due = self.endpoint.poll(_now_us(), index)
             if due:
                 stream.send(due)
+        self.on_turn()
 
     def wait_until(self, condition: Callable[[], bool], timeout_seconds: float) -> bool:
         """Take turns until the condition holds; whether it did in time."""

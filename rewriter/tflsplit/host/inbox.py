@@ -20,6 +20,7 @@ class Inbox:
     """Asks the devices and keeps their newest answers.
 
     infos, reports, texts: by rank.  links: by (rank, link).
+    heard: when each rank said something last, ``time.monotonic``.
     """
 
     def __init__(self, streams: Mapping[int, Stream], setup: FirmwareSetup) -> None:
@@ -29,6 +30,7 @@ class Inbox:
         self.reports: dict[int, Report] = {}
         self.texts: dict[int, str] = {}
         self.links: dict[tuple[int, int], LinkReport] = {}
+        self.heard: dict[int, float] = {}
         self._token = 0
 
     def ask(
@@ -66,6 +68,7 @@ class Inbox:
     def _on_message(self, rank: int, message: Message) -> None:
         if rank not in self.ranks:
             return
+        self.heard[rank] = time.monotonic()
         if isinstance(message, Info) and message.token == self._token:
             self.infos[rank] = message
         elif isinstance(message, Report):

@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a service tells beside outputs, and what it can be told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tflsplit.errors import ClusterError
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happened to the boards.
+
+    kind: ``lost``, ``back``, ``failed`` (an inference, which is repeated), ``planning``,
+        ``deploying``, ``running``, ``waiting``.
+    text: one printable line for people.
+    seconds: of ``running``: since the boards were looked for.
+    """
+
+    kind: str
+    text: str
+    seconds: float | None = None
+
+
+OnEvent = Callable[[Event], None]
+
+
+@dataclass(frozen=True)
+class ServeOptions:
+    """How patient a service is.
+
+    patience_seconds: a board that says nothing for so long is lost; longer than any kernel takes.
+    look_seconds: between two looks, while boards are missing, and between two roll calls, while
+        nobody asks for anything.
+    infer_seconds: longest time of one try of an inference.
+    objective: of plans that are made.
+    """
+
+    patience_seconds: float = 2.0
+    look_seconds: float = 10.0
+    infer_seconds: float = 60.0
+    objective: str = "latency"
+
+    def __post_init__(self) -> None:
+        if min(self.patience_seconds, self.look_seconds, self.infer_seconds) <= 0:
+            raise ClusterError("the times of a service must be more than 0 seconds")

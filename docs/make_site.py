@@ -51,7 +51,7 @@ USE = (
     "planner", "cluster_toml", "simulate", "report", "evaluate", "firmware", "running_a_cluster",
     "wiring", "single_board", "api", "gallery", "verified",
 )  # fmt: skip
-CONTRACTS = ("plan_json", "custom_ops", "wire_format", "cluster_protocol")
+CONTRACTS = ("plan_json", "custom_ops", "wire_format", "ethernet", "cluster_protocol")
 INSIDE = ("ARCHITECTURE", "docs/arena", "docs/adding_a_board", "benchmarks/README",
           "CONTRIBUTING", "SECURITY", "CHANGELOG", "docs/releasing")  # fmt: skip
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from tflsplit.api.clusters import board_cluster
-from tflsplit.cluster import Cluster, LinkKind, Topology, default_cluster, parse_cluster
+from tflsplit.cluster import Cluster, LinkKind, Medium, Topology, default_cluster, parse_cluster
 from tflsplit.cluster.rewired import at_usb, rewired
 from tflsplit.cluster.words import cluster_words
 from tflsplit.errors import ClusterError
@@ -54,6 +54,20 @@ def test_wires_of_their_own_go_with_their_topology():
     assert rewired(cluster, topology=Topology.RING).wires, "as it is"
     assert not rewired(cluster, topology=Topology.LINE).wires
     assert not rewired(cluster, link=LinkKind.SPI).wires
+
+
+def test_ethernet_has_a_switch_where_nobody_says_otherwise():
+    switch = rewired(default_cluster(3), link=LinkKind.ETHERNET)
+    assert (switch.topology, switch.medium) == (Topology.BUS, Medium.SWITCHED)
+    assert switch == default_cluster(3, "ethernet")
+    assert rewired(switch, link=LinkKind.UART) == default_cluster(3)
+    line = rewired(default_cluster(3), topology=Topology.LINE)
+    assert rewired(line, link=LinkKind.ETHERNET).topology is Topology.LINE
+    ring = rewired(default_cluster(3), link=LinkKind.ETHERNET, topology=Topology.RING)
+    assert (ring.topology, ring.medium) == (Topology.RING, Medium.POINT_TO_POINT)
+    text = '[link]\nkind = "ethernet"\n[[device]]\nboard = "teensy41"\ncount = 3\n'
+    described = parse_cluster(text)
+    assert (described.topology, described.medium) == (Topology.BUS, Medium.SWITCHED)
 
 
 def test_what_cannot_be_is_refused():

@@ -123,7 +123,7 @@ def test_an_spi_ring_is_planned_and_built(tmp_path: Path, capsys: pytest.Capture
     model, out = str(model_file(tmp_path)), tmp_path / "out"
     # Planned for a link that no firmware has: the plan is there, and says so.
     assert main(["rewrite", model, "-n", "2", "--link", "usb", *ON_ALL, "-o", str(out)]) == 0
-    assert "no firmware: the firmware has no links of kind 'usb'" in capsys.readouterr().out
+    assert "no firmware: the firmware has no ring of usb" in capsys.readouterr().out
     assert main(["firmware", str(out), "--link", "spi", "--board", "teensy41"]) == 0
     assert json.loads((out / "firmware.json").read_text())["link"] == "spi"
     assert main(["firmware", str(out), "--link", "spi", "--board", "teensy41,pico"]) == 0

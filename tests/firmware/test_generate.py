@@ -146,7 +146,11 @@ def test_boards_may_differ_from_rank_to_rank(bundle):
         ({"boards": ("teensy",)}, "unknown board 'teensy'; known are teensy41, "),
         ({"boards": ("pico", "pico")}, "2 boards are named for 4 devices"),
         ({"gateway": 4}, "the host is wired to rank 4, but the ranks end at 3"),
-        ({"topology": Topology.BUS}, "no board has a port for a shared bus"),
+        ({"topology": Topology.BUS}, "no board has a port for a bus of uart, only for ethernet"),
+        (
+            {"topology": Topology.BUS, "link": "ethernet", "boards": ("pico",)},
+            "no Ethernet port for pico: there is one for mps2_an386, ",
+        ),
         ({"mtu_bytes": 510}, "MTU of 510 bytes is not a multiple of 4"),
         ({"arena_margin_bytes": -1}, "negative"),
         ({"baud": 300}, "too slow"),
@@ -288,6 +292,18 @@ def test_spi_links_are_built_where_both_ends_exist(bundle):
     assert slower.count("-DSPLIT_PORT_SPI_HZ=10000000") == 4
 
 
+def test_on_ethernet_ports_are_the_other_ranks_in_their_order(bundle):
+    files = generate(bundle, boards=("host",), link="ethernet", topology=Topology.BUS, gateway=2)
+    document = json.loads(files["firmware.json"])
+    assert (document["topology"], document["link"], document["baud"]) == ("bus", "ethernet", None)
+    assert document["devices"][1]["links"] == [
+        {"peer": 0, "port": 0}, {"peer": 2, "port": 1}, {"peer": 3, "port": 2},
+    ]  # fmt: skip
+    assert document["devices"][2]["links"][-1] == {"peer": 4, "port": -1}
+    # What is for the host goes to its gateway.
+    assert "{2, 255, 0x14ULL}," in files["firmware/node1/config.h"].decode()
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -295,7 +311,10 @@ def test_spi_links_are_built_where_both_ends_exist(bundle):
             {"boards": ("nano33ble",), "link": "spi"},
             "no SPI link for nano33ble: both ends exist for",
         ),
-        ({"boards": ("teensy41",), "link": "usb"}, "no links of kind 'usb', only uart and spi"),
+        (
+            {"boards": ("teensy41",), "link": "usb"},
+            "no ring of usb, only of uart, spi",
+        ),
         ({"link": "spi", "topology": Topology.STAR}, "wire a ring or a line, not a star"),
     ],
 )

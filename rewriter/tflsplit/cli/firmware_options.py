@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from tflsplit.api.project import Project
-from tflsplit.cluster import Cluster
+from tflsplit.cluster import Cluster, LinkKind
+from tflsplit.cluster.defaults import usual_topology
 from tflsplit.cluster.rewired import rewired
 from tflsplit.errors import ClusterError
 from tflsplit.firmware import FirmwareOptions
@@ -36,7 +37,7 @@ def add_board_options(command: argparse.ArgumentParser, heading: str = "the firm
         "--topology",
         choices=[t.value for t in Topology if t is not Topology.BUS],
         metavar="KIND",
-        help="wired as a ring (default), line or star",
+        help="wired as a ring (default), line or star; Ethernet has a switch",
     )
     group.add_argument(
         "--gateway", type=int, metavar="RANK", help="the rank wired to this computer (0)"
@@ -108,7 +109,9 @@ def with_options(
     given: dict[str, Any] = {"boards": boards} if boards else {}
     if arguments.link is not None:
         given["link"] = arguments.link
-    return replace(base, **given, **_wires(arguments), **_build_options(arguments))
+        if base.topology is usual_topology(LinkKind(base.link)):
+            given["topology"] = usual_topology(LinkKind(arguments.link))
+    return replace(base, **{**given, **_wires(arguments), **_build_options(arguments)})
 
 
 def _wires(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -142,7 +145,10 @@ def project_of(arguments: argparse.Namespace) -> Project:
     boards = boards_of(arguments)
     options = with_options(FirmwareOptions(), arguments, boards)
     # A kind of link may be planned for that no firmware has.
-    wanted = replace(options, link=FirmwareOptions.link) != FirmwareOptions()
+    planned = replace(options, link=FirmwareOptions.link)
+    if options.topology is usual_topology(LinkKind(options.link)):
+        planned = replace(planned, topology=FirmwareOptions.topology)
+    wanted = planned != FirmwareOptions()
     return Project(boards, _build_options(arguments), wanted)
 
 

@@ -90,9 +90,12 @@ LINK_DEFAULTS: dict[LinkKind, LinkSpec] = {
     LinkKind.SPI: LinkSpec(
         LinkKind.SPI, 30_000_000, 8.192, frame_overhead_us=18.6, step_overhead_us=90.0
     ),
-    # 8 preamble + 14 header + 4 FCS + 12 gap (IEEE 802.3), 20 IPv4 + 8 UDP; the pause: an estimate.
+    # 8 preamble + 14 header + 4 FCS + 12 gap (IEEE 802.3), and of docs/ethernet.md 6 header + 4
+    # receiver; a frame without payload is filled up to 84 bytes in all, 53 more than its 31 (which
+    # leaves 5 too many to long ones). The pause, which a processor takes to write and read a frame:
+    # an estimate.
     LinkKind.ETHERNET: LinkSpec(
-        LinkKind.ETHERNET, 100_000_000, 8.0, 66, frame_overhead_us=20.0, step_overhead_us=_STEP_US
+        LinkKind.ETHERNET, 100_000_000, 8.0, 53, frame_overhead_us=20.0, step_overhead_us=_STEP_US
     ),
     # Full speed carries at most 19 bulk transactions of 64 bytes a millisecond, 1,216,000 bytes/s
     # (USB 2.0, table 5-9); of the 12 Mbit/s that is 9.87 bits a byte.

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from tflsplit.cluster.boards import board_names, known_board
-from tflsplit.cluster.defaults import default_medium
+from tflsplit.cluster.defaults import default_medium, usual_frames, usual_topology
 from tflsplit.cluster.device_table import read_device, refuse_unknown_keys
 from tflsplit.cluster.links import (
     LINK_DEFAULTS,
@@ -47,19 +47,19 @@ def _cluster(file: TomlFile) -> Cluster:
 def read_table(root: Table) -> Cluster:
     """The cluster that a whole file describes; ClusterError as its table raises it."""
     root.integer("version", VERSION, low=VERSION, high=VERSION)
-    topology = root.choice("topology", Topology.RING)
     devices = _devices(root)
     world_size = len(devices)
     gateway = root.integer("gateway_rank", 0, high=world_size - 1)
     link = _link(root.table("link"), LINK_DEFAULTS[LinkKind.UART])
-    link_layer = root.table("link_layer")
+    topology = root.choice("topology", usual_topology(link.kind))
+    link_layer, usual = root.table("link_layer"), usual_frames(topology, link, world_size)
     arguments = {
         "input_rank": root.integer("input_rank", gateway, high=world_size - 1),
         "output_rank": root.integer("output_rank", gateway, high=world_size - 1),
         "teams": root.integer("teams", 1, low=1, high=MAX_NODES),
-        "mtu_bytes": _mtu(link_layer),
+        "mtu_bytes": _mtu(link_layer, usual.mtu_bytes),
         "rx_slots": link_layer.integer("rx_slots", 4, low=2, high=15),
-        "tx_slots": link_layer.integer("tx_slots", 4, low=1, high=64),
+        "tx_slots": link_layer.integer("tx_slots", usual.tx_slots, low=1, high=64),
     }
     flow_control = link_layer.choice("flow_control", FlowControl.NONE)
     links_given = any(map(link_layer.has, ("mtu_bytes", "rx_slots", "tx_slots")))
@@ -176,8 +176,8 @@ def _ring(table: Table, key: str) -> int | None:
     return table.integer(key, None, low=64, high=65536) if table.has(key) else None
 
 
-def _mtu(table: Table) -> int:
-    mtu_bytes = table.integer("mtu_bytes", 512, low=MIN_MTU_BYTES, high=MAX_MTU_BYTES)
+def _mtu(table: Table, usual_bytes: int) -> int:
+    mtu_bytes = table.integer("mtu_bytes", usual_bytes, low=MIN_MTU_BYTES, high=MAX_MTU_BYTES)
     if mtu_bytes % 4:
         raise table.error("mtu_bytes", f"{mtu_bytes} is no multiple of 4")
     return mtu_bytes

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tflsplit.cluster.defaults import default_medium
+from tflsplit.cluster.defaults import default_medium, usual_frames, usual_topology
 from tflsplit.cluster.links import LINK_DEFAULTS, USB_SPEEDS, LinkKind, LinkSpec
 from tflsplit.cluster.spec import Cluster, Device
 from tflsplit.wire.topology import Topology
@@ -27,11 +27,11 @@ def rewired(
     output leaves there; direct: at every device.  mtu_bytes: from then on no plan takes another.
     Raises ClusterError for a gateway or an MTU that cannot be.
     """
+    if link not in (None, cluster.link.kind):
+        cluster = with_link(cluster, LINK_DEFAULTS[link])
     if topology not in (None, cluster.topology):
         medium = default_medium(topology, cluster.link)
         cluster = replace(cluster, topology=topology, wires=(), medium=medium)
-    if link not in (None, cluster.link.kind):
-        cluster = with_link(cluster, LINK_DEFAULTS[link])
     if bit_rate is not None:
         cluster = replace(cluster, link=replace(cluster.link, bit_rate=bit_rate))
     if mtu_bytes is not None:
@@ -43,9 +43,19 @@ def rewired(
 
 
 def with_link(cluster: Cluster, link: LinkSpec) -> Cluster:
-    """The cluster with another link between all its devices."""
-    medium = default_medium(cluster.topology, link)
-    return replace(cluster, link=link, wires=(), medium=medium)
+    """The cluster with another link between all its devices.
+
+    To Ethernet and back, a topology that was the usual one becomes the new link's usual one.
+    """
+    topology = cluster.topology
+    if topology is usual_topology(cluster.link.kind):
+        topology = usual_topology(link.kind)
+    medium = default_medium(topology, link)
+    cluster = replace(cluster, link=link, topology=topology, wires=(), medium=medium)
+    if cluster.links_given:
+        return cluster
+    mtu_bytes, tx_slots = usual_frames(topology, link, cluster.world_size)
+    return replace(cluster, mtu_bytes=mtu_bytes, tx_slots=tx_slots)
 
 
 def _at_host(cluster: Cluster, gateway: int, direct: bool) -> Cluster:

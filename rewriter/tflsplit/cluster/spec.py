@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from tflsplit.cluster.cycles import Cycles
-from tflsplit.cluster.links import Duplex, FlowControl, LinkSpec, Medium
+from tflsplit.cluster.links import Duplex, FlowControl, LinkKind, LinkSpec, Medium
 from tflsplit.cluster.rings import ring_bytes
 from tflsplit.cluster.routes import Edge, Routes
 from tflsplit.cluster.ways import Ways
@@ -215,6 +215,12 @@ class Cluster:
         if self.host_links and max(edge) == self.host_rank:
             return self.host_links[min(edge)]
         return self._links.get(edge, self.host_link)
+
+    @property
+    def multicasts(self) -> bool:
+        """Whether what most devices get leaves once: on Ethernet, where all have one switch."""
+        is_ethernet = self.link.kind is LinkKind.ETHERNET and self.medium is Medium.SWITCHED
+        return is_ethernet and self.topology is Topology.BUS
 
     def resources_of(self, edge: Edge) -> tuple[str | Edge, ...]:
         """What a frame on this wire occupies: two frames that name the same thing must queue."""

@@ -25,8 +25,10 @@ from pathlib import Path
 
 from tflsplit.emulate import machines
 from tflsplit.emulate.console import Console
+from tflsplit.emulate.ending import drain, ended
 from tflsplit.emulate.faults import FaultCounts, FaultModel
 from tflsplit.emulate.proxy import FaultProxy
+from tflsplit.emulate.segment import Segment
 from tflsplit.emulate.wiring import HOST, Port, Wire, check_wires
 from tflsplit.errors import ClusterError, LinkError
 
@@ -69,6 +71,7 @@ class Cluster:
         on_line: called with (rank, line) for every line that a device prints, from a thread.
         pluggable: cables can be cut and exchanged, devices restarted, while all run
             (``interventions``).
+        segment: an Ethernet that all devices share, beside the wires.
 
     Raises:
         ClusterError: wrong wiring, unknown board, missing program or emulator.
@@ -84,6 +87,7 @@ class Cluster:
         count_instructions: bool = False,
         on_line: Callable[[int, str], None] | None = None,
         pluggable: bool = False,
+        segment: Segment | None = None,
     ) -> None:
         check_wires(tuple(wires), len(devices))
         for rank, device in enumerate(devices):
@@ -100,6 +104,7 @@ class Cluster:
         self._seed = seed
         self._count_instructions = count_instructions
         self._on_line = on_line
+        self.segment = segment
         self.proxy = FaultProxy()
         self.plugs: dict[Port, socket.socket] = {}
         """Of a wire that goes through the proxy: the proxy's ends of what leads to the ports."""
@@ -117,6 +122,8 @@ class Cluster:
             stack.callback(self._end_processes)
             self._lay_wires()
             stack.enter_context(self.proxy)
+            if self.segment is not None:
+                stack.enter_context(self.segment)
             for rank in range(len(self._devices)):
                 self._start(rank)
             self._stack = stack.pop_all()
@@ -148,7 +155,7 @@ class Cluster:
         late = [
             rank
             for rank, process in enumerate(self._processes)
-            if not _ended(process, max(0.0, deadline - time.monotonic()))
+            if not ended(process, max(0.0, deadline - time.monotonic()))
         ]
         if late:
             raise LinkError(
@@ -186,7 +193,7 @@ class Cluster:
         """
         self.kill(rank)
         for end in (end for port, end in self._ends.items() if port.rank == rank):
-            _drain(end)
+            drain(end)
         devices = list(self._devices)
         devices[rank] = device or devices[rank]
         self._devices = tuple(devices)
@@ -225,6 +232,7 @@ class Cluster:
         emulated = device.board != machines.HOST_BOARD
         ours, theirs = socket.socketpair() if emulated else (None, None)
         self._controls[rank : rank + 1] = [ours]
+        cable = None if self.segment is None else self.segment.theirs[rank]
         arguments = {"rank": str(rank), "world_size": str(len(self._devices))}
         try:
             words = machines.command(
@@ -234,8 +242,10 @@ class Cluster:
                 {**arguments, **device.arguments},
                 control=theirs.fileno() if theirs else None,
                 count_instructions=self._count_instructions,
+                segment=None if cable is None else cable.fileno(),
             )
-            passed = [end.fileno() for end in (*links.values(), theirs) if end is not None]
+            ends = (*links.values(), theirs, cable)
+            passed = [end.fileno() for end in ends if end is not None]
             self._launch(rank, words, passed)
         finally:
             # The device has its own copies now; with ours open it would never see a peer leave.
@@ -270,7 +280,7 @@ class Cluster:
         for process in self._processes:
             process.terminate()
         for process, console in zip(self._processes, self._consoles, strict=True):
-            if not _ended(process, _GRACE_SECONDS):
+            if not ended(process, _GRACE_SECONDS):
                 process.kill()
                 process.wait()
             console.join(_GRACE_SECONDS)
@@ -279,19 +289,3 @@ class Cluster:
         for end in (*self._ends.values(), *self.host_sockets, *self._controls):
             if end is not None:
                 end.close()
-
-
-def _drain(end: socket.socket) -> None:
-    try:
-        while end.recv(4096, socket.MSG_DONTWAIT):
-            pass
-    except OSError:
-        pass  # nothing is left
-
-
-def _ended(process: subprocess.Popen[bytes], timeout_seconds: float) -> bool:
-    try:
-        process.wait(timeout_seconds)
-    except subprocess.TimeoutExpired:
-        return False
-    return True

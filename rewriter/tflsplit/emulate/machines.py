@@ -32,6 +32,11 @@ class Machine:
     serial_links: tuple[int | None, ...]
     blocks: bool = False
 
+    @property
+    def has_ethernet(self) -> bool:
+        """Whether it is one of Arm's boards, which all have a LAN9118."""
+        return self.name.startswith("mps")
+
 
 _MPS2_LINKS = (None, PREVIOUS_LINK, NEXT_LINK, 2, HOST_LINK)
 MACHINES: Mapping[str, Machine] = {
@@ -48,6 +53,9 @@ MACHINES: Mapping[str, Machine] = {
 
 EMULATED_BOARDS = (*MACHINES, rp2040.BOARD)
 """Boards whose programs an emulator runs."""
+
+ETHERNET_BOARDS = tuple(name for name, machine in MACHINES.items() if machine.has_ethernet)
+"""Boards that have a LAN9118."""
 
 INSTRUCTION_COUNT_SHIFT = 6
 """With ``-icount shift=6`` an instruction takes 2**6 ns of the emulated clock."""
@@ -94,6 +102,7 @@ def command(
     *,
     control: int | None = None,
     count_instructions: bool = False,
+    segment: int | None = None,
 ) -> list[str]:
     """Returns the command that starts one device.
 
@@ -105,6 +114,7 @@ def command(
         control: descriptor of a connected socket for QEMU's control protocol.
         count_instructions: let the emulated clock follow the number of instructions (the RP2040's
             always does).
+        segment: descriptor of the socket that leads to the Ethernet switch.
 
     Raises:
         ClusterError: unknown board, missing emulator, or an argument that cannot be passed.
@@ -114,7 +124,9 @@ def command(
         if " " in word or "," in word:
             raise ClusterError(f"the device argument {word!r} contains a space or a comma")
     if board == HOST_BOARD:
-        return [str(program), *words, *(f"link{link}=fd:{fd}" for link, fd in links.items())]
+        wired = [f"link{link}=fd:{fd}" for link, fd in links.items()]
+        wired += [] if segment is None else [f"segment=fd:{segment}"]
+        return [str(program), *words, *wired]
     if board not in EMULATED_BOARDS:
         known = ", ".join([HOST_BOARD, *EMULATED_BOARDS])
         raise ClusterError(f"board {board!r} cannot be emulated; boards that can: {known}")
@@ -122,6 +134,10 @@ def command(
     for link in links:
         if link not in present:
             raise ClusterError(f"link {link} is wired, which {board} has not")
+    if segment is not None and board not in ETHERNET_BOARDS:
+        raise ClusterError(
+            f"{board} has no Ethernet; boards that have: {', '.join(ETHERNET_BOARDS)}"
+        )
     if board == rp2040.BOARD:
         return rp2040.command(program, links, words, control)
     machine = MACHINES[board]
@@ -129,6 +145,7 @@ def command(
         *(find_qemu(), "-M", machine.name, "-display", "none", "-monitor", "none"),
         *("-semihosting-config", _semihosting(words), "-kernel", str(program)),
         *_serial_ports(machine, links),
+        *(["-nic", f"socket,fd={segment}"] if segment is not None else []),
         *(_control(control) if control is not None else []),
         *(["-icount", f"shift={INSTRUCTION_COUNT_SHIFT}"] if count_instructions else []),
     ]

@@ -18,7 +18,9 @@ from tflsplit.emulate.core_library import core_library
 from tflsplit.emulate.core_process import CoreSetup
 from tflsplit.emulate.faults import FaultModel
 from tflsplit.emulate.machines import HOST_BOARD
+from tflsplit.emulate.segment import Segment
 from tflsplit.emulate.wiring import HOST, HOST_LINK, Port, Wire
+from tflsplit.errors import ClusterError
 from tflsplit.firmware.slots import slots_of
 from tflsplit.firmware.wiring import HOST_PORT, wire_links
 from tflsplit.host import Coordinator, FirmwareSetup, SocketStream
@@ -47,6 +49,8 @@ def wires_of(setup: FirmwareSetup) -> tuple[Wire, ...]:
 
     Raises ClusterError for a topology or number of devices that the emulator has no links for.
     """
+    if setup.topology is Topology.BUS:  # all others are one Ethernet
+        return tuple(Wire(Port(rank, HOST_LINK), HOST) for rank in setup.gateways)
     links = wire_links(setup.topology, setup.world_size, setup.gateways)
     ends: dict[tuple[int, int], int] = {
         (rank, link.table.peer_rank): link.port
@@ -77,6 +81,11 @@ def core_only(
     """
     setup = replace(default_setup(bundle.document), topology=topology, timing=_CORE_ONLY_TIMING)
     setup = replace(setup, direct=direct)
+    if topology is Topology.BUS:
+        raise ClusterError(
+            "the links alone have no Ethernet: run the whole firmware with --native, or wire them "
+            "with --topology ring"
+        )
     hold_us = multicast_hold_us(bundle.devices, setup.timeout_ms * 1000)
     setup = replace(setup, multicast_hold_us=hold_us)
     wired = wire_links(setup.topology, setup.world_size, setup.gateways)
@@ -125,6 +134,9 @@ def _session(
     pluggable: bool = False,
 ) -> Iterator[Session]:
     wires = wires_of(setup)
+    segment = None
+    if setup.topology is Topology.BUS and setup.world_size > 1:
+        segment = Segment([device.board != HOST_BOARD for device in devices], faults, seed)
     cluster = Cluster(
         devices,
         wires,
@@ -132,6 +144,7 @@ def _session(
         seed=seed,
         count_instructions=count_instructions,
         pluggable=pluggable,
+        segment=segment,
     )
     with cluster:
         streams = {

@@ -40,6 +40,7 @@ class Board:
     baud: default rate of the links to the neighbours; None where there is none.
     spi_hz: default clock of SPI links; None: the port has not both ends of one for this board.
     has_rts_cts: its port can have RTS and CTS on its UARTs to the neighbours.
+    has_ethernet: its port can join an Ethernet segment instead (docs/ethernet.md).
     core_serial_buffers: its core's serial ports have buffers of a size that is compiled in.
     stack_is_ours: its linker script reserves what ``stack_bytes`` of boards.toml says.
     host_baud: of the gateway's port to the host computer; None: it has no rate (USB, emulated).
@@ -59,6 +60,7 @@ class Board:
     baud: int | None = 1_000_000
     spi_hz: int | None = None
     has_rts_cts: bool = False
+    has_ethernet: bool = False
     core_serial_buffers: bool = False
     stack_is_ours: bool = False
     host_baud: int | None = None
@@ -84,6 +86,7 @@ def _mps2(name: str, flash_bytes: int) -> Board:
         is_emulated=True,
         large_model_section=".model",
         flash_bytes=flash_bytes,
+        has_ethernet=True,
         stack_is_ours=True,
         baud=None,
     )
@@ -149,7 +152,16 @@ _ALL = (
     _mps2("mps2_an500_128k", 3 * _MB),
     _mps2("mps2_an505", 3 * _MB),
     _mps2("mps3_an547", 1 * _MB),
-    Board("host", "host", port="host", abi=_HOST, is_emulated=True, cmsis_nn=False, baud=None),
+    Board(
+        "host",
+        "host",
+        port="host",
+        abi=_HOST,
+        is_emulated=True,
+        cmsis_nn=False,
+        has_ethernet=True,
+        baud=None,
+    ),
 )
 BOARDS: Mapping[str, Board] = MappingProxyType({board.name: board for board in _ALL})
 

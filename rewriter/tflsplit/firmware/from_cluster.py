@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tflsplit.cluster import Cluster, LinkKind, board_names
+from tflsplit.cluster.words import LINK_WORDS
 from tflsplit.errors import ClusterError
 from tflsplit.firmware.boards import BOARDS, board_named
 from tflsplit.firmware.options import FirmwareOptions
@@ -20,10 +21,13 @@ def options_of_cluster(cluster: Cluster, boards: tuple[str, ...] = ()) -> Firmwa
 
     boards: as in FirmwareOptions, instead of those that the cluster names.
     Raises ClusterError for what no firmware can do: a device without a board that tflsplit knows
-    how to build for, a bus, input and output at different devices.
+    how to build for, a bus other than Ethernet, input and output at different devices.
     """
-    if cluster.topology is Topology.BUS:
-        raise ClusterError("the firmware has no port for a bus; wire a ring, a line or a star")
+    if cluster.topology is Topology.BUS and cluster.link.kind is not LinkKind.ETHERNET:
+        raise ClusterError(
+            f"the firmware has no port for a bus of {LINK_WORDS[cluster.link.kind]}, only for "
+            "Ethernet; wire a ring, a line or a star"
+        )
     if cluster.input_rank != cluster.output_rank:
         raise ClusterError(
             f"input enters at rank {cluster.input_rank} and output leaves at rank "

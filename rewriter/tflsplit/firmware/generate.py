@@ -98,13 +98,16 @@ def _is_spi(options: FirmwareOptions) -> bool:
 
 def _check_link(boards: Sequence[Board], options: FirmwareOptions) -> None:
     """Emulated boards stand for whatever was planned: their wires are the emulator's."""
+    if options.topology is Topology.BUS:
+        _check_ethernet(boards, options)
+        return
     real = [board for board in boards if not board.is_emulated]
     if not real or options.link == LinkKind.UART.value:
         return
     if not _is_spi(options):
         raise ClusterError(
-            f"the firmware has no links of kind {options.link!r}, only uart and spi; "
-            "for another, see docs/adding_a_board.md"
+            f"the firmware has no {options.topology.value} of {options.link}, only of uart, spi, "
+            "and a switch of ethernet; for others, see docs/adding_a_board.md"
         )
     lacking = sorted({board.name for board in real if board.spi_hz is None})
     if lacking:
@@ -116,6 +119,21 @@ def _check_link(boards: Sequence[Board], options: FirmwareOptions) -> None:
         raise ClusterError(
             "an SPI link's master is always the rank before its slave: wire a ring or a line, "
             f"not a {options.topology.value}"
+        )
+
+
+def _check_ethernet(boards: Sequence[Board], options: FirmwareOptions) -> None:
+    if options.link != LinkKind.ETHERNET.value:
+        raise ClusterError(
+            f"no board has a port for a bus of {options.link}, only for ethernet; wire a ring, a "
+            "line or a star"
+        )
+    lacking = sorted({board.name for board in boards if not board.has_ethernet})
+    if lacking:
+        have = ", ".join(board.name for board in BOARDS.values() if board.has_ethernet)
+        raise ClusterError(
+            f"no Ethernet port for {', '.join(lacking)}: there is one for {have} only; plan with "
+            "--link uart or spi"
         )
 
 

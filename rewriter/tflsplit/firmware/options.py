@@ -37,7 +37,8 @@ class FirmwareOptions:
     port_rx_bytes, port_tx_bytes: ring buffers of one link in the board's port; None: by their rule
         (``tflsplit.cluster.rings``).
     flow_control: of UARTs; boards of this computer have no pins, and take none.
-    link: what joins the devices, "uart" or "spi"; other kinds can be planned for, not built.
+    link: what joins the devices: "uart" or "spi", "ethernet" where the topology is a bus; other
+        kinds can be planned for, not built.
     baud: of the links, or SPI's clock in Hz; None: the slowest board's default.
     arena_margin_bytes: added to the arena that is predicted.
     kernels: TFLM's kernels that the arenas are predicted for; None: those of ``tflm_dir``, or the

@@ -3,12 +3,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from tflsplit.cluster import LinkKind, known_board
 from tflsplit.cluster.links import LINK_DEFAULTS, FlowControl
 from tflsplit.cluster.rings import ring_bytes
 from tflsplit.errors import ClusterError
 from tflsplit.firmware.boards import BOARDS, Board
 from tflsplit.firmware.options import FirmwareOptions
+from tflsplit.firmware.wiring import HOST_PORT, WiredLink
+from tflsplit.wire.topology import Topology
 
 _CORES_OWN = "SERIAL_{}_BUFFER_SIZE"
 """STM32's core compiles its serial ports with these."""
@@ -26,7 +30,9 @@ def port_ring_bytes(board: Board, baud: int | None, options: FirmwareOptions) ->
     return ring_bytes(given, options.mtu_bytes, options.rx_slots, byte_us, poll_us)
 
 
-def build_flags(board: Board, links: int, baud: int | None, options: FirmwareOptions) -> str:
+def build_flags(
+    board: Board, links: Sequence[WiredLink], baud: int | None, options: FirmwareOptions
+) -> str:
     """The line of an environment; "" for a program of this computer, which has no port to size.
 
     links: of the device, that to the host included.
@@ -35,7 +41,11 @@ def build_flags(board: Board, links: int, baud: int | None, options: FirmwareOpt
         return ""
     receiving, sending = port_ring_bytes(board, baud, options)
     flags = [f"-DSPLIT_PORT_RX_BYTES={receiving}", f"-DSPLIT_PORT_TX_BYTES={sending}"]
-    flags.append(f"-DSPLIT_PORT_LINKS={links}")
+    flags.append(f"-DSPLIT_PORT_LINKS={len(links)}")
+    peers = sum(link.port != HOST_PORT for link in links)
+    if options.topology is Topology.BUS and peers:
+        flags += ["-DSPLIT_PORT_ETHERNET", f"-DSPLIT_PORT_PEERS={peers}"]
+        flags.append(f"-DSPLIT_PORT_MTU_BYTES={options.mtu_bytes}")
     if board.stack_is_ours:
         flags.append(
             f"-Wl,--defsym=SPLIT_PORT_STACK_BYTES={known_board(board.section).stack_bytes}"
@@ -43,7 +53,7 @@ def build_flags(board: Board, links: int, baud: int | None, options: FirmwareOpt
     if board.core_serial_buffers:
         flags += [f"-D{_CORES_OWN.format('RX')}={receiving}"]
         flags += [f"-D{_CORES_OWN.format('TX')}={sending}"]
-    if board.baud is not None:
+    if board.baud is not None and options.topology is not Topology.BUS:
         is_spi = options.link == LinkKind.SPI.value
         rate = ["-DSPLIT_PORT_SPI", f"-DSPLIT_PORT_SPI_HZ={baud}"]
         flags += rate if is_spi else [f"-DSPLIT_PORT_BAUD={baud}"]

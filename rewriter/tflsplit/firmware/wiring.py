@@ -5,6 +5,7 @@
 
     line, ring    port 1 of rank k ── port 0 of rank k + 1
     star          port k - 1 of rank 0 ── port 0 of rank k
+    bus           one Ethernet; ports 0, 1, … lead to the other ranks in their order
     host          the board's last port, whatever its number
 """
 
@@ -13,7 +14,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tflsplit.errors import ClusterError
 from tflsplit.wire.topology import (
     HOST_PORT,
     NEXT_PORT,
@@ -42,12 +42,8 @@ def wire_links(
 
     gateways: the devices that the host is wired to.
 
-    Raises ClusterError as ``link_tables`` does, and for a bus, which has no ports of its own.
+    Raises ClusterError as ``link_tables`` does.
     """
-    if topology is Topology.BUS:
-        raise ClusterError(
-            "no board has a port for a shared bus yet; wire a ring, a line or a star"
-        )
     tables = link_tables(topology, world_size, host_at=gateways)
     return tuple(
         tuple(

@@ -25,7 +25,7 @@ FORMAT = "tflsplit-firmware"
 VERSION = 2
 _SHOWN_PROBLEMS = 5
 _MOST = (1 << 32) - 1
-_WIRED = [topology.value for topology in Topology if topology is not Topology.BUS]
+_WIRED = [topology.value for topology in Topology]
 SETUP = Record(
     {
         "format": Text(FORMAT, f"'{FORMAT}'"),

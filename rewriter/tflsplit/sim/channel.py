@@ -12,6 +12,7 @@ from tflsplit.cluster import Cluster, Edge, Medium
 from tflsplit.cluster.rings import MAX_TX_BYTES
 from tflsplit.sim.frames import Hop, Kind
 from tflsplit.sim.result import WireCount
+from tflsplit.sim.segment import Segment
 from tflsplit.sim.times import Intervals
 
 
@@ -29,6 +30,7 @@ class Media:
         self.error_rate = error_rate
         self.random = Random(seed)
         self.busy_until: dict[object, float] = {}
+        self.segment = Segment(cluster, self.busy_until) if cluster.multicasts else None
 
 
 def _ring_bytes(cluster: Cluster) -> int:
@@ -72,11 +74,16 @@ class Channel:
             for other in self._resources[1:]:
                 start = max(start, busy.get(other, 0.0))
         end = arrival = start + duration
-        for resource in self._resources[:1] if self._is_switched else self._resources:
-            busy[resource] = end
-        if self._is_switched:
-            port = self._resources[1]
-            arrival = busy[port] = max(end, busy.get(port, 0.0) + duration)
+        shared = self._shared(hop)
+        if shared is not None:
+            start, end, arrival = shared
+        else:
+            for resource in self._resources[:1] if self._is_switched else self._resources:
+                busy[resource] = end
+            if self._is_switched:
+                port = self._resources[1]
+                arrival = busy[port] = max(end, busy.get(port, 0.0) + duration)
+            self._leaves(hop, start, end, arrival)
         self.done_at = end
         self._note(hop, start, end)
         if self._is_damaged(hop):
@@ -84,6 +91,16 @@ class Channel:
             hop.is_damaged = True
         event = self._env.timeout(arrival - self._env.now)
         event.callbacks.append(lambda _: self._deliver(hop))
+
+    def _shared(self, hop: Hop) -> tuple[float, float, float] | None:
+        segment = self._media.segment
+        if segment is None or not self._is_switched:
+            return None
+        return segment.shared(self._env.now, self._resources, hop)
+
+    def _leaves(self, hop: Hop, start: float, end: float, arrival: float) -> None:
+        if self._media.segment is not None and self._is_switched:
+            self._media.segment.leaves(self._env.now, self._resources, hop, (start, end, arrival))
 
     def _is_damaged(self, hop: Hop) -> bool:
         rate = self._media.error_rate

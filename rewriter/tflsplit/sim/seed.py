@@ -25,6 +25,7 @@ from typing import Any
 from tflsplit.baseline import SeedStep, seed_schedule
 from tflsplit.cluster import Cluster, Cycles, Device, Family, LinkSpec, Topology
 from tflsplit.cluster.defaults import default_medium
+from tflsplit.cluster.links import LINK_DEFAULTS, LinkKind
 from tflsplit.errors import ClusterError
 from tflsplit.ir import Graph
 from tflsplit.plan.cost.compute import total_us, work_us
@@ -39,6 +40,8 @@ _PC = Device(
     "PC", "", 1 << 40, 1 << 40, 1 << 40, 10**9, Cycles(0, 0, 0, 0, 0, 0), active_mw=0, idle_mw=0
 )
 _INSIDE_PC = LinkSpec(bit_rate=10**15)
+_ETHERNET_BYTES = 66
+"""8 preamble + 14 header + 4 FCS + 12 gap (IEEE 802.3), 20 IPv4 + 8 UDP."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +92,7 @@ def simulate_seed(
         cluster,
         devices=(_PC, *cluster.devices),
         topology=Topology.STAR,
+        link=_as_it_has(cluster.link),
         medium=default_medium(Topology.STAR, cluster.link),
         host_link=_INSIDE_PC,
         input_rank=0,
@@ -99,6 +103,13 @@ def simulate_seed(
     return SeedRun(
         run_programs(programs, star, inputs, network=NetworkOptions(error_rate, seed, computer=0))
     )
+
+
+def _as_it_has(link: LinkSpec) -> LinkSpec:
+    """Its devices speak IP: of Ethernet, 28 bytes more for each frame, and our own header not."""
+    if link != LINK_DEFAULTS[LinkKind.ETHERNET]:
+        return link
+    return replace(link, frame_overhead_bytes=_ETHERNET_BYTES)
 
 
 def seed_programs(graph: Graph, devices: Sequence[Device]) -> list[Program]:

@@ -208,5 +208,7 @@ def port_to(topology: Topology, world_size: int, rank: int, peer: int) -> int:
         return HOST_PORT
     if topology is Topology.STAR:
         return peer - 1 if rank == 0 else PREVIOUS_PORT
+    if topology is Topology.BUS:  # the others in the order of their ranks
+        return peer if peer < rank else peer - 1
     is_next = peer == rank + 1 or (peer == 0 and rank == world_size - 1 and world_size > 2)
     return NEXT_PORT if is_next else PREVIOUS_PORT

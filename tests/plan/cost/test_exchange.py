@@ -143,6 +143,22 @@ def test_a_switch_shares_only_the_port():
     assert cost.us == pytest.approx(35.76 + 27.76 + 27.76)
 
 
+def test_what_most_devices_get_leaves_once_and_passes_every_port():
+    quick = LinkSpec(LinkKind.ETHERNET, 8_000_000, 8.0)  # 1 us a byte
+    switch = wired(Topology.BUS, 6, quick, medium=Medium.SWITCHED)
+    assert switch.multicasts
+    # Out of rank 0 one frame of 131, into it three GRANTs; a GRANT before.
+    cost = step_cost(switch, [sends(0, r1=100, r2=100, r3=100)])
+    assert cost.us == pytest.approx(131 + 31)
+    # Rank 5's port carries that of 0 as well, beside 131 of its own and its GRANT's frame.
+    both = step_cost(switch, [sends(0, r1=100, r2=100, r3=100), sends(4, r5=100)])
+    assert both.us == pytest.approx(2 * 131 + 31)
+    # To two of five: each by itself.
+    assert step_cost(switch, [sends(0, r1=100, r2=100)]).us == pytest.approx(2 * 131 + 31)
+    apart = wired(Topology.BUS, 6, quick, medium=Medium.SHARED)
+    assert not apart.multicasts
+
+
 def test_the_pause_between_frames():
     pause = LinkSpec(LinkKind.SPI, 8_000_000, 8.0, frame_overhead_us=10.0)
     cost = step_cost(wired(Topology.LINE, 2, pause), [sends(0, r1=484 * 3)])

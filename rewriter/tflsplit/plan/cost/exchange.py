@@ -4,9 +4,9 @@
     us  =  step overhead  +  busiest wire  +  rendezvous and pipeline of the longest way
 
 * *busiest wire*: the sum, over everything that crosses it, of frame bytes * us per byte + frames *
-  us per frame.  A multicast crosses a wire once.  Frames are those of docs/wire_format.md: header,
-  CRC, COBS, delimiters, one GRANT from each receiver, one ACK for each frame that no frame of the
-  other direction carries.
+  us per frame.  A multicast crosses a wire once; on Ethernet it leaves its sender once, and every
+  device's port carries it.  Frames are those of docs/wire_format.md: header, CRC, COBS, delimiters,
+  one GRANT from each receiver, one ACK for each frame that no frame of the other direction carries.
 * *congestion*: where a wire carries forwarded frames and the other direction data too, a slot comes
   free only when an ACK has waited for a whole frame to pass, and entering a ring needs two slots; a
   share f of forwarded bytes makes the wire take 1 + 0.3 f times as long.  split_core itself on
@@ -27,9 +27,11 @@ from numpy.typing import NDArray
 
 from tflsplit.cluster import Cluster, Edge, message_frames
 from tflsplit.cluster.framing import HOP_FRAME_BYTES, largest_frame_bytes
+from tflsplit.cluster.links import LinkSpec
 from tflsplit.cluster.routes import Routes
 from tflsplit.cluster.ways import Way, Ways, Wires
 from tflsplit.plan.transfers import Transfer
+from tflsplit.wire.ethernet import goes_to_group
 
 
 @dataclass(frozen=True)
@@ -121,11 +123,32 @@ class _Load:
         self.payload = _by_edge(ways, crossed.sum(np.array(payloads)))
         self.forwarded = _by_edge(ways, onward.sum(wire_bytes))
         self.fill_us = max(map(self._fill_us, taken, payloads))
+        self.shared_us = dict(self._shared_us(ways, taken, sizes)) if cluster.multicasts else {}
 
     def _fill_us(self, way: Way, payload_bytes: int) -> float:
         first = largest_frame_bytes(payload_bytes, self.cluster.mtu_bytes)
         hop_us = max(link.frame_us(first) for link in way.links)
         return way.grant_us + (way.depth - 1) * hop_us
+
+    def _shared_us(
+        self, ways: Ways, taken: Sequence[Way], sizes: Sequence[tuple[int, int]]
+    ) -> Iterator[tuple[object, float]]:
+        """By port, what its frames for several receivers change: they leave once, and go to all."""
+        more: dict[object, float] = defaultdict(float)
+        ports = {edge: self.cluster.resources_of(edge) for edge in self.cluster.edges}
+        for way, (frames, wire_bytes) in zip(taken, sizes, strict=True):
+            edges = [ways.edges[number] for number in way.data]
+            if not goes_to_group(len(edges), self.cluster.world_size):
+                continue
+            if any(edge not in ports for edge in edges):
+                continue
+            us = _wire_us(self.cluster.link, frames, wire_bytes)
+            source = edges[0][0]
+            more[ports[edges[0]][0]] -= us * (len(edges) - 1)
+            for edge in ports.keys() - set(edges):
+                if edge[0] == source:
+                    more[ports[edge][1]] += us
+        yield from more.items()
 
     def acknowledge(self) -> None:
         """One ACK for each frame to which no frame of the other direction answers."""
@@ -139,12 +162,12 @@ class _Load:
     def busiest_us(self) -> float:
         busy: dict[object, float] = defaultdict(float)
         for edge, frames in self.frames.items():
-            link = self.cluster.link_of(edge)
-            wire_bytes = self.bytes[edge] + frames * link.frame_overhead_bytes
-            us = wire_bytes * link.byte_us + frames * link.frame_overhead_us
+            us = _wire_us(self.cluster.link_of(edge), frames, self.bytes[edge])
             us *= 1 + CONGESTION * self._congested_share(edge)
             for resource in self.cluster.resources_of(edge):
                 busy[resource] += us
+        for port, us in self.shared_us.items():
+            busy[port] += us
         return max(busy.values())
 
     def _congested_share(self, edge: Edge) -> float:
@@ -152,6 +175,12 @@ class _Load:
         if edge not in self.forwarded or not self.payload.get((edge[1], edge[0])):
             return 0.0
         return self.forwarded[edge] / self.bytes[edge]
+
+
+def _wire_us(link: LinkSpec, frames: int, wire_bytes: int) -> float:
+    return (wire_bytes + frames * link.frame_overhead_bytes) * link.byte_us + (
+        frames * link.frame_overhead_us
+    )
 
 
 class _Crossings:

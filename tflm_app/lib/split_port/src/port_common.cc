@@ -24,6 +24,7 @@ int32_t argument_or(const char* key, int32_t otherwise) {
 [[gnu::weak]] void feed_watchdog() {}
 [[gnu::weak]] ResetReason reset_reason() { return ResetReason::kUnknown; }
 [[gnu::weak]] uint32_t console_lost_bytes() { return 0; }
+[[gnu::weak]] void join_segment(const SegmentPlace&) {}
 [[gnu::weak]] bool unique_id(uint8_t* to) {
   std::memset(to, 0, kUniqueIdBytes);
   return false;

@@ -2,10 +2,12 @@
 // Composition: the board's streams become links, links a node, node and interpreter a device.
 #include "split_tflm/run_device.h"
 
+#include <cstring>
 #include <new>
 #include <utility>
 
 #include "running.h"
+#include "split_port/ethernet_frame.h"
 #include "split_port/port.h"
 #include "survey_mode.h"
 #include "tflm_graph.h"
@@ -70,8 +72,23 @@ NodeConfig node_config(const DeviceDescription& device) {
   return config;
 }
 
+// Before the first stream: where all of them share an Ethernet, they are told apart by it.
+void join_segment(const DeviceDescription& device) {
+  const NodeConfig& node = device.node;
+  split_port::SegmentPlace place;
+  place.rank = node.rank;
+  place.world_size = node.world_size;
+  std::memcpy(place.plan, node.fingerprint, sizeof place.plan);
+  place.mtu_bytes = node.mtu_bytes;
+  for (uint8_t i = 0; i < node.link_count; ++i) {
+    place.has_host = place.has_host || device.ports[i] == kHostPort;
+  }
+  split_port::join_segment(place);
+}
+
 Node* make_node(const DeviceDescription& device, Control* control,
                 split_core::ByteStream* host_stream) {
+  join_segment(device);
   static ByteStream* streams[split_core::kMaxLinks];
   for (uint8_t i = 0; i < device.node.link_count; ++i) {
     if (host_stream != nullptr && device.ports[i] == kHostPort) {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A device as a process: links are given as arguments link0=..., link1=... (see DescriptorLink).
+// A device as a process: links are given as arguments link0=..., link1=... (see DescriptorLink), or all
+// but the host's as segment=fd:N (see SegmentSocket).
 #include "split_port/port.h"
 
 #include <cerrno>
@@ -15,6 +16,7 @@
 #include <unistd.h>
 
 #include "descriptor_link.h"
+#include "segment_socket.h"
 #include "split_port/arguments.h"
 #include "split_port/board_facts.h"
 #include "split_port/console_buffer.h"
@@ -30,6 +32,7 @@ constexpr int kUsageStatus = 2;
 constexpr size_t kConsoleBytes = 2048;
 
 host::DescriptorLink g_links[kLinkCount];
+host::SegmentSocket g_segment;
 ConsoleBuffer<kConsoleBytes> g_console;
 int g_argument_count = 0;
 char** g_arguments = nullptr;
@@ -56,9 +59,11 @@ class HostClock final : public split_core::Clock {
   uint32_t now_us() override { return static_cast<uint32_t>(monotonic_ns() / 1000); }
   void idle() override {
     pump_console();
-    pollfd wanted[kLinkCount];
+    g_segment.flush();
+    pollfd wanted[kLinkCount + 1];
     for (size_t index = 0; index < kLinkCount; ++index) wanted[index] = g_links[index].interest();
-    poll(wanted, kLinkCount, kIdleMs);
+    wanted[kLinkCount] = g_segment.interest();
+    poll(wanted, kLinkCount + 1, kIdleMs);
   }
 };
 
@@ -90,24 +95,35 @@ void set_timer(uint32_t period_us) {
   setitimer(ITIMER_REAL, &timer, nullptr);
 }
 
+void refuse(const char* key, const char* where, const char* problem) {
+  if (problem == nullptr) return;
+  std::fprintf(stderr, "%s=%s %s\n", key, where, problem);
+  std::exit(kUsageStatus);
+}
+
 void open_links() {
+  char where[256];
+  if (argument("segment", where, sizeof where)) refuse("segment", where, g_segment.open(where));
   for (size_t index = 0; index < kLinkCount; ++index) {
     const char key[] = {'l', 'i', 'n', 'k', static_cast<char>('0' + index), '\0'};
-    char where[256];
-    if (!argument(key, where, sizeof where)) continue;
-    const char* problem = g_links[index].open(where);
-    if (problem == nullptr) continue;
-    std::fprintf(stderr, "%s=%s %s\n", key, where, problem);
-    std::exit(kUsageStatus);
+    if (argument(key, where, sizeof where)) refuse(key, where, g_links[index].open(where));
   }
 }
 
 }  // namespace
 
-size_t link_count() { return kLinkCount; }
-size_t host_link() { return kLinkCount - 1; }
-split_core::ByteStream& link(size_t index) { return g_links[index]; }
-LinkCounters link_counters(size_t index) { return g_links[index].counters(); }
+size_t link_count() { return g_segment.is_open() ? host::kSegmentPeers + 1 : kLinkCount; }
+size_t host_link() { return link_count() - 1; }
+void join_segment(const SegmentPlace& place) { g_segment.join(place); }
+
+split_core::ByteStream& link(size_t index) {
+  if (index == host_link()) return g_links[kLinkCount - 1];
+  return g_segment.is_open() ? g_segment.stream(index) : g_links[index];
+}
+LinkCounters link_counters(size_t index) {
+  if (index == host_link()) return g_links[kLinkCount - 1].counters();
+  return g_segment.is_open() ? g_segment.counters(index) : g_links[index].counters();
+}
 
 split_core::Clock& clock() { return g_clock; }
 uint64_t ticks() { return monotonic_ns(); }
@@ -118,7 +134,10 @@ bool start_ticks(void (*tick)(), uint32_t period_us) {
   g_tick_us = period_us;
   pause_ticks();
   struct sigaction action {};
-  action.sa_handler = [](int) { g_tick(); };
+  action.sa_handler = [](int) {
+    g_tick();
+    g_segment.flush();
+  };
   action.sa_flags = SA_RESTART;
   sigaddset(&action.sa_mask, SIGUSR1);  // the main program hangs, not a tick
   return sigaction(SIGALRM, &action, nullptr) == 0;
@@ -131,6 +150,7 @@ void pause_ticks() {
 }
 
 void resume_ticks() {
+  g_segment.flush();
   set_timer(g_tick_us);
   mask_ticks(SIG_UNBLOCK);
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Where each emulated board keeps its UARTs, its free-running counter and its watchdog (Arm application notes
+// Where each emulated board keeps its UARTs, its Ethernet, its free-running counter and its watchdog (Arm application notes
 // AN386, AN500, AN505 and AN547; QEMU's hw/arm/mps2.c and mps2-tz.c model them).
 #ifndef SPLIT_PORT_MPS2_BOARD_H_
 #define SPLIT_PORT_MPS2_BOARD_H_
@@ -31,6 +31,12 @@ inline constexpr uint32_t kCounterHz = 25'000'000;
 inline constexpr uint32_t kCoreHz = 25'000'000;
 inline constexpr uint32_t kWatchdogAddress = 0x40008000;
 inline constexpr uint32_t kWatchdogHz = 25'000'000;
+#if defined(SPLIT_PORT_MPS2_AN500)
+inline constexpr uint32_t kEthernetAddress = 0xA0000000;
+#else
+inline constexpr uint32_t kEthernetAddress = 0x40200000;
+#endif
+inline constexpr uint32_t kEthernetIrq = 13;
 #elif defined(SPLIT_PORT_MPS2_AN505)
 // The board boots in the Secure state, so these are the secure aliases.
 inline constexpr UartPlace kUarts[kUartCount] = {{0x50200000, 32, 33},
@@ -43,6 +49,8 @@ inline constexpr uint32_t kCounterHz = 20'000'000;
 inline constexpr uint32_t kCoreHz = 20'000'000;
 inline constexpr uint32_t kWatchdogAddress = 0x5002E000;  // of the always-on domain
 inline constexpr uint32_t kWatchdogHz = 32'768;
+inline constexpr uint32_t kEthernetAddress = 0x52000000;
+inline constexpr uint32_t kEthernetIrq = 48;
 #elif defined(SPLIT_PORT_MPS3_AN547)
 inline constexpr UartPlace kUarts[kUartCount] = {{0x59303000, 33, 34},
                                                  {0x59304000, 35, 36},
@@ -55,6 +63,8 @@ inline constexpr uint32_t kCounterHz = 20'000'000;
 inline constexpr uint32_t kCoreHz = 32'000'000;
 inline constexpr uint32_t kWatchdogAddress = 0x4802E000;  // of the always-on domain
 inline constexpr uint32_t kWatchdogHz = 32'768;
+inline constexpr uint32_t kEthernetAddress = 0x51400000;
+inline constexpr uint32_t kEthernetIrq = 49;
 #else
 #error "Define SPLIT_PORT_MPS2_AN386, _AN500, _AN505 or SPLIT_PORT_MPS3_AN547 (the board file does)."
 #endif

@@ -3,6 +3,9 @@
 
 #include "board.h"
 #include "clock.h"
+#if defined(SPLIT_PORT_ETHERNET)
+#include "lan9118.h"
+#endif
 #include "split_port/board_facts.h"
 #include "split_port/console_buffer.h"
 #include "split_port_cortex_m/semihosting.h"
@@ -15,23 +18,45 @@ namespace {
 
 using namespace mps2;
 
-constexpr size_t kLinkCount = kUartCount - 1;
+constexpr size_t kUartLinks = kUartCount - 1;
 constexpr uint32_t kFlushUs = 500'000;
 constexpr size_t kConsoleBytes = 512;
 
-Uart g_links[kLinkCount];
-Rings g_rings[SPLIT_PORT_LINKS == 0 ? 1 : SPLIT_PORT_LINKS];
+Uart g_links[kUartLinks];
+#if defined(SPLIT_PORT_ETHERNET)
+// One UART leads to the host.
+constexpr size_t kPeers = SPLIT_PORT_PEERS;
+constexpr size_t kLinkCount = kPeers + 1;
+Lan9118 g_ethernet;
+Uart& uart_of(size_t) { return g_links[kUartLinks - 1]; }
+bool is_ethernet(size_t index) { return index < kPeers; }
+bool ethernet_has_work() { return g_ethernet.has_received() || !g_ethernet.sent_all(); }
+void flush() { g_ethernet.flush(); }
+#else
+constexpr size_t kLinkCount = kUartLinks;
+Uart& uart_of(size_t index) { return g_links[index]; }
+bool ethernet_has_work() { return false; }
+void flush() {}
+#endif
+#if defined(SPLIT_PORT_ETHERNET)
+constexpr size_t kRings = 1;
+#else
+constexpr size_t kRings = SPLIT_PORT_LINKS;
+#endif
+Rings g_rings[kRings == 0 ? 1 : kRings];
 size_t g_begun = 0;
 ConsoleBuffer<kConsoleBytes> g_console;
 
-bool anything_received() {
+// Before the clock waits: what links have written leaves, and nothing that has come is slept through.
+bool has_work() {
+  flush();
   for (const Uart& uart : g_links) {
     if (uart.has_received()) return true;
   }
-  return false;
+  return ethernet_has_work();
 }
 
-BoardClock g_clock(anything_received);
+BoardClock g_clock(has_work);
 void (*g_tick)() = nullptr;
 uint32_t g_tick_us = 0;
 volatile bool g_ticking = false;
@@ -55,10 +80,13 @@ void begin() {
 }
 
 void on_interrupt(uint32_t irq) {
-  for (size_t index = 0; index < kLinkCount; ++index) {
+  for (size_t index = 0; index < kUartLinks; ++index) {
     if (irq == link_place(index).rx_irq) g_links[index].on_receive();
     if (irq == link_place(index).tx_irq) g_links[index].on_transmit();
   }
+#if defined(SPLIT_PORT_ETHERNET)
+  if (irq == kEthernetIrq) g_ethernet.on_interrupt();
+#endif
   g_clock.wake();
 }
 
@@ -66,7 +94,9 @@ void on_interrupt(uint32_t irq) {
 void on_systick() {
   g_clock.ticks();
   pump_console();
-  if (g_ticking) g_tick();
+  if (!g_ticking) return;
+  g_tick();
+  flush();
 }
 
 void on_pendsv() {}
@@ -75,13 +105,28 @@ void on_pendsv() {}
 
 size_t link_count() { return kLinkCount; }
 size_t host_link() { return kLinkCount - 1; }
-split_core::ByteStream& link(size_t index) {
-  if (!g_links[index].has_begun() && g_begun < SPLIT_PORT_LINKS) {
-    g_links[index].begin(link_place(index), &g_rings[g_begun++]);
-  }
-  return g_links[index];
+#if defined(SPLIT_PORT_ETHERNET)
+void join_segment(const SegmentPlace& place) {
+  if (!g_ethernet.begin(place)) console_write("Ethernet: no controller, or built for fewer devices\n");
 }
-LinkCounters link_counters(size_t index) { return g_links[index].counters(); }
+#endif
+
+split_core::ByteStream& link(size_t index) {
+#if defined(SPLIT_PORT_ETHERNET)
+  if (is_ethernet(index)) return g_ethernet.stream(index);
+#endif
+  Uart& uart = uart_of(index);
+  if (!uart.has_begun() && g_begun < kRings) {
+    uart.begin(link_place(static_cast<size_t>(&uart - g_links)), &g_rings[g_begun++]);
+  }
+  return uart;
+}
+LinkCounters link_counters(size_t index) {
+#if defined(SPLIT_PORT_ETHERNET)
+  if (is_ethernet(index)) return g_ethernet.counters(index);
+#endif
+  return uart_of(index).counters();
+}
 
 split_core::Clock& clock() { return g_clock; }
 uint64_t ticks() { return g_clock.ticks(); }
@@ -100,6 +145,7 @@ void pause_ticks() {
 }
 
 void resume_ticks() {
+  flush();
   InterruptLock lock;
   g_ticking = true;
   g_clock.set_systick(g_tick_us);

@@ -33,6 +33,12 @@ struct LinkCounters {
 };
 LinkCounters link_counters(size_t index);
 
+// Who this device is, for ports whose links share one Ethernet (docs/ethernet.md): link `index` then
+// leads to the other devices in the order of their ranks. Called before the first link(); others need
+// not know.
+struct SegmentPlace;
+void join_segment(const SegmentPlace& place);
+
 // Microseconds; idle() sleeps until a link has news, at most a few milliseconds.
 split_core::Clock& clock();
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tflsplit.emulate import Cluster, Device, DeviceExit, FaultModel, line, ring
+from tflsplit.emulate.segment import Segment
 
 BYTES = 102_400
 TIMEOUT_SECONDS = 100
@@ -45,6 +46,23 @@ def run(
     for rank, end in enumerate(ends):
         text = f"PASS {self_test}: rank {rank} of {len(boards)}, {total_bytes} bytes"
         assert end.console[-1].startswith(text), report
+    return ends
+
+
+def run_on_ethernet(
+    platformio: Any, boards: list[str], faults: FaultModel | None = None
+) -> list[DeviceExit]:
+    """all_gather among boards, and programs of this computer, at one switch."""
+    programs = platformio.build(*(f"all_gather_ethernet_{board}" for board in boards))
+    total_bytes = BYTES // len(boards) * len(boards)
+    segment = Segment([board != "host" for board in boards], faults, seed=3)
+    started = devices(programs, boards, bytes=total_bytes)
+    with Cluster(started, (), segment=segment) as cluster:
+        ends = cluster.wait(TIMEOUT_SECONDS)
+    report = [end.console for end in ends]
+    assert [end.status for end in ends] == [0] * len(boards), report
+    assert sum(segment.groups) > BYTES // 484 // 2
+    assert (sum(segment.lost) > 10) == (faults is not None)
     return ends
 
 

@@ -8,7 +8,14 @@ from typing import Any
 
 import pytest
 
-from tests.firmware.rings import FAULTS, TIMEOUT_SECONDS, devices, frames_resent, run
+from tests.firmware.rings import (
+    FAULTS,
+    TIMEOUT_SECONDS,
+    devices,
+    frames_resent,
+    run,
+    run_on_ethernet,
+)
 from tflsplit.emulate import HOST, Cluster, FaultModel, Port, Wire, line, ring
 from tflsplit.emulate.wiring import NEXT_LINK, PREVIOUS_LINK
 
@@ -105,3 +112,16 @@ def test_a_board_that_is_reset_is_noticed_and_named(platformio: Any):
         failure = cluster.console(0).wait_for("FAIL", TIMEOUT_SECONDS)
     assert failure is not None
     assert "rank 1 (link 0) was reset during the inference" in failure
+
+
+@pytest.mark.usefixtures("host_compiler", "arm_compiler", "qemu")
+def test_all_gather_of_a_board_and_programs_at_one_switch(platformio: Any):
+    """A board's LAN9118, for most a frame once, and a switch that loses some."""
+    ends = run_on_ethernet(platformio, ["host", "mps2_an500", "host"], FaultModel(1e-4))
+    assert frames_resent(ends) > 0
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("arm_compiler", "qemu")
+def test_all_gather_of_every_kind_of_board_at_one_switch(platformio: Any):
+    assert frames_resent(run_on_ethernet(platformio, ALL_EMULATED)) == 0

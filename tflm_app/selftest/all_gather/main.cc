@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // Link self-test through split_core: every rank sends its part of a block to all others, round
-// the ring by the shorter way, and compares the whole block. Bytes that the wires lose, change or
-// repeat must not show.
+// the ring by the shorter way, or over Ethernet, and compares the whole block. Bytes that the wires
+// lose, change or repeat must not show.
 //
 // Arguments: rank, world_size (2 to 8), bytes of the whole block (default 102400, a multiple of
 // world_size), rounds (default 1), timeout_ms per wait (default 60000).
 #include <cstdio>
 
 #include "split_core/node.h"
+#include "split_port/ethernet_frame.h"
 #include "split_port/port.h"
 
 // Boards without start-up arguments get these from build_flags.
@@ -29,11 +30,17 @@ using split_core::Node;
 using split_core::NodeConfig;
 using split_core::rank_bit;
 
+#if defined(SPLIT_PORT_ETHERNET)
+constexpr uint32_t kMaxWorldSize = SPLIT_PORT_PEERS + 1;
+constexpr uint8_t kMostLinks = SPLIT_PORT_PEERS;
+#else
 constexpr uint32_t kMaxWorldSize = 8;
+constexpr uint8_t kMostLinks = 2;
+#endif
 
 constexpr NodeConfig largest_config() {
   NodeConfig config;
-  config.link_count = 2;
+  config.link_count = kMostLinks;
   return config;
 }
 
@@ -164,6 +171,36 @@ class Barrier final : public split_core::DatagramHandler {
 
 Barrier g_barrier;
 
+Node* make_node(const Job& job, const LinkConfig* links, uint8_t link_count,
+                split_core::ByteStream* const* streams) {
+  NodeConfig config = largest_config();
+  config.rank = static_cast<uint8_t>(job.rank);
+  config.world_size = config.node_count = static_cast<uint8_t>(job.world_size);
+  config.link_count = link_count;
+  config.boot_nonce = split_port::boot_nonce();
+  config.links = links;
+  return Node::create(g_node_memory, sizeof g_node_memory, config, streams, split_port::clock(),
+                      &g_barrier);
+}
+
+#if defined(SPLIT_PORT_ETHERNET)
+Node* make_any_node(const Job& job) {
+  split_port::SegmentPlace place;
+  place.rank = static_cast<uint8_t>(job.rank);
+  place.world_size = static_cast<uint8_t>(job.world_size);
+  split_port::join_segment(place);
+  LinkConfig links[kMostLinks];
+  static split_core::ByteStream* streams[kMostLinks];
+  uint8_t count = 0;
+  for (uint8_t rank = 0; rank < job.world_size; ++rank) {
+    if (rank == job.rank) continue;
+    streams[count] = &split_port::link(count);
+    links[count].peer_rank = rank;
+    links[count++].destinations = rank_bit(rank);
+  }
+  return make_node(job, links, count, streams);
+}
+#else
 // The link on the shorter way to `to`; half way round, the next one.
 size_t direction(const Job& job, uint32_t to) {
   const uint32_t ahead = (to + job.world_size - job.rank) % job.world_size;
@@ -171,18 +208,7 @@ size_t direction(const Job& job, uint32_t to) {
 }
 
 // Two devices have one wire between them: rank 0's next link, rank 1's previous link.
-Node* make_node(const Job& job, const LinkConfig* links, split_core::ByteStream* const* streams) {
-  NodeConfig config = largest_config();
-  config.rank = static_cast<uint8_t>(job.rank);
-  config.world_size = config.node_count = static_cast<uint8_t>(job.world_size);
-  config.link_count = job.world_size == 2 ? 1 : 2;
-  config.boot_nonce = split_port::boot_nonce();
-  config.links = links;
-  return Node::create(g_node_memory, sizeof g_node_memory, config, streams, split_port::clock(),
-                      &g_barrier);
-}
-
-Node* make_ring_node(const Job& job) {
+Node* make_any_node(const Job& job) {
   LinkConfig links[2];
   const size_t first = job.world_size == 2 && job.rank == 0 ? split_port::kNextLink
                                                             : split_port::kPreviousLink;
@@ -200,8 +226,9 @@ Node* make_ring_node(const Job& job) {
   static split_core::ByteStream* streams[2];
   streams[0] = &split_port::link(first);
   streams[1] = &split_port::link(split_port::kNextLink);
-  return make_node(job, links, streams);
+  return make_node(job, links, ring ? 2 : 1, streams);
 }
+#endif
 
 void gather(const Job& job, Node& node, uint32_t round) {
   Pattern own(job.rank, round);
@@ -247,7 +274,7 @@ void print_counters(const Job& job, Node& node) {
 int split_app_main() {
   const Job job = read_job();
   const auto rounds = static_cast<uint32_t>(split_port::argument_or("rounds", 1));
-  Node* const node = make_ring_node(job);
+  Node* const node = make_any_node(job);
   if (node == nullptr) fail("split_core refuses this configuration");
   check(node->run_until_ready(job.timeout_us));
   g_barrier.enter(job, *node);

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -65,16 +66,21 @@ def test_eight_blank_boards_lose_one_in_mid_inference_and_get_it_back(
 
 
 def test_a_board_that_dies_while_nobody_asks_is_noticed(of_three: Desk, three: Path):
-    with of_three.serve(three) as service:
+    """And those that are left have their plan already: nothing is deployed then, nor later."""
+    with of_three.serve(three, replace(PATIENT, survive=1, objective="latency")) as service:
+        assert "; not for board A (" in of_three.said("prepared")[0]
         of_three.right(service, three)
+        of_three.said("deploying")
         of_three.cluster.kill(1)
         while not of_three.said("lost"):
             service.tend()
+        assert of_three.right(service, three).boards < 3
         of_three.cluster.restart(1)
         while not of_three.said("back"):
             service.tend()
         served = of_three.right(service, three)
         assert (served.boards, served.repeated) == (3, 0)
+        assert not of_three.said("deploying")
 
 
 def test_a_cable_that_is_cut_is_named_and_the_ring_is_a_line(of_three: Desk, three: Path):

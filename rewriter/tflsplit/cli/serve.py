@@ -62,6 +62,11 @@ def add_parser(commands: Commands) -> argparse.ArgumentParser:
             f"--{name}", type=float, default=value, metavar="S", help=f"{meaning} ({value:g} s)"
         )
     command.add_argument(
+        "--survive", type=int, choices=(0, 1), default=0, metavar="K",
+        help="1: plan beforehand for the loss of each board, and keep the others' parts in their "
+        "stores, so that they go on at once (0)",
+    )  # fmt: skip
+    command.add_argument(
         "--objective", choices=OBJECTIVES, default="latency", help="of plans (latency)"
     )
     return command
@@ -70,7 +75,11 @@ def add_parser(commands: Commands) -> argparse.ArgumentParser:
 def main(arguments: argparse.Namespace) -> int:
     """Run the command; 0 when standard input ends, or at Ctrl-C."""
     options = ServeOptions(
-        arguments.patience, arguments.look, arguments.timeout, arguments.objective
+        arguments.patience,
+        arguments.look,
+        arguments.timeout,
+        arguments.objective,
+        arguments.survive,
     )
     key = read_key(arguments.key)
     with _source(arguments.listen) as (lines, tell), survey_ports(arguments) as streams:

@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 
 from tflsplit.bundle import Bundle
 from tflsplit.deploy.deployer import SILENT_SECONDS, Deployer, Deployment, Progress
+from tflsplit.deploy.image import Slice, build_image
 from tflsplit.deploy.placing import Placement, place
 from tflsplit.deploy.session import PEER_TIMEOUT_US, Session
-from tflsplit.deploy.slices import check_room, image_of, options_for
+from tflsplit.deploy.slices import check_room, options_for, slice_of
 from tflsplit.deploy.survey import BoardFlags, BoardIdentity, BoardState
 from tflsplit.deploy.surveyor import Surveyor
 from tflsplit.deploy.wiring import Wiring
@@ -42,12 +43,14 @@ class Deployed:
 class Prepared:
     """Images for found boards, by rank.
 
+    slices: what the images consist of, one each.
     options: the folder's, with the wires that are there, and the frames in transit that fit them.
     streams: as in ``Deployed``; the first one's board is that of the gateway of ``options``.
     """
 
     placement: Placement
     images: tuple[bytes, ...]
+    slices: tuple[Slice, ...]
     options: FirmwareOptions
     streams: tuple[int, ...]
 
@@ -70,12 +73,14 @@ def prepare_images(
     _refuse_fixed(wiring, placement, identities)
     made_for = options_for(options, identities)
     sources = device_sources(bundle.document, bundle.devices, made_for)
-    images = tuple(
-        image_of(source, identity, placement)
+    slices = tuple(
+        slice_of(source, identity, placement)
         for source, identity in zip(sources, identities, strict=True)
     )
+    images = tuple(build_image([one]) for one in slices)
     check_room(wiring, placement, sources, images)
-    return Prepared(placement, images, replace(options, rx_slots=made_for.rx_slots), streams)
+    options = replace(options, rx_slots=made_for.rx_slots)
+    return Prepared(placement, images, slices, options, streams)
 
 
 def prepare_teams(

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from tflsplit.cluster.rings import MIN_RX_SLOTS, slots_of_ring
-from tflsplit.deploy.image import CMSIS_NN_ARENA, Slice, SliceLink, build_image
+from tflsplit.deploy.image import CMSIS_NN_ARENA, Slice, SliceLink
 from tflsplit.deploy.placing import Placement
 from tflsplit.deploy.survey import HOST_PORT, BoardFlags, BoardIdentity
 from tflsplit.deploy.wiring import Wiring
@@ -59,13 +59,6 @@ def slots_of(mtu_bytes: int, rx_slots: int, identities: Sequence[BoardIdentity])
     """Frames in transit on a link, as wanted or as many as all boards have room to receive."""
     rings = rings_of(identities)
     return min([rx_slots, *(slots_of_ring(ring, mtu_bytes) for ring in rings)])
-
-
-def image_of(
-    source: DeviceSources, identity: BoardIdentity, placement: Placement, lost: int = 255
-) -> bytes:
-    """The image of one board, with one slice."""
-    return build_image([slice_of(source, identity, placement, lost)])
 
 
 def slice_of(

@@ -14,7 +14,7 @@ class Event:
     """Something that happened to the boards.
 
     kind: ``lost``, ``back``, ``failed`` (an inference, which is repeated), ``planning``,
-        ``deploying``, ``running``, ``waiting``.
+        ``prepared``, ``deploying``, ``running``, ``waiting``.
     text: one printable line for people.
     seconds: of ``running``: since the boards were looked for.
     """
@@ -36,13 +36,17 @@ class ServeOptions:
         nobody asks for anything.
     infer_seconds: longest time of one try of an inference.
     objective: of plans that are made.
+    survive: 1: boards keep plans for the loss of each single one of them; 0: they do not.
     """
 
     patience_seconds: float = 2.0
     look_seconds: float = 10.0
     infer_seconds: float = 60.0
     objective: str = "latency"
+    survive: int = 0
 
     def __post_init__(self) -> None:
         if min(self.patience_seconds, self.look_seconds, self.infer_seconds) <= 0:
             raise ClusterError("the times of a service must be more than 0 seconds")
+        if self.survive not in (0, 1):
+            raise ClusterError("plans are prepared for the loss of one board, or of none")

@@ -14,11 +14,12 @@ from tflsplit.host.watch import SilentError, Watch
 from tflsplit.ir import Graph
 from tflsplit.ops.state import has_state
 from tflsplit.runtime.engines import Array
-from tflsplit.serving.boards import Look, Ports
+from tflsplit.serving.boards import Chip, Look, Ports
 from tflsplit.serving.events import Event, OnEvent, ServeOptions
-from tflsplit.serving.plans import Plans
+from tflsplit.serving.losses import Losses, prepare_losses
+from tflsplit.serving.plans import Plans, Ready
 from tflsplit.serving.roster import Roster
-from tflsplit.serving.running import Running, start
+from tflsplit.serving.running import Running, Slices, Stored, start
 
 _FRESH_SECONDS = 0.9
 """A ``Coordinator`` calls the roll by itself after a second, with more patience than we have."""
@@ -69,6 +70,8 @@ class Service:
         self._heard = self._looked = 0.0
         self._state_begun = False
         self._waits_for = ""
+        self._stored = Stored()
+        self._losses: tuple[Look, Losses] | None = None
 
     def __enter__(self) -> Service:
         return self
@@ -105,7 +108,14 @@ class Service:
 
         Raises LinkError if no board answers, ClusterError if none of them fits.
         """
-        self._bring_up(self._options.patience_seconds)
+        for left in reversed(range(_MOST_TRIES)):
+            try:
+                self._bring_up(self._options.patience_seconds)
+                break
+            except LinkError as error:
+                if not left:
+                    raise
+                self._on_event(Event("failed", str(error)))
 
     def infer(self, inputs: Inputs, timeout_seconds: float | None = None) -> Served:
         """One inference, repeated until it is done, on whatever boards are there.
@@ -225,8 +235,9 @@ class Service:
         ready = self._plans.ready(look.wiring, lambda text: self._on_event(Event("planning", text)))
         text = f"giving {counted(len(ready.bundle.devices), 'board')} what they lack"
         self._running = start(
-            look, ready, self._key, lambda: self._on_event(Event("deploying", text))
-        )
+            look, ready, self._stored, self._wanted(look, ready), self._key,
+            lambda: self._on_event(Event("deploying", text)),
+        )  # fmt: skip
         self._heard = self._looked = time.monotonic()
         self._state_begun = False
         self._waits_for = ""
@@ -235,6 +246,20 @@ class Service:
         self._on_event(
             Event("running", f"{used} of {topology_words(look.wiring)} run the model", seconds)
         )
+
+    def _wanted(self, look: Look, ready: Ready) -> Slices:
+        """With ``survive``, what all boards keep for the loss of one, while all are there."""
+        if not self._options.survive or not self._roster.is_complete:
+            return {}
+        if self._losses is None or not _is_same(self._losses[0], look):
+            losses = prepare_losses(self._plans, look, ready, self._tell_of_loss)
+            self._losses = look, losses
+            self._on_event(Event("prepared", losses.words(self._ports.name), losses.seconds))
+        return self._losses[1].slices
+
+    def _tell_of_loss(self, chip: Chip) -> None:
+        text = f"searching a plan without {self._ports.name(chip)}"
+        self._on_event(Event("planning", text))
 
 
 def _is_same(before: Look, now: Look) -> bool:

@@ -4,6 +4,8 @@ compared in tests/test_split_kernels.py)."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -11,8 +13,10 @@ from tests.ops.custom_cases import constant
 from tests.ops.test_fused import SAME_3X3, block, stage
 from tflsplit.ir import DType, Node, Quantization, Value
 from tflsplit.ops import custom
+from tflsplit.ops.fused_options import FusedOptions
 from tflsplit.ops.scratch import BlockScratch, block_scratch, scratch_bytes
 from tflsplit.ops.semantics import Array
+from tflsplit.wire import custom_ops as wire
 
 
 def _x(*shape: int) -> Value:
@@ -102,3 +106,21 @@ def test_scratch_of_other_tiles() -> None:
     assert block_scratch(block(tile_columns=4), 0) == block_scratch(block())
     assert block_scratch(block(), 4) == block_scratch(block(tile_columns=4))
     assert SAME_3X3.window.pads == (1, 1, 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("columns", "fresh", "work"),
+    [
+        pytest.param(1, 12 * 3, 12 + 2 * 12, id="one column at a time"),
+        pytest.param(4, 12 * 6, 48 + 8 * 12, id="four columns read six"),
+        pytest.param(99, 12 * 12, 120 + 8 * 12, id="whole rows: with those kept, a ring of three"),
+    ],
+)
+def test_scratch_of_windows(columns: int, fresh: int, work: int) -> None:
+    """Two rows of 12 columns of 12 channels are kept; of the third what is under a window."""
+    under = min(columns, 10) + 2
+    window = 12 * 3 * under + 4
+    node = block()
+    options = replace(FusedOptions.of(node), window_columns=columns)
+    node = replace(node, attrs=wire.encode(wire.FUSED_BLOCK, options.attrs()))
+    assert scratch_bytes(node) == 12 * 2 * 12 + fresh + window + work

@@ -26,6 +26,7 @@ from tflsplit.wire import custom_ops as wire
 POSITIONS = 4
 CHUNK_COLUMNS = 32
 """Columns of a block's result that are made at a time (``kChunkColumns``)."""
+_WINDOW_CHANNELS = 32  # whose windows of e a block with window_columns reads together
 _ROWS_BYTES = 16384  # of several narrow rows of d, projected together
 _KEPT_BYTES = 4096  # of rows of x that a block without expansion keeps for all channels, at most
 _PLANES = 4
@@ -167,7 +168,8 @@ def _expansion_bytes(node: Node, x: Value, expand: Stage, at: int) -> int:
 def sweep_scratch(node: Node, window_columns: int) -> int:
     """Scratch of an explicit block that keeps what two rows need, with windows of so many columns.
 
-    Rows of the first unit (if there is one) and of its result, rows kept, windows, work.
+    Rows of the first unit (if there is one) and of its result, rows kept, the columns of the others
+    under a window, windows of some channels, work.
     """
     options, y = FusedOptions.of(node), node.output.shape
     columns, x = min(window_columns, y[2]), inner_result(node)
@@ -178,7 +180,9 @@ def sweep_scratch(node: Node, window_columns: int) -> int:
     work = fours(columns * channels) + _sum_bytes(node, columns) + widened_bytes(columns, channels)
     if options.expand is not None:
         work = max(work, _expansion_bytes(node, x, options.expand, 1))
-    total = fours(channels * kept * row) + planes_bytes(channels, reach, window, columns)
+    under = (columns - 1) * window.stride[1] + reach[1]
+    total = fours(channels * kept * row) + fours(channels * (reach[0] - kept) * under)
+    total += planes_bytes(min(_WINDOW_CHANNELS, channels), reach, window, columns)
     if options.first is None:
         return total + work
     planes, first_work = _first_scratch(node, options.first, x)

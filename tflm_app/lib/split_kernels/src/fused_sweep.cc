@@ -3,8 +3,8 @@
 //   first     rows of the first unit's e under its window (planes.h), if there is a first unit
 //   inner     rows of its result that the next rows of e are made of
 //   kept      rows of e that the window of the row of y before had, too
-//   window    all rows of e under the window of some columns of y: kept ones are copied to it, new ones
-//             made in it, and what the next row of y needs goes back to `kept`
+//   fresh     of the other rows, the columns under the window of some columns of y
+//   window    all rows under it of some channels: copied to it from both, read, then the next channels
 //   work      a chunk of d with what its projection takes, or what an expansion takes
 #include "fused_sweep.h"
 
@@ -12,6 +12,8 @@
 
 namespace split_kernels {
 namespace {
+
+constexpr int32_t kShortRun = 8;  // memmove() takes longer
 
 // ---- How large everything is ----
 
@@ -23,19 +25,22 @@ int32_t kept_rows(const WindowParams& p) {
   const int32_t kept = reach_rows(p) - p.stride_rows;
   return kept > 0 ? kept : 0;
 }
+int32_t fresh_rows(const WindowParams& p) { return reach_rows(p) - kept_rows(p); }
 int32_t kept_plane_bytes(const WindowParams& p) {
   return kept_rows(p) * columns_under(p, p.out_columns);
 }
+int32_t fresh_plane_bytes(const FusedBlockParams& block) {
+  const WindowParams& p = block.depthwise.window;
+  return fresh_rows(p) * columns_under(p, columns_of(block));
+}
+int32_t channels_together(const WindowParams& p) { return least(kWindowChannels, p.in_channels); }
 
 size_t first_bytes(const FusedBlockParams& block) {
   const WindowParams& p = block.first_depthwise.window;
   return block.chained ? planes_bytes(p, p.in_channels, p.out_columns) : 0;
 }
 // Rows of the first unit's result that are made before they are used.
-int32_t inner_rows(const FusedBlockParams& block) {
-  const WindowParams& p = block.depthwise.window;
-  return reach_rows(p) - kept_rows(p);
-}
+int32_t inner_rows(const FusedBlockParams& block) { return fresh_rows(block.depthwise.window); }
 size_t inner_bytes(const FusedBlockParams& block) {
   const WindowParams& p = block.first_project.window;
   if (!block.chained) return 0;
@@ -46,9 +51,13 @@ size_t kept_rows_bytes(const FusedBlockParams& block) {
   const WindowParams& p = block.depthwise.window;
   return fours(static_cast<size_t>(p.in_channels) * static_cast<size_t>(kept_plane_bytes(p)));
 }
+size_t fresh_rows_bytes(const FusedBlockParams& block) {
+  const WindowParams& p = block.depthwise.window;
+  return fours(static_cast<size_t>(p.in_channels) * static_cast<size_t>(fresh_plane_bytes(block)));
+}
 size_t window_bytes(const FusedBlockParams& block) {
   const WindowParams& p = block.depthwise.window;
-  return planes_bytes(p, p.in_channels, columns_of(block));
+  return planes_bytes(p, channels_together(p), columns_of(block));
 }
 
 size_t unit_work_bytes(const WindowParams& depthwise, const WindowParams& projection, bool adds,
@@ -150,18 +159,21 @@ class FirstUnit {
 class LastUnit {
  public:
   LastUnit(const FusedBlockParams& block, const int8_t* x, const Constants3& constants, int8_t* inner,
-           int8_t* kept, int8_t* window, int8_t* work, FirstUnit* first)
+           int8_t* kept, int8_t* fresh, int8_t* window, int8_t* work, FirstUnit* first)
       : block_(block),
         p_(block.depthwise.window),
         x_(x),
         constants_(constants),
         inner_(inner),
         kept_(kept),
+        fresh_(fresh),
         window_(window),
         work_(work),
         first_(first),
         kept_rows_(kept_rows(p_)),
         kept_row_bytes_(columns_under(p_, p_.out_columns)),
+        fresh_plane_bytes_(fresh_plane_bytes(block)),
+        fresh_row_bytes_(columns_under(p_, columns_of(block))),
         row_step_(kRowsSideBySide ? 1 : columns_under(p_, columns_of(block))),
         step_(kRowsSideBySide ? reach_rows(p_) : 1),
         plane_bytes_(reach_rows(p_) * columns_under(p_, columns_of(block))) {}
@@ -236,56 +248,72 @@ class LastUnit {
     const int32_t again = at == 0 ? 0 : columns_under(p_, 1) - p_.stride_columns;
     const int32_t shared = again < 0 ? 0 : again;
     const int32_t moved = columns_of(block_) * p_.stride_columns;
-    move_window(from, width, shared, moved);
+    move_fresh(moved, shared);
     for (int32_t i = kept_rows_; i < reach_rows(p_); ++i) {
-      make_columns(under + i, from + shared, from + width, in_window(window_, i, shared), step_,
-                   plane_bytes_);
+      make_columns(under + i, from + shared, from + width, fresh_row(0, i) + shared, 1,
+                   fresh_plane_bytes_);
+    }
+    for (int32_t channel = 0; channel < p_.in_channels; channel += kWindowChannels) {
+      multiply_taps(channel, least(kWindowChannels, p_.in_channels - channel), from, width, columns);
     }
     keep(from, at + columns == p_.out_columns ? width : moved);
-    const Planes planes = {window_, plane_bytes_, row_step_, step_, reach_rows(p_), 0};
-    depthwise_row(taps_of(p_, constants_.depthwise), block_.depthwise.finish, planes, p_.in_channels,
-                  columns, p_.out_channels, work_);
     const int32_t most = columns_of(block_);
     const Projection projection = {&block_.project, constants_.project, &block_.add, block_.sums};
     project(projection, work_, columns, most, work_ + chunk_bytes(p_, most), residual,
             row * p_.out_columns + at, y);
   }
 
-  // Column `column` of row `row` of a plane of the window.
-  int8_t* in_window(int8_t* plane, int32_t row, int32_t column) const {
-    return plane + row * row_step_ + column * step_;
+  // d of some channels.
+  void multiply_taps(int32_t channel, int32_t count, int32_t from, int32_t width, int32_t columns) {
+    for (int32_t i = 0; i < count; ++i) {
+      int8_t* const plane = window_ + i * plane_bytes_;
+      for (int32_t row = 0; row < reach_rows(p_); ++row) {
+        copy(e_row(channel + i, row, from), width, plane + row * row_step_, step_);
+      }
+    }
+    const Planes planes = {window_, plane_bytes_, row_step_, step_, reach_rows(p_), 0};
+    Taps taps = taps_of(p_, constants_.depthwise);
+    taps.constants += static_cast<size_t>(channel * taps.multiplier) * taps_bytes(p_);
+    depthwise_row(taps, block_.depthwise.finish, planes, count, columns, p_.out_channels,
+                  work_ + channel * taps.multiplier);
   }
-  // To the same place or to the left; columns lie `step` apart.
-  static void move(const int8_t* from, int32_t from_step, int32_t count, int8_t* to, int32_t step) {
-    if (from_step == 1 && step == 1) {
+
+  // Row `row` of those under the window, from its column `from` on.
+  int8_t* e_row(int32_t channel, int32_t row, int32_t from) const {
+    return row < kept_rows_ ? kept_row(channel, row) + from : fresh_row(channel, row);
+  }
+  int8_t* kept_row(int32_t channel, int32_t row) const {
+    return kept_ + (channel * kept_rows_ + row) * kept_row_bytes_;
+  }
+  int8_t* fresh_row(int32_t channel, int32_t row) const {
+    return fresh_ + channel * fresh_plane_bytes_ + (row - kept_rows_) * fresh_row_bytes_;
+  }
+
+  // To columns `step` apart; where both lie in one row, to the left.
+  static void copy(const int8_t* from, int32_t count, int8_t* to, int32_t step) {
+    if (step == 1 && count > kShortRun) {
       std::memmove(to, from, static_cast<size_t>(count));
       return;
     }
-    for (int32_t i = 0; i < count; ++i) to[i * step] = from[i * from_step];
+    for (int32_t i = 0; i < count; ++i) to[i * step] = from[i];
   }
 
-  void move_window(int32_t from, int32_t width, int32_t shared, int32_t moved) {
-    const int32_t rows = reach_rows(p_), kept_plane = kept_plane_bytes(p_);
+  // The last `shared` columns of the new rows come first.
+  void move_fresh(int32_t moved, int32_t shared) {
+    if (shared == 0) return;
     for (int32_t channel = 0; channel < p_.in_channels; ++channel) {
-      int8_t* const plane = window_ + channel * plane_bytes_;
-      for (int32_t i = 0; i < kept_rows_; ++i) {
-        move(kept_ + channel * kept_plane + i * kept_row_bytes_ + from, 1, width,
-             in_window(plane, i, 0), step_);
-      }
-      for (int32_t i = kept_rows_; i < rows && shared > 0; ++i) {
-        move(in_window(plane, i, moved), step_, shared, in_window(plane, i, 0), step_);
+      for (int32_t i = kept_rows_; i < reach_rows(p_); ++i) {
+        int8_t* const row = fresh_row(channel, i);
+        copy(row + moved, shared, row, 1);
       }
     }
   }
 
   // The first `columns` columns of what the next row of y needs.
   void keep(int32_t from, int32_t columns) {
-    const int32_t kept_plane = kept_plane_bytes(p_);
     for (int32_t channel = 0; channel < p_.in_channels; ++channel) {
-      int8_t* const plane = window_ + channel * plane_bytes_;
       for (int32_t i = 0; i < kept_rows_; ++i) {
-        move(in_window(plane, p_.stride_rows + i, 0), step_, columns,
-             kept_ + channel * kept_plane + i * kept_row_bytes_ + from, 1);
+        copy(e_row(channel, p_.stride_rows + i, from), columns, kept_row(channel, i) + from, 1);
       }
     }
   }
@@ -296,11 +324,14 @@ class LastUnit {
   Constants3 constants_;
   int8_t* inner_;
   int8_t* kept_;
+  int8_t* fresh_;
   int8_t* window_;
   int8_t* work_;
   FirstUnit* first_;
   int32_t kept_rows_;
   int32_t kept_row_bytes_;
+  int32_t fresh_plane_bytes_;
+  int32_t fresh_row_bytes_;
   int32_t row_step_;  // of the window
   int32_t step_;      // from column to column of it
   int32_t plane_bytes_;
@@ -309,8 +340,8 @@ class LastUnit {
 }  // namespace
 
 size_t fused_sweep_get_scratch_bytes(const FusedBlockParams& block) {
-  return first_bytes(block) + inner_bytes(block) + kept_rows_bytes(block) + window_bytes(block) +
-         sweep_work_bytes(block);
+  return first_bytes(block) + inner_bytes(block) + kept_rows_bytes(block) +
+         fresh_rows_bytes(block) + window_bytes(block) + sweep_work_bytes(block);
 }
 
 void fused_sweep(const FusedBlockParams& block, const int8_t* x, const int8_t* residual,
@@ -318,14 +349,15 @@ void fused_sweep(const FusedBlockParams& block, const int8_t* x, const int8_t* r
   int8_t* const planes = static_cast<int8_t*>(scratch);
   int8_t* const inner = planes + first_bytes(block);
   int8_t* const kept = inner + inner_bytes(block);
-  int8_t* const window = kept + kept_rows_bytes(block);
+  int8_t* const fresh = kept + kept_rows_bytes(block);
+  int8_t* const window = fresh + fresh_rows_bytes(block);
   int8_t* const work = window + window_bytes(block);
   const int8_t* data = static_cast<const int8_t*>(constants);
   const FusedStage* const expansion = block.expands ? &block.expand : nullptr;
   if (!block.chained) {
     const Constants3 own = constants_at(data, expansion, block.depthwise.window,
                                         block.project.window, block.sums, &data);
-    return LastUnit(block, x, own, inner, kept, window, work, nullptr).run(residual, y);
+    return LastUnit(block, x, own, inner, kept, fresh, window, work, nullptr).run(residual, y);
   }
   const Constants3 firsts =
       constants_at(data, block.first_expands ? &block.first_expand : nullptr,
@@ -333,7 +365,7 @@ void fused_sweep(const FusedBlockParams& block, const int8_t* x, const int8_t* r
   const Constants3 own = constants_at(data, expansion, block.depthwise.window,
                                       block.project.window, block.sums, &data);
   FirstUnit first(block, x, firsts, planes, work);
-  LastUnit(block, x, own, inner, kept, window, work, &first).run(residual, y);
+  LastUnit(block, x, own, inner, kept, fresh, window, work, &first).run(residual, y);
 }
 
 }  // namespace split_kernels

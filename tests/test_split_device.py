@@ -319,6 +319,26 @@ def test_recv_is_checked_against_its_tensors(driver, changes, item, local, refus
     assert ask(driver, [request]) == [refusal]
 
 
+@pytest.mark.parametrize(
+    ("copied", "refusal"), [(6, "ok"), (5, "refused boxes: have not the bytes of the result")]
+)
+def test_a_send_copies_all_that_it_sends(driver, copied, refusal):
+    assert ask(driver, [f"send {options_hex(**SEND)} 3 1 2 2 3 {copied}"]) == [refusal]
+    boxes = (0, 1, 0, 3, 1, 2, 0, 3)  # one for each rank: as many bytes
+    scattered = options_hex(**{**SEND, "to": (0, 1), "boxes": boxes})
+    assert ask(driver, [f"send {scattered} 3 1 2 2 3 {copied}"]) == [refusal]
+
+
+def test_a_send_copies_its_boxes_one_behind_the_other(driver):
+    """Columns 4 and 0 of three rows of five, to two ranks."""
+    boxes = (0, 3, 4, 5, 0, 2, 0, 2, 0, 3, 0, 1, 0, 2, 0, 2)
+    options = {**SEND, "boxes": boxes, "origin": (0, 0, 0, 0), "to": (1, 2)}
+    x = counting(3 * 5 * 2 * 2 * 2).reshape(3, 5, 2, 2, 2)
+    wanted = x[:, 4].tobytes() + x[:, 0].tobytes()
+    request = f"copied {options_hex(**options)} 2 4 3 5 2 2 {len(wanted)}"
+    assert ask(driver, [request]) == [wanted.hex()]
+
+
 TILES = {"channels": (5, 6), "from": (1, 2)}
 ALONE = {**TILES, "local": (), "local_origin": ()}
 QUARTERS = {"channels": (5, 6, 7), "from": (1, 1, 2), "local": (0, 1, 0, 1)}
@@ -396,6 +416,32 @@ def test_columns_that_begin_at_the_same_byte_are_no_rows_of_the_result(driver):
     memory[4 : 4 + 36].reshape(3, 6, 2)[:, :4] = shard
     request = local_request(50, dims, [4, 4], [0, 0])
     assert ask(driver, [request]) == [memory.tobytes().hex()]
+
+
+def test_a_shard_under_its_result_is_moved_wherever_it_lies(driver):
+    """Columns made more, or fewer, in the memory that they lie in; some rows go up, others down."""
+    draw, requests, memories = random.Random(11), [], []
+    for _ in range(300):
+        rows, channels = draw.randrange(1, 7), draw.choice([1, 3, 24, 300])
+        held, wanted = draw.randrange(1, 9), draw.randrange(1, 9)
+        first = draw.randrange(-min(held, wanted) + 1, max(held, wanted))  # of y, in x's columns
+        first = min(max(first, 1 - wanted), held - 1)
+        dims = [[rows, held, channels], [rows, wanted, channels]]
+        sizes = [int(np.prod(each)) for each in dims]
+        places = [draw.randrange(0, 40), draw.randrange(0, 2 * sizes[0])]
+        places = places if draw.random() < 0.5 else places[::-1]
+        size = max(place + size for place, size in zip(places, sizes, strict=True))
+        memory = counting(size).copy()
+        x, y = (
+            memory[place : place + count].reshape(each)
+            for place, count, each in zip(places, sizes, dims, strict=True)
+        )
+        start, stop = max(0, first), min(held, first + wanted)
+        y[:, start - first : stop - first] = x[:, start:stop].copy()
+        requests.append(local_request(size, dims, places, [10, 10 + first]))
+        memories.append(memory)
+    for request, memory, answer in zip(requests, memories, ask(driver, requests), strict=True):
+        assert answer == memory.tobytes().hex(), request
 
 
 # ---- Control messages ----

@@ -168,7 +168,11 @@ std::string check(std::istream& in, bool is_send) {
   Tensor local, y;
   if (has_local != 0) read_tensor(in, item, rank, &local);
   read_tensor(in, item, rank, &y);
-  problem = is_send ? check_send(map, y.view, static_cast<uint8_t>(nodes))
+  Tensor copy;
+  const bool copies = is_send && (in >> std::ws).peek() != EOF;
+  if (copies) read_tensor(in, 1, 1, &copy);
+  problem = is_send ? check_send(map, y.view, copies ? &copy.view : nullptr,
+                                 static_cast<uint8_t>(nodes))
                     : check_recv(map, has_local != 0 ? &local.view : nullptr, &y.view,
                                  static_cast<uint8_t>(nodes));
   return problem.found() ? refusal(problem) : "ok";
@@ -183,7 +187,9 @@ struct NoTime final : split_core::Clock {
 };
 uint64_t no_ticks() { return 0; }
 
-bool run_alone(const FlexMap& options, const TensorView& local, const TensorView& y) {
+// Calls run(exchange), of a device whose only neighbour says nothing.
+template <typename Run>
+bool alone(Run run) {
   alignas(16) static uint8_t node_memory[64 * 1024];
   Silence silence;
   NoTime clock;
@@ -191,7 +197,7 @@ bool run_alone(const FlexMap& options, const TensorView& local, const TensorView
   split_core::LinkConfig link;
   link.peer_rank = 1;
   split_core::NodeConfig config;
-  config.node_count = 2;
+  config.node_count = 3;
   config.link_count = 1;
   config.links = &link;
   auto* const node = split_core::Node::create(node_memory, sizeof node_memory, config, streams,
@@ -200,7 +206,7 @@ bool run_alone(const FlexMap& options, const TensorView& local, const TensorView
   PostedSend posted[1];
   Exchange exchange(*node, clock, no_ticks, posted, 1);
   exchange.begin(1, 1000);
-  return run_recv(exchange, options, &local, &y, nullptr, 0);
+  return run(exchange);
 }
 
 std::string local(std::istream& in) {
@@ -221,8 +227,26 @@ std::string local(std::istream& in) {
     if (at + tensor.data.size() > size) return "none";
     tensor.view.data = memory.data() + at;
   }
-  if (!run_alone(map, tensors[0].view, tensors[1].view)) return "failed";
-  return to_hex(memory.data(), memory.size());
+  const auto run = [&](Exchange& exchange) {
+    return run_recv(exchange, map, &tensors[0].view, &tensors[1].view, nullptr, 0);
+  };
+  return alone(run) ? to_hex(memory.data(), memory.size()) : "failed";
+}
+
+// What a SEND copies to its result.
+std::string copied(std::istream& in) {
+  std::string hex;
+  uint32_t item = 0, rank = 0;
+  in >> hex >> item >> rank;
+  const Bytes bytes = from_hex(hex);
+  FlexMap map;
+  const Problem problem = open_options(bytes.data(), bytes.size(), kSendOptions, &map);
+  if (problem.found()) return refusal(problem);
+  Tensor x, copy;
+  read_tensor(in, item, rank, &x);
+  read_tensor(in, 1, 1, &copy);
+  const auto run = [&](Exchange& exchange) { return run_send(exchange, map, x.view, &copy.view); };
+  return alone(run) ? to_hex(copy.data.data(), copy.data.size()) : "failed";
 }
 
 // ---- Messages ----
@@ -318,6 +342,7 @@ std::string answer(const std::string& line) {
   if (what == "send") return check(in, true);
   if (what == "recv") return check(in, false);
   if (what == "local") return local(in);
+  if (what == "copied") return copied(in);
   if (what == "query") return query(in);
   if (what == "start") return start(in);
   if (what == "info") return info(in);

@@ -174,10 +174,12 @@ void write_pieces(const FlexMap& options, const Tensor* local, const Tensor& y) 
   for (size_t i = 0; !sums && i < y.size_bytes; ++i) REQUIRE(bytes[i] == 1);
 }
 
-void try_send(const FlexMap& options, const Tensor& x) {
-  if (check_send(options, x.view, kNodes).found() || !x.has_memory()) return;
+void try_send(const FlexMap& options, const Tensor& x, const Tensor* copy) {
+  const TensorView* const to = copy == nullptr ? nullptr : &copy->view;
+  if (check_send(options, x.view, to, kNodes).found() || !x.has_memory()) return;
+  if (copy != nullptr && !copy->has_memory()) return;
   read_sent_boxes(options, x);
-  run_send(*Device().exchange, options, x.view);
+  run_send(*Device().exchange, options, x.view, to);
 }
 
 void try_ask(const FlexMap& options, const Tensor& memory) {
@@ -213,7 +215,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
       continue;
     }
     check_promises(map, *table);
-    if (table == &kSendOptions) try_send(map, x);
+    if (table == &kSendOptions) try_send(map, x, nullptr);
+    if (table == &kSendOptions) try_send(map, x, &y);
     if (table == &kAskOptions) try_ask(map, y);
     if (table != &kRecvOptions) continue;
     try_recv(map, nullptr, y);

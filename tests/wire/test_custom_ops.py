@@ -55,7 +55,7 @@ def test_what_encode_wrote_decode_reads(data: st.DataObject) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"v": 2}, "options are of version 2, this program reads 1"),
+        ({"v": 3}, "options are of version 3, this program reads 1 and 2"),
         ({"v": True}, "options are of version True"),
         ({"v": None}, "no version"),
         ({"channel": None}, "option 'channel' is missing"),
@@ -135,10 +135,11 @@ def test_the_document_lists_exactly_the_options_that_are_stored() -> None:
 
 
 def test_the_document_says_the_version() -> None:
-    assert wire.RECV_VERSION == wire.PACKED_VERSION
+    assert wire.RECV_VERSION == wire.BLOCK_VERSION
+    assert wire.SEND_VERSION == wire.PACKED_VERSION
     versions = (
-        f"now {wire.VERSION} of SEND, ASK and TFLSPLIT_PARTIAL_SUM, "
-        f"{wire.BLOCK_VERSION} of TFLSPLIT_FUSED_BLOCK, {wire.PACKED_VERSION} of the others"
+        f"now {wire.VERSION} of ASK and TFLSPLIT_PARTIAL_SUM, {wire.BLOCK_VERSION} of RECV and "
+        f"TFLSPLIT_FUSED_BLOCK, {wire.PACKED_VERSION} of the others"
     )
     assert f"version of the options, {versions} |" in DOCUMENT.read_text()
 

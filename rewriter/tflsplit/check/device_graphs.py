@@ -34,7 +34,7 @@ from tflsplit.errors import ModelError
 from tflsplit.ir import Graph, Node, Value, check_graph
 from tflsplit.memory.arena import KERNEL_FLAVOURS, predict_arena
 from tflsplit.memory.overlap import plan_violations
-from tflsplit.ops.custom_options import RecvOptions, RecvPiece
+from tflsplit.ops.custom_options import RecvOptions, RecvPiece, sent_from
 from tflsplit.ops.declared import check_declared
 from tflsplit.ops.region import Box, covers, is_partition
 from tflsplit.split.devices import DeviceGraph, tensor_labels
@@ -226,13 +226,13 @@ def _claims(step: Exchange) -> Iterator[tuple[Value, str, Sequence[int]]]:
 
 
 def check_lifetimes(programs: Programs) -> list[str]:
-    """Point 4: each SEND's operand is a pending operand of a RECV that comes after it."""
+    """Point 4: what each SEND reads is a pending operand of a RECV that comes after it."""
     problems = []
     for rank, program in enumerate(programs):
         waiting: dict[Value, int] = {}
         for step in program:
             if step.send is not None:
-                waiting[step.node.input(0)] = step.send.channel
+                waiting[sent_from(step.node)] = step.send.channel
             else:
                 for value in step.pending:
                     waiting.pop(value, None)

@@ -13,7 +13,7 @@ from typing import TypeVar
 from tflsplit.errors import ModelError
 from tflsplit.ir import Graph, Node, Value
 from tflsplit.ops.custom_check import problems as problems_of_node
-from tflsplit.ops.custom_options import RecvOptions, SendOptions
+from tflsplit.ops.custom_options import RecvOptions, SendOptions, sent_from
 from tflsplit.split.devices import DeviceGraph
 from tflsplit.wire.custom_ops import RECV, SEND
 from tflsplit.wire.timers import MULTICAST_HOLD_US
@@ -121,7 +121,7 @@ class _Run:
     def _passes(self, step: Exchange) -> bool:
         """Whether a step is done. A RECV is when its pieces can come and what it waits for left."""
         if step.send is not None:
-            self.posted[step.rank, step.node.input(0)].append(step.send)
+            self.posted[step.rank, sent_from(step.node)].append(step.send)
             self.sends[step.send.channel] = step.send
             return True
         assert step.recv is not None

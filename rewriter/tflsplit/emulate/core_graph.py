@@ -20,6 +20,7 @@ import numpy as np
 
 from tflsplit.ir import Graph, Value
 from tflsplit.ops import Box
+from tflsplit.ops.custom_options import sent_from
 from tflsplit.runtime.device import Device
 from tflsplit.runtime.engines import Array
 from tflsplit.runtime.steps import RecvStep, SendStep, Step
@@ -88,7 +89,8 @@ class CoreGraph(Device):
             view = self.values[operand][box.relative_to(options.origin).slices]
             self.node.post_send(options.channel, rank_set(readers), sendable(view))
             self.sent_bytes += view.nbytes * len(readers)
-        self._posted.setdefault(operand, []).append(options.channel)
+        self._posted.setdefault(sent_from(step.node), []).append(options.channel)
+        self._copy(step)
 
     def _receive(self, step: RecvStep) -> Iterator[None]:
         options, output = step.options, step.output

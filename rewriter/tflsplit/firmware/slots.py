@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from tflsplit.errors import ClusterError
 from tflsplit.ir import Graph, Node, Value
-from tflsplit.ops.custom_options import AskOptions, RecvOptions
+from tflsplit.ops.custom_options import AskOptions, RecvOptions, sent_from
 from tflsplit.split.devices import DeviceGraph
 from tflsplit.wire import custom_ops as wire
 
@@ -64,7 +64,8 @@ def most_posted(graph: Graph) -> int:
     most = 0
     for node in graph.nodes:
         if node.op == wire.SEND:
-            posted[node.input(0)] = posted.get(node.input(0), 0) + _boxes_of(node)
+            read = sent_from(node)
+            posted[read] = posted.get(read, 0) + _boxes_of(node)
         most = max(most, sum(posted.values()))
         if node.op == wire.RECV:
             # The local shard of an early RECV is still being sent (passes/early_receives.py).

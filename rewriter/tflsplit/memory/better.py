@@ -34,6 +34,7 @@ from tflsplit.memory.groups import (
     Group,
     Meeting,
     Over,
+    bytes_by_time,
     lying_over,
     meeting,
     peak_bytes,
@@ -91,6 +92,23 @@ def plan_offline(graph: Graph, checked: bool = True) -> Graph:
         raise InternalError("the planned arena is unsound: " + "; ".join(problems[:3]))
     blob = offsets_blob(places, head.order)
     return replace(graph, metadata={**graph.metadata, METADATA_NAME: blob})
+
+
+def live_bytes(graph: Graph) -> list[int]:
+    """The least that a plan of the head could take, by step; node ``i`` runs at step ``i + 1``.
+
+    Tensors that can lie over each other share what they can, scratch is that of the reference
+    kernels.
+    """
+    head = _Head(graph)
+    buffers = head.buffers(0)
+    groups = _groupings(graph, buffers)[0]
+    by_time = bytes_by_time(groups, lying_over(buffers, head.overlays))
+    totals, live = [], 0
+    for time in range(len(graph.nodes) + 1):
+        live = by_time.get(time, live)
+        totals.append(live)
+    return totals
 
 
 class _Head:

@@ -209,6 +209,11 @@ def _blocked(
 
 def peak_bytes(groups: Sequence[Group], over: Over = _NOTHING_OVER) -> int:
     """The most that is live at one time, shared bytes once: no plan of them can do with less."""
+    return max(bytes_by_time(groups, over).values(), default=0)
+
+
+def bytes_by_time(groups: Sequence[Group], over: Over = _NOTHING_OVER) -> dict[int, int]:
+    """What is live, shared bytes once, from each time at which that changes."""
     changes: dict[int, int] = defaultdict(int)
     operands: dict[Buffer, int] = defaultdict(int)
     for result, operand in over:
@@ -223,7 +228,8 @@ def peak_bytes(groups: Sequence[Group], over: Over = _NOTHING_OVER) -> int:
             live = _live_bytes(group, time)
             changes[time] += live - before
             before = live
-    return max(accumulate(changes[time] for time in sorted(changes)), default=0)
+    times = sorted(changes)
+    return dict(zip(times, accumulate(changes[time] for time in times), strict=True))
 
 
 def _changing(buffer: Buffer) -> tuple[int, int]:

@@ -1,23 +1,30 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Results that may be written over an operand while their node runs, row by row.
+"""Results that may be written over an operand while their node runs, row by row or moved at once.
 
     x   |0|1|2|3|4|5|6|7|        row q of y may be written where rows of x lie that no later row
     y     |0|1|2|3|              of y needs: those below f(q), found from the block's windows
 
 Where a tie says that two tensors hold the same, an overlay says that one is used up as the other is
 made.  It holds at the one step at which the operand is read for the last time; the kernel goes from
-top to bottom (``ops.sweep``), so the result may begin at any place that is low enough.
+top to bottom (``ops.sweep``), so the result may begin at any place that is low enough.  A RECV
+moves its local shard before anything else is written to its result, so the two may lie anywhere: a
+map of columns is made wider where it lies.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
 from tflsplit.ir import Graph, Node, Value
+from tflsplit.memory.abi import align_up
+from tflsplit.memory.aliases import find_ties
 from tflsplit.memory.buffers import ALIGNMENT_BYTES
 from tflsplit.memory.lifetimes import Span, in_head, lifetimes
+from tflsplit.ops.custom_options import RecvOptions
+from tflsplit.ops.dims import constant_integers
 from tflsplit.ops.fused import residual_of
 from tflsplit.ops.middle import first_value, middle_of
 from tflsplit.ops.packed import unpacked
@@ -66,11 +73,42 @@ def _of_node(node: Node) -> Iterator[Overlay]:
             yield Overlay(y, x, 0, 0)
     elif node.op == wire.FUSED_BLOCK and in_head(node.output):
         yield from _of_block(node)
+    elif node.op == wire.RECV and moves_at_once(node):
+        x, y = node.input(0), node.output
+        yield Overlay(y, x, -_aligned(y.size_bytes), _aligned(x.size_bytes))
+    elif node.op == "SLICE" and not node.is_custom:
+        yield from _of_slice(node)
+
+
+def moves_at_once(node: Node) -> bool:
+    """Whether a RECV has read all of its local shard, for good, before its result is written to.
+
+    Not so if a SEND of the shard may still be under way, nor if it adds.  A shard whose rows can
+    lie in the result where they are (``aliases``) is tied to it.
+    """
+    options = RecvOptions.of(node)
+    if options.local is None or options.add or node.input(0) in node.inputs[1:]:
+        return False
+    return in_head(node.input(0)) and not find_ties(Graph("", (), (), [node]))
+
+
+def _of_slice(node: Node) -> Iterator[Overlay]:
+    """TFLM's kernel copies value by value, in ascending order: downwards, or not at all."""
+    x, y, begin = node.input(0), node.output, constant_integers(node.input(1))
+    if begin is None or not (in_head(x) and in_head(y) and x.dtype.itemsize):
+        return
+    strides = [math.prod(x.shape[dim + 1 :]) for dim in range(len(x.shape))]
+    first = sum(a * b for a, b in zip(begin, strides, strict=True)) * x.dtype.itemsize
+    yield Overlay(y, x, -_aligned(y.size_bytes), first // ALIGNMENT_BYTES * ALIGNMENT_BYTES)
+
+
+def _aligned(size_bytes: int) -> int:
+    return align_up(size_bytes, ALIGNMENT_BYTES)
 
 
 def _of_block(node: Node) -> Iterator[Overlay]:
     y, x, steps = node.output, node.input(0), sweep_of(node)
-    below = -(-y.size_bytes // ALIGNMENT_BYTES) * ALIGNMENT_BYTES
+    below = _aligned(y.size_bytes)
     residual = residual_of(node)
     if residual is not None and residual is not x and in_head(residual):
         yield Overlay(y, residual, -below if steps else 0, 0)

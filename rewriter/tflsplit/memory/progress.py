@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tflsplit.ir import Graph, Node, Value
+from tflsplit.ops.custom_options import RecvOptions
 from tflsplit.ops.fused import UnitWindows, residual_of, unit_windows
 from tflsplit.ops.fused_options import FusedOptions
 from tflsplit.ops.middle import middle_of
@@ -69,9 +70,12 @@ def _goes_value_by_value(node: Node, operand: Value, result: Value) -> bool:
 def reading_times(node: Node, operand: Value) -> Times | None:
     """By byte of ``operand``, when it is read last; NEVER if it is not.
 
-    Bytes of the result are written in ascending order.  None if nothing is known of the order.
+    Bytes of the result are written in ascending order; of a RECV the local shard is moved before
+    any of them is.  None if nothing is known of the order.
     Raises ModelError if options cannot be read.
     """
+    if operand is node.input(0) and node.op in (wire.RECV, "SLICE"):
+        return _of_mover(node, operand)
     steps = sweep_of(node)
     if steps is None:
         return None
@@ -82,6 +86,22 @@ def reading_times(node: Node, operand: Value) -> Times | None:
     if operand is node.input(0):
         times = np.maximum(times, _of_x(block, [step.writes[0] for step in steps]))
     return times
+
+
+def _of_mover(node: Node, operand: Value) -> Times | None:
+    """The same of a RECV, unless a SEND may still read the shard, or it adds; and of a SLICE."""
+    if node.is_custom:
+        recv = RecvOptions.of(node)
+        is_free = recv.local is not None and not recv.add and operand not in node.inputs[1:]
+        return np.zeros(operand.size_bytes, np.int64) if is_free else None
+    begin, item_bytes = node.input(1).data, operand.dtype.itemsize
+    if begin is None or not item_bytes:
+        return None
+    times = np.full(operand.shape, NEVER)
+    y = node.output
+    cut = tuple(slice(at, at + n) for at, n in zip(begin.reshape(-1), y.shape, strict=True))
+    times[cut] = np.arange(y.size).reshape(y.shape) * item_bytes
+    return np.repeat(times.reshape(-1), item_bytes)
 
 
 def _added(block: Node, operand: Value) -> Times:

@@ -54,11 +54,13 @@ def send(
     tensor: str,
     boxes: Sequence[Box],
     origin: Sequence[int],
+    copy: Value | None = None,
     name: str,
 ) -> Node:
     """Post ``boxes[i]`` (coordinates of the whole tensor) of ``x`` to the rank ``to[i]``.
 
     Equal boxes for all ranks are stored once: a multicast.
+    copy: int8, one dimension: what is sent, box after box; then ``x`` is read at once.
     """
     distinct = list(boxes[:1] if len(set(boxes)) == 1 else boxes)
     options: dict[str, AttrValue] = {
@@ -68,7 +70,8 @@ def send(
         "boxes": tuple(bound for box in distinct for bound in box.flat()),
         "origin": tuple(origin),
     }
-    return make_node(wire.SEND, (x,), (), wire.encode(wire.SEND, options), name)
+    results = () if copy is None else (copy,)
+    return make_node(wire.SEND, (x,), results, wire.encode(wire.SEND, options), name)
 
 
 def recv(

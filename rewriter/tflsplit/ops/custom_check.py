@@ -50,10 +50,13 @@ def _is(value: Value | None, dtype: DType, ndim: int | None = None) -> bool:
 
 def _send(node: Node) -> Iterator[str]:
     options = SendOptions.of(node)
-    if len(node.operands) != 1 or len(node.inputs) != 1 or node.outputs:
-        yield "takes 1 operand and makes no result"
+    if len(node.operands) != 1 or len(node.inputs) != 1 or len(node.outputs) > 1:
+        yield "takes 1 operand and makes at most 1 result"
         return
     x = node.input(0)
+    copied = (sum(box.size for box in options.different) * x.dtype.itemsize,)
+    if node.outputs and (node.output.dtype is not DType.INT8 or node.output.shape != copied):
+        yield f"must copy what it sends to int8[{copied[0]}], not to {node.output!r}"
     if len(x.shape) != len(options.origin):
         yield f"origin has {len(options.origin)} coordinates, {x!r} has {len(x.shape)} dimensions"
     else:

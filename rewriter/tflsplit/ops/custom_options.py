@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import cast
 
 from tflsplit.errors import ModelError
-from tflsplit.ir import Attrs, AttrValue, Node
+from tflsplit.ir import Attrs, AttrValue, Node, Value
 from tflsplit.ops.region import Box
 from tflsplit.wire import custom_ops as wire
 
@@ -121,6 +121,16 @@ class SendOptions:
     def payload_elements(self) -> int:
         """Elements that all destinations together receive."""
         return sum(box.size for box in self.boxes)
+
+    @property
+    def different(self) -> tuple[Box, ...]:
+        """One box, a multicast's, or one for each rank: what a SEND with a result copies."""
+        return self.boxes[:1] if len(set(self.boxes)) == 1 else self.boxes
+
+
+def sent_from(send: Node) -> Value:
+    """What must stay as it is until a SEND has left: the copy that it makes, or its operand."""
+    return send.outputs[0] if send.outputs else send.input(0)
 
 
 @dataclass(frozen=True)

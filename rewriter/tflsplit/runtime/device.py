@@ -67,6 +67,15 @@ class Device:
             data = np.ascontiguousarray(x[box.relative_to(options.origin).slices])
             self.sent_bytes += data.nbytes
             self.transport.post(options.channel, rank, data)
+        self._copy(step)
+
+    def _copy(self, step: SendStep) -> None:
+        """The result of a SEND that has one."""
+        options, x = step.options, self.values[step.node.input(0)]
+        for copy in step.node.outputs:
+            parts = [x[box.relative_to(options.origin).slices] for box in options.different]
+            sent = [np.ascontiguousarray(part).reshape(-1).view(np.int8) for part in parts]
+            self.values[copy] = np.concatenate(sent)
 
     def _receive(self, step: RecvStep) -> Iterator[None]:
         options = step.options

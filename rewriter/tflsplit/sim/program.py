@@ -11,7 +11,13 @@ from dataclasses import dataclass
 from tflsplit.cluster import Device
 from tflsplit.ir import Node, Value
 from tflsplit.ops import Box
-from tflsplit.ops.custom_options import AskOptions, RecvOptions, RecvPiece, SendOptions
+from tflsplit.ops.custom_options import (
+    AskOptions,
+    RecvOptions,
+    RecvPiece,
+    SendOptions,
+    sent_from,
+)
 from tflsplit.plan.cost import local_node_us
 from tflsplit.sim.block import BlockRows, Rows, rows_of
 from tflsplit.split.devices import DeviceGraph
@@ -105,7 +111,7 @@ def program_of(device: DeviceGraph, hardware: Device) -> Program:
     for node in graph.nodes:
         if node.op == wire.SEND:
             options = SendOptions.of(node)
-            posted[node.input(0)].add(options.channel)
+            posted[sent_from(node)].add(options.channel)
             steps.append(_post(node, options))
         elif node.op == wire.ASK:
             steps.append(Ask(node.name, AskOptions.of(node).messages))

@@ -3,7 +3,7 @@
 
     model --partition--> device graphs
         [--fold_moves--> --own_kernels--> --fuse_blocks--> --chain_blocks-->
-         --residuals_in_x--> --own_dense--> --order_nodes-->]
+         --residuals_in_x--> --own_dense--> --order_nodes--> --send_copies-->]
         [--early_receives--> --ask_ahead-->]
         [--share_constants-->] --pack_constants--> --plan_offline--> ...
 
@@ -33,6 +33,7 @@ from tflsplit.passes.own_dense import own_dense
 from tflsplit.passes.own_kernels import own_kernels
 from tflsplit.passes.pack_constants import pack_constants
 from tflsplit.passes.residuals_in_x import residuals_in_x
+from tflsplit.passes.send_copies import send_copies
 from tflsplit.passes.share_constants import share_constants
 from tflsplit.plan.layout import Layouts
 from tflsplit.plan.spec import NodeSplit, Plan
@@ -118,4 +119,5 @@ def _fused_device(
         chains = {name for name, split in kept.items() if split.chained}
         blocks = chain_blocks(blocks, windows, chains)
     graph, steps = own_dense(residuals_in_x(blocks), device.steps)
-    return replace(device, graph=order_nodes(graph), steps=steps)
+    graph = order_nodes(graph)
+    return replace(device, graph=send_copies(graph) if windows else graph, steps=steps)

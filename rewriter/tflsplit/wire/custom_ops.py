@@ -29,8 +29,11 @@ _Read = TypeVar("_Read")
 
 VERSION = 1
 """Stored as ``v`` in every option map; raised when a reader of the old ones could misread it."""
-RECV_VERSION = 2
-"""``v`` of a RECV, which has the option ``early``; of version 1 it is 0."""
+SEND_VERSION = 2
+"""``v`` of a SEND, which may copy what it sends to a result; of version 1 there is none."""
+RECV_VERSION = 3
+"""``v`` of a RECV, whose result may lie over its local shard; of version 2 it may not, and of
+version 1 it has no option ``early``, which is 0."""
 PACKED_VERSION = 2
 """``v`` of a compute operator whose constants are packed."""
 BLOCK_VERSION = 3
@@ -192,9 +195,8 @@ DEVICE_SCHEMAS: Mapping[str, Mapping[str, Field]] = {**SCHEMAS, **PACKED_SCHEMAS
 
 def device_version(op: str) -> int:
     """The version that goes with ``DEVICE_SCHEMAS``."""
-    if op == RECV:
-        return RECV_VERSION
-    return _packed_version(op) if op in PACKED_SCHEMAS else VERSION
+    moves = {SEND: SEND_VERSION, RECV: RECV_VERSION}
+    return _packed_version(op) if op in PACKED_SCHEMAS else moves.get(op, VERSION)
 
 
 def _packed_version(op: str) -> int:
@@ -230,7 +232,7 @@ def encode(op: str, options: Mapping[str, AttrValue], version: int | None = None
     version: None: of a compute operator that of the explicit form, else the newest.
     """
     if version is None:
-        version = RECV_VERSION if op == RECV else VERSION
+        version = device_version(op) if op in (SEND, RECV) else VERSION
     attrs = _Encoded(op, {**options, "v": version})
     problem = _problem(op, attrs)
     if problem:
@@ -275,10 +277,10 @@ def _problem(op: str, attrs: Attrs) -> str | None:
     given = dict(attrs.items())  # asked some hundred times
     if "v" not in given:
         return "its options have no version (key 'v')"
-    known = {VERSION, device_version(op)} | ({PACKED_VERSION} if op in PACKED_SCHEMAS else set())
+    known = range(VERSION, device_version(op) + 1)
     version = given["v"]
     if type(version) is not int or version not in known:
-        numbers = " and ".join(map(str, sorted(known)))
+        numbers = " and ".join(map(str, known))
         return f"its options are of version {version!r}, this program reads {numbers}"
     if version != VERSION:
         schema = DEVICE_SCHEMAS[op]

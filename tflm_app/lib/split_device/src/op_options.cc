@@ -82,7 +82,7 @@ bool knows(const OptionTable& table, const char* key) {
 
 }  // namespace
 
-const OptionTable kSendOptions = {"SEND", kOptionsVersion, kSend, 5};
+const OptionTable kSendOptions = {"SEND", kSendOptionsVersion, kSend, 5};
 const OptionTable kRecvOptions = {"RECV", kRecvOptionsVersion, kRecv, 9};
 const OptionTable kAskOptions = {"ASK", kOptionsVersion, kAsk, 4};
 const OptionTable kConv2dOptions = {"CONV_2D", kPackedOptionsVersion, kConv, 7};

@@ -42,6 +42,38 @@ void copy_box(const StridedBox& from, const StridedBox& to) {
   }
 }
 
+// Whether two boxes reach over a byte in common.
+bool share_memory(const StridedBox& a, const StridedBox& b) {
+  return a.base < b.base + b.span_bytes() && b.base < a.base + a.span_bytes();
+}
+
+// Where byte `offset` of the box as a message lies; the first of an element.
+uint8_t* byte_at(const StridedBox& box, uint32_t offset) {
+  uint8_t* at = box.base;
+  uint32_t index = offset / box.element_bytes;
+  for (uint32_t axis = kAxes; axis-- > 0;) {
+    at += index % box.extent[axis] * box.stride_bytes[axis];
+    index /= box.extent[axis];
+  }
+  return at;
+}
+
+// As memmove() would, of two boxes of the same elements. Runs that move to lower addresses go first, from the
+// first on, then the others, from the last on. A run that moves down ends before the next one lay, and one
+// that moves up begins behind the one before: so none is written over before it was read. (Of both
+// boxes the innermost axes that are whole are one; so the longer runs are made of the shorter ones.)
+void move_box(const StridedBox& from, const StridedBox& to) {
+  const uint32_t elements = from.extent[3] < to.extent[3] ? from.extent[3] : to.extent[3];
+  const uint32_t run = elements * from.element_bytes, total = from.size_bytes();
+  for (uint32_t at = 0; at < total; at += run) {
+    if (byte_at(to, at) < byte_at(from, at)) std::memmove(byte_at(to, at), byte_at(from, at), run);
+  }
+  for (uint32_t at = total; at > 0;) {
+    at -= run;
+    if (byte_at(to, at) > byte_at(from, at)) std::memmove(byte_at(to, at), byte_at(from, at), run);
+  }
+}
+
 bool is_contiguous(const StridedBox& box) {
   uint32_t run_bytes = box.element_bytes;
   for (uint32_t axis = kAxes; axis-- > 0;) {
@@ -109,7 +141,8 @@ bool make_box(const TensorView& tensor, const IntVector& boxes, uint32_t first,
 
 // ---- SEND ----
 
-Problem check_send(const FlexMap& options, const TensorView& x, uint8_t node_count) {
+Problem check_send(const FlexMap& options, const TensorView& x, const TensorView* copy,
+                   uint8_t node_count) {
   const IntVector to = integers_option(options, "to");
   const IntVector boxes = integers_option(options, "boxes");
   const IntVector origin = integers_option(options, "origin");
@@ -127,30 +160,52 @@ Problem check_send(const FlexMap& options, const TensorView& x, uint8_t node_cou
     return {"boxes", "is neither one box nor one for each rank"};
   }
   const uint32_t count = one ? 1 : to.size();
+  uint64_t total_bytes = 0;
   for (uint32_t i = 0; i < count; ++i) {
     StridedBox box;
     if (!make_box(somewhere(x), boxes, 2 * x.rank * i, origin, &box)) {
       return {"boxes", "has a box that does not lie in x, or takes more than four axes"};
     }
+    total_bytes += box.size_bytes();
   }
-  return {};
+  if (copy == nullptr) return {};
+  const bool fits = copy->rank == 1 && copy->item_bytes == 1 &&
+                    total_bytes == static_cast<uint64_t>(copy->dims[0]);
+  return {"boxes", fits ? nullptr : "have not the bytes of the result"};
 }
 
-bool run_send(Exchange& exchange, const FlexMap& options, const TensorView& x) {
-  const IntVector to = integers_option(options, "to");
-  const IntVector boxes = integers_option(options, "boxes");
-  const IntVector origin = integers_option(options, "origin");
-  const auto channel = static_cast<uint16_t>(integer_option(options, "channel"));
-  const Exchange::Transfer transfer(exchange, "TFLSPLIT_SEND", text_option(options, "tensor"));
+namespace {
+
+// Posts box number `i`, or a copy of it at `room`, which then is behind it.
+bool post_box(Exchange& exchange, const FlexMap& options, const TensorView& x, uint32_t i,
+              uint64_t ranks, const TensorView* copy, uint8_t** room) {
   StridedBox box;
-  if (holds_boxes(boxes, 1, x.rank)) {
+  if (!make_box(x, integers_option(options, "boxes"), 2 * x.rank * i,
+                integers_option(options, "origin"), &box)) {
+    return false;
+  }
+  const auto channel = static_cast<uint16_t>(integer_option(options, "channel"));
+  if (copy == nullptr) return exchange.post(x.name, channel, ranks, box);
+  const StridedBox copied = StridedBox::flat(*room, box.size_bytes());
+  split_core::read_box(box, 0, *room, box.size_bytes());
+  *room += box.size_bytes();
+  return exchange.post(copy->name, channel, ranks, copied);
+}
+
+}  // namespace
+
+bool run_send(Exchange& exchange, const FlexMap& options, const TensorView& x,
+              const TensorView* copy) {
+  const IntVector to = integers_option(options, "to");
+  const Exchange::Transfer transfer(exchange, "TFLSPLIT_SEND", text_option(options, "tensor"));
+  uint8_t* room = copy != nullptr ? copy->data : nullptr;
+  if (holds_boxes(integers_option(options, "boxes"), 1, x.rank)) {
     uint64_t ranks = 0;
     for (uint32_t i = 0; i < to.size(); ++i) ranks |= uint64_t{1} << to.at(i);
-    return make_box(x, boxes, 0, origin, &box) && exchange.post(x.name, channel, ranks, box);
+    return post_box(exchange, options, x, 0, ranks, copy, &room);
   }
   for (uint32_t i = 0; i < to.size(); ++i) {
-    if (!make_box(x, boxes, 2 * x.rank * i, origin, &box)) return false;
-    if (!exchange.post(x.name, channel, uint64_t{1} << to.at(i), box)) return false;
+    if (!post_box(exchange, options, x, i, uint64_t{1} << to.at(i), copy, &room)) return false;
   }
   return true;
 }
@@ -302,7 +357,12 @@ bool begin_result(const FlexMap& options, const TensorView* local, const TensorV
   StridedBox from, to;
   if (!make_box(*local, box, 0, integers_option(options, "local_origin"), &from)) return false;
   if (!make_box(y, box, 0, integers_option(options, "origin"), &to)) return false;
-  if (!is_same_memory(from, to)) copy_box(from, to);
+  if (is_same_memory(from, to)) return true;
+  if (share_memory(from, to)) {
+    move_box(from, to);
+  } else {
+    copy_box(from, to);
+  }
   return true;
 }
 

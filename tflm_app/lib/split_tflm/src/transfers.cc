@@ -12,25 +12,43 @@ uint8_t node_count(Exchange* exchange) { return exchange->node().config().node_c
 
 // ---- SEND ----
 
+struct SendTensors {
+  bool has_copy = false;
+  TensorView x;
+  TensorView copy;
+  const TensorView* copy_or_null() const { return has_copy ? &copy : nullptr; }
+};
+
+SendTensors send_tensors(api::Context* context, const api::OpNode* node) {
+  SendTensors tensors;
+  tensors.x = view_of(input(context, node, 0));
+  tensors.has_copy = node->outputs->size > 0;
+  if (tensors.has_copy) tensors.copy = view_of(output(context, node, 0));
+  return tensors;
+}
+
 api::Status prepare_send(api::Context* context, api::OpNode* node) {
   Exchange* const exchange = exchange_of(context);
   if (exchange == nullptr) return kTfLiteError;
-  if (node->inputs->size != 1 || node->outputs->size != 0) {
-    return refuse(context, kSendName, "must have one operand and no result");
+  if (node->inputs->size != 1 || node->outputs->size > 1) {
+    return refuse(context, kSendName, "must have one operand and at most one result");
   }
   FlexMap options;
   Problem problem = open_and_check(node, split_device::kSendOptions, &options);
   if (!problem.found()) {
-    problem = split_device::check_send(options, view_of(input(context, node, 0)),
+    const SendTensors tensors = send_tensors(context, node);
+    problem = split_device::check_send(options, tensors.x, tensors.copy_or_null(),
                                        node_count(exchange));
   }
   return problem.found() ? refuse(context, kSendName, problem) : kTfLiteOk;
 }
 
 api::Status invoke_send(api::Context* context, api::OpNode* node) {
-  const TensorView x = view_of(input(context, node, 0));
-  return split_device::run_send(*exchange_of(context), checked_options(node), x) ? kTfLiteOk
-                                                                                : kTfLiteError;
+  const SendTensors tensors = send_tensors(context, node);
+  return split_device::run_send(*exchange_of(context), checked_options(node), tensors.x,
+                                tensors.copy_or_null())
+             ? kTfLiteOk
+             : kTfLiteError;
 }
 
 // ---- ASK ----

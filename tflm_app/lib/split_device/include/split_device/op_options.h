@@ -8,8 +8,9 @@
 
 namespace split_device {
 
-inline constexpr int64_t kOptionsVersion = 1;        // of SEND, ASK, PARTIAL_SUM
-inline constexpr int64_t kRecvOptionsVersion = 2;
+inline constexpr int64_t kOptionsVersion = 1;        // of ASK, PARTIAL_SUM
+inline constexpr int64_t kSendOptionsVersion = 2;
+inline constexpr int64_t kRecvOptionsVersion = 3;
 inline constexpr int64_t kPackedOptionsVersion = 2;  // of the compute operators
 inline constexpr int64_t kBlockOptionsVersion = 3;   // of FUSED_BLOCK
 

@@ -25,8 +25,11 @@ struct TensorView {
 bool make_box(const TensorView& tensor, const IntVector& boxes, uint32_t first,
               const IntVector& origin, split_core::StridedBox* box);
 
-Problem check_send(const FlexMap& options, const TensorView& x, uint8_t node_count);
-bool run_send(Exchange& exchange, const FlexMap& options, const TensorView& x);
+// `copy`: the result, int8 and flat; null if there is none.
+Problem check_send(const FlexMap& options, const TensorView& x, const TensorView* copy,
+                   uint8_t node_count);
+bool run_send(Exchange& exchange, const FlexMap& options, const TensorView& x,
+              const TensorView* copy);
 
 // `memory`: the result, int8 and flat.
 Problem check_ask(const FlexMap& options, const TensorView& memory, uint8_t node_count);

@@ -67,6 +67,8 @@ def layer_entry(node: Node, split: NodeSplit, reason: str) -> Json:
         layer["sum_tiles"] = split.sum_tiles
     if split.gather_tiles > 1:
         layer["gather_tiles"] = split.gather_tiles
+    if split.tile_bounds:
+        layer["tile_bounds"] = list(split.tile_bounds)
     if split.streamed:
         layer["streamed"] = True
     layer.update(_block_entry(split))
@@ -144,6 +146,7 @@ def _split(layer: object) -> NodeSplit:
         scatter_bounds=_integers("scatter_bounds", layer.get("scatter_bounds", ())),
         sum_tiles=_integer("sum_tiles", layer.get("sum_tiles", 1)),
         gather_tiles=_integer("gather_tiles", layer.get("gather_tiles", 1)),
+        tile_bounds=_integers("tile_bounds", layer.get("tile_bounds", ())),
         streamed=_truth("streamed", layer.get("streamed", False)),
         scratch_limit_bytes=(
             _integer("scratch_limit_bytes", layer["scratch_limit_bytes"])

@@ -84,6 +84,7 @@ LAYER = Record(
         "scatter_bounds": _BOUNDS,
         "sum_tiles": Whole(1, MOST_STEPS),
         "gather_tiles": Whole(1, MOST_STEPS),
+        "tile_bounds": _BOUNDS,
         "streamed": Truth(),
         "scratch_limit_bytes": _SIZE,
         "window_columns": _SIZE,

@@ -122,6 +122,23 @@ def _tiles(node: Node, split: NodeSplit, factors: dict[str, Factor]) -> Iterator
         yield f"{key} is {tiles}, not within 1..{MOST_TILES}"
     elif tiles > 1 and not _tiled_by(node, factors) - {split.scatter_factor}:
         yield f"{node.op}, split so, cannot be run in tiles of rows: {key} must be 1"
+    elif split.tile_bounds:
+        names = sorted(_tiled_by(node, factors) - {split.factor})
+        yield from _tile_bounds(split, [factors[name].size for name in names])
+
+
+def _tile_bounds(split: NodeSplit, sizes: Sequence[int]) -> Iterator[str]:
+    """sizes: of the dimensions that tiles could be of, without that which ranks share out."""
+    bounds = split.tile_bounds
+    if split.gather_tiles == 1:
+        yield "tile_bounds are of gather_tiles only"
+    elif len(bounds) != split.gather_tiles + 1:
+        yield f"tile_bounds has {len(bounds)} numbers, not {split.gather_tiles + 1}"
+    elif bounds[0] != 0 or bounds[-1] not in sizes:
+        wanted = " or ".join(map(str, sizes)) or "nothing: the devices share the rows out"
+        yield f"tile_bounds goes from {bounds[0]} to {bounds[-1]}, not from 0 to {wanted}"
+    elif any(a >= b for a, b in pairwise(bounds)):
+        yield f"tile_bounds {list(bounds)} does not ascend"
 
 
 def _stream(node: Node, split: NodeSplit, readers: Mapping[Value, int]) -> Iterator[str]:

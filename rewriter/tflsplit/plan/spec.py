@@ -42,6 +42,7 @@ class NodeSplit:
         many tiles of rows, one after the other.
     gather_tiles: for the others: what the node reads is gathered, and computed with, in this many
         tiles of rows, one after the other.
+    tile_bounds: where these tiles begin, and the last ends; () where they are as even as can be.
     streamed: it is run inside the tiles of the one node that reads it: for each of them the ranks
         make only the rows of its result that are needed, and keep none of it.
     scratch_limit_bytes: only for the projection of a fused block: it makes its columns in as many
@@ -62,6 +63,7 @@ class NodeSplit:
     scatter_bounds: tuple[int, ...] = ()
     sum_tiles: int = 1
     gather_tiles: int = 1
+    tile_bounds: tuple[int, ...] = ()
     streamed: bool = False
     scratch_limit_bytes: int | None = None
     window_columns: int = 0
@@ -88,7 +90,9 @@ class NodeSplit:
         return max(self.sum_tiles, self.gather_tiles)
 
     def tile_intervals(self, steps: int) -> list[Interval]:
-        """``[0, steps)`` cut into the tiles, as even as can be; fewer if there are not enough."""
+        """``[0, steps)`` cut into the tiles; if even, fewer where there are not enough steps."""
+        if self.tile_bounds:
+            return list(pairwise(self.tile_bounds))
         cuts = proportional_bounds(steps, even_shares(min(steps, self.tiles)))
         return list(pairwise(cuts))
 

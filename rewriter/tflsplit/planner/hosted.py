@@ -8,15 +8,21 @@ after    host -- rows 0:35 --> QUANTIZE --> block 1, rows 0:16 --.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import accumulate, pairwise
 
 from tflsplit.ir import Graph, Node, Value
+from tflsplit.memory.buffers import ALIGNMENT_BYTES
 from tflsplit.ops.fused import block_parts
+from tflsplit.plan.shards import tile_factor
 from tflsplit.plan.spec import NodeSplit, Plan, Way
 
 _DEEPEST = 9
 """Layers from the input on that tiles may reach: QUANTIZE, PAD and a block, or two in one."""
+_MAP_DIMS = 4
+_HALO_COLUMNS = 1.25  # times as much is read as the result has of it: halos, on most devices
 _WAYS = {Way.ROWS, Way.COLUMNS, Way.WHOLE, Way.REPLICATED}
 
 
@@ -29,8 +35,56 @@ def in_tiles(graph: Graph, plan: Plan, tiles: int) -> Plan:
             for node in chain[:-1]:
                 splits[node.name] = replace(splits[node.name], streamed=True, extents=())
             if chain:
-                splits[chain[-1].name] = replace(splits[chain[-1].name], gather_tiles=tiles)
+                name = chain[-1].name
+                split = replace(splits[name], gather_tiles=tiles)
+                bounds = tile_bounds(chain[-1], split, value)
+                splits[name] = replace(split, tile_bounds=bounds)
     return replace(plan, splits=tuple(splits.values()), stream=True)
+
+
+def tile_bounds(node: Node, split: NodeSplit, read: Value) -> tuple[int, ...]:
+    """Where the tiles of a node begin, and the last ends, so that its device needs the least.
+
+    The rows made before a tile stay, those of the input that it reads go: later tiles are smaller.
+    They begin at multiples of 16 bytes, so that they can be made where the whole result lies.
+    read: the input of which the tiles are made.  () where tiles are best even.
+    """
+    factor = tile_factor(node, split)
+    if factor is None or len(node.output.shape) != _MAP_DIMS or node.output.shape[0] != 1:
+        return ()
+    rows, grain = factor.size, _grain(node, split)
+    if node.output.shape[1] != rows or split.tiles * grain > rows:
+        return ()
+    made, needs = node.output.size_bytes / rows, _HALO_COLUMNS * read.size_bytes / rows
+    most = next(
+        rows_read
+        for rows_read in range(grain, rows + grain, grain)
+        if sum(_sizes(rows_read, made / needs, rows, split.tiles, grain)) >= rows
+    )
+    sizes = _sizes(most, made / needs, rows, split.tiles, grain)
+    sizes[-1] -= sum(sizes) - rows
+    return (0, *accumulate(sizes)) if min(sizes) > 0 else ()
+
+
+def _grain(node: Node, split: NodeSplit) -> int:
+    """How many rows of the result are a multiple of 16 bytes, on every device that makes some."""
+    _, rows, columns, channels = node.output.shape
+    made = [b - a for a, b in split.extents or pairwise(split.bounds)] or [columns]
+    row_bytes = math.gcd(*(count * channels * node.output.dtype.itemsize for count in made))
+    return min(rows, ALIGNMENT_BYTES // math.gcd(row_bytes, ALIGNMENT_BYTES))
+
+
+def _sizes(most: int, share: float, rows: int, tiles: int, grain: int) -> list[int]:
+    """Rows of tiles, the first ``most``, the others what is left beside those made before.
+
+    share: what a row takes of what is read for it.
+    """
+    sizes, made = [], 0
+    for _ in range(tiles):
+        size = max(grain, int(most - share * made) // grain * grain)
+        sizes.append(min(size, rows - made))
+        made += sizes[-1]
+    return sizes
 
 
 def _chain(graph: Graph, value: Value, splits: dict[str, NodeSplit]) -> list[Node]:

@@ -138,7 +138,7 @@ NARROW = tuple(
     Option(split, narrow=columns) for split in ("whole", "rows", "columns") for columns in (8, 2, 1)
 )
 """For the least RAM: windows of eight columns are worked on in fours, those of two take less, and
-those of one, for pairs of blocks only, the least."""
+those of one the least."""
 
 HOSTED = (5, 10)
 """Numbers of tiles in which the input may come; an operator's result has at most 10."""
@@ -196,8 +196,6 @@ def apply_option(
         splits = in_small_tiles(graph, splits, chooser.owned, room_bytes)
     if option.narrow:
         splits = narrowed(graph, splits, option.narrow)
-        if option.narrow == 1 and not chained_inside(splits):
-            return None
         if splits == chooser.splits and option.split != "columns":
             return None  # the same as without
     if option.split != "whole" and not _does(splits, option):

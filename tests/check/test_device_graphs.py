@@ -275,7 +275,7 @@ def test_sums_of_another_type_are_refused():
         ({"local_origin": (0, 4, 0, 0)}, "lies outside"),
         ({"origin": (0, 1, 0, 0)}, "lies outside"),
         ({"origin": (0, 2, 0)}, "bounds"),
-        ({"v": 3}, "of version 3"),
+        ({"v": 4}, "of version 4"),
         ({"early": 2}, "option 'early' is 2"),
         ({"sum": 2}, "option 'sum' is 2"),
         ({"sum": 1}, "not int32"),

@@ -32,8 +32,7 @@ VERSION = 1
 SEND_VERSION = 2
 """``v`` of a SEND, which may copy what it sends to a result; of version 1 there is none."""
 RECV_VERSION = 3
-"""``v`` of a RECV, whose result may lie over its local shard; of version 2 it may not, and of
-version 1 it has no option ``early``, which is 0."""
+"""``v`` of a RECV: its result may lie over its shard; not so of version 2; of 1 ``early`` is 0."""
 PACKED_VERSION = 2
 """``v`` of a compute operator whose constants are packed."""
 BLOCK_VERSION = 3
@@ -195,8 +194,8 @@ DEVICE_SCHEMAS: Mapping[str, Mapping[str, Field]] = {**SCHEMAS, **PACKED_SCHEMAS
 
 def device_version(op: str) -> int:
     """The version that goes with ``DEVICE_SCHEMAS``."""
-    moves = {SEND: SEND_VERSION, RECV: RECV_VERSION}
-    return _packed_version(op) if op in PACKED_SCHEMAS else moves.get(op, VERSION)
+    others = {SEND: SEND_VERSION, RECV: RECV_VERSION}
+    return _packed_version(op) if op in PACKED_SCHEMAS else others.get(op, VERSION)
 
 
 def _packed_version(op: str) -> int:

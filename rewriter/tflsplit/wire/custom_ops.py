@@ -276,8 +276,7 @@ def _problem(op: str, attrs: Attrs) -> str | None:
     given = dict(attrs.items())  # asked some hundred times
     if "v" not in given:
         return "its options have no version (key 'v')"
-    known = range(VERSION, device_version(op) + 1)
-    version = given["v"]
+    version, known = given["v"], range(VERSION, device_version(op) + 1)
     if type(version) is not int or version not in known:
         numbers = " and ".join(map(str, known))
         return f"its options are of version {version!r}, this program reads {numbers}"

@@ -151,14 +151,19 @@ def _extents(
 ) -> list[Interval]:
     """The interval that each rank's readers need, and its share unless that may be left out."""
     dim, scale = factor.results[0]
-    extents = []
-    for (start, stop), boxes in zip(shares, reads, strict=True):
+    extents, unread = [], []
+    for rank, ((start, stop), boxes) in enumerate(zip(shares, reads, strict=True)):
         hull = _hull(boxes)
         may_shrink = may_shrink and (stop > start or hull is None)  # else it is sent a share
         # Where nothing can come, a rank without a share still computes what it reads.
         if (always or stop > start) and hull is not None:
             start, stop = hull.intervals[dim][0] // scale, -(-hull.intervals[dim][1] // scale)
+        elif hull is None and stop > start:
+            unread.append(rank)
         extents.append((start, stop))
+    fewer = [(a, a if rank in unread else b) for rank, (a, b) in enumerate(extents)]
+    if may_shrink and _cover(fewer, factor.size):
+        return fewer
     if always or (may_shrink and _cover(extents, factor.size)):
         return extents
     return [(min(a, c), max(b, d)) for (a, b), (c, d) in zip(extents, shares, strict=True)]

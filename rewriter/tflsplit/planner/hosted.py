@@ -53,7 +53,7 @@ def tile_bounds(node: Node, split: NodeSplit, read: Value) -> tuple[int, ...]:
     if factor is None or len(node.output.shape) != _MAP_DIMS or node.output.shape[0] != 1:
         return ()
     rows, grain = factor.size, _grain(node, split)
-    if node.output.shape[1] != rows or split.tiles * grain > rows:
+    if node.output.shape[1] != rows or (split.tiles + 1) * grain > rows:
         return ()
     made, needs = node.output.size_bytes / rows, _HALO_COLUMNS * read.size_bytes / rows
     most = next(
@@ -61,9 +61,7 @@ def tile_bounds(node: Node, split: NodeSplit, read: Value) -> tuple[int, ...]:
         for rows_read in range(grain, rows + grain, grain)
         if sum(_sizes(rows_read, made / needs, rows, split.tiles, grain)) >= rows
     )
-    sizes = _sizes(most, made / needs, rows, split.tiles, grain)
-    sizes[-1] -= sum(sizes) - rows
-    return (0, *accumulate(sizes)) if min(sizes) > 0 else ()
+    return (0, *accumulate(_sizes(most, made / needs, rows, split.tiles, grain)))
 
 
 def _grain(node: Node, split: NodeSplit) -> int:
@@ -80,9 +78,9 @@ def _sizes(most: int, share: float, rows: int, tiles: int, grain: int) -> list[i
     share: what a row takes of what is read for it.
     """
     sizes, made = [], 0
-    for _ in range(tiles):
+    for after in reversed(range(tiles)):
         size = max(grain, int(most - share * made) // grain * grain)
-        sizes.append(min(size, rows - made))
+        sizes.append(min(size, rows - made - after * grain))
         made += sizes[-1]
     return sizes
 

@@ -33,6 +33,8 @@ def test_a_good_plan_has_no_problems():
     assert plan_problems(GRAPH, GOOD) == []
     # Each rank takes the rows that are its own a few at a time.
     assert plan_problems(GRAPH, changed(0, gather_tiles=2)) == []
+    uneven = replace(whole(A, 1), gather_tiles=2, tile_bounds=(0, 6, 8))
+    assert plan_problems(GRAPH, replace(GOOD, splits=(uneven, GOOD.splits[1]))) == []
 
 
 def test_a_node_without_rows_has_no_tiles():
@@ -71,6 +73,31 @@ BAD: dict[str, tuple[Plan, str]] = {
         replace(GOOD, splits=(replace(whole(A, 1), gather_tiles=0), GOOD.splits[1])),
         "gather_tiles is 0, not within 1..10",
     ),
+    "tile bounds without tiles": (
+        replace(GOOD, splits=(replace(whole(A, 1), tile_bounds=(0, 8)), GOOD.splits[1])),
+        "tile_bounds are of gather_tiles only",
+    ),
+    "tile bounds of shared rows": (
+        changed(0, gather_tiles=2, tile_bounds=(0, 5, 8)),
+        "not from 0 to nothing: the devices share the rows out",
+    ),
+    **{
+        f"tile bounds {bounds}": (
+            replace(
+                GOOD,
+                splits=(
+                    replace(whole(A, 1), gather_tiles=2, tile_bounds=bounds),
+                    GOOD.splits[1],
+                ),
+            ),
+            message,
+        )
+        for bounds, message in (
+            ((0, 8), "tile_bounds has 2 numbers, not 3"),
+            ((0, 5, 7), "tile_bounds goes from 0 to 7, not from 0 to 8"),
+            ((0, 8, 8), "tile_bounds [0, 8, 8] does not ascend"),
+        )
+    },
     "sums scattered by rows": (
         changed(1, scatter_factor="rows", scatter_bounds=(0, 4, 8), sum_tiles=2),
         "cannot be run in tiles of rows: sum_tiles must be 1",

@@ -189,3 +189,20 @@ def test_a_rank_without_a_share_computes_all_that_it_reads_if_nothing_can_come()
     found = recompute_halos(graph, plan, always=[expand.name])
     assert found.by_node()[expand.name].extents == ((0, 4), (2, 6), (4, 8))
     assert check_devices(graph, partition(graph, found)) == []
+
+
+@pytest.mark.parametrize("always", [False, True])
+def test_a_rank_that_reads_nothing_computes_nothing_in_vain(always: bool):
+    """Rank 1 has rows 4:6 of 10 and none of the 5 behind them: ranks 0 and 2 make its rows, too."""
+    graph = strided()
+    first, second, last = graph.nodes
+    plan = plan_of(3, *(rows(n, 0, 4, 6, 10) for n in (first, second)), rows(last, 0, 2, 2, 5))
+    found = recompute_halos(graph, plan, always=[second.name] if always else ())
+    (_, stop), (a, b), (start, _) = found.by_node()[second.name].extents
+    assert a == b
+    assert stop >= start
+    devices = partition(graph, found)
+    assert check_devices(graph, devices) == []
+    made = {value for node in devices[1].graph.nodes for value in node.outputs}
+    read = {value for node in devices[1].graph.nodes for value in node.operands}
+    assert made <= read | set(devices[1].graph.outputs)

@@ -80,7 +80,8 @@ def _sizes(most: int, share: float, rows: int, tiles: int, grain: int) -> list[i
     sizes, made = [], 0
     for after in reversed(range(tiles)):
         size = max(grain, int(most - share * made) // grain * grain)
-        sizes.append(min(size, rows - made - after * grain))
+        left = rows - made - after * grain
+        sizes.append(min(size, left // grain * grain if after else left))
         made += sizes[-1]
     return sizes
 

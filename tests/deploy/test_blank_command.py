@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -28,6 +29,7 @@ from tflsplit.host import open_port
         (["--native", "--blank", "64"], "takes 1 to 63 boards"),
         (["--native", "--blank", "8", "--teams", "8"], "in all of --teams"),
         (["--native", "--blank", "3", "--listen", "70000"], "1 to 65535"),
+        (["--board", "mps2_an500,stm32f405", "--blank", "3"], "--board names 2 boards for 3"),
         (["--native"], "name the folder"),
     ],
 )
@@ -36,21 +38,41 @@ def test_what_cannot_be(words: list[str], said: str, capsys: pytest.CaptureFixtu
     assert said in capsys.readouterr().err
 
 
+def seen(url: str) -> str:
+    stream = open_port(url)
+    try:
+        return topology_words(explore([stream])[1])
+    finally:
+        stream.close()
+
+
 @needs_wheel_reader
 @needs_cxx
 def test_boards_to_try_it_on_until_ctrl_c():
     words = [sys.executable, "-m", "tflsplit", "emulate", "--native", "--blank", "3"]
-    command = subprocess.Popen([*words, "--topology", "line"], stdout=subprocess.PIPE, text=True)
+    command = subprocess.Popen(
+        [*words, "--topology", "line"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
     try:
+        assert command.stdin is not None
         assert command.stdout is not None
+        assert command.stderr is not None
         first = command.stdout.readline()
         assert first.startswith(
             "3 blank boards, wired as a line; their port is socket://localhost:"
         )
-        for _ in range(2):  # one program after the other
-            stream = open_port(first.split()[-1])
-            assert topology_words(explore([stream])[1]) == "a line of 3 boards"
-            stream.close()
+        # One program after the other, while boards lose their power and have it again.
+        for typed, boards in ((None, "3 boards"), ("kill 2", "2 boards"), ("start 2", "3 boards")):
+            if typed is not None:
+                command.stdin.write(f"{typed}\n")
+                command.stdin.flush()
+            until = time.monotonic() + 20
+            while (found := seen(first.split()[-1])) != f"a line of {boards}":
+                assert time.monotonic() < until, found
+        command.stdin.write("kill 9\n")
+        command.stdin.close()
+        assert "'kill 9': there is no rank 9 of 3" in command.stderr.readline()
     finally:
         command.send_signal(signal.SIGINT)
         assert command.wait(30) == 0

@@ -123,7 +123,7 @@ def test_events_in_words():
     for text, wrong in (
         ("reset 2", "write SECONDS WORD RANK"),
         ("-1 reset 2", "write SECONDS WORD RANK"),
-        ("1 burn 2", "'burn' is none of kill, reset, hang, pause, resume, swap, cut, join"),
+        ("1 burn 2", "'burn' is none of kill, start, reset, hang, pause, resume, swap, cut, join"),
         ("1 cut 1", "cut takes two ranks, as in 'cut 0-1'"),
         ("1 kill 0-1", "kill takes one rank"),
         ("1 kill 3", "there is no rank 3 of 3"),

@@ -134,3 +134,45 @@ def test_a_teensy_is_not_built_with_rts_and_cts(tmp_path: Path):
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert "have no RTS of the hardware's" in done.stderr
+
+
+def length(of_program: int) -> str:
+    """A symbol whose address is a number, as a linker script has it."""
+    return f"-Wl,--defsym=_flashimagelen={of_program:#x}"
+
+
+def program_end(address: int) -> str:
+    return f"-Wl,--defsym=fake_program_end={address:#x}"
+
+
+PICO = ("-DARDUINO_ARCH_MBED", "-DTARGET_RP2040")
+STORES: dict[str, tuple[list[str], str]] = {
+    "Teensy 4": ([*TEENSY, length(0x200000)], f"PASS {0x2E0000}"),
+    "Teensy 4, a large program": ([*TEENSY, length(0x200001)], "none"),
+    "Pico": ([*PICO, program_end(0x100C0000)], f"PASS {640 * 1024}"),
+    "Pico, a large program": ([*PICO, program_end(0x100C0001)], "none"),
+    "ESP32": (["-DARDUINO_ARCH_ESP32"], f"PASS {0x330000 // 2}"),
+    "STM32": ([*STM32], "none"),
+}
+
+
+@pytest.mark.usefixtures("host_compiler")
+@pytest.mark.parametrize("board", STORES)
+def test_the_store_is_behind_the_program_and_written_by_pages(tmp_path: Path, board: str):
+    flags, wanted = STORES[board]
+    words = ["-no-pie", "-O1", "-include", "cstdlib", "-include", "Arduino.h"]
+    words += ["-include", "FlashIAP.h"] if "Pico" in board else []
+    words += ["-include", "esp_partition.h"] if board == "ESP32" else []
+    done = run(tmp_path, *words, *flags, PORT / "store.cc", CORE / "store_test.cc")
+    assert done.stdout.strip() == wanted, done.stderr
+
+
+@pytest.mark.usefixtures("host_compiler")
+def test_a_store_in_memory_where_it_is_asked_for(tmp_path: Path):
+    program = tmp_path / "main.cc"
+    program.write_text(
+        '#include "split_port/store.h"\n'
+        "int main() { return split_port::store()->slot_bytes() == 2048 ? 0 : 1; }\n"
+    )
+    done = run(tmp_path, *STM32, "-DTFLSPLIT_STORE_BYTES=4096", PORT / "store.cc", program)
+    assert done.returncode == 0

@@ -5,7 +5,7 @@ import configparser
 
 import pytest
 
-from tflsplit.firmware.boards import BOARDS, board_named
+from tflsplit.firmware.boards import BOARDS, REGISTRY_TFLM, board_named
 from tflsplit.firmware.places import device_sources
 from tflsplit.firmware.project_files import config, project_files
 from tflsplit.firmware.resolver import ALL_OPERATORS, CUSTOM, all_operators_header, method_of
@@ -35,11 +35,14 @@ def sections_of(text: str) -> dict[str, dict[str, str]]:
 def test_every_board_of_ours_has_an_environment_of_it():
     sections = sections_of((device_sources().parent / "platformio.ini").read_text())
     for name, board in BOARDS.items():
-        env = sections.get(f"env:generic_{board.section}")
-        assert (env is None) == board.is_of_registry, name
-        if env is not None:
-            assert env["extends"] == f"board:{board.section}, generic"
-            assert env["custom_generic_board"] == name
+        env = sections[f"env:generic_{board.section}"]
+        assert env["extends"] == f"board:{board.section}, generic"
+        assert env["custom_generic_board"] == name
+        assert (REGISTRY_TFLM in env.get("lib_deps", "")) == board.is_of_registry
+        if board.is_of_registry:
+            flags = env["build_flags"].split()
+            assert f"-DSPLIT_PORT_BAUD={board.baud}" in flags  # what a plan for it has
+            assert "-DTFLSPLIT_REGISTRY_TFLM" in flags
     assert sections["generic"]["build_src_filter"] == "-<*> +<generic.cc>"
 
 
@@ -48,8 +51,8 @@ def test_every_board_of_ours_has_an_environment_of_it():
     [
         (["mps2_an500"] * 2, {"generic": "mps2_an500"}),
         (["stm32f405", "rp2040"], {"generic_stm32f405": "stm32f405", "generic_rp2040": "rp2040"}),
-        (["teensy41", "rp2040"], {"generic_rp2040": "rp2040"}),
-        (["teensy41"] * 2, {}),
+        (["teensy41", "rp2040"], {"generic_teensy41": "teensy41", "generic_rp2040": "rp2040"}),
+        (["teensy41"] * 2, {"generic": "teensy41"}),
     ],
 )
 def test_a_project_has_one_for_each_kind_and_builds_it_when_asked(
@@ -66,7 +69,7 @@ def test_a_project_has_one_for_each_kind_and_builds_it_when_asked(
     assert sections["platformio"]["default_envs"] == "node0, node1"
     for name in wanted:
         assert set(sections[f"env:{name}"]["extends"].split(", ")) <= sections.keys()
-    assert ("tflsplit deploy" in text) == bool(wanted)
+    assert "tflsplit deploy" in text
     files = project_files("a model", [board_named(name) for name in boards])
     assert "tflm_app/src/generic.cc" in files
 

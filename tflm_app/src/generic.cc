@@ -25,7 +25,12 @@ using split_core::ConstBytes;
 using split_core::MutableBytes;
 
 #if defined(TFLSPLIT_WORK_BYTES)
-alignas(16) uint8_t g_work[TFLSPLIT_WORK_BYTES];
+#if defined(__IMXRT1062__)  // Teensy 4 has half of its RAM for data that the program asks to be there
+#define TFLSPLIT_WORK_ATTRIBUTE __attribute__((section(".dmabuffers")))
+#else
+#define TFLSPLIT_WORK_ATTRIBUTE
+#endif
+alignas(16) TFLSPLIT_WORK_ATTRIBUTE uint8_t g_work[TFLSPLIT_WORK_BYTES];
 MutableBytes work_memory() { return MutableBytes(g_work, sizeof g_work); }
 #else
 extern "C" uint8_t __work_begin__[], __work_end__[];

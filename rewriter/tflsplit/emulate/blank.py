@@ -22,17 +22,30 @@ WIRES = {"ring": ring, "line": line, "star": star}
 
 
 def blank_boards(program: Path, count: int, folder: Path, store_bytes: int | None = None,
-                 work_bytes: int | None = None) -> list[Device]:  # fmt: skip
-    """So many boards with the generic firmware; each keeps its store in a file of ``folder``."""
+                  work_bytes: int | None = None) -> list[Device]:  # fmt: skip
+    """So many programs of this computer, the generic firmware, perhaps with less memory."""
     limits = {"store_bytes": store_bytes, "work_bytes": work_bytes}
     given = {name: str(size) for name, size in limits.items() if size is not None}
     return [
+        Device(one.program, one.board, {**one.arguments, **given})
+        for one in blank_boards_of([(HOST_BOARD, program)] * count, folder)
+    ]
+
+
+def blank_boards_of(boards: Sequence[tuple[str, Path]], folder: Path) -> list[Device]:
+    """A device for each kind of board and program (generic firmware).
+
+    Programs of this computer keep their stores in files of ``folder``; emulated boards in memory.
+    """
+    return [
         Device(
             program,
-            HOST_BOARD,
-            {"id": f"native{number}", "store": str(folder / f"board{number}.store"), **given},
+            board,
+            {"id": f"native{number}", "store": str(folder / f"board{number}.store")}
+            if board == HOST_BOARD
+            else {"id": f"chip{number}"},
         )
-        for number in range(count)
+        for number, (board, program) in enumerate(boards)
     ]
 
 

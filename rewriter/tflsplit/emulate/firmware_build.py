@@ -29,7 +29,7 @@ from tflsplit.firmware.platformio import platformio
 from tflsplit.firmware.project import generated_files
 from tflsplit.host import FirmwareSetup, read_firmware_setup
 
-_BUILT = ("firmware.elf", "program", "program.exe")
+BUILT = ("firmware.elf", "program", "program.exe")
 
 
 @dataclass(frozen=True)
@@ -72,11 +72,11 @@ def build_firmware(bundle: Bundle, options: FirmwareOptions) -> BuiltFirmware:
             "computer"
         )
     folder = write_sources(bundle, options)
-    _write_project(folder, all_files(bundle.document, bundle.devices, options))
+    write_project(folder, all_files(bundle.document, bundle.devices, options))
     names = [f"node{rank}" for rank in range(len(bundle.devices))]
-    _run_platformio(folder, names, options.tflm_dir)
+    run_platformio(folder, names, options.tflm_dir)
     for name in names:
-        built = [folder / "build" / name / program for program in _BUILT]
+        built = [folder / "build" / name / program for program in BUILT]
         program = next((path for path in built if path.is_file()), None)
         if program is None:
             raise ClusterError(f"PlatformIO left no program in {folder / 'build' / name}")
@@ -100,7 +100,7 @@ def write_sources(bundle: Bundle, options: FirmwareOptions) -> Path:
     return folder
 
 
-def _write_project(folder: Path, files: Mapping[str, bytes]) -> None:
+def write_project(folder: Path, files: Mapping[str, bytes]) -> None:
     """Write them, and remove sources that another version had."""
     for path in sorted((folder / SOURCES).rglob("*")):
         if path.is_file() and path.relative_to(folder).as_posix() not in files:
@@ -117,7 +117,8 @@ def _write(path: Path, contents: bytes) -> None:
     path.write_bytes(contents)
 
 
-def _run_platformio(folder: Path, names: list[str], tflm_dir: Path) -> None:
+def run_platformio(folder: Path, names: list[str], tflm_dir: Path) -> None:
+    """Build environments of a project.  ClusterError, with what it said, if they do not build."""
     command = [*platformio(), "run", "-s", "-d", str(folder)]
     command += [word for name in names for word in ("-e", name)]
     settings = {

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What happens to a cluster on a desk: power, buttons, cables.  For clusters that are pluggable.
 
-In words, for ``tflsplit emulate --event``: ``kill 2``, ``reset 2``, ``hang 2``, ``pause 2``,
-``resume 2``, ``cut 0-1``, ``join 0-1``, ``swap 2`` (the cables of rank 2 in each other's ports).
+In words, for ``tflsplit emulate --event``: ``kill 2``, ``start 2``, ``reset 2``, ``hang 2``,
+``pause 2``, ``resume 2``, ``cut 0-1``, ``join 0-1``, ``swap 2`` (its cables in each other's ports).
 """
 
 from __future__ import annotations
@@ -34,6 +34,11 @@ def join(cluster: Cluster, a: int, b: int) -> None:
 def swap(cluster: Cluster, rank: int) -> None:
     """Exchange the two cables of a rank; a second time puts them right."""
     cluster.proxy.exchange(*_two_plugs(cluster, rank))
+
+
+def start(cluster: Cluster, rank: int) -> None:
+    """A rank that lost its power has it again; one that runs loses it first."""
+    cluster.restart(rank)
 
 
 def pause(cluster: Cluster, rank: int) -> None:
@@ -83,8 +88,8 @@ def _wire_between(cluster: Cluster, a: int, b: int) -> int:
 
 
 _ONE_RANK: dict[str, Callable[[Cluster, int], None]] = {
-    "kill": Cluster.kill, "reset": reset, "hang": hang, "pause": pause, "resume": resume,
-    "swap": swap,
+    "kill": Cluster.kill, "start": start, "reset": reset, "hang": hang, "pause": pause,
+    "resume": resume, "swap": swap,
 }  # fmt: skip
 _TWO_RANKS: dict[str, Callable[[Cluster, int, int], None]] = {"cut": cut, "join": join}
 _NATIVE_WATCHDOG_MS = 1_000

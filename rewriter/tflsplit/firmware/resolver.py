@@ -39,6 +39,11 @@ CUSTOM = {
 _NEVER_ON_A_DEVICE = {
     "ASSIGN_VARIABLE", "CALL_ONCE", "IF", "READ_VARIABLE", "VAR_HANDLE", "WHILE",
 }  # fmt: skip
+_NOT_IN_REGISTRY_TFLM = {
+    "BATCH_MATMUL", "DYNAMIC_UPDATE_SLICE", "EMBEDDING_LOOKUP", "REDUCE_ALL", "REDUCE_MIN",
+    "REVERSE_V2",
+}  # fmt: skip
+"""Operators that ``REGISTRY_TFLM`` is too old for."""
 ALL_OPERATORS = "lib/split_tflm/include/split_tflm/all_operators.h"
 """Below ``tflm_app``: what ``all_operators_header`` gives."""
 
@@ -93,9 +98,14 @@ def all_operators_header() -> str:
 
     Committed as ``ALL_OPERATORS``; a test compares them.
     """
-    calls = [f"resolver.{method_of(op)}()" for op in sorted(TFLM_BUILTINS - _NEVER_ON_A_DEVICE)]
+    ops = TFLM_BUILTINS - _NEVER_ON_A_DEVICE
+    calls = [f"resolver.{method_of(op)}()" for op in sorted(ops - _NOT_IN_REGISTRY_TFLM)]
     calls += _custom_calls(CUSTOM)
-    lines = "\n".join(f"  if ({call} != api::kOk) return api::kError;" for call in calls)
+    newer = [f"resolver.{method_of(op)}()" for op in sorted(ops & _NOT_IN_REGISTRY_TFLM)]
+    lines, newer_lines = (
+        "\n".join(f"  if ({call} != api::kOk) return api::kError;" for call in each)
+        for each in (calls, newer)
+    )
     return f"""// SPDX-License-Identifier: Apache-2.0
 // Made by tflsplit.firmware.resolver.all_operators_header: what a device graph may use.
 // A firmware with fewer names a header of its own in TFLSPLIT_OPERATORS (docs/firmware.md).
@@ -106,10 +116,13 @@ def all_operators_header() -> str:
 
 namespace split_tflm {{
 
-inline constexpr int kOperators = {len(calls)};
+inline constexpr int kOperators = {len(calls) + len(newer)};
 
 inline api::Status add_operators(api::MicroMutableOpResolver<kOperators>& resolver) {{
 {lines}
+#if !defined(TFLSPLIT_REGISTRY_TFLM)  // whose TFLM for Arduino cores is older
+{newer_lines}
+#endif
   return api::kOk;
 }}
 

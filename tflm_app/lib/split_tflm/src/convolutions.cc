@@ -141,15 +141,15 @@ api::Status invoke_partial_conv(api::Context* context, api::OpNode* node) {
 
 }  // namespace
 
-const api::Registration* conv_2d_registration() {
+api::Registration* conv_2d_registration() {
   static api::Registration registration = compute_registration(prepare_conv, invoke_conv);
   return &registration;
 }
-const api::Registration* depthwise_conv_2d_registration() {
+api::Registration* depthwise_conv_2d_registration() {
   static api::Registration registration = compute_registration(prepare_depthwise, invoke_depthwise);
   return &registration;
 }
-const api::Registration* partial_conv_2d_registration() {
+api::Registration* partial_conv_2d_registration() {
   static api::Registration registration = compute_registration(prepare_partial_conv, invoke_partial_conv);
   return &registration;
 }

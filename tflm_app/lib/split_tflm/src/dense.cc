@@ -119,12 +119,12 @@ api::Status invoke_requantize(api::Context* context, api::OpNode* node) {
 
 }  // namespace
 
-const api::Registration* partial_fully_connected_registration() {
+api::Registration* partial_fully_connected_registration() {
   static api::Registration registration =
       compute_registration(prepare_partial_fully_connected, invoke_partial_fully_connected);
   return &registration;
 }
-const api::Registration* requantize_registration() {
+api::Registration* requantize_registration() {
   static api::Registration registration = compute_registration(prepare_requantize, invoke_requantize);
   return &registration;
 }

@@ -240,7 +240,7 @@ api::Status invoke(api::Context* context, api::OpNode* node) {
 
 }  // namespace
 
-const api::Registration* fused_block_registration() {
+api::Registration* fused_block_registration() {
   static api::Registration registration = compute_registration(prepare, invoke);
   return &registration;
 }

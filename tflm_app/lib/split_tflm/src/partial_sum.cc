@@ -80,7 +80,7 @@ api::Status invoke(api::Context* context, api::OpNode* node) {
 
 }  // namespace
 
-const api::Registration* partial_sum_registration() {
+api::Registration* partial_sum_registration() {
   static api::Registration registration = compute_registration(prepare, invoke);
   return &registration;
 }

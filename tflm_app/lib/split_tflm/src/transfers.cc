@@ -128,7 +128,7 @@ api::Status invoke_recv(api::Context* context, api::OpNode* node) {
 
 }  // namespace
 
-const api::Registration* send_registration() {
+api::Registration* send_registration() {
   static api::Registration registration = [] {
     api::Registration result{};
     result.prepare = prepare_send;
@@ -138,7 +138,7 @@ const api::Registration* send_registration() {
   return &registration;
 }
 
-const api::Registration* ask_registration() {
+api::Registration* ask_registration() {
   static api::Registration registration = [] {
     api::Registration result{};
     result.prepare = prepare_ask;
@@ -148,7 +148,7 @@ const api::Registration* ask_registration() {
   return &registration;
 }
 
-const api::Registration* recv_registration() {
+api::Registration* recv_registration() {
   static api::Registration registration = [] {
     api::Registration result{};
     result.prepare = prepare_recv;

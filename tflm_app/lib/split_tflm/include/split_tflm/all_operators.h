@@ -17,7 +17,6 @@ inline api::Status add_operators(api::MicroMutableOpResolver<kOperators>& resolv
   if (resolver.AddArgMax() != api::kOk) return api::kError;
   if (resolver.AddArgMin() != api::kOk) return api::kError;
   if (resolver.AddAveragePool2D() != api::kOk) return api::kError;
-  if (resolver.AddBatchMatMul() != api::kOk) return api::kError;
   if (resolver.AddBatchToSpaceNd() != api::kOk) return api::kError;
   if (resolver.AddBroadcastArgs() != api::kOk) return api::kError;
   if (resolver.AddBroadcastTo() != api::kOk) return api::kError;
@@ -31,9 +30,7 @@ inline api::Status add_operators(api::MicroMutableOpResolver<kOperators>& resolv
   if (resolver.AddDepthToSpace() != api::kOk) return api::kError;
   if (resolver.AddDequantize() != api::kOk) return api::kError;
   if (resolver.AddDiv() != api::kOk) return api::kError;
-  if (resolver.AddDynamicUpdateSlice() != api::kOk) return api::kError;
   if (resolver.AddElu() != api::kOk) return api::kError;
-  if (resolver.AddEmbeddingLookup() != api::kOk) return api::kError;
   if (resolver.AddEqual() != api::kOk) return api::kError;
   if (resolver.AddExp() != api::kOk) return api::kError;
   if (resolver.AddExpandDims() != api::kOk) return api::kError;
@@ -71,15 +68,12 @@ inline api::Status add_operators(api::MicroMutableOpResolver<kOperators>& resolv
   if (resolver.AddPadV2() != api::kOk) return api::kError;
   if (resolver.AddPrelu() != api::kOk) return api::kError;
   if (resolver.AddQuantize() != api::kOk) return api::kError;
-  if (resolver.AddReduceAll() != api::kOk) return api::kError;
   if (resolver.AddReduceMax() != api::kOk) return api::kError;
-  if (resolver.AddReduceMin() != api::kOk) return api::kError;
   if (resolver.AddRelu() != api::kOk) return api::kError;
   if (resolver.AddRelu6() != api::kOk) return api::kError;
   if (resolver.AddReshape() != api::kOk) return api::kError;
   if (resolver.AddResizeBilinear() != api::kOk) return api::kError;
   if (resolver.AddResizeNearestNeighbor() != api::kOk) return api::kError;
-  if (resolver.AddReverseV2() != api::kOk) return api::kError;
   if (resolver.AddRound() != api::kOk) return api::kError;
   if (resolver.AddRsqrt() != api::kOk) return api::kError;
   if (resolver.AddSelectV2() != api::kOk) return api::kError;
@@ -115,6 +109,14 @@ inline api::Status add_operators(api::MicroMutableOpResolver<kOperators>& resolv
   if (resolver.AddCustom(split_tflm::kRecvName, split_tflm::recv_registration()) != api::kOk) return api::kError;
   if (resolver.AddCustom(split_tflm::kRequantizeName, split_tflm::requantize_registration()) != api::kOk) return api::kError;
   if (resolver.AddCustom(split_tflm::kSendName, split_tflm::send_registration()) != api::kOk) return api::kError;
+#if !defined(TFLSPLIT_REGISTRY_TFLM)  // whose TFLM for Arduino cores is older
+  if (resolver.AddBatchMatMul() != api::kOk) return api::kError;
+  if (resolver.AddDynamicUpdateSlice() != api::kOk) return api::kError;
+  if (resolver.AddEmbeddingLookup() != api::kOk) return api::kError;
+  if (resolver.AddReduceAll() != api::kOk) return api::kError;
+  if (resolver.AddReduceMin() != api::kOk) return api::kError;
+  if (resolver.AddReverseV2() != api::kOk) return api::kError;
+#endif
   return api::kOk;
 }
 

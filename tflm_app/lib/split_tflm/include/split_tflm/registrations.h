@@ -21,17 +21,17 @@ inline constexpr char kPartialSumName[] = "TFLSPLIT_PARTIAL_SUM";
 inline constexpr char kRequantizeName[] = "TFLSPLIT_REQUANTIZE";
 inline constexpr char kFusedBlockName[] = "TFLSPLIT_FUSED_BLOCK";
 
-// Each lives as long as the program.
-const api::Registration* send_registration();
-const api::Registration* recv_registration();
-const api::Registration* ask_registration();
-const api::Registration* conv_2d_registration();
-const api::Registration* depthwise_conv_2d_registration();
-const api::Registration* partial_conv_2d_registration();
-const api::Registration* partial_fully_connected_registration();
-const api::Registration* partial_sum_registration();
-const api::Registration* requantize_registration();
-const api::Registration* fused_block_registration();
+// Each lives as long as the program; not const, because TFLM of 2022 does not take it so.
+api::Registration* send_registration();
+api::Registration* recv_registration();
+api::Registration* ask_registration();
+api::Registration* conv_2d_registration();
+api::Registration* depthwise_conv_2d_registration();
+api::Registration* partial_conv_2d_registration();
+api::Registration* partial_fully_connected_registration();
+api::Registration* partial_sum_registration();
+api::Registration* requantize_registration();
+api::Registration* fused_block_registration();
 
 }  // namespace split_tflm
 

@@ -36,7 +36,7 @@ class Way:
     title: str
 
     def cluster(self, world_size: int) -> Cluster:
-        """Default boards in a ring."""
+        """Default boards in a ring, or at a switch."""
         return replace(default_cluster(world_size, self.link), direct=self.direct)
 
 
@@ -45,6 +45,7 @@ WAYS = (
     Way("uart", True, 180, "6 Mbaud UARTs, image direct"),
     Way("spi", False, 130, "30 MHz SPI, image through rank 0"),
     Way("spi", True, 130, "30 MHz SPI, image direct"),
+    Way("ethernet", True, 110, "100 Mbit/s Ethernet, image direct"),
 )
 TARGET_DEVICES = 8
 CONFIRMED = (4, 8)

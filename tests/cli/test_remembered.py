@@ -95,6 +95,18 @@ def test_another_link_runs_at_the_rate_that_the_boards_have(
     assert answer(capsys, "simulate", out)[0]["latencies_us"] == uart["latencies_us"]
 
 
+def test_firmware_from_a_switch_to_wires_and_back(model: Path, capsys: pytest.CaptureFixture[str]):
+    out = rewritten(model, "-n", "2", "--board", "mps2_an500", "--link", "ethernet")
+    at_switch = plan_of(out)["cluster"]
+    assert (at_switch["topology"], at_switch["link_layer"]["mtu_bytes"]) == ("bus", 1024)
+    ring, _ = answer(capsys, "firmware", out, "--link", "uart")
+    assert (ring["topology"], ring["link"]) == ("ring", "uart")
+    _, said = answer(capsys, "firmware", out, "--link", "ethernet", "--topology", "line")
+    assert "in a line of Ethernet at 100 Mbit/s" in " ".join(said.split())
+    bus, _ = answer(capsys, "firmware", out, "--link", "ethernet")
+    assert (bus["topology"], bus["link"]) == ("bus", "ethernet")
+
+
 def test_a_file_and_a_search_are_remembered_too(model: Path, tmp_path: Path):
     file = tmp_path / "c.toml"
     file.write_text(LINE)

@@ -6,6 +6,9 @@
 //               |
 //            host (3)
 //
+// With ON_ETHERNET the links are streams of an EthernetSegment (docs/ethernet.md) each, and what that
+// does is counted as well.
+//
 // QEMU's -icount shift=0 makes an instruction a nanosecond, so a tick of SysTick is 40 of them.
 #include <cstdint>
 #include <cstdio>
@@ -13,6 +16,11 @@
 #include <initializer_list>
 
 #include "split_core/node.h"
+#if defined(ON_ETHERNET)
+#include <cstring>
+
+#include "split_port/ethernet_segment.h"
+#endif
 
 namespace {
 
@@ -61,6 +69,39 @@ struct Time final : Clock {
   uint32_t now_us() override { return now; }
 };
 
+#if defined(ON_ETHERNET)
+constexpr uint16_t kMtuBytes = 1024;
+
+// A cable with a controller that copies: what is sent lies with its receiver at once.
+struct Controller final : split_port::EthernetDriver {
+  Controller() : segment(*this) {}
+  bool send(ConstBytes frame) override;
+  void poll() override {
+    for (; count > 0; --count, first = (first + 1) % kFrames) {
+      segment.take(MutableBytes(frames[first], sizes[first]));
+    }
+  }
+
+  static constexpr size_t kFrames = 32;
+  split_port::EthernetSegment<kNodes - 1, 8192, split_port::segment_tx_bytes(kMtuBytes, 4)> segment;
+  uint8_t frames[kFrames][split_port::kMaxEthernetBytes];
+  size_t sizes[kFrames];
+  size_t first = 0, count = 0;
+};
+Controller g_controllers[kNodes];
+
+bool Controller::send(ConstBytes frame) {
+  Controller& to = g_controllers[frame[5]];
+  if (to.count == kFrames) return false;
+  const size_t last = (to.first + to.count++) % kFrames;
+  std::memcpy(to.frames[last], frame.data(), frame.size());
+  to.sizes[last] = frame.size();
+  return true;
+}
+#else
+constexpr uint16_t kMtuBytes = 512;
+#endif
+
 Time g_time;
 Wire g_wires[kNodes - 1][2];  // of A, C and the host, towards B and back
 Port g_ports[kNodes][3];
@@ -81,6 +122,7 @@ void make_node(uint8_t rank) {
   config.world_size = 3;
   config.node_count = kNodes;
   config.link_count = centre ? 3 : 1;
+  config.mtu_bytes = kMtuBytes;
   config.boot_nonce = 100u + rank;
   config.links = g_links[rank];
   ByteStream* streams[3] = {};
@@ -89,6 +131,15 @@ void make_node(uint8_t rank) {
     const uint64_t others = ((uint64_t{1} << kNodes) - 1) & ~rank_bit(rank);
     g_links[rank][i].peer_rank = peer;
     g_links[rank][i].destinations = centre ? rank_bit(peer) : others;
+#if defined(ON_ETHERNET)
+    split_port::SegmentPlace place;
+    place.rank = rank;
+    place.world_size = kNodes;
+    place.mtu_bytes = kMtuBytes;
+    if (i == 0) require(g_controllers[rank].segment.begin(place));
+    streams[i] = &g_controllers[rank].segment.stream(peer < rank ? peer : peer - 1u);
+    continue;
+#endif
     Wire* const pair = g_wires[centre ? i : (rank == 0 ? 0 : rank - 1)];
     Port& port = g_ports[rank][i];
     port.in = &pair[centre ? 0 : 1];

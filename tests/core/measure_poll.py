@@ -18,6 +18,7 @@ from tests.kernels.kernel_driver import ROOT
 
 BOARD = "mps2_an500"
 CORE = ROOT / "tflm_app" / "lib" / "split_core"
+PORT = ROOT / "tflm_app" / "lib" / "split_port"
 
 
 @dataclass(frozen=True)
@@ -35,11 +36,14 @@ class PollCost:
     forwarded_byte: float
 
 
-def measure() -> PollCost:
-    """Build, run in QEMU, divide; skips a test without the compiler or QEMU."""
+def measure(on_ethernet: bool = False) -> PollCost:
+    """Build, run in QEMU, divide; skips a test without the compiler or QEMU.
+
+    on_ethernet: what carries frames over Ethernet included, with frames of 1,024 bytes.
+    """
     with tempfile.TemporaryDirectory() as name:
         program = Path(name) / "poll.elf"
-        _build(program)
+        _build(program, on_ethernet)
         answers = emulate(BOARD, program, b"", "-icount", "shift=0").decode()
     rows = {what: tuple(map(int, rest)) for what, *rest in map(_cells, answers.splitlines())}
     taken, polls, moved = rows["idle"]
@@ -57,16 +61,20 @@ def _cells(line: str) -> list[str]:
     return line.split(";")
 
 
-def _build(program: Path) -> None:
+def _build(program: Path, on_ethernet: bool) -> None:
     scripts, target = PLATFORM / "ldscripts", board(BOARD)
     sources = [
         *sorted((CORE / "src").glob("*.cc")),
         ROOT / "tests" / "core" / "measure_poll.cc",
         ROOT / "tests" / "kernels" / "cortex_m.cc",
     ]
+    includes = [f"-I{CORE / 'include'}"]
+    if on_ethernet:
+        sources += [PORT / "src" / "ethernet_frame.cc", PORT / "src" / "segment_sender.cc"]
+        includes += [f"-I{PORT / 'include'}", "-DON_ETHERNET"]
     command = [
         *(needs(COMPILER), *target["cpu_flags"], "-O2", "-std=c++17", "-fno-exceptions"),
-        *("-fno-rtti", "-ffunction-sections", "-Wl,--gc-sections", f"-I{CORE / 'include'}"),
+        *("-fno-rtti", "-ffunction-sections", "-Wl,--gc-sections", *includes),
         *map(str, sources),
         *("--specs=rdimon.specs", "-nostartfiles", f"-L{scripts}"),
         f"-L{ROOT / 'tflm_app' / 'ports' / 'cortex_m' / 'ldscripts'}",
@@ -79,8 +87,9 @@ def _build(program: Path) -> None:
 
 def main() -> None:
     """Print them."""
-    for what, instructions in vars(measure()).items():
-        print(f"{what:16} {instructions:8.1f}")
+    for on_ethernet in (False, True):
+        for what, instructions in vars(measure(on_ethernet)).items():
+            print(f"{what:16} {instructions:8.1f}{' (Ethernet)' if on_ethernet else ''}")
 
 
 if __name__ == "__main__":

@@ -287,3 +287,19 @@ def test_without_a_compiler_the_way_out_is_told(
     monkeypatch.setenv("CXX", "no-such-compiler -O2")
     assert main(["emulate", str(folder), "--native"]) == 2
     assert "CXX names no-such-compiler, which is not there" in capsys.readouterr().err
+
+
+def test_two_teams_of_two_devices_each_share_the_inferences(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    (tmp_path / "model.tflite").write_bytes(write_model(tiny("autoencoder")))
+    cluster = 'teams = 2\n[[device]]\nboard = "teensy41"\ncount = 2\n'
+    (tmp_path / "cluster.toml").write_text(cluster)
+    words = [str(tmp_path / "model.tflite"), "--cluster", str(tmp_path / "cluster.toml"), "-q"]
+    out = str(tmp_path / "out")
+    assert main(["rewrite", *words, "--manual", "split=channels", "-o", out]) == 0
+    assert main(["emulate", out, "--native", "--runs", "6", "--faults", "1e-4"]) == 0
+    printed = capsys.readouterr().out
+    assert "\n2 teams of 2 devices; bytes as plan.json says\n" in printed
+    assert "\ninferences of each team: " in printed
+    assert "the same bits: 2 teams of 2 devices and the unsplit model" in printed

@@ -11,6 +11,7 @@ from tests.kernels.kernel_driver import ROOT
 from tests.plan.networks import plan_of, rows, two_convolutions, whole
 from tests.splits import tiny_split
 from tflsplit.cluster import Cluster, Cycles, Device, LinkSpec, Topology, default_cluster
+from tflsplit.cluster.framing import frame_bytes
 from tflsplit.plan.cost.polling import (
     IDLE_POLL_CYCLES,
     RECEIVED_BYTE_CYCLES,
@@ -36,6 +37,18 @@ def test_the_numbers_are_those_of_an_emulated_cortex_m7():
     # What is forwarded is received and sent.
     both = SENT_BYTE_CYCLES + RECEIVED_BYTE_CYCLES
     assert cost.forwarded_byte == pytest.approx(both, rel=0.1)
+
+
+def test_ethernet_takes_no_more_and_a_port_no_less_than_the_processor():
+    """The segment's part included: a byte there is counted as that of any link."""
+    cost = measure(on_ethernet=True)
+    assert cost.idle == pytest.approx(IDLE_POLL_CYCLES, rel=0.2)
+    assert cost.sent_byte == pytest.approx(SENT_BYTE_CYCLES, rel=0.15)
+    assert cost.received_byte == pytest.approx(RECEIVED_BYTE_CYCLES, rel=0.15)
+    # Both ways at once, a full frame on a Teensy 4.1's port.
+    processor_us = (cost.sent_byte + cost.received_byte) * frame_bytes(1024 - 28) / 600
+    port_us = default_cluster(2, "ethernet").link.frame_us(frame_bytes(1024 - 28))
+    assert port_us == pytest.approx(processor_us, rel=0.1)
 
 
 def test_a_multicast_is_held_as_long_as_in_the_firmware():

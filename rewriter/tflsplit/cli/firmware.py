@@ -29,7 +29,7 @@ from tflsplit.firmware import (
     write_firmware,
 )
 from tflsplit.firmware.as_built import as_built, shortages
-from tflsplit.firmware.from_cluster import SERIAL_LINKS
+from tflsplit.firmware.from_cluster import LINKS
 from tflsplit.firmware.remembered import remembered_options
 from tflsplit.firmware.serial_load import rate_warnings
 from tflsplit.report.figures import kib
@@ -53,7 +53,7 @@ def add_parser(
     )
     command.add_argument(
         "--link",
-        choices=[kind.value for kind in SERIAL_LINKS],
+        choices=[kind.value for kind in LINKS],
         help="what joins the devices",
     )
     command.add_argument(

@@ -109,8 +109,11 @@ def with_options(
     given: dict[str, Any] = {"boards": boards} if boards else {}
     if arguments.link is not None:
         given["link"] = arguments.link
-        if base.topology is usual_topology(LinkKind(base.link)):
-            given["topology"] = usual_topology(LinkKind(arguments.link))
+        if arguments.link != base.link:
+            given["baud"] = None  # the other kind's own
+        usual = usual_topology(LinkKind(arguments.link))
+        if usual is Topology.BUS or base.topology is usual_topology(LinkKind(base.link)):
+            given["topology"] = usual
     return replace(base, **{**given, **_wires(arguments), **_build_options(arguments)})
 
 

@@ -12,7 +12,8 @@ from tflsplit.firmware.boards import BOARDS, board_named
 from tflsplit.firmware.options import FirmwareOptions
 from tflsplit.wire.topology import Topology
 
-SERIAL_LINKS = (LinkKind.UART, LinkKind.SPI)
+_SERIAL_LINKS = (LinkKind.UART, LinkKind.SPI)
+LINKS = (*_SERIAL_LINKS, LinkKind.ETHERNET)
 """Kinds of links that the firmware has."""
 
 
@@ -40,7 +41,7 @@ def options_of_cluster(cluster: Cluster, boards: tuple[str, ...] = ()) -> Firmwa
         direct=cluster.direct,
         mtu_bytes=cluster.mtu_bytes,
         link=cluster.link.kind.value,
-        baud=cluster.link.bit_rate if cluster.link.kind in SERIAL_LINKS else None,
+        baud=cluster.link.bit_rate if cluster.link.kind in _SERIAL_LINKS else None,
         rx_slots=cluster.rx_slots,
         tx_slots=cluster.tx_slots,
         port_rx_bytes=cluster.port_rx_bytes,

@@ -44,7 +44,7 @@ INCLUDES = (
 )  # fmt: skip
 SHARED = ("split_core", "split_device", "split_deploy", "split_kernels", "split_tflm")
 """Libraries of ``tflm_app/lib`` that are the same on every device of a board."""
-PORTS_OWN = ("-DSPLIT_PORT_", "-Wl,--defsym=SPLIT_PORT_")
+PORTS_OWN = ("-DSPLIT_PORT_", "-Wl,--defsym=SPLIT_PORT_", "-DTFLSPLIT_")
 """Flags that no shared library reads."""
 CMSIS_NN = "third_party/cmsis_nn"
 CMSIS_NN_INCLUDES = (CMSIS_NN, f"{CMSIS_NN}/Include", "third_party/cmsis/CMSIS/Core/Include")

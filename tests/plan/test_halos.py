@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Halos are recomputed where that moves fewer bytes for few multiplications, and only there."""
 
+import numpy as np
 import pytest
 
 from models.builder import NONE
@@ -206,3 +207,18 @@ def test_a_rank_that_reads_nothing_computes_nothing_in_vain(always: bool):
     made = {value for node in devices[1].graph.nodes for value in node.outputs}
     read = {value for node in devices[1].graph.nodes for value in node.operands}
     assert made <= read | set(devices[1].graph.outputs)
+
+
+def test_rows_that_a_slice_leaves_out_are_computed_by_their_owner_whatever_else_is():
+    """How a U-Net of odd size crops what TRANSPOSE_CONV makes: nobody reads rows 8:10."""
+    net = LayerBuilder("cropped", 4, images=2)
+    wide = net.conv(net.conv(net.input((10, 4, 3)), 4), 8, (1, 1))
+    numbers = (net.constant(np.array(n, np.int32)) for n in ([0, 0, 0, 0], [1, 8, 4, 8]))
+    crop = net.emit("SLICE", [wide.value, *numbers], wide.samples[:, :8], wide.quantization)
+    graph = net.finish(net.conv(crop, 4))
+    expand, slices = graph.nodes[1:3]
+    cuts = {node: (0, 4, 8) if node.output.shape[1] == 8 else (0, 5, 10) for node in graph.nodes}
+    plan = plan_of(2, *(rows(node, *cuts[node]) for node in graph.nodes))
+    found = recompute_halos(graph, plan, always=[expand.name, slices.name])
+    assert found.by_node()[expand.name].extents == ((0, 5), (3, 10))
+    assert check_devices(graph, partition(graph, found)) == []

@@ -162,9 +162,11 @@ def _extents(
             unread.append(rank)
         extents.append((start, stop))
     fewer = [(a, a if rank in unread else b) for rank, (a, b) in enumerate(extents)]
-    if may_shrink and _cover(fewer, factor.size):
+    if may_shrink and not _gaps(fewer, factor.size):
         return fewer
-    if always or (may_shrink and _cover(extents, factor.size)):
+    if always:
+        return _with_gaps(extents, shares, factor.size)
+    if may_shrink and not _gaps(extents, factor.size):
         return extents
     return [(min(a, c), max(b, d)) for (a, b), (c, d) in zip(extents, shares, strict=True)]
 
@@ -177,14 +179,27 @@ def _hull(boxes: Iterable[Box]) -> Box | None:
     return result
 
 
-def _cover(extents: Iterable[Interval], size: int) -> bool:
-    """Whether intervals leave nothing out of ``[0, size)``."""
-    reached = 0
+def _with_gaps(
+    extents: Sequence[Interval], shares: Sequence[Interval], size: int
+) -> list[Interval]:
+    """The intervals, each with what of its share nobody needs: what a SLICE takes nothing of."""
+    wider = list(extents)
+    for low, high in _gaps(extents, size):
+        for rank, (start, stop) in enumerate(shares):
+            if max(start, low) < min(stop, high):
+                a, b = wider[rank]
+                wider[rank] = min(a, max(start, low)), max(b, min(stop, high))
+    return wider
+
+
+def _gaps(extents: Iterable[Interval], size: int) -> list[Interval]:
+    """What intervals leave out of ``[0, size)``."""
+    reached, gaps = 0, []
     for start, stop in sorted(extents):
         if start > reached:
-            return False
+            gaps.append((reached, start))
         reached = max(reached, stop)
-    return reached >= size
+    return gaps if reached >= size else [*gaps, (reached, size)]
 
 
 def _fills(shards: NodeShards, reads: list[list[Box]]) -> bool:

@@ -26,7 +26,7 @@ from tflsplit.planner.planned import Planned, smallest_of
 from tflsplit.planner.search import Expand, Label, Limits, search, unlimited
 from tflsplit.planner.shares import SPEED
 from tflsplit.planner.slack import Slack
-from tflsplit.planner.values import VALUES, ram_of, value_of
+from tflsplit.planner.values import VALUES, ram_of, smallest_label, value_of
 
 OBJECTIVES = ("latency", "ram", "bytes")
 
@@ -205,7 +205,7 @@ class Searcher:
         def total(head: float) -> float | None:
             limits = [min(room, head) for room in rooms]
             labels, _ = self._first_labels("ram", limits, self._everything)
-            return head + ram_of(min(labels, key=ram_of)) if labels else None
+            return head + ram_of(smallest_label(labels)) if labels else None
 
         return best_heads(total, self.choices.heads, max(rooms), _FINISHED)
 
@@ -217,13 +217,12 @@ class Searcher:
         Where the best does not, what it lacks is left free in the next search; if that finds no way
         any more, the next best of the search before is tried, which may lack nothing.
         """
-        key = ram_of if objective == "ram" else value_of
         finals = Finals(self.choices, self.cluster, objective, beat, self._completed)
         labels, slack = self._first_labels(objective, heads, menu)
         for _ in range(_TRIES):
             if not labels:
                 return
-            best = min(labels, key=key)
+            best = smallest_label(labels) if objective == "ram" else min(labels, key=value_of)
             steps = placed(self.choices, self.cluster, best.steps(), slack.flash_bytes)
             if objective == "ram" and _WHOLE * arena_of(steps) > beat:
                 return

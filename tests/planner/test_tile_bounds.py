@@ -7,6 +7,7 @@ from itertools import pairwise
 
 import pytest
 
+from models.layers import LayerBuilder
 from tests.splits import compared, needs_tflm, tiny
 from tests.streaming import streamed_plan
 from tflsplit.ir import Graph
@@ -50,6 +51,15 @@ def test_of_few_rows_tiles_are_even():
     rows = node.output.shape[1]
     whole = NodeSplit(node.name, Way.WHOLE, gather_tiles=rows)
     assert tile_bounds(node, whole, graph.inputs[0]) == ()
+
+
+def test_tiles_are_even_where_an_odd_map_outgrows_what_is_read_for_it():
+    """9 rows of 24 bytes, which begin at even ones, for 9 of 3: nothing is left to the last."""
+    net = LayerBuilder("odd", 1, images=2)
+    graph = net.finish(net.conv(net.input((9, 3, 1)), 8))
+    (node,) = graph.nodes
+    split = NodeSplit(node.name, Way.WHOLE, gather_tiles=2)
+    assert tile_bounds(node, split, graph.inputs[0]) == ()
 
 
 def head_bytes(graph: Graph, plan: Plan) -> int:

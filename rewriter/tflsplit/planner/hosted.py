@@ -57,10 +57,15 @@ def tile_bounds(node: Node, split: NodeSplit, read: Value) -> tuple[int, ...]:
         return ()
     made, needs = node.output.size_bytes / rows, _HALO_COLUMNS * read.size_bytes / rows
     most = next(
-        rows_read
-        for rows_read in range(grain, rows + grain, grain)
-        if sum(_sizes(rows_read, made / needs, rows, split.tiles, grain)) >= rows
+        (
+            rows_read
+            for rows_read in range(grain, rows + grain, grain)
+            if sum(_sizes(rows_read, made / needs, rows, split.tiles, grain)) >= rows
+        ),
+        None,
     )
+    if most is None:
+        return ()
     return (0, *accumulate(_sizes(most, made / needs, rows, split.tiles, grain)))
 
 

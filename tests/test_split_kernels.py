@@ -20,6 +20,7 @@ from tests.kernels.kernel_driver import (
     build,
     message_of,
 )
+from tests.ops.chain_cases import chain_cases, run_chain_case
 from tests.ops.custom_cases import (
     Case,
     conv_2d_cases,
@@ -38,6 +39,7 @@ from tests.ops.custom_cases import (
 from tests.ops.wide_blocks import adding_cases, wide_cases
 from tflsplit.ir import Graph
 from tflsplit.memory.overlays import find_overlays
+from tflsplit.ops.chain_layout import chain_scratch
 from tflsplit.ops.packing import pack_pairs, pack_taps
 from tflsplit.ops.scratch import scratch_bytes
 from tflsplit.ops.short_rounding import Rounding, Short
@@ -124,6 +126,15 @@ def test_fused_block_with_windows_and_chains(kernels: KernelProcess, case: Case)
 @given(case=middle_cases())
 def test_fused_block_that_adds_a_part_of_x(kernels: KernelProcess, case: Case) -> None:
     assert_equal(kernels, case)
+
+
+@settings(max_examples=300)
+@given(case=chain_cases())
+def test_chain(kernels: KernelProcess, case: Case) -> None:
+    """Whole, and in pieces and tiles; what a piece too few would make is not taken for a result."""
+    answer = kernels.answer(case.node, case.arrays)
+    np.testing.assert_array_equal(answer.array(case.node), run_chain_case(case), strict=True)
+    assert answer.scratch_bytes == chain_scratch(case.node)
 
 
 @settings(max_examples=300)

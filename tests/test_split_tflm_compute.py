@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from tests.kernels.kernel_driver import Answer, KernelProcess, RefusedError
 from tests.kernels.tflm_build import build_tflm_driver
+from tests.ops.chain_cases import chain_cases, run_chain_case
 from tests.ops.custom_cases import (
     Case,
     conv_2d_cases,
@@ -64,7 +65,8 @@ def assert_equal(tflm: KernelProcess, case: Case) -> None:
         residual = replace(node.input(2), data=case.arrays[1])
         node = replace(node, inputs=(*node.inputs[:2], residual))
     answer = run(tflm, node, case.arrays[0])
-    np.testing.assert_array_equal(answer.array(case.node), run_case(case), strict=True)
+    meaning = run_chain_case if node.op == wire.CHAIN else run_case
+    np.testing.assert_array_equal(answer.array(case.node), meaning(case), strict=True)
     assert answer.scratch_bytes > scratch_bytes(case.node)
 
 
@@ -76,6 +78,7 @@ CASES = {
     wire.PARTIAL_SUM: partial_sum_cases(),
     wire.REQUANTIZE: requantize_cases(max_channels=40),
     wire.FUSED_BLOCK: st.one_of(fused_block_cases(), window_cases(), middle_cases()),
+    wire.CHAIN: chain_cases(whole=True),
 }
 
 

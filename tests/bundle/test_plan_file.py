@@ -31,7 +31,7 @@ def stored() -> dict[str, Any]:
 def test_what_is_stored_comes_back():
     assert any(split.sum_tiles > 1 for split in PLAN.splits)
     limited = replace(PLAN.splits[-1], scratch_limit_bytes=4096, gather_tiles=3)
-    limited = replace(limited, window_columns=8, chained=True, tile_bounds=(0, 3, 5, 6))
+    limited = replace(limited, window_columns=8, chained=True, sweeps=3, tile_bounds=(0, 3, 5, 6))
     plan = replace(PLAN, splits=(*PLAN.splits[:-1], limited))
     text = dump(plan_part(GRAPH, plan)).encode()
     assert read_plan(parse(text, "test"), "test") == plan

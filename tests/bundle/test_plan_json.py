@@ -25,7 +25,7 @@ from tflsplit.wire.custom_ops import RECV, SEND
 ROOT = Path(__file__).resolve().parents[2]
 OPTIONAL = {"factor", "bounds", "extents", "scatter_factor", "scatter_bounds", "rank"}
 OPTIONAL |= {"sum_tiles", "gather_tiles", "streamed", "scratch_limit_bytes"}
-OPTIONAL |= {"window_columns", "chained", "tile_bounds"}
+OPTIONAL |= {"window_columns", "chained", "tile_bounds", "sweeps"}
 
 
 def documented() -> dict[str, dict[str, str]]:

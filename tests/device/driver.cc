@@ -56,6 +56,7 @@ const OptionTable* table_named(const std::string& name) {
   if (name == "TFLSPLIT_PARTIAL_SUM") return &kPartialSumOptions;
   if (name == "TFLSPLIT_REQUANTIZE") return &kRequantizeOptions;
   if (name == "TFLSPLIT_FUSED_BLOCK") return &kFusedBlockOptions;
+  if (name == "TFLSPLIT_CHAIN") return &kChainOptions;
   return nullptr;
 }
 

@@ -20,8 +20,9 @@ from tests.bundles import bundle_of, rewrite_node
 from tests.memory.op_list import CASES
 from tests.native import build_exactly, check_arenas, needs_cxx, needs_wheel_reader, run_native
 from tests.ops.test_state import lstm_network, svdf_network
+from tests.passes.test_chain_units import model as chained_model
 from tests.splits import networks, plans, tiny
-from tests.streaming import streamed_bundle
+from tests.streaming import chained_bundle, streamed_bundle
 from tflsplit.bundle import Bundle, read_bundle
 from tflsplit.cli import main
 from tflsplit.emulate import Cluster, Device, FaultModel, line
@@ -96,6 +97,7 @@ def test_those_clusters_have_every_operator_of_ours(tmp_path: Path):
         folder = tmp_path / str(index)
         folder.mkdir()
         found |= operators(written(folder, name, world_size, wishes))
+    found |= operators(chained_bundle(tmp_path / "chain", chained_model(True), 1, "rows", 2))
     assert found >= CUSTOM.keys()
 
 
@@ -187,6 +189,15 @@ def test_a_streamed_input(tmp_path: Path, world_size: int, direct: bool):
     bundle = streamed_bundle(tmp_path, "mobilenet", world_size, tiles=3)
     options = FirmwareOptions(arena_margin_bytes=0, tflm_dir=None, direct=direct)
     built = build_native(bundle, options)
+    check_arenas(bundle, run_native(bundle, built, runs=2))
+    run_native(bundle, built, runs=2, faults=NOISY)
+
+
+@pytest.mark.parametrize(("world_size", "way", "sweeps"), [(1, "rows", 2), (2, "columns", 1)])
+def test_a_streamed_input_row_by_row(tmp_path: Path, world_size: int, way: str, sweeps: int):
+    """Blocks in a chain ask for the rows that they need next, tile of columns by tile."""
+    bundle = chained_bundle(tmp_path, chained_model(True), world_size, way, sweeps)
+    built = build_native(bundle, FirmwareOptions(arena_margin_bytes=0, tflm_dir=None))
     check_arenas(bundle, run_native(bundle, built, runs=2))
     run_native(bundle, built, runs=2, faults=NOISY)
 

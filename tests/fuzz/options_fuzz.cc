@@ -18,7 +18,7 @@ constexpr uint32_t kMostTensorBytes = 64 * 1024;
 const OptionTable* const kTables[] = {
     &kSendOptions,       &kRecvOptions,                  &kPartialConv2dOptions, &kConv2dOptions,
     &kRequantizeOptions, &kPartialFullyConnectedOptions, &kFusedBlockOptions,
-    &kDepthwiseConv2dOptions, &kAskOptions, &kPartialSumOptions,
+    &kDepthwiseConv2dOptions, &kAskOptions, &kPartialSumOptions, &kChainOptions,
 };
 
 // ---- Reading ----

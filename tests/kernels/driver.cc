@@ -15,11 +15,15 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <initializer_list>
 
+#include "split_kernels/chain.h"
 #include "split_kernels/kernels.h"
 
 namespace {
 
+using split_kernels::ChainParams;
+using split_kernels::ChainUnit;
 using split_kernels::FullyConnectedParams;
 using split_kernels::FusedBlockParams;
 using split_kernels::FusedStage;
@@ -39,9 +43,10 @@ enum Op : int32_t {
   kFusedBlockOver,
   kArrivingBlock,  // kFusedBlock while x arrives, by chance, and then with its end missing for ever
   kPartialSum,
+  kChain,
 };
 
-constexpr int kMaxIntegers = 170;
+constexpr int kMaxIntegers = 700;
 constexpr int kWindowIntegers = 19;
 constexpr int kFinishIntegers = 4;
 constexpr int kAddIntegers = 13;
@@ -59,6 +64,7 @@ struct Array {
 struct Case {
   int32_t op;
   int32_t integers[kMaxIntegers];
+  int32_t integer_count;
   Array arrays[kMaxArrays];
   int32_t array_count;
 };
@@ -83,6 +89,7 @@ Array make_array(int32_t size_bytes, bool odd) {
 bool read_case(Case* to) {
   int32_t count = 0;
   if (!read_integer(&to->op) || !read_integer(&count) || count > kMaxIntegers) return false;
+  to->integer_count = count;
   if (!read_bytes(to->integers, sizeof(int32_t) * static_cast<size_t>(count))) return false;
   if (!read_integer(&to->array_count) || to->array_count > kMaxArrays) return false;
   for (Array& array : to->arrays) array = {nullptr, nullptr, 0};
@@ -395,6 +402,70 @@ void run_fused_block(const Case& c) {
       });
 }
 
+// Pieces of x, which lie one behind the other, until there are no more.
+struct Pieces {
+  const Array* x;
+  size_t at;
+  static bool take(void* context, int32_t, void* to, size_t bytes) {
+    Pieces* const self = static_cast<Pieces*>(context);
+    if (self->at + bytes > static_cast<size_t>(self->x->size_bytes)) return false;
+    std::memcpy(to, self->x->data + self->at, bytes);
+    self->at += bytes;
+    return true;
+  }
+};
+
+// Integers: window_columns, tile_columns, piece_rows, whether x is unsigned, and for each unit: whether
+// there is an expansion, those of an ADD, then those of three stages.
+void run_chain_of_units(const Case& c, int32_t count) {
+  constexpr int kStageIntegers = kWindowIntegers + kFinishIntegers;
+  ChainUnit units[split_kernels::kMostChainUnits];
+  ChainParams chain;
+  chain.units = units;
+  chain.count = count;
+  chain.window_columns = c.integers[0], chain.tile_columns = c.integers[1];
+  chain.piece_rows = c.integers[2], chain.is_unsigned = c.integers[3] != 0;
+  const int32_t* from = c.integers + 4;
+  for (int32_t i = 0; i < count && i < split_kernels::kMostChainUnits; ++i) {
+    units[i].expands = *from++ != 0;
+    units[i].add = add_of(from);
+    from += kAddIntegers;
+    for (FusedStage* stage : {&units[i].expand, &units[i].depthwise, &units[i].project}) {
+      stage->window = window_of(from);
+      stage->finish = finish_of(from + kWindowIntegers);
+      from += kStageIntegers;
+    }
+    split_kernels::set_whole(&units[i]);
+  }
+  const char* problem = check_chain(chain);
+  if (problem == nullptr) problem = check_chain_constants(chain, constants_of(c));
+  if (problem != nullptr) return refuse(problem);
+  const WindowParams& p = units[count - 1].project.window;
+  const int32_t values = p.out_rows * p.out_columns * p.out_channels;
+  const size_t scratch_bytes = chain_get_scratch_bytes(chain);
+  if (chain.piece_rows == 0) {
+    return run(scratch_bytes, values, true, [&](void* scratch, void* y) {
+      run_chain(chain, reinterpret_cast<int8_t*>(c.arrays[0].data), c.arrays[1].data, scratch,
+                static_cast<int8_t*>(y), {});
+    });
+  }
+  const Array x = make_array(static_cast<int32_t>(chain_get_rolling_bytes(chain)), true);
+  run(scratch_bytes, values, true, [&](void* scratch, void* y) {
+    Pieces pieces = {&c.arrays[0], 1};  // one byte too few: the last piece does not come
+    int8_t* const memory = reinterpret_cast<int8_t*>(x.data);
+    int8_t* const result = static_cast<int8_t*>(y);
+    if (run_chain(chain, memory, c.arrays[1].data, scratch, result, {&pieces, Pieces::take})) {
+      std::abort();
+    }
+    pieces.at = 0;
+    if (!run_chain(chain, memory, c.arrays[1].data, scratch, result, {&pieces, Pieces::take}) ||
+        pieces.at != static_cast<size_t>(c.arrays[0].size_bytes)) {
+      std::abort();
+    }
+  });
+  std::free(x.memory);
+}
+
 }  // namespace
 
 int main() {
@@ -414,6 +485,9 @@ int main() {
       case kFusedBlockOver:
       case kArrivingBlock:
         run_fused_block(c);
+        break;
+      case kChain:
+        run_chain_of_units(c, c.integers[c.integer_count - 1]);
         break;
       case kPartialConv:
         run_partial_convolution(c);

@@ -21,11 +21,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tflsplit.ir import Node
+from tflsplit.ir import DType, Node
+from tflsplit.ops.chain import blocks_of
+from tflsplit.ops.chain_layout import pieces_of
+from tflsplit.ops.chain_options import ChainOptions
 from tflsplit.ops.custom_options import WindowOptions, activation_of, axes_of
 from tflsplit.ops.fused import RESIDUAL, FusedOptions, residual_of, unfused
 from tflsplit.ops.middle import middle_of
-from tflsplit.ops.packed import packed
+from tflsplit.ops.packed import packed, unpacked
 from tflsplit.ops.packed_options import roundings_of
 from tflsplit.wire import custom_ops as wire
 
@@ -48,6 +51,7 @@ _OPS = {
     wire.FUSED_BLOCK: 5,
 }
 PARTIAL_SUM = 8
+CHAIN = 9
 ARRIVING_BLOCK = 7
 """A FUSED_BLOCK whose x comes piece by piece while it runs."""
 WINDOW_FIELDS = (
@@ -199,6 +203,8 @@ def message_of(
         shape, (first, stop) = node.input(0).shape, axes_of(node)
         extents = shape[:first], shape[first:stop], shape[stop:]
         return PARTIAL_SUM, (*map(prod, extents), _zero_point(node)), tuple(arrays)
+    if node.op == wire.CHAIN:
+        return CHAIN, chain_integers(node), (chain_pieces(node, arrays[0]), node.input(1).data)
     constants = packed(node)
     data = (arrays[0], constants.input(1).data, *arrays[1:])
     if node.op == wire.FUSED_BLOCK and residual_of(node) is node.input(0):
@@ -216,6 +222,29 @@ def message_of(
     if node.op == wire.FUSED_BLOCK:
         return op, _block_integers(node, roundings), data
     return op, (*window_integers(node), *_finish(node, roundings[0])), data
+
+
+def chain_integers(node: Node) -> tuple[int, ...]:
+    """Of a chain: its options, the blocks', and their number last."""
+    options, blocks = ChainOptions.of(node), blocks_of(node)
+    rolling = options.rolling.piece_rows if options.rolling else 0
+    is_unsigned = node.input(0).dtype is DType.UINT8
+    found = [options.window_columns, options.tile_columns, rolling, int(is_unsigned)]
+    for block in blocks:
+        explicit = unpacked(block)
+        numbers = _block_integers(explicit, roundings_of(block))
+        add, stages = numbers[6:19], numbers[19:]
+        # A chain adds nothing but x, wherever that lies.
+        found += [numbers[2], *add[:12], 0, *stages]
+    return (*found, len(blocks))
+
+
+def chain_pieces(node: Node, x: Array) -> Array:
+    """x as it comes, one piece behind the other; ``x``: all of it."""
+    if ChainOptions.of(node).rolling is None:
+        return x
+    parts = [x[:, a:b, c:d] for (a, b), (c, d) in pieces_of(node)]
+    return np.concatenate([part.reshape(-1) for part in parts])
 
 
 def window_integers(node: Node) -> tuple[int, ...]:

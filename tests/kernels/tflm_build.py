@@ -96,7 +96,9 @@ def build_tflm_driver(output: Path) -> None:
     )
 
 
-OPERATORS = ("compute_op", "convolutions", "dense", "fused_block", "op_support", "partial_sum")
+OPERATORS = (
+    "chain", "compute_op", "convolutions", "dense", "fused_block", "op_support", "partial_sum",
+)  # fmt: skip
 
 
 def run(command: list[str]) -> None:

@@ -56,7 +56,7 @@ void answer(int32_t number, const void* bytes, size_t size) {
 
 void refuse(const char* message) { answer(-1, message, std::strlen(message)); }
 
-using Resolver = split_tflm::api::MicroMutableOpResolver<7>;
+using Resolver = split_tflm::api::MicroMutableOpResolver<8>;
 
 void add_operators(Resolver& resolver) {
   using namespace split_tflm;
@@ -67,6 +67,7 @@ void add_operators(Resolver& resolver) {
   resolver.AddCustom(kPartialSumName, partial_sum_registration());
   resolver.AddCustom(kRequantizeName, requantize_registration());
   resolver.AddCustom(kFusedBlockName, fused_block_registration());
+  resolver.AddCustom(kChainName, chain_registration());
 }
 
 // Reads the input, runs the model that has been read.

@@ -375,18 +375,26 @@ def window_cases(draw: st.DrawFn) -> Case:
 
 
 @st.composite
-def middle_cases(draw: st.DrawFn) -> Case:
-    """TFLSPLIT_FUSED_BLOCK that adds the part of x under the middles of its windows."""
+def middle_cases(draw: st.DrawFn, x: Value | None = None) -> Case:
+    """TFLSPLIT_FUSED_BLOCK that adds the part of x under the middles of its windows.
+
+    x: what it reads.
+    """
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     kernel = draw(st.sampled_from([(1, 1), (3, 3), (3, 1), (1, 5), (5, 3)]))
     dilation = draw(st.sampled_from([(1, 1), (1, 1), (2, 1), (1, 2)]))
     reach = [(k - 1) // 2 * d for k, d in zip(kernel, dilation, strict=True)]
     pads = [draw(st.integers(0, most)) for most in reach for _ in range(2)]
-    rows, columns = draw(st.integers(1, 9)), draw(st.integers(1, 40))
-    extent = rows + 2 * reach[0] - sum(pads[:2]), columns + 2 * reach[1] - sum(pads[2:])
-    x = Value("x", (1, *extent, draw(st.integers(1, 9))), DType.INT8, None)
-    x.quantization = Quantization((0.5,), (draw(st.integers(-128, 127)),))
-    wide, scale, expand, expand_operands = x.shape[3], 0.5, None, ABSENT
+    halo = 2 * reach[0] - sum(pads[:2]), 2 * reach[1] - sum(pads[2:])
+    if x is None:
+        extent = draw(st.integers(1, 9)) + halo[0], draw(st.integers(1, 40)) + halo[1]
+        x = Value("x", (1, *extent, draw(st.integers(1, 9))), DType.INT8, None)
+        x.quantization = Quantization((0.5,), (draw(st.integers(-128, 127)),))
+    assert x.quantization is not None
+    rows, columns = (x.shape[1 + axis] - halo[axis] for axis in range(2))
+    assume(min(rows, columns) > 0)
+    x_scale = x.quantization.scale
+    wide, scale, expand, expand_operands = x.shape[3], x_scale, None, ABSENT
     if draw(st.sampled_from([True, True, False])):
         wide = draw(st.integers(1, 20))
         weights = int8s(rng, (wide, 1, 1, x.shape[3]), draw(DATA), 0)
@@ -407,7 +415,7 @@ def middle_cases(draw: st.DrawFn) -> Case:
     _, y, options = draw(_adding(p, project, options))
     assert options.add is not None
     assert y.quantization is not None
-    multipliers = add_multipliers(project.scale, 0.5, y.quantization.scale)
+    multipliers = add_multipliers(project.scale, x_scale, y.quantization.scale)
     zero_point = x.quantization.zero_point
     of_x = replace(options.add, multipliers=multipliers, residual_zero_point=zero_point)
     node = fused_block(

@@ -3,21 +3,26 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from models.builder import Tensor
 from models.layers import LayerBuilder
 from models.mobilenet_v2 import inverted_residual
+from tests.passes.test_chain_units import model as chained_model
 from tests.passes.test_fuse_blocks import network, v2_block
-from tests.splits import tiny
+from tests.splits import compared, needs_tflm, tiny
 from tflsplit.cluster import default_cluster
 from tflsplit.ir import Graph
 from tflsplit.ops.fused import block_parts
 from tflsplit.plan.spec import NodeSplit, Way
 from tflsplit.planner import Planner
+from tflsplit.planner.best import best_plan
 from tflsplit.planner.chains import chained_inside, narrowed, with_pairs
 from tflsplit.planner.choices import Choices
 from tflsplit.planner.explain import reasoned
 from tflsplit.planner.searcher import Searcher
 from tflsplit.planner.units import cut_into_units
+from tflsplit.rewriting.rewrite import Split, splittable
 
 
 def swelling(net: LayerBuilder, x: Tensor) -> Tensor:
@@ -80,3 +85,30 @@ def test_for_the_least_ram_plans_without_windows_are_compared_too():
     assert windows is not None
     assert best.arena_bytes == plain.arena_bytes < windows.arena_bytes
     assert reasoned(best, planner.searcher_of(best, "ram")).reasons
+
+
+def test_one_device_reads_a_streamed_input_row_by_row():
+    graph = splittable(chained_model(True, rows=200))
+    cluster = replace(default_cluster(1), stream=True)
+    planner, best = best_plan(graph, cluster, "ram")
+    assert "TFLSPLIT_CHAIN" in [node.op for node in best.drafts[0].graph.nodes]
+    resident = Planner(graph, default_cluster(1)).best("ram")
+    in_tiles = Planner(graph, cluster, hosted=True).searcher(1, "ram").find("ram")
+    assert in_tiles is not None
+    assert best.arena_bytes < in_tiles.arena_bytes < resident.arena_bytes
+    assert any("input by rows" in each for each in reasoned(best, planner.searcher_of(
+        best, "ram")).reasons.values())  # fmt: skip
+
+
+def averaged(net: LayerBuilder, x: Tensor) -> Tensor:
+    return net.mean(net.conv(x, 40, (1, 1)))
+
+
+@needs_tflm
+def test_a_convolution_and_the_mean_of_its_map_run_some_channels_at_a_time():
+    graph = LayerBuilder("net", 3, images=2)
+    model = graph.finish(averaged(graph, graph.input((9, 11, 4))))
+    best = Planner(splittable(model), default_cluster(1)).best("ram")
+    assert [split.gather_tiles for split in best.plan.splits] in ([1, 5], [1, 10])
+    assert best.arenas[0].head_bytes < 9 * 11 * 40
+    assert compared(Split(splittable(model), best.plan, best.devices, model)).passed

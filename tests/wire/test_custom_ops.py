@@ -138,8 +138,8 @@ def test_the_document_says_the_version() -> None:
     assert wire.RECV_VERSION == wire.BLOCK_VERSION
     assert wire.SEND_VERSION == wire.PACKED_VERSION
     versions = (
-        f"now {wire.VERSION} of ASK and TFLSPLIT_PARTIAL_SUM, {wire.BLOCK_VERSION} of RECV and "
-        f"TFLSPLIT_FUSED_BLOCK, {wire.PACKED_VERSION} of the others"
+        f"now {wire.VERSION} of ASK, TFLSPLIT_PARTIAL_SUM and TFLSPLIT_CHAIN, {wire.BLOCK_VERSION} "
+        f"of RECV and TFLSPLIT_FUSED_BLOCK, {wire.PACKED_VERSION} of the others"
     )
     assert f"version of the options, {versions} |" in DOCUMENT.read_text()
 

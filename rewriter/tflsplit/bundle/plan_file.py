@@ -86,6 +86,8 @@ def _block_entry(split: NodeSplit) -> Json:
         entry["window_columns"] = split.window_columns
     if split.chained:
         entry["chained"] = True
+    if split.sweeps > 1:
+        entry["sweeps"] = split.sweeps
     return entry
 
 
@@ -155,6 +157,7 @@ def _split(layer: object) -> NodeSplit:
         ),
         window_columns=_integer("window_columns", layer.get("window_columns", 0)),
         chained=_truth("chained", layer.get("chained", False)),
+        sweeps=_integer("sweeps", layer.get("sweeps", 1)),
         rank=_integer("rank", layer.get("rank", 0)),
     )
 

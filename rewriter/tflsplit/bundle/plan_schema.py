@@ -89,6 +89,7 @@ LAYER = Record(
         "scratch_limit_bytes": _SIZE,
         "window_columns": _SIZE,
         "chained": Truth(),
+        "sweeps": _SIZE,
         "rank": Whole(0, MAX_WORLD_SIZE - 1),
     },
 )

@@ -31,6 +31,7 @@ CUSTOM = {
     wire.PARTIAL_SUM: ("kPartialSumName", "partial_sum_registration"),
     wire.REQUANTIZE: ("kRequantizeName", "requantize_registration"),
     wire.FUSED_BLOCK: ("kFusedBlockName", "fused_block_registration"),
+    wire.CHAIN: ("kChainName", "chain_registration"),
 }
 """Our operators: the constant with the name, and the function with the registration."""
 

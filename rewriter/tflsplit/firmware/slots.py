@@ -102,6 +102,8 @@ def _wanted(graph: Graph) -> Iterator[list[int]]:
             ahead.update({(channel, source): source
                           for channel, source, _ in AskOptions.of(node).messages})  # fmt: skip
         elif node.op == wire.RECV:
-            taken = {(p.channel, p.source): p.source for p in RecvOptions.of(node).pieces}
+            options = RecvOptions.of(node)
+            at_once = options.pieces[:1] if options.rolling else options.pieces
+            taken = {(p.channel, p.source): p.source for p in at_once}
             yield list({**ahead, **taken}.values())
             ahead = {key: source for key, source in ahead.items() if key not in taken}

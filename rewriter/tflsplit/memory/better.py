@@ -163,7 +163,8 @@ def best_plan(groups: Sequence[Group], over: Over = MappingProxyType({})) -> Are
         if tried.head_bytes < plan.head_bytes:
             order, plan = other, tried
     plan = _improved(order, plan, bound, _ROUNDS, meets, over)
-    for key in _ORDERS if over else ():  # where a result may lie over x, or beside it: from all
+    # Where a result may lie over x, or beside it: from all, and with results before their operands.
+    for key in (*_ORDERS, _results_first(over)) if over else ():
         if plan.head_bytes <= bound:
             break
         order = sorted(groups, key=key)
@@ -172,6 +173,17 @@ def best_plan(groups: Sequence[Group], over: Over = MappingProxyType({})) -> Are
         if improved.head_bytes < plan.head_bytes:
             plan = improved
     return plan
+
+
+def _results_first(over: Over) -> _Key:
+    """A result that must begin below its operand has no room there once that lies at 0."""
+    results = {result for result, _ in over}
+
+    def key(group: Group) -> tuple[int, ...]:
+        is_result = any(buffer in results for buffer, _ in group.members)
+        return -int(is_result), -group.size_bytes
+
+    return key
 
 
 def _improved(

@@ -12,8 +12,10 @@ from __future__ import annotations
 from weakref import WeakKeyDictionary
 
 from tflsplit.ir import Node
-from tflsplit.memory.abi import Abi
+from tflsplit.memory.abi import Abi, struct_layout
 from tflsplit.memory.kernels import Prepare, Prepared
+from tflsplit.ops.chain_layout import chain_scratch
+from tflsplit.ops.chain_options import ChainOptions
 from tflsplit.ops.packed import unpacked
 from tflsplit.ops.scratch import scratch_bytes
 from tflsplit.wire import custom_ops as wire
@@ -33,7 +35,17 @@ OP_DATA: dict[str, str] = {
     wire.PARTIAL_SUM: _COMPUTE,
     wire.REQUANTIZE: _COMPUTE,
     wire.FUSED_BLOCK: _COMPUTE,
+    wire.CHAIN: _COMPUTE,
 }
+
+CHAIN_UNIT_BYTES = 376
+"""``sizeof(ChainUnit)``."""
+
+
+def op_data_bytes(node: Node, abi: Abi) -> int:
+    """What ``init`` allocates for a node; a chain has its units behind it."""
+    units = len(ChainOptions.of(node).units) if node.op == wire.CHAIN else 0
+    return struct_layout(OP_DATA[node.op], abi).size_bytes + CHAIN_UNIT_BYTES * units
 
 
 def _scratch(node: Node, abi: Abi) -> Prepared:
@@ -45,10 +57,18 @@ def _scratch(node: Node, abi: Abi) -> Prepared:
     return found
 
 
+def _chain(node: Node, abi: Abi) -> Prepared:
+    found = _KNOWN.get(node)
+    if found is None:
+        found = _KNOWN[node] = Prepared((), (chain_scratch(node),))
+    return found
+
+
 _KNOWN: WeakKeyDictionary[Node, Prepared] = WeakKeyDictionary()
 """Of every node, which planning asks for several times."""
 
 
-PREPARE: dict[str, Prepare] = dict.fromkeys(
-    OP_DATA.keys() - {wire.SEND, wire.RECV, wire.ASK}, _scratch
-)
+PREPARE: dict[str, Prepare] = {
+    **dict.fromkeys(OP_DATA.keys() - {wire.SEND, wire.RECV, wire.ASK}, _scratch),
+    wire.CHAIN: _chain,
+}

@@ -60,12 +60,11 @@ def node_demand(node: Node, abi: Abi, flavour: Kernels) -> Demand:
 
 
 def _custom_demand(node: Node, abi: Abi) -> Demand:
-    data = custom.OP_DATA.get(node.op)
-    if data is None:
+    if node.op not in custom.OP_DATA:
         return _unknown_demand(node)
     prepare = custom.PREPARE.get(node.op)
     return Demand(
-        op_data_bytes=struct_layout(data, abi).size_bytes,
+        op_data_bytes=custom.op_data_bytes(node, abi),
         prepared=prepare(node, abi) if prepare else Prepared(),
     )
 

@@ -116,6 +116,8 @@ def _of_x(block: Node, starts: list[int]) -> Times:
     last_read = np.full(x.shape[1], NEVER)
     made: list[set[int]] = [set() for _ in units]
     for start, stop in zip(starts, [*starts[1:], y.shape[1] * columns], strict=True):
+        if start and start < columns and reads_in_every_step and is_kept:
+            made[-1] |= _kept_at_first(units[-1])
         for row in range(start // columns, (stop - 1) // columns + 1):
             is_over = stop % columns == 0 or not reads_in_every_step
             needed = _needed(units, made, row, is_kept, is_over)
@@ -138,6 +140,11 @@ def _needed(
             before |= under
         rows = {at for each in under for at in _made_of(unit, each)}
     return rows
+
+
+def _kept_at_first(unit: UnitWindows) -> set[int]:
+    """Rows of the map under the first row that a row before it would have left to it."""
+    return set(_under(unit, 0)) & set(_under(unit, -1))
 
 
 def _under(unit: UnitWindows, row: int) -> list[int]:

@@ -6,6 +6,8 @@ Importing this package registers the rules of all families.
 
 from tflsplit.ops import (
     batch_matmul,
+    chain,
+    chain_check,
     concat,
     conv,
     depthwise,
@@ -44,6 +46,8 @@ __all__ = [
     "OpRule",
     "Piece",
     "batch_matmul",
+    "chain",
+    "chain_check",
     "concat",
     "conv",
     "cut_constant",

@@ -75,11 +75,11 @@ def _recv(node: Node) -> Iterator[str]:
             yield "makes no result, so it can take neither a local shard nor pieces"
         if not node.inputs:
             yield "makes no result and waits for nothing"
-        if options.early:
+        if options.early or options.rolling:
             yield "is early, but makes no result"
     elif len(node.output.shape) != len(options.origin):
         yield f"origin has {len(options.origin)} coordinates for {node.output!r}"
-    elif options.early and options.add:
+    elif (options.early or options.rolling) and options.add:
         yield "is early, but adds its pieces"
     elif options.add and not _is(node.output, DType.INT32):
         yield f"adds pieces, but makes {node.output!r}, not int32"
@@ -88,6 +88,10 @@ def _recv(node: Node) -> Iterator[str]:
 
 
 def _recv_boxes(node: Node, options: RecvOptions) -> Iterator[str]:
+    if options.rolling:  # whether they are what its reader takes: check/early.py
+        if options.local is not None or node.output.dtype.itemsize != 1:
+            yield "is rolling, but has more than pieces of one byte an element"
+        return
     output = Box.at(options.origin, node.output.shape)
     boxes = [piece.box for piece in options.pieces]
     if options.local is not None:

@@ -151,6 +151,7 @@ class RecvOptions:
     local_origin: coordinates in the whole tensor of element 0 of the local shard.
     add: whether the pieces are added to what is there instead of replacing it.
     early: whether it may be done before the pieces are there; the node that reads them waits.
+    rolling: whether that node, a chain, takes the pieces one by one; the result is memory for some.
     """
 
     tensor: str
@@ -160,6 +161,7 @@ class RecvOptions:
     pieces: tuple[RecvPiece, ...]
     add: bool
     early: bool = False
+    rolling: bool = False
 
     @classmethod
     def of(cls, node: Node) -> RecvOptions:
@@ -179,8 +181,9 @@ class RecvOptions:
             cast(_Ints, options["from"]),
             cast(_Ints, options["boxes"]),
         )
-        add, early = options["sum"] == 1, options["early"] == 1
-        return cls(cast(str, options["tensor"]), origin, local, local_origin, pieces, add, early)
+        when = options["early"]
+        flags = options["sum"] == 1, when == 1, when == 2
+        return cls(cast(str, options["tensor"]), origin, local, local_origin, pieces, *flags)
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@
     PARTIAL_FULLY_CONNECTED      the same with FULLY_CONNECTED
     PARTIAL_SUM                  CAST -> SUB of the zero point -> SUM in float32 -> CAST
     FUSED_BLOCK                  those of its convolutions, one after the other, and ADD
+    CHAIN                        those of its blocks
 
 The float convolutions are exact: ``|x - zero_point| <= 255`` and ``|w| <= 128``, so 512 products
 stay below 2**24, and every slice has at most 512; so do the 65536 values of a PARTIAL_SUM.
@@ -26,8 +27,10 @@ from numpy.typing import NDArray
 
 from tflsplit.errors import InternalError
 from tflsplit.ir import Activation, Attrs, DType, Node, Padding, Quantization, Value
+from tflsplit.ops.chain import blocks_of
 from tflsplit.ops.custom_options import INT8_RANGE, WindowOptions, activation_of, axes_of
 from tflsplit.ops.fused import unfused
+from tflsplit.ops.packed import unpacked
 from tflsplit.ops.quantmath import convolution_multipliers
 from tflsplit.wire import custom_ops as wire
 
@@ -237,6 +240,10 @@ def _add_up(sums: Sequence[Value], output: Value) -> list[Node]:
     return nodes
 
 
+def _chain(node: Node) -> list[Node]:
+    return [stock for block in blocks_of(node) for stock in _fused_block(unpacked(block))]
+
+
 def _fused_block(node: Node) -> list[Node]:
     parts = ([part] if not part.is_custom else stock_expansion(part) for part in unfused(node))
     return [stock for part in parts for stock in part]
@@ -244,6 +251,7 @@ def _fused_block(node: Node) -> list[Node]:
 
 _EXPANSIONS: dict[str, Callable[[Node], list[Node]]] = {
     wire.FUSED_BLOCK: _fused_block,
+    wire.CHAIN: _chain,
     wire.CONV_2D: _conv_2d,
     wire.DEPTHWISE_CONV_2D: _depthwise_conv_2d,
     wire.PARTIAL_CONV_2D: _partial_conv_2d,

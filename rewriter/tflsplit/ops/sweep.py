@@ -8,8 +8,9 @@ one chunk of a row, or of several narrow rows; a step reads all that it reads of
                          the first step alone
     without              the same of rows that are small enough to be kept (4096 bytes under the
                          window), else all rows under the window, in every step
-    window_columns       rows of x whose rows of e are not there yet, in every step of a row of y;
-                         behind a first unit in the first step of a row alone
+    window_columns       rows of x whose rows of e are not there yet, in every step of a row of y,
+                         those that are kept from the begin on in the first step alone; behind a
+                         first unit in the first step of a row alone
 
 A value of what is added is read just before the value of y with the same index is written.
 ``tflm_app/lib/split_kernels/src/fused_block.cc`` does so, and its tests run it with y over x.
@@ -66,12 +67,22 @@ def _steps(block: Node) -> Iterator[SweepStep]:
     for first in range(0, rows, together):
         stop = min(first + together, rows)
         reads = _rows_of_x(units, made if once else [0] * len(units), (first, stop))
+        again = (0, 0) if in_first_step else reads
+        if window and first == 0 and not in_first_step:
+            again = _rows_of_x(units, [kept_from_begin(units[-1])], (first, stop))
         for at in range(0, columns, chunk):
             end = min(at + chunk, columns)
             yield SweepStep(
-                reads if at == 0 or not in_first_step else (0, 0),
+                reads if at == 0 else again,
                 (first * columns + at, (stop - 1) * columns + end),
             )
+
+
+def kept_from_begin(unit: UnitWindows) -> int:
+    """Rows of the map that a block with windows makes, and keeps, before it makes any of y."""
+    window = unit.depthwise
+    reach, _ = reach_of(window, unit.kernel)
+    return min(max(0, reach - window.stride[0] - window.pads[0]), unit.map_rows)
 
 
 def _rows_of_x(units: list[UnitWindows], made: list[int], rows: Interval) -> Interval:

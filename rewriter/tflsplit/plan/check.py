@@ -53,6 +53,8 @@ def _split(node: Node, split: NodeSplit, plan: Plan) -> Iterator[str]:
         yield f"scratch_limit_bytes is {split.scratch_limit_bytes}"
     if split.window_columns < 0:
         yield f"window_columns is {split.window_columns}"
+    if split.sweeps < 1:
+        yield f"sweeps is {split.sweeps}"
     factors = {factor.name: factor for factor in rule_of(node).factors(node)}
     if split.way in (Way.REPLICATED, Way.WHOLE):
         if split.factor or split.bounds or split.scatter_factor:

@@ -51,6 +51,9 @@ class NodeSplit:
         result need, the block has windows of so many columns; 0: whole rows.
     chained: only for the projection of a fused block: it is run inside the block that reads it,
         row by row, and none of its result is kept.
+    sweeps: only for the projection of a fused block that ends several that are chained, and whose
+        first reads the model's input row by row: its columns are made in so many tiles, each of
+        them from the first row to the last.
     rank: only for WHOLE: the device that runs it.
     """
 
@@ -68,6 +71,7 @@ class NodeSplit:
     scratch_limit_bytes: int | None = None
     window_columns: int = 0
     chained: bool = False
+    sweeps: int = 1
     rank: int = 0
 
     def share(self, rank: int) -> Mapping[str, Interval]:

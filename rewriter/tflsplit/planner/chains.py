@@ -13,21 +13,34 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from tflsplit.ir import Graph, Node
+from tflsplit.ops.chain_options import MOST_UNITS
 from tflsplit.ops.fused import block_parts
-from tflsplit.plan.spec import NodeSplit
+from tflsplit.plan.check import MOST_TILES
+from tflsplit.plan.shards import tile_factor
+from tflsplit.plan.spec import NodeSplit, Way
 from tflsplit.planner.units import Unit, joined
 
 Splits = tuple[NodeSplit, ...]
 
 
-def narrowed(graph: Graph, splits: Splits, columns: int) -> Splits:
-    """The splits of a unit with windows of columns; its blocks but for the last are chained."""
+def narrowed(graph: Graph, splits: Splits, columns: int, sweeps: int = 1) -> Splits:
+    """The splits of a unit with windows of columns; its blocks but for the last are chained.
+
+    So are their ADDs.  sweeps: of a chain whose input comes row by row (``NodeSplit.sweeps``).
+    """
     made = dict(zip(graph.nodes, splits, strict=True))
     projections = [node for node in graph.nodes if node in block_parts(graph)]
     for project in projections:
         made[project] = replace(made[project], window_columns=columns)
     for project in projections[:-1]:
         made[project] = replace(made[project], chained=True)
+    inner = {project.output for project in projections[:-1]}
+    for node in graph.nodes:
+        if node.op == "ADD" and inner & set(node.operands):
+            made[node] = replace(made[node], chained=True)
+    _in_channel_tiles(graph.nodes, made, columns)
+    if sweeps > 1 and projections:
+        made[projections[-1]] = replace(made[projections[-1]], sweeps=sweeps)
     return tuple(made.values())
 
 
@@ -49,7 +62,7 @@ def with_pairs(units: Sequence[Unit]) -> tuple[Unit, ...]:
         found.append(joined(first, rest.pop(0)) if pair else first)
     while rest:
         unit = rest.pop(0)
-        if rest and _is_pair(unit, rest[0]):
+        if rest and (_is_pair(unit, rest[0]) or _is_averaged(unit, rest[0])):
             unit = joined(unit, rest.pop(0))
         found.append(unit)
     return tuple(found)
@@ -70,9 +83,97 @@ def _is_pair(first: Unit, last: Unit) -> bool:
     return between.size_bytes > max(x.size_bytes, y.size_bytes)
 
 
+def _is_averaged(first: Unit, last: Unit) -> bool:
+    """Whether a convolution makes a map larger than what it reads, and a MEAN follows."""
+    if [node.op for node in (*first.nodes, *last.nodes)] != ["CONV_2D", "MEAN"]:
+        return False
+    (conv,), (x,), (y,) = first.nodes, first.inputs, last.outputs
+    is_alone = last.inputs == (conv.output,) and not first.returned
+    return is_alone and conv.output.size_bytes > x.size_bytes and y.size == y.shape[-1]
+
+
+def _in_channel_tiles(nodes: Sequence[Node], made: dict[Node, NodeSplit], columns: int) -> None:
+    """A convolution and the MEAN of its map, some channels at a time: the map is never there whole.
+
+    x --> CONV_2D, channels 0:320 --> MEAN --.
+      --> CONV_2D, channels 320:640 -> MEAN -+--> y
+    """
+    if [node.op for node in nodes] != ["CONV_2D", "MEAN"]:
+        return
+    conv, mean = nodes
+    ways = {made[node].way for node in nodes}
+    if ways <= {Way.WHOLE, Way.REPLICATED} and tile_factor(mean, made[mean]) is not None:
+        tiles = _FEW_TILES if columns > 1 else MOST_TILES
+        made[conv] = replace(made[conv], streamed=True)
+        made[mean] = replace(made[mean], gather_tiles=tiles)
+
+
+_FEW_TILES = 5  # each is two operators more
+
+
 def _is_block(nodes: Sequence[Node]) -> bool:
     """Whether nodes are one block, with neither an ADD nor anything else."""
     graph = Graph("unit", (), (), list(nodes))
     parts = block_parts(graph).get(nodes[-1])
     own = [node for node in nodes if node.op != "QUANTIZE"]
     return parts is not None and {*parts, nodes[-1]} - {None} == set(own)
+
+
+def block_count(graph: Graph) -> int:
+    """Of a unit."""
+    return len(block_parts(graph))
+
+
+def with_chain(units: Sequence[Unit], world_size: int) -> tuple[Unit, ...] | None:
+    """The units with the first blocks as one, so many that the arena is about the smallest.
+
+    None where the model does not begin with two blocks that can be a chain.
+    """
+    first = 1 if units and _only_passes_on(units[0]) else 0
+    lengths = [0, *(_length(unit) for unit in units[first:])]
+    most = next((n for n, length in enumerate(lengths[1:]) if not length), len(lengths) - 1)
+    if most < _FEWEST:
+        return None
+    most = min(most, MOST_UNITS)
+    best = min(range(_FEWEST, most + 1), key=lambda n: _about_bytes(units[first:], n, world_size))
+    head = units[0]
+    for unit in units[1 : first + best]:
+        head = joined(head, unit)
+    return (head, *with_pairs(units[first + best :]))
+
+
+_FEWEST = 2
+_SWEEPS = 4  # about as many as are tried
+
+
+def _length(unit: Unit) -> int:
+    """1 of a unit that is one block, perhaps with an ADD of what the unit reads; else 0."""
+    parts = block_parts(unit.graph)
+    if len(parts) != 1 or unit.returned or len(unit.inputs) != 1 or len(unit.outputs) != 1:
+        return 0
+    ((project, inner),) = parts.items()
+    rest = [node for node in unit.nodes if node not in {project, *inner}]
+    if not rest:
+        return 1
+    operands = {project.output, unit.inputs[0]}
+    return int(len(rest) == 1 and rest[0].op == "ADD" and set(rest[0].operands) == operands)
+
+
+def _about_bytes(units: Sequence[Unit], count: int, world_size: int) -> float:
+    """About the arena's head with the first ``count`` blocks as a chain, in some sweeps."""
+    kept = sum(map(_kept_bytes, units[:count]))
+    head = units[count - 1].outputs[0].size_bytes + kept / _SWEEPS
+    rest = (
+        max(v.size_bytes for v in (*u.inputs, *u.outputs)) + _kept_bytes(u) for u in units[count:]
+    )
+    return max([head, *rest]) / world_size
+
+
+def _kept_bytes(unit: Unit) -> int:
+    """Rows of the widest map of a block that two rows of its result need."""
+    found = 0
+    for _, depthwise in block_parts(unit.graph).values():
+        e, y = depthwise.input(0).shape, depthwise.output.shape
+        stride = max(1, round(e[1] / y[1]))
+        found += max(0, depthwise.input(1).shape[1] - stride) * e[2] * e[3]
+    return found

@@ -15,12 +15,12 @@ from tflsplit.plan.cost.compute import total_us
 from tflsplit.plan.cost.work import least_work
 from tflsplit.plan.rows import rows_of
 from tflsplit.plan.spec import NodeSplit, active_count
-from tflsplit.planner.chains import with_pairs
+from tflsplit.planner.chains import with_chain, with_pairs
 from tflsplit.planner.costs import Costs
 from tflsplit.planner.evaluate import Step
+from tflsplit.planner.menus import NARROW, ROLLING, hosted
 from tflsplit.planner.options import (
     GATHERS_IN_TILES,
-    NARROW,
     RECEIVING,
     SAVING_FLASH,
     SKETCHING,
@@ -29,7 +29,6 @@ from tflsplit.planner.options import (
     Layout,
     Option,
     apply_option,
-    hosted,
     options_of,
 )
 from tflsplit.planner.shares import SPEED, Shares, fewest_shares, only, part_of, share_vectors
@@ -65,6 +64,7 @@ class Choices:
     ratios: of those, what was simulated by what was predicted; of other numbers of devices, too.
     narrow: whether options are tried that take the least RAM, whatever time they cost.
     hosted: whether the host may keep the model's inputs, and send what units read of it in tiles.
+    chain: whether the first blocks are one unit, for an input that comes row by row.
     costs: of the model's units, for any numbers of these devices.
     pooling: whether flash is scarce, so that weights wait for a place (``placement.py``).
     """
@@ -77,6 +77,7 @@ class Choices:
     ratios: list[float] = field(default_factory=list)
     narrow: bool = False
     hosted: bool = False
+    chain: bool = False
     costs: Costs = field(default_factory=Costs)
     _known: dict[tuple[object, ...], dict[Option, Step | None]] = field(default_factory=dict)
     _renamed: dict[tuple[int, int], Step] = field(default_factory=dict)
@@ -84,8 +85,9 @@ class Choices:
     def __post_init__(self) -> None:
         self.vectors = share_vectors(self.cluster, self.shares)
         self.units = cut_into_units(self.graph)
+        chained = with_chain(self.units, self.cluster.world_size) if self.chain else None
         if self.narrow:
-            self.units = with_pairs(self.units)
+            self.units = chained or with_pairs(self.units)
         rooms = [self.cluster.weights_room_bytes(r) for r in range(self.cluster.world_size)]
         self._largest_flash = max(rooms)
         self.room_bytes = min(
@@ -98,6 +100,8 @@ class Choices:
             self.options = (*NARROW, *self.options)
         if self.hosted:
             self.options = (*hosted(self.options), *self.options)
+        if chained:
+            self.options = (*ROLLING, *self.options)
         self.saving = SAVING_FLASH if self.pooling else ()
         receiving = RECEIVING if self.cluster.world_size > 1 else ()
         self.all_quick = (*self.options, *receiving)
@@ -199,7 +203,9 @@ class Choices:
         known: Mapping[Option, Step | None],
     ) -> Step | None:
         """A new step, or the equal one of another option; None if the option makes no sense."""
-        if option.hosted and not any(value in self.graph.inputs for value in unit.inputs):
+        if (option.hosted or option.sweeps) and not any(
+            value in self.graph.inputs for value in unit.inputs
+        ):
             return None
         chosen = self._apply(unit, option, given)
         if chosen is None:

@@ -101,7 +101,7 @@ def _graph_key(device: DeviceGraph, splits: Mapping[str, NodeSplit]) -> Key:
 def _limits(split: NodeSplit | None) -> Key:
     if split is None:
         return ()
-    return split.scratch_limit_bytes, split.window_columns, split.chained
+    return split.scratch_limit_bytes, split.window_columns, split.chained, split.sweeps
 
 
 def _options(node: Node) -> object:

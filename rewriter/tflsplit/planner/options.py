@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -15,7 +15,7 @@ from tflsplit.plan.halos import recompute_halos
 from tflsplit.plan.policy import Chooser
 from tflsplit.plan.spec import NodeSplit, Plan, Way
 from tflsplit.plan.wishes import SPATIAL, Wishes, is_product, is_weighted
-from tflsplit.planner.chains import chained_inside, narrowed
+from tflsplit.planner.chains import block_count, chained_inside, narrowed
 from tflsplit.planner.hosted import in_tiles
 from tflsplit.planner.shares import RAM, SPEED, Shares
 from tflsplit.planner.tiles import in_tiles as in_small_tiles
@@ -56,6 +56,9 @@ class Option:
         after the other (``hosted.py``); 0: each device is given its part before it begins.
     strict: only of "rows", in units of many layers: all by rows, where each layer for itself would
         now and then take columns, and what skips them would have to be cut twice; cut anew, too.
+    sweeps: only with ``narrow``, of a unit that begins with the model's input and has several
+        blocks: they are one operator, and the host sends the input row by row, in so many tiles of
+        columns.
     """
 
     split: str
@@ -69,6 +72,7 @@ class Option:
     narrow: int = 0
     hosted: int = 0
     strict: bool = False
+    sweeps: int = 0
 
     @property
     def name(self) -> str:
@@ -85,6 +89,8 @@ class Option:
             + (" throughout" if self.strict else "")
             + (f", in windows of {_columns(self.narrow)}" if self.narrow else "")
             + (f", input in {self.hosted} tiles" if self.hosted else "")
+            + (", input by rows" if self.sweeps else "")
+            + (f" of {self.sweeps} tiles" if self.sweeps > 1 else "")
         )
 
 
@@ -134,23 +140,6 @@ SAVING_FLASH = (
 RECEIVING = (Option("rows", receive=True), Option("rows", part=1, receive=True))
 """Where wires are fast: less work, more bytes."""
 
-NARROW = tuple(
-    Option(split, narrow=columns) for split in ("whole", "rows", "columns") for columns in (8, 2, 1)
-)
-"""For the least RAM: windows of eight columns are worked on in fours, those of two take less, and
-those of one the least."""
-
-HOSTED = (5, 10)
-"""Numbers of tiles in which the input may come; an operator's result has at most 10."""
-
-
-def hosted(options: Sequence[Option]) -> tuple[Option, ...]:
-    """The options with the input in tiles, of those that are not in tiles themselves."""
-    return tuple(
-        replace(option, hosted=tiles) for option in options if not option.small for tiles in HOSTED
-    )
-
-
 _BY_OTHER = (Option("rows"), Option("rows", small=True), Option("channels"))
 
 
@@ -195,7 +184,9 @@ def apply_option(
     if option.small:
         splits = in_small_tiles(graph, splits, chooser.owned, room_bytes)
     if option.narrow:
-        splits = narrowed(graph, splits, option.narrow)
+        if option.sweeps and block_count(graph) < 2:
+            return None
+        splits = narrowed(graph, splits, option.narrow, option.sweeps)
         if splits == chooser.splits and option.split != "columns":
             return None  # the same as without
     if option.split != "whole" and not _does(splits, option):
@@ -229,6 +220,8 @@ def _choice(
 
 def _with_input_in_tiles(graph: Graph, chosen: Chosen) -> Chosen | None:
     """What was chosen, its input in tiles if the option says so; None where it cannot come so."""
+    if chosen.option.sweeps:
+        return replace(chosen, plan=replace(chosen.plan, stream=True))
     if not chosen.option.hosted:
         return chosen
     plan = in_tiles(graph, chosen.plan, chosen.option.hosted)

@@ -32,6 +32,8 @@ from tflsplit.planner.planned import Planned
 from tflsplit.planner.searcher import OBJECTIVES, Searcher
 from tflsplit.planner.shortfall import smallest_cluster, why_not, with_room
 
+CHAINED = 2
+"""For so many devices chains of the first blocks are tried; with more, their rings hold it all."""
 FEW = 16
 """Up to here, every number of devices is tried."""
 MANY = (24, 32, 48, 64)
@@ -40,8 +42,8 @@ LARGE_NODES = 200
 STEPS = (1, 2, 3, 4, 6, 8, 12, 16)
 """For these, the numbers up to ``FEW`` that are tried."""
 
-Known = dict[tuple[int, bool], Choices]
-"""What units can do, by number of devices and whether that is for the least RAM."""
+Known = dict[tuple[int, bool, bool], Choices]
+"""What units can do, by number of devices, whether that is for the least RAM, and in a chain."""
 
 
 class Planner:
@@ -63,14 +65,19 @@ class Planner:
         self.cluster = cluster
         self.choices: Known = {} if choices is None else choices
         self._hosted = hosted
-        self._searchers: dict[tuple[int, bool], Searcher] = {}
+        self._searchers: dict[tuple[int, bool, bool], Searcher] = {}
         self._ratios: list[float] = []
         self._costs = Costs()
         self._found: dict[str, Planned | None] = {}
 
-    def searcher(self, world_size: int, objective: str = "latency") -> Searcher:
-        """Who searches plans for so many of the devices; for RAM, with options of its own."""
-        key = world_size, objective == "ram"
+    def searcher(
+        self, world_size: int, objective: str = "latency", chain: bool = False
+    ) -> Searcher:
+        """Who searches plans for so many of the devices; for RAM, with options of its own.
+
+        chain: with the first blocks as one, where the host keeps the input.
+        """
+        key = world_size, objective == "ram", chain
         if key not in self._searchers:
             cluster, _ = fewer(self.cluster, world_size)
             known = self.choices.get(key) or Choices(
@@ -78,6 +85,7 @@ class Planner:
                 cluster,
                 narrow=key[1],
                 hosted=key[1] and self._keeps_input(world_size),
+                chain=chain,
                 costs=self._costs,
             )
             known.ratios = self._ratios
@@ -95,6 +103,11 @@ class Planner:
         For RAM, the one of both that knows the plan's units.
         """
         is_narrow = any(split.window_columns for split in planned.plan.splits)
+        is_chain = any(split.chained for split in planned.plan.splits) and planned.plan.stream
+        if is_chain and planned.steps:
+            found = self.searcher(planned.plan.world_size, "ram", chain=True)
+            if len(planned.steps) == len(found.choices.units):
+                return found
         found = self.searcher(planned.plan.world_size, "ram" if is_narrow else objective)
         if planned.steps and len(planned.steps) != len(found.choices.units):
             return self.searcher(planned.plan.world_size)
@@ -165,6 +178,8 @@ class Planner:
         searchers = [self.searcher(world_size, objective)]
         if objective == "ram":  # what units need is not all: a whole plan may be smaller without
             searchers.append(self.searcher(world_size))
+            if world_size <= CHAINED and self._keeps_input(world_size):
+                searchers.insert(0, self.searcher(world_size, objective, chain=True))
         for searcher in searchers:
             tail_bytes = tail_of(best.steps) if best is not None and objective == "ram" else 0
             found = searcher.find(objective, value, tail_bytes)

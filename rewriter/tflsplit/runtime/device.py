@@ -11,6 +11,7 @@ import numpy as np
 
 from tflsplit.ir import Graph, Value
 from tflsplit.ops import Box
+from tflsplit.ops.custom_options import RecvOptions
 from tflsplit.runtime.engines import Array
 from tflsplit.runtime.steps import KernelStep, RecvStep, SendStep, Step
 
@@ -23,6 +24,15 @@ class Transport(Protocol):
 
     def take(self, channel: int, source: int) -> bytes | None:
         """The bytes of a box that has arrived, or None if it has not yet."""
+
+
+def assembled_shape(options: RecvOptions, output: Value) -> tuple[int, ...]:
+    """Of what a RECV brings: of its result, or of all pieces if that is memory for a few."""
+    if not options.rolling:
+        return output.shape
+    boxes = [piece.box.relative_to(options.origin) for piece in options.pieces]
+    ends = zip(*([stop for _, stop in box.intervals] for box in boxes), strict=True)
+    return tuple(map(max, ends))
 
 
 @dataclass
@@ -92,7 +102,7 @@ class Device:
     def _begin_result(self, step: RecvStep, output: Value) -> Array:
         """The tensor that a RECV assembles, with the local shard in its place."""
         options = step.options
-        result = np.zeros(output.shape, output.dtype.numpy)
+        result = np.zeros(assembled_shape(options, output), output.dtype.numpy)
         if options.local is not None:
             local = options.local.relative_to(options.local_origin)
             target = options.local.relative_to(options.origin)

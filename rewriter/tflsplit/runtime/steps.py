@@ -19,6 +19,7 @@ import numpy as np
 
 from tflsplit.errors import InternalError, ModelError
 from tflsplit.ir import Graph, Node, Value
+from tflsplit.ops.chain import blocks_of
 from tflsplit.ops.custom_check import problems
 from tflsplit.ops.custom_options import RecvOptions, SendOptions
 from tflsplit.ops.expansion import stock_expansion
@@ -106,6 +107,8 @@ def compile_graph(
 
 def _parts(node: Node) -> list[Node]:
     """A node, or the operators that it stands for."""
+    if node.op == wire.CHAIN:
+        return _chain_parts(node)
     if wire.is_packed(node):
         _check(node)
         node = unpacked(node)
@@ -113,6 +116,31 @@ def _parts(node: Node) -> list[Node]:
         return [node]
     _check(node)
     return unfused(node)
+
+
+_WHOLE = "all of a chain's x"
+"""Not an operator: makes of all pieces of a rolling RECV what the chain's first block reads."""
+
+
+def _chain_parts(node: Node) -> list[Node]:
+    """The operators of a chain's blocks, and before them what makes their x of pieces."""
+    _check(node)
+    blocks, x = blocks_of(node), node.input(0)
+    read = blocks[0].input(0)
+    before = [] if read is x else [Node(_WHOLE, (x,), (read,), name=read.name, is_custom=True)]
+    return [*before, *(part for block in blocks for part in unfused(unpacked(block)))]
+
+
+def _whole_step(node: Node) -> KernelStep:
+    y = node.output
+
+    def run(arrays: Sequence[Array]) -> list[Array]:
+        pieces = arrays[0] ^ 128 if arrays[0].dtype == np.uint8 else arrays[0]
+        whole = np.zeros(y.shape, np.int8)
+        whole[tuple(slice(extent) for extent in pieces.shape)] = pieces.view(np.int8)
+        return [whole]
+
+    return KernelStep(node.inputs[:1], node.outputs, run)  # type: ignore[arg-type]
 
 
 def _check(node: Node) -> None:
@@ -136,6 +164,8 @@ def _own_step(node: Node, engine: Engine, dense: Mapping[str, DenseScales]) -> S
         return RecvStep(node, RecvOptions.of(node), node.outputs[0] if node.outputs else None)
     if node.op == wire.ASK:
         return _ask_step(node)
+    if node.op == _WHOLE:
+        return _whole_step(node)
     if node.op in _NUMPY_OPS:
         _check(node)
         if node.op == wire.REQUANTIZE and node.output.name in dense:

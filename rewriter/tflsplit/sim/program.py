@@ -5,12 +5,14 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from tflsplit.cluster import Device
+from tflsplit.errors import ModelError
 from tflsplit.ir import Node, Value
 from tflsplit.ops import Box
+from tflsplit.ops.chain_options import ChainOptions
 from tflsplit.ops.custom_options import (
     AskOptions,
     RecvOptions,
@@ -108,6 +110,7 @@ def program_of(device: DeviceGraph, hardware: Device) -> Program:
     graph = device.graph
     posted: dict[Value, set[int]] = defaultdict(set)
     steps: list[Step] = []
+    rolling: Node | None = None
     for node in graph.nodes:
         if node.op == wire.SEND:
             options = SendOptions.of(node)
@@ -115,6 +118,10 @@ def program_of(device: DeviceGraph, hardware: Device) -> Program:
             steps.append(_post(node, options))
         elif node.op == wire.ASK:
             steps.append(Ask(node.name, AskOptions.of(node).messages))
+        elif node.op == wire.RECV and RecvOptions.of(node).rolling:
+            rolling = node
+        elif node.op == wire.CHAIN and ChainOptions.of(node).rolling:
+            steps += _in_turn(rolling, node, posted, hardware)
         elif node.op == wire.RECV:
             steps.append(_receive(node, posted, hardware))
         else:
@@ -133,6 +140,19 @@ def _compute(node: Node, before: Step | None, hardware: Device) -> Compute:
     if not isinstance(before, Receive) or not before.landings:
         return Compute(node.name, us)
     return Compute(node.name, us, rows_of(node, hardware), before.landings)
+
+
+def _in_turn(
+    recv: Node | None, node: Node, posted: dict[Value, set[int]], hardware: Device
+) -> Iterator[Step]:
+    """A chain that takes one piece of its x after the other, and computes as much with each."""
+    if recv is None:
+        raise ModelError(f"{node.name!r} takes pieces that no RECV before it has")
+    whole = _receive(recv, posted, hardware)
+    us = local_node_us(hardware, node) / len(whole.pieces)
+    for piece in whole.pieces:
+        yield replace(whole, us=0.0, pieces=(piece,))
+        yield Compute(node.name, us)
 
 
 def _post(node: Node, options: SendOptions) -> Post:

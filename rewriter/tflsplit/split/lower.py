@@ -3,7 +3,7 @@
 
     model --partition--> device graphs
         [--fold_moves--> --own_kernels--> --fuse_blocks--> --chain_blocks-->
-         --residuals_in_x--> --own_dense--> --order_nodes--> --send_copies-->]
+         --residuals_in_x--> --own_dense--> --order_nodes--> --send_copies--> --chain_units-->]
         [--early_receives--> --ask_ahead-->]
         [--share_constants-->] --pack_constants--> --plan_offline--> ...
 
@@ -25,6 +25,7 @@ from tflsplit.memory.better import plan_offline
 from tflsplit.ops import Box
 from tflsplit.passes.ask_ahead import ask_ahead
 from tflsplit.passes.chain_blocks import chain_blocks
+from tflsplit.passes.chain_units import Run, chain_units, find_runs, slices_first
 from tflsplit.passes.early_receives import early_receives
 from tflsplit.passes.fold_moves import fold_moves
 from tflsplit.passes.fuse_blocks import fuse_blocks
@@ -35,10 +36,12 @@ from tflsplit.passes.pack_constants import pack_constants
 from tflsplit.passes.residuals_in_x import residuals_in_x
 from tflsplit.passes.send_copies import send_copies
 from tflsplit.passes.share_constants import share_constants
+from tflsplit.plan.cost.work import chain_macs
 from tflsplit.plan.layout import Layouts
 from tflsplit.plan.spec import NodeSplit, Plan
 from tflsplit.split.devices import DeviceGraph
 from tflsplit.split.partition import partition
+from tflsplit.wire import custom_ops as wire
 
 
 def lower(
@@ -105,19 +108,32 @@ def _fused(devices: Sequence[DeviceGraph], plan: Plan) -> tuple[DeviceGraph, ...
         for split in plan.splits
         if split.scratch_limit_bytes is not None
     }
-    return tuple(_fused_device(device, limits, plan.by_node()) for device in devices)
+    splits = plan.by_node()
+    return tuple(_fused_device(device, limits, splits, plan.world_size) for device in devices)
 
 
 def _fused_device(
-    device: DeviceGraph, limits: Mapping[str, int], splits: Mapping[str, NodeSplit]
+    device: DeviceGraph,
+    limits: Mapping[str, int],
+    splits: Mapping[str, NodeSplit],
+    host_rank: int,
 ) -> DeviceGraph:
     local = {name: limits[layer] for name, layer in device.steps.items() if layer in limits}
-    blocks = fuse_blocks(own_kernels(fold_moves(device.graph)), local)
     kept = {name: splits[layer] for name, layer in device.steps.items() if layer in splits}
     windows = {name: split.window_columns for name, split in kept.items() if split.window_columns}
+    graph = fold_moves(device.graph)
+    blocks = fuse_blocks(own_kernels(slices_first(graph, kept) if windows else graph), local)
+    runs = list[Run]()
     if windows:
-        chains = {name for name, split in kept.items() if split.chained}
+        runs = find_runs(blocks, kept, host_rank)
+        units = {block.name for run in runs for block in run.blocks}
+        chains = {name for name, split in kept.items() if split.chained} - units
         blocks = chain_blocks(blocks, windows, chains)
     graph, steps = own_dense(residuals_in_x(blocks), device.steps)
     graph = order_nodes(graph)
-    return replace(device, graph=send_copies(graph) if windows else graph, steps=steps)
+    graph, macs = send_copies(graph) if windows else graph, device.macs
+    if runs:
+        graph = chain_units(graph, kept, host_rank)
+        for made, once in (chain_macs(node) for node in graph.nodes if node.op == wire.CHAIN):
+            macs += made - once
+    return replace(device, graph=graph, steps=steps, macs=macs)

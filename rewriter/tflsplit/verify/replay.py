@@ -61,7 +61,8 @@ class Replay:
 
         values: all ``wanted`` tensors of one inference.
         """
-        contents = {value: _bytes_of(values[value]) for value in self.wanted}
+        # Of a rolling x (docs/custom_ops.md) only a few rows are there, whichever.
+        contents = {v: _bytes_of(values[v])[: v.size_bytes] for v in self.wanted}
         live = dict.fromkeys(v for v in self._graph.inputs if v in contents)
         self._write(live, contents)
         self._bury(0, live)  # an input that no node reads

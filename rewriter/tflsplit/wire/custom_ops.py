@@ -10,7 +10,7 @@ The compute operators have two forms.  In the *explicit* one (version 1) weights
 and shifts are operands of their own: what the rewriter works on.  In the *packed* one (version 2)
 they are one constant in the order in which kernels read them: what device graphs hold and the
 firmware runs (``ops.packed`` goes from one to the other).  PARTIAL_SUM has no constants, and one
-form (version 1).
+form (version 1); a CHAIN is made of packed blocks, and has one form, too.
 
 ``encode`` and ``decode`` check one option at a time.  What options mean together, and together
 with the shapes of the operands, is checked by ``tflsplit.ops.custom``.
@@ -48,6 +48,7 @@ PARTIAL_FULLY_CONNECTED = "TFLSPLIT_PARTIAL_FULLY_CONNECTED"
 PARTIAL_SUM = "TFLSPLIT_PARTIAL_SUM"
 REQUANTIZE = "TFLSPLIT_REQUANTIZE"
 FUSED_BLOCK = "TFLSPLIT_FUSED_BLOCK"
+CHAIN = "TFLSPLIT_CHAIN"
 
 _INT32_MAX = 2**31 - 1
 
@@ -118,6 +119,13 @@ _SWEEP: dict[str, Field] = {
     "first_project": Integers(minimum=-(2**31)),
     "window_columns": Integer(),
 }
+_BLOCK: dict[str, Field] = {
+    "expand": Integers(minimum=-(2**31)),
+    "sum": Integer(maximum=1),
+    "tile_columns": Integer(),
+    "add": Integers(minimum=-(2**31)),
+    **_SWEEP,
+}
 
 SCHEMAS: Mapping[str, Mapping[str, Field]] = {
     SEND: {
@@ -136,7 +144,7 @@ SCHEMAS: Mapping[str, Mapping[str, Field]] = {
         "from": Integers(maximum=_MAX_RANK),
         "boxes": Integers(),
         "sum": Integer(maximum=1),
-        "early": Integer(maximum=1),
+        "early": Integer(maximum=2),
     },
     ASK: {
         "tensor": Text(),
@@ -150,14 +158,12 @@ SCHEMAS: Mapping[str, Mapping[str, Field]] = {
     PARTIAL_FULLY_CONNECTED: {},
     PARTIAL_SUM: {"axes": Integers(maximum=_MOST_DIMS, count=2)},
     REQUANTIZE: _ACTIVATION,
-    FUSED_BLOCK: {
-        "expand": Integers(minimum=-(2**31)),
-        "depthwise": Integers(minimum=-(2**31), count=12),
-        **_ACTIVATION,
-        "sum": Integer(maximum=1),
+    FUSED_BLOCK: {**_BLOCK, **_ACTIVATION, "depthwise": Integers(minimum=-(2**31), count=12)},
+    CHAIN: {
+        "units": Integers(minimum=-(2**31)),
+        "window_columns": Integer(minimum=1),
         "tile_columns": Integer(),
-        "add": Integers(minimum=-(2**31)),
-        **_SWEEP,
+        "rolling": Integers(minimum=1),
     },
 }
 """Every custom operator's options, beside ``v``."""
@@ -173,15 +179,7 @@ PACKED_SCHEMAS: Mapping[str, Mapping[str, Field]] = {
     PARTIAL_CONV_2D: {**_WINDOW, **_KERNEL},
     PARTIAL_FULLY_CONNECTED: {},
     REQUANTIZE: _FINISH,
-    FUSED_BLOCK: {
-        "expand": Integers(minimum=-(2**31)),
-        "depthwise": Integers(minimum=-(2**31), count=STAGE_INTS),
-        **_FINISH,
-        "sum": Integer(maximum=1),
-        "tile_columns": Integer(),
-        "add": Integers(minimum=-(2**31)),
-        **_SWEEP,
-    },
+    FUSED_BLOCK: {**_BLOCK, **_FINISH, "depthwise": Integers(minimum=-(2**31), count=STAGE_INTS)},
 }
 """The same of the compute operators in packed form."""
 

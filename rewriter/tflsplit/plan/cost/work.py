@@ -11,6 +11,8 @@ from weakref import WeakKeyDictionary
 from tflsplit.cluster import Family
 from tflsplit.ir import DType, Node
 from tflsplit.ops import Kind, rule_of
+from tflsplit.ops.chain import blocks_of
+from tflsplit.ops.chain_layout import columns_made
 from tflsplit.ops.custom_options import WindowOptions
 from tflsplit.ops.fused import unfused
 from tflsplit.ops.packed import unpacked
@@ -181,6 +183,8 @@ _KNOWN: WeakKeyDictionary[Node, tuple[Work, ...]] = WeakKeyDictionary()
 
 
 def _work_of(node: Node) -> tuple[Work, ...]:
+    if node.op == wire.CHAIN:
+        return tuple(_chain_work(node))
     if node.op == wire.FUSED_BLOCK:
         return tuple(_block_work(unfused(node), keeps_rows(node)))
     output_bytes = sum(value.size_bytes for value in node.outputs)
@@ -229,6 +233,31 @@ def _block_work(stages: Sequence[Node], keeps: bool) -> Iterator[Work]:
                 rows, stride = stage.input(_WEIGHTS).shape[1], _stride(stage)
                 again = 1 if keeps else rows / stride[0]
                 yield Work(work.family, work.amount * again)
+
+
+def _chain_work(node: Node) -> Iterator[Work]:
+    """Of a chain: its blocks', and again what tiles of columns have in common."""
+    for block, (inner, outer) in zip(
+        blocks_of(node, sizes_only=True), columns_made(node), strict=True
+    ):
+        stages = unfused(unpacked(block, sizes_only=True))
+        first = stages[0] if family_of(stages[0]) is not Family.DEPTHWISE else None
+        expansion = [work.family for work in work_of(first)] if first else []
+        for number, work in enumerate(_block_work(stages, keeps=True)):
+            times = inner if number < len(expansion) else outer
+            yield Work(work.family, work.amount * times)
+
+
+def chain_macs(node: Node) -> tuple[int, int]:
+    """Multiply-accumulates of a chain, and of its blocks were none of it done twice."""
+    made = once = 0.0
+    for block, times in zip(blocks_of(node, sizes_only=True), columns_made(node), strict=True):
+        stages = [s for s in unfused(unpacked(block, sizes_only=True)) if s.is_custom]
+        for stage in stages:
+            expands = stage is stages[0] and family_of(stage) is not Family.DEPTHWISE
+            once += _macs(stage)
+            made += _macs(stage) * times[0 if expands else 1]
+    return round(made), round(once)
 
 
 def _macs(node: Node) -> int:

@@ -23,7 +23,7 @@ constexpr OptionField kRecv[] = {
     {"local", kMany, 0, kMost, -1},         {"local_origin", kMany, 0, kMost, -1},
     {"channels", kMany, 0, kMostChannel, -1}, {"from", kMany, 0, kMostRank, -1},
     {"boxes", kMany, 0, kMost, -1},         {"sum", kOne, 0, 1, -1},
-    {"early", kOne, 0, 1, -1},
+    {"early", kOne, 0, 2, -1},
 };
 constexpr OptionField kAsk[] = {
     {"tensor", kWords, 0, 0, -1},     {"channels", kMany, 0, kMostChannel, -1},
@@ -45,6 +45,11 @@ constexpr OptionField kFusedBlock[] = {
     {"first_depthwise", kMany, INT32_MIN, kMost, -1},
     {"first_project", kMany, INT32_MIN, kMost, -1},
     {"window_columns", kOne, 0, kMost, -1},
+};
+
+constexpr OptionField kChain[] = {
+    {"units", kMany, INT32_MIN, kMost, -1}, {"window_columns", kOne, 1, kMost, -1},
+    {"tile_columns", kOne, 0, kMost, -1},   {"rolling", kMany, 1, kMost, -1},
 };
 
 Problem check_field(const FlexMap& map, const OptionField& field) {
@@ -94,6 +99,7 @@ const OptionTable kPartialFullyConnectedOptions = {"PARTIAL_FULLY_CONNECTED", kP
 const OptionTable kPartialSumOptions = {"PARTIAL_SUM", kOptionsVersion, kPartialSum, 1};
 const OptionTable kRequantizeOptions = {"REQUANTIZE", kPackedOptionsVersion, kConv + 4, 2};
 const OptionTable kFusedBlockOptions = {"FUSED_BLOCK", kBlockOptionsVersion, kFusedBlock, 11};
+const OptionTable kChainOptions = {"CHAIN", kOptionsVersion, kChain, 4};
 
 Problem open_options(const void* bytes, size_t size, const OptionTable& table, FlexMap* map) {
   if (!FlexMap::open(bytes, size, map)) return {nullptr, "the custom options are no FlexBuffer map"};

@@ -10,6 +10,7 @@ using split_core::StridedBox;
 
 constexpr uint32_t kAxes = 4;
 constexpr uint32_t kCopyBytes = 256;
+constexpr int32_t kRolling = 2;  // of the option `early`: pieces come one by one (take_piece)
 
 // Boxes of `rank` dimensions in a vector; a box of a scalar takes no elements.
 bool holds_boxes(const IntVector& boxes, uint32_t count, uint32_t rank) {
@@ -343,7 +344,10 @@ Problem check_recv(const FlexMap& options, const TensorView* local, const Tensor
     return {"boxes", "has not one box for each channel"};
   }
   const Problem problem = check_local(options, local, *y);
-  return problem.found() ? problem : check_pieces(options, local, *y);
+  if (problem.found()) return problem;
+  if (integer_option(options, "early") != kRolling) return check_pieces(options, local, *y);
+  const bool plain = local == nullptr && y->item_bytes == 1;  // its reader checks the sizes of pieces
+  return {"early", plain ? nullptr : "2 needs pieces alone, of one byte an element"};
 }
 
 namespace {
@@ -388,14 +392,39 @@ bool begin_pieces(Exchange& exchange, const FlexMap& options, const TensorView& 
 bool run_recv(Exchange& exchange, const FlexMap& options, const TensorView* local,
               const TensorView* y, const void* const* pending, size_t pending_count) {
   const Exchange::Transfer transfer(exchange, "TFLSPLIT_RECV", text_option(options, "tensor"));
-  if (y != nullptr) {
+  const int32_t early_option = integer_option(options, "early");
+  if (early_option == kRolling) {
+    exchange.set_rolling(options);
+  } else if (y != nullptr) {
     if (!begin_result(options, local, *y)) return false;
     if (!begin_pieces(exchange, options, *y)) return false;
   }
   // Its reader waits for the pieces (Exchange::await), and computes meanwhile.
-  const bool early = integer_option(options, "early") != 0 && exchange.has_ticker();
+  const bool early = early_option == 1 && exchange.has_ticker();
   return early ? exchange.wait_released(pending, pending_count)
                : exchange.wait(pending, pending_count);
+}
+
+bool take_piece(Exchange& exchange, int32_t piece, void* to, size_t size) {
+  const FlexMap& options = exchange.rolling();
+  const IntVector channels = integers_option(options, "channels");
+  const IntVector boxes = integers_option(options, "boxes");
+  const Exchange::Transfer transfer(exchange, "TFLSPLIT_RECV", text_option(options, "tensor"));
+  const auto number = static_cast<uint32_t>(piece);
+  const uint32_t bounds = 2 * integers_option(options, "origin").size();
+  uint64_t elements = number < channels.size() ? 1 : 0;
+  for (uint32_t i = 0; elements != 0 && i < bounds; i += 2) {
+    const int64_t extent = boxes[number * bounds + i + 1] - boxes[number * bounds + i];
+    elements = extent > 0 && elements <= size ? elements * static_cast<uint64_t>(extent) : 0;
+  }
+  if (elements != size) {
+    exchange.refuse("TFLSPLIT_RECV", "boxes", "has other pieces than its reader takes");
+    return false;
+  }
+  const auto channel = static_cast<uint16_t>(channels.at(number));
+  const auto source = static_cast<uint8_t>(integers_option(options, "from").at(number));
+  return exchange.receive(channel, source, StridedBox::flat(to, static_cast<uint32_t>(size))) &&
+         exchange.wait(nullptr, 0);
 }
 
 }  // namespace split_device

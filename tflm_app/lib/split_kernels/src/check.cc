@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <initializer_list>
 
-#include "layout.h"
+#include "chain_layout.h"
 
 namespace split_kernels {
 namespace {
@@ -268,6 +268,75 @@ const char* check_fused_block(const FusedBlockParams& block) {
   if (const char* problem = check_window_columns(block)) return problem;
   if (const char* problem = check_middle(block)) return problem;
   return check_first(block);
+}
+
+namespace {
+
+// What a unit of a chain adds is its x under the middle of the window.
+const char* check_added(const ChainUnit& unit) {
+  if (!unit.add.present) return nullptr;
+  if (const char* problem = check_residual_add(unit.add)) return problem;
+  const WindowParams &x = reads(unit), &p = unit.depthwise.window;
+  const bool plain = !unit.expands || is_dense(x);
+  const bool fits = plain && p.stride_rows == 1 && p.stride_columns == 1 && p.kernel_rows % 2 == 1 &&
+                    p.kernel_columns % 2 == 1 && x.in_channels == unit.project.window.out_channels;
+  if (!fits || unit.add.row_positions != 0 || unit.add.residual_zero_point != x.x_zero_point) {
+    return "chain: what a unit adds is no part of its x like its result";
+  }
+  const bool inside = added_row(p) >= 0 && p.out_rows <= x.in_rows - added_row(p) &&
+                      added_column(p) >= 0 && p.out_columns <= x.in_columns - added_column(p);
+  return inside ? nullptr : "chain: the middles of a unit's windows are no part of its x";
+}
+
+bool leads_to(const ChainUnit& unit, const WindowParams& next) {
+  FusedStage made = unit.project;
+  if (unit.add.present) made.finish.y_zero_point = unit.add.y_zero_point;
+  return follows(made, next);
+}
+
+const char* check_chain_unit(const ChainParams& chain, int32_t number) {
+  const ChainUnit& unit = chain.units[number];
+  const WindowParams& p = unit.depthwise.window;
+  if (const char* problem = check_unit(unit.expands ? &unit.expand : nullptr, unit.depthwise,
+                                       unit.project, false)) {
+    return problem;
+  }
+  if (p.batches != 1) return "chain: of one batch only";
+  if (p.stride_rows > reach_rows(p)) return "chain: a stride leaves rows out";
+  if (number > 0) {
+    if (unit.expands && !is_dense(unit.expand.window)) return "chain: an expansion is not 1x1";
+    if (!leads_to(chain.units[number - 1], reads(unit))) {
+      return "chain: a unit does not read what comes before";
+    }
+  }
+  return check_added(unit);
+}
+
+const char* check_tiles(const ChainParams& chain) {
+  const bool sound = for_tiles(chain, [&](int32_t, int32_t) {
+    for (int32_t i = 0; i < chain.count; ++i) {
+      const ChainUnit& unit = chain.units[i];
+      if (unit.depthwise.window.in_columns < 1 || reads(unit).in_columns < 1) return false;
+    }
+    return lay_out(chain).bytes <= static_cast<uint64_t>(kMaxElements);
+  });
+  set_tile(chain, 0, whole_columns(chain));
+  return sound ? nullptr : "chain: a tile is empty or too large";
+}
+
+}  // namespace
+
+const char* check_chain(const ChainParams& chain) {
+  if (chain.count < 1 || chain.count > kMostChainUnits) return "chain: not 1 to 8 units";
+  if (chain.window_columns < 1) return "window_columns: not positive";
+  if (chain.tile_columns < 0 || chain.piece_rows < 0) return "tile_columns or rolling: negative";
+  if (chain.piece_rows == 0 && (chain.tile_columns != 0 || chain.is_unsigned)) {
+    return "tile_columns: x is all there";
+  }
+  for (int32_t i = 0; i < chain.count; ++i) {
+    if (const char* problem = check_chain_unit(chain, i)) return problem;
+  }
+  return check_tiles(chain);
 }
 
 }  // namespace split_kernels

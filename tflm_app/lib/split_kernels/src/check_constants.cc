@@ -3,6 +3,7 @@
 // gives TFLM's bits for every sum is for whoever packs to prove; here it cannot do worse than round
 // wrongly.
 #include "layout.h"
+#include "split_kernels/chain.h"
 
 namespace split_kernels {
 namespace {
@@ -142,6 +143,24 @@ const char* check_fused_block_constants(const FusedBlockParams& block,
   const int8_t* const data = static_cast<const int8_t*>(constants.data);
   if (block.chained) problem = first.check(data);
   return problem != nullptr ? problem : last.check(data + before);
+}
+
+const char* check_chain_constants(const ChainParams& chain, const Constants& constants) {
+  const auto part_of = [](const ChainUnit& unit) {
+    return Unit{unit.expands ? &unit.expand : nullptr, &unit.depthwise, &unit.project, false};
+  };
+  uint64_t size_bytes = 0;
+  for (int32_t i = 0; i < chain.count; ++i) size_bytes += part_of(chain.units[i]).bytes();
+  const char* problem = size_bytes > INT32_MAX ? "weights: too large" : nullptr;
+  if (problem == nullptr) problem = check_block(constants, size_bytes);
+  int32_t at = 0;
+  for (int32_t i = 0; problem == nullptr && i < chain.count; ++i) {
+    ChainUnit& unit = chain.units[i];
+    unit.constants_at = at;
+    at += static_cast<int32_t>(part_of(unit).bytes());
+    problem = part_of(unit).check(static_cast<const int8_t*>(constants.data) + unit.constants_at);
+  }
+  return problem;
 }
 
 }  // namespace split_kernels

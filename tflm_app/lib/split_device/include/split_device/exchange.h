@@ -5,6 +5,7 @@
 #define SPLIT_DEVICE_EXCHANGE_H_
 
 #include "split_core/node.h"
+#include "split_device/flex_map.h"
 #include "split_device/text_line.h"
 #include "split_device/watchdog.h"
 
@@ -79,6 +80,9 @@ class Exchange {
   // From within a kernel: whether these bytes are there, and until they are.
   bool is_here(const void* begin, size_t bytes);
   bool await(const void* begin, size_t bytes);
+  // Pieces of a RECV that its reader takes one by one (take_piece()); the options stay where they are.
+  void set_rolling(const FlexMap& options) { rolling_ = options; }
+  const FlexMap& rolling() const { return rolling_; }
   // Until `condition` holds.
   bool wait_for(bool (*condition)(void* context), void* context);
   // Until everything that was posted has left.
@@ -146,6 +150,7 @@ class Exchange {
   TextLine text_;
   const char* op_ = nullptr;
   Text tensor_;
+  FlexMap rolling_;
   TransferCounters counters_;
 };
 

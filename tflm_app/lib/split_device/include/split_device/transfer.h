@@ -42,6 +42,10 @@ Problem check_recv(const FlexMap& options, const TensorView* local, const Tensor
 bool run_recv(Exchange& exchange, const FlexMap& options, const TensorView* local,
               const TensorView* y, const void* const* pending, size_t pending_count);
 
+// Piece number `piece` of the RECV before, which is early = 2, to `to`: `size` bytes, which the piece must
+// have. False after an error, which is kept.
+bool take_piece(Exchange& exchange, int32_t piece, void* to, size_t size);
+
 }  // namespace split_device
 
 #endif  // SPLIT_DEVICE_TRANSFER_H_

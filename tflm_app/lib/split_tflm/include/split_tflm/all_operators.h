@@ -8,7 +8,7 @@
 
 namespace split_tflm {
 
-inline constexpr int kOperators = 104;
+inline constexpr int kOperators = 105;
 
 inline api::Status add_operators(api::MicroMutableOpResolver<kOperators>& resolver) {
   if (resolver.AddAbs() != api::kOk) return api::kError;
@@ -100,6 +100,7 @@ inline api::Status add_operators(api::MicroMutableOpResolver<kOperators>& resolv
   if (resolver.AddUnpack() != api::kOk) return api::kError;
   if (resolver.AddZerosLike() != api::kOk) return api::kError;
   if (resolver.AddCustom(split_tflm::kAskName, split_tflm::ask_registration()) != api::kOk) return api::kError;
+  if (resolver.AddCustom(split_tflm::kChainName, split_tflm::chain_registration()) != api::kOk) return api::kError;
   if (resolver.AddCustom(split_tflm::kConv2dName, split_tflm::conv_2d_registration()) != api::kOk) return api::kError;
   if (resolver.AddCustom(split_tflm::kDepthwiseConv2dName, split_tflm::depthwise_conv_2d_registration()) != api::kOk) return api::kError;
   if (resolver.AddCustom(split_tflm::kFusedBlockName, split_tflm::fused_block_registration()) != api::kOk) return api::kError;

@@ -20,6 +20,7 @@ inline constexpr char kPartialFullyConnectedName[] = "TFLSPLIT_PARTIAL_FULLY_CON
 inline constexpr char kPartialSumName[] = "TFLSPLIT_PARTIAL_SUM";
 inline constexpr char kRequantizeName[] = "TFLSPLIT_REQUANTIZE";
 inline constexpr char kFusedBlockName[] = "TFLSPLIT_FUSED_BLOCK";
+inline constexpr char kChainName[] = "TFLSPLIT_CHAIN";
 
 // Each lives as long as the program; not const, because TFLM of 2022 does not take it so.
 api::Registration* send_registration();
@@ -32,6 +33,7 @@ api::Registration* partial_fully_connected_registration();
 api::Registration* partial_sum_registration();
 api::Registration* requantize_registration();
 api::Registration* fused_block_registration();
+api::Registration* chain_registration();
 
 }  // namespace split_tflm
 

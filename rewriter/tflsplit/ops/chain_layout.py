@@ -1,0 +1,205 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a chain keeps, to the byte: ``split_kernels/src/chain_layout.cc``.
+
+In scratch, one behind the other: of every unit but the first the newest rows of its x; of every
+unit rows of what its depthwise convolution reads, between two rows of its result; the window and
+the work of the unit that runs.  Of a rolling x the newest rows, in a tensor of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from math import prod
+
+from tflsplit.ir import Node
+from tflsplit.ops.chain import blocks_of
+from tflsplit.ops.chain_options import ChainOptions, Rolling
+from tflsplit.ops.custom_options import WindowOptions
+from tflsplit.ops.fused import stage_result
+from tflsplit.ops.fused_options import FusedOptions
+from tflsplit.ops.packed import unpacked
+from tflsplit.ops.packing import fours
+from tflsplit.ops.scratch import (
+    POSITIONS,
+    gathered_bytes,
+    is_dense,
+    planes_bytes,
+    reach_of,
+    widened_bytes,
+)
+
+_Interval = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class UnitSizes:
+    """A unit: shapes (rows, columns, channels) of what it reads, what it expands that to, and y."""
+
+    x: tuple[int, ...]
+    e: tuple[int, ...]
+    y: tuple[int, ...]
+    expand: tuple[WindowOptions, tuple[int, ...]] | None
+    depthwise: tuple[WindowOptions, tuple[int, ...]]
+    adds: bool
+
+    @classmethod
+    def of(cls, block: Node) -> UnitSizes:
+        """Of a packed block."""
+        node = unpacked(block, sizes_only=True)
+        options, x = FusedOptions.of(node), node.input(0)
+        expand, e = options.expand, x
+        if expand is not None:
+            e = stage_result(node, x, expand, 1, "")
+        return cls(
+            x.shape[1:],
+            e.shape[1:],
+            node.output.shape[1:],
+            (expand.window, node.input(1).shape[1:3]) if expand else None,
+            (options.depthwise.window, node.input(5).shape[1:3]),
+            options.add is not None,
+        )
+
+    @property
+    def reach(self) -> tuple[int, int]:
+        """Rows and columns of e under one position of y."""
+        return reach_of(*self.depthwise)
+
+    @property
+    def kept_rows(self) -> int:
+        """Rows of e that two rows of y need."""
+        return max(0, self.reach[0] - self.depthwise[0].stride[0])
+
+    @property
+    def rows_at_once(self) -> int:
+        """Rows of e that one row of y wants anew, and with an ADD those from the added one on."""
+        new = self.reach[0] - self.kept_rows
+        window, kernel = self.depthwise
+        added = self.reach[0] - (kernel[0] - 1) // 2 * window.dilation[0]
+        return max(new, added) if self.adds else new
+
+    @property
+    def first_rows_at_once(self) -> int:
+        """The same of rows of x, whatever the expansion is."""
+        if self.expand is None:
+            return self.rows_at_once
+        window, kernel = self.expand
+        return (self.rows_at_once - 1) * window.stride[0] + reach_of(window, kernel)[0]
+
+    def columns_under(self, y: _Interval) -> tuple[_Interval, _Interval]:
+        """Columns of x and of e that columns ``y`` are made of."""
+        if y == (0, self.y[1]):
+            return (0, self.x[1]), (0, self.e[1])
+        e = _under(*self.depthwise, y, self.e[1])
+        return (_under(*self.expand, e, self.x[1]) if self.expand else e), e
+
+    def work_bytes(self, columns: int, made: int) -> int:
+        """What it works with; ``columns`` of y at a time, ``made``: columns of a row of e."""
+        depth, wide = self.e[2], self.y[2]
+        waiting = fours(min(columns, POSITIONS) * wide) if self.adds and wide > depth else 0
+        row = fours(columns * depth) + waiting + widened_bytes(columns, depth)
+        if self.expand is None:
+            return row
+        window, kernel = self.expand
+        products = prod(kernel) * self.x[2]
+        expansion = widened_bytes(made, products)
+        if not is_dense((0, *kernel, self.x[2]), self.x[2], window):
+            expansion += gathered_bytes(made, products)
+        return max(row, expansion)
+
+
+def _under(
+    window: WindowOptions, kernel: tuple[int, ...], columns: _Interval, most: int
+) -> _Interval:
+    low = columns[0] * window.stride[1] - window.pads[2]
+    high = (columns[1] - 1) * window.stride[1] - window.pads[2] + reach_of(window, kernel)[1]
+    return min(max(low, 0), most), min(max(high, 0), most)
+
+
+@dataclass(frozen=True)
+class Tile:
+    """Columns [start, stop) of y: columns of x that they are made of, and bytes of scratch."""
+
+    y: _Interval
+    x: _Interval
+    scratch_bytes: int
+
+
+def tiles_of(node: Node) -> list[Tile]:
+    """The tiles of a chain, in order."""
+    options = ChainOptions.of(node)
+    return tiled(units_of(node), options.window_columns, options.tile_columns)
+
+
+def units_of(node: Node) -> list[UnitSizes]:
+    """The units of a chain."""
+    return [UnitSizes.of(block) for block in blocks_of(node, sizes_only=True)]
+
+
+def tiled(units: list[UnitSizes], window_columns: int, tile_columns: int) -> list[Tile]:
+    """The tiles of a chain of such units."""
+    total = units[-1].y[1]
+    step = min(tile_columns or total, total)
+    starts = range(0, total, step)
+    return [_tile(units, window_columns, (at, min(at + step, total))) for at in starts]
+
+
+def _tile(units: list[UnitSizes], window_columns: int, y: _Interval) -> Tile:
+    columns, rows, window, work = y, 0, 0, 0
+    for number, unit in reversed(list(enumerate(units))):
+        made = columns[1] - columns[0]
+        x, e = unit.columns_under(columns)
+        at_once, depth = min(window_columns, made), unit.e[2]
+        row = (made - 1) * unit.depthwise[0].stride[1] + unit.reach[1]
+        rows += fours(depth * unit.kept_rows * row)
+        if number:
+            rows += fours(unit.rows_at_once * (x[1] - x[0]) * unit.x[2])
+        window = max(window, planes_bytes(depth, unit.reach, unit.depthwise[0], at_once))
+        work = max(work, unit.work_bytes(at_once, e[1] - e[0]))
+        columns = x
+    return Tile(y, columns, rows + window + work)
+
+
+def columns_made(node: Node) -> list[tuple[float, float]]:
+    """By unit, how often columns of what it expands x to, and of its result, are made on average.
+
+    Tiles have columns in common.
+    """
+    units, found = units_of(node), list[tuple[float, float]]()
+    columns = [tile.y for tile in tiles_of(node)]
+    for unit in reversed(units):
+        under = [unit.columns_under(each) for each in columns]
+        maps = _total(e for _, e in under) / unit.e[1]
+        found.append((maps, _total(columns) / unit.y[1]))
+        columns = [x for x, _ in under]
+    return found[::-1]
+
+
+def _total(intervals: Iterable[_Interval]) -> int:
+    return sum(stop - start for start, stop in intervals)
+
+
+def chain_scratch(node: Node) -> int:
+    """Scratch of a chain."""
+    return max(tile.scratch_bytes for tile in tiles_of(node))
+
+
+def rolling_shape(units: list[UnitSizes], tiles: list[Tile], piece_rows: int) -> tuple[int, ...]:
+    """The shape of the tensor in which pieces of x arrive."""
+    first = units[0]
+    rows = first.first_rows_at_once - 1 + min(piece_rows, first.x[0])
+    return 1, rows, max(tile.x[1] - tile.x[0] for tile in tiles), first.x[2]
+
+
+def pieces_of(node: Node) -> Iterator[tuple[_Interval, _Interval]]:
+    """Rows and columns of x of every piece, in the order in which they come; of a rolling x."""
+    rolling = ChainOptions.of(node).rolling
+    assert rolling is not None
+    return pieces_between(rolling, tiles_of(node))
+
+
+def pieces_between(
+    rolling: Rolling, tiles: Sequence[Tile]
+) -> Iterator[tuple[_Interval, _Interval]]:
+    """The same of a chain in such tiles."""
+    return ((rows, tile.x) for tile in tiles for rows in rolling.pieces)

@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: Apache-2.0
+// The last unit asks the one before it for the rows that it needs next, that one asks on, and the first
+// reads x, or takes the next piece of it. A unit first gets all rows that a row of its result needs, then
+// goes over that row in windows of columns: so one window, and one working memory, serves them all.
+#include "split_kernels/chain.h"
+
+#include "chain_layout.h"
+
+namespace split_kernels {
+namespace {
+
+// x that comes piece by piece: its newest rows, one behind the other.
+class Rolling {
+ public:
+  Rolling(const ChainParams& chain, int8_t* memory, const RollingRows& source, int32_t* piece)
+      : p_(reads(chain.units[0])),
+        source_(source),
+        memory_(memory),
+        piece_rows_(chain.piece_rows),
+        is_unsigned_(chain.is_unsigned),
+        piece_(piece) {}
+
+  // Until rows [low, high) are there, as far as there are such; those below `low` are let go.
+  bool need(int32_t low, int32_t high) {
+    while (base_ + count_ < least(high, p_.in_rows)) {
+      let_go(low);
+      if (!take()) return false;
+    }
+    return true;
+  }
+  // What no window reads comes all the same.
+  bool finish() {
+    while (base_ + count_ < p_.in_rows) {
+      base_ += count_, count_ = 0;
+      if (!take()) return false;
+    }
+    return true;
+  }
+  const int8_t* row(int32_t row) const { return memory_ + (row - base_) * row_bytes(p_); }
+
+ private:
+  void let_go(int32_t low) {
+    const int32_t gone = low - base_ < count_ ? low - base_ : count_;
+    if (gone <= 0) return;
+    base_ += gone, count_ -= gone;
+    std::memmove(memory_, memory_ + gone * row_bytes(p_),
+                 static_cast<size_t>(count_ * row_bytes(p_)));
+  }
+  bool take() {
+    const int32_t rows = least(piece_rows_, p_.in_rows - base_ - count_);
+    int8_t* const to = memory_ + count_ * row_bytes(p_);
+    const int32_t bytes = rows * row_bytes(p_);
+    if (source_.take == nullptr ||
+        !source_.take(source_.context, (*piece_)++, to, static_cast<size_t>(bytes))) {
+      return false;
+    }
+    count_ += rows;
+    for (int32_t i = 0; is_unsigned_ && i < bytes; ++i) to[i] = static_cast<int8_t>(to[i] ^ -128);
+    return true;
+  }
+
+  const WindowParams& p_;
+  const RollingRows& source_;
+  int8_t* memory_;
+  int32_t piece_rows_;
+  bool is_unsigned_;
+  int32_t* piece_;
+  int32_t base_ = 0;   // the first row that is there
+  int32_t count_ = 0;
+};
+
+// One tile.
+class Chain {
+ public:
+  Chain(const ChainParams& chain, const int8_t* x, const void* constants, void* scratch,
+        Rolling* rolling)
+      : chain_(chain),
+        x_(x),
+        constants_(static_cast<const int8_t*>(constants)),
+        scratch_(static_cast<int8_t*>(scratch)),
+        layout_(lay_out(chain)),
+        rolling_(rolling) {}
+
+  // Row `row` of unit `number`'s result to `y`; rows come in ascending order, each once.
+  bool make(int32_t number, int32_t row, int8_t* y) {
+    const ChainUnit& unit = chain_.units[number];
+    const WindowParams& p = unit.depthwise.window;
+    const int32_t under = row * p.stride_rows - p.pad_top, kept = kept_rows(p);
+    SweptRows rows(p, columns_of(unit), scratch_ + unit.kept_at, scratch_ + layout_.window_at);
+    const auto maker = [&](int32_t at, int32_t column, int32_t count, int8_t* to, int32_t step,
+                           int32_t plane_bytes) {
+      make_inside(number, at, column, count, to, step, plane_bytes);
+    };
+    for (int32_t i = 0; row == 0 && i < kept; ++i) {
+      if (!fetch(number, row, under + i, under + i + 1)) return false;
+      rows.begin_with(under + i, i, maker);
+    }
+    if (!fetch(number, row, under + kept, under + reach_rows(p))) return false;
+    const UnitConstants constants = constants_of(unit);
+    int8_t* const work = scratch_ + layout_.work_at;
+    const int32_t most = columns_of(unit);
+    const Projection projection = {&unit.project, constants.project, &unit.add, false};
+    for (int32_t at = 0; at < p.out_columns; at += most) {
+      const int32_t columns = least(most, p.out_columns - at);
+      const Planes planes = rows.window(under, at, columns, maker);
+      depthwise_row(taps_of(p, constants.depthwise), unit.depthwise.finish, planes, p.in_channels,
+                    columns, p.out_channels, work);
+      project(projection, work, columns, most, work + chunk_bytes(p, most), added(number, row), at, y);
+    }
+    return true;
+  }
+
+ private:
+  int32_t columns_of(const ChainUnit& unit) const {
+    return least(chain_.window_columns, unit.depthwise.window.out_columns);
+  }
+  UnitConstants constants_of(const ChainUnit& unit) const {
+    const int8_t* end = nullptr;
+    return constants_at(constants_ + unit.constants_at, unit.expands ? &unit.expand : nullptr,
+                        unit.depthwise.window, unit.project.window, false, &end);
+  }
+
+  // Rows [from, stop) of what the depthwise convolution of a unit reads can be made, and what is added to
+  // row `row` of its result is there.
+  bool fetch(int32_t number, int32_t row, int32_t from, int32_t stop) {
+    const ChainUnit& unit = chain_.units[number];
+    const WindowParams& p = unit.depthwise.window;
+    if (number > 0) {
+      for (int32_t at = from < 0 ? 0 : from; at < least(stop, p.in_rows); ++at) {
+        if (!make(number - 1, at, row_of(number, at))) return false;
+      }
+      return true;
+    }
+    from = from < 0 ? 0 : from, stop = least(stop, p.in_rows);
+    if (rolling_ == nullptr || from >= stop) return true;
+    int32_t low = from, high = stop;
+    if (unit.expands) {
+      const WindowParams& e = unit.expand.window;
+      low = from * e.stride_rows - e.pad_top;
+      high = (stop - 1) * e.stride_rows - e.pad_top + reach_of(e.kernel_rows, e.dilation_rows);
+    }
+    if (unit.add.present) low = least(low, row + added_row(p));
+    return rolling_->need(low, high);
+  }
+
+  // Where a row of a unit's x lies that a unit before it makes.
+  int8_t* row_of(int32_t number, int32_t row) const {
+    const ChainUnit& unit = chain_.units[number];
+    return scratch_ + unit.rows_at + row % rows_at_once(unit) * row_bytes(reads(unit));
+  }
+  const int8_t* x_row(int32_t number, int32_t row) const {
+    if (number > 0) return row_of(number, row);
+    return rolling_ != nullptr ? rolling_->row(row) : x_ + row * row_bytes(reads(chain_.units[0]));
+  }
+  const int8_t* added(int32_t number, int32_t row) const {
+    const ChainUnit& unit = chain_.units[number];
+    const WindowParams& p = unit.depthwise.window;
+    if (!unit.add.present) return nullptr;
+    return x_row(number, row + added_row(p)) + added_column(p) * reads(unit).in_channels;
+  }
+
+  void make_inside(int32_t number, int32_t row, int32_t column, int32_t count, int8_t* to,
+                   int32_t step, int32_t plane_bytes) const {
+    const ChainUnit& unit = chain_.units[number];
+    const WindowParams& p = unit.depthwise.window;
+    if (!unit.expands) {
+      copy_columns(x_row(number, row) + column * p.in_channels, p.in_channels, count, plane_bytes, step,
+                   to);
+      return;
+    }
+    const int8_t* const constants = constants_ + unit.constants_at;
+    int8_t* const work = scratch_ + layout_.work_at;
+    const int32_t columns = unit.expand.window.out_columns;
+    if (is_dense(unit.expand.window)) {
+      split_kernels::expand(unit.expand, constants, x_row(number, row), 0, column, count, columns, work,
+                            to, step, plane_bytes);
+      return;
+    }
+    // Of x only the rows under the window, as if there were no others.
+    FusedStage stage = unit.expand;
+    WindowParams& e = stage.window;
+    const int32_t low = row * e.stride_rows - e.pad_top;
+    const int32_t high = low + reach_of(e.kernel_rows, e.dilation_rows);
+    const int32_t from = least(low < 0 ? 0 : low, e.in_rows), stop = least(high, e.in_rows);
+    e.pad_top = from - low, e.in_rows = stop > from ? stop - from : 0;
+    split_kernels::expand(stage, constants, x_row(number, from), 0, column, count, columns, work, to,
+                          step, plane_bytes);
+  }
+
+  const ChainParams& chain_;
+  const int8_t* x_;
+  const int8_t* constants_;
+  int8_t* scratch_;
+  ChainLayout layout_;
+  Rolling* rolling_;
+};
+
+}  // namespace
+
+bool run_chain(const ChainParams& chain, int8_t* x, const void* constants, void* scratch, int8_t* y,
+               const RollingRows& source) {
+  int32_t piece = 0;
+  const int32_t last = chain.count - 1, columns = whole_columns(chain);
+  return for_tiles(chain, [&](int32_t from, int32_t) {
+    const WindowParams& p = chain.units[last].project.window;
+    Rolling rolling(chain, x, source, &piece);
+    Chain made(chain, x, constants, scratch, chain.piece_rows > 0 ? &rolling : nullptr);
+    for (int32_t row = 0; row < p.out_rows; ++row) {
+      if (!made.make(last, row, y + (row * columns + from) * p.out_channels)) return false;
+    }
+    return chain.piece_rows == 0 || rolling.finish();
+  });
+}
+
+}  // namespace split_kernels

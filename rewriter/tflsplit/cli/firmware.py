@@ -30,6 +30,7 @@ from tflsplit.firmware import (
 )
 from tflsplit.firmware.as_built import as_built, shortages
 from tflsplit.firmware.from_cluster import LINKS
+from tflsplit.firmware.registry_bits import registry_warnings
 from tflsplit.firmware.remembered import remembered_options
 from tflsplit.firmware.serial_load import rate_warnings
 from tflsplit.report.figures import kib
@@ -86,6 +87,7 @@ def main(arguments: argparse.Namespace) -> int:
     choice = choose_nodes(arguments.folder)
     named = [str(device["board"]) for device in document["devices"]]
     warn(rate_warnings(named, document["link"], document["baud"]))
+    warn(registry_warnings(bundle.devices, named, options.tflm_dir))
     if is_changed:
         _say_what_changed(bundle, cluster, earlier)
     if arguments.json:

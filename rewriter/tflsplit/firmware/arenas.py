@@ -22,6 +22,8 @@ def kernels_of(board: Board, options: FirmwareOptions) -> tuple[Kernels, ...]:
     """TFLM's kernels that the board may get; both kinds where that is decided later."""
     if options.kernels is not None:
         return (options.kernels,)
+    if board.is_of_registry and options.tflm_dir is None:
+        return ("registry",) if board.cmsis_nn else ("registry_plain",)
     if not board.cmsis_nn:
         return ("reference",)
     if options.tflm_dir is None:

@@ -48,22 +48,25 @@ def _pad_before(inputs: int, outputs: int, kernel: int, stride: int, dilation: i
     return max(needed, 0) // 2
 
 
-def _pads(node: Node) -> tuple[int, int]:
+def pads(node: Node) -> tuple[int, int]:
+    """Rows above and columns before the image."""
     if node.attrs.integer("padding") != Padding.SAME:
         return 0, 0
     x, filters, y = node.input(0).shape, node.input(1).shape, node.output.shape
-    stride, dilation = _stride(node), _dilation(node)
+    step, spread = stride(node), dilation(node)
     rows, columns = (
-        _pad_before(x[d], y[d], filters[d], stride[d - 1], dilation[d - 1]) for d in (1, 2)
+        _pad_before(x[d], y[d], filters[d], step[d - 1], spread[d - 1]) for d in (1, 2)
     )
     return rows, columns
 
 
-def _stride(node: Node) -> tuple[int, int]:
+def stride(node: Node) -> tuple[int, int]:
+    """Down and to the right."""
     return node.attrs.integer("stride_h", 1), node.attrs.integer("stride_w", 1)
 
 
-def _dilation(node: Node) -> tuple[int, int]:
+def dilation(node: Node) -> tuple[int, int]:
+    """Down and to the right."""
     return (
         node.attrs.integer("dilation_h_factor", 1),
         node.attrs.integer("dilation_w_factor", 1),
@@ -81,7 +84,7 @@ def _conv(node: Node, abi: Abi) -> Prepared:
         fast = bias is None or bias.dtype is DType.INT64
         size = 4 * x.shape[3] * kernel[0] * kernel[1]
         return Prepared(tables, (size,) if fast else ())
-    pointwise = kernel == (1, 1) and _pads(node) == (0, 0) and _dilation(node) == (1, 1)
+    pointwise = kernel == (1, 1) and pads(node) == (0, 0) and dilation(node) == (1, 1)
     if pointwise and x.shape[3] == filters[3]:
         return Prepared(tables)
     return Prepared(tables, (im2col_bytes(x.shape[3], kernel),))
@@ -92,10 +95,10 @@ def _depthwise(node: Node, abi: Abi) -> Prepared:
     if x.dtype is DType.FLOAT32:
         return Prepared()
     tables = kernels.channel_tables(filters[3])
-    optimized = x.shape[3] == filters[3] and x.shape[0] == 1 and _dilation(node) == (1, 1)
+    optimized = x.shape[3] == filters[3] and x.shape[0] == 1 and dilation(node) == (1, 1)
     if x.dtype is not DType.INT8 or not optimized:
         return Prepared(tables)
-    if filters[1:3] == (3, 3) and max(_pads(node)) <= 1:
+    if filters[1:3] == (3, 3) and max(pads(node)) <= 1:
         return Prepared(tables)
     return Prepared(tables, (2 * x.shape[3] * filters[1] * filters[2],))
 
@@ -121,14 +124,14 @@ def _transpose_conv(node: Node, abi: Abi) -> Prepared:
         return Prepared(tables, (8 * node.output.size, *kernels.transpose_conv_bias(node)))
     if x.dtype is not DType.INT8:
         return Prepared(tables)
-    stride = _stride(node)
+    step = stride(node)
     channels = x.shape[3]
-    if max(stride) <= 2 and channels > REVERSE_TCOL_EFFICIENT_THRESHOLD:
+    if max(step) <= 2 and channels > REVERSE_TCOL_EFFICIENT_THRESHOLD:
         kernel = (filters[1], filters[2])
         reversed_filter = channels * kernel[0] * kernel[1] * filters[0]
         return Prepared(tables, (im2col_bytes(channels, kernel), reversed_filter))
-    width = ((x.shape[2] - 1) * stride[1] + max(filters[2], stride[0])) * node.output.shape[3]
-    return Prepared(tables, (4 * width * max(filters[1], stride[0]), 0))
+    width = ((x.shape[2] - 1) * step[1] + max(filters[2], step[0])) * node.output.shape[3]
+    return Prepared(tables, (4 * width * max(filters[1], step[0]), 0))
 
 
 def _lstm(node: Node, abi: Abi) -> Prepared:

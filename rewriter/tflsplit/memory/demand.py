@@ -4,14 +4,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args
 
 from tflsplit.ir import Node
-from tflsplit.memory import cmsis_nn, custom, kernels, structs
+from tflsplit.memory import cmsis_nn, custom, kernels, registry_tflm, structs
 from tflsplit.memory.abi import Abi, Layout, struct_layout
-from tflsplit.memory.kernels import Prepared
+from tflsplit.memory.kernels import Prepare, Prepared
 
-Kernels = Literal["reference", "cmsis_nn"]
+Kernels = Literal["reference", "cmsis_nn", "registry", "registry_plain"]
+"""Those of the registry's TFLM are CMSIS-NN's, with the DSP extension or in plain C."""
+
+ALL_KERNELS: tuple[Kernels, ...] = get_args(Kernels)
 
 # Room for an operator that nothing is known of: more than any kernel of TFLM takes without tables.
 UNKNOWN_OP_BYTES = 1024
@@ -24,6 +27,8 @@ class Demand:
     options: parsed by the interpreter, None where the parser keeps nothing.
     op_data_bytes: allocated by ``init``, 0 for none.
     prepared: allocated by Prepare.
+    made_again: Prepare makes TfLiteTensors of all operands and results twice before it gives any
+        back.
     margin_bytes: how much of this is a guess; 0 where the kernel's source is known.
     note: what the guess is about, empty without one.
     """
@@ -31,8 +36,26 @@ class Demand:
     options: Layout | None = None
     op_data_bytes: int = 0
     prepared: Prepared = field(default_factory=Prepared)
+    made_again: bool = False
     margin_bytes: int = 0
     note: str = ""
+
+
+def _tables(
+    options: dict[str, str], data: dict[str, str], prepare: dict[str, Prepare]
+) -> tuple[dict[str, str], dict[str, str], dict[str, Prepare]]:
+    """Options, operator data and Prepare; by operator, where they differ from the reference's."""
+    return structs.OPTIONS | options, structs.OP_DATA | data, kernels.PREPARE | prepare
+
+
+_TABLES = {
+    "reference": _tables({}, {}, {}),
+    "cmsis_nn": _tables({}, cmsis_nn.OP_DATA, cmsis_nn.PREPARE),
+    "registry": _tables(registry_tflm.OPTIONS, registry_tflm.OP_DATA, registry_tflm.PREPARE_DSP),
+    "registry_plain": _tables(
+        registry_tflm.OPTIONS, registry_tflm.OP_DATA, registry_tflm.PREPARE_PLAIN
+    ),
+}
 
 
 def node_demand(node: Node, abi: Abi, flavour: Kernels) -> Demand:
@@ -41,20 +64,17 @@ def node_demand(node: Node, abi: Abi, flavour: Kernels) -> Demand:
         return _custom_demand(node, abi)
     if node.op not in structs.KNOWN | structs.UNMEASURED:
         return _unknown_demand(node)
-    optimized = flavour == "cmsis_nn"
-    data = structs.OP_DATA.get(node.op)
-    prepare = kernels.PREPARE.get(node.op)
-    if optimized:
-        data = cmsis_nn.OP_DATA.get(node.op, data)
-        prepare = cmsis_nn.PREPARE.get(node.op, prepare)
-    options = structs.OPTIONS.get(node.op)
+    all_options, all_data, all_prepare = _TABLES[flavour]
+    options, data = all_options.get(node.op), all_data.get(node.op)
+    prepare = all_prepare.get(node.op)
     note = f"{node.op}: not measured on a board" if node.op in structs.UNMEASURED else ""
-    if optimized and not cmsis_nn.supports(node):
+    if flavour != "reference" and not cmsis_nn.supports(node):
         note = f"{node.op}: the scratch of CMSIS-NN's int4 kernels is not modelled"
     return Demand(
         options=struct_layout(options, abi) if options else None,
         op_data_bytes=struct_layout(data, abi).size_bytes if data else 0,
         prepared=prepare(node, abi) if prepare else Prepared(),
+        made_again=flavour.startswith("registry") and node.op in registry_tflm.MADE_AGAIN,
         note=note,
     )
 

@@ -51,14 +51,14 @@ def prepare_bytes(graph: Graph, demands: Sequence[Demand], abi: Abi) -> int:
     request = struct_layout(structs.SCRATCH_REQUEST, abi).size_bytes
     requests, most = structs.SCRATCH_REQUESTS_PER_NODE, 0
     for node, demand in zip(graph.nodes, demands, strict=True):
-        most = max(most, request * requests + _temporaries(node, abi))
+        most = max(most, request * requests + _temporaries(node, abi, demand.made_again))
         requests += len(demand.prepared.scratch)
     return most
 
 
-def _temporaries(node: Node, abi: Abi) -> int:
+def _temporaries(node: Node, abi: Abi, made_again: bool) -> int:
     operands, results = _TWICE.get(node.op, ((), ()))
-    values = [*node.operands, *node.outputs]
+    values = [*node.operands, *node.outputs] * (2 if made_again else 1)
     values += [value for i in operands if (value := node.inputs[i]) is not None]
     values += [node.outputs[i] for i in results]
     return sum(_temporary(value, abi) for value in values)

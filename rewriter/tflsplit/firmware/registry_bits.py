@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where the registry's TFLM computes other bits than the TFLM that verify compares with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from tflsplit.firmware.boards import board_named
+from tflsplit.ir import DType
+from tflsplit.memory.registry_tflm import OTHER_BITS
+from tflsplit.split.devices import DeviceGraph
+
+
+def registry_warnings(
+    devices: Sequence[DeviceGraph], boards: Sequence[str], tflm_dir: Path | None
+) -> list[str]:
+    """At most one sentence, which names the ranks and operators.
+
+    boards: by rank.  tflm_dir: the local tree that is built instead; None: the registry's TFLM.
+    """
+    found = {
+        rank: sorted(_with_other_bits(device))
+        for rank, (device, board) in enumerate(zip(devices, boards, strict=True))
+        if tflm_dir is None and board_named(board).is_of_registry and _with_other_bits(device)
+    }
+    if not found:
+        return []
+    where = "; ".join(f"rank {rank}: {', '.join(ops)}" for rank, ops in found.items())
+    return [
+        f"the registry's TFLM has kernels that round otherwise than today's ({where}): a board may "
+        "give other values than `tflsplit run`; --tflm-dir names a TFLM tree of today's "
+        "(docs/firmware.md)"
+    ]
+
+
+def _with_other_bits(device: DeviceGraph) -> set[str]:
+    return {
+        node.op
+        for node in device.graph.nodes
+        if node.op in OTHER_BITS and node.input(0).dtype is DType.INT8
+    }

@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What boards of PlatformIO's registry get: arenas for that TFLM's kernels, and its bits."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from tests.memory.op_list import CASES
+from tflsplit.firmware import FirmwareOptions, board_named
+from tflsplit.firmware.arenas import kernels_of, required_arena_bytes
+from tflsplit.firmware.registry_bits import registry_warnings
+
+
+def options(**changes: Any) -> FirmwareOptions:
+    return FirmwareOptions(**{"tflm_dir": None, **changes})
+
+
+@pytest.mark.parametrize(
+    ("board", "kernels"),
+    [
+        ("teensy41", ("registry",)),
+        ("nucleo_h743zi", ("registry",)),
+        ("nano33ble", ("registry",)),
+        ("pico", ("registry_plain",)),
+        ("esp32s3", ("registry_plain",)),
+        ("mps2_an500", ("reference", "cmsis_nn")),
+        ("rp2040", ("reference",)),
+    ],
+)
+def test_kernels_of_boards_without_a_tree(board: str, kernels: tuple[str, ...]):
+    assert kernels_of(board_named(board), options()) == kernels
+
+
+def test_a_tree_and_an_option_come_first(tmp_path: Path):
+    teensy = board_named("teensy41")
+    assert kernels_of(teensy, options(tflm_dir=tmp_path)) == ("reference",)
+    assert kernels_of(teensy, options(kernels="cmsis_nn")) == ("cmsis_nn",)
+
+
+def test_scratch_that_only_its_kernels_ask_for_has_room(tmp_path: Path):
+    """Its CONV_2D keeps columns also where there is no DSP extension."""
+    case, pico = CASES["CONV_2D"](), board_named("pico")
+    of_tree = required_arena_bytes(case, pico, options(tflm_dir=tmp_path))
+    assert required_arena_bytes(case, pico, options()) > of_tree
+
+
+def test_kernels_with_other_bits_are_named_by_rank(tmp_path: Path):
+    names = ("MEAN", "ADD", "SUM", "MEAN float")
+    devices: Any = [SimpleNamespace(graph=CASES[name]()) for name in names]
+    (text,) = registry_warnings(devices, ["teensy41"] * 4, None)
+    assert "than today's (rank 0: MEAN; rank 2: SUM): a board may give other values" in text
+    assert "--tflm-dir names" in text
+    assert registry_warnings(devices, ["teensy41"] * 4, tmp_path) == []
+    assert registry_warnings(devices, ["rp2040"] * 4, None) == []
+    assert registry_warnings(devices[1:2], ["pico"], None) == []

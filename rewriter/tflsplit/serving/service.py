@@ -203,10 +203,17 @@ class Service:
                     raise LinkError(f"nothing can be computed now: {self._waits_for}")
                 time.sleep(_RETRY_SECONDS)
 
+    def _is_whole(self, look: Look) -> bool:
+        """Whether nothing is missing: no board that was seen, none that the given plan is for."""
+        wanted = len(self._plans.given.devices)
+        return self._roster.is_complete and len(look.wiring.boards) >= wanted
+
     def _look_if_due(self) -> None:
         """While boards are missing: whether they are back.  Not within a sequence."""
         is_due = time.monotonic() - self._looked > self._options.look_seconds
-        if self._running and is_due and not self._roster.is_complete and not self._state_begun:
+        if self._running is None or not is_due or self._state_begun:
+            return
+        if not self._is_whole(self._running.look):
             self._running = None
             self._try_to_bring_up(_QUICK_LOOK_SECONDS)
 
@@ -249,7 +256,7 @@ class Service:
 
     def _wanted(self, look: Look, ready: Ready) -> Slices:
         """With ``survive``, what all boards keep for the loss of one, while all are there."""
-        if not self._options.survive or not self._roster.is_complete:
+        if not self._options.survive or not self._is_whole(look):
             return {}
         if self._losses is None or not _is_same(self._losses[0], look):
             losses = prepare_losses(self._plans, look, ready, self._tell_of_loss)

@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Blank native boards in a ring whose power can fail at any byte, and a service on them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from tflsplit.bundle import Bundle, read_bundle
+from tflsplit.emulate.blank import Port, blank_boards, blank_cluster
+from tflsplit.emulate.cluster import Cluster
+from tflsplit.emulate.native_build import build_generic
+from tflsplit.emulate.wiring import Port as End
+from tflsplit.passes.prepare import prepare
+from tflsplit.runtime.engines import Array, engine
+from tflsplit.serving import Event, Served, ServeOptions, Service, serve
+from tflsplit.split.devices import tensor_labels
+from tflsplit.verify import Case, make_cases
+
+_CASES = 6
+
+
+@dataclass(frozen=True)
+class Questions:
+    """A model, with inputs and what the unsplit model makes of them."""
+
+    bundle: Bundle
+    cases: tuple[tuple[Case, list[Array]], ...]
+
+
+def questions(folder: Path) -> Questions:
+    """Of an output folder."""
+    bundle = read_bundle(folder)
+    whole = prepare(bundle.model)
+    labels = tensor_labels(whole)
+    oracle = engine(None)[1](bundle.model)
+    return Questions(bundle, tuple(
+        (case, oracle.run([case.inputs[labels[value]] for value in whole.inputs]))
+        for case in make_cases(whole, _CASES, seed=0)
+    ))  # fmt: skip
+
+
+@dataclass
+class Desk:
+    """Some boards; events: with the time at which each came."""
+
+    cluster: Cluster
+    url: str
+    events: list[tuple[float, Event]] = field(default_factory=list)
+    number: int = 0
+
+    def serve(self, folder: Path, options: ServeOptions) -> Service:
+        """A service on them."""
+        return serve(folder, self.url, options, on_event=self._on_event)
+
+    def infer(
+        self, service: Service, asked: Questions, timeout_seconds: float = 60.0
+    ) -> tuple[Served, bool]:
+        """One inference, and whether it has the unsplit model's bits."""
+        case, expected = asked.cases[self.number % len(asked.cases)]
+        self.number += 1
+        served = service.infer(case.inputs, timeout_seconds)
+        return served, all(map(np.array_equal, served.outputs, expected))
+
+    def plugs_of(self, rank: int) -> list[End]:
+        """Its ports, the one to the host too."""
+        ports = (port for port in self.cluster.plugs if port.rank == rank)
+        return sorted(ports, key=lambda port: port.link)
+
+    def peer_of(self, end: End) -> End:
+        """The other end of a port's cable."""
+        return next(
+            other
+            for wire in self.cluster.wires
+            for one, other in ((wire.a, wire.b), (wire.b, wire.a))
+            if one == end
+        )
+
+    def kill_after(self, end: End, sent_bytes: int, rank: int) -> None:
+        """A rank's power fails when so much more has left by a port, its own or another's."""
+        plug = self.cluster.plugs[end]
+        self.cluster.proxy.when_sent(plug, sent_bytes, lambda: self.cluster.signal(rank, 9))
+
+    def sent(self) -> dict[End, int]:
+        """What has left by each port so far."""
+        found: dict[End, int] = {}
+        for wire, (forward, backward) in self.cluster.fault_counts().items():
+            found |= {wire.a: forward.bytes, wire.b: backward.bytes}
+        return found
+
+    def is_dead(self, rank: int) -> bool:
+        """Whether its power has failed."""
+        return self.cluster.exit_status(rank) is not None
+
+    def said(self, kind: str) -> list[str]:
+        """What was told of a kind of event; it is forgotten."""
+        found = [event.text for _, event in self.events if event.kind == kind]
+        self.events[:] = [(at, event) for at, event in self.events if event.kind != kind]
+        return found
+
+    def _on_event(self, event: Event) -> None:
+        self.events.append((time.monotonic(), event))
+
+
+@contextmanager
+def blank_ring(folder: Path, count: int, **more: int) -> Iterator[tuple[Cluster, str]]:
+    """So many blank boards, with stores in a folder, and the name of the port to one of them."""
+    boards = blank_boards(build_generic(), count, folder, **more)
+    with (
+        blank_cluster(boards, "ring", pluggable=True) as cluster,
+        Port(cluster.host_sockets[0]) as port,
+    ):
+        yield cluster, port.url
+
+
+@contextmanager
+def desk(folder: Path, count: int) -> Iterator[Desk]:
+    """So many boards."""
+    with blank_ring(folder, count) as (cluster, url):
+        yield Desk(cluster, url)

@@ -35,12 +35,13 @@ inline void expand(const FusedStage& stage, const int8_t* constants, const int8_
   }
 }
 
-// Columns of x, four channels at a time, as planes: instead of an expansion.
+// Columns of x as planes: instead of an expansion.
 inline void copy_columns(const int8_t* x, int32_t channels, int32_t columns, int32_t plane_bytes,
                          int32_t column_step, int8_t* to) {
-  for (int32_t channel = 0; channel < channels; channel += kPlanes) {
-    to_planes(x + channel, channels, columns, least(kPlanes, channels - channel), plane_bytes,
-              column_step, to + channel * plane_bytes);
+  const int32_t most = kCopiesAllPlanes ? channels : kPlanes;
+  for (int32_t channel = 0; channel < channels; channel += most) {
+    to_planes(x + channel, channels, columns, least(most, channels - channel), plane_bytes, column_step,
+              to + channel * plane_bytes);
   }
 }
 

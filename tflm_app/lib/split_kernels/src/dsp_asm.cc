@@ -463,6 +463,7 @@ SK_FUNCTION split_kernels_groups_\rounding\()_\order
 
     SK_GROUPS once, planes
     SK_GROUPS twice, planes
+    SK_GROUPS once, rows
     SK_GROUPS twice, rows
 
 @ ---- Widening of four positions -----------------------------------------------------------------
@@ -509,9 +510,85 @@ SK_FUNCTION split_kernels_widen_\name
     SK_WIDEN once, 0
     SK_WIDEN doubled, 1
 
+@ ---- Four channels to planes -------------------------------------------------------------------
+@ r0 x   r1 step   r2 columns left   r3 plane_bytes   r12 result   r8, lr three times r1, r3
+@ r4 .. r7 four columns; SEL takes bytes 0 and 2 of its first operand, 1 and 3 of the second.
+@ stack: x, columns, r4-r11, lr; then result, and bytes of all planes, later where they end
+    .equ P_COLUMNS, 4
+    .equ P_TO, 44
+    .equ P_END, 48
+
+SK_FUNCTION split_kernels_to_planes
+    push    {r4-r11, lr}
+    push    {r0, r2}
+    ldr     r12, [sp, #P_TO]
+    ldr     r4, [sp, #P_END]
+    add     r8, r1, r1, lsl #1
+    add     r4, r4, r12
+    str     r4, [sp, #P_END]
+    add     lr, r3, r3, lsl #1
+    mov     r4, #0
+    mov     r5, #0x01000100
+    usub8   r4, r4, r5
+9:
+    subs    r2, r2, #4
+    blt     2f
+1:
+    ldr     r5, [r0, r1]
+    ldr     r4, [r0]
+    ldr     r7, [r0, r8]
+    ldr     r6, [r0, r1, lsl #1]
+    lsl     r9, r5, #8
+    lsl     r10, r7, #8
+    sel     r9, r4, r9                @ channels 0 and 2 of columns 0 and 1
+    sel     r10, r6, r10              @ of columns 2 and 3
+    lsr     r4, r4, #8
+    lsr     r6, r6, #8
+    sel     r4, r4, r5                @ channels 1 and 3
+    sel     r6, r6, r7
+    pkhbt   r5, r9, r10, lsl #16
+    pkhbt   r7, r4, r6, lsl #16
+    pkhtb   r10, r10, r9, asr #16
+    pkhtb   r6, r6, r4, asr #16
+    str     r7, [r12, r3]
+    str     r10, [r12, r3, lsl #1]
+    str     r6, [r12, lr]
+    str     r5, [r12], #4
+    add     r0, r0, r1, lsl #2
+    subs    r2, r2, #4
+    bge     1b
+2:
+    adds    r2, r2, #4
+    beq     4f
+3:
+    ldr     r4, [r0]
+    add     r0, r0, r1
+    lsr     r5, r4, #8
+    lsr     r6, r4, #16
+    lsr     r7, r4, #24
+    strb    r5, [r12, r3]
+    strb    r6, [r12, r3, lsl #1]
+    strb    r7, [r12, lr]
+    strb    r4, [r12], #1
+    subs    r2, r2, #1
+    bne     3b
+4:
+    ldrd    r0, r2, [sp]
+    ldr     r12, [sp, #P_TO]
+    ldr     r4, [sp, #P_END]
+    add     r0, r0, #4
+    add     r12, r12, r3, lsl #2
+    str     r0, [sp]
+    str     r12, [sp, #P_TO]
+    cmp     r12, r4
+    bne     9b
+    add     sp, sp, #8
+    pop     {r4-r11, pc}
+
 @ ---- Depthwise 3x3 ----------------------------------------------------------------------------
 @ r0 first column in slot 0   r1 y   r12 bytes of a row   lr end of r0   r10, r11 two sums
-@ r4 .. r9 doubled weights of slots 0 to 2: (left, right), (middle, 0)   r2, r3 words of x
+@ r4, r6, r8 doubled weights (left, right) of slots 0 to 2, r7 (middle, middle) of 0 and 1, r9 (middle, 0) of 2
+@ r5 shift   r2, r3 words of x
 @ stack: finish (bias, shift, multiplier, addend), planes, constants, y, step, r4-r11, lr, arguments
 
     .equ D_FINISH, 0
@@ -532,7 +609,6 @@ SK_FUNCTION split_kernels_widen_\name
     sxtb16  \middle, \side, ror #8
     sxtb16  \side, \side
     sadd16  \side, \side, \side
-    sadd16  \middle, \middle, \middle
 .endm
 
 @ Four columns of one slot: r2 has columns 0 and 2, r3 has 1 and 3.
@@ -540,26 +616,26 @@ SK_FUNCTION split_kernels_widen_\name
     sxtb16  r3, r2, ror #8
     sxtb16  r2, r2
 .endm
-@ \bias: what the second sum begins with, r11 or the bias in r10.
-.macro SK_ROW_1 side, middle, bias=r11
+@ \half: of the middle weight, b or t. \bias: what the second sum begins with, r11 or the bias in r10.
+.macro SK_ROW_1 side, middle, half, bias=r11
     SK_FOUR_COLUMNS
     smlad   r11, r3, \side, \bias
     smlad   r10, r2, \side, r10
-    smlabb  r10, r3, \middle, r10
-    smlatb  r11, r2, \middle, r11
+    smlab\half r10, r3, \middle, r10
+    smlat\half r11, r2, \middle, r11
 .endm
 @ Stride 2: the second sum lacks column 4.
-.macro SK_ROW_2 side, middle, bias=r11
+.macro SK_ROW_2 side, middle, half, bias=r11
     SK_FOUR_COLUMNS
     smlatb  r11, r2, \side, \bias
     smlad   r10, r2, \side, r10
-    smlabb  r10, r3, \middle, r10
-    smlatb  r11, r3, \middle, r11
+    smlab\half r10, r3, \middle, r10
+    smlat\half r11, r3, \middle, r11
 .endm
-.macro SK_ONE side, middle
+.macro SK_ONE side, middle, half
     SK_FOUR_COLUMNS
     smlad   r10, r2, \side, r10
-    smlabb  r10, r3, \middle, r10
+    smlab\half r10, r3, \middle, r10
 .endm
 
 
@@ -567,15 +643,15 @@ SK_FUNCTION split_kernels_widen_\name
 .macro SK_TWO_COLUMNS rounding, stride
     ldr     r10, [sp, #D_FINISH]
     ldr     r2, [r0, r12, lsl #1]
-    SK_ROW_\stride r8, r9, r10
+    SK_ROW_\stride r8, r9, b, r10
     ldr     r2, [r0, r12]
-    SK_ROW_\stride r6, r7
+    SK_ROW_\stride r6, r7, t
   .if \stride == 1
     ldr     r2, [r0], #2
-    SK_ROW_\stride r4, r5
+    SK_ROW_\stride r4, r7, b
   .else
     ldr     r2, [r0], #4
-    SK_ROW_\stride r4, r5
+    SK_ROW_\stride r4, r7, b
     ldrsb   r2, [r0, r12, lsl #1]
     ldrsb   r3, [r0, r12]
     smlabt  r11, r2, r8, r11
@@ -595,20 +671,19 @@ SK_FUNCTION split_kernels_widen_\name
     add     r10, r10, r3
     add     r11, r11, r3
   .endif
-    ldr     r2, [sp, #D_FINISH+4]
-    asr     r10, r10, r2
-    asr     r11, r11, r2
+    asr     r10, r10, r5
+    asr     r11, r11, r5
     ssat    r10, #8, r10
     ssat    r11, #8, r11
 .endm
 .macro SK_ONE_COLUMN rounding
     ldr     r10, [sp, #D_FINISH]
     ldr     r2, [r0, r12, lsl #1]
-    SK_ONE  r8, r9
+    SK_ONE  r8, r9, b
     ldr     r2, [r0, r12]
-    SK_ONE  r6, r7
+    SK_ONE  r6, r7, t
     ldr     r2, [r0]
-    SK_ONE  r4, r5
+    SK_ONE  r4, r7, b
     ldrd    r2, r3, [sp, #D_FINISH+8]
   .ifc \rounding, once
     smmlar  r10, r10, r2, r3
@@ -617,8 +692,7 @@ SK_FUNCTION split_kernels_widen_\name
     add     r10, r10, r10, asr #31
     add     r10, r10, r3
   .endif
-    ldr     r2, [sp, #D_FINISH+4]
-    asr     r10, r10, r2
+    asr     r10, r10, r5
     ssat    r10, #8, r10
 .endm
 
@@ -628,9 +702,12 @@ SK_FUNCTION split_kernels_widen_\name
     ldm     r3!, {r4-r7}
     lsl     r4, r4, #1                @ the bias of doubled sums
     stm     sp, {r4-r7}
-    SK_WEIGHTS r4, r5, D_OFFSETS
-    SK_WEIGHTS r6, r7, D_OFFSETS+4
+    SK_WEIGHTS r4, r7, D_OFFSETS
+    SK_WEIGHTS r6, r9, D_OFFSETS+4
+    pkhbt   r7, r7, r9, lsl #16
     SK_WEIGHTS r8, r9, D_OFFSETS+8
+    sadd16  r7, r7, r7
+    sadd16  r9, r9, r9
     add     r3, r3, #12
     str     r3, [sp, #D_CONSTANTS]
     ldr     r0, [sp, #D_PLANES]

@@ -44,11 +44,17 @@ typedef void SplitKernelsGroups(const int16_t* x, const int8_t* weights, const v
                                 const int16_t* x_end, int16_t* room, int16_t* room_end,
                                 int32_t steps_out);
 SplitKernelsGroups split_kernels_groups_once_planes, split_kernels_groups_twice_planes,
-    split_kernels_groups_twice_rows;
+    split_kernels_groups_once_rows, split_kernels_groups_twice_rows;
 
 // Widens `count` values, a multiple of four and not 0, of each of four positions `step` apart.
 typedef void SplitKernelsWiden(const int8_t* x, int32_t step, int32_t* to, int32_t count);
 SplitKernelsWiden split_kernels_widen_once, split_kernels_widen_doubled;
+
+// `columns` columns, `step` apart, of a multiple of four channels of x, as rows of planes, of which there are
+// `planes_bytes` bytes; 1 or more of each.
+typedef void SplitKernelsToPlanes(const int8_t* x, int32_t step, int32_t columns,
+                                  int32_t plane_bytes, int8_t* to, int32_t planes_bytes);
+SplitKernelsToPlanes split_kernels_to_planes;
 
 // One row of `channels` channels by a 3x3 kernel: constants as packed taps, planes as in schedule.h
 // with three rows; row_offsets: in bytes from the weights of a channel, the kernel row that slots 0,

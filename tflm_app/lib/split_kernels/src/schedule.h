@@ -44,6 +44,11 @@ constexpr int32_t kWidenedTogether = SPLIT_KERNELS_MVE ? 16 : 4;
 void widen(const int8_t* x, int32_t step, int32_t positions, int32_t count, int32_t fours_done,
            bool doubled, int16_t* to);
 
+// The same of windows of three rows of nine values, of four positions `stride` apart: they begin many networks.
+// Only where kWidensNines.
+constexpr bool kWidensNines = SPLIT_KERNELS_DSP;
+void widen_nines(const int8_t* x, int32_t row_step, int32_t stride, bool doubled, int16_t* to);
+
 inline bool doubles(const Finish& finish) { return finish.rounding != kAnyRounding; }
 // The same where results are rows; Finish::rounding, or kAnyRounding where sums stay sums. Of whole groups with
 // many products the DSP schedule doubles sums instead; the others double nothing.
@@ -106,7 +111,9 @@ bool widens_depthwise(const Taps& taps, const Finish& finish);
 void depthwise_row_widened(const Taps& taps, const Finish& finish, const Planes& planes,
                            int32_t count, int32_t columns, int32_t position, int16_t* y);
 
-// `columns` columns of up to four channels of x, `step` apart, as a row of planes.
+// `columns` columns of up to four channels of x, with kCopiesAllPlanes of any number, `step` apart, as a row of
+// planes.
+constexpr bool kCopiesAllPlanes = SPLIT_KERNELS_DSP;
 void to_planes(const int8_t* x, int32_t step, int32_t columns, int32_t count, int32_t plane_bytes,
                int32_t column_step, int8_t* to);
 

@@ -24,10 +24,13 @@ inline uint32_t load(const int8_t* from) {
   std::memcpy(&word, from, sizeof word);
   return word;
 }
-inline void store(uint32_t word, int8_t* to) { std::memcpy(to, &word, sizeof word); }
 
 inline int32_t even(uint32_t word) { return __sxtb16(static_cast<int8x4_t>(word)); }
-inline int32_t odd(uint32_t word) { return __sxtb16(static_cast<int8x4_t>(word >> 8 | word << 24)); }
+inline int32_t odd(uint32_t word) {  // as intrinsics two instructions
+  int32_t halves;
+  __asm__("sxtb16 %0, %1, ror #8" : "=r"(halves) : "r"(word));
+  return halves;
+}
 
 template <bool Doubled>
 inline int32_t widened(int32_t halves) {
@@ -72,6 +75,28 @@ void widen_as(const int8_t* x, int32_t step, int32_t positions, int32_t count, i
     std::memcpy(&word, x + position * step + whole * 4, static_cast<size_t>(count - whole * 4));
     to[0] = widened<Doubled>(even(word));
     to[positions] = widened<Doubled>(odd(word));
+  }
+}
+
+inline uint32_t load_two(const int8_t* from) {
+  uint16_t half;
+  std::memcpy(&half, from, sizeof half);
+  return half;
+}
+
+template <bool Doubled>
+void widen_nines_as(const int8_t* x, int32_t row_step, int32_t stride, int32_t* to) {
+  for (const int32_t* const end = to + kPositions; to != end; ++to, x += stride) {
+    const int8_t *const second = x + row_step, *const third = second + row_step;
+    const auto put = [to](int32_t four, uint32_t word) {
+      to[8 * four] = widened<Doubled>(even(word)), to[8 * four + 4] = widened<Doubled>(odd(word));
+    };
+    put(0, load(x)), put(1, load(x + 4));
+    put(2, static_cast<uint8_t>(x[8]) | load(second) << 8);
+    put(3, load(second + 3));
+    put(4, load_two(second + 7) | load_two(third) << 16);
+    put(5, load(third + 2));
+    put(6, load(third + 5) >> 8);
   }
 }
 
@@ -170,6 +195,11 @@ void widen(const int8_t* x, int32_t step, int32_t positions, int32_t count, int3
   }
 }
 
+void widen_nines(const int8_t* x, int32_t row_step, int32_t stride, bool doubled, int16_t* to) {
+  (doubled ? widen_nines_as<true> : widen_nines_as<false>)(x, row_step, stride,
+                                                           reinterpret_cast<int32_t*>(to));
+}
+
 void multiply(const Product& product, const Finish& finish, const int16_t* x, int32_t positions,
               const Results& results) {
   if (finish.rounding == kAnyRounding) return multiply_any(product, finish, x, positions, results);
@@ -210,8 +240,10 @@ void multiply_group_rows(const Product& product, const Finish& finish, const int
   const int32_t out = steps_out(product, kPositions);
   const PairRecord* const records = static_cast<const PairRecord*>(product.records);
   if (pairs > 0) {
-    split_kernels_groups_twice_rows(x, product.weights, records, y, step, records + pairs,
-                                    x + groups * values, room, room + 2 * product.products, out);
+    (finish.rounding == kOneRounding ? split_kernels_groups_once_rows
+                                     : split_kernels_groups_twice_rows)(
+        x, product.weights, records, y, step, records + pairs, x + groups * values, room,
+        room + 2 * product.products, out);
   }
   if (product.channels & 1) {
     const PairRecord& last = records[pairs];
@@ -374,23 +406,12 @@ void depthwise_row(const Taps& taps, const Finish& finish, const Planes& planes,
 
 void to_planes(const int8_t* x, int32_t step, int32_t columns, int32_t count, int32_t plane_bytes,
                int32_t, int8_t* to) {
-  constexpr uint32_t kEven = 0x00FF00FF;
-  int32_t column = 0;
-  if (count == 4) {
-    for (; column + 4 <= columns; column += 4, x += 4 * step, to += 4) {
-      const uint32_t a = load(x), b = load(x + step);
-      const uint32_t c = load(x + 2 * step), d = load(x + 3 * step);
-      // Channels 0 and 2 of two columns, then 1 and 3.
-      const uint32_t ab = (a & kEven) | (b & kEven) << 8, cd = (c & kEven) | (d & kEven) << 8;
-      const uint32_t ab_odd = (a >> 8 & kEven) | (b & ~kEven), cd_odd = (c >> 8 & kEven) | (d & ~kEven);
-      store((ab & 0xFFFF) | cd << 16, to);
-      store((ab_odd & 0xFFFF) | cd_odd << 16, to + plane_bytes);
-      store(ab >> 16 | (cd & 0xFFFF0000), to + 2 * plane_bytes);
-      store(ab_odd >> 16 | (cd_odd & 0xFFFF0000), to + 3 * plane_bytes);
-    }
-  }
-  for (; column < columns; ++column, x += step, ++to) {
-    for (int32_t plane = 0; plane < count; ++plane) to[plane * plane_bytes] = x[plane];
+  if (columns <= 0) return;
+  const int32_t whole = count - count % 4;
+  if (whole > 0) split_kernels_to_planes(x, step, columns, plane_bytes, to, whole * plane_bytes);
+  if (whole == count) return;
+  for (int32_t column = 0; column < columns; ++column, x += step, ++to) {
+    for (int32_t plane = whole; plane < count; ++plane) to[plane * plane_bytes] = x[plane];
   }
 }
 

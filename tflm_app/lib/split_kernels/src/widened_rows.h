@@ -14,8 +14,7 @@ class WidenedRows {
   // Groups for which `memory_bytes` suffice: 0 if rows are not to be made so. `apart`: y shares nothing
   // with what is added, so that it can hold the sums before.
   static int32_t most_groups(const FusedBlockParams& block, size_t memory_bytes, bool apart) {
-    // With fewer the shorter runs of columns cost more than is won; groups are finished with two roundings.
-    const int32_t least_groups = block.project.finish.rounding == kOneRounding ? 4 : 3;
+    constexpr int32_t kLeastGroups = 3;  // with fewer the shorter runs of columns cost more than is won
     const bool waits = block.add.present && !apart;
     const WindowParams& p = block.depthwise.window;
     if constexpr (kMultipliesGroups) {
@@ -26,7 +25,7 @@ class WidenedRows {
     const int32_t left = static_cast<int32_t>(memory_bytes) - group / 2;  // weights
     const int32_t groups = left / (group + (waits ? made : 0));
     // What the last positions make lies behind their group.
-    return groups < least_groups || made > (groups - 1) * group ? 0 : groups;
+    return groups < kLeastGroups || made > (groups - 1) * group ? 0 : groups;
   }
   static int32_t group_bytes(const WindowParams& p) {
     return 2 * kPositions * fours(p.out_channels);

@@ -6,46 +6,16 @@
 //                 multiplier, shift
 //   ADD:          offset, multiplier, shift of both operands and of y, activation min, max; both
 #include <cstdint>
-#include <cstdio>
 #include <cstdlib>
-#include <cstring>
 
 #include "arm_nnfunctions.h"
+#include "counted_cases.h"
 
 namespace {
 
+using counted::Case;
+
 enum Op : int32_t { kConv, kDepthwise, kFullyConnected, kAdd };
-constexpr int kMaxIntegers = 24;
-constexpr int kMaxArrays = 5;
-
-volatile uint32_t* const kSysTick = reinterpret_cast<uint32_t*>(0xE000E010);
-constexpr uint32_t kReload = 0xFFFFFF;
-
-struct Case {
-  int32_t op;
-  int32_t n[kMaxIntegers];
-  void* arrays[kMaxArrays];
-  int32_t sizes[kMaxArrays];
-
-  int8_t* bytes(int i) const { return static_cast<int8_t*>(arrays[i]); }
-  int32_t* words(int i) const { return static_cast<int32_t*>(arrays[i]); }
-};
-
-bool read(void* to, size_t size) { return std::fread(to, 1, size, stdin) == size; }
-
-bool read_case(Case* to) {
-  int32_t integers = 0, arrays = 0;
-  if (!read(&to->op, 4) || !read(&integers, 4) || integers > kMaxIntegers) return false;
-  if (!read(to->n, 4 * static_cast<size_t>(integers)) || !read(&arrays, 4)) return false;
-  if (arrays > kMaxArrays) return false;
-  for (int32_t i = 0; i < arrays; ++i) {
-    if (!read(&to->sizes[i], 4)) return false;
-    const size_t size = static_cast<size_t>(to->sizes[i]);
-    to->arrays[i] = std::malloc(size + 16);
-    if (to->arrays[i] == nullptr || !read(to->arrays[i], size)) return false;
-  }
-  return true;
-}
 
 struct Shapes {
   cmsis_nn_dims x, weights, bias, y;
@@ -66,7 +36,7 @@ int32_t run(const Case& c, int8_t* y, bool* ok) {
   const cmsis_nn_activation clamp = {n[20], n[21]};
   cmsis_nn_per_channel_quant_params scales = {c.words(3), c.words(4)};
   cmsis_nn_context context = {nullptr, 0};
-  const auto count = [] { kSysTick[2] = 0; };
+  const auto count = [] { counted::Ticks::begin(); };
   const auto buffer = [&context](int32_t bytes) {
     context.size = bytes;
     context.buf = bytes > 0 ? std::malloc(static_cast<size_t>(bytes)) : nullptr;
@@ -115,18 +85,16 @@ int32_t run(const Case& c, int8_t* y, bool* ok) {
 }  // namespace
 
 int main() {
-  kSysTick[1] = kReload;
-  kSysTick[0] = 5;  // on, processor clock, no interrupt
+  const counted::Ticks ticks;
   Case c;
-  while (read_case(&c)) {
+  while (counted::read_case(&c)) {
     const int32_t size = c.op == kAdd ? c.sizes[0] : bytes_of(shapes_of(c.n).y);
-    int8_t* const y = static_cast<int8_t*>(std::malloc(static_cast<size_t>(size)));
+    int8_t* const y = static_cast<int8_t*>(counted::memory_of(size));
     bool ok = false;
     const int32_t scratch = run(c, y, &ok);
-    const int32_t taken = static_cast<int32_t>((kReload - kSysTick[2]) * SPLIT_KERNELS_TICK);
-    const int32_t head[3] = {ok ? scratch : -1, taken, size};
-    std::fwrite(head, 1, sizeof head, stdout);
-    std::fwrite(y, 1, static_cast<size_t>(size), stdout);
+    counted::answer(ok ? scratch : -1, ticks.instructions(), y, size);
+    std::free(y);
+    counted::free_case(c);
   }
   return 0;
 }

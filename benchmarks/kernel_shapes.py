@@ -65,6 +65,9 @@ expansion (0: none), output channels."""
 SUMS = ((14, 14, 48, 24), (7, 7, 120, 160), (20, 20, 12, 8), (5, 5, 84, 112), (3, 3, 64, 256))
 """As POINTWISE: sums over a part of the input channels, and REQUANTIZE of as many."""
 
+MEANS = ((7, 7, 1280), (1, 7, 1280), (4, 7, 640), (8, 8, 64), (25, 5, 64), (3, 3, 256), (5, 5, 112))
+"""Rows, columns, channels of maps of which PARTIAL_SUM adds up the positions."""
+
 
 def all_cases() -> Iterator[tuple[str, Node]]:
     """Name and node of every case."""
@@ -89,6 +92,8 @@ def all_cases() -> Iterator[tuple[str, Node]]:
         size = f"{rows}x{columns}x{depth} to {channels}"
         yield f"sums {size}", _partial((rows, columns), depth, channels)
         yield f"requantize {rows}x{columns}x{channels}", _requantize((rows, columns), channels)
+    for rows, columns, channels in MEANS:
+        yield f"mean {rows}x{columns}x{channels}", _mean((rows, columns), channels)
 
 
 def _constant(name: str, data: np.ndarray) -> Value:
@@ -176,3 +181,8 @@ def _requantize(out: tuple[int, int], channels: int) -> Node:
     _, bias, multiplier, shift = tables("w", channels, 1)
     sums = Value("s", (1, *out, channels), DType.INT32)
     return custom.requantize(sums, bias, multiplier, shift, activation("y", 1, *out, channels))
+
+
+def _mean(extents: tuple[int, int], channels: int) -> Node:
+    sums = Value("s", (1, channels), DType.INT32)
+    return custom.partial_sum(activation("x", 1, *extents, channels), sums, axes=(1, 3))

@@ -3,16 +3,17 @@
 // the terms of tests/kernels/driver.cc, so that whole networks can be counted where TFLM is not.
 // Instructions are counted as there.
 #include <cstdint>
-#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 
 #include "../tflm_app/lib/split_kernels/src/add.h"
 #include "../tflm_app/lib/split_kernels/src/arithmetic.h"
+#include "counted_cases.h"
 #include "split_kernels/kernels.h"
 
 namespace {
 
+using counted::Case;
 using split_kernels::clamp_to;
 using split_kernels::multiply_by_quantized_multiplier;
 
@@ -26,40 +27,6 @@ using split_kernels::multiply_by_quantized_multiplier;
 //   QUANTIZE multiplier, shift, x zero point, y zero point, whether x and y are unsigned
 //   RESHAPE  none
 enum Op : int32_t { kAdd, kMean, kAveragePool, kMaxPool, kSoftmax, kQuantize, kReshape };
-constexpr int kMaxIntegers = 16;
-constexpr int kMaxArrays = 2;
-
-volatile uint32_t* const kSysTick = reinterpret_cast<uint32_t*>(0xE000E010);
-constexpr uint32_t kReload = 0xFFFFFF;
-
-struct Case {
-  int32_t op;
-  int32_t n[kMaxIntegers];
-  int8_t* arrays[kMaxArrays];
-  int32_t sizes[kMaxArrays];
-  int32_t array_count;
-};
-
-bool read(void* to, size_t size) { return std::fread(to, 1, size, stdin) == size; }
-
-int8_t* memory_of(int32_t size) {
-  int8_t* const memory = static_cast<int8_t*>(std::malloc(static_cast<size_t>(size) + 16));
-  if (memory == nullptr) std::abort();
-  return memory;
-}
-
-bool read_case(Case* to) {
-  int32_t integers = 0;
-  if (!read(&to->op, 4) || !read(&integers, 4) || integers > kMaxIntegers) return false;
-  if (!read(to->n, 4 * static_cast<size_t>(integers)) || !read(&to->array_count, 4)) return false;
-  if (to->array_count > kMaxArrays) return false;
-  for (int32_t i = 0; i < to->array_count; ++i) {
-    if (!read(&to->sizes[i], 4)) return false;
-    to->arrays[i] = memory_of(to->sizes[i]);
-    if (!read(to->arrays[i], static_cast<size_t>(to->sizes[i]))) return false;
-  }
-  return true;
-}
 
 split_kernels::ResidualAdd add_of(const int32_t* n) {
   split_kernels::ResidualAdd add;
@@ -104,7 +71,7 @@ void clamp_all(int32_t low, int32_t high, int32_t count, int8_t* y) {
 
 void add(const Case& c, int8_t* y) {
   const split_kernels::ResidualAdd add = add_of(c.n);
-  const int8_t *p = c.arrays[0], *residual = c.arrays[1];
+  const int8_t *p = c.bytes(0), *residual = c.bytes(1);
   const int32_t shift = -add.sum.shift, multiplier = add.sum.multiplier;
   // Few values, or a zero point that does not fit beside the sum (add.cc).
   if (c.sizes[0] < 1024 || shift < 1 || shift > 21) {
@@ -128,7 +95,7 @@ void add(const Case& c, int8_t* y) {
 // `sums`: as many as y has values.
 void mean(const Case& c, int32_t* sums, int8_t* y) {
   const int32_t* const n = c.n;
-  split_kernels::partial_sum({n[0], n[1], n[2], n[3]}, c.arrays[0], sums);
+  split_kernels::partial_sum({n[0], n[1], n[2], n[3]}, c.bytes(0), sums);
   for (int32_t i = 0; i < n[0] * n[2]; ++i) {
     y[i] = clamp_to(multiply_by_quantized_multiplier(sums[i], n[4], n[5]) + n[6], -128, 127);
   }
@@ -183,7 +150,7 @@ void pool(const Case& c, int32_t* sums, int8_t* y) {
   const Pool p(c.n);
   for (int32_t row = 0; row < p.out_rows; ++row) {
     for (int32_t column = 0; column < p.out_columns; ++column, y += p.channels) {
-      pool_window<IsMax>(p, c.arrays[0], row * p.stride_rows - p.top, column * p.stride_columns - p.left,
+      pool_window<IsMax>(p, c.bytes(0), row * p.stride_rows - p.top, column * p.stride_columns - p.left,
                          sums, y);
     }
   }
@@ -275,7 +242,7 @@ void softmax_row(const int32_t* n, const int8_t* x, int8_t* y) {
 
 void softmax(const Case& c, int8_t* y) {
   for (int32_t row = 0; row < c.n[0]; ++row) {
-    softmax_row(c.n, c.arrays[0] + row * c.n[1], y + row * c.n[1]);
+    softmax_row(c.n, c.bytes(0) + row * c.n[1], y + row * c.n[1]);
   }
 }
 
@@ -289,16 +256,16 @@ void quantize(const Case& c, int8_t* y) {
     int32_t i = 0;
     for (; i + 4 <= count; i += 4) {
       uint32_t word;
-      std::memcpy(&word, c.arrays[0] + i, 4);
+      std::memcpy(&word, c.bytes(0) + i, 4);
       word ^= 0x80808080u;
       std::memcpy(y + i, &word, 4);
     }
-    for (; i < count; ++i) y[i] = static_cast<int8_t>(c.arrays[0][i] ^ -128);
+    for (; i < count; ++i) y[i] = static_cast<int8_t>(c.bytes(0)[i] ^ -128);
     return;
   }
   const int32_t low = to_unsigned ? 0 : -128, high = to_unsigned ? 255 : 127;
   for (int32_t i = 0; i < count; ++i) {
-    const int32_t value = is_unsigned ? static_cast<uint8_t>(c.arrays[0][i]) : c.arrays[0][i];
+    const int32_t value = is_unsigned ? static_cast<uint8_t>(c.bytes(0)[i]) : c.bytes(0)[i];
     const int32_t made =
         multiply_by_quantized_multiplier(value - x_zero_point, multiplier, shift) + y_zero_point;
     y[i] = static_cast<int8_t>(made < low ? low : made > high ? high : made);
@@ -329,30 +296,25 @@ void run(const Case& c, int32_t* sums, int8_t* y) {
     case kMaxPool: return pool<true>(c, sums, y);
     case kSoftmax: return softmax(c, y);
     case kQuantize: return quantize(c, y);
-    default: std::memcpy(y, c.arrays[0], static_cast<size_t>(c.sizes[0]));
+    default: std::memcpy(y, c.bytes(0), static_cast<size_t>(c.sizes[0]));
   }
 }
 
 }  // namespace
 
 int main() {
-  kSysTick[1] = kReload;
-  kSysTick[0] = 5;  // on, processor clock, no interrupt
+  const counted::Ticks ticks;
   Case c;
-  while (read_case(&c)) {
+  while (counted::read_case(&c)) {
     const int32_t size = size_of(c), scratch = scratch_of(c);
-    int8_t* const y = memory_of(size);
-    int32_t* const sums = reinterpret_cast<int32_t*>(memory_of(scratch));
-    kSysTick[2] = 0;
+    int8_t* const y = static_cast<int8_t*>(counted::memory_of(size));
+    int32_t* const sums = static_cast<int32_t*>(counted::memory_of(scratch));
+    ticks.begin();
     run(c, sums, y);
-    const uint32_t left = kSysTick[2];  // 0: not one tick yet
-    const int32_t taken = left == 0 ? 0 : static_cast<int32_t>((kReload - left) * SPLIT_KERNELS_TICK);
-    const int32_t head[3] = {scratch, taken, size};
-    std::fwrite(head, 1, sizeof head, stdout);
-    std::fwrite(y, 1, static_cast<size_t>(size), stdout);
+    counted::answer(scratch, ticks.instructions(), y, size);
     std::free(y);
     std::free(sums);
-    for (int32_t i = 0; i < c.array_count; ++i) std::free(c.arrays[i]);
+    counted::free_case(c);
   }
   return 0;
 }

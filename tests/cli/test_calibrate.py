@@ -26,7 +26,7 @@ FACTORS = {
     **dict.fromkeys((Family.POINTWISE, Family.MADE, Family.READ), 2.0),
     **dict.fromkeys((Family.DEPTHWISE, Family.PLANE_ROW, Family.PLANE_INPUT), 4.0),
     Family.FULLY_CONNECTED: 2.5,
-    **dict.fromkeys((Family.OTHER, Family.REQUANTIZE, Family.ADD), 0.5),
+    **dict.fromkeys((Family.OTHER, Family.REQUANTIZE, Family.ADD, Family.SUM), 0.5),
     Family.COPY: 0.7,
     Family.TFLM: 1.0,
 }

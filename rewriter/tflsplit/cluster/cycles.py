@@ -28,6 +28,7 @@ class Family(Enum):
     PLANE_INPUT = "depthwise_per_input"
     REQUANTIZE = "requantize_per_value"
     ADD = "add_per_value"
+    SUM = "sum_per_value"
 
 
 BESIDE_MACS = (
@@ -38,6 +39,14 @@ BESIDE_MACS = (
     Family.PLANE_INPUT,
 )
 """Parts of convolutions that cost beside their multiply-accumulates; nothing where not given."""
+
+_WITHOUT = {
+    Family.TFLM: Family.CONV,
+    Family.REQUANTIZE: Family.OTHER,
+    Family.ADD: Family.OTHER,
+    Family.SUM: Family.COPY,
+}
+"""What stands for a number that is not given."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +66,7 @@ class Cycles:
         input, unless a fused block has made it.
     requantize_per_value: per sum that becomes int8 after an exchange; add_per_value: per result of
         ADD and SUB, which scale three times; None: as other_per_byte.
+    sum_per_value: per int8 value that TFLSPLIT_PARTIAL_SUM adds up; None: as copy_per_byte.
     """
 
     conv: float
@@ -73,12 +83,13 @@ class Cycles:
     depthwise_per_input: float = 0.0
     requantize_per_value: float | None = None
     add_per_value: float | None = None
+    sum_per_value: float | None = None
 
     def of(self, family: Family) -> float:
         """The number of a family."""
         number = getattr(self, family.value)
         if number is None:
-            number = self.conv if family is Family.TFLM else self.other_per_byte
+            number = getattr(self, _WITHOUT[family].value)
         return float(number)
 
     def times(self, factor: float) -> Cycles:

@@ -58,10 +58,17 @@ def read_device(table: Table, board: Device | None, name: str) -> Device:
         weights_limit_bytes=table.optional_integer("weights_limit_bytes", base.weights_limit_bytes),
         kernels=table.text("kernels", base.kernels, KERNELS),
         abi=table.text("abi", base.abi, ABIS),
+        flash_bytes_per_s=_flash_rate(table, base.flash_bytes_per_s),
+        flash_cache_bytes=table.integer("flash_cache_bytes", base.flash_cache_bytes),
         active_mw=table.optional_number("active_mw", base.active_mw),
         idle_mw=table.optional_number("idle_mw", base.idle_mw),
         usb=table.text("usb", base.usb, USB),
     )
+
+
+def _flash_rate(table: Table, default: float | None) -> float | None:
+    key = "flash_bytes_per_s"
+    return table.number(key, None, low=1.0) if table.has(key) else default
 
 
 def _cycles(table: Table, board: Cycles | None) -> Cycles:
@@ -83,7 +90,7 @@ def _cycles(table: Table, board: Cycles | None) -> Cycles:
     }
     fallback = {
         family.value: table.optional_number(family.value, getattr(board, family.value, None))
-        for family in (Family.TFLM, Family.REQUANTIZE, Family.ADD)
+        for family in (Family.TFLM, Family.REQUANTIZE, Family.ADD, Family.SUM)
     }
     table.refuse_unknown()
     return Cycles(**numbers, **parts, **fallback)  # type: ignore[arg-type]

@@ -28,6 +28,8 @@ class Device:
         static data; code_bytes: flash for the program.
     arena_limit_bytes, weights_limit_bytes: what the user gives at most; None: all that is left.
     kernels: "reference" or "cmsis_nn"; abi: see ``tflsplit.memory.abi``. Both for the arena.
+    flash_bytes_per_s: how fast weights come from flash where the processor waits for them, and
+        flash_cache_bytes: what a cache holds of them; None: that is in ``cycles``.
     active_mw, idle_mw: power while computing and while waiting; None where no source is known.
     usb: the speed of its USB, "full" (12 Mbit/s) or "high" (480 Mbit/s).
     """
@@ -46,6 +48,8 @@ class Device:
     weights_limit_bytes: int | None = None
     kernels: str = "cmsis_nn"
     abi: str = "cortex_m"
+    flash_bytes_per_s: float | None = None
+    flash_cache_bytes: int = 0
     active_mw: float | None = None
     idle_mw: float | None = None
     usb: str = "full"

@@ -39,6 +39,7 @@ _GROUPS = {
     Family.PLANE_INPUT: Family.DEPTHWISE,
     Family.REQUANTIZE: Family.OTHER,
     Family.ADD: Family.OTHER,
+    Family.SUM: Family.OTHER,
 }
 """Whose factor parts beside multiply-accumulates take: whole networks do not tell them apart."""
 

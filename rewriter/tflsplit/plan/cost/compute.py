@@ -10,6 +10,7 @@ from tflsplit.cluster import Cluster, Device, Family
 from tflsplit.cluster.ways import Ways
 from tflsplit.ir import Node
 from tflsplit.ops import Piece
+from tflsplit.plan.cost.flash import node_flash_us, piece_flash_us
 from tflsplit.plan.cost.work import Work, piece_work, sum_work, work_of
 
 _MIX = (
@@ -84,13 +85,15 @@ def _piece_us(
         return 0.0
     read = piece.operands[0] if piece.operands else None
     if sums and not piece.macs and read is not None:  # MEAN and its kin
-        return work_us(cluster.devices[rank], sum_work(read.size))
+        work = sum_work(read.size, sum(box.size for box in piece.results))
+        return work_us(cluster.devices[rank], work)
     made = sum(
         box.size * value.dtype.itemsize
         for box, value in zip(piece.results, node.outputs, strict=True)
     )
     last = piece.results[0].shape[-1:]  # () of a scalar
-    return compute_us(cluster, rank, node, piece.macs, made, last[0] if last else None, stock)
+    us = compute_us(cluster, rank, node, piece.macs, made, last[0] if last else None, stock)
+    return us + piece_flash_us(cluster.devices[rank], node, piece)
 
 
 def requantize_us(cluster: Cluster, rank: int, values: int) -> float:
@@ -99,8 +102,8 @@ def requantize_us(cluster: Cluster, rank: int, values: int) -> float:
 
 
 def local_node_us(device: Device, node: Node) -> float:
-    """Time of a node of a device graph; of a RECV, only of its copying."""
-    return total_us(device, work_of(node))
+    """Time of a node of a device graph and of its weights from flash; of a RECV, of its copying."""
+    return total_us(device, work_of(node)) + node_flash_us(device, node)
 
 
 def total_us(device: Device, work: Iterable[Work]) -> float:

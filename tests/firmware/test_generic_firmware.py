@@ -5,6 +5,7 @@ import configparser
 
 import pytest
 
+from tflsplit.emulate.generic_build import generic_project
 from tflsplit.firmware.boards import BOARDS, REGISTRY_TFLM, board_named
 from tflsplit.firmware.places import device_sources
 from tflsplit.firmware.project_files import config, project_files
@@ -78,3 +79,16 @@ def test_every_port_has_a_store():
     for port in sorted((device_sources() / "ports").iterdir()):
         if port.name != "cortex_m":
             assert "Store* store()" in (port / "src" / "store.cc").read_text(), port.name
+
+
+@pytest.mark.parametrize("names", [["mps3_an547"], ["mps3_an547", "mps2_an500"]])
+def test_blank_boards_are_built_in_a_project_that_knows_no_plan(names: list[str]):
+    """PlatformIO refuses a project that would build by default what it does not have."""
+    kinds = (
+        {"generic": names[0]} if len(names) == 1 else {f"generic_{name}": name for name in names}
+    )
+    files = generic_project([board_named(name) for name in names], kinds)
+    sections = sections_of(files["platformio.ini"].decode())
+    assert sections["platformio"]["default_envs"].split(", ") == list(kinds)
+    for environment, board in kinds.items():
+        assert sections[f"env:{environment}"]["custom_generic_board"] == board

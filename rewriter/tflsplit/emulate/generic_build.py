@@ -10,16 +10,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection
+import re
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
 from tflsplit.emulate.compiler import writing
 from tflsplit.emulate.firmware_build import BUILT, run_platformio, write_project
 from tflsplit.errors import ClusterError
-from tflsplit.firmware.boards import board_named
+from tflsplit.firmware.boards import Board, board_named
 from tflsplit.firmware.options import TFLM_DIR_VARIABLE
 from tflsplit.firmware.places import build_cache
-from tflsplit.firmware.project_files import project_files
+from tflsplit.firmware.project_files import CONFIG, project_files
 
 
 def build_generic_boards(names: Collection[str]) -> dict[str, Path]:
@@ -40,9 +41,17 @@ def build_generic_boards(names: Collection[str]) -> dict[str, Path]:
     }
     folder = build_cache() / "generic_boards" / "+".join(environments)
     with writing(folder):
-        write_project(folder, project_files("no model", boards))
+        write_project(folder, generic_project(boards, environments.values()))
         run_platformio(folder, list(environments.values()), Path(tflm_dir))
     return {name: _program(folder, each) for name, each in environments.items()}
+
+
+def generic_project(boards: Sequence[Board], environments: Iterable[str]) -> dict[str, bytes]:
+    """As in an output folder, but without the nodes of a plan."""
+    files = dict(project_files("no plan", boards))
+    names = f"default_envs = {', '.join(environments)}"
+    files[CONFIG] = re.sub(rb"(?m)^default_envs = .*$", names.encode(), files[CONFIG])
+    return files
 
 
 def _program(folder: Path, environment: str) -> Path:

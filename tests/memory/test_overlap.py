@@ -142,11 +142,16 @@ def test_what_holds_the_same_may_share_bytes(name):
 @pytest.mark.parametrize("step", [-16, 16])
 @pytest.mark.parametrize("name", [name for name in SOUND if name != "one part of it"])
 def test_the_same_places_a_step_aside_are_found(name, step):
-    """Every tensor, one after the other, moved by as little as can be."""
+    """Every tensor, one after the other, moved by as little as can be.
+
+    A slice may lie lower than what it is of: it is written after that was read (test_movers.py).
+    """
     made, places = SOUND[name]
     for index in range(len(places)):
         moved = [at + 160 + (step if i == index else 0) for i, at in enumerate(places)]
-        assert any("share bytes at step" in text for text in over_each_other(made, *moved))
+        is_lower = moved[-1] - places[-1] < moved[0] - places[0]
+        found = any("share bytes at step" in text for text in over_each_other(made, *moved))
+        assert found != (name == "slice" and is_lower)
 
 
 @pytest.mark.parametrize("step", [-8, -1, 1, 8])
@@ -164,7 +169,7 @@ def test_a_member_off_the_boundary_is_found(step):
         (recv(rows(4, 8), rows(3, 9), local=rows(4, 7)), (ROW, 0)),
         (concatenation(2, *(tensor((1, 2, 16)) for _ in "ab")), (0, 32, 0)),
         (concatenation(0, *(tensor((1, 2, 16)) for _ in "ab"), activation=1), (0, 32, 0)),
-        (node("SLICE", (tensor((9, 16)), integers(0, 2), integers(9, 3)), tensor((9, 3))), (0, 0)),
+        (node("SLICE", (tensor((9, 16)), integers(0, 2), integers(9, 3)), tensor((9, 3))), (0, 16)),
         (node("SLICE", (tensor((9, 16)), tensor((2,), I32), integers(3, 16)), tensor((3, 16))),
          (0, 160, 0)),
         (node("SPLIT", (integers(1), tensor((4, 16))), *(tensor((4, 8)) for _ in "ab")),

@@ -13,6 +13,7 @@ map of columns is made wider where it lies.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
@@ -23,6 +24,7 @@ from tflsplit.memory.aliases import find_ties
 from tflsplit.memory.buffers import ALIGNMENT_BYTES
 from tflsplit.memory.lifetimes import Span, in_head, lifetimes
 from tflsplit.ops.custom_options import RecvOptions
+from tflsplit.ops.dims import constant_integers
 from tflsplit.ops.fused import residual_of
 from tflsplit.ops.middle import first_value, middle_of
 from tflsplit.ops.packed import unpacked
@@ -74,6 +76,8 @@ def _of_node(node: Node) -> Iterator[Overlay]:
     elif node.op == wire.RECV and moves_at_once(node):
         x, y = node.input(0), node.output
         yield Overlay(y, x, -_aligned(y.size_bytes), _aligned(x.size_bytes))
+    elif node.op == "SLICE" and not node.is_custom:
+        yield from _of_slice(node)
 
 
 def moves_at_once(node: Node) -> bool:
@@ -86,6 +90,16 @@ def moves_at_once(node: Node) -> bool:
     if options.local is None or options.add or node.input(0) in node.inputs[1:]:
         return False
     return in_head(node.input(0)) and not find_ties(Graph("", (), (), [node]))
+
+
+def _of_slice(node: Node) -> Iterator[Overlay]:
+    """TFLM's kernel copies value by value, in ascending order: downwards, or not at all."""
+    x, y, begin = node.input(0), node.output, constant_integers(node.input(1))
+    if begin is None or not (in_head(x) and in_head(y) and x.dtype.itemsize):
+        return
+    strides = [math.prod(x.shape[dim + 1 :]) for dim in range(len(x.shape))]
+    first = sum(a * b for a, b in zip(begin, strides, strict=True)) * x.dtype.itemsize
+    yield Overlay(y, x, -_aligned(y.size_bytes), first // ALIGNMENT_BYTES * ALIGNMENT_BYTES)
 
 
 def _aligned(size_bytes: int) -> int:

@@ -74,8 +74,8 @@ def reading_times(node: Node, operand: Value) -> Times | None:
     any of them is.  None if nothing is known of the order.
     Raises ModelError if options cannot be read.
     """
-    if node.op == wire.RECV and node.is_custom:
-        return _of_shard(node, operand)
+    if operand is node.input(0) and node.op in (wire.RECV, "SLICE"):
+        return _of_mover(node, operand)
     steps = sweep_of(node)
     if steps is None:
         return None
@@ -88,11 +88,20 @@ def reading_times(node: Node, operand: Value) -> Times | None:
     return times
 
 
-def _of_shard(node: Node, operand: Value) -> Times | None:
-    """The same of a RECV's local shard; unless a SEND may still read it, or it is added to."""
-    options = RecvOptions.of(node)
-    is_free = options.local is not None and not options.add and node.inputs[1:].count(operand) == 0
-    return np.zeros(operand.size_bytes, np.int64) if is_free else None
+def _of_mover(node: Node, operand: Value) -> Times | None:
+    """The same of a RECV, unless a SEND may still read the shard, or it adds; and of a SLICE."""
+    if node.is_custom:
+        recv = RecvOptions.of(node)
+        is_free = recv.local is not None and not recv.add and operand not in node.inputs[1:]
+        return np.zeros(operand.size_bytes, np.int64) if is_free else None
+    begin, item_bytes = node.input(1).data, operand.dtype.itemsize
+    if begin is None or not item_bytes:
+        return None
+    times = np.full(operand.shape, NEVER)
+    y = node.output
+    cut = tuple(slice(at, at + n) for at, n in zip(begin.reshape(-1), y.shape, strict=True))
+    times[cut] = np.arange(y.size).reshape(y.shape) * item_bytes
+    return np.repeat(times.reshape(-1), item_bytes)
 
 
 def _added(block: Node, operand: Value) -> Times:

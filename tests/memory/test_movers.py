@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Results over the shard that RECV moves: where that is sound, and who finds that it is not."""
+"""Results over what RECV and SLICE move: where that is sound, and who finds that it is not."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 
 from tests.memory.test_overlays import at
 from tests.ops.test_fused import activation
-from tflsplit.ir import DType, Graph, Value
+from tflsplit.ir import DType, Graph, Node, Value
 from tflsplit.memory import plan_violations, predict_arena
 from tflsplit.memory.better import plan_offline
 from tflsplit.memory.overlays import find_overlays
@@ -38,11 +39,12 @@ def widened(pending: bool = False, add: bool = False, dtype: DType = DType.INT8)
 
 
 def values_of(graph: Graph) -> dict[Value, Array]:
-    """What a RECV moves, and other bytes around it."""
+    """What a RECV or SLICE moves, and other bytes around it."""
     (x,), (y,) = graph.inputs, graph.outputs
     values = {x: np.arange(x.size).astype(x.dtype.numpy).reshape(x.shape)}
     values[y] = np.full(y.shape, 77, y.dtype.numpy)
-    values[y][:, :, 1:5] = values[x]
+    if x.size < y.size:
+        values[y][:, :, 1:5] = values[x]
     return values
 
 
@@ -83,3 +85,35 @@ def test_rows_stay_where_they_are_instead() -> None:
         pending=[], name=node.name,
     )  # fmt: skip
     assert find_overlays(replace(graph, nodes=[rows], outputs=(y,))) == []
+
+
+def sliced(begin: Sequence[int], size: Sequence[int], op: str = "SLICE") -> Graph:
+    """A part of a map."""
+    x, y = activation("x", *SHARD), activation("y", *size)
+    numbers = [
+        Value(name, (4,), DType.INT32, data=np.array(of, np.int32))
+        for name, of in (("begin", begin), ("size", size))
+    ]
+    return Graph("g", (x,), (y,), [Node(op, (x, *numbers), (y,), name="slice")])
+
+
+def test_columns_are_cut_off_in_place() -> None:
+    """TFLM's kernel goes upwards: to lower places; no value is written before it is read."""
+    graph = sliced((0, 0, 1, 0), (1, 6, 3, 16))
+    (overlay,) = find_overlays(graph)
+    assert overlay.high_bytes == 16
+    # The replay goes row by row, and so finds only what comes from another row.
+    for distance, expected in ((16, (0, 0)), (-48, (0, 0)), (32, (1, 0)), (64, (1, 1))):
+        (x,), (y,) = graph.inputs, graph.outputs
+        values = {x: np.arange(x.size, dtype=np.int16).astype(np.int8).reshape(x.shape)}
+        values[y] = values[x][:, :, 1:]
+        plan = at(graph, x, distance)
+        problems = plan_violations(graph, plan), Replay(graph, plan).problems(values)
+        assert tuple(map(len, problems)) == expected, distance
+    assert predict_arena(plan_offline(graph)).head_bytes == graph.inputs[0].size_bytes
+
+
+def test_of_other_operators_nothing_is_known() -> None:
+    graph = sliced((0, 0, 0, 0), (1, 6, 3, 16), op="MIRROR_PAD")
+    assert find_overlays(graph) == []
+    assert found(graph, 0)[0] == 1

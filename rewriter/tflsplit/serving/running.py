@@ -20,7 +20,8 @@ from tflsplit.serving.plans import Ready
 Slices = Mapping[Chip, tuple[Slice, ...]]
 """Of images, by board."""
 
-_START_SECONDS = 5.0
+_START_SECONDS = 8.0
+"""A board that a belated survey frame took out of its plan goes back after 5 s."""
 _SILENT_SECONDS, _SILENT_SECONDS_A_MIB = 5.0, 30.0
 """Of a board in a deployment; while it erases its flash it says nothing."""
 

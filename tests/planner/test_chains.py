@@ -88,7 +88,7 @@ def test_for_the_least_ram_plans_without_windows_are_compared_too():
 
 
 def test_one_device_reads_a_streamed_input_row_by_row():
-    graph = splittable(chained_model(True, rows=200))
+    graph = splittable(chained_model(True, rows=450))
     cluster = replace(default_cluster(1), stream=True)
     planner, best = best_plan(graph, cluster, "ram")
     assert "TFLSPLIT_CHAIN" in [node.op for node in best.drafts[0].graph.nodes]

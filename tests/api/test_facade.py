@@ -79,7 +79,7 @@ def test_it_is_simulated_on_what_it_was_made_for(split: tflsplit.SplitModel):
     assert {device.board for device in split.cluster.devices} == {"pico"}
     assert split.cluster.link.bit_rate == 3_000_000
     assert simulation.latency_ms > simulation.graph_ms > 0
-    assert "3 pico in a ring of UARTs at 3 Mbit/s" in repr(simulation)
+    assert f"{split.world_size} pico in a ring of UARTs at 3 Mbit/s" in repr(simulation)
     elsewhere = split.simulate(cluster=default_cluster(split.world_size))
     assert elsewhere.latency_ms < simulation.latency_ms
     with pytest.raises(PlanError, match="the cluster has 64"):

@@ -22,6 +22,7 @@ from tflsplit.emulate.wheel_check import RELEASES, check_wheel
 from tflsplit.emulate.wheel_file import read_wheel, wheel_below
 from tflsplit.errors import ClusterError, LinkError
 from tflsplit.memory import structs
+from tflsplit.memory.demand import TABLES
 
 pytestmark = [needs_wheel_reader, needs_cxx]
 
@@ -68,7 +69,7 @@ def test_the_same_bits_in_the_arena_of_that_release(
     world_size: int,
     split: str,
 ):
-    monkeypatch.setitem(structs.OPTIONS, "FULLY_CONNECTED", OPTIONS)
+    monkeypatch.setitem(TABLES["reference"][0], "FULLY_CONNECTED", OPTIONS)
     bundle = read_bundle(bundle_of(tmp_path / "plan", name, world_size, split))
     check_arenas(bundle, run_native(bundle, build_exactly(bundle, wheel)))
 

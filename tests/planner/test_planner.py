@@ -180,8 +180,9 @@ def test_the_front_trades_ram_bytes_and_time():
 
 def test_every_decision_is_explained():
     graph = tiny("mobilenet")
-    planned = Planner(graph, uart(4)).best("ram")
-    entries = explain(planned, Searcher(graph, planned.cluster))
+    planner = Planner(graph, uart(4))
+    planned = planner.best("ram")
+    entries = explain(planned, planner.searcher_of(planned, "ram"))
     assert sum(entry["nodes"] for entry in entries) == len(graph.nodes)
     for entry in entries:
         assert entry["why"]

@@ -37,7 +37,7 @@ def add_board_options(command: argparse.ArgumentParser, heading: str = "the firm
         "--topology",
         choices=[t.value for t in Topology if t is not Topology.BUS],
         metavar="KIND",
-        help="wired as a ring (default), line or star; Ethernet has a switch",
+        help="ring (default), line or star; Ethernet has a switch",
     )
     group.add_argument(
         "--gateway", type=int, metavar="RANK", help="the rank wired to this computer (0)"

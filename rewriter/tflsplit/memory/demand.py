@@ -48,7 +48,7 @@ def _tables(
     return structs.OPTIONS | options, structs.OP_DATA | data, kernels.PREPARE | prepare
 
 
-_TABLES = {
+TABLES = {
     "reference": _tables({}, {}, {}),
     "cmsis_nn": _tables({}, cmsis_nn.OP_DATA, cmsis_nn.PREPARE),
     "registry": _tables(registry_tflm.OPTIONS, registry_tflm.OP_DATA, registry_tflm.PREPARE_DSP),
@@ -56,6 +56,7 @@ _TABLES = {
         registry_tflm.OPTIONS, registry_tflm.OP_DATA, registry_tflm.PREPARE_PLAIN
     ),
 }
+"""What operators of a flavour of kernels ask for: options, operator data, Prepare."""
 
 
 def node_demand(node: Node, abi: Abi, flavour: Kernels) -> Demand:
@@ -64,7 +65,7 @@ def node_demand(node: Node, abi: Abi, flavour: Kernels) -> Demand:
         return _custom_demand(node, abi)
     if node.op not in structs.KNOWN | structs.UNMEASURED:
         return _unknown_demand(node)
-    all_options, all_data, all_prepare = _TABLES[flavour]
+    all_options, all_data, all_prepare = TABLES[flavour]
     options, data = all_options.get(node.op), all_data.get(node.op)
     prepare = all_prepare.get(node.op)
     note = f"{node.op}: not measured on a board" if node.op in structs.UNMEASURED else ""

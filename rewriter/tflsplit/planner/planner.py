@@ -106,12 +106,10 @@ class Planner:
         is_chain = any(split.chained for split in planned.plan.splits) and planned.plan.stream
         if is_chain and planned.steps:
             found = self.searcher(planned.plan.world_size, "ram", chain=True)
-            if len(planned.steps) == len(found.choices.units):
+            if _knows(found, planned):
                 return found
         found = self.searcher(planned.plan.world_size, "ram" if is_narrow else objective)
-        if planned.steps and len(planned.steps) != len(found.choices.units):
-            return self.searcher(planned.plan.world_size)
-        return found
+        return found if _knows(found, planned) else self.searcher(planned.plan.world_size)
 
     def left_out(self, planned: Planned) -> tuple[int, ...]:
         """The ranks that need not be wired for a plan of these."""
@@ -253,3 +251,9 @@ class Planner:
     def _would_do(self, cluster: Cluster) -> bool:
         searcher = Searcher(self.graph, cluster)
         return any(True for objective in OBJECTIVES for _ in searcher.candidates(objective))
+
+
+def _knows(searcher: Searcher, planned: Planned) -> bool:
+    """Whether a plan's units are those of a searcher; a plan that was not searched has none."""
+    units = [unit.nodes for unit in searcher.choices.units]
+    return not planned.steps or [step.unit.nodes for step in planned.steps] == units

@@ -9,6 +9,7 @@
 #include "fused_sweep.h"
 
 #include "block_steps.h"
+#include "swept_rows.h"
 
 namespace split_kernels {
 namespace {
@@ -20,18 +21,9 @@ constexpr int32_t kShortRun = 8;  // memmove() takes longer
 int32_t columns_of(const FusedBlockParams& block) {
   return least(block.window_columns, block.depthwise.window.out_columns);
 }
-int32_t reach_rows(const WindowParams& p) { return reach_of(p.kernel_rows, p.dilation_rows); }
-int32_t kept_rows(const WindowParams& p) {
-  const int32_t kept = reach_rows(p) - p.stride_rows;
-  return kept > 0 ? kept : 0;
-}
-int32_t fresh_rows(const WindowParams& p) { return reach_rows(p) - kept_rows(p); }
-int32_t kept_plane_bytes(const WindowParams& p) {
-  return kept_rows(p) * columns_under(p, p.out_columns);
-}
 int32_t fresh_plane_bytes(const FusedBlockParams& block) {
   const WindowParams& p = block.depthwise.window;
-  return fresh_rows(p) * columns_under(p, columns_of(block));
+  return new_rows(p) * columns_under(p, columns_of(block));
 }
 int32_t channels_together(const WindowParams& p) { return least(kWindowChannels, p.in_channels); }
 
@@ -40,16 +32,12 @@ size_t first_bytes(const FusedBlockParams& block) {
   return block.chained ? planes_bytes(p, p.in_channels, p.out_columns) : 0;
 }
 // Rows of the first unit's result that are made before they are used.
-int32_t inner_rows(const FusedBlockParams& block) { return fresh_rows(block.depthwise.window); }
+int32_t inner_rows(const FusedBlockParams& block) { return new_rows(block.depthwise.window); }
 size_t inner_bytes(const FusedBlockParams& block) {
   const WindowParams& p = block.first_project.window;
   if (!block.chained) return 0;
   return fours(static_cast<size_t>(inner_rows(block)) * static_cast<size_t>(p.out_columns) *
                static_cast<size_t>(p.out_channels));
-}
-size_t kept_rows_bytes(const FusedBlockParams& block) {
-  const WindowParams& p = block.depthwise.window;
-  return fours(static_cast<size_t>(p.in_channels) * static_cast<size_t>(kept_plane_bytes(p)));
 }
 size_t fresh_rows_bytes(const FusedBlockParams& block) {
   const WindowParams& p = block.depthwise.window;
@@ -60,12 +48,6 @@ size_t window_bytes(const FusedBlockParams& block) {
   return planes_bytes(p, channels_together(p), columns_of(block));
 }
 
-size_t unit_work_bytes(const WindowParams& depthwise, const WindowParams& projection, bool adds,
-                       int32_t columns, size_t expansion) {
-  const size_t row =
-      chunk_bytes(depthwise, columns) + projection_bytes(projection, adds, columns);
-  return row > expansion ? row : expansion;
-}
 int32_t first_columns(const FusedBlockParams& block) {
   return least(kChunkColumns, block.first_depthwise.window.out_columns);
 }
@@ -82,31 +64,11 @@ size_t sweep_work_bytes(const FusedBlockParams& block) {
   return first > last ? first : last;
 }
 
-// ---- The constants ----
-
-struct Constants3 {
-  const int8_t* expand;
-  const int8_t* depthwise;
-  const int8_t* project;
-};
-// `end`: those behind them.
-Constants3 constants_at(const int8_t* data, const FusedStage* expand, const WindowParams& depthwise,
-                        const WindowParams& projection, bool sums, const int8_t** end) {
-  Constants3 found;
-  found.expand = data;
-  if (expand != nullptr) data += conv_constants_bytes(expand->window, sizeof(PairRecord));
-  found.depthwise = data;
-  data += static_cast<size_t>(depthwise.out_channels) * taps_bytes(depthwise);
-  found.project = data;
-  *end = data + conv_constants_bytes(projection, sums ? sizeof(SumsRecord) : sizeof(PairRecord));
-  return found;
-}
-
 // ---- The first unit: its rows one by one ----
 
 class FirstUnit {
  public:
-  FirstUnit(const FusedBlockParams& block, const int8_t* x, const Constants3& constants,
+  FirstUnit(const FusedBlockParams& block, const int8_t* x, const UnitConstants& constants,
             int8_t* planes, int8_t* work)
       : block_(block),
         p_(block.first_depthwise.window),
@@ -147,7 +109,7 @@ class FirstUnit {
   const FusedBlockParams& block_;
   const WindowParams& p_;
   const int8_t* x_;
-  Constants3 constants_;
+  UnitConstants constants_;
   RowsByChannel rows_;
   int8_t* work_;
   int32_t next_;  // row under the window
@@ -158,7 +120,7 @@ class FirstUnit {
 
 class LastUnit {
  public:
-  LastUnit(const FusedBlockParams& block, const int8_t* x, const Constants3& constants, int8_t* inner,
+  LastUnit(const FusedBlockParams& block, const int8_t* x, const UnitConstants& constants, int8_t* inner,
            int8_t* kept, int8_t* fresh, int8_t* window, int8_t* work, FirstUnit* first)
       : block_(block),
         p_(block.depthwise.window),
@@ -321,7 +283,7 @@ class LastUnit {
   const FusedBlockParams& block_;
   const WindowParams& p_;
   const int8_t* x_;
-  Constants3 constants_;
+  UnitConstants constants_;
   int8_t* inner_;
   int8_t* kept_;
   int8_t* fresh_;
@@ -340,7 +302,7 @@ class LastUnit {
 }  // namespace
 
 size_t fused_sweep_get_scratch_bytes(const FusedBlockParams& block) {
-  return first_bytes(block) + inner_bytes(block) + kept_rows_bytes(block) +
+  return first_bytes(block) + inner_bytes(block) + kept_rows_bytes(block.depthwise.window) +
          fresh_rows_bytes(block) + window_bytes(block) + sweep_work_bytes(block);
 }
 
@@ -349,20 +311,20 @@ void fused_sweep(const FusedBlockParams& block, const int8_t* x, const int8_t* r
   int8_t* const planes = static_cast<int8_t*>(scratch);
   int8_t* const inner = planes + first_bytes(block);
   int8_t* const kept = inner + inner_bytes(block);
-  int8_t* const fresh = kept + kept_rows_bytes(block);
+  int8_t* const fresh = kept + kept_rows_bytes(block.depthwise.window);
   int8_t* const window = fresh + fresh_rows_bytes(block);
   int8_t* const work = window + window_bytes(block);
   const int8_t* data = static_cast<const int8_t*>(constants);
   const FusedStage* const expansion = block.expands ? &block.expand : nullptr;
   if (!block.chained) {
-    const Constants3 own = constants_at(data, expansion, block.depthwise.window,
+    const UnitConstants own = constants_at(data, expansion, block.depthwise.window,
                                         block.project.window, block.sums, &data);
     return LastUnit(block, x, own, inner, kept, fresh, window, work, nullptr).run(residual, y);
   }
-  const Constants3 firsts =
+  const UnitConstants firsts =
       constants_at(data, block.first_expands ? &block.first_expand : nullptr,
                    block.first_depthwise.window, block.first_project.window, false, &data);
-  const Constants3 own = constants_at(data, expansion, block.depthwise.window,
+  const UnitConstants own = constants_at(data, expansion, block.depthwise.window,
                                       block.project.window, block.sums, &data);
   FirstUnit first(block, x, firsts, planes, work);
   LastUnit(block, x, own, inner, kept, fresh, window, work, &first).run(residual, y);

@@ -17,6 +17,13 @@ from typing import Any
 
 from tflsplit.ir import Attrs
 from tflsplit.tflite.flexmap import encode_map
+from tflsplit.wire.custom_ops import (
+    BLOCK_VERSION,
+    PACKED_VERSION,
+    RECV_VERSION,
+    SEND_VERSION,
+    VERSION,
+)
 
 HERE = Path(__file__).resolve().parent
 CORPUS = HERE / "corpus"
@@ -64,19 +71,24 @@ ITEM_CODES = {0: 0, 1: 1, 2: 2, 4: 3, 8: 4}
 def options_input(
     options: Mapping[str, Any], x: Iterable[int] = (2, 3), y: Iterable[int] = (2, 3), item: int = 1
 ) -> bytes:
-    """Options beside two tensors of one rank."""
+    """Options beside two tensors of one rank, or of 6 together."""
     x, y = bytes(x), bytes(y)
-    head = bytes([len(x), ITEM_CODES[item] * 6])
-    return head + x + y + encode_map(Attrs({"v": 1, **options}))
+    forms = range(64, 128) if len(x) != len(y) else range(7)
+    form = next(form for form in forms if form % 7 == len(x))
+    head = bytes([form, ITEM_CODES[item] * 6])
+    return head + x + y + encode_map(Attrs({"v": VERSION, **options}))
 
 
 def option_seeds() -> Seeds:
     """What every operator takes; SENDs and RECVs that fit their tensors, and some that do not."""
-    send = {"channel": 1, "to": (1,), "tensor": "t", "boxes": (0, 2, 0, 3), "origin": (0, 0)}
+    send = {
+        "channel": 1, "to": (1,), "tensor": "t", "boxes": (0, 2, 0, 3), "origin": (0, 0),
+        "v": SEND_VERSION,
+    }  # fmt: skip
     recv = {
         "tensor": "t", "origin": (0, 0), "local": (0, 1, 0, 3), "local_origin": (0, 0),
         "channels": (5,), "from": (1,), "boxes": (1, 2, 0, 3), "sum": 0,
-        "early": 0, "v": 2,
+        "early": 0, "v": RECV_VERSION,
     }  # fmt: skip
     tiles = {
         "channels": (5, 6, 7, 8), "from": (1, 2, 1, 2), "local": (), "local_origin": (),
@@ -85,12 +97,16 @@ def option_seeds() -> Seeds:
     scatter = {"to": (0, 2), "boxes": (0, 1, 0, 3, 1, 2, 0, 3)}
     far = {"boxes": (70000, 70002, 3, 6), "origin": (70000, 3)}
     window = {
-        "v": 2, "kernel": (3, 1), "stride": (1, 2), "dilation": (1, 9), "pads": (0, 1, 2, 300),
+        "v": PACKED_VERSION, "kernel": (3, 1), "stride": (1, 2), "dilation": (1, 9),
+        "pads": (0, 1, 2, 300),
     }  # fmt: skip
     fused = {
-        "v": 2, "expand": tuple(range(16)), "depthwise": (1,) * 15 + (2**30,),
+        "v": BLOCK_VERSION, "expand": tuple(range(16)), "depthwise": (1,) * 15 + (2**30,),
         "activation": (0, 1), "rounding": 1, "sum": 0, "tile_columns": 3, "add": (),
+        "first_expand": (), "first_depthwise": (), "first_project": (), "window_columns": 0,
     }  # fmt: skip
+    chain = {"units": (1,) * 120, "window_columns": 4, "tile_columns": 2, "rolling": (8, 8, 2)}
+    five = {"boxes": (0, 1) * 3 + (0, 2, 0, 3), "origin": (0,) * 5}
     ask = {"tensor": "t", "channels": (5, 6), "from": (1, 2), "bytes": (3, 4)}
     return {
         "ask": options_input(ask, (7,), (7,)),
@@ -99,12 +115,18 @@ def option_seeds() -> Seeds:
         "send": options_input(send),
         "send-multicast": options_input({**send, "to": (0, 2, 4)}),
         "send-scatter": options_input({**send, **scatter}),
+        "send-copy": options_input({**send, **five}, (1, 1, 1, 2, 3), (6,)),
         "send-far": options_input({**send, **far}),
         "send-outside": options_input({**send, "boxes": (0, 3, 0, 3)}),
         "send-int64": options_input({**send, "boxes": (0, 1, 1, 2)}, item=8),
         "send-scalar": options_input({**send, "boxes": (), "origin": ()}, (), ()),
         "recv": options_input(recv, (1, 3)),
+        "recv-columns": options_input(
+            {**recv, "local": (0, 2, 0, 2), "boxes": (0, 2, 2, 3)}, (2, 2)
+        ),
         "recv-tiles": options_input({**recv, **tiles}),
+        "recv-early": options_input({**recv, **tiles, "early": 1}),
+        "recv-rolling": options_input({**recv, **tiles, "early": 2}),
         "recv-sum": options_input({**recv, "boxes": (0, 2, 0, 3), "sum": 1}, (1, 3), item=4),
         "recv-twice": options_input({**recv, "boxes": (0, 1, 0, 3)}, (1, 3)),
         "recv-nothing": options_input({**recv, "channels": (), "from": (), "boxes": ()}, (1, 3)),
@@ -112,9 +134,10 @@ def option_seeds() -> Seeds:
         "window-activation": options_input(
             {**window, "activation": (-128, 5), "rounding": 2, "groups": 1}
         ),
-        "activation": options_input({"v": 2, "activation": (-3, 127), "rounding": 0}),
-        "none": options_input({"v": 2}),
+        "activation": options_input({"v": PACKED_VERSION, "activation": (-3, 127), "rounding": 0}),
+        "none": options_input({"v": PACKED_VERSION}),
         "fused": options_input(fused),
+        "chain": options_input(chain),
     }
 
 

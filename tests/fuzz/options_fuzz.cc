@@ -187,11 +187,45 @@ void try_ask(const FlexMap& options, const Tensor& memory) {
   run_ask(*Device().exchange, options, memory.view);
 }
 
+// The local shard lies somewhere in the memory of y, and is moved to its place in it.
+void move_within(const FlexMap& options, const Tensor& local, const Tensor& y) {
+  if (integer_option(options, "sum") != 0 || local.size_bytes > y.size_bytes) return;
+  const IntVector place = integers_option(options, "local");
+  for (const size_t at : {size_t{0}, (y.size_bytes - local.size_bytes) / 2,
+                          y.size_bytes - local.size_bytes}) {
+    auto* const memory = static_cast<uint8_t*>(y.view.data);
+    for (size_t i = 0; i < y.size_bytes; ++i) memory[i] = static_cast<uint8_t>(i * 7 + 1);
+    TensorView inside = local.view;
+    inside.data = memory + at;
+    split_core::StridedBox from, to;
+    REQUIRE(make_box(inside, place, 0, integers_option(options, "local_origin"), &from));
+    REQUIRE(make_box(y.view, place, 0, integers_option(options, "origin"), &to));
+    std::vector<uint8_t> before(from.size_bytes()), after(to.size_bytes());
+    split_core::read_box(from, 0, before.data(), from.size_bytes());
+    run_recv(*Device().exchange, options, &inside, &y.view, nullptr, 0);
+    split_core::read_box(to, 0, after.data(), to.size_bytes());
+    REQUIRE(before == after);
+  }
+}
+
+// Nobody sends; a reader may ask for any piece, of any size.
+void take_pieces(const FlexMap& options, const Tensor& y) {
+  Device device;
+  run_recv(*device.exchange, options, nullptr, &y.view, nullptr, 0);
+  for (const int32_t piece : {0, 1, 70'000}) {
+    for (const size_t size : {y.size_bytes, y.size_bytes / 2, size_t{1}}) {
+      take_piece(*device.exchange, piece, y.view.data, size);
+    }
+  }
+}
+
 void try_recv(const FlexMap& options, const Tensor* local, const Tensor& y) {
   const TensorView* const from = local == nullptr ? nullptr : &local->view;
   if (check_recv(options, from, &y.view, kNodes).found() || !y.has_memory()) return;
   if (local != nullptr && !local->has_memory()) return;
+  if (integer_option(options, "early") == 2) return take_pieces(options, y);
   run_recv(*Device().exchange, options, from, &y.view, nullptr, 0);
+  if (local != nullptr) move_within(options, *local, y);
   write_pieces(options, local, y);
 }
 

@@ -356,6 +356,8 @@ struct World {
   }
 
   void turn() {
+    // A device that was surveyed answers, and takes its plan up again: nothing is forgotten by then.
+    node->was_surveyed(clock.now_us());
     if (control.has_start()) {
       runner->serve(*graph, 1);
     } else {
@@ -403,7 +405,8 @@ struct World {
 
   bool infers() {
     for (int attempt = 0; attempt < 3; ++attempt) {
-      const bool behind = is_later(control.info.epoch, epoch);
+      const bool has_begun = (control.info.flags & Info::kEpochValid) != 0;
+      const bool behind = has_begun && is_later(control.info.epoch, epoch);
       begin(static_cast<uint16_t>((behind ? control.info.epoch : epoch) + 1));
       becomes([this] { return is_reported() && host().node().communicator().recvs_complete(); });
       if (is_reported() && host().report.status == ReportStatus::kBroken) return true;

@@ -417,7 +417,7 @@ bool take_piece(Exchange& exchange, int32_t piece, void* to, size_t size) {
     const int64_t extent = boxes[number * bounds + i + 1] - boxes[number * bounds + i];
     elements = extent > 0 && elements <= size ? elements * static_cast<uint64_t>(extent) : 0;
   }
-  if (elements != size) {
+  if (elements == 0 || elements != size) {
     exchange.refuse("TFLSPLIT_RECV", "boxes", "has other pieces than its reader takes");
     return false;
   }

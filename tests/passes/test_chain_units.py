@@ -19,12 +19,14 @@ from tflsplit.cluster import default_cluster
 from tflsplit.firmware.slots import slots_of
 from tflsplit.ir import DType, Graph, Node, Quantization, Value
 from tflsplit.memory.arena import predict_arena
+from tflsplit.ops.chain import blocks_of
 from tflsplit.ops.chain_options import ChainOptions
 from tflsplit.ops.custom_check import problems
 from tflsplit.ops.custom_options import RecvOptions
 from tflsplit.ops.expansion import stock_expansion
 from tflsplit.passes.prepare import prepare
 from tflsplit.plan.cost import local_node_us
+from tflsplit.plan.cost.flash import reads_of
 from tflsplit.planner.planned import finish
 from tflsplit.rewriting.rewrite import Split
 from tflsplit.sim.program import Compute, Receive, program_of
@@ -146,3 +148,10 @@ def test_time_passes_piece_by_piece():
         local_node_us(cluster.devices[0], made.devices[0].graph.nodes[1])
     )
     assert finish(made.whole, made.plan, cluster).latency_us > sum(times)
+
+
+def test_its_weights_come_from_flash_as_those_of_its_blocks():
+    (node,) = (n for n in split(1, "rows").devices[0].graph.nodes if n.op == "TFLSPLIT_CHAIN")
+    of_blocks = [read for block in blocks_of(node) for read in reads_of(block)]
+    assert len(of_blocks) > 3
+    assert list(reads_of(node)) == of_blocks

@@ -29,7 +29,7 @@ from tflsplit.firmware.platformio import platformio
 from tflsplit.firmware.project import generated_files
 from tflsplit.host import FirmwareSetup, read_firmware_setup
 
-BUILT = ("firmware.elf", "program", "program.exe")
+_BUILT = ("firmware.elf", "program", "program.exe")
 
 
 @dataclass(frozen=True)
@@ -76,13 +76,18 @@ def build_firmware(bundle: Bundle, options: FirmwareOptions) -> BuiltFirmware:
     names = [f"node{rank}" for rank in range(len(bundle.devices))]
     run_platformio(folder, names, options.tflm_dir)
     for name in names:
-        built = [folder / "build" / name / program for program in BUILT]
-        program = next((path for path in built if path.is_file()), None)
-        if program is None:
-            raise ClusterError(f"PlatformIO left no program in {folder / 'build' / name}")
+        program = program_in(folder / "build" / name)
         (folder / "programs").mkdir(exist_ok=True)
         shutil.copy2(program, folder / "programs" / f"{name}.elf")
     return take_firmware(bundle, folder)
+
+
+def program_in(folder: Path) -> Path:
+    """What PlatformIO has built in an environment's folder; ClusterError if there is nothing."""
+    for name in _BUILT:
+        if (folder / name).is_file():
+            return folder / name
+    raise ClusterError(f"PlatformIO left no program in {folder}")
 
 
 def build_folder(bundle: Bundle, options: FirmwareOptions) -> Path:

@@ -15,7 +15,7 @@ from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
 from tflsplit.emulate.compiler import writing
-from tflsplit.emulate.firmware_build import BUILT, run_platformio, write_project
+from tflsplit.emulate.firmware_build import program_in, run_platformio, write_project
 from tflsplit.errors import ClusterError
 from tflsplit.firmware.boards import Board, board_named
 from tflsplit.firmware.options import TFLM_DIR_VARIABLE
@@ -43,7 +43,7 @@ def build_generic_boards(names: Collection[str]) -> dict[str, Path]:
     with writing(folder):
         write_project(folder, generic_project(boards, environments.values()))
         run_platformio(folder, list(environments.values()), Path(tflm_dir))
-    return {name: _program(folder, each) for name, each in environments.items()}
+    return {name: program_in(folder / "build" / each) for name, each in environments.items()}
 
 
 def generic_project(boards: Sequence[Board], environments: Iterable[str]) -> dict[str, bytes]:
@@ -52,11 +52,3 @@ def generic_project(boards: Sequence[Board], environments: Iterable[str]) -> dic
     names = f"default_envs = {', '.join(environments)}"
     files[CONFIG] = re.sub(rb"(?m)^default_envs = .*$", names.encode(), files[CONFIG])
     return files
-
-
-def _program(folder: Path, environment: str) -> Path:
-    for built in BUILT:
-        path = folder / "build" / environment / built
-        if path.is_file():
-            return path
-    raise ClusterError(f"PlatformIO left no program in {folder / 'build' / environment}")

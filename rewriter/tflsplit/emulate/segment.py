@@ -15,7 +15,7 @@ import threading
 from collections import deque
 from collections.abc import Sequence
 
-from tflsplit.emulate.faults import FaultCounts, FaultModel, FaultStream
+from tflsplit.emulate.faults import FaultModel, FaultStream
 from tflsplit.wire.ethernet import ADDRESS_BYTES, is_group
 
 _LENGTH = struct.Struct(">I")
@@ -27,8 +27,8 @@ _WAITING_FRAMES = 512
 class _Port:
     """One device's cable.
 
-    end: ours, which does not block.  counts: frames that were damaged on their way in are lost, as
-    a receiver drops what its FCS does not fit.
+    end: ours, which does not block.  lost: frames that were damaged on their way in, as a receiver
+    drops what its FCS does not fit.
     """
 
     def __init__(self, end: socket.socket, is_stream: bool, model: FaultModel, seed: int) -> None:
@@ -38,10 +38,6 @@ class _Port:
         self._is_stream = is_stream
         self._came = bytearray()
         self._faults = FaultStream(model, seed)
-
-    @property
-    def counts(self) -> FaultCounts:
-        return self._faults.counts
 
     def read(self) -> list[bytes]:
         """The frames that have come whole and undamaged."""

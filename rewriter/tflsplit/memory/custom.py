@@ -52,15 +52,11 @@ def _scratch(node: Node, abi: Abi) -> Prepared:
     """``..._get_scratch_bytes`` of the kernels: the same on every core (``ops.scratch``)."""
     found = _KNOWN.get(node)
     if found is None:
-        size_bytes = scratch_bytes(unpacked(node, sizes_only=True))
+        is_chain = node.op == wire.CHAIN
+        size_bytes = (
+            chain_scratch(node) if is_chain else scratch_bytes(unpacked(node, sizes_only=True))
+        )
         found = _KNOWN[node] = Prepared((), (size_bytes,) if size_bytes else ())
-    return found
-
-
-def _chain(node: Node, abi: Abi) -> Prepared:
-    found = _KNOWN.get(node)
-    if found is None:
-        found = _KNOWN[node] = Prepared((), (chain_scratch(node),))
     return found
 
 
@@ -68,7 +64,6 @@ _KNOWN: WeakKeyDictionary[Node, Prepared] = WeakKeyDictionary()
 """Of every node, which planning asks for several times."""
 
 
-PREPARE: dict[str, Prepare] = {
-    **dict.fromkeys(OP_DATA.keys() - {wire.SEND, wire.RECV, wire.ASK}, _scratch),
-    wire.CHAIN: _chain,
-}
+PREPARE: dict[str, Prepare] = dict.fromkeys(
+    OP_DATA.keys() - {wire.SEND, wire.RECV, wire.ASK}, _scratch
+)

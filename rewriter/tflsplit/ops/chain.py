@@ -22,7 +22,6 @@ from tflsplit.ir import DType, Node, Quantization, Value
 from tflsplit.ops.chain_options import STAGE, ChainOptions, Rolling, UnitOptions
 from tflsplit.ops.custom import make_node
 from tflsplit.ops.custom_options import WindowOptions, activation_of
-from tflsplit.ops.fused import residual_of
 from tflsplit.ops.fused_options import Stage
 from tflsplit.ops.packed_options import StageOptions, stages_of
 from tflsplit.ops.packed_stage import blank_bytes
@@ -133,11 +132,3 @@ def _block(node: Node, unit: UnitOptions, x: Value, y: Value, window_columns: in
     unknown = Value("constants", (0,), DType.INT8)
     inputs = (x, unknown, *((x,) if unit.add else ()))
     return Node(wire.FUSED_BLOCK, inputs, (y,), attrs, y.name, is_custom=True)
-
-
-def is_unit(block: Node) -> bool:
-    """Whether a packed block may be a unit of a chain: of one image, no sums, adding its own x."""
-    options, added = wire.decode(block), residual_of(block)
-    plain = not options["sum"] and not options["first_depthwise"] and not options["tile_columns"]
-    own = added is None or added is block.input(0)
-    return plain and own and block.output.shape[0] == 1

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from tflsplit.ir import DType, Node
 from tflsplit.ops.chain import blocks_of
-from tflsplit.ops.chain_layout import UnitSizes, pieces_of, rolling_shape, tiles_of
+from tflsplit.ops.chain_layout import UnitSizes, from_the_last, pieces_of, rolling_shape, tiles_of
 from tflsplit.ops.chain_options import ChainOptions
 from tflsplit.ops.custom_check import add_check, problems
 from tflsplit.ops.custom_options import WindowOptions
@@ -58,13 +58,10 @@ def _unit_problems(blocks: list[Node], units: list[UnitSizes]) -> Iterator[str]:
 
 def _tile_problems(node: Node, units: list[UnitSizes]) -> Iterator[str]:
     options, tiles = ChainOptions.of(node), tiles_of(node)
-    columns = [tile.y for tile in tiles]
-    for unit in reversed(units):
-        under = [unit.columns_under(each) for each in columns]
+    for _, _, under in from_the_last(units, tiles):
         if any(start >= stop for pair in under for start, stop in pair):
             yield "a tile reads nothing"
             return
-        columns = [x for x, _ in under]
     if options.rolling is None:
         return
     shape = rolling_shape(units, tiles, options.rolling.piece_rows)

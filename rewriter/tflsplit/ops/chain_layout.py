@@ -165,14 +165,22 @@ def columns_made(node: Node) -> list[tuple[float, float]]:
 
     Tiles have columns in common.
     """
-    units, found = units_of(node), list[tuple[float, float]]()
-    columns = [tile.y for tile in tiles_of(node)]
+    found = [
+        (_total(e for _, e in under) / unit.e[1], _total(made) / unit.y[1])
+        for unit, made, under in from_the_last(units_of(node), tiles_of(node))
+    ]
+    return found[::-1]
+
+
+def from_the_last(
+    units: Sequence[UnitSizes], tiles: Iterable[Tile]
+) -> Iterator[tuple[UnitSizes, list[_Interval], list[tuple[_Interval, _Interval]]]]:
+    """From the last unit on: by tile, columns of its result, and of x and e that those need."""
+    columns = [tile.y for tile in tiles]
     for unit in reversed(units):
         under = [unit.columns_under(each) for each in columns]
-        maps = _total(e for _, e in under) / unit.e[1]
-        found.append((maps, _total(columns) / unit.y[1]))
+        yield unit, columns, under
         columns = [x for x, _ in under]
-    return found[::-1]
 
 
 def _total(intervals: Iterable[_Interval]) -> int:

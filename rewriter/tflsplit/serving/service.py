@@ -141,7 +141,7 @@ class Service:
                 repeated += 1
                 self._give_up(error)
                 self._wait_for_boards(deadline)
-                is_same = self._running is not None and _is_same(before, self._running.look)
+                is_same = self._running is not None and before.is_like(self._running.look)
                 alike = alike + 1 if is_same else 0
                 self._judge(error, is_same, alike)
 
@@ -258,7 +258,7 @@ class Service:
         """With ``survive``, what all boards keep for the loss of one, while all are there."""
         if not self._options.survive or not self._is_whole(look):
             return {}
-        if self._losses is None or not _is_same(self._losses[0], look):
+        if self._losses is None or not look.is_like(self._losses[0]):
             losses = prepare_losses(self._plans, look, ready, self._tell_of_loss)
             self._losses = look, losses
             self._on_event(Event("prepared", losses.words(self._ports.name), losses.seconds))
@@ -267,7 +267,3 @@ class Service:
     def _tell_of_loss(self, chip: Chip) -> None:
         text = f"searching a plan without {self._ports.name(chip)}"
         self._on_event(Event("planning", text))
-
-
-def _is_same(before: Look, now: Look) -> bool:
-    return (before.chips, before.cables()) == (now.chips, now.cables())

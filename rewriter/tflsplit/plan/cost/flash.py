@@ -19,7 +19,7 @@ from tflsplit.ir import Node
 from tflsplit.ops import Piece
 from tflsplit.ops.fused import unfused
 from tflsplit.ops.packed import unpacked
-from tflsplit.plan.cost.work import family_of
+from tflsplit.plan.cost.work import chain_stages, family_of
 from tflsplit.wire import custom_ops as wire
 
 _POSITIONS = 4  # kPositions of split_kernels
@@ -40,10 +40,15 @@ def passes(node: Node, rows: int, values: int, channels: int) -> int:
 def reads_of(node: Node) -> Reads:
     """Of a node of a device graph."""
     if node not in _KNOWN:
-        explicit = unpacked(node, sizes_only=True) if wire.is_packed(node) else node
-        stages = unfused(explicit) if explicit.op == wire.FUSED_BLOCK else [explicit]
-        _KNOWN[node] = tuple(read for stage in stages for read in _stage_reads(stage))
+        _KNOWN[node] = tuple(read for stage in _stages(node) for read in _stage_reads(stage))
     return _KNOWN[node]
+
+
+def _stages(node: Node) -> list[Node]:
+    if node.op == wire.CHAIN:
+        return [stage for stages in chain_stages(node) for stage, _ in stages]
+    explicit = unpacked(node, sizes_only=True) if wire.is_packed(node) else node
+    return unfused(explicit) if explicit.op == wire.FUSED_BLOCK else [explicit]
 
 
 _KNOWN: WeakKeyDictionary[Node, Reads] = WeakKeyDictionary()

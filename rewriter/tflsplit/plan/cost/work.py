@@ -235,28 +235,32 @@ def _block_work(stages: Sequence[Node], keeps: bool) -> Iterator[Work]:
                 yield Work(work.family, work.amount * again)
 
 
-def _chain_work(node: Node) -> Iterator[Work]:
-    """Of a chain: its blocks', and again what tiles of columns have in common."""
+def chain_stages(node: Node) -> Iterator[list[tuple[Node, float]]]:
+    """Of each block of a chain its stages, and how often on average their columns are made."""
     for block, (inner, outer) in zip(
         blocks_of(node, sizes_only=True), columns_made(node), strict=True
     ):
         stages = unfused(unpacked(block, sizes_only=True))
-        first = stages[0] if family_of(stages[0]) is not Family.DEPTHWISE else None
-        expansion = [work.family for work in work_of(first)] if first else []
-        for number, work in enumerate(_block_work(stages, keeps=True)):
-            times = inner if number < len(expansion) else outer
-            yield Work(work.family, work.amount * times)
+        expands = family_of(stages[0]) is not Family.DEPTHWISE
+        yield [(stage, inner if expands and not at else outer) for at, stage in enumerate(stages)]
+
+
+def _chain_work(node: Node) -> Iterator[Work]:
+    """Of a chain: its blocks', and again what tiles of columns have in common."""
+    for timed in chain_stages(node):
+        (first, inner), (_, outer) = timed[0], timed[-1]
+        of_first = len(work_of(first))
+        for number, work in enumerate(_block_work([stage for stage, _ in timed], keeps=True)):
+            yield Work(work.family, work.amount * (inner if number < of_first else outer))
 
 
 def chain_macs(node: Node) -> tuple[int, int]:
     """Multiply-accumulates of a chain, and of its blocks were none of it done twice."""
     made = once = 0.0
-    for block, times in zip(blocks_of(node, sizes_only=True), columns_made(node), strict=True):
-        stages = [s for s in unfused(unpacked(block, sizes_only=True)) if s.is_custom]
-        for stage in stages:
-            expands = stage is stages[0] and family_of(stage) is not Family.DEPTHWISE
+    for stage, times in (timed for stages in chain_stages(node) for timed in stages):
+        if stage.is_custom:
             once += _macs(stage)
-            made += _macs(stage) * times[0 if expands else 1]
+            made += _macs(stage) * times
     return round(made), round(once)
 
 

@@ -86,7 +86,7 @@ class Chain {
     const ChainUnit& unit = chain_.units[number];
     const WindowParams& p = unit.depthwise.window;
     const int32_t under = row * p.stride_rows - p.pad_top, kept = kept_rows(p);
-    SweptRows rows(p, columns_of(unit), scratch_ + unit.kept_at, scratch_ + layout_.window_at);
+    SweptRows rows(p, window_columns(chain_, unit), scratch_ + unit.kept_at, scratch_ + layout_.window_at);
     const auto maker = [&](int32_t at, int32_t column, int32_t count, int8_t* to, int32_t step,
                            int32_t plane_bytes) {
       make_inside(number, at, column, count, to, step, plane_bytes);
@@ -98,7 +98,7 @@ class Chain {
     if (!fetch(number, row, under + kept, under + reach_rows(p))) return false;
     const UnitConstants constants = constants_of(unit);
     int8_t* const work = scratch_ + layout_.work_at;
-    const int32_t most = columns_of(unit);
+    const int32_t most = window_columns(chain_, unit);
     const Projection projection = {&unit.project, constants.project, &unit.add, false};
     for (int32_t at = 0; at < p.out_columns; at += most) {
       const int32_t columns = least(most, p.out_columns - at);
@@ -111,9 +111,6 @@ class Chain {
   }
 
  private:
-  int32_t columns_of(const ChainUnit& unit) const {
-    return least(chain_.window_columns, unit.depthwise.window.out_columns);
-  }
   UnitConstants constants_of(const ChainUnit& unit) const {
     const int8_t* end = nullptr;
     return constants_at(constants_ + unit.constants_at, unit.expands ? &unit.expand : nullptr,

@@ -22,9 +22,6 @@ void cut(WindowParams* p, const ChainColumns& whole, int32_t* from, int32_t* sto
   p->pad_left = *from - low, p->pad_right = high - *stop;
 }
 
-int32_t window_columns(const ChainParams& chain, const ChainUnit& unit) {
-  return least(chain.window_columns, unit.depthwise.window.out_columns);
-}
 size_t work_bytes(const ChainParams& chain, const ChainUnit& unit) {
   const WindowParams& e = unit.expand.window;
   return unit_work_bytes(unit.depthwise.window, unit.project.window, unit.add.present,

@@ -38,6 +38,10 @@ inline int32_t first_rows_at_once(const ChainUnit& unit) {
   const WindowParams& e = unit.expand.window;
   return (rows_at_once(unit) - 1) * e.stride_rows + reach_of(e.kernel_rows, e.dilation_rows);
 }
+// Columns of a unit's result that are made at a time.
+inline int32_t window_columns(const ChainParams& chain, const ChainUnit& unit) {
+  return least(chain.window_columns, unit.depthwise.window.out_columns);
+}
 inline int32_t row_bytes(const WindowParams& p) { return p.in_columns * p.in_channels; }
 
 struct ChainLayout {

@@ -153,11 +153,9 @@ class LastUnit {
   }
 
  private:
-  bool has(int32_t row) const { return row >= 0 && row < p_.in_rows; }
-
   // A row of the first unit's result, or one that the stride leaves out.
   void fetch(int32_t row) {
-    if (first_ != nullptr && has(row)) first_->make(row, inner_ + slot(row) * inner_row_bytes());
+    if (first_ != nullptr && has_row(p_, row)) first_->make(row, inner_ + slot(row) * inner_row_bytes());
   }
   int32_t slot(int32_t row) const { return row % inner_rows(block_); }
   int32_t inner_row_bytes() const {
@@ -165,23 +163,14 @@ class LastUnit {
     return p.out_columns * p.out_channels;
   }
 
-  // Columns [from, stop) of a row of e, counted from the left padding on, as columns of planes.
+  // Columns of a row of e, as split_kernels::make_columns() counts them.
   void make_columns(int32_t row, int32_t from, int32_t stop, int8_t* to, int32_t step,
                     int32_t plane_bytes) {
-    const int32_t left = least(from < p_.pad_left ? p_.pad_left : from, stop);
-    const int32_t edge = p_.pad_left + p_.in_columns;
-    const int32_t right = has(row) ? (stop < edge ? stop : edge) : left;
-    fill(to, left - from, step, plane_bytes);
-    if (right > left) {
-      make_inside(row, left - p_.pad_left, right - left, to + (left - from) * step, step, plane_bytes);
-    }
-    const int32_t behind = right > left ? right : left;
-    fill(to + (behind - from) * step, stop - behind, step, plane_bytes);
-  }
-  void fill(int8_t* to, int32_t columns, int32_t step, int32_t plane_bytes) const {
-    for (int32_t channel = 0; channel < p_.in_channels; ++channel, to += plane_bytes) {
-      for (int32_t i = 0; i < columns; ++i) to[i * step] = static_cast<int8_t>(p_.x_zero_point);
-    }
+    const auto make = [this](int32_t at, int32_t column, int32_t count, int8_t* there,
+                             int32_t apart, int32_t plane) {
+      make_inside(at, column, count, there, apart, plane);
+    };
+    split_kernels::make_columns(p_, row, from, stop, to, step, plane_bytes, make);
   }
   void make_inside(int32_t row, int32_t column, int32_t count, int8_t* to, int32_t step,
                    int32_t plane_bytes) {

@@ -57,6 +57,31 @@ inline UnitConstants constants_at(const int8_t* data, const FusedStage* expand,
   return found;
 }
 
+inline bool has_row(const WindowParams& p, int32_t row) { return row >= 0 && row < p.in_rows; }
+
+inline void fill_columns(const WindowParams& p, int8_t* to, int32_t columns, int32_t step,
+                         int32_t plane_bytes) {
+  for (int32_t channel = 0; channel < p.in_channels; ++channel, to += plane_bytes) {
+    for (int32_t i = 0; i < columns; ++i) to[i * step] = static_cast<int8_t>(p.x_zero_point);
+  }
+}
+
+// Columns [from, stop) of a row of the map, counted from the left padding on, as columns of planes.
+// `make(row, column, count, to, step, plane_bytes)` makes those that are not padding.
+template <typename Make>
+void make_columns(const WindowParams& p, int32_t row, int32_t from, int32_t stop, int8_t* to,
+                  int32_t step, int32_t plane_bytes, const Make& make) {
+  const int32_t left = least(from < p.pad_left ? p.pad_left : from, stop);
+  const int32_t edge = p.pad_left + p.in_columns;
+  const int32_t right = has_row(p, row) ? (stop < edge ? stop : edge) : left;
+  fill_columns(p, to, left - from, step, plane_bytes);
+  if (right > left) {
+    make(row, left - p.pad_left, right - left, to + (left - from) * step, step, plane_bytes);
+  }
+  const int32_t behind = right > left ? right : left;
+  fill_columns(p, to + (behind - from) * step, stop - behind, step, plane_bytes);
+}
+
 class SweptRows {
  public:
   // `columns`: of the result under one window, at most.
@@ -71,14 +96,12 @@ class SweptRows {
         step_(kRowsSideBySide ? reach_rows(p_) : 1),
         plane_bytes_(reach_rows(p_) * columns_under(p_, columns)) {}
 
-  bool has(int32_t row) const { return row >= 0 && row < p_.in_rows; }
-
   // `make(row, column, count, to, step, plane_bytes)` makes columns of a row of the map as columns of
   // planes. Here of a row that is kept from the begin on, as number `i`.
   template <typename Make>
   void begin_with(int32_t row, int32_t i, const Make& make) {
-    make_columns(row, 0, kept_row_bytes_, kept_ + i * kept_row_bytes_, 1, kept_plane_bytes(p_),
-                 make);
+    make_columns(p_, row, 0, kept_row_bytes_, kept_ + i * kept_row_bytes_, 1,
+                 kept_plane_bytes(p_), make);
   }
 
   // The window of `columns` columns of a row of the result from `at` on; `under`: the first row under
@@ -93,7 +116,7 @@ class SweptRows {
     const int32_t moved = columns_ * p_.stride_columns;
     move_window(from, width, shared, moved);
     for (int32_t i = kept_rows_; i < reach_rows(p_); ++i) {
-      make_columns(under + i, from + shared, from + width, in_window(window_, i, shared), step_,
+      make_columns(p_, under + i, from + shared, from + width, in_window(window_, i, shared), step_,
                    plane_bytes_, make);
     }
     keep(from, at + columns == p_.out_columns ? width : moved);
@@ -101,26 +124,6 @@ class SweptRows {
   }
 
  private:
-  // Columns [from, stop) of a row, counted from the left padding on.
-  template <typename Make>
-  void make_columns(int32_t row, int32_t from, int32_t stop, int8_t* to, int32_t step,
-                    int32_t plane_bytes, const Make& make) const {
-    const int32_t left = least(from < p_.pad_left ? p_.pad_left : from, stop);
-    const int32_t edge = p_.pad_left + p_.in_columns;
-    const int32_t right = has(row) ? (stop < edge ? stop : edge) : left;
-    fill(to, left - from, step, plane_bytes);
-    if (right > left) {
-      make(row, left - p_.pad_left, right - left, to + (left - from) * step, step, plane_bytes);
-    }
-    const int32_t behind = right > left ? right : left;
-    fill(to + (behind - from) * step, stop - behind, step, plane_bytes);
-  }
-  void fill(int8_t* to, int32_t columns, int32_t step, int32_t plane_bytes) const {
-    for (int32_t channel = 0; channel < p_.in_channels; ++channel, to += plane_bytes) {
-      for (int32_t i = 0; i < columns; ++i) to[i * step] = static_cast<int8_t>(p_.x_zero_point);
-    }
-  }
-
   // Column `column` of row `row` of a plane of the window.
   int8_t* in_window(int8_t* plane, int32_t row, int32_t column) const {
     return plane + row * row_step_ + column * step_;

@@ -34,6 +34,7 @@ Store* store() {
 }  // namespace split_port
 
 #else
+#include "split_port/pages.h"
 
 #if defined(TEENSYDUINO) && defined(__IMXRT1062__)
 extern "C" {
@@ -158,21 +159,10 @@ class FlashStore final : public Store {
   bool survives() const override { return true; }
   const uint8_t* slot(uint8_t index) const override { return flash_.at(place_of(index, 0)); }
   bool erase(uint8_t index, uint32_t offset) override { return flash_.erase(place_of(index, offset)); }
-  // Pages are written whole; ones leave what is there as it is.
   bool write(uint8_t index, uint32_t offset, const uint8_t* from, uint32_t bytes) override {
-    while (bytes > 0) {
-      const uint32_t begin = offset % kPageBytes;
-      const uint32_t room = kPageBytes - begin;
-      const uint32_t count = bytes < room ? bytes : room;
-      uint8_t page[kPageBytes];
-      std::memset(page, 0xFF, sizeof page);
-      std::memcpy(page + begin, from, count);
-      if (!flash_.program(place_of(index, offset - begin), page)) return false;
-      offset += count;
-      from += count;
-      bytes -= count;
-    }
-    return true;
+    return write_pages<kPageBytes>(offset, from, bytes, [&](uint32_t at, const uint8_t* page) {
+      return flash_.program(place_of(index, at), page);
+    });
   }
 
  private:

@@ -4,9 +4,8 @@
 // interrupts: 50 ms for a sector of 4 KB. What arrives then is lost, and the links repeat it.
 #include "split_port/store.h"
 
-#include <cstring>
-
 #include "registers.h"
+#include "split_port/pages.h"
 
 namespace split_port {
 namespace {
@@ -94,22 +93,12 @@ class FlashStore final : public Store {
     change_flash(rom(), place_of(index, offset), nullptr);
     return true;
   }
-  // Pages are written whole; ones leave what is there as it is.
   bool write(uint8_t index, uint32_t offset, const uint8_t* from, uint32_t bytes) override {
-    while (bytes > 0) {
-      const uint32_t begin = offset % kPageBytes;
-      const uint32_t room = kPageBytes - begin;
-      const uint32_t count = bytes < room ? bytes : room;
-      uint8_t page[kPageBytes];
-      std::memset(page, 0xFF, sizeof page);
-      std::memcpy(page + begin, from, count);
+    return write_pages<kPageBytes>(offset, from, bytes, [index](uint32_t at, const uint8_t* page) {
       InterruptLock lock;
-      change_flash(rom(), place_of(index, offset - begin), page);
-      offset += count;
-      from += count;
-      bytes -= count;
-    }
-    return true;
+      change_flash(rom(), place_of(index, at), page);
+      return true;
+    });
   }
 
  private:

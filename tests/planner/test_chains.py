@@ -87,6 +87,14 @@ def test_for_the_least_ram_plans_without_windows_are_compared_too():
     assert reasoned(best, planner.searcher_of(best, "ram")).reasons
 
 
+def test_a_plan_without_chains_of_who_looked_for_them_is_explained():
+    """Its units are a chain's, though no split says so."""
+    planner, best = best_plan(tiny("ds_cnn"), default_cluster(2), "ram")
+    assert best.plan.stream
+    assert not any(split.chained for split in best.plan.splits)
+    assert reasoned(best, planner.searcher_of(best, "ram")).reasons
+
+
 def test_one_device_reads_a_streamed_input_row_by_row():
     graph = splittable(chained_model(True, rows=450))
     cluster = replace(default_cluster(1), stream=True)

@@ -100,16 +100,20 @@ class Planner:
     def searcher_of(self, planned: Planned, objective: str) -> Searcher:
         """The searcher that made a plan for an objective: that for RAM where nothing else fits.
 
-        For RAM, the one of both that knows the plan's units.
+        The one that knows the plan's units, which its splits alone do not tell: whoever looked for
+        chains or narrow windows may have found that the plan is best without.
         """
+        size = planned.plan.world_size
         is_narrow = any(split.window_columns for split in planned.plan.splits)
-        is_chain = any(split.chained for split in planned.plan.splits) and planned.plan.stream
-        if is_chain and planned.steps:
-            found = self.searcher(planned.plan.world_size, "ram", chain=True)
-            if _knows(found, planned):
-                return found
-        found = self.searcher(planned.plan.world_size, "ram" if is_narrow else objective)
-        return found if _knows(found, planned) else self.searcher(planned.plan.world_size)
+        first = self.searcher(size, "ram" if is_narrow else objective)
+        if any(split.chained for split in planned.plan.splits) and planned.plan.stream:
+            chain = self.searcher(size, "ram", chain=True)
+            first = chain if _knows(chain, planned) else first
+        if _knows(first, planned):
+            return first
+        plain = self.searcher(size)
+        others = [plain, *(found for key, found in self._searchers.items() if key[0] == size)]
+        return next((found for found in others if _knows(found, planned)), plain)
 
     def left_out(self, planned: Planned) -> tuple[int, ...]:
         """The ranks that need not be wired for a plan of these."""

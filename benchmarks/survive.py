@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Boards that die at every point of an inference and of a deployment: right bits, and how soon.
 
-Native generic firmware in a ring, driven by ``tflsplit.serving``. Each rank is killed while it is
-idle; after each ``--step`` bytes that any of its ports sends in an inference, and after each that
-come to it (a step shorter than a frame meets every GRANT, DATA, output and report, and the kernels
-between them); and after parts of the bytes of its own deployment. The inference must end with the
-unsplit model's bits; then the board gets its power back, and all must compute again.
+Generic firmware in a ring, native or on emulated boards, driven by ``tflsplit.serving``. Each rank
+is killed while it is idle; at every frame that it sends in an inference, and at every one that
+comes to it; while it computes what lies between them; and after parts of the bytes of its own
+deployment (``survive_points``). The inference must end with the unsplit model's bits; then the
+board gets its power back, and all must compute again.
 
-    python -m benchmarks.survive MODEL.tflite [-n 4] [--step 30] [--survive 1] [--seconds 3600]
+    python -m benchmarks.survive MODEL.tflite [-n 4] [--survive 1] [--points 20] [--jobs 4]
+        [--board mps3_an547]
 
 Prints the table of docs/verified.md; 1 if an output was wrong, or none came.
 """
@@ -20,13 +21,17 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
 from benchmarks.survive_desk import Desk, Questions, desk, questions
-from benchmarks.survive_table import Row, table
+from benchmarks.survive_points import PHASES, Kill, kills
+from benchmarks.survive_table import Row, table, total
+from tflsplit.emulate.machines import HOST_BOARD
 from tflsplit.emulate.wiring import Port as End
 from tflsplit.errors import LinkError
 from tflsplit.firmware import FirmwareOptions, write_firmware
@@ -36,80 +41,64 @@ from tflsplit.serving import ServeOptions, Service
 
 _GATEWAY_OFF_SECONDS = 1.0
 _DEPLOYMENT_PARTS = 8
-_HANG_SECONDS = 60.0
-_BACK_SECONDS = 60.0
-PHASES = ("idle", "sending", "receiving", "deployment")
-
-
-@dataclass(frozen=True)
-class Kill:
-    """One of them.
-
-    end: the port whose bytes are counted, None: at once.  is_gateway: its death is only survived by
-    its return.
-    """
-
-    phase: str
-    rank: int
-    end: End | None = None
-    after_bytes: int = 0
-
-    @property
-    def is_gateway(self) -> bool:
-        """Whether the host reaches the others through it."""
-        return self.rank == 0
-
-
-def kills(running: Desk, sent: dict[End, int], step: int) -> Iterator[Kill]:
-    """Of an inference.  sent: by each port in one that nothing happens to."""
-    ranks = range(len({end.rank for end in running.cluster.plugs if end.rank >= 0}))
-    for rank in ranks:
-        yield Kill("idle", rank)
-        for own in running.plugs_of(rank):
-            for phase, end in (("sending", own), ("receiving", running.peer_of(own))):
-                for after in range(1, sent.get(end, 0) + 1, step):
-                    yield Kill(phase, rank, end, after)
+_HANG_SECONDS = 120.0
+_BACK_SECONDS = 120.0
 
 
 def inflict(running: Desk, service: Service, asked: Questions, kill: Kill, row: Row) -> None:
     """One kill, the inference that it meets, and the board's return."""
     row.kills += 1
+    running.events.clear()
     if kill.end is None:
         running.cluster.kill(kill.rank)
     else:
-        running.kill_after(kill.end, kill.after_bytes, kill.rank)
-    back = _comes_back(running, kill.rank) if kill.is_gateway else None
-    try:
-        served, is_right = running.infer(service, asked, _HANG_SECONDS)
-    except LinkError as error:
-        row.none += 1
-        print(f"no answer: {kill}: {error}", file=sys.stderr)
-    else:
-        row.right += is_right
-        row.wrong += not is_right
-        if served.repeated:
-            row.met += 1
-            (row.gateway_seconds if kill.is_gateway else row.seconds).append(served.seconds)
+        running.kill_after(kill.end, kill.after_bytes, kill.rank, kill.after_seconds)
+    with _back_soon(running, kill):
+        try:
+            served, is_right = running.infer(service, asked, _HANG_SECONDS)
+        except LinkError as error:
+            row.none += 1
+            _tell(running, "no answer", kill, str(error))
+        else:
+            row.right += is_right
+            row.wrong += not is_right
+            if served.repeated:
+                row.met += 1
+                (row.gateway_seconds if kill.is_gateway else row.seconds).append(served.seconds)
     running.cluster.proxy.forget_alarms()
-    if back is not None:
-        back.join()
     _revive(running, kill.rank)
-    row.not_back += not _is_back(running, service, asked)
+    if not _is_back(running, service, asked):
+        row.not_back += 1
+        _tell(running, "not back", kill, "")
 
 
-def _comes_back(running: Desk, rank: int) -> threading.Thread:
-    """The gateway's power returns a while after it failed."""
+def _tell(running: Desk, what: str, kill: Kill, why: str) -> None:
+    """Of something that should not be, with all that the service said."""
+    first = running.events[0][0] if running.events else 0.0
+    said = [f"{at - first:.2f} {event.kind}: {event.text}" for at, event in running.events]
+    print("\n  ".join([f"{what}: {kill} {why}", *said]), file=sys.stderr, flush=True)
+
+
+@contextmanager
+def _back_soon(running: Desk, kill: Kill) -> Iterator[None]:
+    """Where it is the gateway, its power returns a while after it failed."""
+    over = threading.Event()
 
     def wait() -> None:
-        deadline = time.monotonic() + _HANG_SECONDS / 2
-        while not running.is_dead(rank) and time.monotonic() < deadline:
-            time.sleep(0.05)
-        time.sleep(_GATEWAY_OFF_SECONDS)
-        _revive(running, rank)
+        while not running.is_dead(kill.rank) and not over.wait(0.05):
+            pass
+        if not over.wait(_GATEWAY_OFF_SECONDS):
+            _revive(running, kill.rank)
 
     thread = threading.Thread(target=wait, daemon=True)
-    thread.start()
-    return thread
+    if kill.is_gateway:
+        thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        if kill.is_gateway:
+            thread.join()
 
 
 def _revive(running: Desk, rank: int) -> None:
@@ -132,39 +121,70 @@ def _is_back(running: Desk, service: Service, asked: Questions) -> bool:
     return False
 
 
-def in_inferences(
-    folder: Path, asked: Questions, options: ServeOptions, step: int, until: float
-) -> Iterator[Row]:
-    """A row of each phase."""
-    rows = {phase: Row(phase) for phase in PHASES[:-1]}
-    with (
-        tempfile.TemporaryDirectory() as stores,
-        desk(Path(stores), _size(asked)) as running,
-        running.serve(folder, options) as service,
-    ):
-        before = running.sent()
-        running.infer(service, asked)
-        sent = {end: count - before[end] for end, count in running.sent().items()}
-        for kill in kills(running, sent, step):
-            if time.monotonic() < until:
-                inflict(running, service, asked, kill, rows[kill.phase])
-    yield from rows.values()
+@dataclass(frozen=True)
+class Trial:
+    """What all boards of a run have in common.
+
+    until: nobody is killed any more then, ``time.monotonic``.
+    """
+
+    folder: Path
+    board: str
+    options: ServeOptions
+    points: int
+    until: float
+
+    def part(self, number: int, of: int) -> list[Row]:
+        """Every ``of``-th kill of an inference, on boards of their own; a row of each phase."""
+        asked = questions(self.folder)
+        rows = {phase: Row(phase) for phase in PHASES[:-1]}
+        with (
+            tempfile.TemporaryDirectory() as stores,
+            desk(Path(stores), _size(asked), self.board) as running,
+            running.serve(self.folder, self.options) as service,
+        ):
+            frames = running.record(lambda: running.infer(service, asked))
+            for kill in self._chosen(kills(frames, running.peers, _size(asked)))[number::of]:
+                if time.monotonic() < self.until:
+                    inflict(running, service, asked, kill, rows[kill.phase])
+        return list(rows.values())
+
+    def _chosen(self, found: Iterable[Kill]) -> list[Kill]:
+        """At most so many of each phase, spread over it."""
+        by_phase: dict[str, list[Kill]] = {}
+        for kill in found:
+            by_phase.setdefault(kill.phase, []).append(kill)
+        return [
+            some[place * len(some) // min(self.points, len(some))]
+            for some in by_phase.values()
+            for place in range(min(self.points, len(some)))
+        ]
 
 
-def in_deployments(folder: Path, asked: Questions, options: ServeOptions, until: float) -> Row:
+def in_inferences(trial: Trial, jobs: int) -> list[Row]:
+    """A row of each phase, with the kills shared by so many sets of boards at a time."""
+    with ProcessPoolExecutor(jobs) as pool:
+        parts = list(pool.map(trial.part, range(jobs), [jobs] * jobs))
+    return [total(rows) for rows in zip(*parts, strict=True)]
+
+
+def in_deployments(trial: Trial) -> Row:
     """Each rank dies after parts of what comes to it while blank boards are given the plan."""
-    row = Row(PHASES[-1])
+    row, folder, asked = Row(PHASES[-1]), trial.folder, questions(trial.folder)
     sizes = [(folder / f"node{rank}.tflite").stat().st_size for rank in range(_size(asked))]
     for rank in range(1, _size(asked)):
         for part in range(_DEPLOYMENT_PARTS):
-            if time.monotonic() > until:
+            if time.monotonic() > trial.until:
                 return row
-            with tempfile.TemporaryDirectory() as stores, desk(Path(stores), _size(asked)) as one:
+            with (
+                tempfile.TemporaryDirectory() as stores,
+                desk(Path(stores), _size(asked), trial.board) as one,
+            ):
                 row.kills += 1
                 end = one.peer_of(End(rank, 0))
                 one.kill_after(end, 1 + part * sizes[rank] // _DEPLOYMENT_PARTS, rank)
                 begun = time.monotonic()
-                with one.serve(folder, options) as service:
+                with one.serve(folder, trial.options) as service:
                     _, is_right = one.infer(service, asked)
                     row.right += is_right
                     row.wrong += not is_right
@@ -175,20 +195,21 @@ def in_deployments(folder: Path, asked: Questions, options: ServeOptions, until:
                     _revive(one, rank)
                     if not _is_back(one, service, asked):
                         row.not_back += 1
-                        print(f"not back: rank {rank}, part {part}: {one.events}", file=sys.stderr)
+                        _tell(one, "not back", Kill(row.phase, rank, end, part), "")
     return row
 
 
-def times(folder: Path, asked: Questions, options: ServeOptions) -> list[str]:
+def times(trial: Trial) -> list[str]:
     """Seconds of each step behind a death in mid-inference, the median of all ranks but 0's.
 
     Until it was noticed; until the others were found; until they ran; until the right output.
     """
     found: list[tuple[float, ...]] = []
+    asked = questions(trial.folder)
     with (
         tempfile.TemporaryDirectory() as stores,
-        desk(Path(stores), _size(asked)) as running,
-        running.serve(folder, options) as service,
+        desk(Path(stores), _size(asked), trial.board) as running,
+        running.serve(trial.folder, trial.options) as service,
     ):
         for rank in range(1, _size(asked)):
             running.infer(service, asked)
@@ -211,12 +232,12 @@ def _size(asked: Questions) -> int:
     return len(asked.bundle.devices)
 
 
-def folder_of(model: Path, world_size: int, build: Path) -> Path:
-    """A plan by rows for boards of this computer: every rank has its part of every layer."""
-    folder = build / f"{model.stem}-{world_size}"
+def folder_of(model: Path, world_size: int, build: Path, board: str) -> Path:
+    """A plan by rows for boards of a kind: every rank has its part of every layer."""
+    folder = build / f"{model.stem}-{world_size}-{board}"
     if not (folder / "plan.json").is_file():
         rewrite(model, folder, Wishes(world_size, "rows"))
-        write_firmware(folder, FirmwareOptions(boards=("host",), tflm_dir=None))
+        write_firmware(folder, FirmwareOptions(boards=(board,), tflm_dir=None))
     return folder
 
 
@@ -227,7 +248,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("model", type=Path)
     parser.add_argument("-n", "--devices", type=int, default=4)
-    parser.add_argument("--step", type=int, default=30, help="bytes between two kills (30)")
+    parser.add_argument("--board", default=HOST_BOARD, help="an emulated one (host)")
+    parser.add_argument("--points", type=int, default=1_000_000, help="of each phase (all)")
+    parser.add_argument("--jobs", type=int, default=1, help="sets of boards at a time (1)")
     parser.add_argument("--survive", type=int, default=0, help="as of `tflsplit serve` (0)")
     parser.add_argument("--patience", type=float, default=1.0)
     parser.add_argument("--seconds", type=float, default=3600.0, help="at most (3600)")
@@ -235,20 +258,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
                         default=["inference", "deployment"])  # fmt: skip
     parser.add_argument("--build", type=Path, default=Path("build") / "survive")
     given = parser.parse_args(arguments)
-    folder = folder_of(given.model, given.devices, given.build)
-    asked = questions(folder)
-    options = ServeOptions(
-        patience_seconds=given.patience, look_seconds=0.05, objective="ram", survive=given.survive
-    )
+    trial = Trial(
+        folder_of(given.model, given.devices, given.build, given.board),
+        given.board,
+        ServeOptions(
+            patience_seconds=given.patience, look_seconds=0.05, objective="ram",
+            survive=given.survive,
+        ),
+        given.points,
+        time.monotonic() + given.seconds,
+    )  # fmt: skip
     if "times" in given.phases:
-        steps = times(folder, asked, options)
+        steps = times(trial)
         print(f"| {given.model.stem}, {given.devices}, {given.survive} | {' | '.join(steps)} |")
-    until = time.monotonic() + given.seconds
     rows: list[Row] = []
     if "inference" in given.phases:
-        rows += in_inferences(folder, asked, options, given.step, until)
+        rows += in_inferences(trial, given.jobs)
     if "deployment" in given.phases:
-        rows.append(in_deployments(folder, asked, options, until))
+        rows.append(in_deployments(trial))
     if rows:
         print(table(rows))
     return 0 if all(row.is_sound for row in rows) else 1

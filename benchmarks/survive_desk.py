@@ -1,19 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Blank native boards in a ring whose power can fail at any byte, and a service on them."""
+"""Blank boards in a ring whose power can fail at any byte, and a service on them."""
 
 from __future__ import annotations
 
+import signal
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
+from benchmarks.survive_points import Passed, Recording
 from tflsplit.bundle import Bundle, read_bundle
-from tflsplit.emulate.blank import Port, blank_boards, blank_cluster
-from tflsplit.emulate.cluster import Cluster
+from tflsplit.emulate.blank import Port, blank_boards, blank_boards_of, blank_cluster
+from tflsplit.emulate.cluster import Cluster, Device
+from tflsplit.emulate.generic_build import build_generic_boards
+from tflsplit.emulate.machines import HOST_BOARD
 from tflsplit.emulate.native_build import build_generic
 from tflsplit.emulate.wiring import Port as End
 from tflsplit.passes.prepare import prepare
@@ -81,17 +86,38 @@ class Desk:
             if one == end
         )
 
-    def kill_after(self, end: End, sent_bytes: int, rank: int) -> None:
-        """A rank's power fails when so much more has left by a port, its own or another's."""
-        plug = self.cluster.plugs[end]
-        self.cluster.proxy.when_sent(plug, sent_bytes, lambda: self.cluster.signal(rank, 9))
+    @property
+    def peers(self) -> dict[End, End]:
+        """The other end of each cable."""
+        return {own: self.peer_of(own) for own in self.cluster.plugs}
 
-    def sent(self) -> dict[End, int]:
-        """What has left by each port so far."""
-        found: dict[End, int] = {}
-        for wire, (forward, backward) in self.cluster.fault_counts().items():
-            found |= {wire.a: forward.bytes, wire.b: backward.bytes}
-        return found
+    def kill_after(self, end: End, sent_bytes: int, rank: int, more_seconds: float = 0.0) -> None:
+        """A rank's power fails when so much more has left by a port, its own or another's.
+
+        more_seconds: so late then.
+        """
+
+        def kill() -> None:
+            self.cluster.signal(rank, signal.SIGKILL)
+
+        def alarm() -> None:
+            if more_seconds:
+                threading.Timer(more_seconds, kill).start()
+            else:
+                kill()
+
+        self.cluster.proxy.when_sent(self.cluster.plugs[end], sent_bytes, alarm)
+
+    def record(self, what: Callable[[], object]) -> dict[End, list[Passed]]:
+        """What each port sends while something is done."""
+        by_plug = {id(plug): end for end, plug in self.cluster.plugs.items()}
+        recording = Recording(lambda plug: by_plug.get(id(plug)))
+        self.cluster.proxy.listen(recording)
+        try:
+            what()
+        finally:
+            self.cluster.proxy.listen(None)
+        return recording.frames()
 
     def is_dead(self, rank: int) -> bool:
         """Whether its power has failed."""
@@ -107,19 +133,29 @@ class Desk:
         self.events.append((time.monotonic(), event))
 
 
+def blank_devices(board: str, count: int, folder: Path, **more: int) -> list[Device]:
+    """So many blank boards of a kind, those of this computer with stores in a folder.
+
+    board: HOST_BOARD or an emulated one, which PlatformIO builds.  more: see ``blank_boards``.
+    """
+    if board == HOST_BOARD:
+        return blank_boards(build_generic(), count, folder, **more)
+    program = build_generic_boards([board])[board]
+    return blank_boards_of([(board, program)] * count, folder)
+
+
 @contextmanager
-def blank_ring(folder: Path, count: int, **more: int) -> Iterator[tuple[Cluster, str]]:
-    """So many blank boards, with stores in a folder, and the name of the port to one of them."""
-    boards = blank_boards(build_generic(), count, folder, **more)
+def blank_ring(devices: Sequence[Device]) -> Iterator[tuple[Cluster, str]]:
+    """They run, wired as a ring, with the name of the port to the first of them."""
     with (
-        blank_cluster(boards, "ring", pluggable=True) as cluster,
+        blank_cluster(devices, "ring", pluggable=True) as cluster,
         Port(cluster.host_sockets[0]) as port,
     ):
         yield cluster, port.url
 
 
 @contextmanager
-def desk(folder: Path, count: int) -> Iterator[Desk]:
+def desk(folder: Path, count: int, board: str = HOST_BOARD) -> Iterator[Desk]:
     """So many boards."""
-    with blank_ring(folder, count) as (cluster, url):
+    with blank_ring(blank_devices(board, count, folder)) as (cluster, url):
         yield Desk(cluster, url)

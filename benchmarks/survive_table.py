@@ -40,6 +40,19 @@ class Row:
         return [self.phase, *map(str, numbers), *times]
 
 
+def total(rows: Sequence[Row]) -> Row:
+    """One of all, which are of one phase."""
+    sums = {
+        name: sum(getattr(row, name) for row in rows)
+        for name in ("kills", "met", "right", "wrong", "none", "not_back")
+    }
+    seconds = [one for row in rows for one in row.seconds]
+    return Row(
+        rows[0].phase, **sums, seconds=seconds,
+        gateway_seconds=[one for row in rows for one in row.gateway_seconds],
+    )  # fmt: skip
+
+
 HEAD = [
     "killed while", "kills", "that met an inference", "right", "wrong", "no answer",
     "not taken in again", "s until right (most)", "s of the gateway's",

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -19,6 +20,8 @@ from tflsplit.deploy.surveyor import Surveyor
 from tflsplit.deploy.wiring import Wiring
 from tflsplit.errors import ClusterError
 from tflsplit.firmware import FirmwareOptions
+from tflsplit.memory.abi import CORTEX_M
+from tflsplit.memory.arena import predict_arena
 
 OPTIONS = FirmwareOptions(boards=("host",))
 
@@ -60,6 +63,24 @@ def test_kernels_are_the_boards(bundle: Bundle, ring: Wiring):
         wiring = with_identity(wiring, board, flags=BoardFlags.CMSIS_NN)
     for image in prepare_images(bundle, OPTIONS, wiring).images:
         assert parse_image(image)[0].flags == 1
+
+
+def test_arenas_of_boards_with_the_registrys_tflm_are_for_its_kernels(tmp_path: Path, ring: Wiring):
+    """Whatever tree this computer has: the board has none."""
+    stock = read_bundle(bundle_of(tmp_path / "stock", "ds_cnn", 3, stock=True))
+    of_tree = FirmwareOptions(boards=("pico",), tflm_dir=tmp_path)
+    wiring = ring
+    for board in range(3):
+        wiring = with_identity(wiring, board, board=b"pico", baud=3_000_000, store_bytes=1 << 20)
+    for device, image in zip(
+        stock.devices, prepare_images(stock, of_tree, wiring).images, strict=True
+    ):
+        needs = {
+            kernels: predict_arena(device.graph, CORTEX_M, kernels).required_bytes
+            for kernels in ("registry_plain", "reference")
+        }
+        assert parse_image(image)[0].required_arena_bytes == needs["registry_plain"]
+        assert needs["registry_plain"] > needs["reference"]
 
 
 def test_no_more_is_in_transit_than_the_boards_have_room_for(bundle: Bundle, ring: Wiring):

@@ -9,8 +9,9 @@ from functools import cache
 from pathlib import Path
 
 from benchmarks import survive_desk
-from benchmarks.survive_desk import Questions, blank_ring, questions
+from benchmarks.survive_desk import Questions, blank_devices, blank_ring, questions
 from tests.bundles import bundle_of
+from tflsplit.emulate.machines import HOST_BOARD
 from tflsplit.firmware import FirmwareOptions, write_firmware
 from tflsplit.serving import Served, ServeOptions, Service
 
@@ -50,5 +51,5 @@ class Desk(survive_desk.Desk):
 @contextmanager
 def desk(folder: Path, count: int, **more: int) -> Iterator[Desk]:
     """So many blank boards in a ring."""
-    with blank_ring(folder, count, **more) as (cluster, url):
+    with blank_ring(blank_devices(HOST_BOARD, count, folder, **more)) as (cluster, url):
         yield Desk(cluster, url)

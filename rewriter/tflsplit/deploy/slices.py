@@ -12,6 +12,7 @@ from tflsplit.deploy.placing import Placement
 from tflsplit.deploy.survey import HOST_PORT, BoardFlags, BoardIdentity
 from tflsplit.deploy.wiring import Wiring
 from tflsplit.errors import ClusterError
+from tflsplit.firmware.boards import BOARDS
 from tflsplit.firmware.options import FirmwareOptions
 from tflsplit.firmware.sources import DeviceSources
 from tflsplit.memory.demand import Kernels
@@ -44,10 +45,20 @@ def options_for(options: FirmwareOptions, identities: Sequence[BoardIdentity]) -
             f"tflsplit firmware DIR --mtu {largest}"
         )
     rate = rates.pop() or None
+    made_for = replace(options, baud=rate or options.baud, rx_slots=slots)
+    if any(_has_registrys_kernels(one) for one in identities):  # of the others: room for either
+        return replace(made_for, kernels=None, tflm_dir=None)
     one_kind: Kernels | None = None  # boards of both: room for either
     if len(kernels) == 1:
         one_kind = "cmsis_nn" if True in kernels else "reference"
-    return replace(options, kernels=one_kind, baud=rate or options.baud, rx_slots=slots)
+    return replace(made_for, kernels=one_kind)
+
+
+def _has_registrys_kernels(identity: BoardIdentity) -> bool:
+    """Whether its TFLM is that of PlatformIO's registry, whose kernels are neither of today's."""
+    board = BOARDS.get(identity.board.decode("ascii", "replace"))
+    of_tree = bool(identity.flags & BoardFlags.CMSIS_NN)
+    return board is not None and board.is_of_registry and not of_tree
 
 
 def rings_of(identities: Sequence[BoardIdentity]) -> list[int]:

@@ -16,6 +16,10 @@ _READ_BYTES = 4096
 _HELD_BYTES = 8192  # A wire holds little: what is held beyond this stays with its sender.
 
 
+Listener = Callable[[socket.socket, bytes], None]
+"""Is told what came from which socket, as it was sent."""
+
+
 class _Direction:
     """From one socket to another: what was read and may not leave yet."""
 
@@ -26,6 +30,7 @@ class _Direction:
         self.closed = False
         self.cut = False
         self.alarm: tuple[int, Callable[[], None]] | None = None
+        self.listener: Listener | None = None
         self._held: deque[Piece] = deque()
         self._held_bytes = 0
         self._not_before = 0.0
@@ -47,6 +52,8 @@ class _Direction:
         except OSError:
             data = b""
         self.closed = not data
+        if self.listener is not None and data:
+            self.listener(self.source, data)
         before = self.stream.counts.bytes
         pieces = self.stream.feed(data)
         if self.alarm is not None and self.stream.counts.bytes >= self.alarm[0]:
@@ -137,6 +144,12 @@ class FaultProxy:
         with self._lock:
             for direction in (direction for wire in self._wires for direction in wire):
                 direction.alarm = None
+
+    def listen(self, listener: Listener | None) -> None:
+        """From now on everything that comes is told, from the proxy's thread; None: no more."""
+        with self._lock:
+            for direction in (direction for wire in self._wires for direction in wire):
+                direction.listener = listener
 
     @property
     def counts(self) -> list[tuple[FaultCounts, FaultCounts]]:

@@ -59,9 +59,9 @@ class Desk:
     events: list[tuple[float, Event]] = field(default_factory=list)
     number: int = 0
 
-    def serve(self, folder: Path, options: ServeOptions) -> Service:
-        """A service on them."""
-        return serve(folder, self.url, options, on_event=self._on_event)
+    def serve(self, folder: Path, options: ServeOptions, ports: Sequence[str] = ()) -> Service:
+        """A service on them, behind these ports or the first board's."""
+        return serve(folder, ports or self.url, options, on_event=self._on_event)
 
     def infer(
         self, service: Service, asked: Questions, timeout_seconds: float = 60.0

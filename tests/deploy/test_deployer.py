@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from tflsplit.deploy.deployer import Deployer
+from tflsplit.deploy.deployer import Deployer, Deployment
 from tflsplit.deploy.messages import (
     Accepted,
     Commit,
@@ -70,7 +70,7 @@ class Boards:
                 answer = Running(message.slice, message.deployment)
             self.answers.append((rank, self.spoils.get(rank, answer)))
 
-    def turn(self) -> None:
+    def turn(self, wait_seconds: float | None = None) -> None:
         answers, self.answers = self.answers, []
         for rank, message in answers:
             self.on_message(rank, message)
@@ -80,12 +80,18 @@ class Boards:
 
 
 def deployer(boards: Boards, **more: float) -> Deployer:
-    return Deployer(boards, IMAGES, None, lambda rank, sent: None, **more)  # type: ignore[arg-type]
+    return Deployer(boards, IMAGES, None, **more)  # type: ignore[arg-type]
+
+
+def run(boards: Boards, **more: float) -> Deployment:
+    one = deployer(boards, **more)
+    one.prepare(lambda rank, sent: None)
+    return one.finish()
 
 
 def test_all_are_prepared_before_any_is_told_to_commit():
     boards = Boards([ImageState.WANTED] * 2)
-    done = deployer(boards).run()
+    done = run(boards)
     assert boards.got == IMAGES
     assert done.sent_bytes == done.image_bytes == (1000, 600)
     first = boards.order.index("Commit 0")
@@ -95,7 +101,7 @@ def test_all_are_prepared_before_any_is_told_to_commit():
 
 def test_what_is_there_is_not_sent():
     boards = Boards([ImageState.PREPARED, ImageState.ACTIVE])
-    done = deployer(boards).run()
+    done = run(boards)
     assert done.sent_bytes == (0, 0)
     assert not any(word.startswith("chunk") for word in boards.order)
 
@@ -104,7 +110,7 @@ def test_no_board_commits_if_one_refuses():
     boards = Boards([ImageState.WANTED] * 2)
     boards.spoils[1] = Refused(7, 1, 99_000, b"\x1b[2Jno room\xff")
     with pytest.raises(LinkError) as caught:
-        deployer(boards).run()
+        run(boards)
     assert str(caught.value) == (
         "rank 1 refuses: 99,000 bytes of its store are missing: use more devices "
         r"(\x1b[2Jno room\xff)"
@@ -116,25 +122,25 @@ def test_no_board_commits_if_one_refuses():
 def test_nonsense_about_chunks_ends_it(chunk_bytes: int):
     boards = Boards([ImageState.WANTED] * 2, chunk_bytes)
     with pytest.raises(LinkError, match="rank 0 answers an offer with nonsense"):
-        deployer(boards).run()
+        run(boards)
 
 
 def test_unknown_refusals_are_numbers():
     boards = Boards([ImageState.WANTED] * 2)
     boards.spoils[0] = Refused(200)
     with pytest.raises(LinkError, match=r"rank 0 refuses: it refuses \(code 200\)"):
-        deployer(boards).run()
+        run(boards)
 
 
 def test_answers_of_another_deployment_do_not_count():
     boards = Boards([ImageState.WANTED] * 2)
     boards.spoils[1] = Committed(bytes(16))
     with pytest.raises(LinkError, match=r"rank 1 has said nothing for 0\.05 s"):
-        deployer(boards, silent_seconds=0.05).run()
+        run(boards, silent_seconds=0.05)
 
 
 def test_link_that_fails_is_told():
     boards = Boards([ImageState.WANTED] * 2)
     boards.error = LinkError("rank 1 does not answer")
     with pytest.raises(LinkError, match="rank 1 does not answer"):
-        deployer(boards).run()
+        run(boards)

@@ -20,10 +20,10 @@ from tflsplit.bundle import read_bundle
 from tflsplit.cli import main
 from tflsplit.cli.deploy_model import compare
 from tflsplit.deploy.deployer import Deployer, Progress
-from tflsplit.deploy.deploying import deploy_images, prepare_images
+from tflsplit.deploy.deploying import Deployers, deploy_images, prepare_images, prepare_teams
 from tflsplit.deploy.explore import explore
 from tflsplit.deploy.messages import Commit
-from tflsplit.deploy.survey import BoardFlags
+from tflsplit.deploy.survey import BoardFlags, BoardState
 from tflsplit.deploy.words import remarks, topology_words
 from tflsplit.emulate.blank import Port, blank_boards, blank_cluster, blank_wires
 from tflsplit.emulate.cluster import Cluster
@@ -247,6 +247,24 @@ class HadEnoughError(Exception):
     pass
 
 
+def test_no_team_takes_a_plan_that_another_one_does_not_get(tmp_path: Path):
+    to = planned(tmp_path, "resnet", "-n", "2", "--objective", "throughput")
+    bundle = read_bundle(to)
+    with blank_ports(tmp_path, 1, teams=2) as ports, ExitStack() as stack:
+        streams = [open_port(url) for url in ports[1::2]]
+        for stream in streams:
+            stack.callback(stream.close)
+        surveyor, wiring = explore(streams)
+        teams = prepare_teams(bundle, remembered_options(bundle, ()), wiring, 2)
+        both = Deployers(teams, surveyor, streams, wiring)
+        both.prepare(0)
+        with pytest.raises(HadEnoughError):
+            both.prepare(1, stops_at(0, rank=0))
+        found = [one.identity for one in explore(streams)[1].boards]
+        assert [one.state for one in found] == [BoardState.BLANK] * 2
+        assert found[0].flags & BoardFlags.IS_PREPARED
+
+
 def test_deployment_that_ends_half_way_leaves_all_as_they_were(three: Path, tmp_path: Path):
     """All or none, whoever loses power then; the next deployment goes through."""
     new = folder_of(tmp_path / "new", "resnet", 3)
@@ -262,11 +280,11 @@ def test_deployment_that_ends_half_way_leaves_all_as_they_were(three: Path, tmp_
         assert compare(read_bundle(new), [[stream]], 1).differing == 0
 
 
-def stops_at(sent_bytes: int) -> Progress:
-    """A user who presses Ctrl-C when so much of rank 2's image has left."""
+def stops_at(sent_bytes: int, rank: int = 2) -> Progress:
+    """A user who presses Ctrl-C when so much of a rank's image has left."""
 
-    def progress(rank: int, sent: int) -> None:
-        if rank == 2 and sent >= sent_bytes:
+    def progress(one: int, sent: int) -> None:
+        if one == rank and sent >= sent_bytes:
             raise HadEnoughError
 
     return progress

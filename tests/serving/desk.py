@@ -3,14 +3,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from functools import cache
 from pathlib import Path
 
 from benchmarks import survive_desk
 from benchmarks.survive_desk import Questions, blank_devices, blank_ring, questions
 from tests.bundles import bundle_of
+from tflsplit.emulate.blank import Port, blank_cluster, blank_wires
 from tflsplit.emulate.machines import HOST_BOARD
 from tflsplit.firmware import FirmwareOptions, write_firmware
 from tflsplit.serving import Served, ServeOptions, Service
@@ -34,8 +35,10 @@ def _questions(folder: Path) -> Questions:
 class Desk(survive_desk.Desk):
     """Some boards."""
 
-    def serve(self, folder: Path, options: ServeOptions = PATIENT) -> Service:
-        return super().serve(folder, options)
+    def serve(
+        self, folder: Path, options: ServeOptions = PATIENT, ports: Sequence[str] = ()
+    ) -> Service:
+        return super().serve(folder, options, ports)
 
     def right(self, service: Service, folder: Path, timeout_seconds: float = 60.0) -> Served:
         """One inference, whose outputs must be the unsplit model's."""
@@ -46,6 +49,16 @@ class Desk(survive_desk.Desk):
     def kill_in_inference(self, rank: int, after_bytes: int) -> None:
         """Rank's power fails when so much has left by one of its ports."""
         self.kill_after(self.plugs_of(rank)[0], after_bytes, rank)
+
+
+@contextmanager
+def direct_desk(folder: Path, count: int) -> Iterator[tuple[Desk, list[str]]]:
+    """So many blank boards in a ring, each with a port of its own."""
+    wires = blank_wires(count, "ring", direct=True)
+    boards = blank_devices(HOST_BOARD, count, folder)
+    with blank_cluster(boards, "ring", wires, pluggable=True) as cluster, ExitStack() as stack:
+        urls = [stack.enter_context(Port(end)).url for end in cluster.host_sockets]
+        yield Desk(cluster, urls[0]), urls
 
 
 @contextmanager

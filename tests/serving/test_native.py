@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,12 +16,15 @@ import numpy as np
 import pytest
 
 from tests.native import needs_cxx, needs_wheel_reader
-from tests.serving.desk import PATIENT, Desk, desk, folder_of
+from tests.serving.desk import PATIENT, Desk, desk, direct_desk, folder_of
+from tests.splits import tiny
 from tflsplit.bundle import read_bundle
 from tflsplit.cli import main
 from tflsplit.emulate.interventions import cut, join
 from tflsplit.errors import ClusterError, LinkError
+from tflsplit.firmware import FirmwareOptions, write_firmware
 from tflsplit.serving import ServeOptions, serve
+from tflsplit.tflite import write_model
 
 pytestmark = [needs_wheel_reader, needs_cxx]
 
@@ -105,6 +109,31 @@ def test_without_its_gateway_a_service_waits(of_three: Desk, three: Path):
         assert service.boards == ()
         of_three.cluster.restart(0)
         assert of_three.right(service, three).boards == 3
+
+
+def test_a_plan_with_a_port_at_every_board_outlives_any_of_them(tmp_path: Path, three: Path):
+    """Also the first: the others have ports, too."""
+    to = shutil.copytree(three, tmp_path / "direct")
+    write_firmware(to, FirmwareOptions(boards=("host",), direct=True))
+    with direct_desk(tmp_path, 3) as (boards, urls), boards.serve(to, ports=urls) as service:
+        assert boards.right(service, to).boards == 3
+        boards.cluster.kill(0)
+        served = boards.right(service, to)
+        assert served.repeated >= 1
+        assert served.boards <= 2
+        boards.cluster.restart(0)
+        while not boards.said("back"):
+            boards.right(service, to)
+        assert boards.right(service, to).boards == 3
+
+
+def test_a_service_drives_one_team(tmp_path: Path):
+    model, to = tmp_path / "resnet.tflite", tmp_path / "teams"
+    model.write_bytes(write_model(tiny("resnet")))
+    words = ["--board", "host", "-n", "2", "--objective", "throughput", "-q"]
+    assert main(["rewrite", str(model), "-o", str(to), *words]) == 0
+    with pytest.raises(ClusterError, match=r"for 2 teams, and a service drives one: .* the 1 port"):
+        serve(to, ["socket://localhost:1", "socket://localhost:2"])
 
 
 def test_boards_that_cannot_hold_the_model_are_waited_for(tmp_path: Path, folder: Path):

@@ -15,7 +15,7 @@ from tflsplit.cli.console import STDOUT, Commands, note, print_json, progress, t
 from tflsplit.cli.deploy_model import Compared, compare, rewrite_for
 from tflsplit.cli.found_boards import wiring_document
 from tflsplit.cli.survey_ports import add_ports, survey_ports
-from tflsplit.deploy.deploying import Deployed, Prepared, deploy_images, prepare_teams
+from tflsplit.deploy.deploying import Deployed, Deployers, Prepared, prepare_teams
 from tflsplit.deploy.explore import explore, release
 from tflsplit.deploy.surveyor import Surveyor
 from tflsplit.deploy.wiring import Wiring
@@ -149,12 +149,12 @@ def deploy_to(
             f"{slots} frames in transit on each link instead of {options.rx_slots}: no more fit "
             "into the rings that the boards' firmware was built with"
         )
-    done = []
-    for one in teams:
+    deployers = Deployers(teams, surveyor, streams, wiring, key)
+    for team, one in enumerate(teams):
         sizes, quiet = [len(image) for image in one.images], arguments.quiet or arguments.json
         with bars(_names(wiring, one), sizes, quiet) as advance:
-            done.append(deploy_images(one, surveyor, streams, wiring, key, advance))
-    return done
+            deployers.prepare(team, advance)
+    return deployers.finish()
 
 
 def _rewire(bundle: Bundle, options: FirmwareOptions, prepared: Prepared) -> None:

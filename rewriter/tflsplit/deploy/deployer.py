@@ -83,44 +83,57 @@ class Deployment:
 
 
 class Deployer:
-    """One deployment; ``run`` it once."""
+    """One deployment: ``prepare`` it, then ``finish`` it, once.
+
+    meanwhile: called between turns, for other sessions to take theirs.
+    """
 
     def __init__(
         self,
         session: Session,
         images: Sequence[bytes],
         key: bytes | None,
-        progress: Progress,
         silent_seconds: float = SILENT_SECONDS,
     ) -> None:
         self._silent_seconds = silent_seconds
         self._session = session
-        self._progress = progress
+        self._progress: Progress = lambda rank, sent: None
+        self._prepare_seconds = 0.0
+        self.meanwhile: Callable[[], None] = lambda: None
         self._id = deployment_id(images)
         now = time.monotonic()
         self._boards = [_Board(image, offer_of(image, self._id, key), news=now) for image in images]
         session.on_message = self._take
 
-    def run(self) -> Deployment:
-        """All of it.  Raises LinkError, naming the rank, and nothing is changed on any board.
+    def idle(self) -> None:
+        """Take a turn that waits for nothing, while another deployment is under way."""
+        self._session.turn(0.0)
 
-        (But for what is said after the first COMMIT: deploying again completes it.)
-        """
-        begun = time.monotonic()
+    def prepare(self, progress: Progress) -> None:
+        """Give each board its image.  LinkError names the rank; nothing is changed then."""
+        begun, self._progress = time.monotonic(), progress
         self._until(lambda one: one.state is not None, self._offer)
         for rank, one in enumerate(self._boards):
             one.was_here = one.state != ImageState.WANTED
             self._progress(rank, len(one.image) if one.was_here else 0)
         self._until(lambda one: one.state in (ImageState.PREPARED, ImageState.ACTIVE), self._feed)
-        prepared = time.monotonic()
+        self._prepare_seconds = time.monotonic() - begun
+
+    def finish(self) -> Deployment:
+        """Let all of them take it, and run.
+
+        Raises LinkError, naming the rank; what is said after the first COMMIT is not undone:
+        deploying again completes it.
+        """
+        begun = time.monotonic()
         self._until(lambda one: one.is_committed, self._commit)
         self._start()
         return Deployment(
             self._id,
             tuple(len(one.image) for one in self._boards),
             tuple(0 if one.was_here else len(one.image) for one in self._boards),
-            prepared - begun,
-            time.monotonic() - begun,
+            self._prepare_seconds,
+            self._prepare_seconds + time.monotonic() - begun,
             self._session.wire_bytes,
         )
 
@@ -141,6 +154,7 @@ class Deployer:
                     )
             act(left, now)
             self._session.turn()
+            self.meanwhile()
             if self._session.endpoint.error is not None:
                 raise self._session.endpoint.error
 
@@ -192,6 +206,7 @@ class Deployer:
                 waiting = [rank for rank, one in enumerate(self._boards) if not one.is_running]
                 self._session.send(waiting, Run(0, self._id))
             self._session.turn()
+            self.meanwhile()
         # They forward for 300 ms more; whoever knocked earlier would be turned away.
         self._session.wait_until(lambda: False, _LEAVING_SECONDS)
 

@@ -114,23 +114,73 @@ def deploy_images(
 ) -> Deployed:
     """Adopt the boards and give each its image; all run it then.
 
-    peer_timeout_us: a neighbour that says nothing for so long is lost.
+    Arguments and errors are those of ``Deployers``, for one team.
+    """
+    team = Deployers([prepared], surveyor, streams, wiring, key, peer_timeout_us, silent_seconds)
+    team.prepare(0, progress)
+    return team.finish()[0]
+
+
+class Deployers:
+    """Deployments to several teams as one: none of them commits before all are prepared.
+
+    Adopts all boards.  peer_timeout_us: a neighbour that says nothing for so long is lost.
     silent_seconds: a board that does not tell of any progress for so long is given up.
     Raises LinkError naming the board that refuses, or is silent; nothing is changed then.
     """
-    wants = any(
-        wiring.boards[board].identity.flags & BoardFlags.WANTS_KEY
-        for board in prepared.placement.boards
-    )
-    if wants and key is None:
+
+    def __init__(
+        self,
+        teams: Sequence[Prepared],
+        surveyor: Surveyor,
+        streams: Sequence[Stream],
+        wiring: Wiring,
+        key: bytes | None = None,
+        peer_timeout_us: int = PEER_TIMEOUT_US,
+        silent_seconds: float = SILENT_SECONDS,
+    ) -> None:
+        if key is None:
+            _refuse_without_key(wiring, teams)
+        self._teams = tuple(teams)
+        self._deployers: list[Deployer] = []
+        for team in teams:
+            session = Session(
+                surveyor, streams[team.streams[0]], wiring, team.placement,
+                team.options.gateways_of(len(team.images))[0], peer_timeout_us,
+            )  # fmt: skip
+            session.open()
+            self._deployers.append(Deployer(session, team.images, key, silent_seconds))
+
+    def prepare(self, team: int, progress: Progress = lambda rank, sent: None) -> None:
+        """Give the boards of one of the teams their images."""
+        self._deployer(team, self._deployers).prepare(progress)
+
+    def finish(self) -> list[Deployed]:
+        """All run them; when all teams are prepared."""
+        return [
+            Deployed(
+                one.placement, self._deployer(team, self._deployers[team:]).finish(), one.streams
+            )
+            for team, one in enumerate(self._teams)
+        ]
+
+    def _deployer(self, team: int, present: Sequence[Deployer]) -> Deployer:
+        """One of them, which lets the others that are still in their sessions take their turns."""
+        found = self._deployers[team]
+        others = [one for one in present if one is not found]
+
+        def meanwhile() -> None:
+            for one in others:
+                one.idle()
+
+        found.meanwhile = meanwhile
+        return found
+
+
+def _refuse_without_key(wiring: Wiring, teams: Sequence[Prepared]) -> None:
+    boards = [wiring.boards[board] for team in teams for board in team.placement.boards]
+    if any(board.identity.flags & BoardFlags.WANTS_KEY for board in boards):
         raise ClusterError("these boards take plans only with their key: give its file with --key")
-    session = Session(
-        surveyor, streams[prepared.streams[0]], wiring, prepared.placement,
-        prepared.options.gateways_of(len(prepared.images))[0], peer_timeout_us,
-    )  # fmt: skip
-    session.open()
-    done = Deployer(session, prepared.images, key, progress, silent_seconds).run()
-    return Deployed(prepared.placement, done, prepared.streams)
 
 
 def _placed(

@@ -158,10 +158,11 @@ class Session:
         if ranks:
             self.endpoint.send_datagram(ranks, DEPLOY_CHANNEL, encode_message(message))
 
-    def turn(self) -> None:
-        """Take what has come, send what is due."""
-        wait = _TURN_SECONDS if self.endpoint.link.all_acknowledged else _ASK_SECONDS
-        data = self._stream.receive(wait)
+    def turn(self, wait_seconds: float | None = None) -> None:
+        """Take what has come, send what is due.  wait_seconds: for something to come."""
+        if wait_seconds is None:
+            wait_seconds = _TURN_SECONDS if self.endpoint.link.all_acknowledged else _ASK_SECONDS
+        data = self._stream.receive(wait_seconds)
         now_us = time.monotonic_ns() // 1000
         if data:
             self.endpoint.receive(data, now_us)

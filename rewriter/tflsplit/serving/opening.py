@@ -8,8 +8,10 @@ from os import PathLike
 from pathlib import Path
 
 from tflsplit.api.planned import planned_for
-from tflsplit.bundle import read_bundle
-from tflsplit.errors import ClusterError
+from tflsplit.bundle import Bundle, read_bundle
+from tflsplit.bundle.remembered import remembered_teams
+from tflsplit.errors import ClusterError, counted
+from tflsplit.firmware import FirmwareOptions
 from tflsplit.firmware.remembered import remembered_options
 from tflsplit.host.ports import DEFAULT_BAUD
 from tflsplit.serving.boards import Ports
@@ -51,10 +53,24 @@ def serve(
 def _plans(what: Path, ports: Ports, options: ServeOptions, on_event: OnEvent) -> Plans:
     if what.is_dir():
         bundle = read_bundle(what)
-        return Plans(bundle, remembered_options(bundle, ()), options)
+        firmware = remembered_options(bundle, ())
+        _refuse_teams(bundle, firmware, ports)
+        return Plans(bundle, firmware, options)
     if not what.exists():
         raise ClusterError(f"{what}: no such folder or model")
     wiring = ports.look(options.patience_seconds).wiring
     on_event(Event("planning", "searching a plan for the boards that are there"))
     planned = planned_for(what, wiring, options.objective)
     return Plans(planned.split.bundle, planned.options, options)
+
+
+def _refuse_teams(bundle: Bundle, firmware: FirmwareOptions, ports: Ports) -> None:
+    """ClusterError for the ports of several teams: a board that is lost is looked for in one."""
+    teams = remembered_teams(bundle.document, bundle.folder)
+    of_one = len(firmware.gateways_of(len(bundle.devices)))
+    if teams > 1 and len(ports.names) > of_one:
+        raise ClusterError(
+            f"the plan is for {teams} teams, and a service drives one: start `tflsplit serve` once "
+            f"for each, with the {counted(of_one, 'port')} of that team (without a service, "
+            "`tflsplit cluster` gives inferences to all of them)"
+        )

@@ -43,10 +43,6 @@ class Plans:
     """
 
     def __init__(self, given: Bundle, options: FirmwareOptions, wanted: ServeOptions) -> None:
-        if options.direct:
-            raise ClusterError(
-                "serve drives its boards through one port: give the plan one without --direct"
-            )
         self.given = given
         self._options = options
         self._wanted = wanted

@@ -120,8 +120,9 @@ def _chips(look: Look, ready: Ready) -> list[Chip]:
 
 
 def _coordinator(look: Look, ready: Ready) -> Coordinator:
-    stream = LentStream(look.streams[ready.prepared.streams[0]])
-    return Coordinator(stream, ready.bundle, ready.setup)
+    places = zip(ready.setup.gateways, ready.prepared.streams, strict=True)
+    streams = {rank: LentStream(look.streams[place]) for rank, place in places}
+    return Coordinator(streams, ready.bundle, ready.setup)
 
 
 def _go(look: Look, ready: Ready, places: Sequence[int]) -> bool:

@@ -21,7 +21,6 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.operands import added, seeded
-from benchmarks.stock_operators import tflm_bytes
 from tests.kernels.cortex_m import (
     COMPILER,
     COUNTING,
@@ -39,6 +38,7 @@ from tflsplit.ops.custom_options import WindowOptions, activation_of
 from tflsplit.ops.fused import unfused
 from tflsplit.ops.fused_options import FusedOptions
 from tflsplit.ops.semantics import Array, residual_add, run_node
+from tflsplit.ops.unweighted import scales_of
 from tflsplit.wire import custom_ops as wire
 
 PARTS = ("Convolution", "FullyConnected", "NNSupport", "BasicMath")
@@ -93,13 +93,17 @@ class CmsisNn:
             same &= answer.y == expected.tobytes()
         return total, scratch, same
 
-    def add(self, node: Node, integers: Sequence[int]) -> tuple[int, int, bool]:
-        """The same of an ADD of TFLM's, told as ``stock_operators`` reads it."""
-        first, second, y, low, high, *scales = integers
-        told = (-first, *scales[:2], -second, *scales[2:4], y, *scales[4:], low, high)
-        case = encode_case(_ADD, told, seeded(node))
+    def add(self, node: Node) -> tuple[int, int, bool]:
+        """The same of a TFLSPLIT_ADD."""
+        x, y, data = node.input(0).quantization, node.output.quantization, seeded(node)
+        assert x is not None
+        assert y is not None
+        (first, second, total), zero_point = scales_of(node)
+        told = (-x.zero_point, *first, -zero_point, *second, y.zero_point, *total)
+        case = encode_case(_ADD, (*told, *activation_of(node)), data)
         answer = decode_answer(io.BytesIO(emulate(self._board, self._program, case, *COUNTING)))
-        return answer.instructions, answer.scratch_bytes, answer.y == tflm_bytes(node)
+        same = answer.y == run_node(node, data).tobytes()
+        return answer.instructions, answer.scratch_bytes, same
 
 
 def _compile(command: Sequence[str], folder: Path) -> None:

@@ -17,8 +17,10 @@ from tests.kernels.cortex_m import CORTEX_M0PLUS, COUNTING, build_for, emulate
 from tests.kernels.kernel_driver import decode_answer, encode_case, message_of
 from tflsplit.errors import UserError
 from tflsplit.ir import Node
+from tflsplit.ops import unweighted
 from tflsplit.ops.packed import unpacked
 from tflsplit.ops.semantics import Array
+from tflsplit.passes.own_unweighted import own_form
 from tflsplit.wire import custom_ops as wire
 
 CORES = {
@@ -32,6 +34,9 @@ KERNELS = ("ours", "portable", "cmsis_nn")
 
 Counted = tuple[int, int, bool]
 """Instructions, scratch bytes, whether all bits are right."""
+
+
+_WITHOUT_CONSTANTS = (wire.PARTIAL_SUM, *unweighted.OPS)
 
 
 class EmulatedKernels:
@@ -66,8 +71,9 @@ class Contender:
 
     def measure(self, node: Node) -> Counted | None:
         """Of one operator; equal ones are run once.  None of one that is not counted."""
-        if node.is_custom and not (wire.is_packed(node) or node.op == wire.PARTIAL_SUM):
-            return None  # SEND, RECV, ASK
+        node = own_form(node)
+        if node.is_custom and not (wire.is_packed(node) or node.op in _WITHOUT_CONSTANTS):
+            return None  # SEND, RECV, ASK, CHAIN
         scales = [] if node.is_custom else [value.quantization for value in node.outputs]
         key = node.op, node.attrs, node.input(0).shape, node.output.shape, *scales
         if key not in self._known:
@@ -78,18 +84,16 @@ class Contender:
         return self._known[key]
 
     def _measured(self, node: Node) -> Counted | None:
-        if node.op == wire.PARTIAL_SUM:
+        if node.op == wire.ADD and self._cmsis_nn:
+            return self._cmsis_nn.add(node)
+        if node.op in _WITHOUT_CONSTANTS:
             return self._own.measure(node, seeded(node))
         explicit = unpacked(node) if wire.is_packed(node) else as_convolution(node)
         if explicit is not None:
             board = self._cmsis_nn or self._own
             return board.measure(explicit, seeded(explicit))
-        integers = None if node.is_custom else integers_of(node)
-        if integers is None:
-            return None
-        if node.op == "ADD" and self._cmsis_nn:
-            return self._cmsis_nn.add(node, integers)
-        return self._stock.measure(node)
+        is_taken = not node.is_custom and integers_of(node) is not None
+        return self._stock.measure(node) if is_taken else None
 
 
 def _cmsis_nn(core: str, folder: Path) -> CmsisNn:

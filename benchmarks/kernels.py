@@ -12,7 +12,7 @@ Contenders: our kernels (``ours``), our portable C++, and CMSIS-NN as TFLM calls
 sources are (``benchmarks.cmsis_nn``); each runs the same layers.
 
 Without a model: MobileNetV2 1.0 at 224x224 (seeded weights; instructions do not depend on them).
-For operators that TFLM brings (ADD, MEAN, SOFTMAX, …) kernels of ours with its bits stand
+For operators that TFLM brings (SOFTMAX, QUANTIZE, …) kernels of ours with its bits stand
 (``benchmarks.stock_operators``); what has none, and SEND and RECV, are named and left out.  The
 device of a network is the one with most instructions.  Of one device, instructions are divided by
 the multiply-accumulates of the model as it is, dead channels included; of more, by those that the

@@ -42,6 +42,8 @@ def added(node: Node, arrays: Sequence[Array]) -> Array:
 
 def reference(node: Node, arrays: Sequence[Array]) -> Array:
     """What an explicit node means; ``arrays`` as of ``computed_operands``."""
+    if node.op == wire.ADD:
+        return run_node(node, arrays)
     value = arrays[0]
     for part in unfused(node) if node.op == wire.FUSED_BLOCK else [node]:
         if part.is_custom:

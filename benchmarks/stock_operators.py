@@ -2,12 +2,10 @@
 """Operators that device graphs leave to TFLM, counted beside our own ones.
 
 TFLM's sources are not here, so kernels of ours stand for its: the same bits, compared with TFLM's
-wheel, written as one would for speed (``stock_operators.cc``; ADD is the fused block's, a
-FULLY_CONNECTED is TFLSPLIT_CONV_2D at one position).  TFLM's own take more: its reference ADD 77
-instructions a value, these 10.
+wheel, written as one would for speed (``stock_operators.cc``; a FULLY_CONNECTED is TFLSPLIT_CONV_2D
+at one position).  TFLM's own take more.
 
-int8 ADD without broadcast, MEAN of neighbouring dimensions, AVERAGE_POOL_2D, MAX_POOL_2D, SOFTMAX,
-FULLY_CONNECTED, QUANTIZE and RESHAPE; others are not counted.
+int8 SOFTMAX, FULLY_CONNECTED, QUANTIZE and RESHAPE; others are not counted.
 """
 
 from __future__ import annotations
@@ -24,19 +22,15 @@ from tests.kernels.cortex_m import COUNTING, build_for, emulate
 from tests.kernels.kernel_driver import ROOT, decode_answer, encode_case
 from tflsplit.ir import DType, Graph, Node, Value
 from tflsplit.ops.custom import conv_2d
-from tflsplit.ops.dims import constant_integers, normal_axis
-from tflsplit.ops.mean_sums import mean_multiplier, summed_axes
 from tflsplit.ops.quantmath import (
-    add_multipliers,
     fully_connected_multipliers,
     quantize_multiplier,
 )
 from tflsplit.ops.requantization import fused_range
-from tflsplit.ops.window import Windows
 from tflsplit.runtime.engines import engine
 
 SOURCE = ROOT / "benchmarks" / "stock_operators.cc"
-_OPS = ("ADD", "MEAN", "AVERAGE_POOL_2D", "MAX_POOL_2D", "SOFTMAX", "QUANTIZE", "RESHAPE")
+_OPS = ("SOFTMAX", "QUANTIZE", "RESHAPE")
 """As stock_operators.cc numbers them."""
 
 Integers = tuple[int, ...] | None
@@ -107,40 +101,6 @@ def _scale(value: Value) -> tuple[float, int]:
     return value.quantization.scale, value.quantization.zero_point
 
 
-def _add(node: Node) -> Integers:
-    operands, y = computed_operands(node), node.output
-    if len(operands) != 2 or any(value.shape != y.shape for value in operands):
-        return None
-    (first, first_zero), (second, second_zero), (scale, zero) = map(_scale, (*operands, y))
-    pairs = add_multipliers(first, second, scale)
-    return first_zero, second_zero, zero, *fused_range(node), *(n for pair in pairs for n in pair)
-
-
-def _mean(node: Node) -> Integers:
-    x, axes = node.input(0), constant_integers(node.inputs[1])
-    if axes is None:
-        return None
-    run = summed_axes(len(x.shape), [normal_axis(axis, len(x.shape)) for axis in axes])
-    if run is None:
-        return None
-    outer, count, inner = (
-        math.prod(x.shape[part]) for part in (slice(run[0]), slice(*run), slice(run[1], None))
-    )
-    scaling = mean_multiplier(node, count)
-    return outer, count, inner, _scale(x)[1], *scaling, _scale(node.output)[1]
-
-
-def _pool(node: Node) -> Integers:
-    x, y = node.input(0), node.output
-    if x.shape[0] != 1:
-        return None
-    kernel = node.attrs.integer("filter_height"), node.attrs.integer("filter_width")
-    windows = Windows.of(node, kernel)
-    strides = (axis.stride for axis in windows.axes)
-    pads = (before for before, _ in windows.pads(x))
-    return *x.shape[1:], *y.shape[1:3], *kernel, *strides, *pads, *fused_range(node)
-
-
 def _softmax(node: Node) -> Integers:
     """PreprocessSoftmaxScaling and CalculateInputRadius of TFLM's quantization_util.cc."""
     x, y, beta = node.input(0), node.output, node.attrs.get("beta", 1.0)
@@ -161,10 +121,6 @@ def _quantize(node: Node) -> Integers:
 
 
 _READERS: dict[str, Callable[[Node], Integers]] = {
-    "ADD": _add,
-    "MEAN": _mean,
-    "AVERAGE_POOL_2D": _pool,
-    "MAX_POOL_2D": _pool,
     "SOFTMAX": _softmax,
     "QUANTIZE": _quantize,
     "RESHAPE": lambda node: (),

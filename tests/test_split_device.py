@@ -17,7 +17,7 @@ import pytest
 from tflsplit.ir import Attrs
 from tflsplit.tflite.flexmap import encode_map
 from tflsplit.wire import custom_ops as wire
-from tflsplit.wire.custom_ops import Integer, Integers, Text
+from tflsplit.wire.option_fields import Integer, Integers, Text
 
 ROOT = Path(__file__).resolve().parents[1]
 LIBRARIES = ROOT / "tflm_app" / "lib"
@@ -105,6 +105,12 @@ SAMPLES: dict[str, dict[str, Any]] = {
     wire.PARTIAL_FULLY_CONNECTED: {},
     wire.PARTIAL_SUM: {"axes": (1, 3)},
     wire.REQUANTIZE: {"activation": (-3, 127), "rounding": 0},
+    wire.ADD: {"activation": (-128, 9), "scaling": (2**30, 0, 5, -31, 2**31 - 1, -18, -128)},
+    wire.MEAN: {"axes": (1, 3), "scaling": (2**30, -5)},
+    wire.POOL_2D: {
+        "kernel": (3, 2), "stride": (1, 2), "pads": (0, 1, 1, 0), "activation": (-128, 127),
+        "maximum": 1,
+    },
 }  # fmt: skip
 
 

@@ -13,7 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.kernels.kernel_driver import (
+    ADD_OP,
     ARRIVING_BLOCK,
+    MEAN_OP,
+    POOL_OP,
     WINDOW_FIELDS,
     KernelProcess,
     RefusedError,
@@ -36,6 +39,7 @@ from tests.ops.custom_cases import (
     run_case,
     window_cases,
 )
+from tests.ops.unweighted_cases import add_cases, mean_cases, pool_cases
 from tests.ops.wide_blocks import adding_cases, wide_cases
 from tflsplit.ir import Graph
 from tflsplit.memory.overlays import find_overlays
@@ -97,6 +101,60 @@ def test_partial_fully_connected(kernels: KernelProcess, case: Case) -> None:
 @given(case=partial_sum_cases())
 def test_partial_sum(kernels: KernelProcess, case: Case) -> None:
     assert_equal(kernels, case)
+
+
+@settings(max_examples=200)
+@given(case=st.one_of(add_cases(), add_cases(other_is_constant=True), mean_cases(), pool_cases()))
+def test_operators_without_weights(kernels: KernelProcess, case: Case) -> None:
+    assert_equal(kernels, case)
+
+
+@settings(max_examples=60)
+@given(case=add_cases(), operand=st.integers(0, 1), below=st.integers(0, 40))
+def test_add_over_what_it_reads(
+    kernels: KernelProcess, case: Case, operand: int, below: int
+) -> None:
+    made = kernels.run_over(case.node, case.arrays, operand, -below)
+    np.testing.assert_array_equal(made, run_case(case))
+
+
+@pytest.mark.parametrize(
+    ("op", "integers", "message"),
+    [
+        (ADD_OP, (1, 0, 128, 0, -128, 127, 9, 0, 9, 0, 9, 0, 0), "add: zero point"),
+        (ADD_OP, (1, 0, 0, 0, 5, 4, 9, 0, 9, 0, 9, 0, 0), "activation: no range"),
+        (ADD_OP, (1, 0, 0, 0, -128, 127, 9, 0, 9, 1, 9, 0, 0), "add: a shift outside"),
+        (ADD_OP, (1, 0, 0, 0, -128, 127, 9, 0, 9, 0, -9, 0, 0), "add: a multiplier is negative"),
+        (MEAN_OP, (1, 0, 1, 0, 9, 0, 0), "x: an extent"),
+        (MEAN_OP, (1, 1, 1, 0, -9, 0, 0), "scaling: a multiplier is negative"),
+        (MEAN_OP, (1, 1, 1, 0, 9, 31, 0), "scaling: a shift outside"),
+        (MEAN_OP, (1, 1, 1, 0, 9, 0, 128), "y: zero point outside"),
+    ],
+)
+def test_operators_without_weights_that_make_no_sense_are_refused(
+    kernels: KernelProcess, op: int, integers: tuple[int, ...], message: str
+) -> None:
+    with pytest.raises(RefusedError, match=message):
+        kernels.exchange(op, integers, [np.zeros(1, np.int8), np.zeros(1, np.int8)])
+
+
+@pytest.mark.parametrize(
+    ("change", "activation", "message"),
+    [
+        ({"kernel_rows": 2}, (-128, 127), "y: rows"),
+        ({"dilation_rows": 2}, (-128, 127), "dilation: a pool has none"),
+        ({"out_channels": 2}, (-128, 127), "y: its channels"),
+        ({"pad_top": 1, "out_rows": 2}, (-128, 127), "pads: as large as the kernel"),
+        ({}, (5, 4), "activation: no range"),
+    ],
+)
+def test_pools_that_make_no_sense_are_refused(
+    kernels: KernelProcess, change: dict[str, int], activation: tuple[int, int], message: str
+) -> None:
+    x = [np.zeros(1, np.int8)]
+    kernels.exchange(POOL_OP, (*SOUND.values(), 0, -128, 127), x)
+    with pytest.raises(RefusedError, match=message):
+        kernels.exchange(POOL_OP, (*{**SOUND, **change}.values(), 0, *activation), x)
 
 
 @pytest.mark.parametrize("case", list(long_sums()))

@@ -45,6 +45,7 @@ from tests.ops.custom_cases import (
     run_case,
     window_cases,
 )
+from tests.ops.unweighted_cases import add_cases, mean_cases, pool_cases
 from tests.ops.wide_blocks import adding_cases, strided_cases, wide_cases
 from tflsplit.wire import custom_ops as wire
 
@@ -74,6 +75,9 @@ def cases() -> list[Case]:
             fused_block_cases(),
             window_cases(),
             middle_cases(),
+            add_cases(),
+            mean_cases(),
+            pool_cases(),
         )
     )
     def collect(some: tuple[Case, ...]) -> None:

@@ -30,8 +30,9 @@ from tests.ops.custom_cases import (
     run_case,
     window_cases,
 )
+from tests.ops.unweighted_cases import add_cases, mean_cases, pool_cases
 from tflsplit.ir import AttrValue, Graph, Node
-from tflsplit.ops.packed import packed
+from tflsplit.ops.packed import is_packable, packed
 from tflsplit.ops.scratch import scratch_bytes
 from tflsplit.tflite import write_model
 from tflsplit.wire import custom_ops as wire
@@ -60,7 +61,7 @@ def run(tflm: KernelProcess, node: Node, x: NDArray[Any]) -> Answer:
 
 
 def assert_equal(tflm: KernelProcess, case: Case) -> None:
-    node = packed(case.node)
+    node = packed(case.node) if is_packable(case.node) else case.node
     if len(case.arrays) > 1:  # the driver gives one input: what is added is a constant
         residual = replace(node.input(2), data=case.arrays[1])
         node = replace(node, inputs=(*node.inputs[:2], residual))
@@ -79,6 +80,9 @@ CASES = {
     wire.REQUANTIZE: requantize_cases(max_channels=40),
     wire.FUSED_BLOCK: st.one_of(fused_block_cases(), window_cases(), middle_cases()),
     wire.CHAIN: chain_cases(whole=True),
+    wire.ADD: add_cases(other_is_constant=True),
+    wire.MEAN: mean_cases(),
+    wire.POOL_2D: pool_cases(),
 }
 
 

@@ -13,7 +13,7 @@ file(GLOB TFLSPLIT_SOURCES CONFIGURE_DEPENDS
   ${TFLSPLIT_LIB}/split_device/src/*.cc
   ${TFLSPLIT_LIB}/split_core/src/*.cc)
 list(FILTER TFLSPLIT_SOURCES EXCLUDE REGEX split_core_c)  # a desktop's
-foreach(name compute_op chain convolutions dense fused_block op_support)
+foreach(name compute_op chain convolutions dense fused_block op_support unweighted)
   list(APPEND TFLSPLIT_SOURCES ${TFLSPLIT_LIB}/split_tflm/src/${name}.cc)
 endforeach()
 

@@ -57,6 +57,9 @@ const OptionTable* table_named(const std::string& name) {
   if (name == "TFLSPLIT_REQUANTIZE") return &kRequantizeOptions;
   if (name == "TFLSPLIT_FUSED_BLOCK") return &kFusedBlockOptions;
   if (name == "TFLSPLIT_CHAIN") return &kChainOptions;
+  if (name == "TFLSPLIT_ADD") return &kAddOptions;
+  if (name == "TFLSPLIT_MEAN") return &kMeanOptions;
+  if (name == "TFLSPLIT_POOL_2D") return &kPool2dOptions;
   return nullptr;
 }
 

@@ -19,6 +19,7 @@ const OptionTable* const kTables[] = {
     &kSendOptions,       &kRecvOptions,                  &kPartialConv2dOptions, &kConv2dOptions,
     &kRequantizeOptions, &kPartialFullyConnectedOptions, &kFusedBlockOptions,
     &kDepthwiseConv2dOptions, &kAskOptions, &kPartialSumOptions, &kChainOptions,
+    &kAddOptions, &kMeanOptions, &kPool2dOptions,
 };
 
 // ---- Reading ----

@@ -44,6 +44,10 @@ enum Op : int32_t {
   kArrivingBlock,  // kFusedBlock while x arrives, by chance, and then with its end missing for ever
   kPartialSum,
   kChain,
+  kAdd,
+  kMean,
+  kPool,
+  kAddOver,
 };
 
 constexpr int kMaxIntegers = 700;
@@ -276,6 +280,52 @@ void run_over(size_t scratch_bytes, const Array& operand, int32_t y_bytes, int32
   std::free(both.memory);
 }
 
+// Integers: those of an ADD, and of kAddOver which array y lies over and where it begins, from there.
+void run_add(const Case& c) {
+  const ResidualAdd add = add_of(c.integers);
+  if (const char* problem = check_residual_add(add)) return refuse(problem);
+  const int32_t count = c.arrays[0].size_bytes;
+  const size_t scratch_bytes = split_kernels::add_get_scratch_bytes(count);
+  if (c.op == kAddOver) {
+    const int32_t* const over = c.integers + kAddIntegers;
+    return run_over(scratch_bytes, c.arrays[over[0]], count, over[1],
+                    [&](void* scratch, const int8_t* operand, void* y) {
+                      split_kernels::add(add, over[0] == 0 ? operand : c.arrays[0].int8s(),
+                                         over[0] == 1 ? operand : c.arrays[1].int8s(), count, scratch,
+                                         static_cast<int8_t*>(y));
+                    });
+  }
+  run(scratch_bytes, count, true, [&](void* scratch, void* y) {
+    split_kernels::add(add, c.arrays[0].int8s(), c.arrays[1].int8s(), count, scratch,
+                       static_cast<int8_t*>(y));
+  });
+}
+
+// Integers: those of a partial sum, multiplier, shift, zero point of y.
+void run_mean(const Case& c) {
+  split_kernels::MeanParams mean;
+  mean.sums.outer = c.integers[0], mean.sums.summed = c.integers[1];
+  mean.sums.inner = c.integers[2], mean.sums.x_zero_point = c.integers[3];
+  mean.multiplier = c.integers[4], mean.shift = c.integers[5], mean.y_zero_point = c.integers[6];
+  if (const char* problem = check_mean(mean)) return refuse(problem);
+  run(0, mean.sums.outer * mean.sums.inner, true, [&](void*, void* y) {
+    split_kernels::mean(mean, c.arrays[0].int8s(), static_cast<int8_t*>(y));
+  });
+}
+
+// Integers: those of a window, whether it is a maximum, activation.
+void run_pool(const Case& c) {
+  const WindowParams p = window_of(c.integers);
+  split_kernels::PoolFinish finish;
+  finish.maximum = c.integers[kWindowIntegers] != 0;
+  finish.activation_min = c.integers[kWindowIntegers + 1];
+  finish.activation_max = c.integers[kWindowIntegers + 2];
+  if (const char* problem = check_pool_2d(p, finish)) return refuse(problem);
+  run(0, p.batches * p.out_rows * p.out_columns * p.out_channels, true, [&](void*, void* y) {
+    split_kernels::pool_2d(p, finish, c.arrays[0].int8s(), static_cast<int8_t*>(y));
+  });
+}
+
 // x as other devices send it: its bytes, in pieces, in an order that follows from `seed`. What has
 // not come reads as another value.
 class Sender {
@@ -488,6 +538,16 @@ int main() {
         break;
       case kChain:
         run_chain_of_units(c, c.integers[c.integer_count - 1]);
+        break;
+      case kAdd:
+      case kAddOver:
+        run_add(c);
+        break;
+      case kMean:
+        run_mean(c);
+        break;
+      case kPool:
+        run_pool(c);
         break;
       case kPartialConv:
         run_partial_convolution(c);

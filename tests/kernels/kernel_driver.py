@@ -22,6 +22,7 @@ import pytest
 from numpy.typing import NDArray
 
 from tflsplit.ir import DType, Node
+from tflsplit.ops import unweighted
 from tflsplit.ops.chain import blocks_of
 from tflsplit.ops.chain_layout import pieces_of
 from tflsplit.ops.chain_options import ChainOptions
@@ -52,6 +53,7 @@ _OPS = {
 }
 PARTIAL_SUM = 8
 CHAIN = 9
+ADD_OP, MEAN_OP, POOL_OP, ADD_OVER_OP = 10, 11, 12, 13
 ARRIVING_BLOCK = 7
 """A FUSED_BLOCK whose x comes piece by piece while it runs."""
 WINDOW_FIELDS = (
@@ -142,10 +144,10 @@ class KernelProcess:
     def run_over(
         self, node: Node, arrays: Sequence[Array], operand: int, distance_bytes: int
     ) -> Array:
-        """The same of a block whose y lies so far behind x (operand 0) or what it adds (2)."""
+        """The same where y lies so far behind x (operand 0) or what is added (2; of an ADD 1)."""
         op, integers, data = message_of(node, arrays)
-        assert op == _OPS[wire.FUSED_BLOCK]
-        return self.exchange(op + 1, (*integers, operand, distance_bytes), data).array(node)
+        over = {_OPS[wire.FUSED_BLOCK]: _OPS[wire.FUSED_BLOCK] + 1, ADD_OP: ADD_OVER_OP}[op]
+        return self.exchange(over, (*integers, operand, distance_bytes), data).array(node)
 
     def exchange(self, op: int, integers: Sequence[int], arrays: Sequence[Array | None]) -> Answer:
         """One case in the driver's own terms."""
@@ -203,6 +205,8 @@ def message_of(
         shape, (first, stop) = node.input(0).shape, axes_of(node)
         extents = shape[:first], shape[first:stop], shape[stop:]
         return PARTIAL_SUM, (*map(prod, extents), _zero_point(node)), tuple(arrays)
+    if node.op in unweighted.OPS:
+        return *_unweighted_integers(node), (*arrays, *_constant_other(node))
     if node.op == wire.CHAIN:
         return CHAIN, chain_integers(node), (chain_pieces(node, arrays[0]), node.input(1).data)
     constants = packed(node)
@@ -222,6 +226,28 @@ def message_of(
     if node.op == wire.FUSED_BLOCK:
         return op, _block_integers(node, roundings), data
     return op, (*window_integers(node), *_finish(node, roundings[0])), data
+
+
+def _unweighted_integers(node: Node) -> tuple[int, tuple[int, ...]]:
+    """Operator and integers of an ADD, MEAN or pool."""
+    assert node.output.quantization is not None
+    zero_points = _zero_point(node), node.output.quantization.zero_point
+    if node.op == wire.ADD:
+        pairs, other = unweighted.scales_of(node)
+        numbers = (n for pair in pairs for n in pair)
+        return ADD_OP, (1, zero_points[0], other, zero_points[1], *activation_of(node), *numbers, 0)
+    if node.op == wire.MEAN:
+        shape, (first, stop) = node.input(0).shape, axes_of(node)
+        extents = map(prod, (shape[:first], shape[first:stop], shape[stop:]))
+        return MEAN_OP, (*extents, zero_points[0], *unweighted.scaling_of(node), zero_points[1])
+    options = unweighted.PoolOptions.of(node)
+    x, y = node.input(0).shape, node.output.shape
+    window = *x, *options.kernel, x[3], *y[1:], *options.stride, 1, 1, *options.pads, 0
+    return POOL_OP, (*window, int(options.maximum), *options.activation)
+
+
+def _constant_other(node: Node) -> tuple[Array, ...]:
+    return tuple(value.data for value in node.operands if value.data is not None)
 
 
 def chain_integers(node: Node) -> tuple[int, ...]:

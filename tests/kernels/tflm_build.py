@@ -98,6 +98,7 @@ def build_tflm_driver(output: Path) -> None:
 
 OPERATORS = (
     "chain", "compute_op", "convolutions", "dense", "fused_block", "op_support", "partial_sum",
+    "unweighted",
 )  # fmt: skip
 
 

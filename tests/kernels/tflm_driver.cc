@@ -56,7 +56,7 @@ void answer(int32_t number, const void* bytes, size_t size) {
 
 void refuse(const char* message) { answer(-1, message, std::strlen(message)); }
 
-using Resolver = split_tflm::api::MicroMutableOpResolver<8>;
+using Resolver = split_tflm::api::MicroMutableOpResolver<11>;
 
 void add_operators(Resolver& resolver) {
   using namespace split_tflm;
@@ -68,6 +68,9 @@ void add_operators(Resolver& resolver) {
   resolver.AddCustom(kRequantizeName, requantize_registration());
   resolver.AddCustom(kFusedBlockName, fused_block_registration());
   resolver.AddCustom(kChainName, chain_registration());
+  resolver.AddCustom(kAddName, add_registration());
+  resolver.AddCustom(kMeanName, mean_registration());
+  resolver.AddCustom(kPool2dName, pool_2d_registration());
 }
 
 // Reads the input, runs the model that has been read.

@@ -19,12 +19,13 @@ from tests.ops.custom_cases import (
     requantize_cases,
     window_cases,
 )
+from tests.ops.unweighted_cases import add_cases, mean_cases, pool_cases
 from tflsplit.ir import Attrs, Graph, Node
 from tflsplit.memory import CORTEX_M, HOST_64, custom, predict_arena
 from tflsplit.memory.abi import struct_layout
 from tflsplit.memory.demand import node_demand
 from tflsplit.ops.custom import conv_2d
-from tflsplit.ops.packed import packed
+from tflsplit.ops.packed import is_packable, packed
 from tflsplit.ops.scratch import scratch_bytes
 from tflsplit.wire import custom_ops as wire
 
@@ -68,12 +69,17 @@ def test_the_budget_has_no_pointers_and_is_the_same_on_every_target():
         fused_block_cases(),
         middle_cases(),
         window_cases(),
+        add_cases(),
+        mean_cases(),
+        pool_cases(),
     )
 )
 def test_scratch_is_that_of_the_kernels_in_either_form_and_flavour(case):
     """Which is compared with what the kernels ask for in tests/test_split_kernels.py."""
     size = scratch_bytes(case.node)
-    for node in (case.node, packed(case.node), packed(case.node, sizes_only=True)):
+    is_packed = is_packable(case.node)
+    forms = [packed(case.node), packed(case.node, sizes_only=True)] if is_packed else []
+    for node in (case.node, *forms):
         for flavour in ("reference", "cmsis_nn"):
             scratch = node_demand(node, CORTEX_M, flavour).prepared.scratch
             assert scratch == ((size,) if size else ())

@@ -26,6 +26,7 @@ from tests.ops.custom_cases import (
     requantize_cases,
     windows,
 )
+from tests.ops.unweighted_cases import add_cases, mean_cases, pool_cases
 from tests.support import run_tflm
 from tflsplit.errors import InternalError
 from tflsplit.ir import Activation, Attrs, DType, Graph, Node, Padding, Quantization, Value
@@ -82,6 +83,15 @@ def test_partial_fully_connected(case: Case) -> None:
 @given(case=partial_sum_cases())
 def test_partial_sum(case: Case) -> None:
     assert_expansion_equals_semantics(case)
+
+
+@settings(max_examples=100)
+@given(case=st.one_of(add_cases(), mean_cases(), pool_cases(stock=True)))
+def test_operators_without_weights(case: Case) -> None:
+    nodes = stock_expansion(case.node)
+    assert not any(node.is_custom for node in nodes)
+    result = on_tflm(nodes, case.node.operands, case.node.output, *case.arrays)
+    np.testing.assert_array_equal(result, run_node(case.node, case.arrays), strict=True)
 
 
 @pytest.mark.parametrize("fill", [-128, 127])

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from tflsplit.errors import InternalError, ModelError
 from tflsplit.ir import Attrs, AttrValue, Node
 from tflsplit.wire import custom_ops as wire
+from tflsplit.wire.option_fields import Field, Integer, Text
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "custom_ops.md"
 
@@ -29,10 +30,10 @@ def stored(op: str, options: dict[str, AttrValue]) -> Node:
     return Node(op, (), (), Attrs(options), name="node 3", is_custom=True)
 
 
-def field_values(field: wire.Field) -> st.SearchStrategy[AttrValue]:
-    if isinstance(field, wire.Integer):
+def field_values(field: Field) -> st.SearchStrategy[AttrValue]:
+    if isinstance(field, Integer):
         return st.integers(field.minimum, field.maximum)
-    if isinstance(field, wire.Text):
+    if isinstance(field, Text):
         return st.text()
     sizes = (0, 6) if field.count is None else (field.count, field.count)
     element = st.integers(field.minimum, field.maximum)
@@ -138,7 +139,8 @@ def test_the_document_says_the_version() -> None:
     assert wire.RECV_VERSION == wire.BLOCK_VERSION
     assert wire.SEND_VERSION == wire.PACKED_VERSION
     versions = (
-        f"now {wire.VERSION} of ASK, TFLSPLIT_PARTIAL_SUM and TFLSPLIT_CHAIN, {wire.BLOCK_VERSION} "
+        f"now {wire.VERSION} of ASK, TFLSPLIT_PARTIAL_SUM, TFLSPLIT_CHAIN, TFLSPLIT_ADD, "
+        f"TFLSPLIT_MEAN and TFLSPLIT_POOL_2D, {wire.BLOCK_VERSION} "
         f"of RECV and TFLSPLIT_FUSED_BLOCK, {wire.PACKED_VERSION} of the others"
     )
     assert f"version of the options, {versions} |" in DOCUMENT.read_text()

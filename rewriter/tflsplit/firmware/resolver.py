@@ -32,6 +32,9 @@ CUSTOM = {
     wire.REQUANTIZE: ("kRequantizeName", "requantize_registration"),
     wire.FUSED_BLOCK: ("kFusedBlockName", "fused_block_registration"),
     wire.CHAIN: ("kChainName", "chain_registration"),
+    wire.ADD: ("kAddName", "add_registration"),
+    wire.MEAN: ("kMeanName", "mean_registration"),
+    wire.POOL_2D: ("kPool2dName", "pool_2d_registration"),
 }
 """Our operators: the constant with the name, and the function with the registration."""
 

@@ -36,6 +36,9 @@ OP_DATA: dict[str, str] = {
     wire.REQUANTIZE: _COMPUTE,
     wire.FUSED_BLOCK: _COMPUTE,
     wire.CHAIN: _COMPUTE,
+    wire.ADD: _COMPUTE,
+    wire.MEAN: _COMPUTE,
+    wire.POOL_2D: _COMPUTE,
 }
 
 CHAIN_UNIT_BYTES = 376

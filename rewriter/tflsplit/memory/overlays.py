@@ -71,6 +71,10 @@ def _of_node(node: Node) -> Iterator[Overlay]:
         x, y = node.input(0), node.output
         if in_head(x) and in_head(y) and x.dtype.itemsize == y.dtype.itemsize == 1:
             yield Overlay(y, x, 0, 0)
+    elif node.op == wire.ADD and in_head(node.output):
+        for x in dict.fromkeys(node.operands):  # value by value
+            if in_head(x):
+                yield Overlay(node.output, x, -_aligned(x.size_bytes), 0)
     elif node.op == wire.FUSED_BLOCK and in_head(node.output):
         yield from _of_block(node)
     elif node.op == wire.RECV and moves_at_once(node):

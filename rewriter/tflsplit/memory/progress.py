@@ -76,6 +76,8 @@ def reading_times(node: Node, operand: Value) -> Times | None:
     """
     if operand is node.input(0) and node.op in (wire.RECV, "SLICE"):
         return _of_mover(node, operand)
+    if node.op == wire.ADD and node.is_custom:  # value by value
+        return np.arange(operand.size_bytes)
     steps = sweep_of(node)
     if steps is None:
         return None

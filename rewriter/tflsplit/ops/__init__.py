@@ -26,6 +26,7 @@ from tflsplit.ops import (
     softmax,
     state,
     transpose_conv,
+    unweighted,
 )
 from tflsplit.ops.factors import Factor, Kind, Piece
 from tflsplit.ops.region import Box, Interval, is_partition
@@ -72,4 +73,5 @@ __all__ = [
     "softmax",
     "state",
     "transpose_conv",
+    "unweighted",
 ]

@@ -9,6 +9,7 @@
     PARTIAL_SUM                  CAST -> SUB of the zero point -> SUM in float32 -> CAST
     FUSED_BLOCK                  those of its convolutions, one after the other, and ADD
     CHAIN                        those of its blocks
+    ADD, MEAN, POOL_2D           the operators that they stand for (``unweighted_stock``)
 
 The float convolutions are exact: ``|x - zero_point| <= 255`` and ``|w| <= 128``, so 512 products
 stay below 2**24, and every slice has at most 512; so do the 65536 values of a PARTIAL_SUM.
@@ -32,6 +33,7 @@ from tflsplit.ops.custom_options import INT8_RANGE, WindowOptions, activation_of
 from tflsplit.ops.fused import unfused
 from tflsplit.ops.packed import unpacked
 from tflsplit.ops.quantmath import convolution_multipliers
+from tflsplit.ops.unweighted_stock import STOCK
 from tflsplit.wire import custom_ops as wire
 
 EXACT_PRODUCTS = 512
@@ -257,4 +259,5 @@ _EXPANSIONS: dict[str, Callable[[Node], list[Node]]] = {
     wire.PARTIAL_CONV_2D: _partial_conv_2d,
     wire.PARTIAL_FULLY_CONNECTED: _partial_fully_connected,
     wire.PARTIAL_SUM: _partial_sum,
+    **dict.fromkeys(STOCK, lambda node: STOCK[node.op](node, _clamp)),
 }

@@ -50,7 +50,7 @@ def sum_factors(node: Node, axes: Sequence[int]) -> tuple[Factor, ...]:
     Empty where partial sums cannot be exact, or the kernel does not take the dimensions.
     """
     x, y = node.input(0), node.output
-    if x.dtype is not DType.INT8 or y.dtype is not DType.INT8 or not _have_one_scale(x, y):
+    if x.dtype is not DType.INT8 or y.dtype is not DType.INT8 or not have_one_scale(x, y):
         return ()
     run = summed_axes(len(x.shape), axes)
     if run is None or not 0 < math.prod(x.shape[run[0] : run[1]]) <= MOST_SUMMED:
@@ -63,7 +63,8 @@ def sum_factors(node: Node, axes: Sequence[int]) -> tuple[Factor, ...]:
     )
 
 
-def _have_one_scale(*values: Value) -> bool:
+def have_one_scale(*values: Value) -> bool:
+    """Whether each is quantized by one sound scale and a zero point of int8."""
     return all(
         v.quantization is not None
         and len(v.quantization.scales) == 1

@@ -23,7 +23,7 @@ class _PoolRule(OpRule):
     """Batch and channels always; rows and columns where a local kernel can be exact."""
 
     def find_factors(self, node: Node) -> tuple[Factor, ...]:
-        x, output, windows = node.input(0), node.output, _windows_of(node)
+        x, output, windows = node.input(0), node.output, windows_of(node)
         if not windows.fits(x, output):
             return ()
         return (
@@ -48,7 +48,7 @@ class _PoolRule(OpRule):
         inputs: Sequence[Value | None],
         outputs: Sequence[Value],
     ) -> list[Node]:
-        whole, windows = node.input(0), _windows_of(node)
+        whole, windows = node.input(0), windows_of(node)
         if not self.factors(node):
             return [clone(node, inputs, outputs)]
         x, output = inputs[0], outputs[0]
@@ -93,7 +93,7 @@ class AveragePoolRule(_PoolRule):
         return summed(inputs[0], output, _SPATIAL)
 
     def requantize(self, node: Node, piece: Piece, sums: Value, output: Value) -> list[Node]:
-        x, y, scaling = node.input(0), node.output, _scaling(node, _windows_of(node))
+        x, y, scaling = node.input(0), node.output, _scaling(node, windows_of(node))
         assert scaling is not None
         assert x.quantization is not None
         assert y.quantization is not None
@@ -135,6 +135,7 @@ def _scaling(node: Node, windows: Windows) -> Pair | None:
     return pool_multiplier(kernel[0] * kernel[1], y.quantization.zero_point)
 
 
-def _windows_of(node: Node) -> Windows:
+def windows_of(node: Node) -> Windows:
+    """The windows of a stock pool."""
     kernel = node.attrs.integer("filter_height"), node.attrs.integer("filter_width")
     return Windows.of(node, kernel)

@@ -81,6 +81,26 @@ def add_multipliers(
     )
 
 
+def add_int8(
+    x: NDArray[Any],
+    other: NDArray[Any],
+    zero_points: tuple[int, int, int],
+    multipliers: tuple[tuple[int, int], ...],
+    activation: tuple[int, int],
+) -> NDArray[np.int8]:
+    """ADD of int8 arrays (add.cc); zero points and multipliers of x, the other and the sum."""
+    scaled = [
+        multiply_by_quantized_multiplier(
+            (array.astype(np.int32) - np.int32(zero_point)) << ADD_LEFT_SHIFT, multiplier, shift
+        )
+        for array, zero_point, (multiplier, shift) in zip(
+            (x, other), zero_points[:2], multipliers[:2], strict=True
+        )
+    ]
+    total = multiply_by_quantized_multiplier(scaled[0] + scaled[1], *multipliers[2])
+    return np.asarray(np.clip(total + np.int32(zero_points[2]), *activation), np.int8)
+
+
 def fully_connected_multipliers(
     input_scale: float, weight_scales: Sequence[float], output_scale: float, channels: int
 ) -> tuple[Int32Array, Int32Array]:

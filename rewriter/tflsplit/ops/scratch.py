@@ -31,6 +31,8 @@ _ROWS_BYTES = 16384  # of several narrow rows of d, projected together
 _KEPT_BYTES = 4096  # of rows of x that a block without expansion keeps for all channels, at most
 _PLANES = 4
 _SPARE_BYTES = 4  # planes are read in words, which may reach over the end
+_LEAST_TABLED = 4096  # values of an ADD that finds once what each operand is scaled to
+_ADD_TABLES_BYTES = 2048
 
 
 def widened_bytes(positions: int, products: int) -> int:
@@ -54,6 +56,8 @@ def scratch_bytes(node: Node) -> int:
         reach = reach_of(WindowOptions.of(node), node.input(1).shape[1:3])
         planes = min(_PLANES, node.input(0).shape[3])
         return planes_bytes(planes, reach, WindowOptions.of(node), node.output.shape[2])
+    if node.op == wire.ADD:
+        return _ADD_TABLES_BYTES if node.output.size >= _LEAST_TABLED else 0
     if node.op != wire.FUSED_BLOCK:
         return 0
     windows = FusedOptions.of(node).window_columns

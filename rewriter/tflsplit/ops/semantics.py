@@ -18,11 +18,12 @@ from tflsplit.ir import Node, Value
 from tflsplit.ops.custom_options import WindowOptions, activation_of, axes_of
 from tflsplit.ops.fused_options import FusedOptions
 from tflsplit.ops.quantmath import (
-    ADD_LEFT_SHIFT,
     Int32Array,
+    add_int8,
     multiply_by_quantized_multiplier,
 )
 from tflsplit.ops.region import Box
+from tflsplit.ops.unweighted_stock import MEANING
 from tflsplit.wire import custom_ops as wire
 
 Array = NDArray[Any]
@@ -123,18 +124,8 @@ def residual_add(p: Int8Array, residual: Int8Array, node: Node) -> Int8Array:
     """What the ADD of an explicit block makes of the projection's result (TFLM's add.cc)."""
     options = FusedOptions.of(node)
     assert options.add is not None
-    (mp, sp), (mr, sr), (mo, so) = options.add.multipliers
-    scaled = []
-    operands = (
-        (p, options.add.zero_point, mp, sp),
-        (residual, options.add.residual_zero_point, mr, sr),
-    )
-    for array, zero_point, multiplier, shift in operands:
-        wide = (array.astype(np.int32) - np.int32(zero_point)) << ADD_LEFT_SHIFT
-        scaled.append(multiply_by_quantized_multiplier(wide, multiplier, shift))
-    total = multiply_by_quantized_multiplier(scaled[0] + scaled[1], mo, so)
-    clamped = np.clip(total + np.int32(_zero_point(node.output)), *options.activation)
-    return np.asarray(clamped, np.int8)
+    zero_points = options.add.zero_point, options.add.residual_zero_point, _zero_point(node.output)
+    return add_int8(p, residual, zero_points, options.add.multipliers, options.activation)
 
 
 def _padded(x: Int8Array, zero_point: int, pads: Sequence[int]) -> Int32Array:
@@ -207,6 +198,11 @@ def _partial_sum(node: Node, arrays: Sequence[Array | None]) -> Array:
     return sums.reshape(node.output.shape)
 
 
+def _unweighted(node: Node, arrays: Sequence[Array | None]) -> Array:
+    made: Array = MEANING[node.op](node, *(_array(arrays, i) for i in range(len(arrays))))
+    return made
+
+
 def _requantize(node: Node, arrays: Sequence[Array | None]) -> Array:
     return _requantized(node, _array(arrays, 0), arrays[1:])
 
@@ -218,4 +214,5 @@ _COMPUTE: dict[str, Callable[[Node, Sequence[Array | None]], Array]] = {
     wire.PARTIAL_FULLY_CONNECTED: _partial_fully_connected,
     wire.PARTIAL_SUM: _partial_sum,
     wire.REQUANTIZE: _requantize,
+    **dict.fromkeys(MEANING, _unweighted),
 }

@@ -19,6 +19,7 @@ import numpy as np
 
 from tflsplit.errors import InternalError, ModelError
 from tflsplit.ir import Graph, Node, Value
+from tflsplit.ops import unweighted
 from tflsplit.ops.chain import blocks_of
 from tflsplit.ops.custom_check import problems
 from tflsplit.ops.custom_options import RecvOptions, SendOptions
@@ -66,6 +67,9 @@ _NUMPY_OPS = (
     wire.REQUANTIZE,
 )
 
+_STOCK_OPS = (wire.CONV_2D, wire.DEPTHWISE_CONV_2D, *unweighted.OPS)
+"""Run by what they stand for."""
+
 
 def compile_graph(
     graph: Graph,
@@ -96,7 +100,7 @@ def compile_graph(
     for position, node in enumerate(nodes):
         if not node.is_custom:
             stretch.append(node)
-        elif node.op in (wire.CONV_2D, wire.DEPTHWISE_CONV_2D):
+        elif node.op in _STOCK_OPS:
             stretch.extend(_stock(node))
         else:
             flush(position)

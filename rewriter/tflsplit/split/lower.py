@@ -2,8 +2,8 @@
 """From a plan to device graphs: partition, then the passes that work on one device at a time.
 
     model --partition--> device graphs
-        [--fold_moves--> --own_kernels--> --fuse_blocks--> --chain_blocks-->
-         --residuals_in_x--> --own_dense--> --order_nodes--> --send_copies--> --chain_units-->]
+        [--fold_moves--> --own_kernels--> --fuse_blocks--> --chain_blocks--> --residuals_in_x-->
+         --own_dense--> --own_unweighted--> --order_nodes--> --send_copies--> --chain_units-->]
         [--early_receives--> --ask_ahead-->]
         [--share_constants-->] --pack_constants--> --plan_offline--> ...
 
@@ -32,6 +32,7 @@ from tflsplit.passes.fuse_blocks import fuse_blocks
 from tflsplit.passes.order_nodes import order_nodes
 from tflsplit.passes.own_dense import own_dense
 from tflsplit.passes.own_kernels import own_kernels
+from tflsplit.passes.own_unweighted import own_unweighted
 from tflsplit.passes.pack_constants import pack_constants
 from tflsplit.passes.residuals_in_x import residuals_in_x
 from tflsplit.passes.send_copies import send_copies
@@ -130,7 +131,7 @@ def _fused_device(
         chains = {name for name, split in kept.items() if split.chained} - units
         blocks = chain_blocks(blocks, windows, chains)
     graph, steps = own_dense(residuals_in_x(blocks), device.steps)
-    graph = order_nodes(graph)
+    graph = order_nodes(own_unweighted(graph))
     graph, macs = send_copies(graph) if windows else graph, device.macs
     if runs:
         graph = chain_units(graph, kept, host_rank)

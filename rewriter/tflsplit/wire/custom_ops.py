@@ -9,8 +9,8 @@ tested against ``SCHEMAS``.
 The compute operators have two forms.  In the *explicit* one (version 1) weights, bias, multipliers
 and shifts are operands of their own: what the rewriter works on.  In the *packed* one (version 2)
 they are one constant in the order in which kernels read them: what device graphs hold and the
-firmware runs (``ops.packed`` goes from one to the other).  PARTIAL_SUM has no constants, and one
-form (version 1); a CHAIN is made of packed blocks, and has one form, too.
+firmware runs (``ops.packed`` goes from one to the other).  PARTIAL_SUM, ADD, MEAN and POOL_2D have
+no constants, and one form (version 1); a CHAIN is made of packed blocks, and has one form, too.
 
 ``encode`` and ``decode`` check one option at a time.  What options mean together, and together
 with the shapes of the operands, is checked by ``tflsplit.ops.custom``.
@@ -19,11 +19,11 @@ with the shapes of the operands, is checked by ``tflsplit.ops.custom``.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from tflsplit.errors import InternalError, ModelError
 from tflsplit.ir import Attrs, AttrValue, Node
+from tflsplit.wire.option_fields import INT32_MAX, Field, Integer, Integers, Text
 
 _Read = TypeVar("_Read")
 
@@ -49,66 +49,16 @@ PARTIAL_SUM = "TFLSPLIT_PARTIAL_SUM"
 REQUANTIZE = "TFLSPLIT_REQUANTIZE"
 FUSED_BLOCK = "TFLSPLIT_FUSED_BLOCK"
 CHAIN = "TFLSPLIT_CHAIN"
-
-_INT32_MAX = 2**31 - 1
-
-
-@dataclass(frozen=True)
-class Integer:
-    """An integer in ``[minimum, maximum]``."""
-
-    minimum: int = 0
-    maximum: int = _INT32_MAX
-
-    def problem(self, value: object) -> str | None:
-        """What is wrong with a stored value; None if nothing is."""
-        if type(value) is not int:
-            return f"is {value!r}, not an integer"
-        if not self.minimum <= value <= self.maximum:
-            return f"is {value}, not within {self.minimum}..{self.maximum}"
-        return None
-
-
-@dataclass(frozen=True)
-class Integers:
-    """A vector of integers in ``[minimum, maximum]``, ``count`` of them if that is given."""
-
-    minimum: int = 0
-    maximum: int = _INT32_MAX
-    count: int | None = None
-
-    def problem(self, value: object) -> str | None:
-        """What is wrong with a stored value; None if nothing is."""
-        if not isinstance(value, tuple):
-            return f"is {value!r}, not a vector of integers"
-        if self.count is not None and len(value) != self.count:
-            return f"has {len(value)} elements, not {self.count}"
-        if set(map(type, value)) <= {int} and (
-            not value or (min(value) >= self.minimum and max(value) <= self.maximum)
-        ):
-            return None  # the usual case, fast: receives of large clusters have long vectors
-        element = Integer(self.minimum, self.maximum)
-        problems = (element.problem(item) for item in value)
-        return next((f"has an element that {text}" for text in problems if text), None)
-
-
-@dataclass(frozen=True)
-class Text:
-    """A string."""
-
-    def problem(self, value: object) -> str | None:
-        """What is wrong with a stored value; None if nothing is."""
-        return None if isinstance(value, str) else f"is {value!r}, not a string"
-
-
-Field = Integer | Integers | Text
+ADD = "TFLSPLIT_ADD"
+MEAN = "TFLSPLIT_MEAN"
+POOL_2D = "TFLSPLIT_POOL_2D"
 
 _MAX_RANK = 254  # 255 is "no rank" on the links
 _MOST_DIMS = 8
 _MAX_CHANNEL = 65534  # 65535 is "no channel"
 _WINDOW: dict[str, Field] = {
-    "stride": Integers(minimum=1, maximum=_INT32_MAX, count=2),
-    "dilation": Integers(minimum=1, maximum=_INT32_MAX, count=2),
+    "stride": Integers(minimum=1, maximum=INT32_MAX, count=2),
+    "dilation": Integers(minimum=1, maximum=INT32_MAX, count=2),
     "pads": Integers(count=4),
 }
 _ACTIVATION: dict[str, Field] = {"activation": Integers(minimum=-128, maximum=127, count=2)}
@@ -165,10 +115,22 @@ SCHEMAS: Mapping[str, Mapping[str, Field]] = {
         "tile_columns": Integer(),
         "rolling": Integers(minimum=1),
     },
+    ADD: {**_ACTIVATION, "scaling": Integers(minimum=-(2**31), count=7)},
+    MEAN: {
+        "axes": Integers(maximum=_MOST_DIMS, count=2),
+        "scaling": Integers(minimum=-(2**31), count=2),
+    },
+    POOL_2D: {
+        "kernel": Integers(minimum=1, count=2),
+        "stride": Integers(minimum=1, count=2),
+        "pads": Integers(count=4),
+        **_ACTIVATION,
+        "maximum": Integer(maximum=1),
+    },
 }
 """Every custom operator's options, beside ``v``."""
 
-_KERNEL: dict[str, Field] = {"kernel": Integers(minimum=1, maximum=_INT32_MAX, count=2)}
+_KERNEL: dict[str, Field] = {"kernel": Integers(minimum=1, maximum=INT32_MAX, count=2)}
 _FINISH: dict[str, Field] = {**_ACTIVATION, "rounding": Integer(maximum=2)}
 STAGE_INTS = 16
 """Of a stage of a packed block: the explicit 12, kernel (2), channels, rounding."""

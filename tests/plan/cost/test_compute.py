@@ -124,12 +124,14 @@ def test_operators_without_multiply_accumulates_cost_bytes():
     add = node(
         "ADD", (tensor("a", (1, 4, 4, 8)), tensor("b", (1, 4, 4, 8))), tensor("y", (1, 4, 4, 8))
     )
-    assert compute_us(CLUSTER, 0, add, 0, 64) == pytest.approx(64 * 50 * 0.01)
+    assert compute_us(CLUSTER, 0, add, 0, 64, stock=True) == pytest.approx(64 * 50 * 0.01)
+    assert piece_work(add, 0, 64) == (Work(Family.MADE, 80),)  # ours
     pad = node("PAD", (tensor("a", (1, 4, 4, 8)),), tensor("y", (1, 6, 6, 8)))
     assert compute_us(CLUSTER, 0, pad, 0, 64) == pytest.approx(64 * 2 * 0.01)
     # MEAN of 7x7: 49 values are read for each that is made.
     mean = node("MEAN", (tensor("a", (1, 7, 7, 8)),), tensor("y", (1, 8)))
-    assert compute_us(CLUSTER, 0, mean, 0, 4) == pytest.approx(4 * 49 * 50 * 0.01)
+    assert compute_us(CLUSTER, 0, mean, 0, 4, stock=True) == pytest.approx(4 * 49 * 50 * 0.01)
+    assert piece_work(mean, 0, 4) == (Work(Family.SUM, 4 * 59), Work(Family.MADE, 4))
     assert requantize_us(CLUSTER, 0, 10) == pytest.approx(10 * 50 * 0.01)
 
 

@@ -10,7 +10,7 @@ from weakref import WeakKeyDictionary
 
 from tflsplit.cluster import Family
 from tflsplit.ir import DType, Node
-from tflsplit.ops import Kind, rule_of
+from tflsplit.ops import Kind, rule_of, unweighted
 from tflsplit.ops.chain import blocks_of
 from tflsplit.ops.chain_layout import columns_made
 from tflsplit.ops.custom_options import WindowOptions
@@ -58,6 +58,8 @@ _FAMILIES: dict[str, Family] = {
 _SUM_VALUES = 10
 """What beginning and storing a sum takes, in values added to it: 18 instructions a sum of 7 values,
 150 of one of 125, counted on the emulated Cortex-M7."""
+_ADD_MADE = 1.25
+"""An ADD of our own in values that are made, 10 instructions to 8."""
 _WEIGHTS = 1  # operand of every operator above that has weights, but TRANSPOSE_CONV: the same place
 
 
@@ -113,6 +115,8 @@ def piece_work(
         return (Work(Family.TFLM, macs),)
     if node.op == wire.PARTIAL_SUM:
         return (sum_work(node.input(0).size, output_bytes // node.output.dtype.itemsize),)
+    if node.op in unweighted.OPS or (not stock and unweighted.may_be_ours(node)):
+        return tuple(_unweighted_work(node, output_bytes))
     if family in (Family.OTHER, Family.COPY):
         return (Work(family, output_bytes * _reads_per_result(node)),)
     values = output_bytes // node.outputs[0].dtype.itemsize
@@ -122,6 +126,17 @@ def piece_work(
     if beside is None:
         return (Work(family, macs),)
     return (Work(family, macs), *beside(node, macs, values, channels or node.output.shape[-1]))
+
+
+def _unweighted_work(node: Node, values: int) -> Iterator[Work]:
+    """Of so many results of an ADD, MEAN or pool of our own.
+
+    An ADD is a sum that is finished, and two values that are looked up.
+    """
+    under = unweighted.values_under(node)
+    if under:
+        yield sum_work(under * values, values)
+    yield Work(Family.MADE, values if under else _ADD_MADE * values)
 
 
 def sum_work(values: int, sums: int) -> Work:

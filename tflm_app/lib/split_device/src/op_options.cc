@@ -51,6 +51,16 @@ constexpr OptionField kChain[] = {
     {"units", kMany, INT32_MIN, kMost, -1}, {"window_columns", kOne, 1, kMost, -1},
     {"tile_columns", kOne, 0, kMost, -1},   {"rolling", kMany, 1, kMost, -1},
 };
+constexpr OptionField kAdd[] = {
+    {"activation", kMany, -128, 127, 2}, {"scaling", kMany, INT32_MIN, kMost, 7},
+};
+constexpr OptionField kMean[] = {
+    {"axes", kMany, 0, 8, 2}, {"scaling", kMany, INT32_MIN, kMost, 2},
+};
+constexpr OptionField kPool[] = {
+    {"kernel", kMany, 1, kMost, 2},      {"stride", kMany, 1, kMost, 2}, {"pads", kMany, 0, kMost, 4},
+    {"activation", kMany, -128, 127, 2}, {"maximum", kOne, 0, 1, -1},
+};
 
 Problem check_field(const FlexMap& map, const OptionField& field) {
   if (!map.has(field.key)) return {field.key, "is missing"};
@@ -100,6 +110,9 @@ const OptionTable kPartialSumOptions = {"PARTIAL_SUM", kOptionsVersion, kPartial
 const OptionTable kRequantizeOptions = {"REQUANTIZE", kPackedOptionsVersion, kConv + 4, 2};
 const OptionTable kFusedBlockOptions = {"FUSED_BLOCK", kBlockOptionsVersion, kFusedBlock, 11};
 const OptionTable kChainOptions = {"CHAIN", kOptionsVersion, kChain, 4};
+const OptionTable kAddOptions = {"ADD", kOptionsVersion, kAdd, 2};
+const OptionTable kMeanOptions = {"MEAN", kOptionsVersion, kMean, 2};
+const OptionTable kPool2dOptions = {"POOL_2D", kOptionsVersion, kPool, 5};
 
 Problem open_options(const void* bytes, size_t size, const OptionTable& table, FlexMap* map) {
   if (!FlexMap::open(bytes, size, map)) return {nullptr, "the custom options are no FlexBuffer map"};

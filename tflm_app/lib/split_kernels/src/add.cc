@@ -2,6 +2,7 @@
 #include "add.h"
 
 #include "arithmetic.h"
+#include "split_kernels/kernels.h"
 #include "target.h"
 
 #if SPLIT_KERNELS_MVE
@@ -149,6 +150,79 @@ void add_residual(const ResidualAdd& add, const int8_t* p, const int8_t* residua
     const int32_t l = scaled(of_p, (p[at] - p_zero_point) * (1 << kLeftShift));
     const int32_t r = scaled(of_residual, (residual[at] - residual_zero_point) * (1 << kLeftShift));
     y[at] = clamp_to(wrapping_add(scaled(of_sum, l + r), y_zero_point), low, high);
+  }
+}
+
+// ---- Of a whole map: what each of 256 operands is scaled to is found once
+
+namespace {
+
+constexpr int32_t kTableCount = 256;
+constexpr int32_t kLeastCount = 4096;  // values for which two tables are worth their making
+
+#if SPLIT_KERNELS_MVE
+
+bool add_by_tables(const ResidualAdd&, const int8_t*, const int8_t*, int32_t, int32_t*, int8_t*) {
+  return false;  // vectors need none
+}
+
+#else
+
+constexpr int32_t kMostTableShift = 21;  // as kMostShift: a zero point beside the high word of a sum
+
+// Doubled, by the operand's byte.
+void fill(int32_t zero_point, const AddScale& scale, int32_t* table) {
+  const Scale of(scale);
+  for (int32_t byte = 0; byte < kTableCount; ++byte) {
+    const int32_t value = static_cast<int8_t>(byte);
+    table[byte] = 2 * scaled(of, (value - zero_point) * (1 << kLeftShift));
+  }
+}
+
+// Of a doubled sum, which stays in int32: sums are below 2^29.
+inline int8_t finish_sum(const Scale& of, int32_t twice) {
+#if SPLIT_KERNELS_DSP
+  const int32_t high = smmlar(twice, of.multiplier, of.half);
+  return static_cast<int8_t>(__ssat((high + (twice >> 31)) >> of.shift, 8));
+#else
+  const int32_t high = multiply_high(twice >> 1, of.multiplier) + of.half;
+  return clamp_to((high + (twice >> 31)) >> of.shift, -128, 127);
+#endif
+}
+
+// All values, or none: false.
+bool add_by_tables(const ResidualAdd& add, const int8_t* x, const int8_t* other, int32_t count,
+                   int32_t* tables, int8_t* y) {
+  Scale of(add.sum);
+  if (count < kLeastCount || of.shift < 1 || of.shift > kMostTableShift) return false;
+  int32_t *const of_x = tables, *const of_other = tables + kTableCount;
+  fill(add.p_zero_point, add.p, of_x);
+  fill(add.residual_zero_point, add.residual, of_other);
+  of.half += add.y_zero_point * (1 << of.shift);
+  const auto add_one = [&](int32_t i) {
+    y[i] = finish_sum(of, of_x[static_cast<uint8_t>(x[i])] + of_other[static_cast<uint8_t>(other[i])]);
+  };
+  int32_t i = 0;
+  for (; i + 4 <= count; i += 4) add_one(i), add_one(i + 1), add_one(i + 2), add_one(i + 3);
+  for (; i < count; ++i) add_one(i);
+  const int32_t low = add.activation_min, high = add.activation_max;
+  if (low == -128 && high == 127) return true;
+  for (i = 0; i < count; ++i) y[i] = clamp_to(y[i], low, high);
+  return true;
+}
+
+#endif
+
+}  // namespace
+
+size_t add_get_scratch_bytes(int32_t count) {
+  return count < kLeastCount ? 0 : 2 * kTableCount * sizeof(int32_t);
+}
+
+void add(const ResidualAdd& add, const int8_t* x, const int8_t* other, int32_t count, void* scratch,
+         int8_t* y) {
+  if (!add_by_tables(add, x, other, count, static_cast<int32_t*>(scratch), y)) {
+    add_residual(add, x, other, count, y);
   }
 }
 

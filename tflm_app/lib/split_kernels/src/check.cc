@@ -137,6 +137,29 @@ const char* check_partial_sum(const PartialSumParams& p) {
   return indexable(1, p.outer, p.summed, p.inner) ? nullptr : "x: too large";
 }
 
+const char* check_mean(const MeanParams& p) {
+  if (const char* problem = check_partial_sum(p.sums)) return problem;
+  if (p.multiplier < 0) return "scaling: a multiplier is negative";
+  if (p.shift < -31 || p.shift > 30) return "scaling: a shift outside -31..30";
+  return p.y_zero_point < -128 || p.y_zero_point > 127 ? "y: zero point outside -128..127" : nullptr;
+}
+
+const char* check_pool_2d(const WindowParams& p, const PoolFinish& f) {
+  if (const char* problem = check_depthwise(p)) return problem;
+  if (p.out_channels != p.in_channels) return "y: its channels are not those of x";
+  if (p.dilation_rows != 1 || p.dilation_columns != 1) return "dilation: a pool has none";
+  if (int64_t{p.kernel_rows} * p.kernel_columns > kMostSummed) return "kernel: more than 65536 values";
+  // So that each window has a value.
+  if (p.pad_top >= p.kernel_rows || p.pad_bottom >= p.kernel_rows || p.pad_left >= p.kernel_columns ||
+      p.pad_right >= p.kernel_columns) {
+    return "pads: as large as the kernel";
+  }
+  if (f.activation_min < -128 || f.activation_max > 127 || f.activation_min > f.activation_max) {
+    return "activation: no range within -128..127";
+  }
+  return nullptr;
+}
+
 const char* check_requantize(const Finish& finish, int32_t channels) {
   return channels < 1 ? "y: an extent is not positive" : check_finish(finish);
 }

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "split_kernels/kernels.h"
+#include "sums.h"
 #include "target.h"
 
 #if SPLIT_KERNELS_MVE
@@ -96,13 +97,19 @@ inline void add_up(const int8_t* x, int32_t positions, int32_t stride, int32_t* 
 
 #endif
 
-// All positions of channels [channel, p.inner) that come in runs of Count.
+// Some channels of positions that are `stride` apart.
+struct Run {
+  const int8_t* x;
+  int32_t positions, stride, channels;
+};
+
+// All positions of channels [channel, run.channels) that come in runs of Count.
 template <int32_t Count>
-int32_t add_runs(const PartialSumParams& p, const int8_t* x, int32_t channel, int32_t* y) {
-  for (; channel + Count <= p.inner; channel += Count) {
-    for (int32_t at = 0; at < p.summed; at += kMostAtOnce) {
-      const int32_t left = p.summed - at;
-      add_up<Count>(x + at * p.inner + channel, left < kMostAtOnce ? left : kMostAtOnce, p.inner,
+int32_t add_runs(const Run& run, int32_t channel, int32_t* y) {
+  for (; channel + Count <= run.channels; channel += Count) {
+    for (int32_t at = 0; at < run.positions; at += kMostAtOnce) {
+      const int32_t left = run.positions - at;
+      add_up<Count>(run.x + at * run.stride + channel, left < kMostAtOnce ? left : kMostAtOnce, run.stride,
                     y + channel);
     }
   }
@@ -111,14 +118,19 @@ int32_t add_runs(const PartialSumParams& p, const int8_t* x, int32_t channel, in
 
 }  // namespace
 
+void add_positions(const int8_t* x, int32_t positions, int32_t stride, int32_t channels, int32_t* sums) {
+  const Run run = {x, positions, stride, channels};
+  int32_t channel = add_runs<kTogether>(run, 0, sums);
+  channel = add_runs<4>(run, channel, sums);
+  add_runs<1>(run, channel, sums);
+}
+
 void partial_sum(const PartialSumParams& params, const int8_t* x, int32_t* y) {
   const PartialSumParams p = params;  // a copy: a store to y might change the caller's
   const int32_t start = -p.x_zero_point * p.summed;  // at most 2**23
   for (int32_t outer = 0; outer < p.outer; ++outer, x += p.summed * p.inner, y += p.inner) {
     for (int32_t i = 0; i < p.inner; ++i) y[i] = start;
-    int32_t channel = add_runs<kTogether>(p, x, 0, y);
-    channel = add_runs<4>(p, x, channel, y);
-    add_runs<1>(p, x, channel, y);
+    add_positions(x, p.summed, p.inner, p.inner, y);
   }
 }
 

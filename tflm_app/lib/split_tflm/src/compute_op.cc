@@ -8,6 +8,16 @@ void* init(api::Context* context, const char*, size_t) {
   return api::GetMicroContext(context)->AllocatePersistentBuffer(sizeof(OpData));
 }
 
+// 0 where it leaves int32, which checks refuse.
+int32_t extent(const api::EvalTensor* x, int32_t first, int32_t stop) {
+  int64_t product = 1;
+  for (int32_t axis = first; axis < stop; ++axis) {
+    product *= dim(x, axis);
+    if (product > INT32_MAX || product < 0) return 0;
+  }
+  return static_cast<int32_t>(product);
+}
+
 }  // namespace
 
 api::Registration compute_registration(Function prepare, Function invoke) {
@@ -55,6 +65,16 @@ split_kernels::Finish finish_of(const FlexMap& options, int32_t y_zero_point) {
   finish.activation_min = activation.at(0);
   finish.activation_max = activation.at(1);
   return finish;
+}
+
+bool set_summed(const FlexMap& options, const api::EvalTensor* x, split_kernels::PartialSumParams* params) {
+  const split_device::IntVector axes = split_device::integers_option(options, "axes");
+  const auto first = static_cast<int32_t>(axes.at(0)), stop = static_cast<int32_t>(axes.at(1));
+  if (first >= stop || stop > rank(x)) return false;
+  params->outer = extent(x, 0, first);
+  params->summed = extent(x, first, stop);
+  params->inner = extent(x, stop, rank(x));
+  return true;
 }
 
 }  // namespace split_tflm

@@ -45,6 +45,9 @@ const char* check_operands(api::Context* context, const api::OpNode* node, int o
 // From options "activation" and "rounding".
 split_kernels::Finish finish_of(const FlexMap& options, int32_t y_zero_point);
 
+// Extents of sums over the dimensions that option "axes" names; false if x has no such.
+bool set_summed(const FlexMap& options, const api::EvalTensor* x, split_kernels::PartialSumParams* params);
+
 }  // namespace split_tflm
 
 #endif  // SPLIT_TFLM_COMPUTE_OP_H_

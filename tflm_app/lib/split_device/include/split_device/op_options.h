@@ -8,7 +8,7 @@
 
 namespace split_device {
 
-inline constexpr int64_t kOptionsVersion = 1;        // of ASK, PARTIAL_SUM, CHAIN
+inline constexpr int64_t kOptionsVersion = 1;        // of ASK, PARTIAL_SUM, CHAIN, ADD, MEAN, POOL_2D
 inline constexpr int64_t kSendOptionsVersion = 2;
 inline constexpr int64_t kRecvOptionsVersion = 3;
 inline constexpr int64_t kPackedOptionsVersion = 2;  // of the compute operators
@@ -42,6 +42,9 @@ extern const OptionTable kPartialSumOptions;
 extern const OptionTable kRequantizeOptions;
 extern const OptionTable kFusedBlockOptions;
 extern const OptionTable kChainOptions;
+extern const OptionTable kAddOptions;
+extern const OptionTable kMeanOptions;
+extern const OptionTable kPool2dOptions;
 
 // What is wrong: "option 'pads'", "is missing". Null text: nothing.
 struct Problem {

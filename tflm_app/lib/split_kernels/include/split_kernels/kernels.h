@@ -36,6 +36,18 @@ void partial_fully_connected(const FullyConnectedParams& params, const int8_t* x
 // TFLSPLIT_PARTIAL_SUM: x is [outer, summed, inner], y is int32 sums [outer, inner].
 void partial_sum(const PartialSumParams& params, const int8_t* x, int32_t* y);
 
+// TFLSPLIT_MEAN: y is int8 [outer, inner].
+void mean(const MeanParams& params, const int8_t* x, int8_t* y);
+
+// TFLSPLIT_POOL_2D
+void pool_2d(const WindowParams& window, const PoolFinish& finish, const int8_t* x, int8_t* y);
+
+// TFLSPLIT_ADD: y = x + other, `count` values one by one in ascending order: y may begin where either
+// does, or below.
+size_t add_get_scratch_bytes(int32_t count);
+void add(const ResidualAdd& add, const int8_t* x, const int8_t* other, int32_t count, void* scratch,
+         int8_t* y);
+
 // TFLSPLIT_REQUANTIZE: sums and y are [positions, channels]; they may begin at the same address.
 void requantize(const Finish& finish, int32_t positions, int32_t channels, const void* constants,
                 const int32_t* sums, int8_t* y);

@@ -55,6 +55,22 @@ struct PartialSumParams {
 };
 inline constexpr int32_t kMostSummed = 65536;  // docs/custom_ops.md
 
+// MEAN: such sums, scaled as sums of convolutions are.
+struct MeanParams {
+  PartialSumParams sums;
+  int32_t multiplier = 0;    // not negative
+  int32_t shift = 0;         // TFLM's, -31..30
+  int32_t y_zero_point = 0;  // -128..127
+};
+
+// AVERAGE_POOL_2D, which divides by the values of x under the window, or MAX_POOL_2D: of a window as that
+// of a depthwise convolution, without dilation and its zero point without meaning.
+struct PoolFinish {
+  bool maximum = false;
+  int32_t activation_min = -128;
+  int32_t activation_max = 127;
+};
+
 // How int32 sums become int8 (docs/custom_ops.md, "Packed constants"): the constants of an operator
 // hold bias (with the zero point of x folded in), multiplier, addend and shift of each channel.
 enum Rounding : int32_t {
@@ -127,6 +143,8 @@ const char* check_convolution(const WindowParams& window);
 const char* check_depthwise(const WindowParams& window);
 const char* check_fully_connected(const FullyConnectedParams& params);
 const char* check_partial_sum(const PartialSumParams& params);
+const char* check_mean(const MeanParams& params);
+const char* check_pool_2d(const WindowParams& window, const PoolFinish& finish);
 const char* check_requantize(const Finish& finish, int32_t channels);
 const char* check_residual_add(const ResidualAdd& add);
 const char* check_fused_block(const FusedBlockParams& block);

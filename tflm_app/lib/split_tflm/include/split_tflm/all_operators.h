@@ -8,7 +8,7 @@
 
 namespace split_tflm {
 
-inline constexpr int kOperators = 105;
+inline constexpr int kOperators = 108;
 
 inline api::Status add_operators(api::MicroMutableOpResolver<kOperators>& resolver) {
   if (resolver.AddAbs() != api::kOk) return api::kError;
@@ -99,14 +99,17 @@ inline api::Status add_operators(api::MicroMutableOpResolver<kOperators>& resolv
   if (resolver.AddUnidirectionalSequenceLSTM() != api::kOk) return api::kError;
   if (resolver.AddUnpack() != api::kOk) return api::kError;
   if (resolver.AddZerosLike() != api::kOk) return api::kError;
+  if (resolver.AddCustom(split_tflm::kAddName, split_tflm::add_registration()) != api::kOk) return api::kError;
   if (resolver.AddCustom(split_tflm::kAskName, split_tflm::ask_registration()) != api::kOk) return api::kError;
   if (resolver.AddCustom(split_tflm::kChainName, split_tflm::chain_registration()) != api::kOk) return api::kError;
   if (resolver.AddCustom(split_tflm::kConv2dName, split_tflm::conv_2d_registration()) != api::kOk) return api::kError;
   if (resolver.AddCustom(split_tflm::kDepthwiseConv2dName, split_tflm::depthwise_conv_2d_registration()) != api::kOk) return api::kError;
   if (resolver.AddCustom(split_tflm::kFusedBlockName, split_tflm::fused_block_registration()) != api::kOk) return api::kError;
+  if (resolver.AddCustom(split_tflm::kMeanName, split_tflm::mean_registration()) != api::kOk) return api::kError;
   if (resolver.AddCustom(split_tflm::kPartialConv2dName, split_tflm::partial_conv_2d_registration()) != api::kOk) return api::kError;
   if (resolver.AddCustom(split_tflm::kPartialFullyConnectedName, split_tflm::partial_fully_connected_registration()) != api::kOk) return api::kError;
   if (resolver.AddCustom(split_tflm::kPartialSumName, split_tflm::partial_sum_registration()) != api::kOk) return api::kError;
+  if (resolver.AddCustom(split_tflm::kPool2dName, split_tflm::pool_2d_registration()) != api::kOk) return api::kError;
   if (resolver.AddCustom(split_tflm::kRecvName, split_tflm::recv_registration()) != api::kOk) return api::kError;
   if (resolver.AddCustom(split_tflm::kRequantizeName, split_tflm::requantize_registration()) != api::kOk) return api::kError;
   if (resolver.AddCustom(split_tflm::kSendName, split_tflm::send_registration()) != api::kOk) return api::kError;

@@ -21,6 +21,9 @@ inline constexpr char kPartialSumName[] = "TFLSPLIT_PARTIAL_SUM";
 inline constexpr char kRequantizeName[] = "TFLSPLIT_REQUANTIZE";
 inline constexpr char kFusedBlockName[] = "TFLSPLIT_FUSED_BLOCK";
 inline constexpr char kChainName[] = "TFLSPLIT_CHAIN";
+inline constexpr char kAddName[] = "TFLSPLIT_ADD";
+inline constexpr char kMeanName[] = "TFLSPLIT_MEAN";
+inline constexpr char kPool2dName[] = "TFLSPLIT_POOL_2D";
 
 // Each lives as long as the program; not const, because TFLM of 2022 does not take it so.
 api::Registration* send_registration();
@@ -34,6 +37,9 @@ api::Registration* partial_sum_registration();
 api::Registration* requantize_registration();
 api::Registration* fused_block_registration();
 api::Registration* chain_registration();
+api::Registration* add_registration();
+api::Registration* mean_registration();
+api::Registration* pool_2d_registration();
 
 }  // namespace split_tflm
 

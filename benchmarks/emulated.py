@@ -9,7 +9,8 @@ The unsplit firmware (one device, no links but the host's) runs in the same way 
         [--objective latency]
 
 Plans are those of the simple policy (rows while maps are large, channels afterwards), or with
---objective the search's for these boards in a ring of UARTs.
+--objective the search's for these boards in a ring of UARTs; then ``-n 1``, too, is a plan of its
+own, whose convolutions are tflsplit's.
 
 Needs TFLM's sources (``TFLSPLIT_TFLM_DIR``), PlatformIO, the Arm compiler and QEMU.  Prints rows
 for docs/verified.md.
@@ -175,13 +176,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     rows: list[Row] = []
     try:
         for model in chosen.models:
-            sizes = [1, *chosen.devices]
+            plans = [(1, None), *((n, chosen.objective) for n in chosen.devices)]
             one, *split = [
-                measure(
-                    *(model, n, chosen.board, chosen.inputs, chosen.build),
-                    chosen.objective if n > 1 else None,
-                )
-                for n in sizes
+                measure(*(model, n, chosen.board, chosen.inputs, chosen.build), objective)
+                for n, objective in plans
             ]
             for row in split:
                 print_row(row, one)

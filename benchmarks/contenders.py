@@ -36,7 +36,8 @@ Counted = tuple[int, int, bool]
 """Instructions, scratch bytes, whether all bits are right."""
 
 
-_WITHOUT_CONSTANTS = (wire.PARTIAL_SUM, *unweighted.OPS)
+_ONE_FORM = (wire.PARTIAL_SUM, wire.CHAIN, *unweighted.OPS)
+"""Our operators that are run as they are stored."""
 
 
 class EmulatedKernels:
@@ -72,8 +73,8 @@ class Contender:
     def measure(self, node: Node) -> Counted | None:
         """Of one operator; equal ones are run once.  None of one that is not counted."""
         node = own_form(node)
-        if node.is_custom and not (wire.is_packed(node) or node.op in _WITHOUT_CONSTANTS):
-            return None  # SEND, RECV, ASK, CHAIN
+        if node.is_custom and not (wire.is_packed(node) or node.op in _ONE_FORM):
+            return None  # SEND, RECV, ASK
         scales = [] if node.is_custom else [value.quantization for value in node.outputs]
         key = node.op, node.attrs, node.input(0).shape, node.output.shape, *scales
         if key not in self._known:
@@ -86,7 +87,9 @@ class Contender:
     def _measured(self, node: Node) -> Counted | None:
         if node.op == wire.ADD and self._cmsis_nn:
             return self._cmsis_nn.add(node)
-        if node.op in _WITHOUT_CONSTANTS:
+        if node.op == wire.CHAIN and self._cmsis_nn:
+            return None
+        if node.op in _ONE_FORM:
             return self._own.measure(node, seeded(node))
         explicit = unpacked(node) if wire.is_packed(node) else as_convolution(node)
         if explicit is not None:

@@ -7,10 +7,11 @@ model, the instructions per unit of work that explain all counts best, relative 
 weighing the same.  A family that would be negative is 0.
 
     python -m benchmarks.fit_cycles [--core cortex-m7 …] [--kernels ours portable] [--factor 1.44]
-    python -m benchmarks.fit_cycles MODEL.tflite … -n 1 2 4 [--core cortex-m7 …]
+    python -m benchmarks.fit_cycles MODEL.tflite … -n 1 2 4 [--core cortex-m7 …] [--objective ram]
 
-With models, no fit: the operators of each device of their plans (the simple policy, our
-own kernels) are counted, and beside them stands what the table of the emulated board says of them.
+With models, no fit: the operators of each device of their plans (the simple policy, or with
+``--objective`` the search's; our own kernels) are counted, and beside them stands what the table of
+the emulated board says of them.
 
 Prints ``[<board>.cycles_per_mac]``, times ``--factor`` (cycles per instruction), and how far the
 fit is from the counts.  What TFLM's own kernels do is not in it (``other_per_byte``,
@@ -30,7 +31,7 @@ import numpy as np
 
 from benchmarks.contenders import CORES, KERNELS, Contender, EmulatedKernels
 from benchmarks.kernel_shapes import all_cases
-from benchmarks.kernels import measure
+from benchmarks.kernels import device_graphs, measure
 from benchmarks.operands import reference, seeded
 from tflsplit.cluster import Family, known_board
 from tflsplit.errors import UserError
@@ -114,11 +115,19 @@ def table(found: Mapping[Family, float], factor: float) -> Iterator[str]:
     yield ""
 
 
-def _graphs(whole: Graph, world_size: int) -> list[Graph]:
+def _graphs(whole: Graph, world_size: int, objective: str | None) -> list[Graph]:
+    if objective:
+        return device_graphs(whole, world_size, objective)
     return [each.graph for each in split_model(whole, Wishes(world_size, fuse=True)).devices]
 
 
-def checked(paths: Sequence[Path], world_sizes: Sequence[int], core: str) -> Iterator[str]:
+def _is_compared(node: Node) -> bool:
+    return node.is_custom and node.op not in (wire.SEND, wire.RECV, wire.ASK)
+
+
+def checked(
+    paths: Sequence[Path], world_sizes: Sequence[int], core: str, objective: str | None = None
+) -> Iterator[str]:
     """The table against the devices of whole networks: our operators alone."""
     device = known_board(CORES[core])
     yield f"| model | N | {core}: instructions (M), counted | by the table | table : counted |"
@@ -126,14 +135,14 @@ def checked(paths: Sequence[Path], world_sizes: Sequence[int], core: str) -> Ite
     for path in paths:
         whole = fold_constants(read_model(path.read_bytes()))
         for world_size in world_sizes:
-            graphs = _graphs(whole, world_size)
+            graphs = _graphs(whole, world_size, objective)
             with tempfile.TemporaryDirectory() as folder:
                 board = Contender(core, "ours", Path(folder))
                 layers = list(measure(graphs, path.stem, core, "ours", board))
-            named = [{n.name for n in graph.nodes if wire.is_packed(n)} for graph in graphs]
+            named = [{n.name for n in graph.nodes if _is_compared(n)} for graph in graphs]
             counts = [sum(x.instructions for x in layers if x.rank == r and x.name in named[r])
                       for r in range(world_size)]  # fmt: skip
-            ours = [filter(wire.is_packed, graph.nodes) for graph in graphs]
+            ours = [filter(_is_compared, graph.nodes) for graph in graphs]
             said = [sum(local_node_us(device, n) for n in each) * device.clock_hz / 1e6
                     for each in ours]  # fmt: skip
             cells = (
@@ -151,12 +160,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("-n", "--devices", nargs="+", type=int, default=[1, 2, 4])
     parser.add_argument("--core", nargs="+", choices=CORES, default=["cortex-m7"])
     parser.add_argument("--kernels", nargs="+", choices=KERNELS, default=["ours"])
+    parser.add_argument("--objective", help="of the plans of models (none: the simple policy)")
     parser.add_argument("--factor", type=float, default=1.0, help="cycles per instruction (1)")
     chosen = parser.parse_args(arguments)
     cases = list(all_cases())
     try:
         for core in chosen.core if chosen.models else ():
-            for line in checked(chosen.models, chosen.devices, core):
+            for line in checked(chosen.models, chosen.devices, core, chosen.objective):
                 print(line, flush=True)
         for core in chosen.core if not chosen.models else ():
             for kernels in chosen.kernels:

@@ -8,8 +8,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from tflsplit.ir import DType, Node, Value
+from tflsplit.ops.chain import blocks_of, whole_x
 from tflsplit.ops.fused import residual_of, unfused
 from tflsplit.ops.middle import middle_of
+from tflsplit.ops.packed import unpacked
 from tflsplit.ops.semantics import Array, residual_add, run_node
 from tflsplit.wire import custom_ops as wire
 
@@ -23,6 +25,9 @@ def seeded(node: Node) -> list[Array]:
     """Data for ``computed_operands``."""
     rng = np.random.default_rng(7)
     x = node.input(0)
+    if node.op == wire.CHAIN:  # all of it, also where it comes in pieces
+        shape, low = whole_x(node).shape, 0 if x.dtype is DType.UINT8 else -128
+        return [rng.integers(low, low + 256, shape).astype(x.dtype.numpy)]
     if x.dtype is DType.INT32:
         return [rng.integers(-(2**20), 2**20, x.shape).astype(np.int32)]
     if x.dtype is DType.UINT8:
@@ -45,6 +50,11 @@ def reference(node: Node, arrays: Sequence[Array]) -> Array:
     if node.op == wire.ADD:
         return run_node(node, arrays)
     value = arrays[0]
+    if node.op == wire.CHAIN:
+        value = (value ^ 128).view(np.int8) if value.dtype == np.uint8 else value
+        for block in blocks_of(node):
+            value = reference(unpacked(block), [value])
+        return value
     for part in unfused(node) if node.op == wire.FUSED_BLOCK else [node]:
         if part.is_custom:
             value = run_node(part, [value])

@@ -158,18 +158,40 @@ def test_no_text_is_too_small_to_read(browser: Any, page: str, width: int):
     assert browser.execute_script(SMALL) == []
 
 
-def test_a_phone_shows_every_column_of_the_layers(browser: Any, page: str, content: Content):
+@pytest.mark.parametrize(("table", "columns"), [("layer-table", 8), ("devices", 12)])
+def test_a_phone_shows_every_column(browser: Any, page: str, table: str, columns: int):
     show(browser, page, 390, "light")
     script = """
-    return [...document.querySelectorAll("#layer-table tbody tr[data-layer] > *")].map((e) => {
+    return [...document.querySelectorAll(`#${arguments[0]} tbody tr:not(.group) > *`)].map((e) => {
       const box = e.getBoundingClientRect(); return [box.left, box.right, box.height]; });
     """
-    cells = browser.execute_script(script)
-    assert len(cells) == 8 * len(content.layers)
+    cells = browser.execute_script(script, table)
+    assert cells
+    assert len(cells) % columns == 0
     assert all(left >= 0 and right <= 390 for left, right, _ in cells)
-    assert (
-        browser.execute_script("return document.querySelector('.tools button').offsetHeight") >= 36
-    )
+    tool = browser.execute_script("return document.querySelector('.tools button').offsetHeight")
+    assert tool >= 36
+
+
+def test_a_wide_page_shows_every_column(browser: Any, page: str):
+    show(browser, page, 1280, "light")
+    script = """
+    for (const each of document.querySelectorAll("details")) each.open = true;
+    return [...document.querySelectorAll(".scroll")]
+      .filter((e) => e.scrollWidth > e.clientWidth).map((e) => e.ariaLabel);
+    """
+    assert browser.execute_script(script) == []
+
+
+def test_words_in_the_wiring_stay_in_their_box(browser: Any, page: str):
+    show(browser, page, 1280, "light")
+    script = """
+    const boxes = [...document.querySelectorAll(".wide-only .board")].map((e) => e.getBBox());
+    const inside = (b, t) => b.x <= t.x && t.x + t.width <= b.x + b.width && b.y <= t.y;
+    return [...document.querySelectorAll(".wide-only text:not(.port)")]
+      .filter((e) => !boxes.some((b) => inside(b, e.getBBox()))).map((e) => e.textContent);
+    """
+    assert browser.execute_script(script) == []
 
 
 def shown_layers(browser: Any) -> list[int]:

@@ -74,3 +74,17 @@ def test_names_are_those_of_the_firmwares_wiring(kind: LinkKind):
             else:
                 assert re.sub(r"GP", "", pins[0]) in words, (board, name)
     assert port_name("unknown", kind, True) == ""
+
+
+@pytest.mark.parametrize("board", PORTS[LinkKind.UART])
+@pytest.mark.parametrize("columns", [1, 4])
+def test_names_of_pins_are_whole_and_inside_their_box(board: str, columns: int):
+    """A letter of 12 pixels is at most 7 wide in DejaVu Sans, the widest of the usual fonts."""
+    picture = wiring_picture(cluster_of(Topology.RING, 8, board), columns)
+    for name in PORTS[LinkKind.UART][board]:
+        assert picture.count(f": {name}<") == 8
+    wide = float(re.findall(r'class="board[^>]*d="M[\d.]+ [\d.]+h([\d.]+)v', picture)[0])
+    longest = max(map(len, re.findall(r'class="label"[^>]*>([^<]*)<', picture)))
+    assert 8 + 7 * longest <= wide
+    width = float(re.findall(r'width="([\d.]+)"', picture)[0])
+    assert width <= (1152 if columns == 4 else 360)

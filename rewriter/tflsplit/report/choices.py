@@ -41,6 +41,11 @@ class Choice:
     fits: bool
     teams: int = 1
 
+    @property
+    def throughput_per_s(self) -> float:
+        """Inferences a second, of all teams, one after the other."""
+        return self.teams * 1e6 / self.latency_us
+
 
 @dataclass(frozen=True)
 class Choices:

@@ -35,12 +35,14 @@ def render(content: Content) -> str:
     from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
 
+    from tflsplit.cluster.boards import board_names, board_title
     from tflsplit.cluster.words import cluster_words
     from tflsplit.report.choices import OBJECTIVE_WORDS
     from tflsplit.report.layers import WAYS
     from tflsplit.report.ram import MOST_TENANTS
     from tflsplit.sim.why import CAUSES
 
+    board = content.devices[0].board
     environment = Environment(
         loader=PackageLoader("tflsplit.report", _TEMPLATES),
         autoescape=True,
@@ -61,6 +63,7 @@ def render(content: Content) -> str:
         ways=WAYS,
         objective_words=OBJECTIVE_WORDS,
         causes=CAUSES,
+        board_title=board_title(board) if board in board_names() else board,
         team=cluster_words(replace(content.cluster, teams=1)),
         most_tenants=MOST_TENANTS,
         percent=figures.percent,

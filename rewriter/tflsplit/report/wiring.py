@@ -26,8 +26,12 @@ from tflsplit.firmware.port_names import port_name
 from tflsplit.report.svg import line, number, path, picture, text
 from tflsplit.wire.topology import NEXT_PORT, Topology, link_tables, port_to
 
-BOX_WIDTH, LINE, PAD = 188.0, 15.0, 8.0
-GAP_X, GAP_Y, EDGE = 56.0, 40.0, 22.0
+LINE, PAD = 15.0, 8.0
+GAP_X, GAP_Y, EDGE = 44.0, 40.0, 22.0
+LEAST_WIDTH, LETTER = 188.0, 7.0
+"""Of a box, and of a letter of 12 pixels in the widest of the usual fonts."""
+LONGEST = 24
+"""Name of a device that is written out."""
 
 
 @dataclass(frozen=True)
@@ -37,18 +41,19 @@ class _Box:
     rank: int
     x: float
     y: float
+    width: float
     height: float
     words: tuple[str, ...]
 
     @property
     def middle(self) -> tuple[float, float]:
-        return self.x + BOX_WIDTH / 2, self.y + self.height / 2
+        return self.x + self.width / 2, self.y + self.height / 2
 
 
 def wiring_picture(cluster: Cluster, most_columns: int) -> Markup:
     """The drawing, with at most so many boxes side by side."""
     boxes = _boxes(cluster, most_columns)
-    width = max(box.x for box in boxes) + BOX_WIDTH + EDGE
+    width = max(box.x + box.width for box in boxes) + EDGE
     height = max(box.y + box.height for box in boxes) + EDGE
     chain = cluster.topology in (Topology.LINE, Topology.RING)
     wires = _chain(cluster, boxes) if chain else _trunk(cluster, boxes, height)
@@ -83,21 +88,24 @@ def _boxes(cluster: Cluster, most_columns: int) -> list[_Box]:
     ring = cluster.topology is Topology.RING and count > 2
     columns = min(most_columns, -(-count // 2) if ring else count)
     words = [_words(cluster, rank, len(table)) for rank, table in enumerate(tables)]
+    longest = max(len(line) for lines in words for line in lines)
+    width = max(LEAST_WIDTH, 2 * PAD + LETTER * longest)
     height = 2 * PAD + LINE * max(map(len, words))
     boxes = []
     for rank in range(count):
         row, column = divmod(rank, columns)
         if row % 2 and cluster.topology in (Topology.LINE, Topology.RING):
             column = columns - 1 - column
-        x, y = EDGE + column * (BOX_WIDTH + GAP_X), EDGE + row * (height + GAP_Y)
-        boxes.append(_Box(rank, x, y, height, words[rank]))
+        x, y = EDGE + column * (width + GAP_X), EDGE + row * (height + GAP_Y)
+        boxes.append(_Box(rank, x, y, width, height, words[rank]))
     return boxes
 
 
 def _words(cluster: Cluster, rank: int, ports: int) -> tuple[str, ...]:
     """Title, ports, and the host's cable."""
     device = cluster.devices[rank]
-    words = [f"rank {rank}: {device.board or device.name}"]
+    name = device.board or device.name
+    words = [f"rank {rank}: {name if len(name) <= LONGEST else name[: LONGEST - 1] + '…'}"]
     for link in link_tables(cluster.topology, cluster.world_size)[rank][:2]:
         peer = link.peer_rank
         port = port_to(cluster.topology, cluster.world_size, rank, peer)
@@ -118,12 +126,11 @@ def _has_host(cluster: Cluster, rank: int) -> bool:
 
 def _drawn(box: _Box, cluster: Cluster) -> list[Markup]:
     gateway = _has_host(cluster, box.rank)
-    outline = f"M{number(box.x)} {number(box.y)}h{number(BOX_WIDTH)}v{number(box.height)}"
+    outline = f"M{number(box.x)} {number(box.y)}h{number(box.width)}v{number(box.height)}"
     parts = [path(f"{outline}H{number(box.x)}z", "board gateway" if gateway else "board")]
     for index, words in enumerate(box.words):
         y = box.y + PAD + LINE * (index + 0.8)
-        fitted = words if len(words) <= 29 else words[:28] + "…"
-        parts.append(text(box.x + PAD, y, fitted, "label" if index else "title"))
+        parts.append(text(box.x + PAD, y, words, "label" if index else "title"))
     return parts
 
 
@@ -135,10 +142,10 @@ def _chain(cluster: Cluster, boxes: list[_Box]) -> Iterator[Markup]:
 def _wire(a: _Box, b: _Box, port: int, far: int) -> Iterator[Markup]:
     """A wire between two boxes, with the number of its port at either end."""
     (ax, ay), (bx, by) = a.middle, b.middle
-    if ay == by and abs(ax - bx) < 1.5 * (BOX_WIDTH + GAP_X):
+    if ay == by and abs(ax - bx) < 1.5 * (a.width + GAP_X):
         left, right = (a, b) if ax < bx else (b, a)
         near = (port, far) if ax < bx else (far, port)
-        x1, x2 = left.x + BOX_WIDTH, right.x
+        x1, x2 = left.x + left.width, right.x
         yield line(x1, ay, x2, ay, "wire")
         yield text(x1 + 4, ay - 4, str(near[0]), "port")
         yield text(x2 - 4, ay - 4, str(near[1]), "port", "end")

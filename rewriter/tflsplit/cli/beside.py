@@ -153,7 +153,7 @@ def _no_better(chooser: Chooser) -> str:
 
 
 def _ms(row: Json) -> str:
-    return f"{row['latency_us'] / 1000:.1f} ms"
+    return f"{row['latency_us'] / 1000:,.1f} ms"
 
 
 def print_beside(rows: Sequence[Json]) -> None:
@@ -164,17 +164,19 @@ def print_beside(rows: Sequence[Json]) -> None:
         [
             row["name"],
             _devices(row),
-            f"{row['latency_us'] / 1000:.1f}" if row["fits"] else "–",
+            f"{row['latency_us'] / 1000:,.1f}" if row["fits"] else "–",
             f"{row['throughput_per_s']:.2f}" if row["fits"] else "–",
             kib(row["arena_bytes"]),
             kib(row["weights_bytes"]),
             kib(row["wire_bytes"]) if row["world_size"] > 1 else "–",
-            "" if row["fits"] else _too_small(row),
         ]
         for row in rows
     ]
-    columns = ["<", "devices", "ms", "a second", "arena", "weights", "on wires", "<"]
+    columns = ["<", "devices", "ms", "a second", "arena", "weights", "on wires"]
     table("beside one device alone", columns, lines)
+    for row in rows:
+        if not row["fits"]:
+            STDOUT.print(f"{row['name']} {_too_small(row)}")
 
 
 def _devices(row: Json) -> str:
@@ -206,7 +208,8 @@ def weights_note(chooser: Chooser, measured: bool) -> str:
         return ""
     limit = -(-int(1.25 * total / planned.plan.world_size) // 1024)
     share = "all" if min(held) >= total else "nearly all"  # tables of kernels count, too
-    text = f"Every device holds {share} weights: {kib(min(held))}, of {kib(total)} in the model"
+    tables = f"{kib(min(held))} with the kernels' tables, {kib(total)} in the model"
+    text = f"Every device holds {share} weights: {tables}"
     if not measured:
         return f"{text}; `tflsplit plan` with --max-weights {limit}KiB says what less would cost."
     found = _limited(planned.cluster, limit * 1024)

@@ -22,21 +22,27 @@ def print_devices(devices: Sequence[DeviceFigures], title: str) -> None:
     """One line for each device: arena, times, instructions where they are counted, bytes."""
     counted = any(device.instructions is not None for device in devices)
     known = any(device.stack_bytes for device in devices)
-    columns = ["rank", "<board", "arena used", "of", *(["stack used", "of"] if known else [])]
+    columns = ["rank", "<board", "arena", *(["stack"] if known else [])]
     columns += ["input", "compute", "wait", "output"]
     columns += ["instructions"] if counted else []
     rows = []
     for device in devices:
-        row = [str(device.rank), device.board, kib(device.arena_used_bytes or None)]
-        row.append(kib(device.arena_bytes or None))
+        row = [str(device.rank), device.board, _used(device.arena_used_bytes, device.arena_bytes)]
         if known:
-            row += [kib(device.stack_used_bytes or None), kib(device.stack_bytes or None)]
+            row.append(_used(device.stack_used_bytes, device.stack_bytes))
         times = (device.input_us, device.compute_us, device.wait_us, device.output_us)
-        row += [f"{us / 1000:.1f} ms" for us in times]
+        row += [f"{us / 1000:,.1f}" for us in times]
         if counted:
             row.append(millions(device.compute_instructions or 0))
-        rows.append([*row, str(device.sent_bytes), str(device.received_bytes)])
-    table(title, [*columns, "sent", "received"], rows)
+        rows.append([*row, f"{device.sent_bytes:,}", f"{device.received_bytes:,}"])
+    table(f"{title}; times in ms", [*columns, "sent", "received"], rows)
+
+
+def _used(used_bytes: int | None, room_bytes: int | None) -> str:
+    """``45.0 of 46.0 KiB``."""
+    used, room = kib(used_bytes or None), kib(room_bytes or None)
+    unit = room[room.rfind(" ") :]
+    return f"{used.removesuffix(unit)} of {room}"
 
 
 def print_wires(wires: Sequence[WireFigures], world_size: int) -> None:
@@ -48,8 +54,8 @@ def print_wires(wires: Sequence[WireFigures], world_size: int) -> None:
     rows = [
         [
             f"{name(wire.a)} → {name(wire.b)}",
-            f"{wire.bytes:.0f}",
-            f"{wire.frames:.0f}",
+            f"{wire.bytes:,.0f}",
+            f"{wire.frames:,.0f}",
             f"{wire.resent:.4g}",
             f"{wire.damaged:.4g}",
         ]

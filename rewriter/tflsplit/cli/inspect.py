@@ -31,7 +31,7 @@ from tflsplit.ops.declared import check_declared
 from tflsplit.ops.rule import graph_macs
 from tflsplit.passes.prepare import dropped, prepare
 from tflsplit.plan.wishes import way_of
-from tflsplit.planner import Planner, Searcher
+from tflsplit.planner import Planner
 from tflsplit.planner.memories import kernels_of
 from tflsplit.report.figures import kib, millions
 from tflsplit.rewriting.rewrite import splittable
@@ -74,7 +74,7 @@ def main(arguments: argparse.Namespace) -> int:
             return 0
         document = describe(graph)
         if document["refusal"] is None:
-            stage("looking at one board")
+            stage("planning for one board, and for several")
             document["one_board"] = one_board(graph, arguments.board)
     if arguments.json:
         print_json(document)
@@ -109,17 +109,18 @@ def describe(model: Graph) -> dict[str, Any]:
 
 
 def one_board(model: Graph, board: str) -> dict[str, Any]:
-    """What one board would need, and about what splitting over ``MORE`` of them would gain.
+    """What one board would need, and what splitting over ``MORE`` of them would gain.
 
     tflm_arena_bytes: of the model as it is, with TFLM's own kernels.  arena_bytes, latency_us: with
-    this project's, simulated; None where no plan is known.  split: over boards in a ring of UARTs,
-    the latency as first predicted, and what no plan's arena is below.
+    this project's, simulated; None where no plan is known.  split: the fastest plan that is found
+    for so many boards in a ring of UARTs, as `tflsplit rewrite -n N` writes it; None: none.
     """
     graph, cluster = splittable(model), board_cluster(1, board)
     device = cluster.devices[0]
     stock = predict_arena(model, device.abi, kernels_of(device)).required_bytes
     found = Planner(graph, cluster).alone("latency")
-    four = Searcher(graph, board_cluster(MORE, board))
+    more = board_cluster(MORE, board)
+    split = Planner(graph, more).find("latency")
     return {
         "board": board,
         "arena_room_bytes": cluster.arena_room_bytes(0),
@@ -127,10 +128,13 @@ def one_board(model: Graph, board: str) -> dict[str, Any]:
         "arena_bytes": found[0].arena_bytes if found else None,
         "latency_us": found[0].latency_us if found else None,
         "fits": bool(found and found[0].fits(cluster)),
-        "split": {
-            "devices": MORE,
-            "about_us": four.about_us(),
-            "least_arena_bytes": four.least_arena_bytes(),
+        "split": None
+        if split is None or not split.fits(more)
+        else {
+            "devices": split.plan.world_size,
+            "of": MORE,
+            "latency_us": split.latency_us,
+            "arena_bytes": split.arena_bytes,
         },
     }
 
@@ -145,20 +149,24 @@ def _print_one_board(one: dict[str, Any], has_macs: bool) -> None:
         f"one {title}: arena {kib(one['arena_bytes'])} of {kib(room)} (with TFLM's own kernels "
         f"{kib(one['tflm_arena_bytes'])}){time}: {'FITS' if one['fits'] else 'DOES NOT FIT'}"
     )
+    if has_macs:
+        STDOUT.print(f"{_gain(one)}; other boards: `tflsplit boards MODEL`")
+
+
+def _gain(one: dict[str, Any]) -> str:
+    """What several boards would bring."""
     split = one["split"]
-    if has_macs and split["about_us"] is not None:
-        STDOUT.print(
-            f"split over {split['devices']} in a ring of UARTs: {_time(one)}, an arena of "
-            f"{kib(split['least_arena_bytes'])} or more on each (`tflsplit plan -n N` looks "
-            "closer; other boards: `tflsplit boards`)"
-        )
-
-
-def _time(one: dict[str, Any]) -> str:
-    about_us = one["split"]["about_us"]
-    if one["fits"] and about_us > 0.95 * one["latency_us"]:
-        return "no faster"
-    return f"about {about_ms(about_us)}"
+    if split is None:
+        return f"split over {MORE}: DOES NOT FIT"
+    if split["devices"] == 1:
+        return f"split over up to {MORE} in a ring of UARTs: no faster"
+    times = f", {one['latency_us'] / split['latency_us']:.1f} times as fast" if one["fits"] else ""
+    board = "" if one["board"] == DEFAULT_BOARD else f" --board {one['board']}"
+    return (
+        f"split over {split['devices']} in a ring of UARTs: {about_ms(split['latency_us'])}{times},"
+        f" an arena of {kib(split['arena_bytes'])} at most (`tflsplit rewrite -n {split['of']}"
+        f"{board}`; less RAM: --objective ram)"
+    )
 
 
 def _tensor(value: Value) -> dict[str, Any]:

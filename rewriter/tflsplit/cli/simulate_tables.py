@@ -43,16 +43,21 @@ def print_result(result: SimResult, setting: Setting) -> None:
         f"{_ms(result.graph_us[0])} ms of it the graph; {result.throughput_per_s:.2f} inferences "
         "a second"
     )
+    known = any(device.energy_mj is not None for device in result.devices)
     rows = [
-        [str(rank), setting.cluster.devices[rank].name, *map(_ms, times), _energy(energy)]
+        [str(rank), setting.cluster.devices[rank].name, *map(_ms, times), _energy(energy)][
+            : None if known else -1
+        ]
         for rank, *times, energy in (
             (d.rank, d.compute_us, d.send_us, d.wait_us, d.input_us, d.output_us, d.energy_mj)
             for d in result.devices
         )
     ]
-    columns = ["rank", "<device", "compute ms", "send ms", "wait ms", "input ms", "output ms",
-               "energy mJ"]  # fmt: skip
-    table("devices" + ", all inputs together" * (setting.inputs > 1), columns, rows)
+    columns = ["rank", "<device", "compute", "send", "wait", "input", "output"]
+    columns += ["energy"] if known else []
+    together = ", all inputs together" * (setting.inputs > 1)
+    energy = "energy in mJ" if known else "energy not known"
+    table(f"devices{together}; times in ms, {energy}", columns, rows)
     wires = [
         [
             _end(edge[0], result),

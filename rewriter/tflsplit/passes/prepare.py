@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The passes over a whole model before it is planned.
 
-model --fold_constants--> shapes known --fold_pads--> PADs gone --drop_channels--> what is split
+model --fold_constants--> shapes known --flat_biases--> biases are vectors --fold_pads--> PADs gone
+      --drop_channels--> what is split
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 from tflsplit.ir import Graph
 from tflsplit.ops.rule import graph_macs
 from tflsplit.passes.drop_channels import drop_channels, dropped_channels
+from tflsplit.passes.flat_biases import flat_biases
 from tflsplit.passes.fold_constants import fold_constants
 from tflsplit.passes.fold_pads import fold_pads
 
@@ -22,7 +24,7 @@ def prepare(model: Graph) -> Graph:
 
 def with_all_channels(model: Graph) -> Graph:
     """``prepare`` before channels are dropped."""
-    return fold_pads(fold_constants(model))
+    return fold_pads(flat_biases(fold_constants(model)))
 
 
 @dataclass(frozen=True)

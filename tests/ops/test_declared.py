@@ -34,6 +34,7 @@ def refusal(changed: Node) -> str:
     assert "\n" not in text
     assert text.startswith(f"{changed.op} '"), text
     assert "convert the model again" in text
+    assert ("make that layer of other operators" in text) == ("for TFLM's kernel" in text)
     return text
 
 

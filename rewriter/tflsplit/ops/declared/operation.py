@@ -28,6 +28,10 @@ LARGEST_MULTIPLIER = 2.0**30
 INDICES = (DType.INT32, DType.INT64)
 QUANTIZED = (DType.INT8, DType.INT16)
 WAY_OUT = "the file is damaged, or was written by a faulty tool: convert the model again"
+OTHER_TYPE = (
+    "where the converter chose that type, TFLM cannot run the model: before you convert the model "
+    "again, make that layer of other operators"
+)
 FIX_THE_SHAPE = (
     "the file leaves a dimension of it open, which TFLM takes as declared: convert the model with "
     "a fixed input shape, like keras.Input(shape, batch_size=1)"
@@ -71,11 +75,11 @@ class Operation:
         self.what = f"{node.op} {node.name!r}"
         self.types = types
 
-    def need(self, holds: bool, what: Value | str, text: str) -> None:
+    def need(self, holds: bool, what: Value | str, text: str, way_out: str = WAY_OUT) -> None:
         """Refuse the node unless ``holds``; ``what`` is the tensor or option that is wrong."""
         if not holds:
             name = what if isinstance(what, str) else repr(what)
-            raise ModelError(f"{self.what}: {name} {text}; {WAY_OUT}")
+            raise ModelError(f"{self.what}: {name} {text}; {way_out}")
 
     def _shaped(self, holds: bool, value: Value, text: str) -> None:
         """Refuse the node unless ``holds``, for the shape of ``value``.
@@ -118,10 +122,13 @@ class Operation:
         return self.node.outputs[index]
 
     def dtype(self, value: Value, *allowed: DType) -> None:
-        """The element type is one that the kernel has a case for."""
+        """The element type is one that the kernel has a case for.
+
+        Converters know more of them: of SQRT, say, TFLM has float32 only.
+        """
         names = " or ".join(dtype.value.lower() for dtype in allowed)
         holds = value.dtype in allowed or not self.types
-        self.need(holds, value, f"must be {names} for TFLM's kernel")
+        self.need(holds, value, f"must be {names} for TFLM's kernel", OTHER_TYPE)
 
     def same_dtype(self, value: Value, other: Value) -> None:
         """Both have one element type: kernels look at one of them and cast the other."""

@@ -153,8 +153,8 @@ class Choices:
         return [step for known in self._known.values() for step in known.values() if step]
 
     def heads(self) -> list[int]:
-        """Bytes of head that each of these needs on the fullest device."""
-        return [max(step.cost.head_bytes) for step in self.all_steps()]
+        """Bytes of head that these need on the fullest device, where that was asked for."""
+        return [max(s.cost.head_bytes) for s in self.all_steps() if s.cost.knows_memory]
 
     def expand(
         self, index: int, given: Mapping[Value, Layout], options: Sequence[Option] = ()

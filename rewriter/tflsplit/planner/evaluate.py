@@ -104,6 +104,18 @@ class Step:
     cost: Cost
     pooled: bool = False
 
+    @cached_property
+    def left_bytes(self) -> tuple[int, ...]:
+        """By rank, the largest tensor that it leaves there: its head is no smaller.
+
+        Known before the unit is lowered.
+        """
+        pairs = list(zip(self.unit.outputs, self.layouts, strict=True))
+        return tuple(
+            max((boxes[rank].size * value.dtype.itemsize for value, boxes in pairs), default=0)
+            for rank in range(self.plan.world_size)
+        )
+
     def is_like(self, other: Step | Chosen) -> bool:
         """Whether the other is the same way, perhaps of another unit of the same kind."""
         splits, others = self.plan.splits, other.plan.splits

@@ -78,7 +78,7 @@ def search(
             given = dict(zip(_outputs_before(units, index), state, strict=True))
             needed = {value: given[value] for value in unit.inputs if value in given}
             for step in expand(index, needed):
-                if _fits(step.cost.head_bytes, limits.head_bytes):
+                if _has_room(step, limits.head_bytes):
                     arrival = front, step, objective(step)
                     reached.setdefault(step.layouts, []).append(arrival)
         fronts = {
@@ -123,6 +123,11 @@ def unlimited(
 
 def _outputs_before(units: Sequence[Unit], index: int) -> tuple[Value, ...]:
     return units[index - 1].outputs if index else ()
+
+
+def _has_room(step: Step, heads: Sequence[float]) -> bool:
+    """Whether its head is within the limits; one that leaves too much behind is not lowered."""
+    return _fits(step.left_bytes, heads) and _fits(step.cost.head_bytes, heads)
 
 
 def _fits(amounts: Sequence[float], limits: Sequence[float]) -> bool:

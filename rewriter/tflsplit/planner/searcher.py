@@ -62,13 +62,13 @@ class Searcher:
 
     def _smallest(self, beat: float, tail_bytes: float) -> Planned | None:
         """The plan of the smallest arena; what makes other things small may be smaller, too."""
-        if self.least_arena_bytes() > beat:
+        if (least := self.least_arena_bytes()) > beat:
             return None
         if self._few is not None:  # no other objective leads to another one
             return smallest_of(self.graph, list(self._few.plans("ram", beat)))
         rooms = self._rooms()
         most = min(beat, beat / _WHOLE - _LEAST_TAIL * tail_bytes)
-        heads = self._best_heads([min(room, most) for room in rooms])
+        heads = self._best_heads([min(room, most) for room in rooms]) if least <= most else []
         if not heads and not self.choices.pooling and beat <= min(rooms):
             return None  # whatever the objective, some unit needs more, or all together do
         found = list(self._of_heads(heads, rooms, beat))
@@ -103,9 +103,10 @@ class Searcher:
         return Finals(self.choices, self.cluster, "latency").versions(steps) if steps else []
 
     def least_arena_bytes(self) -> int:
-        """No plan is smaller: all inputs of a unit are somewhere at once, and all its outputs."""
+        """No plan is smaller: a unit's inputs, but the host's, are all somewhere; its outputs, too."""
+        kept = self.graph.inputs if self.choices.hosted else ()
         ends = (values for u in self.choices.units for values in (u.inputs, u.outputs))
-        most = max(sum(value.size_bytes for value in values) for values in ends)
+        most = max(sum(v.size_bytes for v in values if v not in kept) for values in ends)
         return most // self.cluster.world_size
 
     @cached_property

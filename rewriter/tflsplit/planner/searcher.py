@@ -103,7 +103,7 @@ class Searcher:
         return Finals(self.choices, self.cluster, "latency").versions(steps) if steps else []
 
     def least_arena_bytes(self) -> int:
-        """No plan is smaller: a unit's inputs, but the host's, are all somewhere; its outputs, too."""
+        """No plan is smaller: a unit's inputs (but the host's) are somewhere, and its outputs."""
         kept = self.graph.inputs if self.choices.hosted else ()
         ends = (values for u in self.choices.units for values in (u.inputs, u.outputs))
         most = max(sum(v.size_bytes for v in values if v not in kept) for values in ends)

@@ -72,6 +72,15 @@ def test_what_is_well_again_is_told_as_it_was_met(setup: FirmwareSetup):
     assert told(SILENT, setup, coming_up) == str(SILENT)
 
 
+def test_where_nobody_answers_nobody_is_accused_by_old_reports(setup: FirmwareSetup):
+    silent = Answers(dict(enumerate(BEFORE)))
+    silent.infos = {}  # what their links said is from before
+    assert told(LATE, setup, silent) == (
+        "none of 3 devices answers, though the link to rank 0 is up: too busy to answer in time, "
+        "or the program of rank 0 hangs; try again, then reset it"
+    )
+
+
 def test_a_cut_cable_is_told_by_its_ports(setup: FirmwareSetup):
     infos = dict(enumerate(BEFORE)) | {0: Info(boot=0)}
     text = told(LATE, setup, Answers(infos, {(0, 1)}))

@@ -16,7 +16,9 @@ from tflsplit.cluster.rewired import rewired
 from tflsplit.errors import ClusterError
 from tflsplit.firmware import FirmwareOptions
 from tflsplit.firmware.options import DEFAULT_MARGIN_BYTES, TFLM_DIR_VARIABLE
+from tflsplit.firmware.registry_bits import registry_warnings
 from tflsplit.memory.arena import KERNEL_FLAVOURS
+from tflsplit.planner import Planned
 from tflsplit.wire.topology import Topology
 
 AUTO = "auto"
@@ -153,6 +155,13 @@ def project_of(arguments: argparse.Namespace) -> Project:
         planned = replace(planned, topology=FirmwareOptions.topology)
     wanted = planned != FirmwareOptions()
     return Project(boards, _build_options(arguments), wanted)
+
+
+def registry_notes(arguments: argparse.Namespace, planned: Planned) -> list[str]:
+    """What a plan's boards compute otherwise, with the TFLM that they will have."""
+    tree = getattr(arguments, "tflm_dir", None) or FirmwareOptions().tflm_dir
+    boards = [device.board for device in planned.cluster.devices]
+    return registry_warnings(planned.unpacked, boards, tree)
 
 
 def boards_of(arguments: argparse.Namespace) -> tuple[str, ...]:

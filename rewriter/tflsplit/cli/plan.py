@@ -17,7 +17,12 @@ from tflsplit.cli.beside import (
     weights_note,
 )
 from tflsplit.cli.console import STDOUT, Commands, print_json, progress, table, warn
-from tflsplit.cli.firmware_options import add_board_options, add_wire_options, wired
+from tflsplit.cli.firmware_options import (
+    add_board_options,
+    add_wire_options,
+    registry_notes,
+    wired,
+)
 from tflsplit.cli.plan_report import describe, print_plan
 from tflsplit.cli.planning import add_cluster_options, add_objective, cluster_of
 from tflsplit.errors import PlanError
@@ -68,6 +73,7 @@ def main(arguments: argparse.Namespace) -> int:
     with progress("searching") as stage:
         plan = chooser(graph)
         warn(chooser.warnings)
+        warn(registry_notes(arguments, chooser.planned))
         _save(arguments.output, graph, plan)
         stage("searching for other objectives, to compare")
         rows = beside(chooser, other_objectives(chooser.objective) if chooser.searched else ())

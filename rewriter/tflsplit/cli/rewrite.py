@@ -28,6 +28,7 @@ from tflsplit.cli.firmware_options import (
     add_board_options,
     add_options,
     project_of,
+    registry_notes,
     wired,
 )
 from tflsplit.cli.manual import add_manual, manual_wishes
@@ -80,6 +81,7 @@ def main(arguments: argparse.Namespace) -> int:
         warn(chooser.warnings)
         named = [device.board for device in cluster.devices]
         warn(rate_warnings(named, cluster.link.kind.value, cluster.link.bit_rate))
+        warn(registry_notes(arguments, chooser.planned))
         split.save(folder, arguments.force)
         stage("comparing with one device")
         rows = beside(chooser)

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from tflsplit.firmware.boards import board_named
+from tflsplit.firmware.boards import BOARDS
 from tflsplit.ir import DType
 from tflsplit.memory.registry_tflm import OTHER_BITS
 from tflsplit.split.devices import DeviceGraph
@@ -17,12 +17,13 @@ def registry_warnings(
 ) -> list[str]:
     """At most one sentence, which names the ranks and operators.
 
-    boards: by rank.  tflm_dir: the local tree that is built instead; None: the registry's TFLM.
+    boards: by rank; one without firmware has no TFLM either.  tflm_dir: the local tree that is
+        built instead; None: the registry's TFLM.
     """
     found = {
         rank: sorted(_with_other_bits(device))
         for rank, (device, board) in enumerate(zip(devices, boards, strict=True))
-        if tflm_dir is None and board_named(board).is_of_registry and _with_other_bits(device)
+        if tflm_dir is None and _is_of_registry(board) and _with_other_bits(device)
     }
     if not found:
         return []
@@ -32,6 +33,10 @@ def registry_warnings(
         "give other values than `tflsplit run`; --tflm-dir names a TFLM tree of today's "
         "(docs/firmware.md)"
     ]
+
+
+def _is_of_registry(board: str) -> bool:
+    return board in BOARDS and BOARDS[board].is_of_registry
 
 
 def _with_other_bits(device: DeviceGraph) -> set[str]:

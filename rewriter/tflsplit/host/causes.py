@@ -18,6 +18,7 @@ from tflsplit.wire.handshake import ErrorCode, PeerError, describe
 
 BY_WATCHDOG = "by its watchdog: its program hung"
 _TEXT_SECONDS = 2.0
+_SLOW_SECONDS = 4 * ANSWER_SECONDS
 _OF_OTHER_CAUSES = (ErrorCode.PEER_SILENT, ErrorCode.TIMEOUT, ErrorCode.RANK_MISMATCH)
 """What one device says of a cable that is cut, or in another port, of a neighbour that hangs."""
 
@@ -61,6 +62,8 @@ def _cause(inbox: Inbox, setup: FirmwareSetup, before: Sequence[Info]) -> str | 
         return str(error)
     everybody = len(inbox.ranks)
     answered = inbox.ask(Ask.INFO, lambda: len(inbox.infos) == everybody, ANSWER_SECONDS)
+    if not inbox.infos:  # the boards are slow, if they are there at all
+        answered = inbox.ask(Ask.INFO, lambda: len(inbox.infos) == everybody, _SLOW_SECONDS)
     again = [
         _reset(rank, info)
         for rank, info in sorted(inbox.infos.items())

@@ -72,8 +72,9 @@ def diagnosis(inbox: Inbox, setup: FirmwareSetup) -> str | None:
         )
         return "; ".join(texts)
     there = set(inbox.infos)
-    if there:
-        inbox.ask(Ask.LINKS, lambda: all(map(inbox.links_of, there)), ANSWER_SECONDS, there)
+    if not there:
+        return _nobody(setup)
+    inbox.ask(Ask.LINKS, lambda: all(map(inbox.links_of, there)), ANSWER_SECONDS, there)
     seen = [Seen(rank, link) for (rank, _), link in sorted(inbox.links.items())]
     found = problems(setup, there, seen)
     missing = [rank for rank in inbox.ranks if rank not in there]
@@ -84,6 +85,16 @@ def diagnosis(inbox: Inbox, setup: FirmwareSetup) -> str | None:
         return None
     answers = f"{len(there)} of {setup.world_size} devices answer"
     return "; ".join(found) + f" ({answers})"
+
+
+def _nobody(setup: FirmwareSetup) -> str:
+    """What links said earlier is nothing of now; the host's own ones are open."""
+    size, gateways = setup.world_size, " and ".join(map(str, sorted(setup.gateways)))
+    who = f"none of {size} devices answers" if size > 1 else "rank 0 does not answer"
+    return (
+        f"{who}, though the link to rank {gateways} is up: too busy to answer in time, or the "
+        f"program of rank {gateways} hangs; try again, then reset it"
+    )
 
 
 def _missing(rank: int, neighbour: Seen | None) -> str:

@@ -99,3 +99,24 @@ def test_a_silent_ring_ends(platformio: Any):
     )
     assert result.returncode == 1
     assert result.stdout == "FAIL uart_ring: silence at byte 0\n"
+
+
+@pytest.mark.usefixtures("host_compiler")
+@pytest.mark.parametrize("is_segment", [False, True])
+def test_a_device_whose_cluster_is_gone_ends(platformio: Any, is_segment: bool):
+    """Killed, a host closes no device: its wires are all that tells."""
+    (program,) = platformio.build("uart_ring_host")
+    kind = socket.SOCK_SEQPACKET if is_segment else socket.SOCK_STREAM
+    key = "segment" if is_segment else "link0"
+    ours, theirs = socket.socketpair(socket.AF_UNIX, kind)
+    with ours, theirs:
+        words = ["silence_ms=3600000", f"{key}=fd:{theirs.fileno()}"]
+        process = subprocess.Popen(
+            [program, *words], stderr=subprocess.PIPE, text=True, pass_fds=[theirs.fileno()]
+        )
+        theirs.close()
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(0.3)
+        ours.close()
+        _, told = process.communicate(timeout=TIMEOUT_SECONDS)
+    assert (process.returncode, told) == (3, "all links are closed; the program ends\n")

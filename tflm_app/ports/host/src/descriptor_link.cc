@@ -9,6 +9,7 @@
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <termios.h>
 #include <unistd.h>
@@ -74,32 +75,42 @@ const char* DescriptorLink::open(const char* where) {
 }
 
 size_t DescriptorLink::read(split_core::MutableBytes to) {
-  if (descriptor_ < 0 || peer_closed_ || to.empty()) return 0;
+  if (descriptor_ < 0 || has_ended_ || to.empty()) return 0;
   const ssize_t count = ::read(descriptor_, to.data(), to.size());
   if (count > 0) {
     counters_.received_bytes += static_cast<uint64_t>(count);
     return static_cast<size_t>(count);
   }
   // A vanished peer is not an error here: the link above notices the silence and names the rank.
-  if (count == 0 || (errno != EAGAIN && errno != EINTR)) peer_closed_ = true;
+  if (count == 0 || (errno != EAGAIN && errno != EINTR)) has_ended_ = true;
   return 0;
 }
 
 size_t DescriptorLink::write(split_core::ConstBytes from) {
-  if (descriptor_ < 0 || peer_closed_ || from.empty()) return 0;
+  if (descriptor_ < 0 || !takes_bytes_ || from.empty()) return 0;
   const ssize_t count = ::write(descriptor_, from.data(), from.size());
   const size_t taken = count > 0 ? static_cast<size_t>(count) : 0;
-  if (count < 0 && errno != EAGAIN && errno != EINTR) peer_closed_ = true;
-  wants_to_write_ = taken < from.size();
+  if (count < 0 && errno != EAGAIN && errno != EINTR) takes_bytes_ = false;
+  wants_to_write_ = takes_bytes_ && taken < from.size();
   counters_.sent_bytes += taken;
   return taken;
 }
 
 pollfd DescriptorLink::interest() const {
   pollfd wanted{};
-  wanted.fd = peer_closed_ ? -1 : descriptor_;
+  wanted.fd = has_ended_ ? -1 : descriptor_;
   wanted.events = static_cast<short>(POLLIN | (wants_to_write_ ? POLLOUT : 0));
   return wanted;
+}
+
+void DescriptorLink::notice(const pollfd& happened) {
+  has_ended_ = has_ended_ || is_over(happened);
+}
+
+bool is_over(const pollfd& happened) {
+  if ((happened.revents & (POLLHUP | POLLERR | POLLNVAL)) == 0) return false;
+  int unread_bytes = 0;
+  return ioctl(happened.fd, FIONREAD, &unread_bytes) != 0 || unread_bytes == 0;
 }
 
 }  // namespace split_port::host

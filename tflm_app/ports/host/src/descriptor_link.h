@@ -10,6 +10,9 @@
 
 namespace split_port::host {
 
+// Whether poll(2) found that the other side is gone, with nothing of it left to read.
+bool is_over(const pollfd& happened);
+
 class DescriptorLink final : public split_core::ByteStream {
  public:
   // Opens "fd:N" (inherited), "tcp:HOST:PORT" (connects) or the path of a serial port or pty.
@@ -19,13 +22,18 @@ class DescriptorLink final : public split_core::ByteStream {
   size_t read(split_core::MutableBytes to) override;
   size_t write(split_core::ConstBytes from) override;
 
-  // What poll(2) should wait for; an unused or closed link waits for nothing.
+  // What poll(2) should wait for; an unused or ended link waits for nothing.
   pollfd interest() const;
+  // What it found.
+  void notice(const pollfd& happened);
+  bool is_open() const { return descriptor_ >= 0; }
+  bool has_ended() const { return has_ended_; }
   const LinkCounters& counters() const { return counters_; }
 
  private:
   int descriptor_ = -1;
-  bool peer_closed_ = false;
+  bool has_ended_ = false;    // nothing will come any more
+  bool takes_bytes_ = true;  // what a peer sent before it went can still be read
   bool wants_to_write_ = false;
   LinkCounters counters_;
 };

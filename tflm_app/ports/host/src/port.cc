@@ -29,6 +29,7 @@ constexpr size_t kLinkCount = 4;
 constexpr int kIdleMs = 1;
 constexpr int kFlushTurns = 500;
 constexpr int kUsageStatus = 2;
+constexpr int kAloneStatus = 3;
 constexpr size_t kConsoleBytes = 2048;
 
 host::DescriptorLink g_links[kLinkCount];
@@ -54,6 +55,19 @@ size_t write_console(split_core::ConstBytes from) {
 
 void pump_console() { g_console.pump(write_console); }
 
+// Whoever ran this cluster is gone, and nothing can come any more: a device that waited would never end.
+void end_if_alone() {
+  bool has_links = g_segment.is_open();
+  bool hears_nobody = !has_links || g_segment.has_ended();
+  for (const host::DescriptorLink& link : g_links) {
+    has_links = has_links || link.is_open();
+    hears_nobody = hears_nobody && (!link.is_open() || link.has_ended());
+  }
+  if (!has_links || !hears_nobody) return;
+  std::fputs("all links are closed; the program ends\n", stderr);
+  std::exit(kAloneStatus);
+}
+
 class HostClock final : public split_core::Clock {
  public:
   uint32_t now_us() override { return static_cast<uint32_t>(monotonic_ns() / 1000); }
@@ -64,6 +78,9 @@ class HostClock final : public split_core::Clock {
     for (size_t index = 0; index < kLinkCount; ++index) wanted[index] = g_links[index].interest();
     wanted[kLinkCount] = g_segment.interest();
     poll(wanted, kLinkCount + 1, kIdleMs);
+    for (size_t index = 0; index < kLinkCount; ++index) g_links[index].notice(wanted[index]);
+    g_segment.notice(wanted[kLinkCount]);
+    end_if_alone();
   }
 };
 

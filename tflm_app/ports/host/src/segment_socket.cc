@@ -6,6 +6,7 @@
 
 #include <sys/socket.h>
 
+#include "descriptor_link.h"
 #include "split_port/arguments.h"
 
 namespace split_port::host {
@@ -46,9 +47,13 @@ void SegmentSocket::poll() {
 
 pollfd SegmentSocket::interest() const {
   pollfd wanted{};
-  wanted.fd = descriptor_;
+  wanted.fd = has_ended_ ? -1 : descriptor_;
   wanted.events = static_cast<short>(POLLIN | (segment_.sent_all() ? 0 : POLLOUT));
   return wanted;
+}
+
+void SegmentSocket::notice(const pollfd& happened) {
+  has_ended_ = has_ended_ || is_over(happened);
 }
 
 }  // namespace split_port::host

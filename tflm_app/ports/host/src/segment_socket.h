@@ -27,8 +27,10 @@ class SegmentSocket final : public EthernetDriver {
   split_core::ByteStream& stream(size_t index) { return segment_.stream(index); }
   const LinkCounters& counters(size_t index) const { return segment_.counters(index); }
   void flush() { segment_.flush(); }
-  // What poll(2) should wait for.
+  // What poll(2) should wait for, and what it found: the switch may be gone.
   pollfd interest() const;
+  void notice(const pollfd& happened);
+  bool has_ended() const { return has_ended_; }
 
  private:
   // Of any plan: 15 frames of 1,024 bytes for each of the others.
@@ -36,6 +38,7 @@ class SegmentSocket final : public EthernetDriver {
 
   EthernetSegment<kSegmentPeers, kRxBytes, segment_tx_bytes(split_core::kMaxMtuBytes, 8)> segment_;
   int descriptor_ = -1;
+  bool has_ended_ = false;
 };
 
 }  // namespace split_port::host

@@ -7,6 +7,7 @@ Emulated boards need TFLM's sources (TFLSPLIT_TFLM_DIR), whose library is built 
 
 from __future__ import annotations
 
+import json
 import os
 import threading
 from itertools import islice
@@ -17,6 +18,7 @@ import pytest
 from tests.bundles import bundle_of
 from tests.splits import needs_tflm
 from tflsplit.bundle import Bundle, read_bundle
+from tflsplit.cli import main
 from tflsplit.emulate import FaultModel
 from tflsplit.emulate.firmware_build import build_firmware, take_firmware
 from tflsplit.emulate.session import Session, whole_firmware
@@ -38,6 +40,7 @@ pytestmark = needs_tflm
 
 NOISY = FaultModel(flips_per_byte=1e-4, drops_per_byte=5e-5, duplicates_per_byte=5e-5)
 BOARD = "mps2_an500"
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -136,17 +139,27 @@ def test_real_models_on_emulated_boards(
     emulated(read_bundle(folder), 1)
 
 
-MIXED = ("mps2_an386", "mps2_an500", "mps2_an505", "mps3_an547")
-
-
 @pytest.mark.slow
-def test_a_ring_of_four_kinds_of_processor(tools, arm_compiler, qemu, tmp_path: Path):
-    """Cortex-M4, M7, M33 and M55: kernels of three schedules, and the same bits."""
-    bundle = read_bundle(bundle_of(tmp_path / "plan", "mobilenet", 4))
-    built = build_firmware(bundle, FirmwareOptions(boards=MIXED))
-    with whole_firmware(bundle, built.setup, built.devices) as session:
-        trial = trial_of(bundle, session, 2, counted=True)
-    assert tuple(device.board for device in trial.devices) == MIXED
+@pytest.mark.parametrize(
+    ("file", "boards"),
+    [
+        ("emulated", ("mps2_an386", "mps2_an500", "mps2_an505", "mps3_an547")),
+        ("chips", ("stm32f405", "rp2040", "stm32f405", "mps3_an547")),
+    ],
+)
+def test_rings_of_several_kinds_of_processor(
+    tools, arm_compiler, qemu, rp2040js, tmp_path: Path, capsys: pytest.CaptureFixture[str],
+    file: str, boards: tuple[str, ...],
+):  # fmt: skip
+    """Kernels of different schedules, registers of different makers, and the same bits."""
+    folder = bundle_of(tmp_path / "plan", "mobilenet", 4)
+    cluster = str(ROOT / "examples" / f"{file}.toml")
+    command = ["emulate", str(folder), "--cluster", cluster, "--runs", "2", "--json"]
+    assert main(command) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["same_bits"]
+    assert told["elements"] > 0
+    assert tuple(device["board"] for device in told["devices"]) == boards
 
 
 @pytest.mark.slow

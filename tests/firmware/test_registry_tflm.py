@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 
 from tests.memory.op_list import CASES
+from tflsplit.cli import main
 from tflsplit.firmware import FirmwareOptions, board_named
 from tflsplit.firmware.arenas import kernels_of, required_arena_bytes
 from tflsplit.firmware.registry_bits import registry_warnings
+from tflsplit.tflite import write_model
 
 
 def options(**changes: Any) -> FirmwareOptions:
@@ -57,3 +59,24 @@ def test_kernels_with_other_bits_are_named_by_rank(tmp_path: Path):
     assert registry_warnings(devices, ["teensy41"] * 4, tmp_path) == []
     assert registry_warnings(devices, ["rp2040"] * 4, None) == []
     assert registry_warnings(devices[1:2], ["pico"], None) == []
+    assert registry_warnings(devices[:1], ["no board"], None) == []
+
+
+def test_plan_and_rewrite_say_it_before_anything_is_built(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    """Of a MEAN only where its own kernel was not wanted."""
+    monkeypatch.delenv("TFLSPLIT_TFLM_DIR", raising=False)
+    for name in ("SUM", "MEAN"):
+        (tmp_path / name).write_bytes(write_model(CASES[name]()))
+    to = ["-n", "1", "--force", "-o", str(tmp_path / "out")]
+    for command, told in [
+        (["plan", str(tmp_path / "SUM"), "-n", "1"], "SUM"),
+        (["rewrite", str(tmp_path / "SUM"), *to], "SUM"),
+        (["rewrite", str(tmp_path / "MEAN"), *to, "--manual", "stock-kernels"], "MEAN"),
+        (["rewrite", str(tmp_path / "MEAN"), *to], ""),
+        (["rewrite", str(tmp_path / "SUM"), *to, "--tflm-dir", str(tmp_path)], ""),
+    ]:
+        main(command)
+        said = " ".join(capsys.readouterr().err.split())
+        assert (f"round otherwise than today's (rank 0: {told})" in said) is bool(told), said

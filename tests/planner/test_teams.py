@@ -51,6 +51,16 @@ def test_one_team_where_only_all_together_have_room():
     assert found.plan.world_size > 2
 
 
+def test_of_one_team_those_that_only_cost_time_are_left_out():
+    """Boards of three kinds are one team, and the fastest is quicker without the others."""
+    boards = "".join(f'[[device]]\nboard = "{name}"\n' for name in ("teensy41", "pico", "rp2040"))
+    graph, cluster = tiny("autoencoder"), parse_cluster(boards)
+    planner, found = best_plan(graph, cluster, THROUGHPUT)
+    assert (found.cluster.teams, found.plan.world_size) == (1, 1)
+    assert planner.left_out(found) == (1, 2)
+    assert best_plan(graph, cluster, "latency")[1].latency_us == found.latency_us
+
+
 def test_the_simulator_counts_what_all_teams_do():
     graph = tiny("autoencoder")
     _, found = best_plan(graph, uart(3), THROUGHPUT)

@@ -79,8 +79,9 @@ def main(arguments: argparse.Namespace) -> int:
     with progress("reading") as stage:
         split = divided(arguments.model, chooser, project, stage)
         warn(chooser.warnings)
-        named = [device.board for device in cluster.devices]
-        warn(rate_warnings(named, cluster.link.kind.value, cluster.link.bit_rate))
+        used = chooser.planned.cluster
+        named = [device.board for device in used.devices if used.world_size > 1]
+        warn(rate_warnings(named, used.link.kind.value, used.link.bit_rate))
         warn(registry_notes(arguments, chooser.planned))
         split.save(folder, arguments.force)
         stage("comparing with one device")

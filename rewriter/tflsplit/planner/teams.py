@@ -46,7 +46,10 @@ def best_teams(graph: Graph, cluster: Cluster) -> tuple[Planner, Planned] | None
         limit_us = least_us * team.teams
         if planner.bound("latency", team.world_size) > limit_us:
             continue
-        found = planner.searcher(team.world_size).find("latency", limit_us)
+        if team.teams == 1:  # all that there are, of which some may be better left out
+            found = planner.find("latency")
+        else:
+            found = planner.searcher(team.world_size).find("latency", limit_us)
         if found is not None and found.value(THROUGHPUT) < least_us:
             best, least_us = (planner, found), found.value(THROUGHPUT)
     return best

@@ -78,7 +78,7 @@ def test_core_has_no_heap_no_runtime_and_no_foreign_headers() -> None:
 
 
 def test_code_and_ram_fit_a_cortex_m7(tmp_path: Path) -> None:
-    """Flash <= 18 KB; RAM beside the frame buffers <= 4 KB for a ring node with a host link."""
+    """Flash <= 22 KB; RAM beside the frame buffers <= 4 KB for a ring node with a host link."""
     if shutil.which("arm-none-eabi-g++") is None:
         pytest.skip(
             "needs arm-none-eabi-g++: apt install gcc-arm-none-eabi libnewlib-arm-none-eabi "
@@ -89,5 +89,5 @@ def test_code_and_ram_fit_a_cortex_m7(tmp_path: Path) -> None:
         capture_output=True, text=True, check=True, timeout=120,
     )  # fmt: skip
     sizes = json.loads(run.stdout)
-    assert 4_000 < sizes["flash_bytes"] <= 18 * 1024, sizes
+    assert 4_000 < sizes["flash_bytes"] <= 22 * 1024, sizes
     assert 500 < sizes["ram_bytes"] <= 4 * 1024, sizes

@@ -51,8 +51,8 @@ def test_time_of_a_frame():
     assert uart.frame_us(600) == pytest.approx(1000.0)
     # 30 MHz, 128 bytes carry 125: 600 * 8.192 / 30 = 163.84 us, and 18.6 us between blocks.
     assert LINK_DEFAULTS[LinkKind.SPI].frame_us(600) == pytest.approx(182.44)
-    # 100 Mbit/s: (600 + 53) * 0.08 = 52.24 us, and 20 us.
-    assert LINK_DEFAULTS[LinkKind.ETHERNET].frame_us(600) == pytest.approx(72.24)
+    # 100 Mbit/s: (600 + 53) * 0.08 = 52.24 us, and 5 us.
+    assert LINK_DEFAULTS[LinkKind.ETHERNET].frame_us(600) == pytest.approx(57.24)
     # 1,216,000 bytes/s (USB 2.0, table 5-9).
     assert LINK_DEFAULTS[LinkKind.USB].byte_us == pytest.approx(1e6 / 1_216_000, rel=1e-3)
     # 13 transactions of 512 bytes, 8,000 times a second (USB 2.0, table 5-10).

@@ -79,12 +79,29 @@ Bytes encode(const FrameHeader& header, const Bytes& payload, uint64_t seed = 1)
 
 }  // namespace
 
+uint32_t crc32_bit_by_bit(const uint8_t* bytes, size_t count) {
+  uint32_t value = 0xFFFFFFFFu;
+  for (size_t i = 0; i < 8 * count; ++i) {
+    const uint32_t bit = (value ^ bytes[i / 8] >> i % 8) & 1u;
+    value = value >> 1 ^ (bit ? 0xEDB88320u : 0u);
+  }
+  return ~value;
+}
+
 TEST(crc32_is_the_ieee_one) {
   const char* digits = "123456789";
   const auto* bytes = reinterpret_cast<const uint8_t*>(digits);
   EXPECT_EQ(crc32(ConstBytes(bytes, 9)), 0xCBF43926u);  // the catalogued check value
   EXPECT_EQ(crc32(ConstBytes(bytes + 4, 5), crc32(ConstBytes(bytes, 4))), 0xCBF43926u);
   EXPECT_EQ(crc32(ConstBytes()), 0u);
+  // Words at any address, and bytes behind the last.
+  uint8_t many[40];
+  for (size_t i = 0; i < sizeof many; ++i) many[i] = static_cast<uint8_t>(i * 73 + 11);
+  for (size_t start = 0; start < 5; ++start) {
+    for (size_t count = 0; start + count <= sizeof many; ++count) {
+      EXPECT_EQ(crc32(ConstBytes(many + start, count)), crc32_bit_by_bit(many + start, count));
+    }
+  }
 }
 
 TEST(frame_vectors_encode) {

@@ -6,7 +6,8 @@
 //               |
 //            host (3)
 //
-// With ON_ETHERNET the links are streams of an EthernetSegment (docs/ethernet.md) each, and what that
+// Wires are the rings of our ports; with BYTE_BY_BYTE what UARTs of Arduino cores do instead. With
+// ON_ETHERNET the links are streams of an EthernetSegment (docs/ethernet.md) each, and what that
 // does is counted as well.
 //
 // QEMU's -icount shift=0 makes an instruction a nanosecond, so a tick of SysTick is 40 of them.
@@ -16,6 +17,7 @@
 #include <initializer_list>
 
 #include "split_core/node.h"
+#include "split_port/ring_buffer.h"
 #if defined(ON_ETHERNET)
 #include <cstring>
 
@@ -36,32 +38,39 @@ volatile uint32_t* const kSysTick = reinterpret_cast<uint32_t*>(0xE000E010);
 
 uint32_t ticks() { return kReload - kSysTick[2]; }
 
-// One direction of a wire: a ring of bytes, as a port's.
+#if defined(BYTE_BY_BYTE)
+// One direction of a wire, byte by byte, as UARTs of Arduino cores take and give theirs.
 struct Wire {
   uint8_t bytes[kWireBytes];
   size_t first = 0, count = 0;
+
+  size_t pop(MutableBytes to) {
+    size_t done = 0;
+    for (; done < to.size() && count > 0; ++done, --count) {
+      to[done] = bytes[first];
+      first = (first + 1) % kWireBytes;
+    }
+    return done;
+  }
+  size_t push(ConstBytes from) {
+    size_t done = 0;
+    for (; done < from.size() && count < kWireBytes; ++done, ++count) {
+      bytes[(first + count) % kWireBytes] = from[done];
+    }
+    return done;
+  }
 };
+#else
+// One direction of a wire: the ring of ports with interrupts or DMA of their own.
+using Wire = split_port::RingBuffer<kWireBytes>;
+#endif
 
 struct Port final : ByteStream {
   Wire* in = nullptr;
   Wire* out = nullptr;
 
-  size_t read(MutableBytes to) override {
-    size_t done = 0;
-    for (; done < to.size() && in->count > 0; ++done, --in->count) {
-      to[done] = in->bytes[in->first];
-      in->first = (in->first + 1) % kWireBytes;
-    }
-    return done;
-  }
-
-  size_t write(ConstBytes from) override {
-    size_t done = 0;
-    for (; done < from.size() && out->count < kWireBytes; ++done, ++out->count) {
-      out->bytes[(out->first + out->count) % kWireBytes] = from[done];
-    }
-    return done;
-  }
+  size_t read(MutableBytes to) override { return in->pop(to); }
+  size_t write(ConstBytes from) override { return out->push(from); }
 };
 
 struct Time final : Clock {

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from tests.kernels.cortex_m import COMPILER, PLATFORM, board, emulate, needs
 from tests.kernels.kernel_driver import ROOT
+from tflsplit.cluster import LinkKind
 
 BOARD = "mps2_an500"
 CORE = ROOT / "tflm_app" / "lib" / "split_core"
@@ -36,14 +37,16 @@ class PollCost:
     forwarded_byte: float
 
 
-def measure(on_ethernet: bool = False) -> PollCost:
+def measure(kind: LinkKind) -> PollCost:
     """Build, run in QEMU, divide; skips a test without the compiler or QEMU.
 
-    on_ethernet: what carries frames over Ethernet included, with frames of 1,024 bytes.
+    kind: of the links. UARTs take and give single bytes, as those of Arduino cores do, SPI and
+        Ethernet what lies in a ring; of Ethernet, what carries frames over it is included, with
+        frames of 1,024 bytes.
     """
     with tempfile.TemporaryDirectory() as name:
         program = Path(name) / "poll.elf"
-        _build(program, on_ethernet)
+        _build(program, kind)
         answers = emulate(BOARD, program, b"", "-icount", "shift=0").decode()
     rows = {what: tuple(map(int, rest)) for what, *rest in map(_cells, answers.splitlines())}
     taken, polls, moved = rows["idle"]
@@ -61,17 +64,19 @@ def _cells(line: str) -> list[str]:
     return line.split(";")
 
 
-def _build(program: Path, on_ethernet: bool) -> None:
+def _build(program: Path, kind: LinkKind) -> None:
     scripts, target = PLATFORM / "ldscripts", board(BOARD)
     sources = [
         *sorted((CORE / "src").glob("*.cc")),
         ROOT / "tests" / "core" / "measure_poll.cc",
         ROOT / "tests" / "kernels" / "cortex_m.cc",
     ]
-    includes = [f"-I{CORE / 'include'}"]
-    if on_ethernet:
+    includes = [f"-I{CORE / 'include'}", f"-I{PORT / 'include'}"]
+    if kind is LinkKind.UART:
+        includes += ["-DBYTE_BY_BYTE"]
+    if kind is LinkKind.ETHERNET:
         sources += [PORT / "src" / "ethernet_frame.cc", PORT / "src" / "segment_sender.cc"]
-        includes += [f"-I{PORT / 'include'}", "-DON_ETHERNET"]
+        includes += ["-DON_ETHERNET"]
     command = [
         *(needs(COMPILER), *target["cpu_flags"], "-O2", "-std=c++17", "-fno-exceptions"),
         *("-fno-rtti", "-ffunction-sections", "-Wl,--gc-sections", *includes),
@@ -87,9 +92,9 @@ def _build(program: Path, on_ethernet: bool) -> None:
 
 def main() -> None:
     """Print them."""
-    for on_ethernet in (False, True):
-        for what, instructions in vars(measure(on_ethernet)).items():
-            print(f"{what:16} {instructions:8.1f}{' (Ethernet)' if on_ethernet else ''}")
+    for kind in LinkKind:
+        for what, instructions in vars(measure(kind)).items():
+            print(f"{what:16} {instructions:8.1f} ({kind.value})")
 
 
 if __name__ == "__main__":

@@ -183,6 +183,15 @@ void a_frame_is_taken_whole_or_not_at_all() {
   CHECK(sender.write(2, ConstBytes(bytes.data(), bytes.size())) == bytes.size());
   sender.flush();
   CHECK(sender.empty() && driver.frames.size() == 3);
+  // Also where what has come ends with a COBS block, and would do as a shorter frame.
+  raw[split_core::kHeaderBytes + 100] = 0;
+  Bytes torn = encoded(raw);
+  size_t at = 1;
+  while (at < 100) at += torn[at];
+  torn.resize(at);
+  torn.push_back(0);
+  CHECK(sender.write(1, ConstBytes(torn.data(), torn.size())) == torn.size());
+  CHECK(sender.empty());
 }
 
 void what_finds_no_room_is_dropped_whole_and_counted() {

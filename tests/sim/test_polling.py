@@ -10,14 +10,17 @@ from tests.core.measure_poll import measure
 from tests.kernels.kernel_driver import ROOT
 from tests.plan.networks import plan_of, rows, two_convolutions, whole
 from tests.splits import tiny_split
-from tflsplit.cluster import Cluster, Cycles, Device, LinkSpec, Topology, default_cluster
-from tflsplit.cluster.framing import frame_bytes
-from tflsplit.plan.cost.polling import (
-    IDLE_POLL_CYCLES,
-    RECEIVED_BYTE_CYCLES,
-    SENT_BYTE_CYCLES,
-    PollCost,
+from tflsplit.cluster import (
+    Cluster,
+    Cycles,
+    Device,
+    LinkKind,
+    LinkSpec,
+    Topology,
+    default_cluster,
 )
+from tflsplit.cluster.framing import frame_bytes
+from tflsplit.plan.cost.polling import POLL_CYCLES, PollCost
 from tflsplit.sim import SimResult, simulate
 from tflsplit.split.lower import lower
 from tflsplit.wire.timers import MULTICAST_HOLD_US
@@ -28,27 +31,20 @@ FIRST, SECOND = GRAPH.nodes
 PAIR = Cluster((DEVICE, DEVICE), Topology.LINE, LinkSpec(step_overhead_us=20), LinkSpec())
 
 
-def test_the_numbers_are_those_of_an_emulated_cortex_m7():
+@pytest.mark.parametrize("kind", [LinkKind.UART, LinkKind.SPI, LinkKind.ETHERNET])
+def test_the_numbers_are_those_of_an_emulated_cortex_m7(kind: LinkKind):
     """Compilers differ a little; these are estimates of cycles anyway."""
-    cost = measure()
-    assert cost.idle == pytest.approx(IDLE_POLL_CYCLES, rel=0.1)
-    assert cost.sent_byte == pytest.approx(SENT_BYTE_CYCLES, rel=0.1)
-    assert cost.received_byte == pytest.approx(RECEIVED_BYTE_CYCLES, rel=0.1)
+    cost, cycles = measure(kind), POLL_CYCLES[kind]
+    assert cost.idle == pytest.approx(cycles.idle, rel=0.1)
+    assert cost.sent_byte == pytest.approx(cycles.sent_byte, rel=0.1)
+    assert cost.received_byte == pytest.approx(cycles.received_byte, rel=0.1)
     # What is forwarded is received and sent.
-    both = SENT_BYTE_CYCLES + RECEIVED_BYTE_CYCLES
-    assert cost.forwarded_byte == pytest.approx(both, rel=0.1)
-
-
-def test_ethernet_takes_no_more_and_a_port_no_less_than_the_processor():
-    """The segment's part included: a byte there is counted as that of any link."""
-    cost = measure(on_ethernet=True)
-    assert cost.idle == pytest.approx(IDLE_POLL_CYCLES, rel=0.2)
-    assert cost.sent_byte == pytest.approx(SENT_BYTE_CYCLES, rel=0.15)
-    assert cost.received_byte == pytest.approx(RECEIVED_BYTE_CYCLES, rel=0.15)
-    # Both ways at once, a full frame on a Teensy 4.1's port.
-    processor_us = (cost.sent_byte + cost.received_byte) * frame_bytes(1024 - 28) / 600
-    port_us = default_cluster(2, "ethernet").link.frame_us(frame_bytes(1024 - 28))
-    assert port_us == pytest.approx(processor_us, rel=0.1)
+    both = cycles.sent_byte + cycles.received_byte
+    assert cost.forwarded_byte == pytest.approx(both, rel=0.15)
+    if kind is LinkKind.ETHERNET:
+        # Both ways at once, a full frame takes a Teensy 4.1's port no less than its processor.
+        processor_us = (cost.sent_byte + cost.received_byte) * frame_bytes(1024 - 28) / 600
+        assert default_cluster(2, "ethernet").link.frame_us(frame_bytes(1024 - 28)) >= processor_us
 
 
 def test_a_multicast_is_held_as_long_as_in_the_firmware():
@@ -60,23 +56,28 @@ def test_a_multicast_is_held_as_long_as_in_the_firmware():
 
 def test_the_document_gives_these_numbers():
     text = " ".join((ROOT / "docs" / "simulate.md").read_text(encoding="utf-8").split())
-    assert (
-        f"A tick takes {IDLE_POLL_CYCLES:.0f} cycles from the kernel, and each byte of a wire "
-        f"{SENT_BYTE_CYCLES:.0f} (sent) or {RECEIVED_BYTE_CYCLES:.0f} (received)."
-    ) in text
+    for kind in (LinkKind.UART, LinkKind.SPI, LinkKind.ETHERNET):
+        cycles = POLL_CYCLES[kind]
+        assert (
+            f"| {kind.value} | {cycles.idle:.0f} | {cycles.sent_byte:.0f} "
+            f"| {cycles.received_byte:.0f} |"
+        ) in text
 
 
 def test_cost_by_hand():
-    cost = PollCost(DEVICE, 100.0)
-    idle_us = IDLE_POLL_CYCLES / 100  # at 100 MHz
+    kind = LinkKind.SPI
+    cycles = POLL_CYCLES[kind]
+    cost = PollCost(DEVICE, 100.0, kind)
+    idle_us = cycles.idle / 100  # at 100 MHz
     assert cost.kernel_us(1000) == pytest.approx(1000 * 100 / (100 - idle_us))
-    assert cost.bytes_us(10, 20) == pytest.approx(
-        (10 * SENT_BYTE_CYCLES + 20 * RECEIVED_BYTE_CYCLES) / 100
-    )
-    none = PollCost(DEVICE, 0.0)
+    assert cost.sent_us(10, kind) == pytest.approx(10 * cycles.sent_byte / 100)
+    assert cost.received_us(20, kind) == pytest.approx(20 * cycles.received_byte / 100)
+    # A gateway gets the input over its USB, byte by byte.
+    assert cost.received_us(20, LinkKind.USB) > cost.received_us(20, kind)
+    none = PollCost(DEVICE, 0.0, kind)
     assert none.kernel_us(1000) == 1000
     # Polls that would take all of the time leave a little.
-    assert PollCost(DEVICE, 1.0).kernel_us(1000) == pytest.approx(20_000)
+    assert PollCost(DEVICE, 1.0, kind).kernel_us(1000) == pytest.approx(20_000)
 
 
 def of(result: SimResult, rank: int, kind: str) -> list[float]:
@@ -89,10 +90,10 @@ def test_kernels_take_longer_by_their_polls_and_the_bytes_they_handle():
     quiet = simulate(one, alone)
     polled = simulate(one, replace(alone, background_poll_us=100.0))
     # Nothing comes while it computes but the last acknowledgement of its own first frames.
-    factor = 1 / (1 - IDLE_POLL_CYCLES / 100 / 100)
+    factor = 1 / (1 - POLL_CYCLES[LinkKind.UART].idle / 100 / 100)
     for before, after in zip(of(quiet, 0, "compute"), of(polled, 0, "compute"), strict=True):
         assert after >= before * factor * (1 - 1e-9)
-        assert after <= before * factor + 2 * 31 * SENT_BYTE_CYCLES / 100
+        assert after <= before * factor + 2 * 31 * POLL_CYCLES[LinkKind.UART].sent_byte / 100
 
     # Rank 1 makes all of the first layer for rank 0, which computes the second from its half.
     plan = plan_of(2, rows(FIRST, 0, 4, 8), rows(SECOND, 0, 4, 8))

@@ -92,11 +92,12 @@ LINK_DEFAULTS: dict[LinkKind, LinkSpec] = {
     ),
     # 8 preamble + 14 header + 4 FCS + 12 gap (IEEE 802.3), and of docs/ethernet.md 6 header + 4
     # receiver; a frame without payload is filled up to 84 bytes in all, 53 more than its 31 (which
-    # leaves 5 too many to long ones). With the pause a full frame of 1,024 bytes takes 108 us, as
-    # long as a Cortex-M7 of 600 MHz needs to send one and to receive one (61 instructions a byte,
-    # `python -m tests.core.measure_poll`): no more than that goes both ways at once.
+    # leaves 5 too many to long ones). A full frame of 1,024 bytes takes 87 us of the wire, longer
+    # than a Cortex-M7 of 600 MHz needs to send one and to receive one (37 instructions a byte,
+    # `python -m tests.core.measure_poll`). The pause is for a controller's descriptors and
+    # interrupts: an estimate.
     LinkKind.ETHERNET: LinkSpec(
-        LinkKind.ETHERNET, 100_000_000, 8.0, 53, frame_overhead_us=20.0, step_overhead_us=_STEP_US
+        LinkKind.ETHERNET, 100_000_000, 8.0, 53, frame_overhead_us=5.0, step_overhead_us=_STEP_US
     ),
     # Full speed carries at most 19 bulk transactions of 64 bytes a millisecond, 1,216,000 bytes/s
     # (USB 2.0, table 5-9); of the 12 Mbit/s that is 9.87 bits a byte.

@@ -38,8 +38,7 @@ class Owner(Protocol):
 
     env: simpy.Environment
     timing: Timing
-    sent_bytes: int
-    received_bytes: int
+    handled_us: float
 
     def poll_soon(self) -> None:
         """Something has happened."""
@@ -62,6 +61,7 @@ class Link:
     feeds_ring: whether it is such a continuation, so that entering needs two credits.
     rx_free: transit slots that are free: the credit of the neighbour.
     channel: where its frames go; set when the neighbour exists.
+    sent_byte_us, received_byte_us: what a byte on the wire takes of its node's processor.
     """
 
     def __init__(self, node: Owner, peer_rank: int, destinations: int, rx_slots: int) -> None:
@@ -71,6 +71,7 @@ class Link:
         self.ring_next: Link | None = None
         self.feeds_ring = False
         self.channel: Channel
+        self.sent_byte_us = self.received_byte_us = 0.0
         self.queue: deque[Slot] = deque()
         self.window: deque[Sent] = deque()
         self.held: dict[int, Hop] = {}
@@ -110,7 +111,7 @@ class Link:
         """Act on all that waits."""
         while self.inbox:
             hop = self.inbox.popleft()
-            self.node.received_bytes += hop.wire_bytes
+            self.node.handled_us += hop.wire_bytes * self.received_byte_us
             if hop.is_damaged:
                 self._handle_damage()
                 continue
@@ -196,7 +197,7 @@ class Link:
         """Hand to the port what may leave now."""
         self._update_timer()
         while (hop := self._next_hop()) is not None:
-            self.node.sent_bytes += hop.wire_bytes
+            self.node.handled_us += hop.wire_bytes * self.sent_byte_us
             self.channel.send(hop)
 
     def _has_room(self, wire_bytes: int) -> bool:

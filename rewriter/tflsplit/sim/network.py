@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import simpy
 
 from tflsplit.cluster import Cluster, Edge
+from tflsplit.plan.cost.polling import poll_costs
 from tflsplit.sim.channel import Channel, Media
 from tflsplit.sim.link import Link
 from tflsplit.sim.node import Node
@@ -109,4 +110,9 @@ class Network:
         # Each side starts with the credit that the other's slots are worth.
         link.credit_end = peer.rx_free
         link.channel = Channel(self._media, (node.rank, link.peer_rank), peer.arrive)
+        if node is not self.host:
+            kind = self.cluster.link_of((node.rank, link.peer_rank)).kind
+            cost = poll_costs(self.cluster)[node.rank]
+            link.sent_byte_us = cost.sent_us(1, kind)
+            link.received_byte_us = cost.received_us(1, kind)
         return link.channel

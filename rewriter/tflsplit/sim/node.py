@@ -31,7 +31,7 @@ class Node:
     hold_us: how long a multicast waits for all; tx_slots: frames of its own under way.
     background_us: how often it polls while it computes; 0: never.
     link_frames: frames of its own that wait for one link; None: its share of ``tx_slots``.
-    sent_bytes, received_bytes: on all wires so far, as far as polls have handled them.
+    handled_us: what the bytes on all wires have taken of its processor so far.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class Node:
         self.timing = Timing()
         self.links: list[Link] = []
         self.is_polling = False
-        self.sent_bytes = self.received_bytes = 0
+        self.handled_us = 0.0
         self.messages = Communicator(env, rank, self, mtu_bytes, hold_us)
         self._tx_slots = self._own_free = tx_slots
         self._link_frames = link_frames

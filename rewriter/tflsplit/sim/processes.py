@@ -20,7 +20,7 @@ import simpy
 
 from tflsplit.cluster import Cluster, Device
 from tflsplit.errors import InternalError
-from tflsplit.plan.cost.polling import PollCost
+from tflsplit.plan.cost.polling import poll_costs
 from tflsplit.sim.landing import is_arriving, run_arriving, say
 from tflsplit.sim.network import Network, NetworkOptions
 from tflsplit.sim.node import Node
@@ -87,10 +87,7 @@ class Simulation:
         self.network = Network(self.env, cluster, network)
         self.epochs: list[_Epoch] = []
         self.clocks = [_Clock() for _ in programs]
-        self.poll_costs = [
-            PollCost(device, cluster.poll_period_us(rank))
-            for rank, device in enumerate(cluster.devices)
-        ]
+        self.poll_costs = poll_costs(cluster)
         self.spans: list[Span] = []
         self.trace = Trace()
         for node in (*self.network.nodes, self.network.host):
@@ -239,11 +236,11 @@ class Simulation:
 
     def _kernel(self, node: Node, us: float) -> _Steps:
         """Compute; polls from the timer make it longer, and bring bytes meanwhile."""
-        cost, left_us = self.poll_costs[node.rank], self.poll_costs[node.rank].kernel_us(us)
+        left_us = self.poll_costs[node.rank].kernel_us(us)
         while left_us > 0:
-            sent, received = node.sent_bytes, node.received_bytes
+            before_us = node.handled_us
             yield self.env.timeout(left_us)
-            left_us = cost.bytes_us(node.sent_bytes - sent, node.received_bytes - received)
+            left_us = node.handled_us - before_us
 
     def _give_outputs(self, node: Node, program: Program, number: int) -> _Steps:
         start = self.env.now

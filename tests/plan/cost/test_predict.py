@@ -12,6 +12,7 @@ from tflsplit.cluster import (
     Cycles,
     Device,
     Family,
+    LinkKind,
     LinkSpec,
     Topology,
     default_cluster,
@@ -30,7 +31,7 @@ from tflsplit.plan.cost import (
 )
 from tflsplit.plan.cost.arrival import Passing
 from tflsplit.plan.cost.calibrate import relative_errors, scaled
-from tflsplit.plan.cost.polling import IDLE_POLL_CYCLES, RECEIVED_BYTE_CYCLES, SENT_BYTE_CYCLES
+from tflsplit.plan.cost.polling import POLL_CYCLES
 from tflsplit.plan.layout import lay_out
 from tflsplit.plan.transfers import schedule
 from tflsplit.split.lower import lower
@@ -80,11 +81,12 @@ def test_rows_on_a_fast_and_a_slow_device():
 def test_polls_and_input_that_passes_take_from_the_kernels():
     plan = plan_of(2, rows(FIRST, 0, 5, 8), rows(SECOND, 0, 5, 8))
     result = predict(GRAPH, plan, replace(PAIR, background_poll_us=100.0))
-    idle = IDLE_POLL_CYCLES * 0.01 / 100
+    cycles = POLL_CYCLES[LinkKind.UART]
+    idle = cycles.idle * 0.01 / 100
     assert result.compute_us[1] == pytest.approx(2 * 3 * (FIRST_ROW + SECOND_ROW) / (1 - 2 * idle))
     # Rank 1's input, 79 bytes on the wire, comes to rank 0 after its own and leaves until it is at
     # rank 1, 20 + (31 + 79 + 79) * 5/3 us later; meanwhile rank 0 computes the first layer.
-    passing = 79 * (SENT_BYTE_CYCLES + RECEIVED_BYTE_CYCLES) * 0.01
+    passing = 79 * (cycles.sent_byte + cycles.received_byte) * 0.01
     late = 20 + (31 + 79 + 79) * 5 / 3
     assert 5 * FIRST_ROW / (1 - idle) < late - passing
     first = 5 * FIRST_ROW / (1 - idle) / (1 - passing / late)

@@ -22,7 +22,7 @@ from tflsplit.cluster import Cluster, message_frames
 from tflsplit.cluster.framing import largest_frame_bytes
 from tflsplit.cluster.ways import bits
 from tflsplit.plan.cost.exchange import Message
-from tflsplit.plan.cost.polling import MOST_SHARE, PollCost
+from tflsplit.plan.cost.polling import MOST_SHARE, poll_costs
 
 
 @dataclass(frozen=True)
@@ -72,31 +72,29 @@ def passing_input(
     cluster: Cluster, messages: Sequence[Message], arrivals: Sequence[float]
 ) -> list[Passing]:
     """What passes through each rank, after its own (``arrivals``), on its way to farther ones."""
-    sent, received = [0] * cluster.world_size, [0] * cluster.world_size
+    handled_us = [0.0] * cluster.world_size
     until = [0.0] * cluster.world_size
+    costs = poll_costs(cluster)
     for source, destinations, payload_bytes in messages:
         _, wire_bytes = message_frames(payload_bytes, cluster.mtu_bytes)
         last = max(arrivals[rank] for rank in bits(destinations))
         for a, b in cluster.routes.tree(source, destinations).edges:
+            kind = cluster.link_of((a, b)).kind
             if a != source:
-                sent[a] += wire_bytes
+                handled_us[a] += costs[a].sent_us(wire_bytes, kind)
                 until[a] = max(until[a], last)
             if not destinations >> b & 1:
-                received[b] += wire_bytes
+                handled_us[b] += costs[b].received_us(wire_bytes, kind)
     return [
-        Passing(until[rank], _share_of_time(cluster, rank, *both, until[rank] - arrivals[rank]))
-        for rank, both in enumerate(zip(sent, received, strict=True))
+        Passing(until[rank], _share_of_time(cluster, rank, us, until[rank] - arrivals[rank]))
+        for rank, us in enumerate(handled_us)
     ]
 
 
-def _share_of_time(
-    cluster: Cluster, rank: int, sent_bytes: int, received_bytes: int, during_us: float
-) -> float:
-    period_us = cluster.poll_period_us(rank)
-    if not period_us or during_us <= 0:
+def _share_of_time(cluster: Cluster, rank: int, handled_us: float, during_us: float) -> float:
+    if not cluster.poll_period_us(rank) or during_us <= 0:
         return 0.0
-    cost = PollCost(cluster.devices[rank], period_us)
-    return min(MOST_SHARE, cost.bytes_us(sent_bytes, received_bytes) / during_us)
+    return min(MOST_SHARE, handled_us / during_us)
 
 
 def _arrival_us(

@@ -10,21 +10,39 @@ takes is missing from the kernel:
 The numbers are instructions of ``Node::poll`` on an emulated Cortex-M7, with three links
 (``python -m tests.core.measure_poll``), taken as clock cycles.  So they are an estimate: a real
 M7 executes up to two instructions a cycle, waits for its memory, and takes some 30 cycles for the
-interrupt itself; smaller cores need more.
+interrupt itself; smaller cores need more.  UARTs and USB of Arduino cores take and give single
+bytes, our ports for SPI and Ethernet copy pieces of a ring.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
-from tflsplit.cluster import Cluster, Device
+from tflsplit.cluster import Cluster, Device, LinkKind
 from tflsplit.cluster.ways import Ways
 
-IDLE_POLL_CYCLES = 813.0
-SENT_BYTE_CYCLES = 34.0
-RECEIVED_BYTE_CYCLES = 31.0
-"""Per byte on the wire; a byte that is forwarded is received and sent."""
+
+@dataclass(frozen=True)
+class PollCycles:
+    """Of a poll that finds nothing, and beside it for each byte on the wire.
+
+    A byte that is forwarded is received and sent.
+    """
+
+    idle: float
+    sent_byte: float
+    received_byte: float
+
+
+POLL_CYCLES: Mapping[LinkKind, PollCycles] = {
+    LinkKind.UART: PollCycles(822.0, 27.0, 26.0),
+    LinkKind.SPI: PollCycles(852.0, 17.0, 16.0),
+    LinkKind.ETHERNET: PollCycles(906.0, 18.0, 19.0),
+    LinkKind.USB: PollCycles(822.0, 27.0, 26.0),
+}
+"""By the kind of a link; ``idle`` by that between devices."""
 
 MOST_SHARE = 0.95
 """Of a device's time that polls can take: beyond it the kernel would never end."""
@@ -33,19 +51,22 @@ MOST_SHARE = 0.95
 class PollCost:
     """What polls take from the kernels of one device; ``period_us`` 0: there are none."""
 
-    def __init__(self, device: Device, period_us: float) -> None:
-        self._sent_us = device.cycles_us(SENT_BYTE_CYCLES)
-        self._received_us = device.cycles_us(RECEIVED_BYTE_CYCLES)
-        idle_us = device.cycles_us(IDLE_POLL_CYCLES)
+    def __init__(self, device: Device, period_us: float, kind: LinkKind) -> None:
+        self._device = device
+        idle_us = device.cycles_us(POLL_CYCLES[kind].idle)
         self._share = min(MOST_SHARE, idle_us / period_us) if period_us else 0.0
 
     def kernel_us(self, us: float) -> float:
         """How long a kernel takes that needs ``us`` alone, if no poll finds anything."""
         return us / (1 - self._share)
 
-    def bytes_us(self, sent_bytes: int, received_bytes: int) -> float:
-        """What bytes take beside the polls that handle them."""
-        return sent_bytes * self._sent_us + received_bytes * self._received_us
+    def sent_us(self, wire_bytes: int, kind: LinkKind) -> float:
+        """What bytes take, beside the polls that handle them, on their way out."""
+        return self._device.cycles_us(wire_bytes * POLL_CYCLES[kind].sent_byte)
+
+    def received_us(self, wire_bytes: int, kind: LinkKind) -> float:
+        """The same on their way in."""
+        return self._device.cycles_us(wire_bytes * POLL_CYCLES[kind].received_byte)
 
 
 def poll_costs(cluster: Cluster) -> Sequence[PollCost]:
@@ -53,7 +74,7 @@ def poll_costs(cluster: Cluster) -> Sequence[PollCost]:
     found = _KNOWN.get(cluster.ways)
     if found is None:
         found = _KNOWN[cluster.ways] = [
-            PollCost(device, cluster.poll_period_us(rank))
+            PollCost(device, cluster.poll_period_us(rank), cluster.link.kind)
             for rank, device in enumerate(cluster.devices)
         ]
     return found

@@ -26,12 +26,21 @@ bool SegmentSender::begin_frame(uint8_t rank) {
   if (!has_room) flush();
   if (count_ == kMaxWaiting || memory_.size() - used_bytes_ < most_bytes()) return false;
   uint8_t* const raw = memory_.data() + used_bytes_ + kSegmentHeaderBytes;
-  decoder_ = FrameDecoder(MutableBytes(raw, place_.mtu_bytes));
+  decoder_ = FrameDecoder(MutableBytes(raw, place_.mtu_bytes), false);
   writer_ = rank;
   return true;
 }
 
+// Of a frame that was given up between two COBS blocks a part has come.
+bool SegmentSender::is_whole() const {
+  split_core::FrameHeader header;
+  const uint8_t* const raw = memory_.data() + used_bytes_ + kSegmentHeaderBytes;
+  const auto error = split_core::load_header(raw, decoder_.frame_bytes(), &header);
+  return error == split_core::HeaderError::kNone;
+}
+
 void SegmentSender::end_frame() {
+  if (!is_whole()) return;
   Outgoing fresh;
   fresh.bytes = memory_.data() + used_bytes_;
   fresh.raw_bytes = static_cast<uint16_t>(decoder_.frame_bytes() + split_core::kCrcBytes);

@@ -73,6 +73,9 @@ struct FrameHeader {
 
 enum class HeaderError : uint8_t { kNone, kVersion, kType, kLength };
 
+// COBS counts these: a block is a run without a zero.
+size_t bytes_before_zero(ConstBytes bytes);
+
 void store_header(const FrameHeader& header, uint8_t* to);
 // Reads the header of a decoded frame of `frame_bytes` bytes (header + payload, no CRC).
 HeaderError load_header(const uint8_t* from, size_t frame_bytes, FrameHeader* header);
@@ -92,10 +95,12 @@ class FrameDecoder {
  public:
   enum class Event : uint8_t { kNone, kFrame, kError };
 
-  explicit FrameDecoder(MutableBytes buffer) : buffer_(buffer) {}
+  // checks_crc: false where the bytes have crossed no wire yet.
+  explicit FrameDecoder(MutableBytes buffer, bool checks_crc = true)
+      : buffer_(buffer), checks_crc_(checks_crc) {}
 
   // Takes bytes up to the end of a frame, an error, or the last; returns how many. After kFrame the
-  // frame (header and payload, CRC checked and dropped) is in the first frame_bytes() bytes of the
+  // frame (header and payload; the CRC, checked, stands behind it) is in the first frame_bytes() bytes of the
   // buffer, until the next push().
   size_t push(ConstBytes bytes, Event* event);
   Event push(uint8_t byte) {
@@ -116,7 +121,10 @@ class FrameDecoder {
   Event append(const uint8_t* from, size_t count);
   void restart();
 
+  bool is_sound(size_t body) const;
+
   MutableBytes buffer_;
+  bool checks_crc_;
   size_t used_ = 0;
   size_t frame_bytes_ = 0;
   uint8_t block_left_ = 0;     // bytes still to come in the current COBS block
@@ -142,6 +150,8 @@ class FrameEncoder {
   enum class State : uint8_t { kIdle, kOpen, kCode, kBytes, kClose };
   void fill_chunk();
   void append_run();
+  void pass(size_t count);
+  ConstBytes run_ahead() const;
   uint8_t control_byte();
   uint8_t open_block();
   State after_block();

@@ -76,11 +76,6 @@ class EthernetSegment {
       counters.sent_bytes += taken;
       return taken;
     }
-    void put(uint8_t byte) {
-      rx.push(byte);
-      ++counters.received_bytes;
-    }
-
     EthernetSegment* segment = nullptr;
     uint8_t rank = 0;
     RingBuffer<kRxBytes> rx;
@@ -90,20 +85,22 @@ class EthernetSegment {
   // COBS between two delimiters; there is room.
   static void encode(split_core::ConstBytes raw, Peer* peer) {
     constexpr size_t kLongest = 254;
-    peer->put(0);
+    peer->rx.push(0);
+    peer->counters.received_bytes += 2;  // the delimiters
     size_t at = 0;
     bool has_more = true;
     while (has_more) {
-      size_t run = 0;
-      while (run < kLongest && at + run < raw.size() && raw[at + run] != 0) ++run;
-      peer->put(static_cast<uint8_t>(run + 1));
-      peer->rx.push(raw.subspan(at).first(run));
-      peer->counters.received_bytes += run;
+      const size_t most = raw.size() - at < kLongest ? raw.size() - at : kLongest;
+      const split_core::ConstBytes rest = raw.subspan(at).first(most);
+      const size_t run = split_core::bytes_before_zero(rest);
+      peer->rx.push(static_cast<uint8_t>(run + 1));
+      peer->rx.push(rest.first(run));
+      peer->counters.received_bytes += run + 1;
       at += run;
       has_more = at < raw.size();
       if (run < kLongest) ++at;  // the zero that the block stands for
     }
-    peer->put(0);
+    peer->rx.push(0);
   }
 
   EthernetDriver& driver_;

@@ -45,6 +45,7 @@ class SegmentSender {
   static constexpr uint8_t kNobody = 0xFF;
 
   bool begin_frame(uint8_t rank);
+  bool is_whole() const;
   void end_frame();
   bool join_twin(const Outgoing& fresh, uint8_t rank);
   size_t most_bytes() const { return ethernet_bytes(place_.mtu_bytes, kMaxReceivers); }

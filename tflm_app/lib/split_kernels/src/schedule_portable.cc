@@ -128,6 +128,8 @@ inline int32_t saturated(int32_t value) {
 #endif
 }
 
+#if !SPLIT_KERNELS_V6M
+
 // Sums of one channel, `Apart` words from one to the next, to int8, `step` apart: as finish_one(), but the
 // rounding is looked at once.
 template <Rounding R, int Apart, bool Clamps>
@@ -152,16 +154,46 @@ void finish_short(const Finish& finish, const ChannelFinish& channel, const int3
                                    : finish_run<kTwoRoundings, Apart, Clamps>)(
       finish, channel, sums, count, step, y);
 }
+
+#else
+
+extern "C" {
+// Sums of one channel to int8, in assembly: _1 with two roundings, _2 with one; then how many words sums lie apart.
+typedef void SplitKernelsV6mFinish(const ChannelFinish* channel, const int32_t* sums, const int32_t* end,
+                                   int8_t* y, int32_t low, int32_t high, int32_t step);
+SplitKernelsV6mFinish split_kernels_v6m_finish_1_1, split_kernels_v6m_finish_1_2;
+SplitKernelsV6mFinish split_kernels_v6m_finish_2_1, split_kernels_v6m_finish_2_2;
+}
+
+template <int Apart>
+void finish_in_assembly(const Finish& finish, const ChannelFinish& channel, const int32_t* sums,
+                        int32_t count, int32_t step, int8_t* y) {
+  SplitKernelsV6mFinish* const once =
+      Apart == 1 ? split_kernels_v6m_finish_2_1 : split_kernels_v6m_finish_2_2;
+  SplitKernelsV6mFinish* const twice =
+      Apart == 1 ? split_kernels_v6m_finish_1_1 : split_kernels_v6m_finish_1_2;
+  (finish.rounding == kOneRounding ? once : twice)(&channel, sums, sums + Apart * count, y,
+                                                   finish.activation_min, finish.activation_max, step);
+}
+
+#endif
+
 template <int Apart>
 void finish_all(const Finish& finish, const ChannelFinish& channel, const int32_t* sums,
                 int32_t count, int32_t step, int8_t* y) {
   if (finish.rounding == kAnyRounding) {
     for (int32_t i = 0; i < count; ++i) y[i * step] = finish_one(finish, channel, sums[Apart * i]);
+#if SPLIT_KERNELS_V6M
+  } else {
+    finish_in_assembly<Apart>(finish, channel, sums, count, step, y);
+  }
+#else
   } else if (finish.clamps()) {
     finish_short<Apart, true>(finish, channel, sums, count, step, y);
   } else {
     finish_short<Apart, false>(finish, channel, sums, count, step, y);
   }
+#endif
 }
 
 // The sum of one depthwise channel at one position; `row_step` leads from row to row of weights.
@@ -178,6 +210,8 @@ SPLIT_KERNELS_INNER_LOOP int32_t sum_taps(const int8_t* const* rows, const int8_
   }
   return static_cast<int32_t>(sum);
 }
+
+#if !SPLIT_KERNELS_V6M
 
 // Four columns of one channel by a 3x3 kernel: each value is loaded once for the columns that it is in.
 template <int Stride>
@@ -212,6 +246,8 @@ SPLIT_KERNELS_INNER_LOOP void sum_four(const int8_t* const* rows, int32_t at, co
   sums[2] = static_cast<int32_t>(s2), sums[3] = static_cast<int32_t>(s3);
 }
 
+#endif
+
 SPLIT_KERNELS_INNER_LOOP int32_t sum_one(const int8_t* const* rows, int32_t at, const int8_t* w,
                                          int32_t bias) {
   uint32_t sum = static_cast<uint32_t>(bias);
@@ -222,19 +258,78 @@ SPLIT_KERNELS_INNER_LOOP int32_t sum_one(const int8_t* const* rows, int32_t at, 
   return static_cast<int32_t>(sum);
 }
 
+#if SPLIT_KERNELS_V6M
+
+extern "C" {
+// Sums of fours of columns, by stride 1 or 2; rows begin under the first.
+typedef void SplitKernelsV6mFours(const int8_t* const* rows, const int8_t* weights, int32_t bias,
+                                  int32_t* sums, int32_t fours);
+SplitKernelsV6mFours split_kernels_v6m_fours_1, split_kernels_v6m_fours_2;
+}
+
+// Of columns [first, first + count) as many as come in fours; with stride 1 all, since rows may be read a word
+// further.
+int32_t sum_fours(const int8_t* const* rows, int32_t first, const int8_t* weights, int32_t bias,
+                  int32_t stride, int32_t count, int32_t* sums) {
+  const int8_t* from[3];
+  for (int32_t row = 0; row < 3; ++row) from[row] = rows[row] + first * stride;
+  const int32_t fours = stride == 1 ? (count + 3) / 4 : count / 4;
+  if (fours > 0) {
+    (stride == 1 ? split_kernels_v6m_fours_1 : split_kernels_v6m_fours_2)(from, weights, bias, sums, fours);
+  }
+  return 4 * fours;
+}
+
+#else
+
+int32_t sum_fours(const int8_t* const* rows, int32_t first, const int8_t* weights, int32_t bias,
+                  int32_t stride, int32_t count, int32_t* sums) {
+  int32_t at = 0;
+  for (; at + 4 <= count; at += 4) {
+    (stride == 1 ? sum_four<1> : sum_four<2>)(rows, (first + at) * stride, weights, bias, sums + at);
+  }
+  return at;
+}
+
+#endif
+
+constexpr int32_t kSumsTogether = 32;  // a multiple of four
+
 // One row of one channel by a 3x3 kernel, whose rows of weights are a word each.
 void row_3x3(const int8_t* const* rows, const int8_t* weights, const TapsRecord& record,
              const Taps& taps, const Finish& finish, int32_t columns, int32_t step, int8_t* y) {
   const ChannelFinish channel = {record.multiplier, record.addend, record.shift};
-  int32_t column = 0, sums[4];
-  for (; taps.stride <= 2 && column + 4 <= columns; column += 4, y += 4 * step) {
-    (taps.stride == 1 ? sum_four<1> : sum_four<2>)(rows, column * taps.stride, weights, record.bias,
-                                                   sums);
-    finish_all<1>(finish, channel, sums, 4, step, y);
+  int32_t sums[kSumsTogether];
+  for (int32_t first = 0; first < columns; first += kSumsTogether, y += kSumsTogether * step) {
+    const int32_t left = columns - first, count = left < kSumsTogether ? left : kSumsTogether;
+    int32_t at = 0;
+    if (taps.stride <= 2) {
+      at = sum_fours(rows, first, weights, record.bias, taps.stride, count, sums);
+    }
+    for (; at < count; ++at) {
+      sums[at] = sum_one(rows, (first + at) * taps.stride, weights, record.bias);
+    }
+    finish_all<1>(finish, channel, sums, count, step, y);
   }
-  for (; column < columns; ++column, y += step) {
-    *y = finish_one(finish, channel,
-                    sum_one(rows, column * taps.stride, weights, record.bias));
+}
+
+// The same of all planes. Where their rows lie is found once: cores without division take a hundred
+// instructions for a remainder.
+void rows_3x3(const Taps& taps, const Finish& finish, const Planes& planes, int32_t count, int32_t columns,
+              int32_t step, int8_t* y) {
+  int32_t places[3];
+  for (int32_t i = 0; i < 3; ++i) {
+    places[i] = (planes.first + i * taps.dilation_rows) % planes.rows * planes.row_step;
+  }
+  const int8_t *constants = taps.constants, *data = planes.data;
+  for (int32_t plane = 0; plane < count; ++plane, data += planes.plane_bytes) {
+    const int8_t* const rows[] = {data + places[0], data + places[1], data + places[2]};
+    for (int32_t k = 0; k < taps.multiplier; ++k, ++y) {
+      const TapsRecord& record = *reinterpret_cast<const TapsRecord*>(constants);
+      const int8_t* const weights = constants + sizeof(TapsRecord);
+      constants = weights + 3 * sizeof(int32_t);
+      row_3x3(rows, weights, record, taps, finish, columns, step, y);
+    }
   }
 }
 
@@ -326,11 +421,12 @@ void multiply_sums(const Product& product, const int16_t* x, int32_t positions, 
 
 void depthwise_row(const Taps& taps, const Finish& finish, const Planes& planes, int32_t count,
                    int32_t columns, int32_t step, int8_t* y) {
-  const int32_t row_step = fours(taps.kernel_columns);
-  const bool is_3x3 = taps.kernel_rows == 3 && taps.kernel_columns == 3 &&
-                      taps.dilation_columns == 1;
-  const int8_t* constants = taps.constants;
   const Finish f = finish;
+  if (taps.kernel_rows == 3 && taps.kernel_columns == 3 && taps.dilation_columns == 1) {
+    return rows_3x3(taps, f, planes, count, columns, step, y);
+  }
+  const int32_t row_step = fours(taps.kernel_columns);
+  const int8_t* constants = taps.constants;
   for (int32_t plane = 0; plane < count; ++plane) {
     const int8_t* const data = planes.data + plane * planes.plane_bytes;
     for (int32_t k = 0; k < taps.multiplier; ++k, ++y) {
@@ -340,7 +436,7 @@ void depthwise_row(const Taps& taps, const Finish& finish, const Planes& planes,
       const ChannelFinish channel = {record.multiplier, record.addend, record.shift};
       // Kernels of many rows are summed in parts.
       const int8_t* rows[kMostRows];
-      for (int32_t column = 0; column < (is_3x3 ? 1 : columns); ++column) {
+      for (int32_t column = 0; column < columns; ++column) {
         int32_t sum = record.bias;
         for (int32_t first = 0; first < taps.kernel_rows; first += kMostRows) {
           Taps part = taps;
@@ -350,15 +446,13 @@ void depthwise_row(const Taps& taps, const Finish& finish, const Planes& planes,
             const int32_t slot = planes.first + (first + i) * taps.dilation_rows;
             rows[i] = data + slot % planes.rows * planes.row_step;
           }
-          if (is_3x3) break;
           const int8_t* const from = weights + first * row_step;
           sum = taps.dilation_columns == 1
                     ? sum_taps<true>(rows, from, part, row_step, column * taps.stride, sum)
                     : sum_taps<false>(rows, from, part, row_step, column * taps.stride, sum);
         }
-        if (!is_3x3) y[column * step] = finish_one(f, channel, sum);
+        y[column * step] = finish_one(f, channel, sum);
       }
-      if (is_3x3) row_3x3(rows, weights, record, taps, f, columns, step, y);
     }
   }
 }

@@ -15,10 +15,10 @@ import pytest
 
 from benchmarks.contenders import EmulatedKernels
 from benchmarks.kernel_shapes import STAGE, activation, tables
-from benchmarks.operands import reference
+from benchmarks.operands import computed_operands, reference
 from tests.kernels.cortex_m import EMULATOR, needs
 from tflsplit.ir import DType, Node, Value
-from tflsplit.ops import custom
+from tflsplit.ops import custom, unweighted
 from tflsplit.ops.custom_options import WindowOptions
 from tflsplit.ops.fused import ABSENT, fused_block
 from tflsplit.ops.fused_options import FusedOptions
@@ -76,6 +76,15 @@ def block(extent: int, depth: int, wide: int, channels: int) -> Node:
     )
 
 
+def pool(kernel: int, stride: int, *, maximum: bool) -> Node:
+    out = (8 - kernel) // stride + 1
+    options = unweighted.PoolOptions(
+        (kernel, kernel), (stride, stride), (0, 0, 0, 0), (-128, 127), maximum
+    )
+    x, y = activation("x", 1, 8, 8, 64), activation("y", 1, out, out, 64)
+    return unweighted.pool_2d(x, y, options)
+
+
 CASES = {
     "conv 1x1, 96 to 24, 14x14, linear": convolution(14, 96, 24, zero_point=3),
     "conv 1x1, 24 to 144, 14x14": convolution(14, 24, 144),
@@ -92,14 +101,26 @@ CASES = {
     "sums of 7x7x320": custom.partial_sum(
         activation("x", 1, 7, 7, 320), Value("y", (1, 320), DType.INT32), axes=(1, 3)
     ),
-}
+    "add, 32x32x16": unweighted.add(
+        activation("x", 1, 32, 32, 16), activation("other", 1, 32, 32, 16),
+        activation("y", 1, 32, 32, 16, zero_point=3),
+        multipliers=((1 << 30, 0), (1 << 30, -1), (1 << 30, -18)), activation=(-128, 127),
+    ),
+    "mean of 7x7x320": unweighted.mean(
+        activation("x", 1, 7, 7, 320), activation("y", 1, 320), axes=(1, 3), scaling=(1 << 30, -4)
+    ),
+    "average pool 8x8x64": pool(8, 1, maximum=False),
+    "maximum pool 2x2 of 8x8x64": pool(2, 2, maximum=True),
+}  # fmt: skip
 
 # Thousands of instructions, rounded up.
 CEILINGS: dict[str, dict[str, int]] = {
     "cortex-m0plus": {
-        "conv 1x1, 96 to 24, 14x14, linear": 1838,
-        "conv 3x3, 16 to 16, 16x16": 2438,
-        "block 9 to 27 to 10, 19x19": 3506,
+        "conv 1x1, 96 to 24, 14x14, linear": 1788,
+        "conv 3x3, 16 to 16, 16x16": 2382,
+        "block 9 to 27 to 10, 19x19": 2745,
+        "depthwise 3x3, 96, 14x14": 2103,
+        "add, 32x32x16": 1108,
     },
     "cortex-m7": {
         "conv 1x1, 96 to 24, 14x14, linear": 441,
@@ -115,6 +136,10 @@ CEILINGS: dict[str, dict[str, int]] = {
         "block 9 to 27 to 10, 19x19": 574,
         "first block, 3 to 17 to 8, 50x50": 860,
         "sums of 7x7x320": 21,
+        "add, 32x32x16": 196,
+        "mean of 7x7x320": 29,
+        "average pool 8x8x64": 7,
+        "maximum pool 2x2 of 8x8x64": 29,
     },
     "cortex-m55": {
         "conv 1x1, 96 to 24, 14x14, linear": 95,
@@ -129,6 +154,10 @@ CEILINGS: dict[str, dict[str, int]] = {
         "block 9 to 27 to 10, 19x19": 246,
         "first block, 3 to 17 to 8, 50x50": 429,
         "sums of 7x7x320": 11,
+        "add, 32x32x16": 201,
+        "mean of 7x7x320": 20,
+        "average pool 8x8x64": 5,
+        "maximum pool 2x2 of 8x8x64": 27,
     },
 }
 
@@ -144,7 +173,7 @@ def boards(tmp_path_factory: pytest.TempPathFactory) -> dict[str, EmulatedKernel
 def test_no_kernel_takes_more(boards: dict[str, EmulatedKernels], core: str, name: str) -> None:
     node = CASES[name]
     rng = np.random.default_rng(3)
-    x = rng.integers(-128, 128, node.input(0).shape, np.int8)
-    y, instructions, _ = boards[core].run(node, [x])
-    np.testing.assert_array_equal(y, reference(node, [x]))
+    arrays = [rng.integers(-128, 128, v.shape, np.int8) for v in computed_operands(node)]
+    y, instructions, _ = boards[core].run(node, arrays)
+    np.testing.assert_array_equal(y, reference(node, arrays))
     assert 0 < instructions <= 1000 * CEILINGS[core][name]

@@ -34,7 +34,7 @@ inline int32_t scaled(const Scale& scale, int32_t value) {
   int32_t high;
   __asm__("smmulr %0, %1, %2" : "=r"(high) : "r"(value << 1), "r"(scale.multiplier));
 #else
-  int32_t high = multiply_high(value, scale.multiplier);
+  int32_t high = multiply_high_short(value, scale.multiplier);
 #endif
   high += (high >> 31) & scale.correction;
   return (high + scale.half) >> scale.shift;
@@ -185,7 +185,7 @@ inline int8_t finish_sum(const Scale& of, int32_t twice) {
   const int32_t high = smmlar(twice, of.multiplier, of.half);
   return static_cast<int8_t>(__ssat((high + (twice >> 31)) >> of.shift, 8));
 #else
-  const int32_t high = multiply_high(twice >> 1, of.multiplier) + of.half;
+  const int32_t high = multiply_high_short(twice >> 1, of.multiplier) + of.half;
   return clamp_to((high + (twice >> 31)) >> of.shift, -128, 127);
 #endif
 }

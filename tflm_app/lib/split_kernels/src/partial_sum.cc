@@ -14,6 +14,13 @@
 namespace split_kernels {
 namespace {
 
+// A function of its own: inlined, compilers keep its sums in memory.
+#if defined(__GNUC__)
+#define SPLIT_KERNELS_OWN_FUNCTION [[gnu::noinline]]
+#else
+#define SPLIT_KERNELS_OWN_FUNCTION
+#endif
+
 constexpr int32_t kMostAtOnce = 256;  // of int8, or of 0..255
 
 #if SPLIT_KERNELS_MVE
@@ -22,7 +29,7 @@ constexpr int32_t kTogether = 32;
 
 // Adds `positions` positions, `stride` apart, of Count channels to y.
 template <int32_t Count>
-inline void add_up(const int8_t* x, int32_t positions, int32_t stride, int32_t* y) {
+SPLIT_KERNELS_OWN_FUNCTION void add_up(const int8_t* x, int32_t positions, int32_t stride, int32_t* y) {
   constexpr int32_t kVectors = (Count + 7) / 8;
   const mve_pred16_t there = vctp16q(Count);
   int16x8_t sums[kVectors];
@@ -73,7 +80,7 @@ inline int32_t half_of(uint32_t sums, int32_t shift, int32_t positions) {
 
 // Adds `positions` positions, `stride` apart, of Count channels to y: fours, or one.
 template <int32_t Count>
-inline void add_up(const int8_t* x, int32_t positions, int32_t stride, int32_t* y) {
+SPLIT_KERNELS_OWN_FUNCTION void add_up(const int8_t* x, int32_t positions, int32_t stride, int32_t* y) {
   constexpr int32_t kWords = Count / 4;
   if (kWords == 0) {
     int32_t sum = 0;
@@ -105,7 +112,7 @@ struct Run {
 
 // All positions of channels [channel, run.channels) that come in runs of Count.
 template <int32_t Count>
-int32_t add_runs(const Run& run, int32_t channel, int32_t* y) {
+int32_t add_runs(const Run run, int32_t channel, int32_t* y) {
   for (; channel + Count <= run.channels; channel += Count) {
     for (int32_t at = 0; at < run.positions; at += kMostAtOnce) {
       const int32_t left = run.positions - at;

@@ -99,24 +99,6 @@ void multiply_pair_of(int32_t positions, const int16_t* x, const int8_t* weights
   }
 }
 
-// 2 * sum * multiplier / 2^32, halves up: multiply_high() in fewer instructions, of sums that may be
-// doubled, as those with a short rounding are proved to be.
-inline int32_t multiply_high_short(int32_t sum, int32_t multiplier) {
-  const int32_t twice = static_cast<int32_t>(static_cast<uint32_t>(sum) << 1);
-#if defined(__ARM_ARCH_6M__)
-  // Without a long multiplication, of halves: no term leaves 32 bits, and the last one's sign is no sign.
-  const int32_t high = twice >> 16, of_high = multiplier >> 16;  // the latter below 2^15
-  const uint32_t low = static_cast<uint32_t>(twice) & 0xFFFF;
-  const uint32_t of_low = static_cast<uint32_t>(multiplier) & 0xFFFF;
-  const int32_t middle = high * static_cast<int32_t>(of_low) + static_cast<int32_t>(low * of_low >> 16);
-  const uint32_t rest =
-      low * static_cast<uint32_t>(of_high) + (static_cast<uint32_t>(middle) & 0xFFFF) + 0x8000;
-  return high * of_high + (middle >> 16) + static_cast<int32_t>(rest >> 16);
-#else
-  return static_cast<int32_t>((static_cast<int64_t>(twice) * multiplier + (int64_t{1} << 31)) >> 32);
-#endif
-}
-
 // To int8, in one instruction where cores have it (Cortex-M3); compilers see that in no loop.
 inline int32_t saturated(int32_t value) {
 #if defined(__ARM_FEATURE_SAT)

@@ -43,6 +43,7 @@ def test_json_is_the_simulation(folder: str, capsys: pytest.CaptureFixture[str])
     devices = read_bundle(Path(folder)).devices
     found = answer(capsys, folder, "--link", "spi", "--inputs", "2")
     expected = simulate(devices, default_cluster(3, "spi"), inputs=2)
+    assert found.pop("interrupts_us") == [None] * 3  # SPI moves blocks
     assert found == json.loads(json.dumps(expected.document()))
 
 
@@ -52,6 +53,7 @@ def test_a_cluster_file(folder: str, tmp_path: Path, capsys: pytest.CaptureFixtu
     slow = answer(capsys, folder, "--cluster", str(file))
     fast = answer(capsys, folder)
     assert slow["devices"][0]["compute_us"] > 5 * fast["devices"][0]["compute_us"]
+    assert all(0 < us < slow["total_us"] for us in slow["interrupts_us"])
     assert slow["energy_mj"] is None
     assert fast["energy_mj"] > 0
     assert {(w["from"], w["to"]) for w in slow["wires"]} == {

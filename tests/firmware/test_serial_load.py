@@ -3,12 +3,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from tflsplit.api.clusters import board_cluster
 from tflsplit.firmware.boards import BOARDS
 from tflsplit.firmware.serial_load import (
     PORTS,
     interrupts_per_second,
+    interrupts_us,
     rate_warnings,
     share,
     trusted_baud,
@@ -37,3 +41,18 @@ def test_a_rate_that_is_too_much_is_said_once_for_each_board():
     assert rate_warnings(["nucleo_h743zi"], "spi", 30_000_000) == []
     assert rate_warnings(["mps2_an500", None], "uart", 6_000_000) == []
     assert rate_warnings(["nucleo_h743zi"], "uart", None) == []
+
+
+def test_the_time_of_an_inference_s_interrupts():
+    """Bytes by two wires of a ring and the host's, by hand."""
+    cluster = board_cluster(3, "stm32f405", "uart")
+    wire_bytes = {(0, 1): 500, (1, 0): 100, (2, 0): 40, (1, 2): 7, (3, 0): 9_999}
+    us = 100 / 168  # 100 cycles of 168 MHz a byte
+    assert interrupts_us(cluster, wire_bytes) == pytest.approx([640 * us, 607 * us, 47 * us])
+    teensy = replace(cluster.devices[2], board="teensy41", clock_hz=600_000_000)
+    unknown = replace(cluster.devices[1], board="")
+    mixed = replace(cluster, devices=(cluster.devices[0], unknown, teensy))
+    fifo = 47 / 3 * 100 / 600
+    assert interrupts_us(mixed, wire_bytes) == [pytest.approx(640 * us), None, pytest.approx(fifo)]
+    spi = board_cluster(3, "teensy41", "spi")
+    assert interrupts_us(spi, wire_bytes) == [None] * 3

@@ -16,7 +16,14 @@ from tflsplit.cli.console import Commands, note, print_json, progress
 from tflsplit.cli.figures import save_trace
 from tflsplit.cli.folder_cluster import cluster_of_folder
 from tflsplit.cli.planning import add_direct, refuse_host_options
-from tflsplit.cli.simulate_tables import figures_of, print_beside, print_result, print_sweep
+from tflsplit.cli.simulate_tables import (
+    figures_of,
+    interrupts_of,
+    print_beside,
+    print_interrupts,
+    print_result,
+    print_sweep,
+)
 from tflsplit.cli.sweeps import KEYS, Setting, parse_sweep
 from tflsplit.cli.why_tables import print_why
 from tflsplit.cluster import Cluster, LinkKind
@@ -139,11 +146,13 @@ def _once(arguments: argparse.Namespace, split: SplitModel, setting: Setting) ->
         save_trace(arguments.trace, trace)
     shown = reasons if arguments.why else None
     if arguments.json:
-        extra = {"seed": seed.document()} if seed else {}
+        extra: dict[str, Any] = {"interrupts_us": interrupts_of(result, setting.cluster)}
+        extra |= {"seed": seed.document()} if seed else {}
         extra |= {"why": shown.document()} if shown else {}
         print_json(result.document() | extra)
         return
     print_result(result, setting)
+    print_interrupts(result, setting.cluster)
     if shown:
         print_why(shown, split.bundle.devices)
     if seed:

@@ -8,7 +8,9 @@ from typing import Any
 
 from tflsplit.cli.console import STDOUT, table
 from tflsplit.cli.sweeps import Setting
+from tflsplit.cluster import Cluster
 from tflsplit.cluster.words import cluster_words
+from tflsplit.firmware.serial_load import interrupts_us
 from tflsplit.sim import SeedRun, SimResult
 
 
@@ -74,6 +76,22 @@ def print_result(result: SimResult, setting: Setting) -> None:
     columns = ["<from", "<to", "payload", "on the wire", "frames", "sent again", "ACKs and such",
                "busy"]  # fmt: skip
     table("wires; payload and on the wire in bytes", columns, wires)
+
+
+def interrupts_of(result: SimResult, cluster: Cluster) -> list[float | None]:
+    """By rank, what its UARTs' interrupts take, in us; None where that is not known."""
+    return interrupts_us(cluster, {e: count.wire_bytes for e, count in result.wires.items()})
+
+
+def print_interrupts(result: SimResult, cluster: Cluster) -> None:
+    """What comes on top of kernels that are running while bytes come and go."""
+    known = [(us, rank) for rank, us in enumerate(interrupts_of(result, cluster)) if us is not None]
+    if known:
+        us, rank = max(known)
+        STDOUT.print(
+            f"UARTs' interrupts are in none of these times: {_ms(us)} ms on rank {rank}, the most, "
+            f"{us / max(result.total_us, 1):.1%} of all (docs/adding_a_board.md, estimated)"
+        )
 
 
 def print_beside(result: SimResult, seed: SeedRun, setting: Setting) -> None:

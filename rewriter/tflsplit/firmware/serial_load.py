@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from tflsplit.cluster import LinkKind, known_board
+from tflsplit.cluster import Cluster, LinkKind, known_board
 
 TRUSTED_SHARE = 0.25
 """Of a processor: what is left must do for kernels, and for bytes that come in bursts."""
@@ -56,6 +56,27 @@ def interrupts_per_second(board: str, baud: int) -> float:
 def share(board: str, baud: int) -> float:
     """Of the board's processor, for these interrupts."""
     return interrupts_per_second(board, baud) * PORTS[board].cycles / known_board(board).clock_hz
+
+
+def interrupts_us(
+    cluster: Cluster, wire_bytes: Mapping[tuple[int, int], int]
+) -> list[float | None]:
+    """By rank, the time of the interrupts for what its UARTs to other devices send and receive.
+
+    wire_bytes: by (from, to), every frame on it.  None: the board's port is not known.
+    """
+    is_uart = cluster.link.kind is LinkKind.UART
+    found: list[float | None] = []
+    for rank, device in enumerate(cluster.devices):
+        port = PORTS.get(device.board)
+        own = sum(
+            count
+            for edge, count in wire_bytes.items()
+            if rank in edge and cluster.host_rank not in edge
+        )
+        cycles = None if port is None else own * port.cycles / port.bytes_per_interrupt
+        found.append(None if cycles is None or not is_uart else device.cycles_us(cycles))
+    return found
 
 
 def trusted_baud(board: str) -> int:

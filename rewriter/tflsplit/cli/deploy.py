@@ -14,7 +14,7 @@ from tflsplit.cli.bars import bars
 from tflsplit.cli.console import STDOUT, Commands, note, print_json, progress, table
 from tflsplit.cli.deploy_model import Compared, compare, rewrite_for
 from tflsplit.cli.found_boards import wiring_document
-from tflsplit.cli.survey_ports import add_ports, survey_ports
+from tflsplit.cli.survey_ports import add_subject, survey_ports
 from tflsplit.deploy.deploying import Deployed, Deployers, Prepared, prepare_teams
 from tflsplit.deploy.explore import explore, release
 from tflsplit.deploy.surveyor import Surveyor
@@ -43,10 +43,7 @@ def add_parser(commands: Commands) -> argparse.ArgumentParser:
         "Parts that a board holds already are not sent again. Of a model: plan it for the boards "
         "that are there first, and compare their outputs with the unsplit model's.",
     )
-    command.add_argument(
-        "what", type=Path, metavar="DIR|MODEL", help="what `rewrite` wrote, or an int8 .tflite file"
-    )
-    add_ports(command)
+    add_subject(command)
     command.add_argument(
         "--key", type=Path, metavar="FILE", help="the key that was compiled into the firmware"
     )

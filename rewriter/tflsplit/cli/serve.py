@@ -13,7 +13,7 @@ from types import FrameType
 
 from tflsplit.cli.console import STDERR, Commands, note
 from tflsplit.cli.deploy import read_key
-from tflsplit.cli.survey_ports import add_ports, survey_ports
+from tflsplit.cli.survey_ports import add_subject, survey_ports
 from tflsplit.planner import OBJECTIVES
 from tflsplit.serving import Event, ServeOptions, Service, serve
 from tflsplit.serving.boards import Ports
@@ -40,10 +40,7 @@ def add_parser(commands: Commands) -> argparse.ArgumentParser:
         "When a board dies or a cable is cut, the boards that are left are given a plan for "
         "themselves and the inference is repeated; a board that returns is taken in again.",
     )
-    command.add_argument(
-        "what", type=Path, metavar="DIR|MODEL", help="what `rewrite` wrote, or an int8 .tflite file"
-    )
-    add_ports(command)
+    add_subject(command)
     command.add_argument(
         "--listen",
         metavar="[ADDRESS:]PORT",

@@ -6,11 +6,20 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from tflsplit.deploy.explore import answering
 from tflsplit.errors import LinkError
 from tflsplit.host.ports import DEFAULT_BAUD, Stream, open_port
 from tflsplit.host.usb import USB_IDS, ports_of
+
+
+def add_subject(command: argparse.ArgumentParser) -> None:
+    """What the boards are given, and the options that name their ports."""
+    command.add_argument(
+        "what", type=Path, metavar="DIR|MODEL", help="what `rewrite` wrote, or an int8 .tflite file"
+    )
+    add_ports(command)
 
 
 def add_ports(command: argparse.ArgumentParser) -> None:

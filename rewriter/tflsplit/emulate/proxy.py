@@ -10,6 +10,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 
+from tflsplit.emulate.background import Background
 from tflsplit.emulate.faults import FaultCounts, FaultModel, FaultStream, Piece
 
 _READ_BYTES = 4096
@@ -101,10 +102,8 @@ class FaultProxy:
 
     def __init__(self) -> None:
         self._wires: list[tuple[_Direction, _Direction]] = []
-        self._wake_receiver, self._wake_sender = socket.socketpair()
         self._lock = threading.Lock()
-        self._thread = threading.Thread(target=self._run, name="fault-proxy", daemon=True)
-        self._stopping = False
+        self._background = Background("fault-proxy", self._run)
 
     def join(self, a: socket.socket, b: socket.socket, model: FaultModel, seed: int) -> None:
         """Adds a wire between two connected sockets, which the proxy owns from now on.
@@ -130,7 +129,7 @@ class FaultProxy:
             for direction in (direction for wire in self._wires for direction in wire):
                 direction.source = other.get(direction.source, direction.source)
                 direction.sink = other.get(direction.sink, direction.sink)
-        self._wake_sender.send(b"!")
+        self._background.wake()
 
     def when_sent(self, source: socket.socket, more_bytes: int, action: Callable[[], None]) -> None:
         """Do something once so many more bytes came from a socket; what follows them is lost."""
@@ -159,33 +158,29 @@ class FaultProxy:
         ]
 
     def __enter__(self) -> FaultProxy:
-        self._thread.start()
+        self._background.start()
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        self._stopping = True
-        self._wake_sender.send(b"!")
-        self._thread.join()
+        self._background.stop()
         for forward, _ in self._wires:
             forward.source.close()
             forward.sink.close()
-        self._wake_receiver.close()
-        self._wake_sender.close()
 
     def _run(self) -> None:
         directions = [direction for wire in self._wires for direction in wire]
         with selectors.DefaultSelector() as selector:
-            selector.register(self._wake_receiver, selectors.EVENT_READ)
+            selector.register(self._background.woken, selectors.EVENT_READ)
             watch = _Watch(selector)
-            while not self._stopping:
+            while not self._background.stopping:
                 now = time.monotonic()
                 with self._lock:
                     for direction in directions:
                         direction.write(now)
                     patience = watch.prepare(directions, now)
                 readable = watch.wait(patience)
-                if self._wake_receiver in readable:
-                    self._wake_receiver.recv(_READ_BYTES)
+                if self._background.woken in readable:
+                    self._background.heed()
                 with self._lock:
                     for direction in directions:
                         if direction.source in readable:

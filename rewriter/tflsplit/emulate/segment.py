@@ -11,10 +11,10 @@ from __future__ import annotations
 import selectors
 import socket
 import struct
-import threading
 from collections import deque
 from collections.abc import Sequence
 
+from tflsplit.emulate.background import Background
 from tflsplit.emulate.faults import FaultModel, FaultStream
 from tflsplit.wire.ethernet import ADDRESS_BYTES, is_group
 
@@ -107,9 +107,7 @@ class Segment:
             ours.setblocking(False)
             self._ports.append(_Port(ours, streams, model or FaultModel(), 1000 * seed + rank))
             self.theirs.append(theirs)
-        self._wake_receiver, self._wake_sender = socket.socketpair()
-        self._thread = threading.Thread(target=self._run, name="ethernet", daemon=True)
-        self._stopping = False
+        self._background = Background("ethernet", self._run)
 
     @property
     def frames(self) -> list[int]:
@@ -127,24 +125,22 @@ class Segment:
         return [port.lost for port in self._ports]
 
     def __enter__(self) -> Segment:
-        self._thread.start()
+        self._background.start()
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        self._stopping = True
-        self._wake_sender.send(b"!")
-        self._thread.join()
-        for end in (*self.theirs, self._wake_receiver, self._wake_sender):
+        self._background.stop()
+        for end in self.theirs:
             end.close()
         for port in self._ports:
             port.end.close()
 
     def _run(self) -> None:
         with selectors.DefaultSelector() as selector:
-            selector.register(self._wake_receiver, selectors.EVENT_READ)
+            selector.register(self._background.woken, selectors.EVENT_READ)
             for port in self._ports:
                 selector.register(port.end, selectors.EVENT_READ, port)
-            while not self._stopping:
+            while not self._background.stopping:
                 for key, _ in selector.select():
                     if isinstance(key.data, _Port):
                         for frame in key.data.read():

@@ -40,7 +40,7 @@ from tests.ops.custom_cases import (
     window_cases,
 )
 from tests.ops.unweighted_cases import add_cases, mean_cases, pool_cases
-from tests.ops.wide_blocks import adding_cases, wide_cases
+from tests.ops.wide_blocks import adding_cases, whole_window_cases, wide_cases
 from tflsplit.ir import Graph
 from tflsplit.memory.overlays import find_overlays
 from tflsplit.ops.chain_layout import chain_scratch
@@ -68,7 +68,7 @@ def assert_equal(kernels: KernelProcess, case: Case) -> None:
     assert answer.scratch_bytes == scratch_bytes(case.node)
 
 
-@pytest.mark.parametrize("case", [*wide_cases(), *adding_cases()])
+@pytest.mark.parametrize("case", [*wide_cases(), *adding_cases(), *whole_window_cases()])
 def test_wide_blocks(kernels: KernelProcess, case: Case) -> None:
     assert_equal(kernels, case)
 

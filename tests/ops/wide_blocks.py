@@ -15,6 +15,7 @@ from tflsplit.ops.custom_options import WindowOptions
 from tflsplit.ops.fused import ABSENT, Operands, fused_block
 from tflsplit.ops.fused_options import FusedOptions, ResidualAdd, Stage
 from tflsplit.ops.quantmath import add_multipliers
+from tflsplit.wire import custom_ops as wire
 
 SCALE = 0.25
 SAME = WindowOptions((1, 1), (1, 1), (1, 1, 1, 1))
@@ -43,16 +44,39 @@ def wide_cases() -> Iterator[Case]:
         yield block_case(columns, depth, 0, channels, WindowOptions(), (1, 1))
 
 
+def whole_window_cases() -> Iterator[Case]:
+    """Windows as wide as the rows of y, of more channels than are made together."""
+    stem = WindowOptions((2, 2), (1, 1), (0, 1, 0, 1))
+    for columns, depth, wide in ((3, 9, 33), (4, 40, 70), (7, 6, 64), (9, 3, 65)):
+        for case in (
+            block_case(columns, depth, wide, 10, WindowOptions(), (1, 1)),
+            block_case(columns, 3, wide, 10, stem, (3, 3)),
+            block_case(columns, wide, 0, 10, WindowOptions(), (1, 1)),
+            _strided(columns, depth, wide),
+        ):
+            yield _in_windows(case, 9)
+
+
+def _in_windows(case: Case, columns: int) -> Case:
+    options = replace(FusedOptions.of(case.node), window_columns=columns)
+    attrs = wire.encode(wire.FUSED_BLOCK, options.attrs())
+    return Case(replace(case.node, attrs=attrs), case.arrays)
+
+
 def strided_cases() -> Iterator[Case]:
     """A depthwise convolution with stride 2; rows of whole fours of columns, and not."""
-    two = Stage(WindowOptions((2, 2), (1, 1), (1, 1, 1, 1)), INT8_RANGE, -128, SCALE)
     for columns, tile in ((27, 0), (32, 0), (33, 9)):
-        x, e = _value("x", (1, 9, columns, 5)), tables("e", 22, 22, 1, 1, 5)
-        made = two.window.output_extent((1, 9, columns, 22), (3, 3))
-        y = _value("y", (1, *made, 6), zero_point=3)
-        d, p = tables("d", 22, 1, 3, 3, 22), tables("p", 6, 6, 1, 1, 22)
-        options = FusedOptions(RELU, two, tile_columns=tile)
-        yield Case(fused_block(x, e, d, p, y, options), (_data(x),))
+        yield _strided(columns, 5, 22, tile)
+
+
+def _strided(columns: int, depth: int, wide: int, tile: int = 0) -> Case:
+    two = Stage(WindowOptions((2, 2), (1, 1), (1, 1, 1, 1)), INT8_RANGE, -128, SCALE)
+    x, e = _value("x", (1, 9, columns, depth)), tables("e", wide, wide, 1, 1, depth)
+    made = two.window.output_extent((1, 9, columns, wide), (3, 3))
+    y = _value("y", (1, *made, 6), zero_point=3)
+    d, p = tables("d", wide, 1, 3, 3, wide), tables("p", 6, 6, 1, 1, wide)
+    options = FusedOptions(RELU, two, tile_columns=tile)
+    return Case(fused_block(x, e, d, p, y, options), (_data(x),))
 
 
 def block_case(

@@ -96,7 +96,7 @@ def test_a_plan_without_chains_of_who_looked_for_them_is_explained():
 
 
 def test_one_device_reads_a_streamed_input_row_by_row():
-    graph = splittable(chained_model(True, rows=450))
+    graph = splittable(chained_model(True, rows=1600))
     cluster = replace(default_cluster(1), stream=True)
     planner, best = best_plan(graph, cluster, "ram")
     assert "TFLSPLIT_CHAIN" in [node.op for node in best.drafts[0].graph.nodes]
@@ -106,6 +106,19 @@ def test_one_device_reads_a_streamed_input_row_by_row():
     assert best.arena_bytes < in_tiles.arena_bytes < resident.arena_bytes
     assert any("input by rows" in each for each in reasoned(best, planner.searcher_of(
         best, "ram")).reasons.values())  # fmt: skip
+
+
+def test_tiles_are_taken_where_a_chain_needs_more():
+    """The bound of a search once counted an input that the host keeps, and ended it."""
+    graph = splittable(chained_model(True, rows=450))
+    cluster = replace(default_cluster(1), stream=True)
+    planner = Planner(graph, cluster, hosted=True)
+    in_tiles = planner.searcher(1, "ram").find("ram")
+    chain = planner.searcher(1, "ram", chain=True).find("ram")
+    assert in_tiles is not None
+    assert chain is not None
+    assert in_tiles.arena_bytes < chain.arena_bytes
+    assert best_plan(graph, cluster, "ram")[1].arena_bytes <= in_tiles.arena_bytes
 
 
 def averaged(net: LayerBuilder, x: Tensor) -> Tensor:

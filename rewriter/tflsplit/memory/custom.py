@@ -2,7 +2,8 @@
 """What tflsplit's own operators keep in the arena: what the firmware's kernels allocate, exactly.
 
 The kernels read multipliers and shifts from constant tensors in flash, so none of them has tables
-per channel, and they read their options there again each time they run.  ``OP_DATA`` is what
+per channel, and they read their options there again each time they run; a chain, whose units are
+many numbers, to the begin of its scratch.  ``OP_DATA`` is what
 ``init`` allocates, as fields of ``abi.struct_layout``: ``OpData`` in
 ``tflm_app/lib/split_tflm/src/compute_op.h``, whose size a ``static_assert`` there holds.
 """
@@ -12,7 +13,8 @@ from __future__ import annotations
 from weakref import WeakKeyDictionary
 
 from tflsplit.ir import Node
-from tflsplit.memory.abi import Abi, struct_layout
+from tflsplit.memory.abi import Abi, align_up, struct_layout
+from tflsplit.memory.buffers import ALIGNMENT_BYTES
 from tflsplit.memory.kernels import Prepare, Prepared
 from tflsplit.ops.chain_layout import chain_scratch
 from tflsplit.ops.chain_options import ChainOptions
@@ -46,9 +48,14 @@ CHAIN_UNIT_BYTES = 376
 
 
 def op_data_bytes(node: Node, abi: Abi) -> int:
-    """What ``init`` allocates for a node; a chain has its units behind it."""
+    """What ``init`` allocates for a node."""
+    return struct_layout(OP_DATA[node.op], abi).size_bytes
+
+
+def units_bytes(node: Node) -> int:
+    """Of a chain: what it keeps of its units, in Prepare and while it runs; of others 0."""
     units = len(ChainOptions.of(node).units) if node.op == wire.CHAIN else 0
-    return struct_layout(OP_DATA[node.op], abi).size_bytes + CHAIN_UNIT_BYTES * units
+    return align_up(CHAIN_UNIT_BYTES * units, ALIGNMENT_BYTES)
 
 
 def _scratch(node: Node, abi: Abi) -> Prepared:
@@ -57,7 +64,9 @@ def _scratch(node: Node, abi: Abi) -> Prepared:
     if found is None:
         is_chain = node.op == wire.CHAIN
         size_bytes = (
-            chain_scratch(node) if is_chain else scratch_bytes(unpacked(node, sizes_only=True))
+            units_bytes(node) + chain_scratch(node)
+            if is_chain
+            else scratch_bytes(unpacked(node, sizes_only=True))
         )
         found = _KNOWN[node] = Prepared((), (size_bytes,) if size_bytes else ())
     return found

@@ -14,6 +14,7 @@ from tflsplit.ir import Graph, Node, Value
 from tflsplit.memory import structs
 from tflsplit.memory.abi import Abi, align_up, struct_layout
 from tflsplit.memory.buffers import ALIGNMENT_BYTES
+from tflsplit.memory.custom import units_bytes
 from tflsplit.memory.demand import Demand
 from tflsplit.memory.tail import is_quantized, zero_point_bytes
 
@@ -46,7 +47,8 @@ def planning_bytes(tensor_count: int, buffer_count: int, scratch_count: int, abi
 def prepare_bytes(graph: Graph, demands: Sequence[Demand], abi: Abi) -> int:
     """The most that a Prepare has above the start of the arena, at most a few tensors too much.
 
-    Kernels make a TfLiteTensor with its quantization of each operand and result, some twice.
+    Kernels make a TfLiteTensor with its quantization of each operand and result, some twice; a
+    chain also looks at its units.
     """
     request = struct_layout(structs.SCRATCH_REQUEST, abi).size_bytes
     requests, most = structs.SCRATCH_REQUESTS_PER_NODE, 0
@@ -61,7 +63,7 @@ def _temporaries(node: Node, abi: Abi, made_again: bool) -> int:
     values = [*node.operands, *node.outputs] * (2 if made_again else 1)
     values += [value for i in operands if (value := node.inputs[i]) is not None]
     values += [node.outputs[i] for i in results]
-    return sum(_temporary(value, abi) for value in values)
+    return sum(_temporary(value, abi) for value in values) + units_bytes(node)
 
 
 def _temporary(value: Value, abi: Abi) -> int:

@@ -173,7 +173,8 @@ def sweep_scratch(node: Node, window_columns: int) -> int:
     """Scratch of an explicit block that keeps what two rows need, with windows of so many columns.
 
     Rows of the first unit (if there is one) and of its result, rows kept, the columns of the others
-    under a window, windows of some channels, work.
+    under a window (unless it has all columns of y: then they are made in it), windows of some
+    channels, work.
     """
     options, y = FusedOptions.of(node), node.output.shape
     columns, x = min(window_columns, y[2]), inner_result(node)
@@ -181,11 +182,16 @@ def sweep_scratch(node: Node, window_columns: int) -> int:
     reach, channels = reach_of(window, taps[1:3]), taps[3]
     kept = max(0, reach[0] - window.stride[0])
     row = (y[2] - 1) * window.stride[1] + reach[1]
-    work = fours(columns * channels) + _sum_bytes(node, columns) + widened_bytes(columns, channels)
-    if options.expand is not None:
-        work = max(work, _expansion_bytes(node, x, options.expand, 1))
+    expansion = _expansion_bytes(node, x, options.expand, 1) if options.expand else 0
+    d, behind = fours(columns * channels), _sum_bytes(node, columns)
+    behind += widened_bytes(columns, channels)
     under = (columns - 1) * window.stride[1] + reach[1]
-    total = fours(channels * kept * row) + fours(channels * (reach[0] - kept) * under)
+    total = fours(channels * kept * row)
+    if columns == y[2]:
+        work = d + max(behind, expansion)
+    else:
+        work = max(d + behind, expansion)
+        total += fours(channels * (reach[0] - kept) * under)
     total += planes_bytes(min(_WINDOW_CHANNELS, channels), reach, window, columns)
     if options.first is None:
         return total + work

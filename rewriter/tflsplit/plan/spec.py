@@ -49,8 +49,9 @@ class NodeSplit:
         tiles as keep its scratch within this.
     window_columns: only for the projection of a fused block: beside the rows that two rows of its
         result need, the block has windows of so many columns; 0: whole rows.
-    chained: only for the projection of a fused block: it is run inside the block that reads it,
-        row by row, and none of its result is kept.
+    chained: for the projection of a fused block: it is run inside the block that reads it,
+        row by row, and none of its result is kept; or for a convolution whose reader adds up what a
+        device has of its map: some channels are made and added up at a time.
     sweeps: only for the projection of a fused block that ends several that are chained, and whose
         first reads the model's input row by row: its columns are made in so many tiles, each of
         them from the first row to the last.

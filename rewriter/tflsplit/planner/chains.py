@@ -97,6 +97,8 @@ def _in_channel_tiles(nodes: Sequence[Node], made: dict[Node, NodeSplit], column
 
     x --> CONV_2D, channels 0:320 --> MEAN --.
       --> CONV_2D, channels 320:640 -> MEAN -+--> y
+
+    Where its positions are shared out, each device so with its own (``passes/sums_in_parts.py``).
     """
     if [node.op for node in nodes] != ["CONV_2D", "MEAN"]:
         return
@@ -106,6 +108,8 @@ def _in_channel_tiles(nodes: Sequence[Node], made: dict[Node, NodeSplit], column
         tiles = _FEW_TILES if columns > 1 else MOST_TILES
         made[conv] = replace(made[conv], streamed=True)
         made[mean] = replace(made[mean], gather_tiles=tiles)
+    elif made[mean].scatter_factor:
+        made[conv] = replace(made[conv], chained=True)
 
 
 _FEW_TILES = 5  # each is two operators more

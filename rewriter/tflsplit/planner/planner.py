@@ -32,8 +32,8 @@ from tflsplit.planner.planned import Planned
 from tflsplit.planner.searcher import OBJECTIVES, Searcher
 from tflsplit.planner.shortfall import smallest_cluster, why_not, with_room
 
-CHAINED = 2
-"""For so many devices chains of the first blocks are tried; with more, their rings hold it all."""
+CHAINED = 16
+"""Up to so many devices chains of the first blocks are tried."""
 FEW = 16
 """Up to here, every number of devices is tried."""
 MANY = (24, 32, 48, 64)

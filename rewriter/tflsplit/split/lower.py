@@ -3,16 +3,17 @@
 
     model --partition--> device graphs
         [--fold_moves--> --own_kernels--> --fuse_blocks--> --chain_blocks--> --residuals_in_x-->
-         --own_dense--> --own_unweighted--> --order_nodes--> --send_copies--> --chain_units-->]
+         --sums_in_parts--> --own_dense--> --own_unweighted--> --order_nodes--> --send_copies-->
+         --chain_units-->]
         [--early_receives--> --ask_ahead-->]
         [--share_constants-->] --pack_constants--> --plan_offline--> ...
 
 Partition comes first, because only then is a block whole on one device, and known which dimensions
 of a piece are 1, which fold_moves looks for; own_kernels before fuse_blocks, which fuses own
-kernels only; order_nodes behind all that, since it moves what is left (all seven only if the plan
-says so); early_receives and ask_ahead when it is known what follows what; share_constants where
-something runs in tiles; pack_constants when no pass looks at weights any more; plan_offline last,
-when all tensors are known.
+kernels only; order_nodes behind all that, since it moves what is left (all of these only if the
+plan says so); early_receives and ask_ahead when it is known what follows what; share_constants
+where something runs in tiles; pack_constants when no pass looks at weights any more; plan_offline
+last, when all tensors are known.
 """
 
 from __future__ import annotations
@@ -37,12 +38,12 @@ from tflsplit.passes.pack_constants import pack_constants
 from tflsplit.passes.residuals_in_x import residuals_in_x
 from tflsplit.passes.send_copies import send_copies
 from tflsplit.passes.share_constants import share_constants
-from tflsplit.plan.cost.work import chain_macs
+from tflsplit.passes.sums_in_parts import sums_in_parts
+from tflsplit.plan.cost.work import made_again
 from tflsplit.plan.layout import Layouts
 from tflsplit.plan.spec import NodeSplit, Plan
 from tflsplit.split.devices import DeviceGraph
 from tflsplit.split.partition import partition
-from tflsplit.wire import custom_ops as wire
 
 
 def lower(
@@ -121,6 +122,7 @@ def _fused_device(
 ) -> DeviceGraph:
     local = {name: limits[layer] for name, layer in device.steps.items() if layer in limits}
     kept = {name: splits[layer] for name, layer in device.steps.items() if layer in splits}
+    inside = {name for name, split in kept.items() if split.chained}
     windows = {name: split.window_columns for name, split in kept.items() if split.window_columns}
     graph = fold_moves(device.graph)
     blocks = fuse_blocks(own_kernels(slices_first(graph, kept) if windows else graph), local)
@@ -128,13 +130,11 @@ def _fused_device(
     if windows:
         runs = find_runs(blocks, kept, host_rank)
         units = {block.name for run in runs for block in run.blocks}
-        chains = {name for name, split in kept.items() if split.chained} - units
-        blocks = chain_blocks(blocks, windows, chains)
-    graph, steps = own_dense(residuals_in_x(blocks), device.steps)
+        blocks = chain_blocks(blocks, windows, inside - units)
+    graph, steps = own_dense(*sums_in_parts(residuals_in_x(blocks), inside, device.steps))
     graph = order_nodes(own_unweighted(graph))
     graph, macs = send_copies(graph) if windows else graph, device.macs
     if runs:
         graph = chain_units(graph, kept, host_rank)
-        for made, once in (chain_macs(node) for node in graph.nodes if node.op == wire.CHAIN):
-            macs += made - once
+        macs += made_again(graph)
     return replace(device, graph=graph, steps=steps, macs=macs)

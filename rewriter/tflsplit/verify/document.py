@@ -18,6 +18,7 @@ from tflsplit.memory.arena import predict_arena
 from tflsplit.memory.lifetimes import peak_live_bytes
 from tflsplit.ops import Box
 from tflsplit.plan.check import plan_problems
+from tflsplit.plan.cost.work import made_again
 from tflsplit.plan.layout import Layouts, lay_out
 from tflsplit.split.devices import DeviceGraph, constant_bytes, tensor_labels
 
@@ -68,6 +69,7 @@ def _numbers(device: DeviceGraph, layouts: Layouts) -> dict[str, int]:
     """What the device's graph comes to, by the keys of plan.json."""
     sent, received = traffic_bytes(device.graph)
     arena = predict_arena(device.graph)
+    macs = sum(shards.macs(device.rank) for shards in layouts.nodes)
     return {
         "arena_bytes": arena.total_bytes,
         "arena_head_bytes": arena.head_bytes,
@@ -78,5 +80,5 @@ def _numbers(device: DeviceGraph, layouts: Layouts) -> dict[str, int]:
         "weights_bytes": constant_bytes(device.graph),
         "peak_live_bytes": peak_live_bytes(device.graph),
         "nodes": len(device.graph.nodes),
-        "macs": sum(shards.macs(device.rank) for shards in layouts.nodes),
+        "macs": macs + made_again(device.graph),
     }

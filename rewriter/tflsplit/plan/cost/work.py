@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
 from tflsplit.cluster import Family
-from tflsplit.ir import DType, Node
+from tflsplit.ir import DType, Graph, Node
 from tflsplit.ops import Kind, rule_of, unweighted
 from tflsplit.ops.chain import blocks_of
 from tflsplit.ops.chain_layout import columns_made
@@ -269,14 +269,11 @@ def _chain_work(node: Node) -> Iterator[Work]:
             yield Work(work.family, work.amount * (inner if number < of_first else outer))
 
 
-def chain_macs(node: Node) -> tuple[int, int]:
-    """Multiply-accumulates of a chain, and of its blocks were none of it done twice."""
-    made = once = 0.0
-    for stage, times in (timed for stages in chain_stages(node) for timed in stages):
-        if stage.is_custom:
-            once += _macs(stage)
-            made += _macs(stage) * times
-    return round(made), round(once)
+def made_again(graph: Graph) -> int:
+    """Multiply-accumulates that the tiles of chains do again, beyond what a plan's layers say."""
+    chains = [node for node in graph.nodes if node.op == wire.CHAIN]
+    timed = (each for node in chains for stages in chain_stages(node) for each in stages)
+    return round(sum(_macs(stage) * (times - 1) for stage, times in timed if stage.is_custom))
 
 
 def _macs(node: Node) -> int:

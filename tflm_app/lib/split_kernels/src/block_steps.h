@@ -18,6 +18,12 @@ inline size_t expansion_bytes(const WindowParams& p, int32_t columns) {
   return widened_bytes(columns, products) + (is_dense(p) ? 0 : gathered_bytes(columns, products));
 }
 
+// Some channels of a layer whose results scale by pairs; `from` is even.
+inline Product some_channels(const Product& product, int32_t from, int32_t count) {
+  const PairRecord* const records = static_cast<const PairRecord*>(product.records);
+  return {records + from / 2, product.weights + from * product.products, count, product.products};
+}
+
 // Columns [column, column + count) of row `row` of an expansion of x, as columns of planes. `columns`:
 // as expansion_bytes() was told.
 inline void expand(const FusedStage& stage, const int8_t* constants, const int8_t* x, int32_t row,

@@ -3,8 +3,10 @@
 //   first     rows of the first unit's e under its window (planes.h), if there is a first unit
 //   inner     rows of its result that the next rows of e are made of
 //   kept      rows of e that the window of the row of y before had, too
-//   fresh     of the other rows, the columns under the window of some columns of y
-//   window    all rows under it of some channels: copied to it from both, read, then the next channels
+//   fresh     of the other rows, the columns under the window of some columns of y; none where that
+//             window is as wide as y
+//   window    all rows under it of some channels: copied to it from both (or made in it, where there are
+//             no fresh ones), read, then the next channels
 //   work      a chunk of d with what its projection takes, or what an expansion takes
 #include "fused_sweep.h"
 
@@ -15,14 +17,20 @@ namespace split_kernels {
 namespace {
 
 constexpr int32_t kShortRun = 8;  // memmove() takes longer
+constexpr int32_t kNoRow = -1;
 
 // ---- How large everything is ----
 
 int32_t columns_of(const FusedBlockParams& block) {
   return least(block.window_columns, block.depthwise.window.out_columns);
 }
+// Whether one window has all columns: of new rows then only some channels are there at a time.
+bool is_one_window(const FusedBlockParams& block) {
+  return columns_of(block) == block.depthwise.window.out_columns;
+}
 int32_t fresh_plane_bytes(const FusedBlockParams& block) {
   const WindowParams& p = block.depthwise.window;
+  if (is_one_window(block)) return 0;
   return new_rows(p) * columns_under(p, columns_of(block));
 }
 int32_t channels_together(const WindowParams& p) { return least(kWindowChannels, p.in_channels); }
@@ -51,11 +59,20 @@ size_t window_bytes(const FusedBlockParams& block) {
 int32_t first_columns(const FusedBlockParams& block) {
   return least(kChunkColumns, block.first_depthwise.window.out_columns);
 }
-size_t sweep_work_bytes(const FusedBlockParams& block) {
+size_t last_work_bytes(const FusedBlockParams& block) {
   const WindowParams& e = block.expand.window;
-  const size_t last = unit_work_bytes(block.depthwise.window, block.project.window,
-                                      block.add.present, columns_of(block),
-                                      block.expands ? expansion_bytes(e, e.out_columns) : 0);
+  const WindowParams& p = block.depthwise.window;
+  const size_t expansion = block.expands ? expansion_bytes(e, e.out_columns) : 0;
+  const int32_t columns = columns_of(block);
+  if (!is_one_window(block)) {
+    return unit_work_bytes(p, block.project.window, block.add.present, columns, expansion);
+  }
+  const size_t d = chunk_bytes(p, columns);  // grows while channels are expanded
+  const size_t behind = projection_bytes(block.project.window, block.add.present, columns);
+  return d + (behind > expansion ? behind : expansion);
+}
+size_t sweep_work_bytes(const FusedBlockParams& block) {
+  const size_t last = last_work_bytes(block);
   if (!block.chained) return last;
   const WindowParams& f = block.first_expand.window;
   const size_t first = unit_work_bytes(block.first_depthwise.window, block.first_project.window,
@@ -146,6 +163,10 @@ class LastUnit {
     for (int32_t row = 0; row < p_.out_rows; ++row) {
       const int32_t under = row * p_.stride_rows + top;
       for (int32_t i = kept_rows_; i < reach_rows(p_); ++i) fetch(under + i);
+      if (is_one_window(block_)) {
+        make_row(row, under, residual, y);
+        continue;
+      }
       for (int32_t at = 0; at < p_.out_columns; at += columns_of(block_)) {
         make(row, under, at, least(columns_of(block_), p_.out_columns - at), residual, y);
       }
@@ -170,7 +191,7 @@ class LastUnit {
                              int32_t apart, int32_t plane) {
       make_inside(at, column, count, there, apart, plane);
     };
-    split_kernels::make_columns(p_, row, from, stop, to, step, plane_bytes, make);
+    split_kernels::make_columns(p_, p_.in_channels, row, from, stop, to, step, plane_bytes, make);
   }
   void make_inside(int32_t row, int32_t column, int32_t count, int8_t* to, int32_t step,
                    int32_t plane_bytes) {
@@ -182,6 +203,71 @@ class LastUnit {
     } else {
       copy_columns(x + (at * p_.in_columns + column) * p_.in_channels, p_.in_channels, count,
                    plane_bytes, step, to);
+    }
+  }
+
+  // A row of y whose window has all columns: new rows are made in the window, some channels at a time.
+  void make_row(int32_t row, int32_t under, const int8_t* residual, void* y) {
+    const int32_t columns = p_.out_columns;
+    int8_t* const work = work_ + chunk_bytes(p_, columns);
+    widened_row_ = kNoRow;  // the projection had the memory
+    for (int32_t channel = 0; channel < p_.in_channels; channel += kWindowChannels) {
+      const int32_t count = least(kWindowChannels, p_.in_channels - channel);
+      for (int32_t i = 0; i < count; ++i) {
+        for (int32_t at = 0; at < kept_rows_; ++at) {
+          copy_apart(kept_row(channel + i, at), 1, kept_row_bytes_, in_window(i, at), step_);
+        }
+      }
+      for (int32_t at = kept_rows_; at < reach_rows(p_); ++at) {
+        make_channels(channel, count, under + at, in_window(0, at), work);
+      }
+      depthwise_channels(channel, count, columns);
+      for (int32_t i = 0; i < count; ++i) {
+        for (int32_t at = 0; at < kept_rows_; ++at) {
+          copy_apart(in_window(i, p_.stride_rows + at), step_, kept_row_bytes_,
+                     kept_row(channel + i, at), 1);
+        }
+      }
+    }
+    const Projection projection = {&block_.project, constants_.project, &block_.add, block_.sums};
+    project(projection, work_, columns, columns, work, residual, row * columns, y);
+  }
+
+  // Some channels of a row of e.
+  void make_channels(int32_t channel, int32_t count, int32_t row, int8_t* to, int8_t* work) {
+    const auto make = [&](int32_t at, int32_t column, int32_t inside, int8_t* there, int32_t step,
+                          int32_t plane) {
+      const int8_t* const x = first_ != nullptr ? inner_ : x_;
+      const int32_t x_row = first_ != nullptr ? slot(at) : at;
+      if (block_.expands) {
+        expand_channels(channel, count, x, x_row, column, inside, there, step, plane, work);
+        return;
+      }
+      const int8_t* from = x + (x_row * p_.in_columns + column) * p_.in_channels + channel;
+      for (int32_t i = 0; i < count; ++i, there += plane) {
+        copy_apart(from + i, p_.in_channels, inside, there, step);
+      }
+    };
+    split_kernels::make_columns(p_, count, row, 0, kept_row_bytes_, to, step_, plane_bytes_, make);
+  }
+
+  // Up to four positions of x stay widened for all channels.
+  void expand_channels(int32_t channel, int32_t count, const int8_t* x, int32_t row, int32_t column,
+                       int32_t inside, int8_t* to, int32_t step, int32_t plane, int8_t* work) {
+    const FusedStage& stage = block_.expand;
+    const WindowParams& e = stage.window;
+    const int32_t products = products_of(e);
+    int16_t* const widened = reinterpret_cast<int16_t*>(work);
+    int8_t* const gathered = work + widened_bytes(e.out_columns, products);
+    const Product product = some_channels(
+        product_of(constants_.expand, e.out_channels, products, sizeof(PairRecord)), channel, count);
+    for (int32_t at = 0; at < inside; at += kPositions) {
+      const int32_t positions = least(kPositions, inside - at);
+      if (inside > kPositions || widened_row_ != row) {
+        widen_windows(e, x, 0, row, column + at, positions, doubles(stage.finish), gathered, widened);
+        widened_row_ = row;
+      }
+      multiply(product, stage.finish, widened, positions, {to + at * step, step, plane});
     }
   }
 
@@ -222,6 +308,11 @@ class LastUnit {
         copy(e_row(channel + i, row, from), width, plane + row * row_step_, step_);
       }
     }
+    depthwise_channels(channel, count, columns);
+  }
+
+  // d of the channels that are in the window.
+  void depthwise_channels(int32_t channel, int32_t count, int32_t columns) {
     const Planes planes = {window_, plane_bytes_, row_step_, step_, reach_rows(p_), 0};
     Taps taps = taps_of(p_, constants_.depthwise);
     taps.constants += static_cast<size_t>(channel * taps.multiplier) * taps_bytes(p_);
@@ -229,6 +320,9 @@ class LastUnit {
                   work_ + channel * taps.multiplier);
   }
 
+  int8_t* in_window(int32_t plane, int32_t row) const {
+    return window_ + plane * plane_bytes_ + row * row_step_;
+  }
   // Row `row` of those under the window, from its column `from` on.
   int8_t* e_row(int32_t channel, int32_t row, int32_t from) const {
     return row < kept_rows_ ? kept_row(channel, row) + from : fresh_row(channel, row);
@@ -247,6 +341,13 @@ class LastUnit {
       return;
     }
     for (int32_t i = 0; i < count; ++i) to[i * step] = from[i];
+  }
+
+  // Columns that lie apart.
+  static void copy_apart(const int8_t* from, int32_t from_step, int32_t count, int8_t* to,
+                         int32_t step) {
+    if (from_step == 1) return copy(from, count, to, step);
+    for (int32_t i = 0; i < count; ++i) to[i * step] = from[i * from_step];
   }
 
   // The last `shared` columns of the new rows come first.
@@ -286,6 +387,7 @@ class LastUnit {
   int32_t row_step_;  // of the window
   int32_t step_;      // from column to column of it
   int32_t plane_bytes_;
+  int32_t widened_row_ = kNoRow;  // of x (of the first unit's result: its slot)
 };
 
 }  // namespace

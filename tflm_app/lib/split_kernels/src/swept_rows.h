@@ -59,27 +59,27 @@ inline UnitConstants constants_at(const int8_t* data, const FusedStage* expand,
 
 inline bool has_row(const WindowParams& p, int32_t row) { return row >= 0 && row < p.in_rows; }
 
-inline void fill_columns(const WindowParams& p, int8_t* to, int32_t columns, int32_t step,
-                         int32_t plane_bytes) {
-  for (int32_t channel = 0; channel < p.in_channels; ++channel, to += plane_bytes) {
+inline void fill_columns(const WindowParams& p, int32_t channels, int8_t* to, int32_t columns,
+                         int32_t step, int32_t plane_bytes) {
+  for (int32_t channel = 0; channel < channels; ++channel, to += plane_bytes) {
     for (int32_t i = 0; i < columns; ++i) to[i * step] = static_cast<int8_t>(p.x_zero_point);
   }
 }
 
-// Columns [from, stop) of a row of the map, counted from the left padding on, as columns of planes.
-// `make(row, column, count, to, step, plane_bytes)` makes those that are not padding.
+// Columns [from, stop) of a row of `channels` channels of the map, counted from the left padding on, as
+// columns of planes. `make(row, column, count, to, step, plane_bytes)` makes those that are not padding.
 template <typename Make>
-void make_columns(const WindowParams& p, int32_t row, int32_t from, int32_t stop, int8_t* to,
-                  int32_t step, int32_t plane_bytes, const Make& make) {
+void make_columns(const WindowParams& p, int32_t channels, int32_t row, int32_t from, int32_t stop,
+                  int8_t* to, int32_t step, int32_t plane_bytes, const Make& make) {
   const int32_t left = least(from < p.pad_left ? p.pad_left : from, stop);
   const int32_t edge = p.pad_left + p.in_columns;
   const int32_t right = has_row(p, row) ? (stop < edge ? stop : edge) : left;
-  fill_columns(p, to, left - from, step, plane_bytes);
+  fill_columns(p, channels, to, left - from, step, plane_bytes);
   if (right > left) {
     make(row, left - p.pad_left, right - left, to + (left - from) * step, step, plane_bytes);
   }
   const int32_t behind = right > left ? right : left;
-  fill_columns(p, to + (behind - from) * step, stop - behind, step, plane_bytes);
+  fill_columns(p, channels, to + (behind - from) * step, stop - behind, step, plane_bytes);
 }
 
 class SweptRows {
@@ -100,7 +100,7 @@ class SweptRows {
   // planes. Here of a row that is kept from the begin on, as number `i`.
   template <typename Make>
   void begin_with(int32_t row, int32_t i, const Make& make) {
-    make_columns(p_, row, 0, kept_row_bytes_, kept_ + i * kept_row_bytes_, 1,
+    make_columns(p_, p_.in_channels, row, 0, kept_row_bytes_, kept_ + i * kept_row_bytes_, 1,
                  kept_plane_bytes(p_), make);
   }
 
@@ -116,8 +116,8 @@ class SweptRows {
     const int32_t moved = columns_ * p_.stride_columns;
     move_window(from, width, shared, moved);
     for (int32_t i = kept_rows_; i < reach_rows(p_); ++i) {
-      make_columns(p_, under + i, from + shared, from + width, in_window(window_, i, shared), step_,
-                   plane_bytes_, make);
+      make_columns(p_, p_.in_channels, under + i, from + shared, from + width,
+                   in_window(window_, i, shared), step_, plane_bytes_, make);
     }
     keep(from, at + columns == p_.out_columns ? width : moved);
     return {window_, plane_bytes_, row_step_, step_, reach_rows(p_), 0};

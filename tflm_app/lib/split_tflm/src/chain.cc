@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// TFLSPLIT_CHAIN under TFLM: its units are read from options once, in Prepare, and kept.
+// TFLSPLIT_CHAIN under TFLM: its units are read from options in Prepare, which checks them, and again when
+// it runs, to the begin of its scratch: so they take memory only while they are used.
 #include "split_kernels/chain.h"
 
 #include "compute_op.h"
@@ -18,11 +19,29 @@ constexpr uint32_t kStageIntegers = 16;
 constexpr uint32_t kAddAt = 3 * kStageIntegers;
 constexpr uint32_t kUnitIntegers = kAddAt + 12;
 
-// Units lie behind OpData (memory/custom.py).
-static_assert(sizeof(OpData) % alignof(ChainUnit) == 0);
-ChainUnit* units_of(const api::OpNode* node) {
-  return reinterpret_cast<ChainUnit*>(data_of(node) + 1);
+// Of scratch: the kernel's lies behind it (memory/custom.py).
+constexpr size_t kScratchAlignment = 16;
+size_t units_bytes(uint32_t count) {
+  return (count * sizeof(ChainUnit) + kScratchAlignment - 1) / kScratchAlignment * kScratchAlignment;
 }
+
+// Memory for units until Prepare ends.
+class UnitsForNow {
+ public:
+  UnitsForNow(api::Context* context, uint32_t count)
+      : context_(api::GetMicroContext(context)),
+        memory_(context_->AllocateTempBuffer(units_bytes(count), kScratchAlignment)) {}
+  ~UnitsForNow() {
+    if (memory_ != nullptr) context_->DeallocateTempBuffer(memory_);
+  }
+  UnitsForNow(const UnitsForNow&) = delete;
+  UnitsForNow& operator=(const UnitsForNow&) = delete;
+  ChainUnit* units() const { return reinterpret_cast<ChainUnit*>(memory_); }
+
+ private:
+  decltype(api::GetMicroContext(nullptr)) context_;
+  uint8_t* memory_;
+};
 
 // 0 if there are none, too many, or parts of one.
 uint32_t count_of(const FlexMap& options) {
@@ -145,13 +164,6 @@ const char* check_ends(const api::EvalTensor* x, const api::EvalTensor* y, int32
 
 // ---- The operator ----
 
-void* init(api::Context* context, const char* bytes, size_t size) {
-  FlexMap options;
-  const uint32_t count = FlexMap::open(bytes, size, &options) ? count_of(options) : 0;
-  return api::GetMicroContext(context)->AllocatePersistentBuffer(sizeof(OpData) +
-                                                                 count * sizeof(ChainUnit));
-}
-
 api::Status prepare(api::Context* context, api::OpNode* node) {
   OpData* const data = data_of(node);
   if (data == nullptr) return kTfLiteError;
@@ -165,7 +177,12 @@ api::Status prepare(api::Context* context, api::OpNode* node) {
       !output_zero_point(context, node, 0, &data->y_zero_point)) {
     return refuse(context, kChainName, "the arena has no room to look at x and y");
   }
-  const ChainParams chain = params_of(context, node, options, units_of(node));
+  const uint32_t count = count_of(options);
+  const UnitsForNow memory(context, count);
+  if (memory.units() == nullptr) {
+    return refuse(context, kChainName, "the arena has no room to look at its units");
+  }
+  const ChainParams chain = params_of(context, node, options, memory.units());
   const api::EvalTensor* const x = input(context, node, 0);
   if (chain.piece_rows > 0 && exchange_of(context) == nullptr) return kTfLiteError;
   read_units(x, options, data->x_zero_point, chain);
@@ -177,7 +194,8 @@ api::Status prepare(api::Context* context, api::OpNode* node) {
     what = split_kernels::check_chain_constants(chain, stored_constants(context, node));
   }
   if (what != nullptr) return refuse(context, kChainName, what);
-  return request_scratch(context, split_kernels::chain_get_scratch_bytes(chain), data);
+  return request_scratch(context, units_bytes(count) + split_kernels::chain_get_scratch_bytes(chain),
+                         data);
 }
 
 bool take(void* exchange, int32_t piece, void* to, size_t size) {
@@ -186,10 +204,15 @@ bool take(void* exchange, int32_t piece, void* to, size_t size) {
 
 api::Status invoke(api::Context* context, api::OpNode* node) {
   const OpData& data = *data_of(node);
-  const ChainParams chain = params_of(context, node, checked_options(node), units_of(node));
+  const FlexMap options = checked_options(node);
+  int8_t* const scratch = static_cast<int8_t*>(scratch_of(context, data));
+  const ChainParams chain =
+      params_of(context, node, options, reinterpret_cast<ChainUnit*>(scratch));
+  read_units(input(context, node, 0), options, data.x_zero_point, chain);
   const bool done = split_kernels::run_chain(
       chain, static_cast<int8_t*>(input(context, node, 0)->data.data), constants_of(context, node),
-      scratch_of(context, data), static_cast<int8_t*>(output(context, node, 0)->data.data),
+      scratch + units_bytes(count_of(options)),
+      static_cast<int8_t*>(output(context, node, 0)->data.data),
       {exchange_of(context), take});
   return done ? kTfLiteOk : kTfLiteError;
 }
@@ -197,13 +220,7 @@ api::Status invoke(api::Context* context, api::OpNode* node) {
 }  // namespace
 
 api::Registration* chain_registration() {
-  static api::Registration registration = [] {
-    api::Registration result{};
-    result.init = init;
-    result.prepare = prepare;
-    result.invoke = invoke;
-    return result;
-  }();
+  static api::Registration registration = compute_registration(prepare, invoke);
   return &registration;
 }
 

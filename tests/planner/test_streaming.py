@@ -17,7 +17,7 @@ from tests.streaming import streamed_bundle, streamed_plan
 from tflsplit.bundle.plan_file import plan_part, read_plan
 from tflsplit.check.device_graphs import check_devices
 from tflsplit.cluster import default_cluster
-from tflsplit.ir import Graph
+from tflsplit.ir import DType, Graph, Node
 from tflsplit.ops.fused import block_parts
 from tflsplit.planner import Planner, finish
 from tflsplit.planner.best import best_plan, may_stream
@@ -55,6 +55,27 @@ def test_the_same_bits_and_the_checkers_proof(way: str, world_size: int, tiles: 
     assert check_devices(split.whole, split.devices) == []
     verdict = compared(split)
     assert verdict.passed, verdict
+
+
+@needs_tflm
+def test_a_tile_within_the_one_before_it_of_an_input_that_slice_does_not_know():
+    """TFLM's SLICE has no uint8, the type of many image models' input."""
+    (x,) = (model := tiny("resnet")).inputs
+    assert x.quantization is not None
+    shifted = replace(x.quantization, zero_points=(x.quantization.zero_point + 128,))
+    image = replace(x, name="image", dtype=DType.UINT8, quantization=shifted)
+    to_int8 = Node("QUANTIZE", (image,), (x,), name="to_int8")
+    whole = splittable(replace(model, inputs=(image,), nodes=[to_int8, *model.nodes]))
+    plan = streamed_plan(whole, 1, 3)
+    splits = plan.by_node()
+    name = next(split.node for split in plan.splits if split.gather_tiles > 1)
+    rows = next(node for node in whole.nodes if node.name == name).output.shape[1]
+    splits[name] = replace(splits[name], tile_bounds=(0, rows - 2, rows - 1, rows))
+    plan = replace(plan, splits=tuple(splits.values()))
+    made = Split(whole, plan, lower(whole, plan))
+    copies = [n for n in made.devices[0].graph.nodes if n.op == wire.RECV and n.inputs]
+    assert [node.output.dtype for node in copies] == [DType.UINT8]
+    assert compared(made).passed
 
 
 @needs_tflm

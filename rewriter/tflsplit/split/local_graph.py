@@ -8,8 +8,9 @@ from dataclasses import dataclass, field, replace
 from weakref import WeakKeyDictionary
 
 from tflsplit.errors import InternalError
-from tflsplit.ir import Node, Value
+from tflsplit.ir import DType, Node, Value
 from tflsplit.ops import Box, Piece, cut_constant, local_value
+from tflsplit.ops.custom import recv
 from tflsplit.ops.expansion import stock_expansion
 from tflsplit.ops.local import sliced
 from tflsplit.split.devices import Shard
@@ -79,8 +80,25 @@ class LocalGraph:
         if held == box:
             return local
         piece = self.hold(value, box, "/slice")
-        self.add([sliced(local, box.relative_to(held.origin).origin, piece)])
+        if local.dtype in _SLICED:
+            self.add([sliced(local, box.relative_to(held.origin).origin, piece)])
+        else:
+            self.add([self._copied(value, box, piece, held, local)])
         return piece
+
+    def _copied(self, value: Value, box: Box, piece: Value, held: Box, local: Value) -> Node:
+        """``box`` of a local tensor as the result of a RECV that waits for nobody."""
+        return recv(
+            output=piece,
+            tensor=self.labels[value],
+            origin=box.origin,
+            local=local,
+            local_box=box,
+            local_origin=held.origin,
+            pieces=[],
+            pending=[],
+            name=piece.name,
+        )
 
     def constant(self, value: Value, box: Box) -> Value:
         """The part ``box`` of a constant; nodes that need the same part share it."""
@@ -114,6 +132,9 @@ class LocalGraph:
                 inputs.append(self.read(value, box))
         return inputs
 
+
+_SLICED = (DType.INT8, DType.INT16, DType.INT32, DType.FLOAT32, DType.BOOL)
+"""What TFLM's SLICE copies; of other types, like a uint8 input, a RECV does."""
 
 _PARTS: WeakKeyDictionary[Value, dict[Box, Value]] = WeakKeyDictionary()
 """Parts of constants: of all device graphs that are made, those that are equal are one value."""

@@ -64,6 +64,7 @@ _MADE_OF = {
     "SIGN": "x / |x|, or a comparison and SELECT_V2",
     "POW": "MUL for whole exponents, SQRT for a half",
     "TOPK_V2": "leave it out and choose the best on the host",
+    "TILE": "tf.image.resize(x, size, 'nearest') for an UpSampling2D, CONCATENATION elsewhere",
     "NON_MAX_SUPPRESSION_V5": "leave it out and choose the boxes on the host",
     "BIDIRECTIONAL_SEQUENCE_LSTM": "two UNIDIRECTIONAL_SEQUENCE_LSTM, one of the reversed sequence",
 }

@@ -29,6 +29,7 @@ HERE = Path(__file__).resolve().parent
 CORPUS = HERE / "corpus"
 WIRE = json.loads((HERE.parent / "wire_vectors.json").read_text())
 DEPLOY = json.loads((HERE.parent / "deploy_vectors.json").read_text())
+ETHERNET = json.loads((HERE.parent / "ethernet_vectors.json").read_text())
 CONTROL = json.loads((HERE.parent / "control_vectors.json").read_text())
 
 Seeds = Mapping[str, bytes]
@@ -281,6 +282,25 @@ def image_seeds() -> Seeds:
     return {name: struct.pack("<H", 900) + content for name, content in images.items()}
 
 
+# ---- Ethernet: devices, rank, host, MTU; then how, length, bytes of a frame ----
+
+
+def ethernet_seeds() -> Seeds:
+    """Every vector at each rank that opens it; a frame that the harness makes this plan's."""
+    seeds = {}
+    for number, case in enumerate(ETHERNET):
+        frames = b"".join(
+            struct.pack("<BH", 0, len(frame)) + frame
+            for frame in map(bytes.fromhex, case["ethernet_hex"])
+        )
+        for rank in sorted({one["rank"] for one in case["opened"]}):
+            head = bytes([case["world_size"] - 2, rank, 1, 64])
+            seeds[f"{number:02}-at-{rank}"] = head + frames
+    shared = bytes(16) + bytes([2, 0, 28, 0]) + bytes(28) + bytes([1, 1, 2, 3, 0, 4, 5, 6])
+    seeds["shared"] = bytes([1, 0, 0, 0]) + struct.pack("<BH", 0x17, 60) + shared + bytes(4)
+    return seeds
+
+
 def all_seeds() -> Iterator[tuple[Path, bytes]]:
     """Every seed and its file."""
     for harness, seeds in (
@@ -291,6 +311,7 @@ def all_seeds() -> Iterator[tuple[Path, bytes]]:
         ("device", device_seeds()),
         ("survey", survey_seeds()),
         ("image", image_seeds()),
+        ("ethernet", ethernet_seeds()),
     ):
         for name, content in seeds.items():
             yield CORPUS / harness / f"seed-{name}", content

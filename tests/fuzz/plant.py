@@ -68,6 +68,15 @@ BUGS = {
     "a queue without end": (
         "survey", "split_deploy/src/survey.cc", " && port.queued < queue_frames_", "",
     ),
+    "a frame longer than what came": (
+        "ethernet", "split_port/src/ethernet_frame.cc",
+        "kReceiverBytes * receivers <= ethernet.size()", "kReceiverBytes * receivers > 0",
+    ),
+    "ranks of other receivers": (
+        "ethernet", "split_port/src/ethernet_frame.cc",
+        "load_le<uint64_t>(raw + kDestinationsAt) & mine",
+        "load_le<uint64_t>(raw + kDestinationsAt) + 0 * mine",
+    ),
     "a box beside its place": (
         "device", "split_core/src/box.cc", "static_cast<uint8_t*>(tensor) + first;",
         "static_cast<uint8_t*>(tensor) + first + 1;",

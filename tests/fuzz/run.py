@@ -36,6 +36,7 @@ HARNESSES = {
     "device": 300,
     "survey": 1024,
     "image": 1024,
+    "ethernet": 1200,
 }
 
 INPUT_SECONDS = 60

@@ -9,6 +9,8 @@
 
 namespace split_kernels {
 
+inline int32_t least(int32_t a, int32_t b) { return a < b ? a : b; }
+
 // Signed overflow is undefined in C++ and wraps in TFLM's kernels as compiled, so say it.
 inline int32_t wrapping_add(int32_t a, int32_t b) {
   return static_cast<int32_t>(static_cast<uint32_t>(a) + static_cast<uint32_t>(b));

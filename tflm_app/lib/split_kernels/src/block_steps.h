@@ -4,13 +4,12 @@
 #define SPLIT_KERNELS_SRC_BLOCK_STEPS_H_
 
 #include "add.h"
+#include "arithmetic.h"
 #include "gather.h"
 #include "planes.h"
 #include "split_kernels/kernels.h"
 
 namespace split_kernels {
-
-inline int32_t least(int32_t a, int32_t b) { return a < b ? a : b; }
 
 // Scratch of expand(), for so many columns at most.
 inline size_t expansion_bytes(const WindowParams& p, int32_t columns) {

@@ -17,8 +17,6 @@ namespace {
 
 constexpr int32_t kChunk = 32;  // channels
 
-inline int32_t least(int32_t a, int32_t b) { return a < b ? a : b; }
-
 // Rows or columns of x under one window.
 struct Span {
   Span(int32_t step, int32_t stride, int32_t pad, int32_t kernel, int32_t extent)

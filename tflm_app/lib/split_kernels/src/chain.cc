@@ -192,12 +192,24 @@ class Chain {
   Rolling* rolling_;
 };
 
+// Notes where those of each unit begin.
+void find_constants(const ChainParams& chain, const int8_t* data) {
+  const int8_t* end = data;
+  for (int32_t i = 0; i < chain.count; ++i) {
+    ChainUnit& unit = chain.units[i];
+    unit.constants_at = static_cast<int32_t>(end - data);
+    constants_at(end, unit.expands ? &unit.expand : nullptr, unit.depthwise.window,
+                 unit.project.window, false, &end);
+  }
+}
+
 }  // namespace
 
 bool run_chain(const ChainParams& chain, int8_t* x, const void* constants, void* scratch, int8_t* y,
                const RollingRows& source) {
   int32_t piece = 0;
   const int32_t last = chain.count - 1, columns = whole_columns(chain);
+  find_constants(chain, static_cast<const int8_t*>(constants));
   return for_tiles(chain, [&](int32_t from, int32_t) {
     const WindowParams& p = chain.units[last].project.window;
     Rolling rolling(chain, x, source, &piece);

@@ -153,12 +153,11 @@ const char* check_chain_constants(const ChainParams& chain, const Constants& con
   for (int32_t i = 0; i < chain.count; ++i) size_bytes += part_of(chain.units[i]).bytes();
   const char* problem = size_bytes > INT32_MAX ? "weights: too large" : nullptr;
   if (problem == nullptr) problem = check_block(constants, size_bytes);
-  int32_t at = 0;
+  const int8_t* at = static_cast<const int8_t*>(constants.data);
   for (int32_t i = 0; problem == nullptr && i < chain.count; ++i) {
-    ChainUnit& unit = chain.units[i];
-    unit.constants_at = at;
-    at += static_cast<int32_t>(part_of(unit).bytes());
-    problem = part_of(unit).check(static_cast<const int8_t*>(constants.data) + unit.constants_at);
+    const Unit unit = part_of(chain.units[i]);
+    problem = unit.check(at);
+    at += unit.bytes();
   }
   return problem;
 }

@@ -65,7 +65,7 @@ def inflict(running: Desk, service: Service, asked: Questions, kill: Kill, row: 
             if served.repeated:
                 row.met += 1
                 (row.gateway_seconds if kill.is_gateway else row.seconds).append(served.seconds)
-    running.cluster.proxy.forget_alarms()
+    running.calm()
     _revive(running, kill.rank)
     if not _is_back(running, service, asked):
         row.not_back += 1
@@ -75,7 +75,7 @@ def inflict(running: Desk, service: Service, asked: Questions, kill: Kill, row: 
 def _tell(running: Desk, what: str, kill: Kill, why: str) -> None:
     """Of something that should not be, with all that the service said."""
     first = running.events[0][0] if running.events else 0.0
-    said = [f"{at - first:.2f} {event.kind}: {event.text}" for at, event in running.events]
+    said = [f"{at - first:.2f} {event.kind}: {event.text}" for at, event in running.events[:20]]
     print("\n  ".join([f"{what}: {kill} {why}", *said]), file=sys.stderr, flush=True)
 
 
@@ -134,8 +134,20 @@ class Trial:
     points: int
     until: float
 
-    def part(self, number: int, of: int) -> list[Row]:
-        """Every ``of``-th kill of an inference, on boards of their own; a row of each phase."""
+    def points_to_die(self) -> list[Kill]:
+        """Of an inference, which is recorded on boards of its own."""
+        asked = questions(self.folder)
+        with (
+            tempfile.TemporaryDirectory() as stores,
+            desk(Path(stores), _size(asked), self.board) as running,
+            running.serve(self.folder, self.options) as service,
+        ):
+            running.infer(service, asked)
+            frames = running.record(lambda: running.infer(service, asked))
+            return self._chosen(kills(frames, running.peers, _size(asked)))
+
+    def part(self, some: Sequence[Kill]) -> list[Row]:
+        """Some of them, on other boards; a row of each phase."""
         asked = questions(self.folder)
         rows = {phase: Row(phase) for phase in PHASES[:-1]}
         with (
@@ -143,8 +155,7 @@ class Trial:
             desk(Path(stores), _size(asked), self.board) as running,
             running.serve(self.folder, self.options) as service,
         ):
-            frames = running.record(lambda: running.infer(service, asked))
-            for kill in self._chosen(kills(frames, running.peers, _size(asked)))[number::of]:
+            for kill in some:
                 if time.monotonic() < self.until:
                     inflict(running, service, asked, kill, rows[kill.phase])
         return list(rows.values())
@@ -163,8 +174,9 @@ class Trial:
 
 def in_inferences(trial: Trial, jobs: int) -> list[Row]:
     """A row of each phase, with the kills shared by so many sets of boards at a time."""
+    found = trial.points_to_die()
     with ProcessPoolExecutor(jobs) as pool:
-        parts = list(pool.map(trial.part, range(jobs), [jobs] * jobs))
+        parts = list(pool.map(trial.part, [found[job::jobs] for job in range(jobs)]))
     return [total(rows) for rows in zip(*parts, strict=True)]
 
 
@@ -191,7 +203,7 @@ def in_deployments(trial: Trial) -> Row:
                     if one.is_dead(rank):
                         row.met += 1
                         row.seconds.append(time.monotonic() - begun)
-                    one.cluster.proxy.forget_alarms()
+                    one.calm()
                     _revive(one, rank)
                     if not _is_back(one, service, asked):
                         row.not_back += 1

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -58,6 +57,7 @@ class Desk:
     url: str
     events: list[tuple[float, Event]] = field(default_factory=list)
     number: int = 0
+    timer: threading.Timer | None = None
 
     def serve(self, folder: Path, options: ServeOptions, ports: Sequence[str] = ()) -> Service:
         """A service on them, behind these ports or the first board's."""
@@ -97,16 +97,21 @@ class Desk:
         more_seconds: so late then.
         """
 
-        def kill() -> None:
-            self.cluster.signal(rank, signal.SIGKILL)
-
         def alarm() -> None:
-            if more_seconds:
-                threading.Timer(more_seconds, kill).start()
-            else:
-                kill()
+            if not more_seconds:
+                self.cluster.kill(rank)
+                return
+            self.timer = threading.Timer(more_seconds, self.cluster.kill, [rank])
+            self.timer.start()
 
         self.cluster.proxy.when_sent(self.cluster.plugs[end], sent_bytes, alarm)
+
+    def calm(self) -> None:
+        """Nobody is killed any more; who was is dead when this returns."""
+        self.cluster.proxy.forget_alarms()
+        if self.timer is not None:
+            self.timer.join()
+            self.timer = None
 
     def record(self, what: Callable[[], object]) -> dict[End, list[Passed]]:
         """What each port sends while something is done."""

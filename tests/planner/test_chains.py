@@ -121,6 +121,14 @@ def test_tiles_are_taken_where_a_chain_needs_more():
     assert best_plan(graph, cluster, "ram")[1].arena_bytes <= in_tiles.arena_bytes
 
 
+def test_no_number_of_devices_is_left_out_by_what_others_than_its_chain_need():
+    """A map inside of a chain is never in memory: who else searches knows no bound for it."""
+    planner = Planner(network(swelling), default_cluster(2), hosted=True)
+    chain = planner.searcher(2, "ram", chain=True)
+    planner.searcher(2, "ram").least_arena_bytes = lambda: 10**9  # type: ignore[method-assign]
+    assert planner.bound("ram", 2) <= chain.least_arena_bytes()
+
+
 def averaged(net: LayerBuilder, x: Tensor) -> Tensor:
     return net.mean(net.conv(x, 40, (1, 1)))
 

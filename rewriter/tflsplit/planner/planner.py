@@ -177,17 +177,21 @@ class Planner:
         value = best.value(objective) if best is not None else float("inf")
         if self.bound(objective, world_size) > value:
             return best
-        searchers = [self.searcher(world_size, objective)]
-        if objective == "ram":  # what units need is not all: a whole plan may be smaller without
-            searchers.append(self.searcher(world_size))
-            if world_size <= CHAINED and self._keeps_input(world_size):
-                searchers.insert(0, self.searcher(world_size, objective, chain=True))
-        for searcher in searchers:
+        for searcher in self._tried(objective, world_size):
             tail_bytes = tail_of(best.steps) if best is not None and objective == "ram" else 0
             found = searcher.find(objective, value, tail_bytes)
             if found is not None and self._is_better(found, best, objective):
                 best, value = found, found.value(objective)
         return best
+
+    def _tried(self, objective: str, world_size: int) -> list[Searcher]:
+        """Whoever searches for an objective, the most promising first."""
+        searchers = [self.searcher(world_size, objective)]
+        if objective == "ram":  # what units need is not all: a whole plan may be smaller without
+            searchers.append(self.searcher(world_size))
+            if world_size <= CHAINED and self._keeps_input(world_size):
+                searchers.insert(0, self.searcher(world_size, objective, chain=True))
+        return searchers
 
     @property
     def _is_large(self) -> bool:
@@ -232,11 +236,11 @@ class Planner:
         """What no plan for so many devices is below."""
         if objective == "bytes":
             return 0.0 if world_size == 1 else 1.0
-        searcher = self.searcher(world_size, objective)
         if objective == "latency":
-            speeds = [1 / us for us in searcher.choices.least_work_us() if us]
+            least = self.searcher(world_size).choices.least_work_us()
+            speeds = [1 / us for us in least if us]
             return 1 / sum(speeds) if speeds else 0.0
-        return searcher.least_arena_bytes()
+        return min(each.least_arena_bytes() for each in self._tried(objective, world_size))
 
     def _why_not(self) -> str:
         enough = smallest_cluster(self.cluster, self._would_do)

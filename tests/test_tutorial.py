@@ -8,8 +8,13 @@ import os
 import re
 import shlex
 import shutil
+import signal
+import socket
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
@@ -18,6 +23,7 @@ import pytest
 
 from models.tiny import NETWORKS
 from tests.models.test_build_mobilenet_v2 import tensorflow_python
+from tests.native import needs_cxx, needs_wheel_reader
 from tests.splits import needs_tflm
 from tflsplit.cli import parser
 from tflsplit.tflite import load
@@ -42,6 +48,9 @@ NEEDS = {
     "tflsplit upload": "eight boards; tests/cli/test_upload.py has a program stand in",
     "tflsplit cluster": "eight boards, or tests/cli/test_cluster.py, where programs stand in",
 }
+_DEADLINE_SECONDS = 120.0
+BOARDS_PORT = "5000"
+"""Commands with it, and the program that has it, are of the part with blank boards."""
 
 
 @cache
@@ -55,6 +64,12 @@ def commands() -> list[str]:
     """Every command of the ``console`` blocks: what follows a dollar sign."""
     lines = [line for block in blocks("console") for line in block.splitlines()]
     return [line.removeprefix("$ ") for line in lines if line.startswith("$ ")]
+
+
+def of_blank_boards() -> list[str]:
+    """The commands of that part: the boards, what is done to them, and a program."""
+    found = [command for command in commands() if BOARDS_PORT in command]
+    return [*found, *(command for command in commands() if command.endswith(".py"))]
 
 
 def need(command: str) -> str | None:
@@ -72,13 +87,18 @@ def words(command: str) -> list[str]:
     return [sys.executable, *rest]
 
 
+def environment() -> dict[str, str]:
+    """Of every command."""
+    paths = os.pathsep.join([str(ROOT), str(ROOT / "rewriter")])
+    return {**os.environ, "PYTHONPATH": paths, "COLUMNS": "200"}
+
+
 def run(command: str, folder: Path) -> str:
     """What a command prints; it must end with exit code 0 and without a complaint."""
-    paths = os.pathsep.join([str(ROOT), str(ROOT / "rewriter")])
     result = subprocess.run(
         words(command),
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": paths, "COLUMNS": "200"},
+        env=environment(),
         capture_output=True,
         text=True,
         check=False,
@@ -106,7 +126,9 @@ def test_the_commands_run_in_their_order(tmp_path: Path):
     output = {
         command: run(command, tmp_path)
         for command in commands()
-        if need(command) is None and (compiler or "--native" not in command)
+        if need(command) is None
+        and command not in of_blank_boards()
+        and (compiler or "--native" not in command)
     }
     (verified,) = [text for command, text in output.items() if " verify " in command]
     assert re.search("the same bits: [4-8] devices", verified), verified
@@ -124,11 +146,74 @@ def test_the_commands_run_in_their_order(tmp_path: Path):
         pytest.skip("the rest ran; --native needs a C++ compiler: apt install g++")
 
 
+@contextmanager
+def started(command: str, folder: Path) -> Iterator[subprocess.Popen[str]]:
+    """It runs in the body, not for ever; what is typed into its terminal is its ``stdin``."""
+    process = subprocess.Popen(
+        words(command), cwd=folder, env=environment(), text=True, bufsize=1,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    deadline = threading.Timer(_DEADLINE_SECONDS, process.kill)
+    deadline.start()
+    try:
+        yield process
+    finally:
+        deadline.cancel()
+        process.send_signal(signal.SIGINT)
+        process.communicate()
+
+
+def until(process: subprocess.Popen[str], text: str) -> None:
+    """Reads what a program prints up to the first line with a text."""
+    assert process.stdout is not None
+    said = []
+    for line in iter(process.stdout.readline, ""):
+        if text in line:
+            return
+        said.append(line)
+    pytest.fail(f"it ended and did not say {text!r}, but {''.join(said)}")
+
+
+def free_port() -> str:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return str(server.getsockname()[1])
+
+
+@needs_tflm
+@needs_wheel_reader
+@needs_cxx
+@pytest.mark.slow
+def test_blank_boards_get_a_network_and_a_program_outlives_one_of_them(tmp_path: Path):
+    port = free_port()
+    boards, *between, program = (
+        command.replace(BOARDS_PORT, port) for command in of_blank_boards()
+    )
+    run(next(command for command in commands() if SEEDED in command), tmp_path)
+    (text,) = blocks("py")
+    (tmp_path / program.split()[-1]).write_text(text.replace(BOARDS_PORT, port))
+    with started(boards, tmp_path) as terminal:
+        until(terminal, "4 blank boards")
+        said = [run(command, tmp_path) for command in between]
+        assert "a ring of 4 boards" in said[0]
+        assert "the same bits as the unsplit model" in said[1]
+        with started(program, tmp_path) as service:
+            until(service, "boards: class")  # the page's network takes all four
+            assert terminal.stdin is not None
+            terminal.stdin.write("kill 2\n")
+            until(service, "does not answer any more")
+            until(service, "boards: class")
+            terminal.stdin.write("start 2\n")
+            until(service, "is back")
+            until(service, "boards: class")
+
+
 @pytest.mark.parametrize("command", [c for c in commands() if not c.startswith("pio ")])
 def test_options_of_every_command_exist(command: str):
     program, *rest = shlex.split(command)
     if program == "tflsplit":
         parser().parse_args(rest)  # leaves by SystemExit where it cannot be read
+    elif rest[0] != "-m":
+        assert f"# {rest[0]}\n" in "".join(blocks("py"))
     else:
         module = rest[1].replace(".", "/")
         assert (ROOT / f"{module}.py").exists() or (ROOT / module / "__main__.py").exists()

@@ -30,6 +30,8 @@ def options(**changes: Any) -> FirmwareOptions:
         ("pico", ("registry_plain",)),
         ("esp32s3", ("registry_plain",)),
         ("mps2_an500", ("reference", "cmsis_nn")),
+        ("mps2_an505", ("reference", "cmsis_nn")),
+        ("mps3_an547", ("reference", "cmsis_nn_mve")),
         ("rp2040", ("reference",)),
     ],
 )
@@ -41,6 +43,9 @@ def test_a_tree_and_an_option_come_first(tmp_path: Path):
     teensy = board_named("teensy41")
     assert kernels_of(teensy, options(tflm_dir=tmp_path)) == ("reference",)
     assert kernels_of(teensy, options(kernels="cmsis_nn")) == ("cmsis_nn",)
+    vectors = board_named("mps3_an547")
+    assert kernels_of(vectors, options(kernels="cmsis_nn")) == ("cmsis_nn_mve",)
+    assert kernels_of(vectors, options(kernels="reference")) == ("reference",)
 
 
 def test_scratch_that_only_its_kernels_ask_for_has_room(tmp_path: Path):

@@ -106,6 +106,29 @@ def depthwise(
     )  # fmt: skip
 
 
+def row_convolution(width: int, taps: int, channels: int, stride: int, padding: int) -> Graph:
+    """CONV_2D over an image of one row; padding: 0 SAME, 1 VALID."""
+    span = width if padding == 0 else width - taps + 1
+    return graph(
+        "CONV_2D",
+        [tensor((1, 1, width, channels)), filters((4, 1, taps, channels), 4, 0), bias(4)],
+        [tensor((1, 1, -(-span // stride), 4))],
+        padding=padding, stride_h=1, stride_w=stride, dilation_h_factor=1, dilation_w_factor=1,
+        fused_activation_function=0,
+    )  # fmt: skip
+
+
+def widened(channels: int) -> Graph:
+    """DEPTHWISE_CONV_2D, 3x3, of one channel to ``channels``."""
+    return graph(
+        "DEPTHWISE_CONV_2D",
+        [tensor((1, 6, 5, 1)), filters((1, 3, 3, channels), channels, 3), bias(channels)],
+        [tensor((1, 6, 5, channels))],
+        padding=0, stride_h=1, stride_w=1, depth_multiplier=channels,
+        dilation_h_factor=1, dilation_w_factor=1, fused_activation_function=0,
+    )  # fmt: skip
+
+
 def _windowed(
     kernel: tuple[int, int], stride: int, dilation: int, padding: int, channels: int
 ) -> tuple[int, ...]:

@@ -11,7 +11,7 @@ from tflsplit.cluster.spec import Device
 from tflsplit.cluster.table import Table
 from tflsplit.cluster.toml_file import suggestion
 
-KERNELS = ("reference", "cmsis_nn")
+KERNELS = ("reference", "cmsis_nn", "cmsis_nn_mve")
 ABIS = ("cortex_m", "esp32")
 USB = tuple(USB_SPEEDS)
 _COARSE = (

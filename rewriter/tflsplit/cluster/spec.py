@@ -27,7 +27,8 @@ class Device:
     stack_bytes, runtime_bytes: RAM for the stack, and for TFLM's interpreter, the board's core and
         static data; code_bytes: flash for the program.
     arena_limit_bytes, weights_limit_bytes: what the user gives at most; None: all that is left.
-    kernels: "reference" or "cmsis_nn"; abi: see ``tflsplit.memory.abi``. Both for the arena.
+    kernels: "reference", "cmsis_nn" or, on a core with vectors, "cmsis_nn_mve"; abi: see
+        ``tflsplit.memory.abi``. Both for the arena.
     flash_bytes_per_s: how fast weights come from flash where the processor waits for them, and
         flash_cache_bytes: what a cache holds of them; None: that is in ``cycles``.
     active_mw, idle_mw: power while computing and while waiting; None where no source is known.

@@ -20,6 +20,11 @@ _CMSIS_NN_HEADER = Path("third_party/cmsis_nn/Include/arm_nnfunctions.h")
 
 def kernels_of(board: Board, options: FirmwareOptions) -> tuple[Kernels, ...]:
     """TFLM's kernels that the board may get; both kinds where that is decided later."""
+    found = _of_any_core(board, options)
+    return tuple("cmsis_nn_mve" if board.vectors and each == "cmsis_nn" else each for each in found)
+
+
+def _of_any_core(board: Board, options: FirmwareOptions) -> tuple[Kernels, ...]:
     if options.kernels is not None:
         return (options.kernels,)
     if board.is_of_registry and options.tflm_dir is None:

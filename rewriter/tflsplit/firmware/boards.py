@@ -32,6 +32,7 @@ class Board:
     abi: layout of TFLM's structs.
     is_emulated: runs on this computer: no serial rate, and slower than any kernel's estimate.
     cmsis_nn: whether TFLM's CMSIS-NN kernels are for it, when the tree has them.
+    vectors: its core has MVE, for which those kernels are others (memory/cmsis_nn_mve.py).
     model_section: where the linker script keeps constants in flash.
     large_model_section: the same for models that the flash does not hold (emulated boards).
     flash_bytes: beyond which ``large_model_section`` is taken.
@@ -52,6 +53,7 @@ class Board:
     abi: Abi = CORTEX_M
     is_emulated: bool = False
     cmsis_nn: bool = True
+    vectors: bool = False
     model_section: str = ".rodata.tflsplit_model"
     large_model_section: str = ""
     flash_bytes: int = 0
@@ -78,12 +80,13 @@ class Board:
         return tick_period_us(known_board(self.section).clock_hz)
 
 
-def _mps2(name: str, flash_bytes: int) -> Board:
+def _mps2(name: str, flash_bytes: int, vectors: bool = False) -> Board:
     return Board(
         name,
         name,
         port="mps2",
         is_emulated=True,
+        vectors=vectors,
         large_model_section=".model",
         flash_bytes=flash_bytes,
         has_ethernet=True,
@@ -151,7 +154,7 @@ _ALL = (
     _mps2("mps2_an500_64k", 3 * _MB),
     _mps2("mps2_an500_128k", 3 * _MB),
     _mps2("mps2_an505", 3 * _MB),
-    _mps2("mps3_an547", 1 * _MB),
+    _mps2("mps3_an547", 1 * _MB, vectors=True),
     Board(
         "host",
         "host",

@@ -15,7 +15,7 @@ from tflsplit.errors import UserError
 from tflsplit.ir import Graph, Node, Value
 from tflsplit.memory.abi import ABIS, CORTEX_M, Abi, align_up
 from tflsplit.memory.buffers import ALIGNMENT_BYTES, ArenaPlan
-from tflsplit.memory.demand import ALL_KERNELS, Demand, Kernels, node_demand
+from tflsplit.memory.demand import Demand, Kernels, kernels_named, node_demand
 from tflsplit.memory.greedy import greedy_plan
 from tflsplit.memory.lifetimes import planned_buffers
 from tflsplit.memory.offline import offline_offsets
@@ -80,8 +80,7 @@ def predict_arena(
     Raises UserError for an unknown ABI or kernel flavour, ModelError for broken metadata.
     """
     target = _abi(abi)
-    if kernels not in ALL_KERNELS:
-        raise UserError(f"unknown kernels {kernels!r}; known are {', '.join(ALL_KERNELS)}")
+    kernels = kernels_named(kernels)
     tensors = tensor_order(graph) if order is None else tuple(order)
     demands = [node_demand(node, target, kernels) for node in graph.nodes]
     plan = _plan_head(graph, demands, tensors)

@@ -6,15 +6,26 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
+from tflsplit.errors import UserError
 from tflsplit.ir import Node
-from tflsplit.memory import cmsis_nn, custom, kernels, registry_tflm, structs
+from tflsplit.memory import cmsis_nn, cmsis_nn_mve, custom, kernels, registry_tflm, structs
 from tflsplit.memory.abi import Abi, Layout, struct_layout
 from tflsplit.memory.kernels import Prepare, Prepared
 
-Kernels = Literal["reference", "cmsis_nn", "registry", "registry_plain"]
-"""Those of the registry's TFLM are CMSIS-NN's, with the DSP extension or in plain C."""
+Kernels = Literal["reference", "cmsis_nn", "cmsis_nn_mve", "registry", "registry_plain"]
+"""CMSIS-NN's ask for other scratch on cores with vectors (MVE).  Those of the registry's TFLM are
+CMSIS-NN's, with the DSP extension or in plain C."""
 
 ALL_KERNELS: tuple[Kernels, ...] = get_args(Kernels)
+
+
+def kernels_named(name: str) -> Kernels:
+    """A flavour by its name; UserError names those that there are."""
+    for known in ALL_KERNELS:
+        if known == name:
+            return known
+    raise UserError(f"unknown kernels {name!r}; known are {', '.join(ALL_KERNELS)}")
+
 
 # Room for an operator that nothing is known of: more than any kernel of TFLM takes without tables.
 UNKNOWN_OP_BYTES = 1024
@@ -51,6 +62,7 @@ def _tables(
 TABLES = {
     "reference": _tables({}, {}, {}),
     "cmsis_nn": _tables({}, cmsis_nn.OP_DATA, cmsis_nn.PREPARE),
+    "cmsis_nn_mve": _tables({}, cmsis_nn.OP_DATA, cmsis_nn_mve.PREPARE),
     "registry": _tables(registry_tflm.OPTIONS, registry_tflm.OP_DATA, registry_tflm.PREPARE_DSP),
     "registry_plain": _tables(
         registry_tflm.OPTIONS, registry_tflm.OP_DATA, registry_tflm.PREPARE_PLAIN
@@ -71,6 +83,8 @@ def node_demand(node: Node, abi: Abi, flavour: Kernels) -> Demand:
     note = f"{node.op}: not measured on a board" if node.op in structs.UNMEASURED else ""
     if flavour != "reference" and not cmsis_nn.supports(node):
         note = f"{node.op}: the scratch of CMSIS-NN's int4 kernels is not modelled"
+    elif flavour == "cmsis_nn_mve":
+        note = cmsis_nn_mve.NOTES.get(node.op, note)
     return Demand(
         options=struct_layout(options, abi) if options else None,
         op_data_bytes=struct_layout(data, abi).size_bytes if data else 0,

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from tflsplit.cluster import Device
 from tflsplit.ir import Attrs, Node, Value
 from tflsplit.memory.arena import predict_arena
-from tflsplit.memory.demand import Kernels
+from tflsplit.memory.demand import Kernels, kernels_named
 from tflsplit.plan.spec import NodeSplit, Plan
 from tflsplit.split.devices import DeviceGraph, constant_bytes
 from tflsplit.split.lower import with_offsets, with_own_kernels
@@ -60,7 +60,7 @@ class Memories:
 
 def kernels_of(device: Device) -> Kernels:
     """The kernels that the arena of a device is predicted for."""
-    return "cmsis_nn" if device.kernels == "cmsis_nn" else "reference"
+    return kernels_named(device.kernels)
 
 
 def _need(device: DeviceGraph, plan: Plan, hardware: Device, kernels: Kernels) -> Need:

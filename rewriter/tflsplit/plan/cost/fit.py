@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from tflsplit.cluster import Cluster
 from tflsplit.ir import Graph
 from tflsplit.memory import predict_arena
-from tflsplit.memory.demand import Kernels
+from tflsplit.memory.demand import kernels_named
 
 
 @dataclass(frozen=True)
@@ -47,10 +47,9 @@ class Fit:
 def fit_device(cluster: Cluster, rank: int, graph: Graph, file_bytes: int) -> Fit:
     """A device graph of ``file_bytes`` on a device of a cluster."""
     device = cluster.devices[rank]
-    kernels: Kernels = "cmsis_nn" if device.kernels == "cmsis_nn" else "reference"
     return Fit(
         rank=rank,
-        arena_bytes=predict_arena(graph, device.abi, kernels).required_bytes,
+        arena_bytes=predict_arena(graph, device.abi, kernels_named(device.kernels)).required_bytes,
         arena_room_bytes=cluster.arena_room_bytes(rank),
         link_buffer_bytes=cluster.link_buffer_bytes(rank),
         file_bytes=file_bytes,

@@ -26,23 +26,23 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
+from multiprocessing import active_children, get_context
 from pathlib import Path
 
-from benchmarks.survive_desk import Desk, Questions, desk, questions
+from benchmarks.survive_desk import Desk, Questions, desk, folder_of, questions
 from benchmarks.survive_points import PHASES, Kill, kills
 from benchmarks.survive_table import Row, table, total
+from tflsplit.emulate.builders import ended_by_sigterm
 from tflsplit.emulate.machines import HOST_BOARD
 from tflsplit.emulate.wiring import Port as End
 from tflsplit.errors import LinkError
-from tflsplit.firmware import FirmwareOptions, write_firmware
-from tflsplit.plan.wishes import Wishes
-from tflsplit.rewriting.rewrite import rewrite
 from tflsplit.serving import ServeOptions, Service
 
 _GATEWAY_OFF_SECONDS = 1.0
 _DEPLOYMENT_PARTS = 8
 _HANG_SECONDS = 120.0
 _BACK_SECONDS = 120.0
+_SLOW_SECONDS = 20.0  # longer is told of; on native boards a few seconds are what it takes
 
 
 def inflict(running: Desk, service: Service, asked: Questions, kill: Kill, row: Row) -> None:
@@ -62,6 +62,8 @@ def inflict(running: Desk, service: Service, asked: Questions, kill: Kill, row: 
         else:
             row.right += is_right
             row.wrong += not is_right
+            if served.seconds > _SLOW_SECONDS:
+                _tell(running, f"{served.seconds:.1f} s", kill, "")
             if served.repeated:
                 row.met += 1
                 (row.gateway_seconds if kill.is_gateway else row.seconds).append(served.seconds)
@@ -125,7 +127,7 @@ def _is_back(running: Desk, service: Service, asked: Questions) -> bool:
 class Trial:
     """What all boards of a run have in common.
 
-    until: nobody is killed any more then, ``time.monotonic``.
+    until: nobody is killed any more then, ``time.monotonic``.  ranks: who may be killed.
     """
 
     folder: Path
@@ -133,26 +135,28 @@ class Trial:
     options: ServeOptions
     points: int
     until: float
+    ranks: tuple[int, ...]
 
     def points_to_die(self) -> list[Kill]:
         """Of an inference, which is recorded on boards of its own."""
         asked = questions(self.folder)
         with (
             tempfile.TemporaryDirectory() as stores,
-            desk(Path(stores), _size(asked), self.board) as running,
+            desk(Path(stores), asked.world_size, self.board) as running,
             running.serve(self.folder, self.options) as service,
         ):
             running.infer(service, asked)
             frames = running.record(lambda: running.infer(service, asked))
-            return self._chosen(kills(frames, running.peers, _size(asked)))
+            return self._chosen(kills(frames, running.peers, asked.world_size))
 
     def part(self, some: Sequence[Kill]) -> list[Row]:
         """Some of them, on other boards; a row of each phase."""
         asked = questions(self.folder)
         rows = {phase: Row(phase) for phase in PHASES[:-1]}
         with (
+            ended_by_sigterm(),
             tempfile.TemporaryDirectory() as stores,
-            desk(Path(stores), _size(asked), self.board) as running,
+            desk(Path(stores), asked.world_size, self.board) as running,
             running.serve(self.folder, self.options) as service,
         ):
             for kill in some:
@@ -164,7 +168,8 @@ class Trial:
         """At most so many of each phase, spread over it."""
         by_phase: dict[str, list[Kill]] = {}
         for kill in found:
-            by_phase.setdefault(kill.phase, []).append(kill)
+            if kill.rank in self.ranks:
+                by_phase.setdefault(kill.phase, []).append(kill)
         return [
             some[place * len(some) // min(self.points, len(some))]
             for some in by_phase.values()
@@ -175,22 +180,28 @@ class Trial:
 def in_inferences(trial: Trial, jobs: int) -> list[Row]:
     """A row of each phase, with the kills shared by so many sets of boards at a time."""
     found = trial.points_to_die()
-    with ProcessPoolExecutor(jobs) as pool:
-        parts = list(pool.map(trial.part, [found[job::jobs] for job in range(jobs)]))
+    # spawned: a forked one would talk to this one's interpreter, over the same pipe
+    with ProcessPoolExecutor(jobs, get_context("spawn")) as pool:
+        try:
+            parts = list(pool.map(trial.part, [found[job::jobs] for job in range(jobs)]))
+        except BaseException:  # they put their boards away, as this program does
+            for process in active_children():
+                process.terminate()
+            raise
     return [total(rows) for rows in zip(*parts, strict=True)]
 
 
 def in_deployments(trial: Trial) -> Row:
     """Each rank dies after parts of what comes to it while blank boards are given the plan."""
     row, folder, asked = Row(PHASES[-1]), trial.folder, questions(trial.folder)
-    sizes = [(folder / f"node{rank}.tflite").stat().st_size for rank in range(_size(asked))]
-    for rank in range(1, _size(asked)):
+    sizes = [(folder / f"node{rank}.tflite").stat().st_size for rank in range(asked.world_size)]
+    for rank in range(1, asked.world_size):
         for part in range(_DEPLOYMENT_PARTS):
             if time.monotonic() > trial.until:
                 return row
             with (
                 tempfile.TemporaryDirectory() as stores,
-                desk(Path(stores), _size(asked), trial.board) as one,
+                desk(Path(stores), asked.world_size, trial.board) as one,
             ):
                 row.kills += 1
                 end = one.peer_of(End(rank, 0))
@@ -220,10 +231,10 @@ def times(trial: Trial) -> list[str]:
     asked = questions(trial.folder)
     with (
         tempfile.TemporaryDirectory() as stores,
-        desk(Path(stores), _size(asked), trial.board) as running,
+        desk(Path(stores), asked.world_size, trial.board) as running,
         running.serve(trial.folder, trial.options) as service,
     ):
-        for rank in range(1, _size(asked)):
+        for rank in range(1, asked.world_size):
             running.infer(service, asked)
             running.events.clear()
             running.kill_after(running.peer_of(End(rank, 0)), 200, rank)
@@ -240,19 +251,6 @@ def times(trial: Trial) -> list[str]:
     return [f"{statistics.median(step):.2f}" for step in zip(*found, strict=True)]
 
 
-def _size(asked: Questions) -> int:
-    return len(asked.bundle.devices)
-
-
-def folder_of(model: Path, world_size: int, build: Path, board: str) -> Path:
-    """A plan by rows for boards of a kind: every rank has its part of every layer."""
-    folder = build / f"{model.stem}-{world_size}-{board}"
-    if not (folder / "plan.json").is_file():
-        rewrite(model, folder, Wishes(world_size, "rows"))
-        write_firmware(folder, FirmwareOptions(boards=(board,), tflm_dir=None))
-    return folder
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command."""
     parser = argparse.ArgumentParser(
@@ -262,6 +260,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("-n", "--devices", type=int, default=4)
     parser.add_argument("--board", default=HOST_BOARD, help="an emulated one (host)")
     parser.add_argument("--points", type=int, default=1_000_000, help="of each phase (all)")
+    parser.add_argument("--ranks", type=int, nargs="+", help="that may be killed in one (all)")
     parser.add_argument("--jobs", type=int, default=1, help="sets of boards at a time (1)")
     parser.add_argument("--survive", type=int, default=0, help="as of `tflsplit serve` (0)")
     parser.add_argument("--patience", type=float, default=1.0)
@@ -279,6 +278,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         ),
         given.points,
         time.monotonic() + given.seconds,
+        tuple(range(given.devices) if given.ranks is None else given.ranks),
     )  # fmt: skip
     if "times" in given.phases:
         steps = times(trial)
@@ -294,4 +294,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    with ended_by_sigterm():
+        sys.exit(main())

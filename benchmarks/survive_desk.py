@@ -20,7 +20,10 @@ from tflsplit.emulate.generic_build import build_generic_boards
 from tflsplit.emulate.machines import HOST_BOARD
 from tflsplit.emulate.native_build import build_generic
 from tflsplit.emulate.wiring import Port as End
+from tflsplit.firmware import FirmwareOptions, write_firmware
 from tflsplit.passes.prepare import prepare
+from tflsplit.plan.wishes import Wishes
+from tflsplit.rewriting.rewrite import rewrite
 from tflsplit.runtime.engines import Array, engine
 from tflsplit.serving import Event, Served, ServeOptions, Service, serve
 from tflsplit.split.devices import tensor_labels
@@ -35,6 +38,20 @@ class Questions:
 
     bundle: Bundle
     cases: tuple[tuple[Case, list[Array]], ...]
+
+    @property
+    def world_size(self) -> int:
+        """So many devices share it."""
+        return len(self.bundle.devices)
+
+
+def folder_of(model: Path, world_size: int, build: Path, board: str) -> Path:
+    """A plan by rows for boards of a kind: every rank has its part of every layer."""
+    folder = build / f"{model.stem}-{world_size}-{board}"
+    if not (folder / "plan.json").is_file():
+        rewrite(model, folder, Wishes(world_size, "rows"))
+        write_firmware(folder, FirmwareOptions(boards=(board,), tflm_dir=None))
+    return folder
 
 
 def questions(folder: Path) -> Questions:

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from tests.firmware.bare_chip import BareChip, Registers
 from tests.firmware.test_stm32f405_port import MEMORY, MODE_OF_RESET, clock_tree, on_access
 from tflsplit.emulate import Cluster, Device
@@ -107,9 +109,15 @@ def test_an_error_of_the_flash_is_one_of_the_store(platformio: Any):
     assert stm32f405(platformio, Flash(spoilt=1 << 7)).result == 1
 
 
-def test_the_self_test_passes_in_qemu(platformio: Any):
-    (program,) = platformio.build("store_mps2_an500")
-    with Cluster([Device(program, "mps2_an500")], ()) as cluster:
+@pytest.mark.parametrize(
+    ("board", "needed"), [("mps2_an500", "qemu"), ("rp2040", "rp2040js")], ids=["qemu", "rp2040js"]
+)
+def test_the_self_test_passes(
+    platformio: Any, request: pytest.FixtureRequest, board: str, needed: str
+):
+    request.getfixturevalue(needed)
+    (program,) = platformio.build(f"store_{board}")
+    with Cluster([Device(program, board)], ()) as cluster:
         (end,) = cluster.wait(60)
     assert end.status == 0, end.console
     assert any(line.startswith("PASS store: two slots") for line in end.console)

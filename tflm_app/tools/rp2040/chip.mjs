@@ -2,6 +2,7 @@
 // One RP2040 with a program in its flash: its time, its UARTs, and the answers to semihosting.
 
 import { PioSerial } from "./pio_serial.mjs";
+import { BootRom } from "./boot_rom.mjs";
 import { loadFlash } from "./elf.mjs";
 
 const BOOT2 = 0x10000000;
@@ -38,6 +39,8 @@ export class Chip {
     };
     mcu.logger = { debug() {}, info() {}, warn() {}, error: (name, text) => this.onText(`${name}: ${text}\n`) };
     mcu.sram.set(sram);
+    if (this.mcu) mcu.flash.set(this.mcu.flash); // what the program wrote there
+    this.rom = new BootRom(mcu);
     loadFlash(this.image, mcu.flash);
     mcu.core.PC = BOOT2;
     mcu.onBreak = (code) => this.#semihosting(code);
@@ -121,6 +124,7 @@ export class Chip {
   }
 
   #semihosting(code) {
+    if (this.rom.call(code)) return;
     if (code !== SEMIHOSTING) {
       this.onText(`breakpoint ${code}\n`);
       this.exitCode = 121;

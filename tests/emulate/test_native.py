@@ -47,12 +47,12 @@ NOISY = FaultModel(flips_per_byte=1e-4, drops_per_byte=5e-5, duplicates_per_byte
 SANITIZERS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-g", "-O1")
 # Network of models/tiny.py, N, wishes: every network, and together every operator of ours.
 CLUSTERS: Sequence[tuple[str, int, dict[str, Any]]] = (
-    ("mobilenet", 1, {}),
+    ("mobilenet", 1, {"fuse": True}),
     ("mobilenet", 4, {}),
     ("mobilenet", 2, {"split": "rows", "fuse": True, "overlap": True}),
     ("mobilenet", 3, {"split": "channels"}),
     ("ds_cnn", 2, {"split": "in_channels"}),
-    ("resnet", 3, {"split": "rows"}),
+    ("resnet", 3, {"split": "rows", "fuse": True}),
     ("resnet", 4, {"stock_kernels": True}),
     ("autoencoder", 4, {}),
     ("grouped_dilated", 3, {"split": "rows"}),
@@ -311,6 +311,6 @@ def test_two_teams_of_two_devices_each_share_the_inferences(
     assert main(["rewrite", *words, "--manual", "split=channels", "-o", out]) == 0
     assert main(["emulate", out, "--native", "--runs", "6", "--faults", "1e-4"]) == 0
     printed = capsys.readouterr().out
-    assert "\n2 teams of 2 devices; bytes as plan.json says\n" in printed
+    assert "\n2 teams of 2 devices; bytes as plan.json says; times in ms\n" in printed
     assert "\ninferences of each team: " in printed
     assert "the same bits: 2 teams of 2 devices and the unsplit model" in printed

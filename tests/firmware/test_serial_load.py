@@ -8,9 +8,9 @@ from dataclasses import replace
 import pytest
 
 from tflsplit.api.clusters import board_cluster
+from tflsplit.cluster.serial_ports import PORTS
 from tflsplit.firmware.boards import BOARDS
 from tflsplit.firmware.serial_load import (
-    PORTS,
     interrupts_per_second,
     interrupts_us,
     rate_warnings,

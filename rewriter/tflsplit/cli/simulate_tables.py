@@ -84,12 +84,12 @@ def interrupts_of(result: SimResult, cluster: Cluster) -> list[float | None]:
 
 
 def print_interrupts(result: SimResult, cluster: Cluster) -> None:
-    """What comes on top of kernels that are running while bytes come and go."""
+    """What kernels that run while bytes come and go wait for; it is in their times."""
     known = [(us, rank) for rank, us in enumerate(interrupts_of(result, cluster)) if us is not None]
     if known:
         us, rank = max(known)
         STDOUT.print(
-            f"UARTs' interrupts are in none of these times: {_ms(us)} ms on rank {rank}, the most, "
+            f"UARTs' interrupts take {_ms(us)} ms of rank {rank}, the most, "
             f"{us / max(result.total_us, 1):.1%} of all (docs/adding_a_board.md, estimated)"
         )
 

@@ -11,41 +11,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from tflsplit.cluster import Cluster, LinkKind, known_board
+from tflsplit.cluster.serial_ports import PORTS, interrupt_cycles
 
 TRUSTED_SHARE = 0.25
 """Of a processor: what is left must do for kernels, and for bytes that come in bursts."""
 
 _DIRECTIONS, _BITS_PER_BYTE = 4, 10
 _STEP_BAUD = 100_000
-
-
-@dataclass(frozen=True)
-class SerialPort:
-    """How a board's port receives and sends.
-
-    bytes_per_interrupt: at the watermark of its receiver.  cycles: of one interrupt, estimated.
-    """
-
-    bytes_per_interrupt: int
-    cycles: int
-
-
-PORTS: Mapping[str, SerialPort] = {
-    "teensy41": SerialPort(3, 100),  # watermark 2 of 4: teensy4/HardwareSerial.cpp
-    "nucleo_h743zi": SerialPort(1, 250),  # FIFO off: the core's uart.c, HAL_UART_IRQHandler
-    "pico": SerialPort(16, 300),  # half of 32: ports/arduino/src/links_pico.cc
-    "esp32s3": SerialPort(64, 2000),  # 64 of 128: ports/arduino/src/links_serial.cc
-    "stm32f405": SerialPort(1, 100),  # no FIFO: ports/stm32f405/src/usart.cc
-    "rp2040": SerialPort(8, 600),  # watermark 8 of 32: ports/rp2040/src/uart.cc
-}
-"""Places and watermarks from the sources named; cycles by reading them, not measured.
-
-Of the last two the driver's instructions are counted: 48 to receive and 54 to send a byte, 399 to
-receive eight; the rest is for entry, dispatch and exit, and the Cortex-M0+'s loads of two cycles.
-"""
 
 
 def interrupts_per_second(board: str, baud: int) -> float:
@@ -68,14 +42,13 @@ def interrupts_us(
     is_uart = cluster.link.kind is LinkKind.UART
     found: list[float | None] = []
     for rank, device in enumerate(cluster.devices):
-        port = PORTS.get(device.board)
         own = sum(
             count
             for edge, count in wire_bytes.items()
             if rank in edge and cluster.host_rank not in edge
         )
-        cycles = None if port is None else own * port.cycles / port.bytes_per_interrupt
-        found.append(None if cycles is None or not is_uart else device.cycles_us(cycles))
+        is_known = is_uart and device.board in PORTS
+        found.append(device.cycles_us(own * interrupt_cycles(device.board)) if is_known else None)
     return found
 
 

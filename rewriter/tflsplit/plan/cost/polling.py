@@ -12,6 +12,9 @@ The numbers are instructions of ``Node::poll`` on an emulated Cortex-M7, with th
 M7 executes up to two instructions a cycle, waits for its memory, and takes some 30 cycles for the
 interrupt itself; smaller cores need more.  UARTs and USB of Arduino cores take and give single
 bytes, our ports for SPI and Ethernet copy pieces of a ring.
+
+A UART's own interrupts, which fill and empty the rings that polls work on, come on top of them, by
+the byte (``cluster.serial_ports``).
 """
 
 from __future__ import annotations
@@ -21,6 +24,7 @@ from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
 from tflsplit.cluster import Cluster, Device, LinkKind
+from tflsplit.cluster.serial_ports import interrupt_cycles
 from tflsplit.cluster.ways import Ways
 
 
@@ -62,11 +66,15 @@ class PollCost:
 
     def sent_us(self, wire_bytes: int, kind: LinkKind) -> float:
         """What bytes take, beside the polls that handle them, on their way out."""
-        return self._device.cycles_us(wire_bytes * POLL_CYCLES[kind].sent_byte)
+        return self._bytes_us(wire_bytes, POLL_CYCLES[kind].sent_byte, kind)
 
     def received_us(self, wire_bytes: int, kind: LinkKind) -> float:
         """The same on their way in."""
-        return self._device.cycles_us(wire_bytes * POLL_CYCLES[kind].received_byte)
+        return self._bytes_us(wire_bytes, POLL_CYCLES[kind].received_byte, kind)
+
+    def _bytes_us(self, wire_bytes: int, cycles: float, kind: LinkKind) -> float:
+        interrupts = interrupt_cycles(self._device.board) if kind is LinkKind.UART else 0.0
+        return self._device.cycles_us(wire_bytes * (cycles + interrupts))
 
 
 def poll_costs(cluster: Cluster) -> Sequence[PollCost]:

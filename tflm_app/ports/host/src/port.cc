@@ -30,6 +30,7 @@ constexpr int kIdleMs = 1;
 constexpr int kFlushTurns = 500;
 constexpr int kUsageStatus = 2;
 constexpr int kAloneStatus = 3;
+constexpr uint64_t kAloneNs = 2'000'000'000;
 constexpr size_t kConsoleBytes = 2048;
 
 host::DescriptorLink g_links[kLinkCount];
@@ -55,15 +56,23 @@ size_t write_console(split_core::ConstBytes from) {
 
 void pump_console() { g_console.pump(write_console); }
 
-// Whoever ran this cluster is gone, and nothing can come any more: a device that waited would never end.
-void end_if_alone() {
+bool hears_nobody() {
   bool has_links = g_segment.is_open();
-  bool hears_nobody = !has_links || g_segment.has_ended();
+  if (has_links && !g_segment.has_ended()) return false;
   for (const host::DescriptorLink& link : g_links) {
     has_links = has_links || link.is_open();
-    hears_nobody = hears_nobody && (!link.is_open() || link.has_ended());
+    if (link.is_open() && !link.has_ended()) return false;
   }
-  if (!has_links || !hears_nobody) return;
+  return has_links;
+}
+
+// Whoever ran this cluster is gone, and nothing can come any more: a device that waited would never end.
+// Others are given the time to say what they have found, and to end by themselves.
+void end_if_alone() {
+  static uint64_t alone_since_ns = 0;
+  if (!hears_nobody()) return;
+  if (alone_since_ns == 0) alone_since_ns = monotonic_ns();
+  if (monotonic_ns() - alone_since_ns < kAloneNs) return;
   std::fputs("all links are closed; the program ends\n", stderr);
   std::exit(kAloneStatus);
 }

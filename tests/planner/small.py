@@ -68,10 +68,11 @@ def slow(world_size: int, link: LinkSpec) -> Cluster:
     """Devices so slow that it pays to divide a tiny network.
 
     At 4 MHz a convolution of kernels of today takes about as long as TFLM's did at 10 MHz, which is
-    what this was before cycles were counted part by part: the wires are to be as they were.
+    what this was before cycles were counted part by part: the wires are to be as they were.  They
+    are no boards: the interrupts of a Teensy would take most of a processor at that clock.
     """
     cluster = uart(world_size)
-    devices = tuple(replace(device, clock_hz=4_000_000) for device in cluster.devices)
+    devices = tuple(replace(device, board="", clock_hz=4_000_000) for device in cluster.devices)
     return replace(cluster, devices=devices, link=link, host_link=FAST)
 
 

@@ -193,7 +193,8 @@ def test_a_reset_during_an_inference_is_named_and_the_next_one_is_right(emulated
                 try:  # it may be back before the inference begins
                     np.testing.assert_array_equal(coordinator.infer(given, 120).outputs[0], wanted)
                 except LinkError as error:
-                    assert f"rank {rank} was reset" in str(error)
+                    if f"rank {rank} was reset" not in str(error):
+                        raise
                 np.testing.assert_array_equal(coordinator.infer(given, 120).outputs[0], wanted)
 
 

@@ -47,8 +47,11 @@ def print_result(result: SimResult, setting: Setting) -> None:
     )
     known = any(device.energy_mj is not None for device in result.devices)
     rows = [
-        [str(rank), setting.cluster.devices[rank].name, *map(_ms, times), _energy(energy)][
-            : None if known else -1
+        [
+            str(rank),
+            setting.cluster.devices[rank].name,
+            *map(_ms, times),
+            *([_energy(energy)] if known else []),
         ]
         for rank, *times, energy in (
             (d.rank, d.compute_us, d.send_us, d.wait_us, d.input_us, d.output_us, d.energy_mj)

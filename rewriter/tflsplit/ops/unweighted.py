@@ -20,7 +20,14 @@ from tflsplit.errors import ModelError
 from tflsplit.ir import DType, Node, Value
 from tflsplit.ops.custom import make_node
 from tflsplit.ops.custom_check import add_check
-from tflsplit.ops.custom_options import MOST_SUMMED, Pads, Pair, activation_of, axes_of
+from tflsplit.ops.custom_options import (
+    MOST_SUMMED,
+    Pads,
+    Pair,
+    WindowOptions,
+    activation_of,
+    axes_of,
+)
 from tflsplit.ops.window import WindowAxis
 from tflsplit.wire import custom_ops as wire
 
@@ -85,13 +92,12 @@ class PoolOptions:
 
     def out_extent(self, shape: tuple[int, ...]) -> Pair:
         """Rows and columns of the result of an NHWC input; not positive if the window is larger."""
-        rows, columns = (
-            (shape[1 + i] + self.pads[2 * i] + self.pads[2 * i + 1] - self.kernel[i])
-            // self.stride[i]
-            + 1
-            for i in range(2)
-        )
-        return rows, columns
+        return WindowOptions(self.stride, pads=self.pads).output_extent(shape, self.kernel)
+
+    @property
+    def has_empty_windows(self) -> bool:
+        """Whether a window may lie in the padding alone."""
+        return any(pad >= self.kernel[i // 2] for i, pad in enumerate(self.pads))
 
     @property
     def axes(self) -> tuple[WindowAxis, WindowAxis]:
@@ -109,17 +115,27 @@ def pool_2d(x: Value, output: Value, options: PoolOptions, name: str = "") -> No
 def scales_of(node: Node) -> tuple[Scales, int]:
     """Of an ADD, and the zero point of its other operand; ModelError if they are malformed."""
     n = cast("tuple[int, ...]", wire.decode(node)["scaling"])
-    if min(n[0:6:2]) < 0 or min(n[1:6:2]) < -31 or max(n[1:6:2]) > 0:
+    scales = (n[0], n[1]), (n[2], n[3]), (n[4], n[5])
+    if not all(is_scale(pair, ADD_SHIFT) for pair in scales):
         raise ModelError(f"{node.op} {node.name!r}: a multiplier or a shift is out of range")
-    return ((n[0], n[1]), (n[2], n[3]), (n[4], n[5])), n[6]
+    return scales, n[6]
 
 
 def scaling_of(node: Node) -> Pair:
     """(multiplier, shift) of a MEAN; ModelError if they are malformed."""
-    multiplier, shift = cast(Pair, wire.decode(node)["scaling"])
-    if multiplier < 0 or not -31 <= shift <= 30:
+    scaling = cast(Pair, wire.decode(node)["scaling"])
+    if not is_scale(scaling, MEAN_SHIFT):
         raise ModelError(f"{node.op} {node.name!r}: the multiplier or the shift is out of range")
-    return multiplier, shift
+    return scaling
+
+
+ADD_SHIFT, MEAN_SHIFT = 0, 30
+"""To the left, at most."""
+
+
+def is_scale(scale: Pair, most_shift: int) -> bool:
+    """Whether the kernels take a (multiplier, shift)."""
+    return scale[0] >= 0 and -31 <= scale[1] <= most_shift
 
 
 # ---- For costs
@@ -189,7 +205,7 @@ def _check_pool(node: Node) -> Iterator[str]:
         yield f"must make {[x.shape[0], rows, columns, x.shape[3]]}, not {node.output!r}"
     if math.prod(options.kernel) > MOST_SUMMED:
         yield f"has more than {MOST_SUMMED} values under a window"
-    if any(pad >= options.kernel[i // 2] for i, pad in enumerate(options.pads)):
+    if options.has_empty_windows:
         yield "has a window without values: pads as large as the kernel"
 
 

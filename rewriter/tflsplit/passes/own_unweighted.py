@@ -21,7 +21,15 @@ from tflsplit.ops.mean_sums import have_one_scale, mean_multiplier, summed_axes
 from tflsplit.ops.pooling import windows_of
 from tflsplit.ops.quantmath import add_multipliers
 from tflsplit.ops.requantization import fused_range
-from tflsplit.ops.unweighted import PoolOptions, add, mean, pool_2d
+from tflsplit.ops.unweighted import (
+    ADD_SHIFT,
+    MEAN_SHIFT,
+    PoolOptions,
+    add,
+    is_scale,
+    mean,
+    pool_2d,
+)
 
 
 def own_unweighted(graph: Graph) -> Graph:
@@ -54,7 +62,7 @@ def _add(node: Node) -> Node | None:
     if {v.shape for v in values} != {y.shape} or not y.size or not x.is_computed:
         return None
     multipliers = add_multipliers(_scale(x), _scale(other), _scale(y))
-    if any(multiplier < 0 or not -31 <= shift <= 0 for multiplier, shift in multipliers):
+    if not all(is_scale(multiplier, ADD_SHIFT) for multiplier in multipliers):
         return None
     return add(x, other, y, multipliers=multipliers, activation=fused_range(node), name=node.name)
 
@@ -74,10 +82,12 @@ def _mean(node: Node) -> Node | None:
         or len(y.shape) not in (len(kept), len(x.shape))
     ):
         return None
-    multiplier, shift = mean_multiplier(node, count)
-    if multiplier < 0 or not -31 <= shift <= 30:
-        return None
-    return mean(x, y, axes=run, scaling=(multiplier, shift), name=node.name)
+    scaling = mean_multiplier(node, count)
+    return (
+        mean(x, y, axes=run, scaling=scaling, name=node.name)
+        if is_scale(scaling, MEAN_SHIFT)
+        else None
+    )
 
 
 def _pool(node: Node) -> Node | None:
@@ -89,12 +99,12 @@ def _pool(node: Node) -> Node | None:
         return None
     (top, bottom), (left, right) = windows.pads(x)
     rows, columns = windows.axes
-    kernel, pads = (rows.kernel, columns.kernel), (top, bottom, left, right)
-    if any(pad >= kernel[i // 2] for i, pad in enumerate(pads)) or math.prod(kernel) > MOST_SUMMED:
-        return None
     options = PoolOptions(
-        kernel, (rows.stride, columns.stride), pads, fused_range(node), node.op == "MAX_POOL_2D"
-    )
+        (rows.kernel, columns.kernel), (rows.stride, columns.stride), (top, bottom, left, right),
+        fused_range(node), node.op == "MAX_POOL_2D",
+    )  # fmt: skip
+    if options.has_empty_windows or math.prod(options.kernel) > MOST_SUMMED:
+        return None
     made = options.out_extent(x.shape)
     return pool_2d(x, y, options, node.name) if made == y.shape[1:3] else None
 

@@ -17,6 +17,29 @@ __asm__(R"(
     .thumb
     .section .text.split_kernels_v6m, "ax", %progbits
 
+@ A function; it finds the registers from r8 on in r4 .. r7, to be pushed.
+.macro V6M_BEGIN name
+    .global \name
+    .type   \name, %function
+    .thumb_func
+    .balign 4
+\name:
+    push    {r4-r7, lr}
+    mov     r4, r8
+    mov     r5, r9
+    mov     r6, r10
+    mov     r7, r11
+.endm
+
+@ Its end, where they are there again.
+.macro V6M_RETURN
+    mov     r8, r4
+    mov     r9, r5
+    mov     r10, r6
+    mov     r11, r7
+    pop     {r4-r7, pc}
+.endm
+
 @ r0 x   r1 weights   r2 .. r5 words of x, of four positions   r6 weights of a channel   r7 free
 @ r8 .. r11 sums   r12 -2^15   lr end of x
 
@@ -54,16 +77,7 @@ __asm__(R"(
 @ Sums of four positions: r0 x, r1 weights, r2 end of x, r3 what sums begin with; results from [stack] on, two
 @ words apart.
 .macro V6M_SUMS channel
-    .global split_kernels_v6m_sums_\channel
-    .type   split_kernels_v6m_sums_\channel, %function
-    .thumb_func
-    .balign 4
-split_kernels_v6m_sums_\channel:
-    push    {r4-r7, lr}
-    mov     r4, r8
-    mov     r5, r9
-    mov     r6, r10
-    mov     r7, r11
+    V6M_BEGIN split_kernels_v6m_sums_\channel
     push    {r4-r7}
     mov     lr, r2
     mov     r8, r3
@@ -89,11 +103,7 @@ split_kernels_v6m_sums_\channel:
     str     r4, [r0, #16]
     str     r5, [r0, #24]
     pop     {r4-r7}
-    mov     r8, r4
-    mov     r9, r5
-    mov     r10, r6
-    mov     r11, r7
-    pop     {r4-r7, pc}
+    V6M_RETURN
 .endm
 
     V6M_SUMS 0
@@ -173,16 +183,7 @@ split_kernels_v6m_sums_\channel:
 
 @ r0 three rows of x, r1 weights, r2 what sums begin with, r3 where sums go, [stack] fours.
 .macro V6M_FOURS stride
-    .global split_kernels_v6m_fours_\stride
-    .type   split_kernels_v6m_fours_\stride, %function
-    .thumb_func
-    .balign 4
-split_kernels_v6m_fours_\stride:
-    push    {r4-r7, lr}
-    mov     r4, r8
-    mov     r5, r9
-    mov     r6, r10
-    mov     r7, r11
+    V6M_BEGIN split_kernels_v6m_fours_\stride
     push    {r4-r7}
     sub     sp, #28
     mov     r7, sp
@@ -215,11 +216,7 @@ split_kernels_v6m_fours_\stride:
 2:
     add     sp, #28
     pop     {r4-r7}
-    mov     r8, r4
-    mov     r9, r5
-    mov     r10, r6
-    mov     r11, r7
-    pop     {r4-r7, pc}
+    V6M_RETURN
 .endm
 
     V6M_FOURS 1
@@ -231,16 +228,7 @@ split_kernels_v6m_fours_\stride:
 @ r9 addend   r10 shift   r11 2^15   r12, lr smallest and largest result   [sp] end of sums
 @ The product of 64 bits is made of halves, see multiply_high_short().
 .macro V6M_FINISH rounding, apart
-    .global split_kernels_v6m_finish_\rounding\()_\apart
-    .type   split_kernels_v6m_finish_\rounding\()_\apart, %function
-    .thumb_func
-    .balign 4
-split_kernels_v6m_finish_\rounding\()_\apart:
-    push    {r4-r7, lr}
-    mov     r4, r8
-    mov     r5, r9
-    mov     r6, r10
-    mov     r7, r11
+    V6M_BEGIN split_kernels_v6m_finish_\rounding\()_\apart
     push    {r2, r4-r7}
     ldr     r4, [sp, #40]
     mov     r12, r4
@@ -302,11 +290,7 @@ split_kernels_v6m_finish_\rounding\()_\apart:
     cmp     r0, r7
     bne     1b
     pop     {r2, r4-r7}
-    mov     r8, r4
-    mov     r9, r5
-    mov     r10, r6
-    mov     r11, r7
-    pop     {r4-r7, pc}
+    V6M_RETURN
 .endm
 
     V6M_FINISH 1, 1

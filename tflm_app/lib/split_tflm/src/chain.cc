@@ -153,8 +153,7 @@ const char* check_ends(const api::EvalTensor* x, const api::EvalTensor* y, int32
   const ChainUnit& last = chain.units[chain.count - 1];
   const WindowParams& p = last.project.window;
   const int32_t made = last.add.present ? last.add.y_zero_point : last.project.finish.y_zero_point;
-  if (dim(y, 0) != 1 || dim(y, 1) != p.out_rows || dim(y, 2) != p.out_columns ||
-      dim(y, 3) != p.out_channels || made != y_zero_point) {
+  if (check_result(y, p) != nullptr || made != y_zero_point) {
     return "y does not follow from x and options";
   }
   const bool holds = chain.piece_rows == 0 || static_cast<size_t>(elements(x)) >=

@@ -57,6 +57,12 @@ const char* check_operands(api::Context* context, const api::OpNode* node, int o
   return nullptr;
 }
 
+const char* check_result(const api::EvalTensor* y, const split_kernels::WindowParams& p) {
+  const bool fits = dim(y, 0) == p.batches && dim(y, 1) == p.out_rows &&
+                    dim(y, 2) == p.out_columns && dim(y, 3) == p.out_channels;
+  return fits ? nullptr : "y does not follow from x and options";
+}
+
 split_kernels::Finish finish_of(const FlexMap& options, int32_t y_zero_point) {
   const split_device::IntVector activation = split_device::integers_option(options, "activation");
   split_kernels::Finish finish;

@@ -42,6 +42,9 @@ inline const void* constants_of(const api::Context* context, const api::OpNode* 
 split_kernels::Constants stored_constants(api::Context* context, const api::OpNode* node);
 const char* check_operands(api::Context* context, const api::OpNode* node, int operands = 2);
 
+// Of a map of four dimensions: null, or what is wrong.
+const char* check_result(const api::EvalTensor* y, const split_kernels::WindowParams& p);
+
 // From options "activation" and "rounding".
 split_kernels::Finish finish_of(const FlexMap& options, int32_t y_zero_point);
 

@@ -178,12 +178,6 @@ const char* check_tensors(api::Context* context, const api::OpNode* node,
   return adds(options) ? check_residual(context, node, options) : nullptr;
 }
 
-const char* check_result(const api::EvalTensor* y, const WindowParams& p) {
-  const bool fits = dim(y, 0) == p.batches && dim(y, 1) == p.out_rows &&
-                    dim(y, 2) == p.out_columns && dim(y, 3) == p.out_channels;
-  return fits ? nullptr : "y does not follow from x and options";
-}
-
 // ---- What an early RECV still brings ----
 
 bool is_here(void* exchange, const void* begin, size_t size) {

@@ -147,10 +147,7 @@ api::Status prepare_pool_2d(api::Context* context, api::OpNode* node) {
   if (rank(x) != 4 || rank(y) != 4) return refuse(context, kPool2dName, "x must have four dimensions");
   const WindowParams window = window_of(options, x);
   const char* what = split_kernels::check_pool_2d(window, finish_of_pool(options));
-  if (what == nullptr && (dim(y, 0) != window.batches || dim(y, 1) != window.out_rows ||
-                          dim(y, 2) != window.out_columns || dim(y, 3) != window.out_channels)) {
-    what = "y does not follow from x and options";
-  }
+  if (what == nullptr) what = check_result(y, window);
   return what != nullptr ? refuse(context, kPool2dName, what) : kTfLiteOk;
 }
 

@@ -10,7 +10,9 @@ import pytest
 
 from tests.bundles import bundle_of
 from tests.deploy.boards import Wires, boards_named, ring_of
+from tests.splits import tiny
 from tflsplit.api.found import cluster_of_found
+from tflsplit.api.planned import planned_for
 from tflsplit.bundle import Bundle, read_bundle
 from tflsplit.deploy.deploying import deploy_images, prepare_images
 from tflsplit.deploy.explore import Explorer
@@ -22,6 +24,7 @@ from tflsplit.errors import ClusterError
 from tflsplit.firmware import FirmwareOptions
 from tflsplit.memory.abi import CORTEX_M
 from tflsplit.memory.arena import predict_arena
+from tflsplit.tflite import write_model
 
 OPTIONS = FirmwareOptions(boards=("host",))
 
@@ -104,6 +107,26 @@ def test_a_plan_for_boards_has_links_that_they_have_room_for(ring: Wiring):
     small = cluster_of_found(with_identity(ring, 0, rx_ring_bytes=1200))
     assert (small.mtu_bytes, small.rx_slots) == (256, 3)
     assert small.devices[0].arena_limit_bytes > told.devices[0].arena_limit_bytes  # type: ignore
+
+
+def with_stores_of(wiring: Wiring, store_bytes: int) -> Wiring:
+    for board in range(len(wiring.boards)):
+        wiring = with_identity(wiring, board, store_bytes=store_bytes)
+    return wiring
+
+
+def test_what_an_image_has_beside_weights_is_left_room_in_the_next_plan(ring: Wiring):
+    """The first plan's images are of up to 24,688 bytes."""
+    model, small = write_model(tiny("resnet")), with_stores_of(ring, 22_000)
+    planned = planned_for(model, small, "ram")
+    images = prepare_images(planned.split.bundle, planned.options, small).images
+    assert max(map(len, images)) <= 22_000
+    assert sum(map(len, images)) > 2 * 22_000
+
+
+def test_a_store_that_no_plan_fits_is_named_with_what_is_missing(ring: Wiring):
+    with pytest.raises(ClusterError, match=r"nothing fits: .* missing"):
+        planned_for(write_model(tiny("resnet")), with_stores_of(ring, 10_000), "ram")
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Four emulated Cortex-M boards from one program: two plans over their wires, a death, a return."""
+"""Emulated boards from one program: two plans over their wires, a death, a return."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ from tests.splits import tiny
 from tflsplit.serving import ServeOptions
 from tflsplit.tflite import write_model
 
-BOARD, DEVICES, LOST = "mps2_an500", 4, 2
+DEVICES, LOST = 4, 2
 PATIENT = ServeOptions(patience_seconds=5.0, look_seconds=0.5, infer_seconds=120.0, objective="ram")
 
 
+@pytest.mark.parametrize("board", ["mps2_an500", "stm32f405"])
 def test_from_blank_boards_to_a_death_in_an_inference_and_back(
-    platformio: Any, tflm_tree: Path, arm_compiler: None, qemu: None, tmp_path: Path,
+    board: str, platformio: Any, tflm_tree: Path, arm_compiler: None, qemu: None, tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ):  # fmt: skip
     monkeypatch.setenv("PLATFORMIO_CORE_DIR", str(platformio.folder / "core"))
@@ -28,9 +29,9 @@ def test_from_blank_boards_to_a_death_in_an_inference_and_back(
         models.append(tmp_path / f"{name}.tflite")
         models[-1].write_bytes(write_model(tiny(name)))
     story = Story(models[0], models[1], LOST, tmp_path / "plans", PATIENT, runs=1)
-    with desk(tmp_path, DEVICES, BOARD) as boards:
+    with desk(tmp_path, DEVICES, board) as boards:
         steps = list(story.tell(boards))
-        assert boards.said("lost") == [f"board C ({BOARD} 6368697032) does not answer any more"]
+        assert boards.said("lost") == [f"board C ({board} 6368697032) does not answer any more"]
     outcomes = [step.outcome for step in steps]
     assert outcomes[:4] == ["all", "right", "right", "right, 4 boards"]
     assert outcomes[4] == outcomes[5] != "right, 4 boards"

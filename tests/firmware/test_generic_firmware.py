@@ -81,12 +81,18 @@ def test_every_port_has_a_store():
             assert "Store* store()" in (port / "src" / "store.cc").read_text(), port.name
 
 
-@pytest.mark.parametrize("names", [["mps3_an547"], ["mps3_an547", "mps2_an500"]])
-def test_blank_boards_are_built_in_a_project_that_knows_no_plan(names: list[str]):
+@pytest.mark.parametrize(
+    "kinds",
+    [
+        {"generic_mps3_an547": "mps3_an547"},
+        {"generic_mps2_an500": "mps2_an500", "generic_mps3_an547": "mps3_an547"},
+        {"generic_stm32f405_ram": "stm32f405"},
+    ],
+    ids=" ".join,
+)
+def test_blank_boards_are_built_in_a_project_that_knows_no_plan(kinds: dict[str, str]):
     """PlatformIO refuses a project that would build by default what it does not have."""
-    kinds = (
-        {"generic": names[0]} if len(names) == 1 else {f"generic_{name}": name for name in names}
-    )
+    names = list(kinds.values())
     files = generic_project([board_named(name) for name in names], kinds)
     sections = sections_of(files["platformio.ini"].decode())
     assert sections["platformio"]["default_envs"].split(", ") == list(kinds)

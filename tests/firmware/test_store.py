@@ -110,13 +110,15 @@ def test_an_error_of_the_flash_is_one_of_the_store(platformio: Any):
 
 
 @pytest.mark.parametrize(
-    ("board", "needed"), [("mps2_an500", "qemu"), ("rp2040", "rp2040js")], ids=["qemu", "rp2040js"]
+    ("board", "place", "needed"),
+    [("mps2_an500", "", "qemu"), ("stm32f405", "_ram", "qemu"), ("rp2040", "", "rp2040js")],
+    ids=["mps2_an500", "stm32f405 in RAM", "rp2040"],
 )
 def test_the_self_test_passes(
-    platformio: Any, request: pytest.FixtureRequest, board: str, needed: str
+    platformio: Any, request: pytest.FixtureRequest, board: str, place: str, needed: str
 ):
     request.getfixturevalue(needed)
-    (program,) = platformio.build(f"store_{board}")
+    (program,) = platformio.build(f"store_{board}{place}")
     with Cluster([Device(program, board)], ()) as cluster:
         (end,) = cluster.wait(60)
     assert end.status == 0, end.console

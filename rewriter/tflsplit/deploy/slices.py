@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from tflsplit.cluster.rings import MIN_RX_SLOTS, slots_of_ring
@@ -17,6 +17,17 @@ from tflsplit.firmware.options import FirmwareOptions
 from tflsplit.firmware.sources import DeviceSources
 from tflsplit.memory.demand import Kernels
 from tflsplit.wire.handshake import fingerprint_bytes
+
+
+class StoreError(ClusterError):
+    """Boards whose RAM would do have too small stores.
+
+    missing: bytes, by rank of the plan.
+    """
+
+    def __init__(self, text: str, missing: Mapping[int, int]) -> None:
+        super().__init__(text)
+        self.missing = missing
 
 
 def options_for(options: FirmwareOptions, identities: Sequence[BoardIdentity]) -> FirmwareOptions:
@@ -124,7 +135,9 @@ def check_room(
     """Raises ClusterError for the first board whose RAM or store is too small.
 
     Of its links the frame buffers are counted; a board that lacks the rest says so itself.
+    Where only stores are too small, it is a StoreError.
     """
+    short = store_shortfall(wiring, placement, images)
     ranks = zip(placement.boards, sources, images, strict=True)
     for rank, (board, source, image) in enumerate(ranks):
         one = wiring.boards[board]
@@ -135,8 +148,20 @@ def check_room(
         }
         for what, (wanted, there) in needs.items():
             if wanted > there:
-                raise ClusterError(
+                text = (
                     f"rank {rank} needs {wanted:,} bytes of {what}, board {wiring.name(board)} "
                     f"({one.kind}) lacks {wanted - there:,} of them: use more devices, or boards "
                     "with more"
                 )
+                raise StoreError(text, short) if what == "store" else ClusterError(text)
+
+
+def store_shortfall(
+    wiring: Wiring, placement: Placement, images: Sequence[bytes]
+) -> dict[int, int]:
+    """Bytes that stores lack, by rank; only those that do."""
+    over = [
+        len(image) - wiring.boards[board].identity.store_bytes
+        for board, image in zip(placement.boards, images, strict=True)
+    ]
+    return {rank: missing for rank, missing in enumerate(over) if missing > 0}

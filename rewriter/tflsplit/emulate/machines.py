@@ -26,11 +26,13 @@ class Machine:
         whose link is not wired is the console, too, if it is the first.
     blocks: a byte for which its socket has no room stops the whole machine, so that a ring of them
         stands still for ever: only sockets that hold megabytes will do.
+    writes_flash: False: what its program writes into its flash is ignored.
     """
 
     name: str
     serial_links: tuple[int | None, ...]
     blocks: bool = False
+    writes_flash: bool = True
 
     @property
     def has_ethernet(self) -> bool:
@@ -47,7 +49,9 @@ MACHINES: Mapping[str, Machine] = {
     "mps2_an505": Machine("mps2-an505", _MPS2_LINKS),
     "mps3_an547": Machine("mps3-an547", _MPS2_LINKS),
     # USART1 is the console until it is the host's; USART2, USART3.
-    "stm32f405": Machine("netduinoplus2", (HOST_LINK, PREVIOUS_LINK, NEXT_LINK), blocks=True),
+    "stm32f405": Machine(
+        "netduinoplus2", (HOST_LINK, PREVIOUS_LINK, NEXT_LINK), blocks=True, writes_flash=False
+    ),
 }
 """By board of ``tflm_app/platforms``."""
 

@@ -79,6 +79,19 @@ def _ports(boards: Sequence[Board]) -> set[str]:
     return {board.port for board in boards} | ({"cortex_m"} if bare_metal else set())
 
 
+def generic_config(boards: Sequence[Board], environments: Sequence[str]) -> str:
+    """The platformio.ini of a project of these firmwares without a model, and no plan's."""
+    sections = _sections(_boards_file().read_text(encoding="utf-8"))
+    wanted = _needed(sections, [f"env:{name}" for name in environments])
+    lines = [*_head(boards), f"default_envs = {', '.join(environments)}", ""]
+    return "\n".join([*lines, *(sections[name] for name in sections if name in {"env", *wanted})])
+
+
+def _head(boards: Sequence[Board]) -> list[str]:
+    lines = ["[platformio]", f"src_dir = {SOURCES}/src", f"lib_dir = {SOURCES}/lib"]
+    return [*lines, f"platforms_dir = {SOURCES}/platforms"] if _platforms(boards) else lines
+
+
 def config(model: str, boards: Sequence[Board]) -> str:
     """The project's platformio.ini."""
     sections = _sections(_boards_file().read_text(encoding="utf-8"))
@@ -95,12 +108,8 @@ def config(model: str, boards: Sequence[Board]) -> str:
         *_about_generic(sections, boards),
         "; All paths are relative: move it, zip it, open it in an editor with PlatformIO.",
         "",
-        "[platformio]",
-        f"src_dir = {SOURCES}/src",
-        f"lib_dir = {SOURCES}/lib",
+        *_head(boards),
     ]
-    if _platforms(boards):
-        lines += [f"platforms_dir = {SOURCES}/platforms"]
     nodes = ", ".join(f"node{rank}" for rank in range(len(boards)))
     lines += [f"default_envs = {nodes}", f"extra_configs = {NODES}", ""]
     lines += ["[tflsplit]", "folder = .", ""]

@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 // The upper half of the flash as a store: two slots of two sectors of 128 KB (RM0090, 3.3 and 3.6). While a
 // sector is erased, for a second or two, the processor waits for its next instruction; what arrives then is
-// lost, and the links repeat it.
-#include "split_port/store.h"
-
+// lost, and the links repeat it. Or, with -Wl,--defsym=SPLIT_PORT_RAM_STORE_BYTES=... (of both slots), RAM, which
+// a reset leaves alone: the program may have all of the flash then.
 #include <cstring>
 
 #include "registers.h"
+#include "split_port/ram_store.h"
+
+// Weak, or the compiler takes it for granted that the address, which is the size, is not zero.
+extern "C" uint8_t __store_begin__[];
+extern "C" uint8_t __store_bytes__[] __attribute__((weak));
 
 namespace split_port {
 namespace {
@@ -92,6 +96,11 @@ class FlashStore final : public Store {
 }  // namespace
 
 Store* store() {
+  const auto ram_bytes = reinterpret_cast<size_t>(__store_bytes__);
+  if (ram_bytes != 0) {
+    static RamStore ram(__store_begin__, ram_bytes);
+    return &ram;
+  }
   static FlashStore flash;
   return &flash;
 }

@@ -84,13 +84,15 @@ def blocks(net: Net) -> Value | None:
     if x is None or x.shape[1] % 2 or x.shape[2] % 2:
         return None
     b, h, w, c = x.shape
-    nothing = net.integers([[0, 0], [0, 0]])
-    operands = x, net.integers([2, 2]), nothing
-    shape = (4 * b, h // 2, w // 2, c)
-    wide = net.result("SPACE_TO_BATCH_ND", operands, shape, x.quantization, 2)
+    above, left = (2 * net.rng.randint(0, 1) for _ in range(2))
+    pads = net.integers([[above, 0], [left, 0]])
+    shape = (4 * b, (h + above) // 2, (w + left) // 2, c)
+    wide = net.result(
+        "SPACE_TO_BATCH_ND", (x, net.integers([2, 2]), pads), shape, x.quantization, 2
+    )
     if net.rng.random() < 0.3:
         return wide
-    operands = wide, net.integers([2, 2]), nothing
+    operands = wide, net.integers([2, 2]), pads
     return net.result("BATCH_TO_SPACE_ND", operands, x.shape, x.quantization, 2)
 
 

@@ -22,6 +22,7 @@ from tflsplit.memory.twin import ArenaMeasurement
 from tflsplit.ops import Box
 from tflsplit.ops.declared import check_declared
 from tflsplit.passes.prepare import prepare
+from tflsplit.passes.settle import settle
 from tflsplit.plan.spec import Plan
 from tflsplit.split.devices import DeviceGraph, Shard
 from tflsplit.tflite import read_model, write_model
@@ -189,7 +190,7 @@ def read_bundle(folder: Path, check: bool = True) -> Bundle:
     if hashlib.sha256(model).hexdigest() != document["model_sha256"]:
         raise PlanError(f"{folder / MODEL} is not the model that {PLAN} was made for")
     devices = tuple(_device(folder, document, entry) for entry in document["devices"])
-    whole = _graph(folder / document["model_file"], model)
+    whole = _graph(folder / document["model_file"], model, settle)
     bundle = Bundle(folder, document, whole, devices)
     if check:
         _check_devices(bundle)
@@ -261,9 +262,9 @@ def _is_part(box: Box, whole: Box | None) -> bool:
     return whole is not None and len(whole.intervals) == len(box.intervals) and whole.contains(box)
 
 
-def _graph(path: Path, data: bytes) -> Graph:
+def _graph(path: Path, data: bytes, settled: Callable[[Graph], Graph] = lambda g: g) -> Graph:
     """A file's graph; ModelError where its tensors and options contradict its operators."""
-    graph = read_model(data, name=str(path))
+    graph = settled(read_model(data, name=str(path)))
     check_declared(graph, name=str(path))
     return graph
 

@@ -30,6 +30,7 @@ from tflsplit.ops import rule_of
 from tflsplit.ops.declared import check_declared
 from tflsplit.ops.rule import graph_macs
 from tflsplit.passes.prepare import dropped, prepare
+from tflsplit.passes.settle import settle
 from tflsplit.plan.wishes import way_of
 from tflsplit.planner import Planner
 from tflsplit.planner.memories import kernels_of
@@ -72,6 +73,7 @@ def main(arguments: argparse.Namespace) -> int:
         if arguments.resolver:
             print(resolver_header(graph), end="")
             return 0
+        graph = settle(graph)
         document = describe(graph)
         if document["refusal"] is None:
             stage("planning for one board, and for several")

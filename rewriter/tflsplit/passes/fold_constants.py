@@ -19,7 +19,7 @@ shapes of all tensors from the file in any case.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from tflsplit.ir import Graph, Node, Value
@@ -32,25 +32,33 @@ MAX_ELEMENTS = 1024
 """Results larger than this are no shapes: folding them would trade arithmetic for flash."""
 
 
-def fold_constants(graph: Graph) -> Graph:
+def _as_it_is(node: Node) -> Node:
+    return node
+
+
+def fold_constants(graph: Graph, settle: Callable[[Node], Node] = _as_it_is) -> Graph:
     """``graph`` with small integer results of constants folded, and without dead nodes.
 
     Pure: values and nodes that do not change are shared with ``graph``, which stays as it is.
     Results of the graph are not folded, since a file needs a node that writes them.
+    settle: gives a node other results, once its operands are known (``close_shapes``).
     """
     known: dict[Value, Value] = {}
     nodes: list[Node] = []
-    for node in graph.nodes:
-        node = _with_constants(node, known)
-        constant = None if _is_result(node, graph) else _folded(node)
+    for given in graph.nodes:
+        node = settle(_with_known(given, known))
+        changed = zip(given.outputs, node.outputs, strict=True)
+        known.update((before, after) for before, after in changed if before is not after)
+        constant = None if _is_result(given, graph) else _folded(node)
         if constant is None:
             nodes.append(node)
         else:
-            known[node.output] = constant
-    return replace(graph, nodes=_living(nodes, graph.outputs))
+            known[given.output] = constant
+    outputs = tuple(known.get(value, value) for value in graph.outputs)
+    return replace(graph, nodes=_living(nodes, outputs), outputs=outputs)
 
 
-def _with_constants(node: Node, known: dict[Value, Value]) -> Node:
+def _with_known(node: Node, known: dict[Value, Value]) -> Node:
     if not any(value in known for value in node.operands):
         return node
     inputs = tuple(None if value is None else known.get(value, value) for value in node.inputs)

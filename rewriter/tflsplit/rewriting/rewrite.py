@@ -25,6 +25,7 @@ from tflsplit.memory.twin import ArenaMeasurement, measure_arena
 from tflsplit.ops.declared import check_declared
 from tflsplit.passes.fold_constants import fold_constants
 from tflsplit.passes.prepare import prepare
+from tflsplit.passes.settle import settle
 from tflsplit.plan.policy import choose_plan
 from tflsplit.plan.spec import Plan
 from tflsplit.plan.wishes import Wishes
@@ -74,6 +75,7 @@ def split_model(model: Graph, wishes: Wishes | Choose) -> Split:
 
 def splittable(model: Graph) -> Graph:
     """The graph that is split, if the model can be; else ModelError."""
+    model = settle(model)
     check_quantized(model)
     check_declared(model)
     check_declared(fold_constants(model))  # shapes that were computed are known now
@@ -120,7 +122,7 @@ def make(
     Raises as ``split_model`` does.
     """
     progress("reading")
-    graph = read_model(model, name=name)
+    graph = settle(read_model(model, name=name))
     progress("splitting")
     split = split_model(graph, wishes)
     seen(split)

@@ -124,7 +124,8 @@ def _check_known(node: Node) -> None:
 def _unknown(node: Node) -> str:
     """What is said of an operator that TFLM does not have."""
     kind = "custom operator" if node.is_custom else "operator"
-    start = f"TFLM has no kernel for the {kind} {node.op} (node {node.name})"
+    name = node.name.split(";", 1)[0]  # converters name what they fused by all its parts
+    start = f"TFLM has no kernel for the {kind} {node.op} (node {name})"
     if not node.is_custom:
         hint = _MADE_OF.get(node.op)
         return (

@@ -20,6 +20,7 @@ from tflsplit.ops.declared.operation import (
     scale_of,
     zero_point_of,
 )
+from tflsplit.ops.dims import constant_integers
 
 _F32, _I8, _I16, _I32 = DType.FLOAT32, DType.INT8, DType.INT16, DType.INT32
 _I64, _U8, _BOOL = DType.INT64, DType.UINT8, DType.BOOL
@@ -120,9 +121,22 @@ def _reshape(op: Operation) -> None:
     op.count(1, 2)
     x, y = op.x(), op.y()
     op.same_dtype(y, x)
+    wanted = None
     if op.optional(1) is not None:
         op.dtype(op.x(1), *INDICES)
-    op.size(y, x.size)
+        wanted = _resolved(op.x(1), x.size)
+    op.size(y, x.size, wanted)
+
+
+def _resolved(shape: Value, size: int) -> tuple[int, ...] | None:
+    """What an operand of RESHAPE says for ``size`` elements; None where it is computed or wrong."""
+    extents = constant_integers(shape)
+    if extents is None:
+        return None
+    known = math.prod(extent for extent in extents if extent != -1)
+    if known and extents.count(-1) == 1:
+        extents = tuple(size // known if extent == -1 else extent for extent in extents)
+    return extents if math.prod(extents) == size and min(extents, default=1) > 0 else None
 
 
 @declares("SQUEEZE")

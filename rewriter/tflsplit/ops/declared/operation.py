@@ -37,6 +37,18 @@ FIX_THE_SHAPE = (
     "a fixed input shape, like keras.Input(shape, batch_size=1)"
 )
 
+
+class OpenShapeError(ModelError):
+    """A tensor that the file leaves open has not the shape that the operator makes or takes.
+
+    value: the tensor; shape: what the shape must be, None if its size alone is known.
+    """
+
+    def __init__(self, message: str, value: Value, shape: tuple[int, ...] | None) -> None:
+        super().__init__(message)
+        self.value, self.shape = value, shape
+
+
 Check = Callable[["Operation"], None]
 _CHECKS: dict[str, Check] = {}
 
@@ -81,13 +93,13 @@ class Operation:
             name = what if isinstance(what, str) else repr(what)
             raise ModelError(f"{self.what}: {name} {text}; {way_out}")
 
-    def _shaped(self, holds: bool, value: Value, text: str) -> None:
-        """Refuse the node unless ``holds``, for the shape of ``value``.
+    def _shaped(self, holds: bool, value: Value, text: str, wanted: tuple[int, ...] | None) -> None:
+        """Refuse the node unless ``holds``, for the shape of ``value``, which is not ``wanted``.
 
         Converters fill an open dimension with 1, although a block of a batch may make 4 of it.
         """
         if not holds and -1 in value.file_extra.integers("shape_signature"):
-            raise ModelError(f"{self.what}: {value!r} {text}; {FIX_THE_SHAPE}")
+            raise OpenShapeError(f"{self.what}: {value!r} {text}; {FIX_THE_SHAPE}", value, wanted)
         self.need(holds, value, text)
 
     def count(self, least: int, most: int | None = None, results: int = 1) -> None:
@@ -144,16 +156,19 @@ class Operation:
     def shape(self, value: Value, wanted: Sequence[int]) -> None:
         """Exactly this shape."""
         text = f"must have the shape {list(wanted)}, as TFLM computes it"
-        self._shaped(tuple(value.shape) == tuple(wanted), value, text)
+        self._shaped(tuple(value.shape) == tuple(wanted), value, text, tuple(wanted))
 
     def shape_but_ones(self, value: Value, wanted: Sequence[int]) -> None:
         """This shape, but for leading dimensions of 1, which kernels add where they need them."""
         text = f"must have the shape {list(wanted)}, as TFLM computes it"
-        self._shaped(_without_ones(value.shape) == _without_ones(wanted), value, text)
+        same = _without_ones(value.shape) == _without_ones(wanted)
+        self._shaped(same, value, text, tuple(wanted))
 
-    def size(self, value: Value, wanted: int) -> None:
-        """That many elements, in whatever shape."""
-        self._shaped(value.size == wanted, value, f"must have {wanted} elements")
+    def size(self, value: Value, wanted: int, shape: Sequence[int] | None = None) -> None:
+        """That many elements, in whatever shape (``shape``, if the operator says which)."""
+        text = f"must have {wanted} elements"
+        open_dims = _filled(value, wanted) if shape is None else tuple(shape)
+        self._shaped(value.size == wanted, value, text, open_dims)
 
     def scale(self, *values: Value) -> None:
         """Quantized integers have a scale; other types need none."""
@@ -218,6 +233,15 @@ def zero_point_of(value: Value) -> int:
     """The first zero point, which is what TFLM's ``params.zero_point`` holds."""
     zero_points = value.quantization.zero_points if value.quantization else ()
     return zero_points[0] if zero_points else 0
+
+
+def _filled(value: Value, size: int) -> tuple[int, ...] | None:
+    """The shape with its only open dimension such that it has ``size`` elements."""
+    signature = value.file_extra.integers("shape_signature")
+    known = math.prod(extent for extent in signature if extent != -1)
+    if signature.count(-1) != 1 or known <= 0 or size % known:
+        return None
+    return tuple(size // known if extent == -1 else extent for extent in signature)
 
 
 def _without_ones(shape: Sequence[int]) -> tuple[int, ...]:

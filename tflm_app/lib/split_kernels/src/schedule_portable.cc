@@ -72,19 +72,15 @@ SPLIT_KERNELS_INNER_LOOP void multiply_pair(const int16_t* x, const int8_t* weig
 #if SPLIT_KERNELS_V6M
 
 extern "C" {
-// Sums of four widened positions with channel 0 or 1 of a pair, to sums[2 * position]; `start`: the bias, and
-// one for each two products.
-typedef void SplitKernelsV6mSums(const int16_t* x, const int8_t* weights, const int16_t* x_end,
-                                 int32_t start, int32_t* sums);
-SplitKernelsV6mSums split_kernels_v6m_sums_0, split_kernels_v6m_sums_1;
+// Sums of four widened positions, as multiply_pair().
+void split_kernels_v6m_sums(const int16_t* x, const int8_t* weights, const int16_t* x_end,
+                            const int32_t bias[2], int32_t sums[8]);
 }
 
 template <>
 void multiply_pair<4>(const int16_t* x, const int8_t* weights, int32_t steps,
                       const int32_t bias[2], int32_t sums[8]) {
-  const int16_t* const end = x + 8 * steps;
-  split_kernels_v6m_sums_0(x, weights, end, wrapping_add(bias[0], steps), sums);
-  split_kernels_v6m_sums_1(x, weights, end, wrapping_add(bias[1], steps), sums + 1);
+  split_kernels_v6m_sums(x, weights, x + 8 * steps, bias, sums);
 }
 
 #endif
@@ -145,6 +141,15 @@ typedef void SplitKernelsV6mFinish(const ChannelFinish* channel, const int32_t* 
                                    int8_t* y, int32_t low, int32_t high, int32_t step);
 SplitKernelsV6mFinish split_kernels_v6m_finish_1_1, split_kernels_v6m_finish_1_2;
 SplitKernelsV6mFinish split_kernels_v6m_finish_2_1, split_kernels_v6m_finish_2_2;
+SplitKernelsV6mFinish split_kernels_v6m_finish_relu_1, split_kernels_v6m_finish_relu_2;
+}
+
+// Whether sums up to 0 make -128 of one rounding, in numbers that the shorter loop takes.
+inline bool is_relu(const Finish& finish, const ChannelFinish& channel) {
+  constexpr int32_t kMostShift = 11, kLeastMultiplier = 1 << 30;
+  const int32_t shift = channel.shift;
+  return finish.rounding == kOneRounding && !finish.clamps() && shift >= 1 && shift <= kMostShift &&
+         channel.multiplier >= kLeastMultiplier && channel.addend == (1 << (shift - 1)) - (128 << shift);
 }
 
 template <int Apart>
@@ -154,7 +159,10 @@ void finish_in_assembly(const Finish& finish, const ChannelFinish& channel, cons
       Apart == 1 ? split_kernels_v6m_finish_2_1 : split_kernels_v6m_finish_2_2;
   SplitKernelsV6mFinish* const twice =
       Apart == 1 ? split_kernels_v6m_finish_1_1 : split_kernels_v6m_finish_1_2;
-  (finish.rounding == kOneRounding ? once : twice)(&channel, sums, sums + Apart * count, y,
+  SplitKernelsV6mFinish* const relu =
+      Apart == 1 ? split_kernels_v6m_finish_relu_1 : split_kernels_v6m_finish_relu_2;
+  SplitKernelsV6mFinish* const exact = finish.rounding == kOneRounding ? once : twice;
+  (is_relu(finish, channel) ? relu : exact)(&channel, sums, sums + Apart * count, y,
                                                    finish.activation_min, finish.activation_max, step);
 }
 
@@ -317,13 +325,17 @@ void rows_3x3(const Taps& taps, const Finish& finish, const Planes& planes, int3
 
 constexpr int32_t kMostRows = 16;  // of a kernel, whose rows are looked up once
 
-// Two values of one position. Of four, v6m_asm.cc multiplies both at once and wants the word to be a sum.
-inline void put(int32_t a, int32_t b, int16_t* to) {
+// Product i of a four, of four positions. v6m_asm.cc multiplies two positions by one weight: of its words, each the
+// sum of two values, those of products 0 and 2 come first.
+inline void put(int32_t i, int32_t a, int32_t b, int32_t c, int32_t d, int16_t* to) {
 #if SPLIT_KERNELS_V6M
   typedef int32_t Word [[gnu::may_alias]];
-  *reinterpret_cast<Word*>(to) = a + b * 65536;
+  Word* const words = reinterpret_cast<Word*>(to) + i % 2 * 4 + i / 2 * 2;
+  words[0] = a + b * 65536, words[1] = c + d * 65536;
 #else
-  to[0] = static_cast<int16_t>(a), to[1] = static_cast<int16_t>(b);
+  int16_t* const here = to + i % 2 * 8 + i / 2;
+  here[0] = static_cast<int16_t>(a), here[2] = static_cast<int16_t>(b);
+  here[4] = static_cast<int16_t>(c), here[6] = static_cast<int16_t>(d);
 #endif
 }
 
@@ -332,11 +344,20 @@ SPLIT_KERNELS_INNER_LOOP void widen_fours(const int8_t* x, int32_t step, int32_t
                                           int16_t* to) {
   const int8_t *x1 = x + step, *x2 = x1 + step, *x3 = x2 + step;
   for (const int8_t* const end = x + count; x != end; x += 4, to += 16) {
-    put(x[0], x[2], to), put(x[1], x[3], to + 8);
-    put(x1[0], x1[2], to + 2), put(x1[1], x1[3], to + 10);
-    put(x2[0], x2[2], to + 4), put(x2[1], x2[3], to + 12);
-    put(x3[0], x3[2], to + 6), put(x3[1], x3[3], to + 14);
+    put(0, x[0], x1[0], x2[0], x3[0], to), put(1, x[1], x1[1], x2[1], x3[1], to);
+    put(2, x[2], x1[2], x2[2], x3[2], to), put(3, x[3], x1[3], x2[3], x3[3], to);
     x1 += 4, x2 += 4, x3 += 4;
+  }
+}
+
+// A four of which `left` products are there.
+void widen_last(const int8_t* x, int32_t step, int32_t left, int16_t* to) {
+  for (int32_t i = 0; i < 4; ++i) {
+    if (i < left) {
+      put(i, x[i], x[i + step], x[i + 2 * step], x[i + 3 * step], to);
+    } else {
+      put(i, 0, 0, 0, 0, to);
+    }
   }
 }
 
@@ -345,24 +366,20 @@ SPLIT_KERNELS_INNER_LOOP void widen_fours(const int8_t* x, int32_t step, int32_t
 void widen(const int8_t* x, int32_t step, int32_t positions, int32_t count, int32_t fours_done,
            bool, int16_t* to) {
   to += fours_done * 4 * positions;
-  int32_t whole = 0;
   if (positions == 4) {
-    whole = count / 4 * 4;
+    const int32_t whole = count / 4 * 4;
     widen_fours(x, step, whole, to);
-    to += 4 * whole;
+    if (whole < count) widen_last(x + whole, step, count - whole, to + 4 * whole);
+    return;
   }
-  for (int32_t at = whole; at < count; at += 4, to += 4 * positions) {
+  for (int32_t at = 0; at < count; at += 4, to += 4 * positions) {
     for (int32_t position = 0; position < positions; ++position) {
       const int8_t* const from = x + position * step + at;
       int16_t values[4];
       for (int32_t i = 0; i < 4; ++i) values[i] = at + i < count ? from[i] : int16_t{0};
       for (int32_t odd = 0; odd < 2; ++odd) {
         int16_t* const both = to + odd * 2 * positions + position * 2;
-        if (positions == 4) {
-          put(values[odd], values[odd + 2], both);
-        } else {
-          both[0] = values[odd], both[1] = values[odd + 2];
-        }
+        both[0] = values[odd], both[1] = values[odd + 2];
       }
     }
   }

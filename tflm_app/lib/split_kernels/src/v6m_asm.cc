@@ -3,10 +3,12 @@
 // multiply in: sums stay in the other registers, where compilers move them to and fro. A product of a matrix
 // takes 3 instructions (by GCC 7.5), one of a 3x3 window 4.7 (6.7), a sum that becomes int8 32 (44).
 //
-// Products of matrices. Two products by one multiplication. A word of x is a + b * 2^16, of weights w + v * 2^16:
-//   (a + b * 2^16) * (w + v * 2^16) = a * w + (a * v + b * w) * 2^16   modulo 2^32
-// a * w is below 2^15, so that adding 2^15 and shifting by 16 gives a * v + b * w. This is from -32512 to
-// 32768 and so one too large for 16 bits: 2^16 less is added, and the sums begin with one more for each.
+// Products of matrices. Two products by one multiplication: a word of x is a + b * 2^16, of two positions, and
+//   (a + b * 2^16) * w = a * w + b * w * 2^16   modulo 2^32
+// Two such words of one sum are added up before they are taken apart. Each half is then from -32512 to 32768; with
+// 32767 - 2^16 added the lower one is not negative, and the upper one, less by one, fits. Upper halves are added to
+// the sum of the second position, and whole words to one more, from which the first position's sum follows; what was
+// added each time, sums begin with.
 #include "target.h"
 
 #if SPLIT_KERNELS_V6M
@@ -40,74 +42,93 @@ __asm__(R"(
     pop     {r4-r7, pc}
 .endm
 
-@ r0 x   r1 weights   r2 .. r5 words of x, of four positions   r6 weights of a channel   r7 free
-@ r8 .. r11 sums   r12 -2^15   lr end of x
-
-@ A word of weights to those of channel 0 or 1: bytes 0 and 2, or 1 and 3.
-.macro V6M_WEIGHTS channel
+@ r0 x   r1 weights   r2 .. r5 words of x   r6, r7 weights
+@ r8, r9 whole words of positions 0 and 1, 2 and 3   r10, r11 sums of positions 1 and 3   r12 32767 - 2^16   lr end of x
+@ Two products of four positions with one channel, whose weights are bytes 0 and 2 of a word, or 1 and 3.
+.macro V6M_STEP channel
+    ldmia   r0!, {r2-r5}
     ldmia   r1!, {r6}
   .if \channel == 0
-    lsls    r7, r6, #24
+    sxtb    r7, r6
     lsls    r6, r6, #8
   .else
     lsls    r7, r6, #16
-  .endif
     asrs    r7, r7, #24
-    lsls    r7, r7, #16
+  .endif
     asrs    r6, r6, #24
-    adds    r6, r6, r7
+    muls    r2, r7, r2
+    muls    r3, r7, r3
+    muls    r4, r6, r4
+    muls    r5, r6, r5
+    adds    r2, r2, r4
+    adds    r3, r3, r5
+    add     r2, r12
+    add     r3, r12
+    add     r8, r2
+    add     r9, r3
+    asrs    r2, r2, #16
+    asrs    r3, r3, #16
+    add     r10, r2
+    add     r11, r3
 .endm
 
-.macro V6M_TWO word, sum
-    muls    \word, r6, \word
-    add     \word, r12
-    asrs    \word, \word, #16
-    add     \sum, \word
-.endm
-
-.macro V6M_STEP channel
-    ldmia   r0!, {r2-r5}
-    V6M_WEIGHTS \channel
-    V6M_TWO r2, r8
-    V6M_TWO r3, r9
-    V6M_TWO r4, r10
-    V6M_TWO r5, r11
-.endm
-
-@ Sums of four positions: r0 x, r1 weights, r2 end of x, r3 what sums begin with; results from [stack] on, two
-@ words apart.
-.macro V6M_SUMS channel
-    V6M_BEGIN split_kernels_v6m_sums_\channel
-    push    {r4-r7}
-    mov     lr, r2
-    mov     r8, r3
-    mov     r9, r3
+@ Sums of one channel, from the arguments below on. Steps come in twos, and the loop has four.
+.macro V6M_CHANNEL channel
+    ldmia   r2!, {r0, r1, r3, r4}
+    ldr     r3, [r3, #4 * \channel]
+    lsls    r5, r3, #16
+    lsls    r6, r4, #15
+    adds    r5, r5, r3
+    adds    r5, r5, r6
+    adds    r5, r5, r4
+    adds    r3, r3, r4
+    mov     r8, r5
+    mov     r9, r5
     mov     r10, r3
     mov     r11, r3
-    movs    r7, #1
-    lsls    r7, r7, #15
-    rsbs    r7, r7, #0
-    mov     r12, r7
+    lsls    r4, r4, #30
+    bmi     2f
 1:
+    V6M_STEP \channel
+    V6M_STEP \channel
+2:
     V6M_STEP \channel
     V6M_STEP \channel
     cmp     r0, lr
     bne     1b
-    ldr     r0, [sp, #36]
-    mov     r2, r8
-    mov     r3, r9
-    mov     r4, r10
-    mov     r5, r11
-    str     r2, [r0]
-    str     r3, [r0, #8]
-    str     r4, [r0, #16]
-    str     r5, [r0, #24]
-    pop     {r4-r7}
-    V6M_RETURN
+    ldr     r0, [sp, #52]
+    mov     r2, r10
+    mov     r3, r11
+    lsls    r4, r2, #16
+    lsls    r5, r3, #16
+    mov     r6, r8
+    mov     r7, r9
+    subs    r6, r6, r4
+    subs    r7, r7, r5
+    str     r6, [r0, #4 * \channel]
+    str     r2, [r0, #8 + 4 * \channel]
+    str     r7, [r0, #16 + 4 * \channel]
+    str     r3, [r0, #24 + 4 * \channel]
 .endm
 
-    V6M_SUMS 0
-    V6M_SUMS 1
+@ Sums of four positions with two channels: r0 x, r1 weights, r2 end of x, r3 what sums begin with; sums of a
+@ position side by side from [stack] on.
+    V6M_BEGIN split_kernels_v6m_sums
+    push    {r4-r7}
+    mov     lr, r2
+    subs    r4, r2, r0
+    lsrs    r4, r4, #4                @ steps
+    push    {r0, r1, r3, r4}
+    ldr     r5, =32767 - 65536
+    mov     r12, r5
+    mov     r2, sp
+    V6M_CHANNEL 0
+    mov     r2, sp
+    V6M_CHANNEL 1
+    add     sp, #16
+    pop     {r4-r7}
+    V6M_RETURN
+    .ltorg
 
 @ ---- 3x3 windows of one channel, of four columns at a time
 
@@ -297,6 +318,84 @@ __asm__(R"(
     V6M_FINISH 1, 2
     V6M_FINISH 2, 1
     V6M_FINISH 2, 2
+
+@ The same where nothing but the range of int8 clamps, and that at what a sum of 0 gives (RELU6 and RELU):
+@   y + 128 = (sum * multiplier + 2^30 + 2^(30 + shift)) >> (31 + shift), but at most 255
+@ A sum below 0 gives -128, and one from 2^(9 + shift) on 127. Between them a multiplier in three parts, of 11, 10
+@ and 10 bits, leaves 32 bits nowhere, and of the addend the lower 20 bits are 0.
+@ r0 sums   r1 y   r2 a sum   r3, r7 free   r4 .. r6 multiplier, lowest part first   r8 from one y to the next
+@ r9 2^(9 + shift)   r10 addend >> 20   r11 127   r12 11 + shift   lr end of sums
+.macro V6M_FINISH_RELU apart
+    V6M_BEGIN split_kernels_v6m_finish_relu_\apart
+    push    {r4-r7}
+    mov     lr, r2
+    ldr     r4, [sp, #44]
+    mov     r8, r4
+    ldr     r6, [r0]
+    ldr     r7, [r0, #8]
+    movs    r0, r1
+    movs    r1, r3
+    lsls    r4, r6, #22
+    lsrs    r4, r4, #22
+    lsls    r5, r6, #12
+    lsrs    r5, r5, #22
+    lsrs    r6, r6, #20
+    movs    r2, #1
+    lsls    r2, r2, #9
+    movs    r3, r2
+    lsls    r3, r7
+    mov     r9, r3
+    adds    r3, r3, r2
+    lsls    r3, r3, #1
+    mov     r10, r3
+    movs    r2, #127
+    mov     r11, r2
+    adds    r7, #11
+    mov     r12, r7
+1:
+    ldmia   r0!, {r2}
+  .if \apart == 2
+    adds    r0, #4
+  .endif
+    cmp     r2, r9
+    bhs     3f
+    movs    r3, r2
+    movs    r7, r2
+    muls    r3, r4, r3
+    muls    r7, r5, r7
+    muls    r2, r6, r2
+    lsrs    r3, r3, #10
+    adds    r3, r3, r7
+    lsrs    r3, r3, #10
+    adds    r2, r2, r3
+    add     r2, r10
+    mov     r3, r12
+    lsrs    r2, r3
+    cmp     r2, #255
+    bls     2f
+    movs    r2, #255
+2:
+    subs    r2, #128
+    strb    r2, [r1]
+    add     r1, r8
+    cmp     r0, lr
+    bne     1b
+    b       4f
+3:
+    asrs    r2, r2, #31               @ 127, or if negative its complement -128
+    mov     r3, r11
+    eors    r2, r3
+    strb    r2, [r1]
+    add     r1, r8
+    cmp     r0, lr
+    bne     1b
+4:
+    pop     {r4-r7}
+    V6M_RETURN
+.endm
+
+    V6M_FINISH_RELU 1
+    V6M_FINISH_RELU 2
     .text
 )");
 // clang-format on

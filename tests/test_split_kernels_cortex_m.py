@@ -45,6 +45,7 @@ from tests.ops.custom_cases import (
     run_case,
     window_cases,
 )
+from tests.ops.threshold_cases import threshold_cases
 from tests.ops.unweighted_cases import add_cases, mean_cases, pool_cases
 from tests.ops.wide_blocks import adding_cases, strided_cases, wide_cases
 from tflsplit.wire import custom_ops as wire
@@ -85,6 +86,7 @@ def cases() -> list[Case]:
 
     collect()
     found += [*padded_cases(), *wide_cases(), *strided_cases(), *adding_cases(), *long_sums()]
+    found += threshold_cases()
     return found
 
 

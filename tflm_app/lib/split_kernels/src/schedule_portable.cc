@@ -141,49 +141,70 @@ typedef void SplitKernelsV6mFinish(const ChannelFinish* channel, const int32_t* 
                                    int8_t* y, int32_t low, int32_t high, int32_t step);
 SplitKernelsV6mFinish split_kernels_v6m_finish_1_1, split_kernels_v6m_finish_1_2;
 SplitKernelsV6mFinish split_kernels_v6m_finish_2_1, split_kernels_v6m_finish_2_2;
-SplitKernelsV6mFinish split_kernels_v6m_finish_relu_1, split_kernels_v6m_finish_relu_2;
+// The same of one or two channels, side by side, that are_relu().
+struct V6mRun {
+  int32_t sums_bytes;  // of one channel, to behind its last
+  int32_t step;
+  int32_t channel_step;
+  int32_t channels;
+};
+typedef void SplitKernelsV6mRelu(const ChannelFinish* channels, const int32_t* sums, int8_t* y,
+                                 const V6mRun* run);
+SplitKernelsV6mRelu split_kernels_v6m_finish_relu_1, split_kernels_v6m_finish_relu_2;
 }
 
-// Whether sums up to 0 make -128 of one rounding, in numbers that the shorter loop takes.
-inline bool is_relu(const Finish& finish, const ChannelFinish& channel) {
-  constexpr int32_t kMostShift = 11, kLeastMultiplier = 1 << 30;
-  const int32_t shift = channel.shift;
-  return finish.rounding == kOneRounding && !finish.clamps() && shift >= 1 && shift <= kMostShift &&
-         channel.multiplier >= kLeastMultiplier && channel.addend == (1 << (shift - 1)) - (128 << shift);
+// Whether all sums up to 0 make -128, and numbers are such that the shorter loop takes them.
+inline bool may_be_relu(const Finish& finish) {
+  return finish.rounding == kOneRounding && !finish.clamps();
+}
+inline bool is_relu(const ChannelFinish& channel) {
+  constexpr uint32_t kMostShift = 11;
+  const uint32_t before = static_cast<uint32_t>(channel.shift) - 1;
+  return before < kMostShift && channel.multiplier >> 30 != 0 && channel.addend == -255 * (1 << before);
+}
+inline bool are_relu(const ChannelFinish* channel, int32_t channels) {
+  return is_relu(channel[0]) && (channels < 2 || is_relu(channel[1]));
 }
 
 template <int Apart>
-void finish_in_assembly(const Finish& finish, const ChannelFinish& channel, const int32_t* sums,
-                        int32_t count, int32_t step, int8_t* y) {
+void finish_exactly(const Finish& finish, const ChannelFinish& channel, const int32_t* sums,
+                    int32_t count, int32_t step, int8_t* y) {
   SplitKernelsV6mFinish* const once =
       Apart == 1 ? split_kernels_v6m_finish_2_1 : split_kernels_v6m_finish_2_2;
   SplitKernelsV6mFinish* const twice =
       Apart == 1 ? split_kernels_v6m_finish_1_1 : split_kernels_v6m_finish_1_2;
-  SplitKernelsV6mFinish* const relu =
-      Apart == 1 ? split_kernels_v6m_finish_relu_1 : split_kernels_v6m_finish_relu_2;
-  SplitKernelsV6mFinish* const exact = finish.rounding == kOneRounding ? once : twice;
-  (is_relu(finish, channel) ? relu : exact)(&channel, sums, sums + Apart * count, y,
+  (finish.rounding == kOneRounding ? once : twice)(&channel, sums, sums + Apart * count, y,
                                                    finish.activation_min, finish.activation_max, step);
 }
 
 #endif
 
+// `channels` side by side, of `Apart` words from one sum of a channel to the next.
 template <int Apart>
-void finish_all(const Finish& finish, const ChannelFinish& channel, const int32_t* sums,
-                int32_t count, int32_t step, int8_t* y) {
-  if (finish.rounding == kAnyRounding) {
-    for (int32_t i = 0; i < count; ++i) y[i * step] = finish_one(finish, channel, sums[Apart * i]);
+void finish_all(const Finish& finish, const ChannelFinish* channel, int32_t channels,
+                const int32_t* sums, int32_t count, int32_t step, int32_t channel_step, int8_t* y) {
 #if SPLIT_KERNELS_V6M
-  } else {
-    finish_in_assembly<Apart>(finish, channel, sums, count, step, y);
-  }
-#else
-  } else if (finish.clamps()) {
-    finish_short<Apart, true>(finish, channel, sums, count, step, y);
-  } else {
-    finish_short<Apart, false>(finish, channel, sums, count, step, y);
+  if (may_be_relu(finish) && are_relu(channel, channels)) {
+    const V6mRun run = {4 * Apart * count, step, channel_step, channels};
+    return (Apart == 1 ? split_kernels_v6m_finish_relu_1
+                       : split_kernels_v6m_finish_relu_2)(channel, sums, y, &run);
   }
 #endif
+  for (; channels > 0; --channels, ++channel, ++sums, y += channel_step) {
+    if (finish.rounding == kAnyRounding) {
+      for (int32_t i = 0; i < count; ++i) y[i * step] = finish_one(finish, *channel, sums[Apart * i]);
+#if SPLIT_KERNELS_V6M
+    } else {
+      finish_exactly<Apart>(finish, *channel, sums, count, step, y);
+    }
+#else
+    } else if (finish.clamps()) {
+      finish_short<Apart, true>(finish, *channel, sums, count, step, y);
+    } else {
+      finish_short<Apart, false>(finish, *channel, sums, count, step, y);
+    }
+#endif
+  }
 }
 
 // The sum of one depthwise channel at one position; `row_step` leads from row to row of weights.
@@ -253,7 +274,7 @@ SPLIT_KERNELS_INNER_LOOP int32_t sum_one(const int8_t* const* rows, int32_t at, 
 extern "C" {
 // Sums of fours of columns, by stride 1 or 2; rows begin under the first.
 typedef void SplitKernelsV6mFours(const int8_t* const* rows, const int8_t* weights, int32_t bias,
-                                  int32_t* sums, int32_t fours);
+                                  int32_t* sums, const int32_t* end);
 SplitKernelsV6mFours split_kernels_v6m_fours_1, split_kernels_v6m_fours_2;
 }
 
@@ -265,7 +286,7 @@ int32_t sum_fours(const int8_t* const* rows, int32_t first, const int8_t* weight
   for (int32_t row = 0; row < 3; ++row) from[row] = rows[row] + first * stride;
   const int32_t fours = stride == 1 ? (count + 3) / 4 : count / 4;
   if (fours > 0) {
-    (stride == 1 ? split_kernels_v6m_fours_1 : split_kernels_v6m_fours_2)(from, weights, bias, sums, fours);
+    (stride == 1 ? split_kernels_v6m_fours_1 : split_kernels_v6m_fours_2)(from, weights, bias, sums, sums + 4 * fours);
   }
   return 4 * fours;
 }
@@ -299,7 +320,7 @@ void row_3x3(const int8_t* const* rows, const int8_t* weights, const TapsRecord&
     for (; at < count; ++at) {
       sums[at] = sum_one(rows, (first + at) * taps.stride, weights, record.bias);
     }
-    finish_all<1>(finish, channel, sums, count, step, y);
+    finish_all<1>(finish, &channel, 1, sums, count, step, 0, y);
   }
 }
 
@@ -385,20 +406,51 @@ void widen(const int8_t* x, int32_t step, int32_t positions, int32_t count, int3
   }
 }
 
-void multiply(const Product& product, const Finish& finish, const int16_t* x, int32_t positions,
-              const Results& results) {
+#if SPLIT_KERNELS_V6M
+
+namespace {
+
+// multiply() of four positions with channels from the first one on, as long as they are_relu(); returns how many.
+SPLIT_KERNELS_INNER_LOOP int32_t multiply_relu(const Product& product, const int16_t* x,
+                                               const Results& results) {
   const PairRecord* record = static_cast<const PairRecord*>(product.records);
   const int8_t* weights = product.weights;
+  const int32_t channels = product.channels, products = product.products;
+  int8_t* y = results.y;
+  V6mRun run = {2 * kPositions * static_cast<int32_t>(sizeof(int32_t)), results.position_step,
+                results.channel_step, 2};
+  int32_t done = 0;
+  for (; done < channels; done += 2, ++record, weights += 2 * products) {
+    if (channels - done < 2) run.channels = 1;
+    if (!are_relu(record->finish, run.channels)) break;
+    int32_t sums[2 * kPositions];
+    split_kernels_v6m_sums(x, weights, x + kPositions * products, record->bias, sums);
+    split_kernels_v6m_finish_relu_2(record->finish, sums, y, &run);
+    y += 2 * run.channel_step;
+  }
+  return done;
+}
+
+}  // namespace
+
+#endif
+
+void multiply(const Product& product, const Finish& finish, const int16_t* x, int32_t positions,
+              const Results& results) {
   const Finish f = finish;  // a copy: a store to y might change the caller's, for the compiler
-  for (int32_t channel = 0; channel < product.channels; channel += 2, ++record) {
+  int32_t channel = 0;
+#if SPLIT_KERNELS_V6M
+  if (positions == kPositions && may_be_relu(f)) channel = multiply_relu(product, x, results);
+#endif
+  const PairRecord* record = static_cast<const PairRecord*>(product.records) + channel / 2;
+  const int8_t* weights = product.weights + channel * product.products;
+  for (; channel < product.channels; channel += 2, ++record) {
     int32_t sums[8];
     multiply_pair_of(positions, x, weights, product.products / 2, record->bias, sums);
     weights += 2 * product.products;
     const int32_t both = product.channels - channel > 1 ? 2 : 1;
-    for (int32_t i = 0; i < both; ++i) {
-      finish_all<2>(f, record->finish[i], sums + i, positions, results.position_step,
-                 results.y + (channel + i) * results.channel_step);
-    }
+    finish_all<2>(f, record->finish, both, sums, positions, results.position_step,
+                  results.channel_step, results.y + channel * results.channel_step);
   }
 }
 

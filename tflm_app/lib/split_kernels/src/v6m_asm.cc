@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Inner loops for ARMv6-M (Cortex-M0, M0+), which has no multiply-accumulate and eight registers that it can
 // multiply in: sums stay in the other registers, where compilers move them to and fro. A product of a matrix
-// takes 3 instructions (by GCC 7.5), one of a 3x3 window 4.7 (6.7), a sum that becomes int8 32 (44).
+// takes 2.4 instructions (by GCC 7.5), one of a 3x3 window 4.2 (6.7), a sum that becomes int8 32 (44), or of a RELU 17.
 //
 // Products of matrices. Two products by one multiplication: a word of x is a + b * 2^16, of two positions, and
 //   (a + b * 2^16) * w = a * w + b * w * 2^16   modulo 2^32
@@ -132,12 +132,12 @@ __asm__(R"(
 
 @ ---- 3x3 windows of one channel, of four columns at a time
 
-@ r0 x   r1 column   r2 .. r4 a row of weights   r5 value   r6 product   r7 where sums go   r8 .. r11 sums
-@ r12 what sums begin with   [sp] three rows of x, three of weights, fours that are left
+@ r0 row of x   r1 column   r2 .. r4 a row of weights   r5 value   r6 product   r7 where sums go
+@ r8 .. r11 sums   r12 what sums begin with   lr end of sums   [sp] three rows of x, nine weights
 
-.macro V6M_VALUE column
-    movs    r1, #\column
+.macro V6M_VALUE
     ldrsb   r5, [r0, r1]
+    adds    r1, #1
 .endm
 
 .macro V6M_TAP weight, sum
@@ -151,71 +151,77 @@ __asm__(R"(
     add     \sum, r5
 .endm
 
+@ Leaves r1 at the column under the next row, or at that of the next four.
 .macro V6M_ROW number, stride
     ldr     r0, [sp, #4 * \number]
-    ldr     r4, [sp, #12 + 4 * \number]
-    sxtb    r2, r4
-    lsrs    r4, r4, #8
-    sxtb    r3, r4
-    lsrs    r4, r4, #8
-    sxtb    r4, r4
-    V6M_VALUE 0
+    add     r5, sp, #12 + 12 * \number
+    ldmia   r5!, {r2-r4}
+    V6M_VALUE
     V6M_LAST_TAP r2, r8
-    V6M_VALUE 1
+    V6M_VALUE
   .if \stride == 1
     V6M_TAP r3, r8
     V6M_LAST_TAP r2, r9
-    V6M_VALUE 2
+    V6M_VALUE
     V6M_TAP r4, r8
     V6M_TAP r3, r9
     V6M_LAST_TAP r2, r10
-    V6M_VALUE 3
+    V6M_VALUE
     V6M_TAP r4, r9
     V6M_TAP r3, r10
     V6M_LAST_TAP r2, r11
-    V6M_VALUE 4
+    V6M_VALUE
     V6M_TAP r4, r10
     V6M_LAST_TAP r3, r11
-    V6M_VALUE 5
-    V6M_LAST_TAP r4, r11
   .else
     V6M_LAST_TAP r3, r8
-    V6M_VALUE 2
+    V6M_VALUE
     V6M_TAP r4, r8
     V6M_LAST_TAP r2, r9
-    V6M_VALUE 3
+    V6M_VALUE
     V6M_LAST_TAP r3, r9
-    V6M_VALUE 4
+    V6M_VALUE
     V6M_TAP r4, r9
     V6M_LAST_TAP r2, r10
-    V6M_VALUE 5
+    V6M_VALUE
     V6M_LAST_TAP r3, r10
-    V6M_VALUE 6
+    V6M_VALUE
     V6M_TAP r4, r10
     V6M_LAST_TAP r2, r11
-    V6M_VALUE 7
+    V6M_VALUE
     V6M_LAST_TAP r3, r11
-    V6M_VALUE 8
-    V6M_LAST_TAP r4, r11
   .endif
-    adds    r0, #4 * \stride
-    str     r0, [sp, #4 * \number]
+    ldrsb   r5, [r0, r1]
+    V6M_LAST_TAP r4, r11
+  .if \number < 2
+    subs    r1, #3 * \stride + 2
+  .elseif \stride == 1
+    subs    r1, #1
+  .endif
 .endm
 
-@ r0 three rows of x, r1 weights, r2 what sums begin with, r3 where sums go, [stack] fours.
+@ r0 three rows of x, r1 weights, r2 what sums begin with, r3 where sums go, [stack] their end.
 .macro V6M_FOURS stride
     V6M_BEGIN split_kernels_v6m_fours_\stride
     push    {r4-r7}
-    sub     sp, #28
+    ldr     r4, [sp, #36]
+    mov     lr, r4
+    sub     sp, #48
+    mov     r12, r2
     mov     r7, sp
     ldmia   r0!, {r4-r6}
     stmia   r7!, {r4-r6}
-    ldmia   r1!, {r4-r6}
+  .rept 3
+    ldmia   r1!, {r6}
+    sxtb    r4, r6
+    lsrs    r6, r6, #8
+    sxtb    r5, r6
+    lsrs    r6, r6, #8
+    sxtb    r6, r6
     stmia   r7!, {r4-r6}
-    ldr     r4, [sp, #64]
-    str     r4, [sp, #24]
-    mov     r12, r2
-    mov     r7, r3
+  .endr
+    movs    r7, r3
+    movs    r1, #0
 1:
     mov     r8, r12
     mov     r9, r12
@@ -224,18 +230,16 @@ __asm__(R"(
     V6M_ROW 0, \stride
     V6M_ROW 1, \stride
     V6M_ROW 2, \stride
-    mov     r0, r8
-    mov     r1, r9
-    mov     r2, r10
-    mov     r3, r11
-    stmia   r7!, {r0-r3}
-    ldr     r0, [sp, #24]
-    subs    r0, r0, #1
-    str     r0, [sp, #24]
+    mov     r2, r8
+    mov     r3, r9
+    mov     r4, r10
+    mov     r5, r11
+    stmia   r7!, {r2-r5}
+    cmp     r7, lr
     beq     2f
     b       1b
 2:
-    add     sp, #28
+    add     sp, #48
     pop     {r4-r7}
     V6M_RETURN
 .endm
@@ -325,21 +329,31 @@ __asm__(R"(
 @ and 10 bits, leaves 32 bits nowhere, and of the addend the lower 20 bits are 0.
 @ r0 sums   r1 y   r2 a sum   r3, r7 free   r4 .. r6 multiplier, lowest part first   r8 from one y to the next
 @ r9 2^(9 + shift)   r10 addend >> 20   r11 127   r12 11 + shift   lr end of sums
+@ stack: finish of the channel, its sums and y, the run (V6mRun), channels left
 .macro V6M_FINISH_RELU apart
     V6M_BEGIN split_kernels_v6m_finish_relu_\apart
     push    {r4-r7}
-    mov     lr, r2
-    ldr     r4, [sp, #44]
+    ldr     r4, [r3, #4]
     mov     r8, r4
-    ldr     r6, [r0]
-    ldr     r7, [r0, #8]
-    movs    r0, r1
-    movs    r1, r3
-    lsls    r4, r6, #22
+    movs    r4, #127
+    mov     r11, r4
+    ldr     r4, [r3, #12]
+    push    {r0-r4}
+9:
+    ldr     r0, [sp]
+    ldmia   r0!, {r5-r7}
+    str     r0, [sp]
+    ldr     r0, [sp, #4]
+    ldr     r1, [sp, #8]
+    ldr     r3, [sp, #12]
+    ldr     r3, [r3]
+    adds    r3, r3, r0
+    mov     lr, r3
+    lsls    r4, r5, #22
     lsrs    r4, r4, #22
-    lsls    r5, r6, #12
+    lsrs    r6, r5, #20
+    lsls    r5, r5, #12
     lsrs    r5, r5, #22
-    lsrs    r6, r6, #20
     movs    r2, #1
     lsls    r2, r2, #9
     movs    r3, r2
@@ -348,8 +362,6 @@ __asm__(R"(
     adds    r3, r3, r2
     lsls    r3, r3, #1
     mov     r10, r3
-    movs    r2, #127
-    mov     r11, r2
     adds    r7, #11
     mov     r12, r7
 1:
@@ -390,6 +402,19 @@ __asm__(R"(
     cmp     r0, lr
     bne     1b
 4:
+    add     r0, sp, #4
+    ldmia   r0!, {r1-r4}
+    subs    r4, r4, #1
+    beq     5f
+    ldr     r0, [r3, #8]
+    adds    r1, r1, #4
+    adds    r2, r2, r0
+    str     r1, [sp, #4]
+    str     r2, [sp, #8]
+    str     r4, [sp, #16]
+    b       9b
+5:
+    add     sp, #20
     pop     {r4-r7}
     V6M_RETURN
 .endm

@@ -30,6 +30,7 @@ from tests.kernels.kernel_driver import (
     encode_case,
     message_of,
 )
+from tests.ops.chain_cases import chain_cases, run_chain_case
 from tests.ops.custom_cases import (
     Case,
     conv_2d_cases,
@@ -84,7 +85,13 @@ def cases() -> list[Case]:
     def collect(some: tuple[Case, ...]) -> None:
         found.extend(some)
 
+    @settings(max_examples=60, derandomize=True, database=None)
+    @given(chain_cases())  # many a drawn one is none, so it would spoil the others
+    def collect_chains(chain: Case) -> None:
+        found.append(chain)
+
     collect()
+    collect_chains()
     found += [*padded_cases(), *wide_cases(), *strided_cases(), *adding_cases(), *long_sums()]
     found += threshold_cases()
     return found
@@ -106,7 +113,8 @@ def test_the_same_bits_on_cortex_m(
     messages = [encode_case(*message_of(case.node, case.arrays)) for case in cases]
     answers = io.BytesIO(emulate(name, tmp_path / "driver.elf", b"".join(messages)))
     for case in cases:
-        expected = run_case(case)
+        run = run_chain_case if case.node.op == wire.CHAIN else run_case
+        expected = run(case)
         y = decode_answer(answers).array(case.node)
         np.testing.assert_array_equal(y, expected, strict=True)
     assert not answers.read()

@@ -50,8 +50,9 @@ def chain_cases(draw: st.DrawFn, whole: bool = False) -> Case:
 
 
 def _is_sound(units: list[UnitSizes], columns: list[tuple[int, int]]) -> bool:
+    whole = len(columns) == 1
     for unit in reversed(units):
-        under = [unit.columns_under(each) for each in columns]
+        under = [unit.columns_under(each, whole) for each in columns]
         if any(start >= stop for pair in under for start, stop in pair):
             return False
         columns = [x for x, _ in under]

@@ -13,8 +13,10 @@ from tests.ops.custom_cases import constant
 from tests.ops.test_fused import SAME_3X3, block, stage
 from tflsplit.ir import DType, Node, Quantization, Value
 from tflsplit.ops import custom
+from tflsplit.ops.chain_layout import UnitSizes, tiled
+from tflsplit.ops.custom_options import WindowOptions
 from tflsplit.ops.fused_options import FusedOptions
-from tflsplit.ops.scratch import BlockScratch, block_scratch, scratch_bytes
+from tflsplit.ops.scratch import BlockScratch, block_scratch, scratch_bytes, swept_sizes
 from tflsplit.ops.semantics import Array
 from tflsplit.wire import custom_ops as wire
 
@@ -109,18 +111,37 @@ def test_scratch_of_other_tiles() -> None:
 
 
 @pytest.mark.parametrize(
-    ("columns", "fresh", "work"),
+    ("columns", "carried", "fresh", "work"),
     [
-        pytest.param(1, 12 * 3, 12 + 2 * 12, id="one column at a time"),
-        pytest.param(4, 12 * 6, 48 + 8 * 12, id="four columns read six"),
-        pytest.param(99, 0, 120 + 8 * 12, id="whole rows: new ones are made in the window"),
+        pytest.param(1, 12 * 2, 12 * 12 + 4, 2 * 12 + 32 + 12, id="one column: its d is widened"),
+        pytest.param(4, 12 * 2, 12 * 3 * 6 + 4, 8 * 12 + 32 + 4 * 12, id="four: windows take more"),
+        pytest.param(5, 12 * 2, 12 * 3 * 7 + 4, 5 * 12 + 8 * 12, id="five: d is widened in fours"),
+        pytest.param(99, 0, 12 * 3 * 12 + 4, 120 + 8 * 12, id="whole rows share nothing"),
     ],
 )
-def test_scratch_of_windows(columns: int, fresh: int, work: int) -> None:
-    """Two rows of 12 columns of 12 channels are kept; of the third what is under a window."""
-    under = min(columns, 10) + 2
-    window = 12 * 3 * under + 4
+def test_scratch_of_windows(columns: int, carried: int, fresh: int, work: int) -> None:
+    """Two rows of 12 columns of 12 channels are kept; four positions of x take 32 bytes."""
     node = block()
     options = replace(FusedOptions.of(node), window_columns=columns)
     node = replace(node, attrs=wire.encode(wire.FUSED_BLOCK, options.attrs()))
-    assert scratch_bytes(node) == 12 * 2 * 12 + fresh + window + work
+    assert scratch_bytes(node) == 12 * 2 * 12 + carried + fresh + work
+
+
+def test_as_many_columns_as_fit() -> None:
+    """All of them, else fours, else fewer; never fewer than were wanted."""
+    sizes = swept_sizes(block())
+    most = {columns: sizes.swept_bytes(columns) for columns in (1, 3, 4, 8, 10)}
+    assert [sizes.columns_within(1, size) for size in most.values()] == [1, 3, 4, 8, 10]
+    assert [sizes.columns_within(1, size - 1) for size in most.values()] == [1, 2, 3, 4, 8]
+    assert sizes.columns_within(6, 0) == 6
+    assert sizes.columns_within(99, 0) == 10
+
+
+def test_a_tile_has_no_columns_that_no_window_reads() -> None:
+    """Nor where it needs all that a unit makes: of x a stride leaves the last column over."""
+    strided = WindowOptions((3, 3), (1, 2), (0, 1, 2, 1))
+    dilated = WindowOptions((1, 1), (1, 2), (0, 0, 1, 2))
+    first = UnitSizes((9, 9, 9), (9, 9, 19), (3, 4, 8), None, (strided, (3, 1)), False)
+    last = UnitSizes((3, 4, 8), (3, 4, 8), (1, 3, 8), None, (dilated, (3, 3)), False)
+    assert [tile.x for tile in tiled([first, last], 1, 1)] == [(0, 8), (0, 8), (1, 8)]
+    assert [tile.x for tile in tiled([first, last], 1, 0)] == [(0, 9)]

@@ -43,7 +43,7 @@ OP_DATA: dict[str, str] = {
     wire.POOL_2D: _COMPUTE,
 }
 
-CHAIN_UNIT_BYTES = 376
+CHAIN_UNIT_BYTES = 380
 """``sizeof(ChainUnit)``."""
 
 

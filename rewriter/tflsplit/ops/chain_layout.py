@@ -2,8 +2,8 @@
 """What a chain keeps, to the byte: ``split_kernels/src/chain_layout.cc``.
 
 In scratch, one behind the other: of every unit but the first the newest rows of its x; of every
-unit rows of what its depthwise convolution reads, between two rows of its result; the window and
-the work of the unit that runs.  Of a rolling x the newest rows, in a tensor of its own.
+unit rows of what its depthwise convolution reads, between two rows of its result; and what the unit
+that runs works with.  Of a rolling x the newest rows, in a tensor of its own.
 """
 
 from __future__ import annotations
@@ -21,10 +21,9 @@ from tflsplit.ops.fused_options import FusedOptions
 from tflsplit.ops.packed import unpacked
 from tflsplit.ops.packing import fours
 from tflsplit.ops.scratch import (
-    POSITIONS,
+    SweptSizes,
     gathered_bytes,
     is_dense,
-    planes_bytes,
     reach_of,
     widened_bytes,
 )
@@ -86,26 +85,29 @@ class UnitSizes:
         window, kernel = self.expand
         return (self.rows_at_once - 1) * window.stride[0] + reach_of(window, kernel)[0]
 
-    def columns_under(self, y: _Interval) -> tuple[_Interval, _Interval]:
-        """Columns of x and of e that columns ``y`` are made of."""
-        if y == (0, self.y[1]):
+    def columns_under(self, y: _Interval, whole: bool) -> tuple[_Interval, _Interval]:
+        """Columns of x and of e that columns ``y`` are made of.
+
+        whole: a tile of all columns has those too that no window reads.
+        """
+        if whole:
             return (0, self.x[1]), (0, self.e[1])
         e = _under(*self.depthwise, y, self.e[1])
         return (_under(*self.expand, e, self.x[1]) if self.expand else e), e
 
-    def work_bytes(self, columns: int, made: int) -> int:
-        """What it works with; ``columns`` of y at a time, ``made``: columns of a row of e."""
-        depth, wide = self.e[2], self.y[2]
-        waiting = fours(min(columns, POSITIONS) * wide) if self.adds and wide > depth else 0
-        row = fours(columns * depth) + waiting + widened_bytes(columns, depth)
-        if self.expand is None:
-            return row
+    def swept(self, columns: int, made: int) -> SweptSizes:
+        """Of a tile of ``columns`` columns of the result; ``made``: columns of a row of e."""
+        window = self.depthwise[0]
+        expansion = self._expansion_bytes(made) if self.expand else 0
+        return SweptSizes(window, self.reach, self.e[2], columns, self.y[2], self.adds, expansion)
+
+    def _expansion_bytes(self, made: int) -> int:
+        assert self.expand is not None
         window, kernel = self.expand
         products = prod(kernel) * self.x[2]
-        expansion = widened_bytes(made, products)
-        if not is_dense((0, *kernel, self.x[2]), self.x[2], window):
-            expansion += gathered_bytes(made, products)
-        return max(row, expansion)
+        if is_dense((0, *kernel, self.x[2]), self.x[2], window):
+            return widened_bytes(made, products)
+        return widened_bytes(made, products) + gathered_bytes(made, products)
 
 
 def _under(
@@ -118,11 +120,15 @@ def _under(
 
 @dataclass(frozen=True)
 class Tile:
-    """Columns [start, stop) of y: columns of x that they are made of, and bytes of scratch."""
+    """Columns [start, stop) of y: columns of x that they are made of, and bytes of scratch.
+
+    at_once: by unit, columns of its result that are made at a time.
+    """
 
     y: _Interval
     x: _Interval
     scratch_bytes: int
+    at_once: tuple[int, ...]
 
 
 def tiles_of(node: Node) -> list[Tile]:
@@ -145,19 +151,18 @@ def tiled(units: list[UnitSizes], window_columns: int, tile_columns: int) -> lis
 
 
 def _tile(units: list[UnitSizes], window_columns: int, y: _Interval) -> Tile:
-    columns, rows, window, work = y, 0, 0, 0
+    columns, rows, swept = y, 0, list[SweptSizes]()
+    whole = y == (0, units[-1].y[1])
     for number, unit in reversed(list(enumerate(units))):
-        made = columns[1] - columns[0]
-        x, e = unit.columns_under(columns)
-        at_once, depth = min(window_columns, made), unit.e[2]
-        row = (made - 1) * unit.depthwise[0].stride[1] + unit.reach[1]
-        rows += fours(depth * unit.kept_rows * row)
+        x, e = unit.columns_under(columns, whole)
+        swept.insert(0, unit.swept(columns[1] - columns[0], e[1] - e[0]))
+        rows += swept[0].kept_bytes
         if number:
             rows += fours(unit.rows_at_once * (x[1] - x[0]) * unit.x[2])
-        window = max(window, planes_bytes(depth, unit.reach, unit.depthwise[0], at_once))
-        work = max(work, unit.work_bytes(at_once, e[1] - e[0]))
         columns = x
-    return Tile(y, columns, rows + window + work)
+    rest = max(each.swept_bytes(window_columns) for each in swept)
+    at_once = tuple(each.columns_within(window_columns, rest) for each in swept)
+    return Tile(y, columns, rows + rest, at_once)
 
 
 def columns_made(node: Node) -> list[tuple[float, float]]:
@@ -177,8 +182,9 @@ def from_the_last(
 ) -> Iterator[tuple[UnitSizes, list[_Interval], list[tuple[_Interval, _Interval]]]]:
     """From the last unit on: by tile, columns of its result, and of x and e that those need."""
     columns = [tile.y for tile in tiles]
+    whole = len(columns) == 1
     for unit in reversed(units):
-        under = [unit.columns_under(each) for each in columns]
+        under = [unit.columns_under(each, whole) for each in columns]
         yield unit, columns, under
         columns = [x for x, _ in under]
 

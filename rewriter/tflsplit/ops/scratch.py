@@ -26,7 +26,8 @@ from tflsplit.wire import custom_ops as wire
 POSITIONS = 4
 CHUNK_COLUMNS = 32
 """Columns of a block's result that are made at a time (``kChunkColumns``)."""
-_WINDOW_CHANNELS = 32  # whose windows of e a block with window_columns reads together
+SWEPT_CHANNELS = 16
+"""Of ``e``, made together where only rows stay that two rows of y need (``kSweptChannels``)."""
 _ROWS_BYTES = 16384  # of several narrow rows of d, projected together
 _KEPT_BYTES = 4096  # of rows of x that a block without expansion keeps for all channels, at most
 _PLANES = 4
@@ -169,35 +170,87 @@ def _expansion_bytes(node: Node, x: Value, expand: Stage, at: int) -> int:
     return widened_bytes(together, products) + gathered_bytes(together, products)
 
 
-def sweep_scratch(node: Node, window_columns: int) -> int:
-    """Scratch of an explicit block that keeps what two rows need, with windows of so many columns.
+@dataclass(frozen=True)
+class SweptSizes:
+    """What a unit is that keeps only the rows of ``e`` that two rows of its result need.
 
-    Rows of the first unit (if there is one) and of its result, rows kept, the columns of the others
-    under a window (unless it has all columns of y: then they are made in it), windows of some
-    channels, work.
+    reach: rows and columns of ``e`` under a position; channels: of ``e``; columns, made: of a row
+        of the result, and channels of the result; adds: whether it is added to; expansion_bytes:
+        what the expansion of four positions takes, 0 without one.
     """
-    options, y = FusedOptions.of(node), node.output.shape
-    columns, x = min(window_columns, y[2]), inner_result(node)
-    window, taps = options.depthwise.window, node.input(5).shape
-    reach, channels = reach_of(window, taps[1:3]), taps[3]
-    kept = max(0, reach[0] - window.stride[0])
-    row = (y[2] - 1) * window.stride[1] + reach[1]
+
+    window: WindowOptions
+    reach: tuple[int, int]
+    channels: int
+    columns: int
+    made: int
+    adds: bool
+    expansion_bytes: int
+
+    @property
+    def kept_rows(self) -> int:
+        """Rows that stay."""
+        return max(0, self.reach[0] - self.window.stride[0])
+
+    @property
+    def kept_bytes(self) -> int:
+        """Of the rows that stay."""
+        return fours(self.channels * self.kept_rows * self._under(self.columns))
+
+    def swept_bytes(self, at_once: int) -> int:
+        """All else, with so many columns made at a time (``swept_rows.cc``)."""
+        at_once, new = min(at_once, self.columns), self.reach[0] - self.kept_rows
+        shared = max(0, self.reach[1] - self.window.stride[1])
+        carried = fours(self.channels * new * shared) if at_once < self.columns else 0
+        fresh = max(new * self._under(self.columns), self.reach[0] * self._under(at_once))
+        fresh = fours(min(SWEPT_CHANNELS, self.channels) * fresh + _SPARE_BYTES)
+        return carried + fresh + self._work_bytes(at_once)
+
+    def _work_bytes(self, at_once: int) -> int:
+        widened = widened_bytes(at_once, self.channels)
+        if at_once <= POSITIONS:
+            making = fours(at_once * min(SWEPT_CHANNELS, self.channels))
+            adding = fours(at_once * self.made) if self.adds else 0
+            return widened + max(self.expansion_bytes + making, adding)
+        waiting = fours(POSITIONS * self.made) if self.adds and self.made > self.channels else 0
+        return fours(at_once * self.channels) + max(self.expansion_bytes, waiting + widened)
+
+    def _under(self, columns: int) -> int:
+        return (columns - 1) * int(self.window.stride[1]) + self.reach[1]
+
+    def columns_within(self, least: int, limit_bytes: int) -> int:
+        """As many columns at a time as so many bytes allow, in fours if not all."""
+        if self.swept_bytes(self.columns) <= limit_bytes:
+            return self.columns
+        columns = (self.columns - 1) // POSITIONS * POSITIONS or self.columns - 1
+        while columns > least and self.swept_bytes(columns) > limit_bytes:
+            columns -= POSITIONS if columns > POSITIONS else 1
+        return max(columns, min(least, self.columns))
+
+
+def swept_sizes(node: Node) -> SweptSizes:
+    """Of an explicit block; of two blocks as one, of the last."""
+    options, y, taps = FusedOptions.of(node), node.output.shape, node.input(5).shape
+    x, window = inner_result(node), options.depthwise.window
     expansion = _expansion_bytes(node, x, options.expand, 1) if options.expand else 0
-    d, behind = fours(columns * channels), _sum_bytes(node, columns)
-    behind += widened_bytes(columns, channels)
-    under = (columns - 1) * window.stride[1] + reach[1]
-    total = fours(channels * kept * row)
-    if columns == y[2]:
-        work = d + max(behind, expansion)
-    else:
-        work = max(d + behind, expansion)
-        total += fours(channels * (reach[0] - kept) * under)
-    total += planes_bytes(min(_WINDOW_CHANNELS, channels), reach, window, columns)
+    reach, adds = reach_of(window, taps[1:3]), options.add is not None
+    return SweptSizes(window, reach, taps[3], y[2], y[3], adds, expansion)
+
+
+def sweep_scratch(node: Node, window_columns: int) -> int:
+    """Scratch of an explicit block that keeps what two rows need, so many columns at a time.
+
+    Rows of the first unit (if there is one) and of its result, rows kept, and what the unit that
+    runs works with.
+    """
+    options, sizes = FusedOptions.of(node), swept_sizes(node)
+    rest = sizes.swept_bytes(window_columns)
     if options.first is None:
-        return total + work
+        return sizes.kept_bytes + rest
+    x = inner_result(node)
     planes, first_work = _first_scratch(node, options.first, x)
-    inner = fours((reach[0] - kept) * x.shape[2] * x.shape[3])
-    return total + planes + inner + max(work, first_work)
+    inner = fours((sizes.reach[0] - sizes.kept_rows) * x.shape[2] * x.shape[3])
+    return planes + inner + sizes.kept_bytes + max(rest, first_work)
 
 
 def _first_scratch(node: Node, first: FirstUnit, made: Value) -> tuple[int, int]:

@@ -40,12 +40,12 @@ inline void expand(const FusedStage& stage, const int8_t* constants, const int8_
   }
 }
 
-// Columns of x as planes: instead of an expansion.
-inline void copy_columns(const int8_t* x, int32_t channels, int32_t columns, int32_t plane_bytes,
-                         int32_t column_step, int8_t* to) {
+// Columns of x, `step` apart, as planes of some channels: instead of an expansion.
+inline void copy_columns(const int8_t* x, int32_t step, int32_t channels, int32_t columns,
+                         int32_t plane_bytes, int32_t column_step, int8_t* to) {
   const int32_t most = kCopiesAllPlanes ? channels : kPlanes;
   for (int32_t channel = 0; channel < channels; channel += most) {
-    to_planes(x + channel, channels, columns, least(most, channels - channel), plane_bytes, column_step,
+    to_planes(x + channel, step, columns, least(most, channels - channel), plane_bytes, column_step,
               to + channel * plane_bytes);
   }
 }
@@ -90,31 +90,42 @@ struct Projection {
   bool sums;
 };
 
+inline Product product_of(const Projection& projection) {
+  const WindowParams& p = projection.stage->window;
+  return product_of(projection.constants, p.out_channels, p.in_channels,
+                    projection.sums ? sizeof(SumsRecord) : sizeof(PairRecord));
+}
+
+// y[first position on] of up to four widened positions of d. `sum`: where p lies that is added to.
+inline void project_widened(const Projection& projection, const int16_t* widened, int32_t count,
+                            int8_t* sum, const int8_t* residual, int32_t position, void* y) {
+  const WindowParams& p = projection.stage->window;
+  const Product product = product_of(projection);
+  const int32_t first = position * p.out_channels;
+  if (projection.sums) {
+    multiply_sums(product, widened, count, p.out_channels, static_cast<int32_t*>(y) + first);
+    return;
+  }
+  int8_t* const result = static_cast<int8_t*>(y) + first;
+  const bool adds = projection.add->present;
+  multiply(product, projection.stage->finish, widened, count,
+           {adds ? sum : result, p.out_channels, 1});
+  if (adds) add_positions(*projection.add, p, sum, residual, position, count, result);
+}
+
 // y[first position on] of `positions` of d. `most`: as projection_bytes() was told. d is lost.
 inline void project(const Projection& projection, int8_t* d, int32_t positions, int32_t most,
                     int8_t* work, const int8_t* residual, int32_t position, void* y) {
   const WindowParams& p = projection.stage->window;
-  const bool sums = projection.sums, adds = projection.add->present;
-  const size_t waiting = sum_bytes(p, adds, most);
+  const size_t waiting = sum_bytes(p, projection.add->present, most);
   int16_t* const widened = reinterpret_cast<int16_t*>(work + waiting);
-  const size_t record_bytes = sums ? sizeof(SumsRecord) : sizeof(PairRecord);
-  const Product product = product_of(projection.constants, p.out_channels, p.in_channels,
-                                     record_bytes);
-  const int32_t rounding = sums ? kAnyRounding : projection.stage->finish.rounding;
+  const Product product = product_of(projection);
+  const int32_t rounding = projection.sums ? kAnyRounding : projection.stage->finish.rounding;
   for (int32_t at = 0; at < positions; at += kPositions) {
     const int32_t count = least(kPositions, positions - at);
     int8_t* const here = d + at * p.in_channels;
     widen(here, p.in_channels, count, p.in_channels, 0, doubles_rows(product, rounding, count), widened);
-    const int32_t first = (position + at) * p.out_channels;
-    if (sums) {
-      multiply_sums(product, widened, count, p.out_channels, static_cast<int32_t*>(y) + first);
-      continue;
-    }
-    int8_t* const result = static_cast<int8_t*>(y) + first;
-    int8_t* const sum = waiting != 0 ? work : here;
-    multiply(product, projection.stage->finish, widened, count,
-             {adds ? sum : result, p.out_channels, 1});
-    if (adds) add_positions(*projection.add, p, sum, residual, position + at, count, result);
+    project_widened(projection, widened, count, waiting != 0 ? work : here, residual, position + at, y);
   }
 }
 

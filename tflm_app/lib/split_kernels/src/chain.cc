@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The last unit asks the one before it for the rows that it needs next, that one asks on, and the first
 // reads x, or takes the next piece of it. A unit first gets all rows that a row of its result needs, then
-// goes over that row in windows of columns: so one window, and one working memory, serves them all.
+// goes over that row: so one working memory serves them all.
 #include "split_kernels/chain.h"
 
 #include "chain_layout.h"
@@ -86,27 +86,16 @@ class Chain {
     const ChainUnit& unit = chain_.units[number];
     const WindowParams& p = unit.depthwise.window;
     const int32_t under = row * p.stride_rows - p.pad_top, kept = kept_rows(p);
-    SweptRows rows(p, window_columns(chain_, unit), scratch_ + unit.kept_at, scratch_ + layout_.window_at);
-    const auto maker = [&](int32_t at, int32_t column, int32_t count, int8_t* to, int32_t step,
-                           int32_t plane_bytes) {
-      make_inside(number, at, column, count, to, step, plane_bytes);
-    };
+    const SweptUnit swept = swept_of(unit);
+    Maker maker(this, number);
+    SweptRows rows(swept, constants_of(unit), unit.columns, scratch_ + unit.kept_at,
+                   scratch_ + layout_.rest_at, {&maker, Maker::find});
     for (int32_t i = 0; row == 0 && i < kept; ++i) {
       if (!fetch(number, row, under + i, under + i + 1)) return false;
-      rows.begin_with(under + i, i, maker);
+      rows.begin_with(i);
     }
     if (!fetch(number, row, under + kept, under + reach_rows(p))) return false;
-    const UnitConstants constants = constants_of(unit);
-    int8_t* const work = scratch_ + layout_.work_at;
-    const int32_t most = window_columns(chain_, unit);
-    const Projection projection = {&unit.project, constants.project, &unit.add, false};
-    for (int32_t at = 0; at < p.out_columns; at += most) {
-      const int32_t columns = least(most, p.out_columns - at);
-      const Planes planes = rows.window(under, at, columns, maker);
-      depthwise_row(taps_of(p, constants.depthwise), unit.depthwise.finish, planes, p.in_channels,
-                    columns, p.out_channels, work);
-      project(projection, work, columns, most, work + chunk_bytes(p, most), added(number, row), at, y);
-    }
+    rows.make(row, added(number, row), 0, y);
     return true;
   }
 
@@ -156,33 +145,28 @@ class Chain {
     return x_row(number, row + added_row(p)) + added_column(p) * reads(unit).in_channels;
   }
 
-  void make_inside(int32_t number, int32_t row, int32_t column, int32_t count, int8_t* to,
-                   int32_t step, int32_t plane_bytes) const {
-    const ChainUnit& unit = chain_.units[number];
-    const WindowParams& p = unit.depthwise.window;
-    if (!unit.expands) {
-      copy_columns(x_row(number, row) + column * p.in_channels, p.in_channels, count, plane_bytes, step,
-                   to);
-      return;
+  // Finds rows of one unit's x. Where windows have rows, only those under them are there, as if there were
+  // no others.
+  struct Maker {
+    Maker(const Chain* chain, int32_t which) : made(chain), number(which) {
+      window = made->chain_.units[number].expand.window;
     }
-    const int8_t* const constants = constants_ + unit.constants_at;
-    int8_t* const work = scratch_ + layout_.work_at;
-    const int32_t columns = unit.expand.window.out_columns;
-    if (is_dense(unit.expand.window)) {
-      split_kernels::expand(unit.expand, constants, x_row(number, row), 0, column, count, columns, work,
-                            to, step, plane_bytes);
-      return;
+    static RowOfX find(const void* self, int32_t row) {
+      const Maker& maker = *static_cast<const Maker*>(self);
+      const WindowParams& e = maker.made->chain_.units[maker.number].expand.window;
+      if (!maker.made->chain_.units[maker.number].expands || is_dense(e)) {
+        return {&e, maker.made->x_row(maker.number, row), 0};
+      }
+      const int32_t low = row * e.stride_rows - e.pad_top;
+      const int32_t high = low + reach_of(e.kernel_rows, e.dilation_rows);
+      const int32_t from = least(low < 0 ? 0 : low, e.in_rows), stop = least(high, e.in_rows);
+      maker.window.pad_top = from - low, maker.window.in_rows = stop > from ? stop - from : 0;
+      return {&maker.window, maker.made->x_row(maker.number, from), 0};
     }
-    // Of x only the rows under the window, as if there were no others.
-    FusedStage stage = unit.expand;
-    WindowParams& e = stage.window;
-    const int32_t low = row * e.stride_rows - e.pad_top;
-    const int32_t high = low + reach_of(e.kernel_rows, e.dilation_rows);
-    const int32_t from = least(low < 0 ? 0 : low, e.in_rows), stop = least(high, e.in_rows);
-    e.pad_top = from - low, e.in_rows = stop > from ? stop - from : 0;
-    split_kernels::expand(stage, constants, x_row(number, from), 0, column, count, columns, work, to,
-                          step, plane_bytes);
-  }
+    const Chain* made;
+    int32_t number;
+    mutable WindowParams window;
+  };
 
   const ChainParams& chain_;
   const int8_t* x_;

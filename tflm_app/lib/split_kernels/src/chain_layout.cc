@@ -22,11 +22,16 @@ void cut(WindowParams* p, const ChainColumns& whole, int32_t* from, int32_t* sto
   p->pad_left = *from - low, p->pad_right = high - *stop;
 }
 
-size_t work_bytes(const ChainParams& chain, const ChainUnit& unit) {
-  const WindowParams& e = unit.expand.window;
-  return unit_work_bytes(unit.depthwise.window, unit.project.window, unit.add.present,
-                         window_columns(chain, unit),
-                         unit.expands ? expansion_bytes(e, e.out_columns) : 0);
+// As many columns at a time as so many bytes allow, in fours if not all; `least_columns` always do.
+int32_t columns_within(const ChainUnit& unit, int32_t least_columns, uint64_t bytes) {
+  const int32_t all = unit.depthwise.window.out_columns;
+  const SweptUnit swept = swept_of(unit);
+  if (swept_bytes(swept, all) <= bytes) return all;
+  int32_t columns = all > kPositions ? (all - 1) / kPositions * kPositions : all - 1;
+  for (; columns > least_columns; columns -= columns > kPositions ? kPositions : 1) {
+    if (swept_bytes(swept, columns) <= bytes) return columns;
+  }
+  return least(least_columns, all);
 }
 
 }  // namespace
@@ -54,7 +59,7 @@ void set_tile(const ChainParams& chain, int32_t from, int32_t stop) {
 }
 
 ChainLayout lay_out(const ChainParams& chain) {
-  uint64_t at = 0, window = 0, work = 0;  // check_chain() bounds their sum
+  uint64_t at = 0, rest = 0;  // check_chain() bounds their sum
   for (int32_t i = 0; i < chain.count; ++i) {
     ChainUnit& unit = chain.units[i];
     const WindowParams& p = unit.depthwise.window;
@@ -62,12 +67,13 @@ ChainLayout lay_out(const ChainParams& chain) {
     if (i > 0) at += fours(static_cast<size_t>(rows_at_once(unit) * row_bytes(reads(unit))));
     unit.kept_at = static_cast<int32_t>(at);
     at += kept_rows_bytes(p);
-    const uint64_t own = planes_bytes(p, p.in_channels, window_columns(chain, unit));
-    window = own > window ? own : window;
-    const uint64_t working = work_bytes(chain, unit);
-    work = working > work ? working : work;
+    const uint64_t own = swept_bytes(swept_of(unit), least(chain.window_columns, p.out_columns));
+    rest = own > rest ? own : rest;
   }
-  return {static_cast<int32_t>(at), static_cast<int32_t>(at + window), at + window + work};
+  for (int32_t i = 0; i < chain.count; ++i) {
+    chain.units[i].columns = columns_within(chain.units[i], chain.window_columns, rest);
+  }
+  return {static_cast<int32_t>(at), at + rest};
 }
 
 size_t chain_get_scratch_bytes(const ChainParams& chain) {

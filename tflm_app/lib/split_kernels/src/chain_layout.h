@@ -3,8 +3,7 @@
 //   rows      of every unit but the first: rows of its x, the newest; a row has the slot that is its number
 //             modulo their number
 //   kept      of every unit: rows of what its depthwise convolution reads (swept_rows.h)
-//   window    of the unit that runs
-//   work      of that unit
+//   the rest  of the unit that runs; each makes as many columns at a time as fit in what one of them wants
 #ifndef SPLIT_KERNELS_SRC_CHAIN_LAYOUT_H_
 #define SPLIT_KERNELS_SRC_CHAIN_LAYOUT_H_
 
@@ -38,19 +37,17 @@ inline int32_t first_rows_at_once(const ChainUnit& unit) {
   const WindowParams& e = unit.expand.window;
   return (rows_at_once(unit) - 1) * e.stride_rows + reach_of(e.kernel_rows, e.dilation_rows);
 }
-// Columns of a unit's result that are made at a time.
-inline int32_t window_columns(const ChainParams& chain, const ChainUnit& unit) {
-  return least(chain.window_columns, unit.depthwise.window.out_columns);
+inline SweptUnit swept_of(const ChainUnit& unit) {
+  return {unit.expands ? &unit.expand : nullptr, &unit.depthwise, &unit.project, &unit.add, false};
 }
 inline int32_t row_bytes(const WindowParams& p) { return p.in_columns * p.in_channels; }
 
 struct ChainLayout {
-  int32_t window_at;
-  int32_t work_at;
+  int32_t rest_at;
   uint64_t bytes;
 };
 
-// Sets the places of all units.
+// Sets the places of all units, and their columns.
 ChainLayout lay_out(const ChainParams& chain);
 // Sets the columns of all units to those that columns [from, stop) of y are made of.
 void set_tile(const ChainParams& chain, int32_t from, int32_t stop);

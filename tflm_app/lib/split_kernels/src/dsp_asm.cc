@@ -586,32 +586,31 @@ SK_FUNCTION split_kernels_to_planes
     pop     {r4-r11, pc}
 
 @ ---- Depthwise 3x3 ----------------------------------------------------------------------------
-@ r0 first column in slot 0   r1 y   r12 bytes of a row   lr end of r0   r10, r11 two sums
-@ r4, r6, r8 doubled weights (left, right) of slots 0 to 2, r7 (middle, middle) of 0 and 1, r9 (middle, 0) of 2
-@ r5 shift   r2, r3 words of x
-@ stack: finish (bias, shift, multiplier, addend), planes, constants, y, step, r4-r11, lr, arguments
+@ r0 first column of the first row   r1 y   r12 from there to the second row   lr end of r0
+@ r4, r6, r8 doubled weights (left, right) of the rows, r7 (middle, middle) of the first two, r9 (middle, 0)
+@ r5 shift   r2, r3 words of x   r10, r11 two sums
+@ stack: finish (bias, to the third row, multiplier, addend), planes, constants, y, step, r4-r11, lr, arguments
 
     .equ D_FINISH, 0
     .equ D_PLANES, 16
     .equ D_CONSTANTS, 20
     .equ D_Y, 24
     .equ D_STEP, 28
-    .equ D_ROW_BYTES, 68
+    .equ D_SECOND, 68
     .equ D_PLANE_BYTES, 72
     .equ D_CHANNELS, 76
     .equ D_PAIRS, 80
     .equ D_ODD, 84
-    .equ D_OFFSETS, 88
+    .equ D_THIRD, 88
 
 .macro SK_WEIGHTS side, middle, offset
-    ldr     \side, [sp, #\offset]
-    ldr     \side, [r3, \side]
+    ldr     \side, [r3, #\offset]
     sxtb16  \middle, \side, ror #8
     sxtb16  \side, \side
     sadd16  \side, \side, \side
 .endm
 
-@ Four columns of one slot: r2 has columns 0 and 2, r3 has 1 and 3.
+@ Four columns of one row: r2 has columns 0 and 2, r3 has 1 and 3.
 .macro SK_FOUR_COLUMNS
     sxtb16  r3, r2, ror #8
     sxtb16  r2, r2
@@ -641,8 +640,8 @@ SK_FUNCTION split_kernels_to_planes
 
 @ Two columns of a channel to int8 in r10 and r11; r0 moves on. Or one, and r0 stays.
 .macro SK_TWO_COLUMNS rounding, stride
-    ldr     r10, [sp, #D_FINISH]
-    ldr     r2, [r0, r12, lsl #1]
+    ldrd    r10, r3, [sp, #D_FINISH]
+    ldr     r2, [r0, r3]
     SK_ROW_\stride r8, r9, b, r10
     ldr     r2, [r0, r12]
     SK_ROW_\stride r6, r7, t
@@ -652,8 +651,9 @@ SK_FUNCTION split_kernels_to_planes
   .else
     ldr     r2, [r0], #4
     SK_ROW_\stride r4, r7, b
-    ldrsb   r2, [r0, r12, lsl #1]
+    ldr     r2, [sp, #D_FINISH+4]
     ldrsb   r3, [r0, r12]
+    ldrsb   r2, [r0, r2]
     smlabt  r11, r2, r8, r11
     ldrsb   r2, [r0]
     smlabt  r11, r3, r6, r11
@@ -677,8 +677,8 @@ SK_FUNCTION split_kernels_to_planes
     ssat    r11, #8, r11
 .endm
 .macro SK_ONE_COLUMN rounding
-    ldr     r10, [sp, #D_FINISH]
-    ldr     r2, [r0, r12, lsl #1]
+    ldrd    r10, r3, [sp, #D_FINISH]
+    ldr     r2, [r0, r3]
     SK_ONE  r8, r9, b
     ldr     r2, [r0, r12]
     SK_ONE  r6, r7, t
@@ -696,16 +696,18 @@ SK_FUNCTION split_kernels_to_planes
     ssat    r10, #8, r10
 .endm
 
-@ A channel's constants, to registers and the stack; its plane to r0, its y to r1, row_bytes to r12.
+@ A channel's constants, to registers and the stack; its plane to r0, its y to r1.
 .macro SK_BEGIN_CHANNEL
     ldr     r3, [sp, #D_CONSTANTS]
     ldm     r3!, {r4-r7}
     lsl     r4, r4, #1                @ the bias of doubled sums
     stm     sp, {r4-r7}
-    SK_WEIGHTS r4, r7, D_OFFSETS
-    SK_WEIGHTS r6, r9, D_OFFSETS+4
+    ldr     r2, [sp, #D_THIRD]
+    str     r2, [sp, #D_FINISH+4]
+    SK_WEIGHTS r4, r7, 0
+    SK_WEIGHTS r6, r9, 4
     pkhbt   r7, r7, r9, lsl #16
-    SK_WEIGHTS r8, r9, D_OFFSETS+8
+    SK_WEIGHTS r8, r9, 8
     sadd16  r7, r7, r7
     sadd16  r9, r9, r9
     add     r3, r3, #12
@@ -715,7 +717,7 @@ SK_FUNCTION split_kernels_to_planes
     ldr     r1, [sp, #D_Y]
     add     r2, r2, r0
     str     r2, [sp, #D_PLANES]       @ of the next channel
-    ldr     r12, [sp, #D_ROW_BYTES]
+    ldr     r12, [sp, #D_SECOND]
 .endm
 .macro SK_NEXT_CHANNEL
     ldr     r2, [sp, #D_CHANNELS]
@@ -759,8 +761,8 @@ SK_FUNCTION split_kernels_depthwise_\rounding\()_\stride
 @ columns end a group that others began, then come whole groups, then up to three columns more.
     .equ D_QUADS, D_PAIRS
     .equ D_LEAD, D_ODD
-    .equ D_REST, 100
-    .equ D_NEXT, 104                  @ from y to y of four channels, one byte each
+    .equ D_REST, 92
+    .equ D_NEXT, 96                  @ from y to y of four channels, one byte each
 
 .macro SK_DEPTHWISE_WIDENED stride
 SK_FUNCTION split_kernels_depthwise_widened_\stride

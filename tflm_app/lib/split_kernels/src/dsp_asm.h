@@ -56,14 +56,12 @@ typedef void SplitKernelsToPlanes(const int8_t* x, int32_t step, int32_t columns
                                   int32_t plane_bytes, int8_t* to, int32_t planes_bytes);
 SplitKernelsToPlanes split_kernels_to_planes;
 
-// One row of `channels` channels by a 3x3 kernel: constants as packed taps, planes as in schedule.h
-// with three rows; row_offsets: in bytes from the weights of a channel, the kernel row that slots 0,
-// 1 and 2 hold. Columns are made in pairs, then one more if `odd`.
+// One row of `channels` channels by a 3x3 kernel: constants as packed taps, planes as in schedule.h,
+// from the first of three rows on; `second` and `third`: how far the others are from it, in bytes.
+// Columns are made in pairs, then one more if `odd`.
 typedef void SplitKernelsDepthwise(const int8_t* planes, const int8_t* constants, int8_t* y,
-                                   int32_t step, int32_t row_bytes, int32_t plane_bytes,
-                                   int32_t channels, int32_t pairs, int32_t odd,
-                                   int32_t row_offset_0, int32_t row_offset_1,
-                                   int32_t row_offset_2);
+                                   int32_t step, int32_t second, int32_t plane_bytes,
+                                   int32_t channels, int32_t pairs, int32_t odd, int32_t third);
 SplitKernelsDepthwise split_kernels_depthwise_once_1, split_kernels_depthwise_once_2,
     split_kernels_depthwise_twice_1, split_kernels_depthwise_twice_2;
 
@@ -71,10 +69,9 @@ SplitKernelsDepthwise split_kernels_depthwise_once_1, split_kernels_depthwise_on
 // columns end the group of y, `quads` groups follow, and `rest` columns of one more; without `lead`
 // and `quads` the rest begins where y is. `next`: four signed bytes that lead y from channel to channel.
 typedef void SplitKernelsDepthwiseWidened(const int8_t* planes, const int8_t* constants, int16_t* y,
-                                          int32_t group_bytes, int32_t row_bytes,
+                                          int32_t group_bytes, int32_t second,
                                           int32_t plane_bytes, int32_t channels, int32_t quads,
-                                          int32_t lead, int32_t row_offset_0, int32_t row_offset_1,
-                                          int32_t row_offset_2, int32_t rest, int32_t next);
+                                          int32_t lead, int32_t third, int32_t rest, int32_t next);
 SplitKernelsDepthwiseWidened split_kernels_depthwise_widened_1, split_kernels_depthwise_widened_2;
 }
 

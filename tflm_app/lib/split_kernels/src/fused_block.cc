@@ -227,7 +227,7 @@ class Block {
     } else {
       const WindowParams& p = block_.depthwise.window;
       copy_columns(x_ + (row * p.in_columns + rows.start()) * p.in_channels, p.in_channels,
-                   rows.inside(), rows.plane_bytes(), rows.column_step(), rows.row(row));
+                   p.in_channels, rows.inside(), rows.plane_bytes(), rows.column_step(), rows.row(row));
     }
   }
 

@@ -38,7 +38,6 @@ constexpr size_t fours(size_t count) { return (count + 3) / 4 * 4; }
 constexpr int32_t kPositions = 4;       // of a matrix product, made together
 constexpr int32_t kPlanes = 4;          // channels of a depthwise convolution, likewise
 constexpr int32_t kChunkColumns = 32;   // of a fused block's result
-constexpr int32_t kWindowChannels = 32; // of a fused block with window_columns, read together
 constexpr size_t kKeptBytes = 4096;     // of rows of x that a block without expansion keeps, at most
 constexpr int32_t kRowsBytes = 16384;   // of several narrow rows of d, projected together
 constexpr size_t kSpareBytes = 4;       // planes are read in words, which may reach over the end

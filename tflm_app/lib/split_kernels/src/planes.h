@@ -76,7 +76,9 @@ class RowsByChannel {
             row_step(),
             column_step(),
             rows_,
-            slot(row * window_.stride_rows - window_.pad_top)};
+            slot(row * window_.stride_rows - window_.pad_top),
+            0,
+            0};
   }
 
  private:

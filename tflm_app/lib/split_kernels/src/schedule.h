@@ -75,10 +75,11 @@ void multiply_group_rows(const Product& product, const Finish& finish, const int
 void multiply_sums(const Product& product, const int16_t* x, int32_t positions, int32_t channels,
                    int32_t* y);
 
-// Rows of channels one by one: value `column` of row `slot` of plane `channel` is
-// data[channel * plane_bytes + slot * row_step + column * column_step]. Rows rotate: kernel row i
-// reads slot (first + i * dilation) modulo `rows`. Of row_step and column_step one is 1: on MVE the
-// rows of a column lie side by side, so that a window of any row is a run of bytes.
+// Rows of channels one by one: value `column` of a row of plane `channel` is
+// data[channel * plane_bytes + place of the row + column * column_step]. Row i under the window is in slot
+// first + i modulo `rows`, slots `row_step` apart; behind `rows` of them come others, from `fresh` on. Of row_step
+// and column_step one is 1 on MVE, where the rows of a column lie side by side, so that a window of any
+// row is a run of bytes.
 constexpr bool kRowsSideBySide = SPLIT_KERNELS_MVE;
 struct Planes {
   const int8_t* data;
@@ -87,6 +88,13 @@ struct Planes {
   int32_t column_step;
   int32_t rows;
   int32_t first;
+  int32_t fresh;
+  int32_t fresh_step;
+
+  int32_t place_of(int32_t i) const {
+    if (i >= rows) return fresh + (i - rows) * fresh_step;
+    return (first + i < rows ? first + i : first + i - rows) * row_step;
+  }
 };
 
 // A depthwise convolution's window and constants.

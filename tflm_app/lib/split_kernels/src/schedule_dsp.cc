@@ -281,9 +281,9 @@ namespace {
 template <bool IsPlain>
 int32_t sum_taps(const Taps& taps, const Planes& planes, const int8_t* x, const int8_t* weights,
                  int32_t sum) {
-  int32_t slot = planes.first;
+  int32_t under = 0;
   for (int32_t row = 0; row < taps.kernel_rows; ++row) {
-    const int8_t* from = x + slot * planes.row_step;
+    const int8_t* from = x + planes.place_of(under);
     if (IsPlain) {
       for (int32_t i = 0; i < taps.kernel_columns; i += 4, from += 4, weights += 4) {
         const uint32_t values = load(from), four = load(weights);
@@ -296,8 +296,7 @@ int32_t sum_taps(const Taps& taps, const Planes& planes, const int8_t* x, const 
       }
       weights += fours(taps.kernel_columns);
     }
-    if (taps.kernel_rows > 1) slot += taps.dilation_rows;  // of a single row it has no bounds
-    if (slot >= planes.rows) slot -= planes.rows;
+    if (taps.kernel_rows > 1) under += taps.dilation_rows;  // of a single row it has no bounds
   }
   return sum;
 }
@@ -335,28 +334,28 @@ SplitKernelsDepthwise* depthwise_of(const Finish& finish, int32_t stride) {
   }
   return stride == 1 ? split_kernels_depthwise_twice_1 : split_kernels_depthwise_twice_2;
 }
-// Slot s holds kernel row (s - first) modulo 3, whose weights are one word.
-struct RowOffsets {
-  explicit RowOffsets(const Planes& planes) {
-    for (int32_t i = 0, slot = planes.first; i < 3; ++i) {
-      of[slot] = 4 * i;
-      slot = slot == 2 ? 0 : slot + 1;
-    }
+// Where the first of three rows is, and how far the others are from it.
+struct ThreeRows {
+  explicit ThreeRows(const Planes& planes) {
+    const int32_t place = planes.place_of(0);
+    first = planes.data + place;
+    second = planes.place_of(1) - place, third = planes.place_of(2) - place;
   }
-  int32_t of[3];
+  const int8_t* first;
+  int32_t second;
+  int32_t third;
 };
 
 // Several channels of each plane: from one to the next the plane stays.
 [[gnu::noinline]] void depthwise_multiplied(SplitKernelsDepthwise* run, const Taps& taps,
-                                            const Planes& planes, const RowOffsets& offsets,
+                                            const Planes& planes, const ThreeRows& rows,
                                             int32_t count, int32_t columns, int32_t step,
                                             int8_t* y) {
   const int32_t constants_bytes = static_cast<int32_t>(sizeof(TapsRecord)) + 3 * 4;
   for (int32_t plane = 0; plane < count; ++plane) {
     const int32_t first = plane * taps.multiplier;
-    run(planes.data + plane * planes.plane_bytes, taps.constants + first * constants_bytes, y + first,
-        step, planes.row_step, 0, taps.multiplier, columns / 2, columns & 1, offsets.of[0],
-        offsets.of[1], offsets.of[2]);
+    run(rows.first + plane * planes.plane_bytes, taps.constants + first * constants_bytes, y + first,
+        step, rows.second, 0, taps.multiplier, columns / 2, columns & 1, rows.third);
   }
 }
 
@@ -379,11 +378,10 @@ void depthwise_row_widened(const Taps& taps, const Finish&, const Planes& planes
   const int32_t lead = columns > to_end ? to_end : 0;
   const int32_t quads = columns > to_end ? (columns - lead) / kPositions : 0;
   int16_t* const first = y + position / kPositions * group + (lead == 0 ? 2 * before : 0);
-  const RowOffsets offsets(planes);
+  const ThreeRows rows(planes);
   (taps.stride == 1 ? split_kernels_depthwise_widened_1 : split_kernels_depthwise_widened_2)(
-      planes.data, taps.constants, first, 2 * group, planes.row_step, planes.plane_bytes, count,
-      quads, lead, offsets.of[0], offsets.of[1], offsets.of[2], columns - lead - quads * kPositions,
-      kNextChannel);
+      rows.first, taps.constants, first, 2 * group, rows.second, planes.plane_bytes, count, quads, lead,
+      rows.third, columns - lead - quads * kPositions, kNextChannel);
 }
 
 void depthwise_row(const Taps& taps, const Finish& finish, const Planes& planes, int32_t count,
@@ -392,14 +390,12 @@ void depthwise_row(const Taps& taps, const Finish& finish, const Planes& planes,
     depthwise_any(taps, finish, planes, count, columns, step, y);
     return;
   }
-  const RowOffsets offsets(planes);
+  const ThreeRows rows(planes);
   if (taps.multiplier == 1) {
-    depthwise_of(finish, taps.stride)(planes.data, taps.constants, y, step, planes.row_step,
-                                      planes.plane_bytes, count, columns / 2, columns & 1,
-                                      offsets.of[0], offsets.of[1], offsets.of[2]);
+    depthwise_of(finish, taps.stride)(rows.first, taps.constants, y, step, rows.second,
+                                      planes.plane_bytes, count, columns / 2, columns & 1, rows.third);
   } else {
-    depthwise_multiplied(depthwise_of(finish, taps.stride), taps, planes, offsets, count, columns,
-                         step, y);
+    depthwise_multiplied(depthwise_of(finish, taps.stride), taps, planes, rows, count, columns, step, y);
   }
   if (finish.clamps()) clamp_all(finish, count * taps.multiplier, columns, {y, step, 1});
 }

@@ -147,7 +147,7 @@ void multiply_rest(const Product& product, const Finish& finish, const int8_t* x
 
 void widen(const int8_t* x, int32_t step, int32_t positions, int32_t count, int32_t fours_done,
            bool, int16_t* to) {
-  const int32_t block = block_of(count);
+  const int32_t block = fours_done > 0 ? kBlock : block_of(count);
   int8_t* out = reinterpret_cast<int8_t*>(to) + fours_done * 4 * positions;
   const int32_t next = block * positions;
   // Of every four, the two in the middle change places: those that stand right backwards.
@@ -211,16 +211,15 @@ namespace {
 inline int32x4_t sum_taps(const Taps& taps, const Planes& planes, const int8_t* data,
                           const int8_t* w, int32_t bias, uint32x4_t from, mve_pred16_t there) {
   int32x4_t sums = vdupq_n_s32(bias);
-  int32_t slot = planes.first;
+  int32_t under = 0;
   for (int32_t row = 0; row < taps.kernel_rows; ++row) {
-    const int8_t* x = data + slot * planes.row_step;
+    const int8_t* x = data + planes.place_of(under);
     for (int32_t i = 0; i < taps.kernel_columns; ++i) {
       sums = vmlaq_n_s32(sums, vldrbq_gather_offset_z_s32(x, from, there), w[i]);
       x += taps.dilation_columns * planes.column_step;
     }
     w += fours(taps.kernel_columns);
-    if (taps.kernel_rows > 1) slot += taps.dilation_rows;  // of a single row it has no bounds
-    if (slot >= planes.rows) slot -= planes.rows;
+    if (taps.kernel_rows > 1) under += taps.dilation_rows;  // of a single row it has no bounds
   }
   return sums;
 }

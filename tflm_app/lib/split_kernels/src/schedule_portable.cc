@@ -324,13 +324,12 @@ void row_3x3(const int8_t* const* rows, const int8_t* weights, const TapsRecord&
   }
 }
 
-// The same of all planes. Where their rows lie is found once: cores without division take a hundred
-// instructions for a remainder.
+// The same of all planes. Where their rows lie is found once.
 void rows_3x3(const Taps& taps, const Finish& finish, const Planes& planes, int32_t count, int32_t columns,
               int32_t step, int8_t* y) {
   int32_t places[3];
   for (int32_t i = 0; i < 3; ++i) {
-    places[i] = (planes.first + i * taps.dilation_rows) % planes.rows * planes.row_step;
+    places[i] = planes.place_of(i * taps.dilation_rows);
   }
   const int8_t *constants = taps.constants, *data = planes.data;
   for (int32_t plane = 0; plane < count; ++plane, data += planes.plane_bytes) {
@@ -494,8 +493,7 @@ void depthwise_row(const Taps& taps, const Finish& finish, const Planes& planes,
           part.kernel_rows -= first;
           if (part.kernel_rows > kMostRows) part.kernel_rows = kMostRows;
           for (int32_t i = 0; i < part.kernel_rows; ++i) {
-            const int32_t slot = planes.first + (first + i) * taps.dilation_rows;
-            rows[i] = data + slot % planes.rows * planes.row_step;
+            rows[i] = data + planes.place_of((first + i) * taps.dilation_rows);
           }
           const int8_t* const from = weights + first * row_step;
           sum = taps.dilation_columns == 1

@@ -1,15 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
-// Rows of a map under a depthwise window, of which only those stay between two rows of the result that
-// both need:
-//   kept      of all columns, the rows that the window of the row before had, too
-//   window    all rows under the window of some columns of the result: kept ones are copied to it, new
-//             ones made in it, and what the next row needs goes back to `kept`
+// A unit (a fused block, or one of a chain) of which, between two rows of its result, only those rows of e
+// stay that both need. A row of the result is made some columns at a time, and those some channels of e
+// at a time:
+//   kept      the rows of e that stay: row by row the planes of all channels, in a ring of rows
+//   carried   of new rows, the columns that the next columns' windows share with these, of all channels
+//   fresh     new rows of some channels. They lie as the kept ones do, so that windows are read where
+//             both are; where rows lie side by side (schedule.h) a window is put together here instead.
+//   work      d as the projection takes it, and what an expansion takes; or d, and then either of the
+//             expansion's and the projection's
+// What is read of new rows goes to the place of the oldest of those kept.
 #ifndef SPLIT_KERNELS_SRC_SWEPT_ROWS_H_
 #define SPLIT_KERNELS_SRC_SWEPT_ROWS_H_
 
 #include "block_steps.h"
 
 namespace split_kernels {
+
+constexpr int32_t kSweptChannels = 16;  // of e, made and read together; what widen() can go on behind
+static_assert(kSweptChannels % kWidenedTogether == 0);
 
 inline int32_t reach_rows(const WindowParams& p) {
   return reach_of(p.kernel_rows, p.dilation_rows);
@@ -20,22 +28,17 @@ inline int32_t kept_rows(const WindowParams& p) {
 }
 // Rows of the map that are new to a row of the result.
 inline int32_t new_rows(const WindowParams& p) { return reach_rows(p) - kept_rows(p); }
-
-inline int32_t kept_plane_bytes(const WindowParams& p) {
-  return kept_rows(p) * columns_under(p, p.out_columns);
+// Columns that the windows of two neighbours share.
+inline int32_t shared_columns(const WindowParams& p) {
+  const int32_t shared = columns_under(p, 1) - p.stride_columns;
+  return shared > 0 ? shared : 0;
 }
 inline size_t kept_rows_bytes(const WindowParams& p) {
-  return fours(static_cast<size_t>(p.in_channels) * static_cast<size_t>(kept_plane_bytes(p)));
+  return fours(static_cast<size_t>(p.in_channels) * static_cast<size_t>(kept_rows(p)) *
+               static_cast<size_t>(columns_under(p, p.out_columns)));
 }
 
-// What one unit works with, beside its rows: a chunk of d with what its projection takes, or what an
-// expansion takes.
-inline size_t unit_work_bytes(const WindowParams& depthwise, const WindowParams& projection,
-                              bool adds, int32_t columns, size_t expansion) {
-  const size_t row =
-      chunk_bytes(depthwise, columns) + projection_bytes(projection, adds, columns);
-  return row > expansion ? row : expansion;
-}
+inline bool has_row(const WindowParams& p, int32_t row) { return row >= 0 && row < p.in_rows; }
 
 // The constants of a unit, one behind the other.
 struct UnitConstants {
@@ -57,121 +60,79 @@ inline UnitConstants constants_at(const int8_t* data, const FusedStage* expand,
   return found;
 }
 
-inline bool has_row(const WindowParams& p, int32_t row) { return row >= 0 && row < p.in_rows; }
+struct SweptUnit {
+  const FusedStage* expand;  // null: none
+  const FusedStage* depthwise;
+  const FusedStage* project;
+  const ResidualAdd* add;
+  bool sums;
+};
 
-inline void fill_columns(const WindowParams& p, int32_t channels, int8_t* to, int32_t columns,
-                         int32_t step, int32_t plane_bytes) {
-  for (int32_t channel = 0; channel < channels; ++channel, to += plane_bytes) {
-    for (int32_t i = 0; i < columns; ++i) to[i * step] = static_cast<int8_t>(p.x_zero_point);
-  }
-}
+// Memory for `columns` columns of a result at a time, beside the rows that stay.
+size_t swept_bytes(const SweptUnit& unit, int32_t columns);
 
-// Columns [from, stop) of a row of `channels` channels of the map, counted from the left padding on, as
-// columns of planes. `make(row, column, count, to, step, plane_bytes)` makes those that are not padding.
-template <typename Make>
-void make_columns(const WindowParams& p, int32_t channels, int32_t row, int32_t from, int32_t stop,
-                  int8_t* to, int32_t step, int32_t plane_bytes, const Make& make) {
-  const int32_t left = least(from < p.pad_left ? p.pad_left : from, stop);
-  const int32_t edge = p.pad_left + p.in_columns;
-  const int32_t right = has_row(p, row) ? (stop < edge ? stop : edge) : left;
-  fill_columns(p, channels, to, left - from, step, plane_bytes);
-  if (right > left) {
-    make(row, left - p.pad_left, right - left, to + (left - from) * step, step, plane_bytes);
-  }
-  const int32_t behind = right > left ? right : left;
-  fill_columns(p, channels, to + (behind - from) * step, stop - behind, step, plane_bytes);
-}
+// A row of what a unit reads: row `row` of x, for an expansion with this window.
+struct RowOfX {
+  const WindowParams* window;
+  const int8_t* x;
+  int32_t row;
+};
+// Of row `row` of e.
+struct RowsOfX {
+  const void* context;
+  RowOfX (*find)(const void* context, int32_t row);
+};
 
 class SweptRows {
  public:
-  // `columns`: of the result under one window, at most.
-  SweptRows(const WindowParams& p, int32_t columns, int8_t* kept, int8_t* window)
-      : p_(p),
-        columns_(columns),
-        kept_(kept),
-        window_(window),
-        kept_rows_(kept_rows(p_)),
-        kept_row_bytes_(columns_under(p_, p_.out_columns)),
-        row_step_(kRowsSideBySide ? 1 : columns_under(p_, columns)),
-        step_(kRowsSideBySide ? reach_rows(p_) : 1),
-        plane_bytes_(reach_rows(p_) * columns_under(p_, columns)) {}
+  // `columns`: at a time. `memory`: swept_bytes().
+  SweptRows(const SweptUnit& unit, const UnitConstants& constants, int32_t columns, int8_t* kept,
+            int8_t* memory, const RowsOfX& rows);
 
-  // `make(row, column, count, to, step, plane_bytes)` makes columns of a row of the map as columns of
-  // planes. Here of a row that is kept from the begin on, as number `i`.
-  template <typename Make>
-  void begin_with(int32_t row, int32_t i, const Make& make) {
-    make_columns(p_, p_.in_channels, row, 0, kept_row_bytes_, kept_ + i * kept_row_bytes_, 1,
-                 kept_plane_bytes(p_), make);
-  }
-
-  // The window of `columns` columns of a row of the result from `at` on; `under`: the first row under
-  // it. Columns of a row come in ascending order.
-  template <typename Make>
-  Planes window(int32_t under, int32_t at, int32_t columns, const Make& make) {
-    const int32_t from = at * p_.stride_columns;
-    const int32_t width = columns_under(p_, columns);
-    // What the window of the columns before had, too.
-    const int32_t again = at == 0 ? 0 : columns_under(p_, 1) - p_.stride_columns;
-    const int32_t shared = again < 0 ? 0 : again;
-    const int32_t moved = columns_ * p_.stride_columns;
-    move_window(from, width, shared, moved);
-    for (int32_t i = kept_rows_; i < reach_rows(p_); ++i) {
-      make_columns(p_, p_.in_channels, under + i, from + shared, from + width,
-                   in_window(window_, i, shared), step_, plane_bytes_, make);
-    }
-    keep(from, at + columns == p_.out_columns ? width : moved);
-    return {window_, plane_bytes_, row_step_, step_, reach_rows(p_), 0};
-  }
+  // The rows that row 0 of the result keeps from the begin on, number `i` of them.
+  void begin_with(int32_t i);
+  // Row `row`; positions of y and of what is added from `position` on. Rows come one after the other.
+  void make(int32_t row, const int8_t* residual, int32_t position, void* y);
 
  private:
-  // Column `column` of row `row` of a plane of the window.
-  int8_t* in_window(int8_t* plane, int32_t row, int32_t column) const {
-    return plane + row * row_step_ + column * step_;
-  }
-  // To the same place or to the left; columns lie `step` apart.
-  static void move(const int8_t* from, int32_t from_step, int32_t count, int8_t* to, int32_t step) {
-    if (from_step == 1 && step == 1) {
-      std::memmove(to, from, static_cast<size_t>(count));
-      return;
-    }
-    for (int32_t i = 0; i < count; ++i) to[i * step] = from[i * from_step];
-  }
+  void make_columns(int32_t row, int32_t at, int32_t columns, const int8_t* residual,
+                    int32_t position, void* y);
+  void make_map(int32_t row, int32_t channel, int32_t count, int32_t from, int32_t stop, int8_t* to,
+                int32_t step, int32_t plane_bytes);
+  void expand(int32_t row, int32_t channel, int32_t count, int32_t column, int32_t columns, int8_t* to,
+              int32_t step, int32_t plane_bytes);
+  void multiply_taps(int32_t channel, int32_t count, int32_t from, int32_t columns);
+  void project(int32_t columns, const int8_t* residual, int32_t position, void* y);
 
-  void move_window(int32_t from, int32_t width, int32_t shared, int32_t moved) const {
-    const int32_t rows = reach_rows(p_), kept_plane = kept_plane_bytes(p_);
-    for (int32_t channel = 0; channel < p_.in_channels; ++channel) {
-      int8_t* const plane = window_ + channel * plane_bytes_;
-      for (int32_t i = 0; i < kept_rows_; ++i) {
-        move(kept_ + channel * kept_plane + i * kept_row_bytes_ + from, 1, width,
-             in_window(plane, i, 0), step_);
-      }
-      for (int32_t i = kept_rows_; i < rows && shared > 0; ++i) {
-        move(in_window(plane, i, moved), step_, shared, in_window(plane, i, 0), step_);
-      }
-    }
+  bool widens() const { return columns_ <= kPositions; }
+  int8_t* new_row(int32_t i, int32_t from) const;
+  int8_t* kept_row(int32_t i, int32_t channel) const;
+  int8_t* carried(int32_t i, int32_t channel) const {
+    return carried_ + (channel * new_rows(p_) + i) * shared_columns(p_);
   }
+  void take_kept(int32_t channel, int32_t count, int32_t from, int32_t width);
+  void keep(int32_t channel, int32_t count, int32_t from, int32_t columns);
 
-  // The first `columns` columns of what the next row of the result needs.
-  void keep(int32_t from, int32_t columns) const {
-    const int32_t kept_plane = kept_plane_bytes(p_);
-    for (int32_t channel = 0; channel < p_.in_channels; ++channel) {
-      int8_t* const plane = window_ + channel * plane_bytes_;
-      for (int32_t i = 0; i < kept_rows_; ++i) {
-        move(in_window(plane, p_.stride_rows + i, 0), step_, columns,
-             kept_ + channel * kept_plane + i * kept_row_bytes_ + from, 1);
-      }
-    }
-  }
+  static constexpr int32_t kNoRow = INT32_MIN;
 
+  const SweptUnit& unit_;
   const WindowParams& p_;
+  UnitConstants constants_;
+  Projection projection_;
+  RowsOfX rows_;
   int32_t columns_;
+  int32_t row_bytes_;    // of a plane of a kept row
+  int32_t step_;         // from column to column of a new row
+  int32_t plane_bytes_;  // of what is fresh
   int8_t* kept_;
-  int8_t* window_;
-  int32_t kept_rows_;
-  int32_t kept_row_bytes_;
-  int32_t row_step_;  // of the window
-  int32_t step_;      // from column to column of it
-  int32_t plane_bytes_;
+  int8_t* carried_;
+  int8_t* fresh_;
+  int8_t* work_;
+  int8_t* expansion_;
+  int32_t first_ = 0;  // of the kept rows, the oldest
+  // The position of e that is widened, with up to three after it.
+  int32_t widened_row_ = kNoRow;
+  int32_t widened_column_ = 0;
 };
 
 }  // namespace split_kernels

@@ -28,9 +28,10 @@ struct ChainUnit {
   int32_t rows_at = 0;  // in scratch: rows of its x, and rows of what its depthwise convolution reads
   int32_t kept_at = 0;
   int32_t constants_at = 0;
+  int32_t columns = 0;  // of its result that are made at a time
 };
 // rewriter/tflsplit/memory/custom.py counts with this.
-static_assert(sizeof(ChainUnit) == 376);
+static_assert(sizeof(ChainUnit) == 380);
 
 // x that comes row by row, in pieces of some rows, those of one tile after those of the other. x is then
 // memory for some rows of a tile, one behind the other.
@@ -43,7 +44,7 @@ struct RollingRows {
 struct ChainParams {
   ChainUnit* units = nullptr;  // `count` of them, whole, one batch
   int32_t count = 0;
-  int32_t window_columns = 0;  // of a unit's result that are made at a time
+  int32_t window_columns = 0;  // of a unit's result that are made at a time, at least
   int32_t tile_columns = 0;    // of y, made from the first row to the last; 0: all. Rolling x only.
   int32_t piece_rows = 0;      // of a piece; 0: all of x is there
   bool is_unsigned = false;    // x is uint8, its zero point 128 larger; rolling x only

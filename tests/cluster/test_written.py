@@ -87,6 +87,15 @@ fully_connected = 11
 other_per_byte = 108
 copy_per_byte = 4
 add_per_value = 5
+[[device.bank]]
+name = "near"
+size_bytes = 4096
+[[device.bank]]
+name = "far"
+size_bytes = 1_000_000
+read_cycles_per_byte = 12.5
+write_cycles_per_byte = 9.0
+section = ".far"
 """
 
 

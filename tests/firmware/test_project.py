@@ -18,7 +18,7 @@ BOARDS = sorted((ROOT / "tflm_app" / "platforms").glob("*/boards/*.json"))
 OURS = {"mps2", "stm32f405", "rp2040"}  # beside which PlatformIO installs those of its registry
 LOCAL = [path for path in BOARDS if path.parents[1].name in OURS]
 QEMU = {"mps2_an386", "mps2_an500", "mps2_an505", "mps3_an547", "stm32f405"}
-QEMU |= {"mps2_an500_64k", "mps2_an500_128k"}
+QEMU |= {"mps2_an500_64k", "mps2_an500_128k", "mps2_an500_banks"}
 EMULATED = {*QEMU, "rp2040"}
 REGISTRY = {
     "teensy41": ("teensy", "teensy41"),

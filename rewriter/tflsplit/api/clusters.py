@@ -7,7 +7,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
-from tflsplit.cluster import Cluster, LinkKind, board_names, default_cluster, known_board
+from tflsplit.cluster import Cluster, Device, LinkKind, board_names, default_cluster, known_board
+from tflsplit.cluster.banks import limited_banks
 from tflsplit.cluster.links import LINK_DEFAULTS
 from tflsplit.cluster.rewired import with_link
 from tflsplit.cluster.toml_file import suggestion
@@ -63,17 +64,22 @@ def limited(
 ) -> Cluster:
     """The cluster with at most so much arena and weights on each device; PlanError for no size.
 
-    ram: of all RAM: arena, links, stack and runtime.
+    ram: of all RAM: arena, links, stack and runtime; banks get what the main RAM leaves of it.
     """
     devices = cluster.devices
     if ram is not None:
         most = parse_size(ram)
-        devices = tuple(replace(d, ram_bytes=min(d.ram_bytes, most)) for d in devices)
+        devices = tuple(_with_ram(device, most) for device in devices)
     if arena is not None:
         devices = tuple(replace(d, arena_limit_bytes=parse_size(arena)) for d in devices)
     if weights is not None:
         devices = tuple(replace(d, weights_limit_bytes=parse_size(weights)) for d in devices)
     return replace(cluster, devices=devices)
+
+
+def _with_ram(device: Device, most_bytes: int) -> Device:
+    banks = limited_banks(device.banks, max(0, most_bytes - device.ram_bytes))
+    return replace(device, ram_bytes=min(device.ram_bytes, most_bytes), banks=banks)
 
 
 def parse_size(text: str | int) -> int:

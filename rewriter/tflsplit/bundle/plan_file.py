@@ -32,7 +32,7 @@ def plan_part(graph: Graph, plan: Plan) -> Json:
         "fuse": plan.fuse,
         "overlap": plan.overlap,
         "stream": plan.stream,
-        **mtu_entry(plan),
+        **cluster_entries(plan),
         "layers": [
             layer_entry(node, split, plan.reasons.get(node.name, ""))
             for node, split in zip(graph.nodes, plan.splits, strict=True)
@@ -40,9 +40,12 @@ def plan_part(graph: Graph, plan: Plan) -> Json:
     }
 
 
-def mtu_entry(plan: Plan) -> Json:
-    """Of the links' frames, where the plan says."""
-    return {} if plan.mtu_bytes is None else {"mtu_bytes": plan.mtu_bytes}
+def cluster_entries(plan: Plan) -> Json:
+    """Of the links' frames, and of arenas in several memories, where the plan says."""
+    entry: Json = {} if plan.mtu_bytes is None else {"mtu_bytes": plan.mtu_bytes}
+    if plan.arena_rooms:
+        entry["arena_rooms"] = [list(rooms) for rooms in plan.arena_rooms]
+    return entry
 
 
 def layer_entry(node: Node, split: NodeSplit, reason: str) -> Json:
@@ -124,6 +127,7 @@ def read_plan(document: Json, source: str) -> Plan:
         document.get("overlap", False),
         document.get("stream", False),
         document.get("mtu_bytes"),
+        tuple(tuple(rooms) for rooms in document.get("arena_rooms", ())),
     )
 
 

@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 
 from tflsplit import __version__
-from tflsplit.bundle.plan_file import layer_entry, mtu_entry
+from tflsplit.bundle.plan_file import cluster_entries, layer_entry
 from tflsplit.bundle.text import FORMAT, VERSION, Json, dump, parse
 from tflsplit.ir import Graph, Value
 from tflsplit.memory.arena import ArenaEstimate
@@ -64,7 +64,7 @@ def plan_document(
         "fuse": plan.fuse,
         "overlap": plan.overlap,
         "stream": plan.stream,
-        **mtu_entry(plan),
+        **cluster_entries(plan),
         "inputs": [_tensor(labels, value) for value in whole.inputs],
         "outputs": [_tensor(labels, value) for value in whole.outputs],
         "layers": [
@@ -109,6 +109,7 @@ def _device(
         "arena_tail_bytes": arena.tail_bytes,
         "arena_required_bytes": arena.required_bytes,
         "arena_exact": arena.exact,
+        **banks_entries(arena),
         "host_arena_bytes": None if host is None else host.total_bytes,
         "host_arena_head_bytes": None if host is None else host.head_bytes,
         "host_arena_tail_bytes": None if host is None else host.tail_bytes,
@@ -122,6 +123,14 @@ def _device(
         "inputs": [_shard(value, device.shards[value.name]) for value in graph.inputs],
         "outputs": [_shard(value, device.shards[value.name]) for value in graph.outputs],
     }
+
+
+def banks_entries(arena: ArenaEstimate) -> Json:
+    """What lies in the main RAM and in each bank, of an arena that is in several memories."""
+    if not arena.banks_bytes:
+        return {}
+    banks = list(arena.banks_bytes)
+    return {"arena_main_bytes": arena.main_bytes, "arena_banks_bytes": banks}
 
 
 def _places(device: DeviceGraph, tensors: Mapping[str, int], layers: Mapping[str, int]) -> Json:

@@ -25,6 +25,7 @@ from tflsplit.bundle.schema import (
     Whole,
 )
 from tflsplit.bundle.text import Json
+from tflsplit.cluster.banks import MOST as MOST_BANKS
 from tflsplit.errors import PlanError
 from tflsplit.plan.spec import Way
 from tflsplit.wire.frames import MAX_MTU_BYTES, MIN_MTU_BYTES
@@ -60,6 +61,7 @@ DECISION = Record(
         "overlap": Truth(),
         "stream": Truth(),
         "mtu_bytes": Whole(MIN_MTU_BYTES, MAX_MTU_BYTES),
+        "arena_rooms": ListOf(ListOf(_SIZE, 1, 1 + MOST_BANKS), 1, MAX_WORLD_SIZE),
     },
 )
 """What a plan file must have at least; ``plan_file`` looks at its layers one by one."""
@@ -106,7 +108,8 @@ DEVICE = Record(
         **dict.fromkeys(("sent_bytes", "received_bytes", "macs"), _WORK),
         "inputs": ListOf(_SHARD),
         "outputs": ListOf(_SHARD),
-    }
+    },
+    {"arena_main_bytes": _SIZE, "arena_banks_bytes": ListOf(_SIZE, 1, MOST_BANKS)},
 )
 _TABLES = Record(
     {

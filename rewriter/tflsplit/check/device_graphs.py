@@ -14,7 +14,8 @@ themselves (as a device would) and shows that
    posted it and the receiver stands in its RECV;
 6. in the arena, as TFLM lays it out for each flavour of its kernels, with the offsets that the
    graph brings (``OfflineMemoryAllocation``, which TFLM takes on trust), no two tensors or scratch
-   buffers that are live at the same time share a byte, unless it is the same byte in both;
+   buffers that are live at the same time share a byte, unless it is the same byte in both, and
+   none lies across the begin of a bank;
 7. the shapes, types and options of every node are those that its kernel takes for granted;
 8. what an early RECV still has to bring is read by nothing but a block that waits for it, and
    what is asked for ahead has memory of its own until its RECV.
@@ -33,6 +34,7 @@ from tflsplit.check.schedule import Exchange, Programs, check_progress, exchange
 from tflsplit.errors import ModelError
 from tflsplit.ir import Graph, Node, Value, check_graph
 from tflsplit.memory.arena import KERNEL_FLAVOURS, predict_arena
+from tflsplit.memory.banks import bank_starts, crossings
 from tflsplit.memory.overlap import plan_violations
 from tflsplit.ops.custom_options import RecvOptions, RecvPiece, sent_from
 from tflsplit.ops.declared import check_declared
@@ -249,6 +251,7 @@ def check_arenas(devices: Sequence[DeviceGraph]) -> list[str]:
     for device in devices:
         for kernels in KERNEL_FLAVOURS:
             arena = predict_arena(device.graph, kernels=kernels)
-            for text in plan_violations(device.graph, arena.plan, arena.head_bytes):
+            found = plan_violations(device.graph, arena.plan, arena.head_bytes)
+            for text in (*found, *crossings(arena.plan, bank_starts(device.graph))):
                 problems[f"rank {device.rank}: arena: {text}"] = None
     return list(problems)

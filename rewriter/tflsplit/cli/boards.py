@@ -95,6 +95,7 @@ def _board(name: str) -> Json:
         "title": board_title(name),
         "clock_hz": device.clock_hz,
         "ram_bytes": device.ram_bytes,
+        "banks": {bank.name: bank.size_bytes for bank in device.banks},
         "arena_room_bytes": cluster.arena_room_bytes(0),
         "flash_bytes": device.flash_bytes,
         "weights_room_bytes": cluster.weights_room_bytes(0),
@@ -112,7 +113,7 @@ def _print_boards(rows: list[Json]) -> None:
             row["board"],
             row["title"],
             f"{row['clock_hz'] / 1e6:g} MHz",
-            kib(row["ram_bytes"]),
+            _ram(row),
             kib(row["arena_room_bytes"]),
             kib(row["flash_bytes"]),
             _links(row),
@@ -126,6 +127,11 @@ def _print_boards(rows: list[Json]) -> None:
         "Arena: what stack, program and links leave. " + OFF_BY + " Sources of every number: "
         "cluster/boards.toml."
     )
+
+
+def _ram(row: Json) -> str:
+    banks = (f"{kib(size)} {name}" for name, size in row["banks"].items())
+    return " + ".join([kib(row["ram_bytes"]), *banks])
 
 
 def _links(row: Json) -> str:

@@ -10,7 +10,7 @@ from tflsplit.bundle.plan_file import layer_entry
 from tflsplit.cli.console import STDOUT, shortened, table
 from tflsplit.cluster import Cluster
 from tflsplit.ir import Graph
-from tflsplit.memory import live_bytes_over_time
+from tflsplit.memory import ArenaEstimate, live_bytes_over_time
 from tflsplit.planner import Planned
 from tflsplit.planner.explain import explain
 from tflsplit.report.figures import kib
@@ -37,10 +37,11 @@ def describe(chooser: Chooser) -> dict[str, Any]:
                 "board": cluster.devices[rank].board or cluster.devices[rank].name,
                 "arena_bytes": arena.required_bytes,
                 "arena_room_bytes": arena_room,
-                **ram_of(cluster, rank, arena.required_bytes),
+                **ram_of(cluster, rank, arena),
                 "weights_bytes": weights,
                 "weights_room_bytes": weights_room,
-                "fits": arena.required_bytes <= arena_room and weights <= weights_room,
+                "fits": not arena.short_bytes(cluster.arena_rooms(rank))
+                and weights <= weights_room,
                 "macs": planned.drafts[rank].macs,
                 "compute_us": prediction.compute_us[rank],
                 "send_us": prediction.send_us[rank],
@@ -67,14 +68,23 @@ def describe(chooser: Chooser) -> dict[str, Any]:
     }
 
 
-def ram_of(cluster: Cluster, rank: int, arena_bytes: int) -> dict[str, int]:
-    """All RAM of a device: ``ram_bytes`` is its arena and what is reserved beside it."""
+def ram_of(cluster: Cluster, rank: int, arena: ArenaEstimate) -> dict[str, Any]:
+    """All RAM of a device: ``ram_bytes`` is its arena and what is reserved beside it.
+
+    What lies in banks is not in that; ``main_arena_bytes`` of the arena is.
+    """
     device = cluster.devices[rank]
+    sizes = (*arena.banks_bytes, *(0 for _ in device.banks))
+    banks = [
+        {"name": bank.name, "bytes": size, "room_bytes": bank.size_bytes}
+        for bank, size in zip(device.banks, sizes, strict=False)
+    ]
     return {
+        **({"main_arena_bytes": arena.main_bytes, "banks": banks} if banks else {}),
         "links_bytes": cluster.link_buffer_bytes(rank),
         "stack_bytes": device.stack_bytes,
         "runtime_bytes": device.runtime_bytes,
-        "ram_bytes": arena_bytes + cluster.reserved_bytes(rank),
+        "ram_bytes": arena.main_bytes + cluster.reserved_bytes(rank),
         "board_ram_bytes": device.ram_bytes,
     }
 
@@ -201,10 +211,21 @@ def _print_devices(devices: list[dict[str, Any]]) -> None:
     table("devices", columns, rows)
     fullest = max(devices, key=lambda device: int(device["ram_bytes"]))
     parts = (f"{kib(fullest[f'{part}_bytes'])} {part}" for part in ("links", "stack", "runtime"))
+    arena_bytes = fullest.get("main_arena_bytes", fullest["arena_bytes"])
     STDOUT.print(
         f"all RAM of a device, at most {kib(fullest['ram_bytes'])}: "
-        f"{kib(fullest['arena_bytes'])} arena, {', '.join(parts)}"
+        f"{kib(arena_bytes)} arena, {', '.join(parts)}"
     )
+    _print_banks(devices)
+
+
+def _print_banks(devices: list[dict[str, Any]]) -> None:
+    """What of the arenas is not in the main RAM, as far as any is."""
+    for device in devices:
+        banks = [bank for bank in device.get("banks", ()) if bank["bytes"]]
+        if banks:
+            texts = (f"{kib(b['bytes'])} of {kib(b['room_bytes'])} {b['name']}" for b in banks)
+            STDOUT.print(f"rank {device['rank']}: beside its main RAM {', '.join(texts)}")
 
 
 def _print_ram(devices: list[dict[str, Any]]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from dataclasses import fields, replace
 
+from tflsplit.cluster.banks import KEY, read_banks
 from tflsplit.cluster.cycles import BESIDE_MACS, Cycles, Family
 from tflsplit.cluster.links import USB_SPEEDS
 from tflsplit.cluster.spec import Device
@@ -26,7 +27,8 @@ _COARSE = (
 
 def refuse_unknown_keys(table: Table) -> None:
     """ClusterError for a key that no device has, before anything is missed for want of it."""
-    known = {item.name for item in fields(Device)} - {"cycles"} | {"count", "cycles_per_mac"}
+    own = {item.name for item in fields(Device)} - {"cycles", "banks"}
+    known = own | {"count", "cycles_per_mac", KEY}
     for key in table.content:
         if key not in known:
             raise table.error(key, f"unknown key{suggestion(key, known)}")
@@ -63,6 +65,7 @@ def read_device(table: Table, board: Device | None, name: str) -> Device:
         active_mw=table.optional_number("active_mw", base.active_mw),
         idle_mw=table.optional_number("idle_mw", base.idle_mw),
         usb=table.text("usb", base.usb, USB),
+        banks=read_banks(table, base.banks),
     )
 
 

@@ -18,6 +18,7 @@ _M7, _M4, _COUNTED = (4.2, 4.5, 4.35), (3.7, 5.4, 5.0), (1.0, 1.0, 1.0)
 PUBLISHED: Mapping[str, tuple[float, float, float]] = MappingProxyType(
     {
         "teensy41": _M7,
+        "teensy41_psram": _M7,
         "nucleo_h743zi": _M7,
         "pico2": (3.0, 4.0, 4.0),
         "nano33ble": _M4,
@@ -27,6 +28,7 @@ PUBLISHED: Mapping[str, tuple[float, float, float]] = MappingProxyType(
         "mps2_an500": _COUNTED,
         "mps2_an500_64k": _COUNTED,
         "mps2_an500_128k": _COUNTED,
+        "mps2_an500_banks": _COUNTED,
         "mps2_an505": _COUNTED,
         "mps3_an547": _COUNTED,
     }

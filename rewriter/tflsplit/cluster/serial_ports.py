@@ -6,6 +6,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from tflsplit.cluster.banks import without_chip
+
 
 @dataclass(frozen=True)
 class SerialPort:
@@ -38,5 +40,5 @@ def interrupt_cycles(board: str) -> float:
 
     Emulated boards and programs of a computer have none: their UARTs are no chip's.
     """
-    port = PORTS.get(board)
+    port = PORTS.get(without_chip(board))
     return 0.0 if port is None else port.cycles / port.bytes_per_interrupt

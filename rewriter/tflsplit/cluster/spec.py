@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
+from tflsplit.cluster.banks import Bank, shared_out
 from tflsplit.cluster.cycles import Cycles
 from tflsplit.cluster.links import Duplex, FlowControl, LinkKind, LinkSpec, Medium
 from tflsplit.cluster.rings import ring_bytes
@@ -21,8 +22,9 @@ class Device:
     """One device.
 
     board: its name in the table of boards, "" if the file describes it itself.
-    ram_bytes: all RAM for data; ram_block_bytes: the largest block of it in one piece, into which
-        the arena must fit.
+    ram_bytes: all RAM for data, but banks; ram_block_bytes: the largest block of it in one piece,
+        into which the arena must fit, or what of it is not in banks.
+    banks: RAM for activations that find no room there, the fastest first.
     flash_bytes: all flash for program and weights.
     stack_bytes, runtime_bytes: RAM for the stack, and for TFLM's interpreter, the board's core and
         static data; code_bytes: flash for the program.
@@ -54,6 +56,7 @@ class Device:
     active_mw: float | None = None
     idle_mw: float | None = None
     usb: str = "full"
+    banks: tuple[Bank, ...] = ()
 
     def cycles_us(self, cycles: float) -> float:
         """Time of so many clock cycles."""
@@ -282,11 +285,15 @@ class Cluster:
         device = self.devices[rank]
         return device.stack_bytes + device.runtime_bytes + self.link_buffer_bytes(rank)
 
-    def arena_room_bytes(self, rank: int) -> int:
-        """RAM that is left for the tensor arena; 0 if the rest alone is too large."""
+    def arena_rooms(self, rank: int) -> tuple[int, ...]:
+        """RAM that is left for the tensor arena: of the main RAM, then each bank."""
         device = self.devices[rank]
         room = max(0, min(device.ram_block_bytes, device.ram_bytes - self.reserved_bytes(rank)))
-        return room if device.arena_limit_bytes is None else min(room, device.arena_limit_bytes)
+        return shared_out((room, *(b.size_bytes for b in device.banks)), device.arena_limit_bytes)
+
+    def arena_room_bytes(self, rank: int) -> int:
+        """All of ``arena_rooms``; 0 if the rest alone is too large."""
+        return sum(self.arena_rooms(rank))
 
     def weights_room_bytes(self, rank: int) -> int:
         """Flash that is left for a device graph's file."""

@@ -17,6 +17,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
+from tflsplit.cluster.banks import KEY, bank_tables
 from tflsplit.cluster.boards import board_names, known_board
 from tflsplit.cluster.cycles import Cycles
 from tflsplit.cluster.defaults import default_medium
@@ -116,13 +117,15 @@ def _device(device: Device) -> dict[str, Any]:
         entry["name"] = name
     for item in fields(Device):
         value = getattr(device, item.name)
-        if item.name in ("name", "board", "cycles") or value is None:
+        if item.name in ("name", "board", "cycles", "banks") or value is None:
             continue
         if base is None or value != getattr(base, item.name):
             entry[item.name] = value
     for key, other in _TAKEN_WITH.items():
         if key in entry:
             entry[other] = getattr(device, other)
+    if device.banks != (() if base is None else base.banks):
+        entry[KEY] = bank_tables(device.banks)
     if base is None or device.cycles != base.cycles:
         entry["cycles_per_mac"] = _cycles(device.cycles)
     return entry

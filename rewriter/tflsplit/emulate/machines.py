@@ -46,6 +46,7 @@ MACHINES: Mapping[str, Machine] = {
     "mps2_an500": Machine("mps2-an500", _MPS2_LINKS),
     "mps2_an500_64k": Machine("mps2-an500", _MPS2_LINKS),
     "mps2_an500_128k": Machine("mps2-an500", _MPS2_LINKS),
+    "mps2_an500_banks": Machine("mps2-an500", _MPS2_LINKS),
     "mps2_an505": Machine("mps2-an505", _MPS2_LINKS),
     "mps3_an547": Machine("mps3-an547", _MPS2_LINKS),
     # USART1 is the console until it is the host's; USART2, USART3.

@@ -63,6 +63,8 @@ _MEMBERS = {
         "C1", "D1", "15AllocateTensors", "6Invoke", "23SetMicroExternalContext", "5input",
         "6output",
     ),
+    "14MicroAllocator": ("6Create",),
+    "19GreedyMemoryPlanner": ("C1", "D1", "4Init", "9AddBuffer"),
     "12MicroContext": ("23AllocateTempInputTensor", "24AllocateTempOutputTensor"),
 }  # fmt: skip
 _USED_BYTES = "14MicroAllocator10used_bytes"
@@ -71,6 +73,10 @@ _CONTEXT_FUNCTIONS = (
     "D", "D", "AllocatePersistentBuffer", "RequestScratchBufferInArena", "GetScratchBuffer",
     "AllocateTempTfLiteTensor", "DeallocateTempTfLiteTensor", "AllocateTempBuffer",
     "DeallocateTempBuffer", "GetEvalTensor", "set_external_context", "external_context",
+)  # fmt: skip
+_PLANNER_FUNCTIONS = (
+    "D", "D", "AddBuffer", "AddBuffer", "GetMaximumMemorySize", "GetBufferCount",
+    "GetOffsetForBuffer", "Init", "preserves_all_tensors", "PrintMemoryPlan",
 )  # fmt: skip
 _RESOLVER_FUNCTIONS = ("FindOp", "FindOp", "GetOpDataParser", "D", "D")
 # Operators whose options are read by the function of a family.
@@ -101,6 +107,7 @@ def check_wheel(wheel: WheelFile) -> tuple[Release, tuple[Builtin, ...]]:
         )
     _check_names(wheel, release)
     _check_table(wheel, f"N{release.scope}23MicroInterpreterContextE", _CONTEXT_FUNCTIONS)
+    _check_table(wheel, f"N{release.scope}19GreedyMemoryPlannerE", _PLANNER_FUNCTIONS)
     _check_table(wheel, "N6tflite17PythonOpsResolverE", _RESOLVER_FUNCTIONS)
     return release, builtins_of(wheel, release)
 

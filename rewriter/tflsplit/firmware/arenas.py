@@ -9,7 +9,7 @@ from tflsplit.firmware.boards import Board
 from tflsplit.firmware.options import FirmwareOptions
 from tflsplit.ir import Graph
 from tflsplit.memory.abi import HOST_64, Abi, align_up
-from tflsplit.memory.arena import predict_arena
+from tflsplit.memory.arena import ArenaEstimate, predict_arena
 from tflsplit.memory.demand import Kernels
 
 _ALIGNMENT_BYTES = 16
@@ -49,9 +49,22 @@ def abi_of(board: Board, options: FirmwareOptions) -> Abi:
 
 
 def required_arena_bytes(graph: Graph, board: Board, options: FirmwareOptions) -> int:
-    """The smallest arena with which the graph starts, without the margin (docs/arena.md)."""
-    flavours, abi = kernels_of(board, options), abi_of(board, options)
-    return max(predict_arena(graph, abi, kernels).required_bytes for kernels in flavours)
+    """The smallest arena with which the graph starts, without the margin (docs/arena.md).
+
+    Of an arena in several memories, what lies in the main RAM.
+    """
+    return max(estimate.main_bytes for estimate in _estimates(graph, board, options))
+
+
+def banks_bytes(graph: Graph, board: Board, options: FirmwareOptions) -> tuple[int, ...]:
+    """What lies in each bank; () of an arena in one piece."""
+    flavours = [estimate.banks_bytes for estimate in _estimates(graph, board, options)]
+    return tuple(map(max, zip(*flavours, strict=True)))
+
+
+def _estimates(graph: Graph, board: Board, options: FirmwareOptions) -> list[ArenaEstimate]:
+    abi = abi_of(board, options)
+    return [predict_arena(graph, abi, kernels) for kernels in kernels_of(board, options)]
 
 
 def arena_bytes(required_bytes: int, options: FirmwareOptions) -> int:

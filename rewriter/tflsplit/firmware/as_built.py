@@ -59,5 +59,5 @@ def _wired(cluster: Cluster, options: FirmwareOptions) -> Cluster:
 def shortages(cluster: Cluster, arenas_bytes: Sequence[int]) -> Iterator[str]:
     """Where a device has less RAM than its arena needs, rank by rank."""
     for rank, arena_bytes in enumerate(arenas_bytes):
-        if (short := arena_bytes - cluster.arena_room_bytes(rank)) > 0:
+        if (short := arena_bytes - cluster.arena_rooms(rank)[0]) > 0:
             yield f"rank {rank} lacks {short:,} bytes of RAM"

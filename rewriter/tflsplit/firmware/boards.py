@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from tflsplit.cluster import board_names, known_board, tick_period_us
@@ -43,6 +43,7 @@ class Board:
     has_rts_cts: its port can have RTS and CTS on its UARTs to the neighbours.
     has_ethernet: its port can join an Ethernet segment instead (docs/ethernet.md).
     core_serial_buffers: its core's serial ports have buffers of a size that is compiled in.
+    banks: the sections of its banks by their names in boards.toml; "" of one that the port finds.
     stack_is_ours: its linker script reserves what ``stack_bytes`` of boards.toml says.
     host_baud: of the gateway's port to the host computer; None: it has no rate (USB, emulated).
     """
@@ -65,6 +66,7 @@ class Board:
     has_ethernet: bool = False
     core_serial_buffers: bool = False
     stack_is_ours: bool = False
+    banks: Mapping[str, str] = field(default_factory=dict)
     host_baud: int | None = None
 
     @property
@@ -80,7 +82,9 @@ class Board:
         return tick_period_us(known_board(self.section).clock_hz)
 
 
-def _mps2(name: str, flash_bytes: int, vectors: bool = False) -> Board:
+def _mps2(
+    name: str, flash_bytes: int, vectors: bool = False, banks: Mapping[str, str] | None = None
+) -> Board:
     return Board(
         name,
         name,
@@ -91,6 +95,7 @@ def _mps2(name: str, flash_bytes: int, vectors: bool = False) -> Board:
         flash_bytes=flash_bytes,
         has_ethernet=True,
         stack_is_ours=True,
+        banks=banks or {},
         baud=None,
     )
 
@@ -153,6 +158,7 @@ _ALL = (
     _mps2("mps2_an500", 3 * _MB),
     _mps2("mps2_an500_64k", 3 * _MB),
     _mps2("mps2_an500_128k", 3 * _MB),
+    _mps2("mps2_an500_banks", 3 * _MB, banks={"psram": ".bank.psram"}),
     _mps2("mps2_an505", 3 * _MB),
     _mps2("mps3_an547", 1 * _MB, vectors=True),
     Board(
@@ -166,7 +172,22 @@ _ALL = (
         baud=None,
     ),
 )
-BOARDS: Mapping[str, Board] = MappingProxyType({board.name: board for board in _ALL})
+# The same boards with a memory more: of a Teensy's chip to be soldered on, of an ESP32's module.
+_BANKED = {
+    "teensy41": ("teensy41", {"ocram": ".dmabuffers", "psram": ".externalram"}),
+    "esp32s3": ("esp32s3_psram", {"psram": ""}),
+}
+
+
+def _banked(board: Board) -> Board:
+    section, banks = _BANKED[board.name]
+    name = f"{board.name}_psram"
+    return replace(board, name=name, section=section, banks=banks, large_arena_section="")
+
+
+BOARDS: Mapping[str, Board] = MappingProxyType(
+    {b.name: b for b in (*_ALL, *(_banked(b) for b in _ALL if b.name in _BANKED))}
+)
 
 
 def board_named(name: str) -> Board:

@@ -50,6 +50,7 @@ def options_of_cluster(cluster: Cluster, boards: tuple[str, ...] = ()) -> Firmwa
         background_poll_us=(
             None if cluster.background_poll_us is None else round(cluster.background_poll_us)
         ),
+        banks=banks if any(banks := tuple(d.banks for d in cluster.devices)) else (),
     )
 
 

@@ -15,6 +15,7 @@ from tflsplit.cluster import LinkKind
 from tflsplit.errors import ClusterError
 from tflsplit.firmware.application import HEADER, application_header
 from tflsplit.firmware.arenas import arena_bytes, required_arena_bytes
+from tflsplit.firmware.banks import placed_banks
 from tflsplit.firmware.boards import BOARDS, Board, board_named
 from tflsplit.firmware.model import flash_model
 from tflsplit.firmware.options import FirmwareOptions
@@ -178,6 +179,7 @@ def _device(
         tx_slots=options.tx_slots,
         arena_bytes=arena_bytes(required, options),
         required_arena_bytes=required,
+        banks=placed_banks(device, board, options),
         links=links,
         slots=slots,
         timing=timing,
@@ -235,6 +237,7 @@ def _device_entry(device: DeviceSources) -> dict[str, Any]:
         "folder": folder_of(device.rank),
         "arena_bytes": device.arena_bytes,
         "arena_margin_bytes": device.arena_bytes - device.required_arena_bytes,
+        **({"banks": {b.name: b.size_bytes for b in device.banks}} if device.banks else {}),
         "model_bytes": len(device.model),
         "background_poll_us": device.background_poll_us,
         "links": [{"peer": link.table.peer_rank, "port": link.port} for link in device.links],

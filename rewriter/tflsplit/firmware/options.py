@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tflsplit.cluster import LinkKind
+from tflsplit.cluster.banks import Bank
 from tflsplit.cluster.links import FlowControl
 from tflsplit.errors import ClusterError, counted
 from tflsplit.memory.demand import Kernels
@@ -50,6 +51,7 @@ class FirmwareOptions:
         kind of board.
     background_poll_us: how often a timer polls the links while a kernel runs; 0: never; None: by
         the board's clock.
+    banks: of each rank's device, which the plan counts on; (): they have none, or nobody knows.
     """
 
     boards: tuple[str, ...] = (DEFAULT_BOARD,)
@@ -71,6 +73,7 @@ class FirmwareOptions:
     peer_timeout_ms: int | None = None
     background_poll_us: int | None = None
     direct: bool = False
+    banks: tuple[tuple[Bank, ...], ...] = ()
 
     def gateways_of(self, world_size: int) -> tuple[int, ...]:
         """The ranks that the host computer is wired to."""

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from tflsplit.cluster import LinkKind
+from tflsplit.cluster.banks import without_chip
 
 _UART = {
     "teensy41": ("Serial1, RX 0, TX 1", "Serial2, RX 7, TX 8"),
@@ -33,4 +34,4 @@ PORTS: Mapping[LinkKind, Mapping[str, tuple[str, str]]] = MappingProxyType(
 
 def port_name(board: str, kind: LinkKind, forward: bool) -> str:
     """The port of a board to the previous or (``forward``) the next rank; "" if it has no name."""
-    return PORTS.get(kind, {}).get(board, ("", ""))[forward]
+    return PORTS.get(kind, {}).get(without_chip(board), ("", ""))[forward]

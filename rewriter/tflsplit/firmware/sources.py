@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from tflsplit.firmware.banks import PlacedBank
 from tflsplit.firmware.boards import Board
 from tflsplit.firmware.escape import c_string, comment
 from tflsplit.firmware.slots import Slots
@@ -39,6 +40,7 @@ class DeviceSources:
     tx_slots: int
     arena_bytes: int
     required_arena_bytes: int
+    banks: tuple[PlacedBank, ...]
     links: tuple[WiredLink, ...]
     slots: Slots
     timing: LinkTiming
@@ -155,7 +157,7 @@ constexpr int kOperators = {max(1, len(device.calls))};
 #define TFLSPLIT_ARENA_ATTRIBUTE{_arena_attribute(device)}
 #endif
 alignas(16) TFLSPLIT_ARENA_ATTRIBUTE uint8_t arena[kArenaBytes];
-alignas(8) uint8_t link_memory[split_core::Node::required_bytes(kNode)];
+{_banks(device)}alignas(8) uint8_t link_memory[split_core::Node::required_bytes(kNode)];
 split_device::PostedSend posted[kNode.send_slots];
 
 // Exactly the operators of this device's graph.
@@ -185,10 +187,31 @@ const split_tflm::DeviceDescription& tflsplit_device() {{
       kTimeoutUs,
       kBackgroundPollUs,
       resolve,
-  }};
+{_bank_fields(device)}  }};
   return device;
 }}
 """
+
+
+def _banks(device: DeviceSources) -> str:
+    """Memory of each bank that the linker places, and the table of all."""
+    if not device.banks:
+        return ""
+    arrays, rows = "", ""
+    for bank in device.banks:
+        memory = "nullptr"
+        if bank.size_bytes and bank.section is not None:
+            memory = f"bank_{bank.name}"
+            at = f" __attribute__((section({c_string(bank.section)})))" if bank.section else ""
+            arrays += f"alignas(16){at} uint8_t {memory}[{bank.size_bytes}];\n"
+        rows += f"    {{{c_string(bank.name)}, {bank.start}, {memory}, {bank.size_bytes}}},\n"
+    table = f"split_tflm::BankPlace banks[] = {{\n{rows}}};\n"
+    what = "// What the plan puts into other memories than the arena's (docs/arena.md).\n"
+    return what + arrays + table
+
+
+def _bank_fields(device: DeviceSources) -> str:
+    return f"      banks,\n      {len(device.banks)},\n" if device.banks else ""
 
 
 def _arena_attribute(device: DeviceSources) -> str:

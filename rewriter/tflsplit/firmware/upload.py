@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tflsplit.cluster.banks import without_chip
 from tflsplit.errors import ClusterError, LinkError, counted
 from tflsplit.firmware.boards import BOARDS
 from tflsplit.firmware.platformio import platformio
@@ -144,7 +145,7 @@ def _unclear(
 def command_of(folder: Path, target: Target) -> list[str]:
     """The words that build and flash one."""
     words = ["run", "-d", str(folder), "-e", f"node{target.rank}", "-t", "upload"]
-    has_port = target.board not in _PROBES and target.board not in _TOUCH_BAUD
+    has_port = target.board not in _PROBES and without_chip(target.board) not in _TOUCH_BAUD
     return [*platformio(), *words, *(["--upload-port", target.port] if has_port else [])]
 
 
@@ -178,12 +179,12 @@ def flash(folder: Path, target: Target, quiet: bool = False) -> None:
 
 def touch(target: Target) -> None:
     """Restart this one board into its boot loader, where its uploader takes no port."""
-    if target.board not in _TOUCH_BAUD:
+    if without_chip(target.board) not in _TOUCH_BAUD:
         return
     try:
         import serial
 
-        serial.Serial(target.port, _TOUCH_BAUD[target.board]).close()
+        serial.Serial(target.port, _TOUCH_BAUD[without_chip(target.board)]).close()
     except ImportError:
         raise LinkError("serial ports need pyserial: pip install 'tflsplit[host]'") from None
     except (OSError, ValueError) as error:

@@ -11,6 +11,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from tflsplit.cluster.banks import without_chip
+
 UsbId = tuple[int, int]
 """Vendor and product."""
 
@@ -52,7 +54,7 @@ class UsbPort:
 
     def may_be(self, board: str) -> bool:
         """Whether a board of this kind has such ids."""
-        return self.usb_id in USB_IDS.get(board, ())
+        return self.usb_id in USB_IDS.get(without_chip(board), ())
 
 
 def usb_ports() -> list[UsbPort]:

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from types import MappingProxyType
 
 from tflsplit.errors import UserError
 from tflsplit.ir import Graph, Node, Value
 from tflsplit.memory.abi import ABIS, CORTEX_M, Abi, align_up
+from tflsplit.memory.banks import bank_sizes, bank_starts, walls
 from tflsplit.memory.buffers import ALIGNMENT_BYTES, ArenaPlan
 from tflsplit.memory.demand import Demand, Kernels, kernels_named, node_demand
 from tflsplit.memory.greedy import greedy_plan
@@ -21,7 +23,7 @@ from tflsplit.memory.lifetimes import planned_buffers
 from tflsplit.memory.offline import offline_offsets
 from tflsplit.memory.order import tensor_order
 from tflsplit.memory.setup import planning_bytes, prepare_bytes
-from tflsplit.memory.tail import replay_tail
+from tflsplit.memory.tail import Tail, replay_tail
 from tflsplit.tflite.extras import SUBGRAPHS
 
 KERNEL_FLAVOURS: tuple[Kernels, ...] = ("reference", "cmsis_nn")
@@ -42,6 +44,9 @@ class ArenaEstimate:
     margin_bytes: how much of the total stands for operators whose kernel is unknown.
     notes: what makes it inexact, one line a kind of operator.
     plan: where everything in the head lies.
+    banks_bytes: what lies in each bank of a device whose arena is in several memories, and
+    main_bytes: the smallest arena in its main RAM, with the firmware's own planner; (), and what is
+        required, of an arena in one piece.
     """
 
     abi: str
@@ -54,11 +59,21 @@ class ArenaEstimate:
     margin_bytes: int
     notes: tuple[str, ...]
     plan: ArenaPlan = field(repr=False, compare=False)
+    banks_bytes: tuple[int, ...] = ()
+    main_bytes: int = 0
 
     @property
     def total_bytes(self) -> int:
         """Head and tail."""
         return self.head_bytes + self.tail_bytes
+
+    def short_bytes(self, rooms: Sequence[int]) -> int:
+        """What is missing of rooms in the main RAM and in each bank, together; 0: it fits."""
+        if len(rooms) == 1:  # in one piece
+            return max(0, self.required_bytes - rooms[0])
+        needs = (self.main_bytes, *self.banks_bytes)
+        held = zip_longest(needs, rooms[: len(needs)], fillvalue=0)
+        return sum(max(0, need - room) for need, room in held)
 
 
 def predict_arena(
@@ -83,27 +98,35 @@ def predict_arena(
     kernels = kernels_named(kernels)
     tensors = tensor_order(graph) if order is None else tuple(order)
     demands = [node_demand(node, target, kernels) for node in graph.nodes]
-    plan = _plan_head(graph, demands, tensors)
+    starts = bank_starts(graph)
+    plan = _plan_head(graph, demands, tensors, starts)
     tail = replay_tail(graph, demands, len(tensors), target, recording=recording)
     scratch_count = sum(len(demand.prepared.scratch) for demand in demands)
-    planning = planning_bytes(len(tensors), len(plan.offsets), scratch_count, target)
-    setting_up = max(planning, prepare_bytes(graph, demands, target))
-    required = max(
-        plan.head_bytes + tail.size_bytes,
-        setting_up + align_up(tail.planned_at_bytes, ALIGNMENT_BYTES),
-    )
+
+    def needed(head_bytes: int, tail: Tail, buffers: int) -> int:
+        planning = planning_bytes(len(tensors), buffers, scratch_count, target)
+        setting_up = max(planning, prepare_bytes(graph, demands, target))
+        planned_at = align_up(tail.planned_at_bytes, ALIGNMENT_BYTES)
+        return align_up(max(head_bytes + tail.size_bytes, setting_up + planned_at), ALIGNMENT_BYTES)
+
+    required = main = needed(plan.head_bytes, tail, len(plan.offsets))
+    if starts:
+        own = replay_tail(graph, demands, len(tensors), target, own_planner=True)
+        main = needed(starts[0], own, len(plan.offsets) + len(starts))
     notes = _notes(graph, demands)
     return ArenaEstimate(
         abi=target.name,
         kernels=kernels,
         head_bytes=plan.head_bytes,
         tail_bytes=tail.size_bytes,
-        required_bytes=align_up(required, ALIGNMENT_BYTES),
+        required_bytes=required,
         parts=MappingProxyType({**tail.parts, "head_scratch": _scratch_peak(demands)}),
         exact=not notes,
         margin_bytes=sum(demand.margin_bytes for demand in demands),
         notes=notes,
         plan=plan,
+        banks_bytes=bank_sizes(plan, starts),
+        main_bytes=main,
     )
 
 
@@ -115,12 +138,15 @@ def _abi(abi: Abi | str) -> Abi:
     return ABIS[abi]
 
 
-def _plan_head(graph: Graph, demands: Sequence[Demand], tensors: Sequence[Value]) -> ArenaPlan:
+def _plan_head(
+    graph: Graph, demands: Sequence[Demand], tensors: Sequence[Value], starts: Sequence[int]
+) -> ArenaPlan:
     scratch: dict[Node, Sequence[int]] = {
         node: demand.prepared.scratch for node, demand in zip(graph.nodes, demands, strict=True)
     }
     fixed = offline_offsets(graph, tensors)
-    return greedy_plan(planned_buffers(graph, scratch, tensors, fixed))
+    buffers = planned_buffers(graph, scratch, tensors, fixed)
+    return greedy_plan(buffers, walls(starts))
 
 
 def _notes(graph: Graph, demands: Iterable[Demand]) -> tuple[str, ...]:

@@ -71,16 +71,16 @@ def plan_offline(graph: Graph, checked: bool = True) -> Graph:
     """
     if METADATA_NAME in graph.metadata:
         return graph
-    head = _Head(graph)
+    head = Head(graph)
     before = best = head.laid_out({})
     places: dict[Value, int] = {}
     buffers = head.buffers(before.index(max(before, key=_bytes)))
     over = lying_over(buffers, head.overlays)
-    for groups in _groupings(graph, buffers):
+    for groups in groupings(graph, buffers):
         is_tied = any(len(group.members) > 1 for group in groups)
         if not is_tied and _largest(best) <= peak_bytes(groups, over):
             continue
-        tried = _places(best_plan(groups, over))
+        tried = places_of(best_plan(groups, over))
         after = head.laid_out(tried)
         limit = _largest(best) - (0 if is_tied else 1)
         if _largest(after) <= limit and all(map(le, map(_bytes, after), map(_bytes, before))):
@@ -100,9 +100,9 @@ def live_bytes(graph: Graph) -> list[int]:
     Tensors that can lie over each other share what they can, scratch is that of the reference
     kernels.
     """
-    head = _Head(graph)
+    head = Head(graph)
     buffers = head.buffers(0)
-    groups = _groupings(graph, buffers)[0]
+    groups = groupings(graph, buffers)[0]
     by_time = bytes_by_time(groups, lying_over(buffers, head.overlays))
     totals, live = [], 0
     for time in range(len(graph.nodes) + 1):
@@ -111,7 +111,7 @@ def live_bytes(graph: Graph) -> list[int]:
     return totals
 
 
-class _Head:
+class Head:
     """A graph's head as TFLM lays it out, for every flavour of kernels that differs."""
 
     def __init__(self, graph: Graph) -> None:
@@ -143,7 +143,7 @@ def _largest(plans: Iterable[ArenaPlan]) -> int:
     return max(map(_bytes, plans))
 
 
-def _groupings(graph: Graph, buffers: Sequence[Buffer]) -> list[list[Group]]:
+def groupings(graph: Graph, buffers: Sequence[Buffer]) -> list[list[Group]]:
     """What to place: tied buffers as one, if any are; then every buffer by itself."""
     alone = single(buffers)
     together = tied(buffers, find_ties(graph))
@@ -207,7 +207,8 @@ def _end(group: Group, plan: ArenaPlan) -> int:
     return max(plan.offsets[buffer] + buffer.size_bytes for buffer, _ in group.members)
 
 
-def _places(plan: ArenaPlan) -> dict[Value, int]:
+def places_of(plan: ArenaPlan) -> dict[Value, int]:
+    """Where a plan puts tensors."""
     return {buffer.value: at for buffer, at in plan.offsets.items() if buffer.value is not None}
 
 

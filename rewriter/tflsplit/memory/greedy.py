@@ -17,9 +17,15 @@ from tflsplit.memory.buffers import ArenaPlan, Buffer
 _Placed = tuple[int, int, int, int]  # offset, end, first, last
 
 
-def greedy_plan(buffers: Sequence[Buffer]) -> ArenaPlan:
-    """Offsets for ``buffers``, which stand in the order in which TFLM adds them."""
-    return placed_in_order(_planning_order(buffers))
+def greedy_plan(buffers: Sequence[Buffer], walls: Sequence[Buffer] = ()) -> ArenaPlan:
+    """Offsets for ``buffers``, which stand in the order in which TFLM adds them.
+
+    walls: added before them, and left out of the plan (``banks``).
+    """
+    plan = placed_in_order(_planning_order([*walls, *buffers]))
+    if not walls:
+        return plan
+    return ArenaPlan({buffer: at for buffer, at in plan.offsets.items() if buffer not in walls})
 
 
 def placed_in_order(buffers: Sequence[Buffer]) -> ArenaPlan:

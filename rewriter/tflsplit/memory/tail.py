@@ -61,16 +61,20 @@ def replay_tail(
     abi: Abi,
     *,
     recording: bool = False,
+    own_planner: bool = False,
 ) -> Tail:
     """The tail of ``graph`` whose nodes ask for ``demands``.
 
     tensor_count: tensors in the file.
     recording: with TFLM's recording allocator, as the Python interpreter has it, whose own
         bookkeeping is larger than that of the allocator on a device.
+    own_planner: with a planner that the firmware brings, outside of the arena (``banks``).
     """
     tail = Tail()
     allocators = structs.RECORDING_ALLOCATORS if recording else structs.ALLOCATORS
     for fields in allocators:
+        if own_planner and fields == structs.GREEDY_PLANNER:
+            continue
         tail.take_structs("allocators", struct_layout(fields, abi))
     for fields in (structs.BUILTIN_DATA_ALLOCATOR, structs.SUBGRAPH_ALLOCATIONS):
         tail.take_structs("model", struct_layout(fields, abi))

@@ -44,6 +44,8 @@ def _shares(plan: Plan) -> Iterator[str]:
         yield f"world_size is {plan.world_size}"
     if len(plan.shares) != plan.world_size:
         yield f"there are {len(plan.shares)} shares for {plan.world_size} devices"
+    elif plan.arena_rooms and len(plan.arena_rooms) != plan.world_size:
+        yield f"arena_rooms are of {len(plan.arena_rooms)} devices, not {plan.world_size}"
     elif any(share < 0 for share in plan.shares) or abs(sum(plan.shares) - 1) > 1e-6:
         yield f"the shares {list(plan.shares)} are not fractions of 1"
 

@@ -116,6 +116,8 @@ class Plan:
     stream: devices RECV the model's inputs from the host where their nodes read them, box by box,
         instead of being given all that they read before they begin.
     mtu_bytes: of the links' frames; None: whatever the cluster has.
+    arena_rooms: by rank, bytes for its arena in the main RAM and in each bank of the device, for
+        activations that find no room in the one before; (): arenas are in one piece.
     """
 
     world_size: int
@@ -127,6 +129,7 @@ class Plan:
     overlap: bool = False
     stream: bool = False
     mtu_bytes: int | None = None
+    arena_rooms: tuple[tuple[int, ...], ...] = ()
 
     def by_node(self) -> dict[str, NodeSplit]:
         """The splits by node name."""

@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from tflsplit.cluster import Cluster
 from tflsplit.cluster.rings import LEAN_MTU_BYTES
+from tflsplit.errors import ClusterError
 from tflsplit.ir import Graph
 from tflsplit.planner.links import with_frames, with_lean_links
-from tflsplit.planner.planned import Planned, finish
+from tflsplit.planner.planned import Planned, finish, rooms_of
 from tflsplit.planner.planner import Planner
 from tflsplit.planner.shortfall import with_room
 from tflsplit.planner.streaming import streamed
@@ -20,6 +23,34 @@ def best_plan(graph: Graph, cluster: Cluster, objective: str) -> tuple[Planner, 
     Where nothing fits, with smaller frames; then, if it may, with the input streamed.
     objective: for "throughput", the plan is that of one of the teams that its cluster tells of.
     """
+    if any(device.banks for device in cluster.devices):
+        return _best_with_banks(graph, cluster, objective)
+    return _best(graph, cluster, objective)
+
+
+def _best_with_banks(graph: Graph, cluster: Cluster, objective: str) -> tuple[Planner, Planned]:
+    """The best plan that needs no bank, or one that does, where that is quicker.
+
+    A search counts banks as room, not what they cost; that is in the simulated latency.
+    """
+    plain = replace(cluster, devices=tuple(replace(d, banks=()) for d in cluster.devices))
+    try:
+        planner, found = _best(graph, plain, objective)
+    except ClusterError:
+        return _best(graph, cluster, objective)
+    kept = [d for rank, d in enumerate(cluster.devices) if rank not in planner.left_out(found)]
+    if len(kept) == found.cluster.world_size:  # else of a team
+        banked = replace(found.cluster, devices=tuple(kept))
+        plan = replace(found.plan, arena_rooms=rooms_of(banked))
+        found = replace(found, cluster=banked, plan=plan)
+    if objective in (THROUGHPUT, "latency"):
+        other = _best(graph, cluster, objective)
+        if other[1].value(objective) < found.value(objective):
+            return other
+    return planner, found
+
+
+def _best(graph: Graph, cluster: Cluster, objective: str) -> tuple[Planner, Planned]:
     if objective == THROUGHPUT:
         return _best_teams(graph, cluster)
     hosted = objective == "ram" and may_stream(cluster, cluster.world_size, objective)
@@ -42,7 +73,7 @@ def _best_teams(graph: Graph, cluster: Cluster) -> tuple[Planner, Planned]:
     """Where no team has room, all devices as one, by all means."""
     found = best_teams(graph, cluster)
     if found is None:
-        return best_plan(graph, cluster, "latency")
+        return _best(graph, cluster, "latency")
     planner, planned = found
     if may_stream(planner.cluster, planned.plan.world_size, "latency"):
         planned = streamed(graph, planned, planned.cluster, "latency")

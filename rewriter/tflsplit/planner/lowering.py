@@ -63,7 +63,8 @@ class Lowering:
         if rank not in self._drafts:
             unpacked = self.unpacked(rank)
             with unchecked():
-                (self._drafts[rank],) = with_offsets((unpacked,), draft=True)
+                rooms = self._plan.arena_rooms
+                (self._drafts[rank],) = with_offsets((unpacked,), draft=True, rooms=rooms)
         return self._drafts[rank]
 
     def arena(self, rank: int) -> ArenaEstimate:

@@ -65,7 +65,7 @@ class Planned:
     @cached_property
     def devices(self) -> tuple[DeviceGraph, ...]:
         """The device graphs with all that they have, by rank."""
-        return with_offsets(self.unpacked)
+        return with_offsets(self.unpacked, rooms=self.plan.arena_rooms)
 
     def is_above(self, most_bytes: float) -> bool:
         """Whether some device needs a larger arena; that is known before all are looked at."""
@@ -102,8 +102,7 @@ class Planned:
     def arena_short_bytes(self, cluster: Cluster) -> tuple[int, ...]:
         """By rank: RAM that is missing; 0 where the arena fits."""
         return tuple(
-            max(0, arena.required_bytes - cluster.arena_room_bytes(rank))
-            for rank, arena in enumerate(self.arenas)
+            arena.short_bytes(cluster.arena_rooms(rank)) for rank, arena in enumerate(self.arenas)
         )
 
     def flash_short_bytes(self, cluster: Cluster) -> tuple[int, ...]:
@@ -141,9 +140,17 @@ def finish(
     """
     if plan.world_size != cluster.world_size:
         prediction = predict(graph, plan, cluster)  # says what is wrong
+    plan = replace(plan, arena_rooms=rooms_of(cluster))
     fullest = _fullest(steps, plan.world_size) if fullest is None else fullest
     lowering = Lowering(graph, plan, cluster, unpacked, fullest)
     return Planned(plan, cluster, steps, graph, lowering, prediction, simulated_us)
+
+
+def rooms_of(cluster: Cluster) -> tuple[tuple[int, ...], ...]:
+    """``Plan.arena_rooms`` of a plan for this cluster."""
+    if not any(device.banks for device in cluster.devices):
+        return ()
+    return tuple(map(cluster.arena_rooms, range(cluster.world_size)))
 
 
 def _fullest(steps: Sequence[Step], world_size: int) -> int:

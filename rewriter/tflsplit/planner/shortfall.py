@@ -51,7 +51,8 @@ def _closest(cluster: Cluster, find: Find) -> str:
     """What the plan of least RAM lacks, if RAM, or flash, were no matter."""
     planned = find(with_room(cluster))
     if planned is not None:
-        shorts = planned.arena_short_bytes(cluster)
+        needs = [arena.required_bytes for arena in planned.arenas]
+        shorts = [need - cluster.arena_room_bytes(rank) for rank, need in enumerate(needs)]
         rank = shorts.index(max(shorts))
         arena = planned.arenas[rank]
         return (
@@ -63,7 +64,7 @@ def _closest(cluster: Cluster, find: Find) -> str:
     planned = find(with_room(cluster, flash=True))
     if planned is None:
         return "not even with all the RAM and flash in the world"
-    shorts = planned.flash_short_bytes(cluster)
+    shorts = list(planned.flash_short_bytes(cluster))
     rank = shorts.index(max(shorts))
     return (
         f"in the plan of least RAM {_device(cluster, rank)} needs {planned.weights_bytes[rank]:,} "
@@ -83,10 +84,11 @@ def _peak_layer(planned: Planned, rank: int) -> str:
 
 def with_room(cluster: Cluster, flash: bool = False) -> Cluster:
     """The same devices with as much RAM, and flash if asked for, as anything takes."""
-    room: dict[str, int | None] = {
+    room: dict[str, object] = {
         "ram_bytes": _UNLIMITED_BYTES,
         "ram_block_bytes": _UNLIMITED_BYTES,
         "arena_limit_bytes": None,
+        "banks": (),
     }
     if flash:
         room |= {"flash_bytes": _UNLIMITED_BYTES, "weights_limit_bytes": None}

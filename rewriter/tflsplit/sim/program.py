@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from tflsplit.cluster import Device
@@ -21,6 +21,7 @@ from tflsplit.ops.custom_options import (
     sent_from,
 )
 from tflsplit.plan.cost import local_node_us
+from tflsplit.plan.cost.banks import banks_us
 from tflsplit.sim.block import BlockRows, Rows, rows_of
 from tflsplit.split.devices import DeviceGraph
 from tflsplit.wire import custom_ops as wire
@@ -111,6 +112,7 @@ def program_of(device: DeviceGraph, hardware: Device) -> Program:
     posted: dict[Value, set[int]] = defaultdict(set)
     steps: list[Step] = []
     rolling: Node | None = None
+    waits_us = banks_us(graph, hardware)
     for node in graph.nodes:
         if node.op == wire.SEND:
             options = SendOptions.of(node)
@@ -121,11 +123,11 @@ def program_of(device: DeviceGraph, hardware: Device) -> Program:
         elif node.op == wire.RECV and RecvOptions.of(node).rolling:
             rolling = node
         elif node.op == wire.CHAIN and ChainOptions.of(node).rolling:
-            steps += _in_turn(rolling, node, posted, hardware)
+            steps += _in_turn(rolling, node, posted, hardware, waits_us)
         elif node.op == wire.RECV:
-            steps.append(_receive(node, posted, hardware))
+            steps.append(_receive(node, posted, hardware, waits_us))
         else:
-            steps.append(_compute(node, steps[-1] if steps else None, hardware))
+            steps.append(_compute(node, steps[-1] if steps else None, hardware, waits_us))
     inputs = ((device.shards[value.name], value.size_bytes) for value in graph.inputs)
     return Program(
         device.rank,
@@ -135,21 +137,33 @@ def program_of(device: DeviceGraph, hardware: Device) -> Program:
     )
 
 
-def _compute(node: Node, before: Step | None, hardware: Device) -> Compute:
-    us = local_node_us(hardware, node)
+_Waits = Mapping[Node, float]
+"""What nodes wait for banks."""
+
+
+def _compute(node: Node, before: Step | None, hardware: Device, waits_us: _Waits) -> Compute:
+    wait_us = waits_us.get(node, 0.0)
+    us = local_node_us(hardware, node) + wait_us
     if not isinstance(before, Receive) or not before.landings:
         return Compute(node.name, us)
-    return Compute(node.name, us, rows_of(node, hardware), before.landings)
+    block = rows_of(node, hardware)
+    if wait_us:
+        block = block.slower(wait_us)
+    return Compute(node.name, us, block, before.landings)
 
 
 def _in_turn(
-    recv: Node | None, node: Node, posted: dict[Value, set[int]], hardware: Device
+    recv: Node | None,
+    node: Node,
+    posted: dict[Value, set[int]],
+    hardware: Device,
+    waits_us: _Waits,
 ) -> Iterator[Step]:
     """A chain that takes one piece of its x after the other, and computes as much with each."""
     if recv is None:
         raise ModelError(f"{node.name!r} takes pieces that no RECV before it has")
-    whole = _receive(recv, posted, hardware)
-    us = local_node_us(hardware, node) / len(whole.pieces)
+    whole = _receive(recv, posted, hardware, waits_us)
+    us = (local_node_us(hardware, node) + waits_us.get(node, 0.0)) / len(whole.pieces)
     for piece in whole.pieces:
         yield replace(whole, us=0.0, pieces=(piece,))
         yield Compute(node.name, us)
@@ -164,14 +178,16 @@ def _post(node: Node, options: SendOptions) -> Post:
     return Post(node.name, options.channel, tuple(zip(bits, sizes, strict=True)))
 
 
-def _receive(node: Node, posted: dict[Value, set[int]], hardware: Device) -> Receive:
+def _receive(
+    node: Node, posted: dict[Value, set[int]], hardware: Device, waits_us: _Waits
+) -> Receive:
     options = RecvOptions.of(node)
     waiting: Sequence[Value | None] = node.inputs[1:] if options.local else node.inputs
     pending = {channel for value in waiting if value is not None for channel in posted[value]}
     itemsize = node.output.dtype.itemsize if node.outputs else 1
     return Receive(
         node.name,
-        local_node_us(hardware, node) if node.outputs else 0.0,
+        local_node_us(hardware, node) + waits_us.get(node, 0.0) if node.outputs else 0.0,
         tuple((p.channel, p.source, p.box.size * itemsize) for p in options.pieces),
         frozenset(pending),
         tuple(_landing(node, options, piece) for piece in options.pieces) if options.early else (),

@@ -6,14 +6,14 @@
          --sums_in_parts--> --own_dense--> --own_unweighted--> --order_nodes--> --send_copies-->
          --chain_units-->]
         [--early_receives--> --ask_ahead-->]
-        [--share_constants-->] --pack_constants--> --plan_offline--> ...
+        [--share_constants-->] --pack_constants--> --plan_offline--> [--spread-->] ...
 
 Partition comes first, because only then is a block whole on one device, and known which dimensions
 of a piece are 1, which fold_moves looks for; own_kernels before fuse_blocks, which fuses own
 kernels only; order_nodes behind all that, since it moves what is left (all of these only if the
 plan says so); early_receives and ask_ahead when it is known what follows what; share_constants
 where something runs in tiles; pack_constants when no pass looks at weights any more; plan_offline
-last, when all tensors are known.
+when all tensors are known, and spread last, where a device has banks and its main RAM is too small.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from dataclasses import replace
 
 from tflsplit.ir import Graph, Value
 from tflsplit.memory.better import plan_offline
+from tflsplit.memory.spread import spread
 from tflsplit.ops import Box
 from tflsplit.passes.ask_ahead import ask_ahead
 from tflsplit.passes.chain_blocks import chain_blocks
@@ -59,15 +60,21 @@ def lower(
     draft: packed constants have their sizes and no contents, and planned arenas are not judged by
         their checker; all costs are the same.
     """
-    return with_offsets(unpacked(graph, plan, given, ranks, layouts), draft)
+    return with_offsets(unpacked(graph, plan, given, ranks, layouts), draft, plan.arena_rooms)
 
 
-def with_offsets(devices: Sequence[DeviceGraph], draft: bool = False) -> tuple[DeviceGraph, ...]:
-    """What ``lower`` makes of ``unpacked`` graphs."""
-    packed = (replace(device, graph=pack_constants(device.graph, draft)) for device in devices)
-    return tuple(
-        replace(device, graph=plan_offline(device.graph, checked=not draft)) for device in packed
-    )
+def with_offsets(
+    devices: Sequence[DeviceGraph], draft: bool = False, rooms: Sequence[Sequence[int]] = ()
+) -> tuple[DeviceGraph, ...]:
+    """What ``lower`` makes of ``unpacked`` graphs; ``rooms``: ``Plan.arena_rooms``."""
+    return tuple(_with_offsets(device, draft, rooms) for device in devices)
+
+
+def _with_offsets(device: DeviceGraph, draft: bool, rooms: Sequence[Sequence[int]]) -> DeviceGraph:
+    graph = plan_offline(pack_constants(device.graph, draft), checked=not draft)
+    if rooms:
+        graph = spread(graph, rooms[device.rank], checked=not draft)
+    return replace(device, graph=graph)
 
 
 def unpacked(

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tflsplit.bundle.plan_file import read_plan
-from tflsplit.bundle.plan_json import traffic_bytes
+from tflsplit.bundle.plan_json import banks_entries, traffic_bytes
 from tflsplit.errors import PlanError, TflsplitError
 from tflsplit.ir import Graph
 from tflsplit.memory.arena import predict_arena
@@ -65,7 +65,7 @@ def _text(boxes: Sequence[Box]) -> str:
     return ", ".join(map(str, boxes)) or "nothing"
 
 
-def _numbers(device: DeviceGraph, layouts: Layouts) -> dict[str, int]:
+def _numbers(device: DeviceGraph, layouts: Layouts) -> dict[str, Any]:
     """What the device's graph comes to, by the keys of plan.json."""
     sent, received = traffic_bytes(device.graph)
     arena = predict_arena(device.graph)
@@ -75,6 +75,7 @@ def _numbers(device: DeviceGraph, layouts: Layouts) -> dict[str, int]:
         "arena_head_bytes": arena.head_bytes,
         "arena_tail_bytes": arena.tail_bytes,
         "arena_required_bytes": arena.required_bytes,
+        **banks_entries(arena),
         "sent_bytes": sent,
         "received_bytes": received,
         "weights_bytes": constant_bytes(device.graph),

@@ -16,7 +16,8 @@ class Fit:
     """One device; all in bytes.
 
     arena_bytes: the smallest arena with which TFLM sets up (``ArenaEstimate.required_bytes``).
-    arena_room_bytes: RAM that stack, runtime and link buffers leave for it.
+    arena_room_bytes: RAM that stack, runtime and link buffers leave for it, banks included.
+    arena_short_bytes: RAM that is missing, of the main RAM and of banks; 0 if the arena fits.
     file_bytes: of the device graph, which lies in flash as it is: weights and flatbuffer.
     weights_room_bytes: flash that the program leaves for it.
     """
@@ -27,11 +28,7 @@ class Fit:
     link_buffer_bytes: int
     file_bytes: int
     weights_room_bytes: int
-
-    @property
-    def arena_short_bytes(self) -> int:
-        """RAM that is missing; 0 if the arena fits."""
-        return max(0, self.arena_bytes - self.arena_room_bytes)
+    arena_short_bytes: int
 
     @property
     def flash_short_bytes(self) -> int:
@@ -47,11 +44,13 @@ class Fit:
 def fit_device(cluster: Cluster, rank: int, graph: Graph, file_bytes: int) -> Fit:
     """A device graph of ``file_bytes`` on a device of a cluster."""
     device = cluster.devices[rank]
+    arena = predict_arena(graph, device.abi, kernels_named(device.kernels))
     return Fit(
         rank=rank,
-        arena_bytes=predict_arena(graph, device.abi, kernels_named(device.kernels)).required_bytes,
+        arena_bytes=arena.required_bytes,
         arena_room_bytes=cluster.arena_room_bytes(rank),
         link_buffer_bytes=cluster.link_buffer_bytes(rank),
         file_bytes=file_bytes,
         weights_room_bytes=cluster.weights_room_bytes(rank),
+        arena_short_bytes=arena.short_bytes(cluster.arena_rooms(rank)),
     )

@@ -20,6 +20,7 @@ int32_t argument_or(const char* key, int32_t otherwise) {
 
 // For ports that do not know.
 [[gnu::weak]] StackUse stack_use() { return {}; }
+[[gnu::weak]] uint8_t* bank(const char*, uint8_t* placed, size_t) { return placed; }
 [[gnu::weak]] bool start_watchdog(uint32_t) { return false; }
 [[gnu::weak]] void feed_watchdog() {}
 [[gnu::weak]] ResetReason reset_reason() { return ResetReason::kUnknown; }

@@ -6,6 +6,7 @@
 #include <new>
 #include <utility>
 
+#include "bank_planner.h"
 #include "running.h"
 #include "split_port/ethernet_frame.h"
 #include "split_port/port.h"
@@ -163,10 +164,25 @@ api::MicroInterpreter* make_interpreter(const DeviceDescription& device, Exchang
     why->add("the operators cannot be registered");
     return nullptr;
   }
-  auto* const interpreter = anew<api::MicroInterpreter>(
-      api::GetModel(device.model), *resolver, device.arena, device.arena_bytes);
+  BankPlanner* planner = nullptr;
+  api::MicroInterpreter* interpreter;
+  const api::Model* const model = api::GetModel(device.model);
+  if (device.bank_count == 0) {
+    interpreter = anew<api::MicroInterpreter>(model, *resolver, device.arena, device.arena_bytes);
+  } else {
+    if (!find_banks(device, why)) return nullptr;
+    planner = anew<BankPlanner>(device);
+    api::MicroAllocator* const allocator =
+        api::MicroAllocator::Create(device.arena, device.arena_bytes, planner);
+    interpreter = anew<api::MicroInterpreter>(model, *resolver, allocator);
+  }
   interpreter->SetMicroExternalContext(&exchange);
-  return allocate(device, *interpreter, exchange, why) ? interpreter : nullptr;
+  if (allocate(device, *interpreter, exchange, why)) return interpreter;
+  if (planner != nullptr && planner->problem() != nullptr) {
+    why->clear();
+    why->add(planner->problem());
+  }
+  return nullptr;
 }
 
 }  // namespace

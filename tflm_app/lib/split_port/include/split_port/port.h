@@ -62,6 +62,11 @@ struct StackUse {
 };
 StackUse stack_use();
 
+// Memory beside the main RAM, by its name in the board table (docs/arena.md): where the linker has
+// placed `bytes` of it, or null if it has not. Returns where they are, aligned to 16 bytes; null if the
+// board has not so much, a chip that must be soldered on is missing, or did not answer at start-up.
+uint8_t* bank(const char* name, uint8_t* placed, size_t bytes);
+
 // Differs after every reset with near certainty; a link tells a restarted peer by it.
 uint32_t boot_nonce();
 

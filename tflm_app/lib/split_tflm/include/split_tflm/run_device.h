@@ -12,6 +12,14 @@ namespace split_tflm {
 // Port of a link that leads to the host computer, wherever the board has it.
 inline constexpr uint8_t kHostPort = 0xFF;
 
+// One of the memories beside that of the arena: from `start` on, planned offsets lie in it.
+struct BankPlace {
+  const char* name;
+  uint32_t start;
+  uint8_t* memory;  // aligned to 16 bytes; null: the port knows where
+  size_t bytes;     // 0: nothing lies there
+};
+
 // One device of a plan. Everything it points to lives as long as the program.
 struct DeviceDescription {
   const char* board;             // at most 16 characters
@@ -29,6 +37,8 @@ struct DeviceDescription {
   uint32_t timeout_us;               // longest wait for one box
   uint32_t background_poll_us;       // how often links are polled while kernels run; 0: never
   api::Status (*resolve)(const api::MicroOpResolver** resolver);  // its operators
+  BankPlace* banks = nullptr;        // by rising start
+  uint8_t bank_count = 0;
 };
 
 struct Running;  // set up: split_tflm/src/running.h

@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "tensorflow/lite/c/common.h"
+#include "tensorflow/lite/micro/micro_allocator.h"
 #include "tensorflow/lite/micro/micro_op_resolver.h"
 #include "tensorflow/lite/schema/schema_generated.h"
 
@@ -14,16 +15,14 @@ TFLM_WHEEL_BEGIN
 class MicroProfilerInterface;
 class MicroResourceVariables;
 
-class MicroAllocator {
- public:
-  size_t used_bytes() const;
-};
-
 class MicroInterpreter {
  public:
   MicroInterpreter(const Model* model, const MicroOpResolver& resolver, uint8_t* arena,
                    size_t arena_bytes, MicroResourceVariables* resources = nullptr,
                    MicroProfilerInterface* profiler = nullptr, bool preserve_all_tensors = false);
+  MicroInterpreter(const Model* model, const MicroOpResolver& resolver, MicroAllocator* allocator,
+                   MicroResourceVariables* resources = nullptr,
+                   MicroProfilerInterface* profiler = nullptr);
   ~MicroInterpreter();
 
   TfLiteStatus AllocateTensors();

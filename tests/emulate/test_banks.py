@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The whole firmware with arenas in several memories, as programs of this computer."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.native import build_exactly, needs_cxx, needs_wheel_reader, run_native
+from tests.splits import tiny
+from tflsplit.bundle import Bundle, read_bundle
+from tflsplit.errors import ClusterError, LinkError
+from tflsplit.firmware import FirmwareOptions
+from tflsplit.firmware.banks import placed_banks
+from tflsplit.firmware.boards import board_named
+from tflsplit.memory import predict_arena
+from tflsplit.plan.policy import choose_plan
+from tflsplit.plan.wishes import Wishes
+from tflsplit.rewriting.rewrite import rewrite, split_model
+from tflsplit.tflite import write_model
+
+pytestmark = [needs_wheel_reader, needs_cxx]
+
+
+def banked(folder: Path, name: str, world_size: int, banks: tuple[int, ...]) -> Bundle:
+    """A network on devices whose main RAM has 300 bytes less than their arenas need, and banks."""
+    wishes, graph = Wishes(world_size, fuse=True), tiny(name)
+    needs = (
+        predict_arena(each.graph).required_bytes for each in split_model(graph, wishes).devices
+    )
+    rooms = tuple((need - 300, *banks) for need in needs)
+    (folder / "model.tflite").write_bytes(write_model(graph))
+    rewrite(
+        folder / "model.tflite",
+        folder / "plan",
+        lambda whole: replace(choose_plan(whole, wishes), arena_rooms=rooms),
+    )
+    return read_bundle(folder / "plan")
+
+
+@pytest.mark.parametrize(
+    ("name", "world_size", "banks"),
+    [("mobilenet", 1, (1 << 16,)), ("mobilenet", 3, (1024, 1 << 16)), ("unet", 2, (1 << 16,))],
+)
+def test_the_unsplit_models_bits_over_several_memories(
+    tmp_path: Path, name: str, world_size: int, banks: tuple[int, ...]
+):
+    bundle = banked(tmp_path, name, world_size, banks)
+    arenas = [predict_arena(device.graph, "host_64") for device in bundle.devices]
+    assert any(sum(arena.banks_bytes) for arena in arenas)
+    trial = run_native(bundle, build_exactly(bundle), runs=2)
+    for arena, figures in zip(arenas, trial.devices, strict=True):
+        assert figures.arena_bytes == arena.main_bytes
+        assert 0 <= figures.arena_bytes - figures.arena_used_bytes < 16
+
+
+def test_sixteen_bytes_less_of_main_ram_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    bundle = banked(tmp_path, "mobilenet", 1, (1 << 16,))
+    estimate = predict_arena(bundle.devices[0].graph, "host_64")
+    monkeypatch.setattr(
+        "tflsplit.firmware.generate.required_arena_bytes", lambda *_: estimate.main_bytes - 16
+    )
+    built = build_exactly(bundle)
+    with pytest.raises(LinkError, match="TFLM takes neither the graph nor its arena"):
+        run_native(bundle, built)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"section": None}, "the board has no bank bank1 of .* bytes, where activations"),
+        ({"less": 16}, "a tensor is planned across the end of its bank"),
+        ({"earlier": 16}, "a tensor is planned across the end of its bank"),
+    ],
+)
+def test_a_bank_that_is_not_there_or_too_small_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any], message: str
+):
+    bundle = banked(tmp_path, "mobilenet", 1, (1 << 16,))
+
+    def other(*of: Any) -> Any:
+        (bank,) = placed_banks(*of)
+        size, start = bank.size_bytes - changes.get("less", 0), bank.start
+        section = changes.get("section", bank.section)
+        start -= changes.get("earlier", 0)
+        return (replace(bank, size_bytes=size, start=start, section=section),)
+
+    monkeypatch.setattr("tflsplit.firmware.generate.placed_banks", other)
+    built = build_exactly(bundle)
+    with pytest.raises(LinkError, match=message):
+        run_native(bundle, built)
+
+
+def test_a_board_without_the_bank_has_no_firmware_for_it(tmp_path: Path):
+    bundle = banked(tmp_path, "mobilenet", 1, (1 << 16,))
+    device, options = bundle.devices[0], FirmwareOptions(tflm_dir=None)
+    with pytest.raises(ClusterError, match=r"firmware of pico knows no bank 'bank1'.*section"):
+        placed_banks(device, board_named("pico"), options)
+    (bank,) = placed_banks(device, board_named("host"), options)
+    assert (bank.section, bank.size_bytes) == ("", predict_arena(device.graph).banks_bytes[0])

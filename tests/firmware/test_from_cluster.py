@@ -130,6 +130,6 @@ def test_an_spi_ring_is_planned_and_built(tmp_path: Path, capsys: pytest.Capture
     assert json.loads((out / "firmware.json").read_text())["baud"] == 10_000_000  # the slower one's
     assert main(["firmware", str(out), "--link", "spi", "--board", "nano33ble"]) == 2
     assert (
-        "no SPI link for nano33ble: both ends exist for teensy41, pico only"
+        "no SPI link for nano33ble: both ends exist for teensy41, pico, teensy41_psram only"
         in capsys.readouterr().err
     )

@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
-from tflsplit.ir import Node
+from tflsplit.ir import DType, Node
 from tflsplit.ops.dims import broadcast_factors, broadcasts_to
 from tflsplit.ops.factors import Factor
+from tflsplit.ops.quantmath import quantize_multiplier
 from tflsplit.ops.rule import OpRule, rule_for
 
 _UNARY = (
@@ -66,3 +67,24 @@ class ElementwiseRule(OpRule):
         if not broadcasts_to(node.inputs, node.output):
             return ()
         return broadcast_factors(node.inputs, node.output)
+
+
+_ONE = 1 << 30, 1
+"""A scale of 1.0 as ``(multiplier, shift)``."""
+
+
+def flips_signs(node: Node) -> bool:
+    """Whether a QUANTIZE only flips the first bit of every byte, between uint8 and int8.
+
+    TFLM has a loop of its own for that (``Requantize`` in ``internal/reference/requantize.h``).
+    """
+    if node.op != "QUANTIZE":
+        return False
+    x, y = node.input(0), node.output
+    if x.quantization is None or y.quantization is None:
+        return False
+    if quantize_multiplier(x.quantization.scale / y.quantization.scale) != _ONE:
+        return False
+    further = {(DType.UINT8, DType.INT8): 128, (DType.INT8, DType.UINT8): -128}
+    zero_points = x.quantization.zero_point, y.quantization.zero_point
+    return zero_points[0] - zero_points[1] == further.get((x.dtype, y.dtype))

@@ -14,6 +14,7 @@ from tflsplit.ops import Kind, rule_of, unweighted
 from tflsplit.ops.chain import blocks_of
 from tflsplit.ops.chain_layout import columns_made
 from tflsplit.ops.custom_options import WindowOptions
+from tflsplit.ops.elementwise import flips_signs
 from tflsplit.ops.fused import unfused
 from tflsplit.ops.packed import unpacked
 from tflsplit.ops.scratch import CHUNK_COLUMNS, keeps_rows
@@ -60,6 +61,8 @@ _SUM_VALUES = 10
 150 of one of 125, counted on the emulated Cortex-M7."""
 _ADD_MADE = 1.25
 """An ADD of our own in values that are made, 10 instructions to 8."""
+_FLIPPED = 3.6
+"""A sign that a QUANTIZE flips, in bytes that are moved (``boards.toml``)."""
 _WEIGHTS = 1  # operand of every operator above that has weights, but TRANSPOSE_CONV: the same place
 
 
@@ -106,9 +109,8 @@ def piece_work(
     """The work of a piece of ``node`` with so many multiply-accumulates and bytes of results.
 
     channels: of the piece's results; None: those of the node.  stock: a convolution runs on TFLM's
-    kernels.  An operator without
-    multiply-accumulates is counted by what it makes or by what it reads, whichever is more: MEAN
-    reads 49 values for each that it makes.
+    kernels.  An operator without multiply-accumulates is counted by what it makes or by what it
+    reads, whichever is more: MEAN reads 49 values for each that it makes.
     """
     family = family_of(node)
     if stock and family in _PER_MAC:
@@ -117,6 +119,8 @@ def piece_work(
         return (sum_work(node.input(0).size, output_bytes // node.output.dtype.itemsize),)
     if node.op in unweighted.OPS or (not stock and unweighted.may_be_ours(node)):
         return tuple(_unweighted_work(node, output_bytes))
+    if flips_signs(node):
+        return (Work(Family.COPY, _FLIPPED * output_bytes),)
     if family in (Family.OTHER, Family.COPY):
         return (Work(family, output_bytes * _reads_per_result(node)),)
     values = output_bytes // node.outputs[0].dtype.itemsize

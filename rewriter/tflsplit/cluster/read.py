@@ -58,7 +58,7 @@ def read_table(root: Table) -> Cluster:
         "output_rank": root.integer("output_rank", gateway, high=world_size - 1),
         "teams": root.integer("teams", 1, low=1, high=MAX_NODES),
         "mtu_bytes": _mtu(link_layer, usual.mtu_bytes),
-        "rx_slots": link_layer.integer("rx_slots", 4, low=2, high=15),
+        "rx_slots": link_layer.integer("rx_slots", usual.rx_slots, low=2, high=15),
         "tx_slots": link_layer.integer("tx_slots", usual.tx_slots, low=1, high=64),
     }
     flow_control = link_layer.choice("flow_control", FlowControl.NONE)

@@ -54,8 +54,7 @@ def with_link(cluster: Cluster, link: LinkSpec) -> Cluster:
     cluster = replace(cluster, link=link, topology=topology, wires=(), medium=medium)
     if cluster.links_given:
         return cluster
-    mtu_bytes, tx_slots = usual_frames(topology, link, cluster.world_size)
-    return replace(cluster, mtu_bytes=mtu_bytes, tx_slots=tx_slots)
+    return replace(cluster, **usual_frames(topology, link, cluster.world_size)._asdict())
 
 
 def _at_host(cluster: Cluster, gateway: int, direct: bool) -> Cluster:

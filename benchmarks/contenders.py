@@ -46,7 +46,8 @@ class EmulatedKernels:
     def __init__(self, core: str, kernels: str, folder: Path) -> None:
         self._board = CORES[core]
         self._program = folder / f"{core}-{kernels}.elf"
-        build_for(self._board, self._program, portable=kernels == "portable", counts=True)
+        schedule = "portable" if kernels == "portable" else "own"
+        build_for(self._board, self._program, schedule=schedule, counts=True)
 
     def measure(self, node: Node, arrays: Sequence[Array]) -> Counted:
         """An explicit node on data for the operands that are no constants."""

@@ -25,11 +25,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from benchmarks.cmsis_nn import sources
-from tests.kernels.cortex_m import COMPILER
+from tests.kernels.cortex_m import COMPILER, SCHEDULES
 from tests.kernels.kernel_driver import FLAGS, KERNELS
 from tflsplit.errors import UserError
 
 CORES = ("cortex-m4", "cortex-m7", "cortex-m33")
+DUAL_ISSUE = ("cortex-m7",)
 ROUNDS = 100
 _MACS = {"smlad": 2, "smladx": 2, "smlabb": 1, "smlabt": 1, "smlatb": 1, "smlatt": 1, "mla": 1}
 _FUNCTION = re.compile(r"^[0-9a-f]+ <(.+)>:$")
@@ -69,15 +70,18 @@ def loops(core: str, folder: Path) -> Iterator[Loop]:
     """Of the DSP schedule, and of CMSIS-NN; UserError if a tool is missing."""
     mca = _tool("llvm-mca", "llvm-mca-19", "llvm-mca-16", "llvm-mca-15", "llvm-mca-14")
     ours = KERNELS / "src" / "dsp_asm.cc"
-    files = [("ours", ours, [f"-I{KERNELS / 'include'}", *FLAGS])]
+    flags = [f"-I{KERNELS / 'include'}", *FLAGS]
+    files = [("ours", ours, flags)]
+    if core in DUAL_ISSUE:
+        files.append(("ours, dual issue", ours, [*flags, *SCHEDULES["dual issue"]]))
     if (tree := sources()) is not None:
         product = tree / "Source" / "NNSupportFunctions" / "arm_nn_mat_mult_nt_t_s8.c"
         files.append(("cmsis_nn", product, [f"-I{tree / 'Include'}"]))
     for kernels, source, more in files:
         compiler = _tool(COMPILER if source.suffix == ".cc" else COMPILER.replace("g++", "gcc"))
-        made = folder / f"{kernels}.o"
-        flags = [f"-mcpu={core}", "-mthumb", "-O2", "-w", *more]
-        subprocess.run([compiler, *flags, "-c", str(source), "-o", str(made)], check=True)
+        made = folder / "loops.o"
+        compiled = [f"-mcpu={core}", "-mthumb", "-O2", "-w", *more]
+        subprocess.run([compiler, *compiled, "-c", str(source), "-o", str(made)], check=True)
         dump = [_tool("arm-none-eabi-objdump"), "-d", "--no-show-raw-insn", str(made)]
         text = subprocess.run(dump, capture_output=True, text=True, check=True).stdout
         for function, body in innermost(text):

@@ -43,7 +43,8 @@ class StockOperators:
     def __init__(self, board: str, portable: bool, folder: Path) -> None:
         self._board = board
         self._program = folder / f"{board}-{'portable' if portable else 'own'}-stock.elf"
-        build_for(board, self._program, SOURCE, portable=portable, counts=True)
+        schedule = "portable" if portable else "own"
+        build_for(board, self._program, SOURCE, schedule, counts=True)
 
     def measure(self, node: Node) -> tuple[int, int, bool]:
         """Instructions, scratch bytes, and whether all bits are TFLM's, of a node that is taken."""

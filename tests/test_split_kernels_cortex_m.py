@@ -56,6 +56,7 @@ BOARDS = ("mps2_an386", "mps2_an500", "mps2_an505", "mps3_an547")
 SCHEDULES = [
     *((name, schedule) for name in BOARDS for schedule in ("own", "portable")),
     (CORTEX_M0PLUS, "own"),
+    ("mps2_an500", "dual issue"),
 ]
 FLASH_LIMIT_BYTES = 46_900
 
@@ -109,7 +110,7 @@ def test_the_same_bits_on_cortex_m(
 ) -> None:
     """Every schedule on every core that runs it, with the schedule that it has and without."""
     needs(EMULATOR)
-    build_for(name, tmp_path / "driver.elf", portable=schedule == "portable")
+    build_for(name, tmp_path / "driver.elf", schedule=schedule)
     messages = [encode_case(*message_of(case.node, case.arrays)) for case in cases]
     answers = io.BytesIO(emulate(name, tmp_path / "driver.elf", b"".join(messages)))
     for case in cases:

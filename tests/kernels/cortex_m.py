@@ -67,16 +67,24 @@ TICKS = {
 COUNTING = ("-icount", "shift=0")
 
 
+SCHEDULES = {
+    "own": [],
+    "portable": ["-DSPLIT_KERNELS_PORTABLE_SCHEDULE"],
+    "dual issue": ["-DSPLIT_KERNELS_DUAL_ISSUE"],
+}
+"""What a build defines for a schedule that is not the core's own."""
+
+
 def build_for(
-    name: str, output: Path, source: Path = DRIVER, portable: bool = False, counts: bool = False
+    name: str, output: Path, source: Path = DRIVER, schedule: str = "own", counts: bool = False
 ) -> None:
     """``source`` with the kernels, for a board; stdin and stdout are files (cortex_m.cc).
 
-    portable: with the portable schedule instead of the core's own.
+    schedule: of SCHEDULES.
     counts: answers say how many instructions a kernel took; run it with ``COUNTING``.
     """
     command = [needs(COMPILER), *board(name)["cpu_flags"], "-O2", "-ffunction-sections"]
-    command += ["-DSPLIT_KERNELS_PORTABLE_SCHEDULE"] if portable else []
+    command += SCHEDULES[schedule]
     command += [f"-DSPLIT_KERNELS_TICK={TICKS[name]}"] if counts else []
     compile_driver(command, bare_board(name), output, source)
 

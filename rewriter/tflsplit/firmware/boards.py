@@ -43,6 +43,7 @@ class Board:
     has_rts_cts: its port can have RTS and CTS on its UARTs to the neighbours.
     has_ethernet: its port can join an Ethernet segment instead (docs/ethernet.md).
     core_serial_buffers: its core's serial ports have buffers of a size that is compiled in.
+    dual_issue: its core issues two instructions at once (Cortex-M7), which kernels are ordered for.
     banks: the sections of its banks by their names in boards.toml; "" of one that the port finds.
     stack_is_ours: its linker script reserves what ``stack_bytes`` of boards.toml says.
     host_baud: of the gateway's port to the host computer; None: it has no rate (USB, emulated).
@@ -65,6 +66,7 @@ class Board:
     has_rts_cts: bool = False
     has_ethernet: bool = False
     core_serial_buffers: bool = False
+    dual_issue: bool = False
     stack_is_ours: bool = False
     banks: Mapping[str, str] = field(default_factory=dict)
     host_baud: int | None = None
@@ -113,6 +115,7 @@ _ALL = (
         fast_arena_bytes=256 * 1024,
         baud=6_000_000,
         spi_hz=30_000_000,
+        dual_issue=True,
     ),
     # The core's driver takes an interrupt of some hundred instructions for each byte and direction.
     Board(
@@ -121,6 +124,7 @@ _ALL = (
         baud=1_000_000,
         has_rts_cts=True,
         core_serial_buffers=True,
+        dual_issue=True,
         host_baud=_BRIDGE_BAUD,
     ),
     # An SPI slave's clock is at most a twelfth of 125 MHz (RP2040 data sheet, 4.4.3).

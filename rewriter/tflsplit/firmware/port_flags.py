@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a device's port is compiled with: rate and ring buffers of its links."""
+"""What a device's port is compiled with: rate and ring buffers of its links; and its kernels."""
 
 from __future__ import annotations
 
@@ -46,6 +46,8 @@ def build_flags(
     if options.topology is Topology.BUS and peers:
         flags += ["-DSPLIT_PORT_ETHERNET", f"-DSPLIT_PORT_PEERS={peers}"]
         flags.append(f"-DSPLIT_PORT_MTU_BYTES={options.mtu_bytes}")
+    if board.dual_issue:
+        flags.append("-DSPLIT_KERNELS_DUAL_ISSUE")
     if board.stack_is_ours:
         flags.append(
             f"-Wl,--defsym=SPLIT_PORT_STACK_BYTES={known_board(board.section).stack_bytes}"

@@ -9,8 +9,11 @@
 
 #if SPLIT_KERNELS_DSP
 
+#define SPLIT_KERNELS_TEXT_OF(value) #value
+#define SPLIT_KERNELS_TEXT(value) SPLIT_KERNELS_TEXT_OF(value)
+
 // clang-format off
-__asm__(R"(
+__asm__("    .equ SK_DUAL_ISSUE, " SPLIT_KERNELS_TEXT(SPLIT_KERNELS_TWO_AT_ONCE) R"(
     .syntax unified
     .thumb
     .section .text.split_kernels_dsp, "ax", %progbits
@@ -18,16 +21,18 @@ __asm__(R"(
 @ ---- Products ---------------------------------------------------------------------------------
 @ r0 x   r1 weights   r2, r3 words of x   r12, lr weights of channels 0 and 1 (or pointers)
 @ r4 .. r11 sums: r4 position 0, channel 0;  r5 position 0, channel 1;  r6 position 1, channel 0 ...
-@ stack: x, records, y, r4-r11, lr; then the arguments. Of `records` the place behind the biases.
+@ stack: x, records, y, r4-r11, lr; then the arguments. Of `records` the place behind the biases. With two
+@ instructions issued at once, before these the bytes of weights that the first round leaves out.
 
-    .equ X, 0
-    .equ RECORDS, 4
-    .equ Y, 8
-    .equ POSITION_STEP, 48
-    .equ CHANNEL_STEP, 52
-    .equ RECORDS_END, 56
-    .equ X_END, 60
-    .equ ENTRY, 64
+    .equ LEFT_OUT, 0
+    .equ X, 0 + 4 * SK_DUAL_ISSUE
+    .equ RECORDS, 4 + 4 * SK_DUAL_ISSUE
+    .equ Y, 8 + 4 * SK_DUAL_ISSUE
+    .equ POSITION_STEP, 48 + 4 * SK_DUAL_ISSUE
+    .equ CHANNEL_STEP, 52 + 4 * SK_DUAL_ISSUE
+    .equ RECORDS_END, 56 + 4 * SK_DUAL_ISSUE
+    .equ X_END, 60 + 4 * SK_DUAL_ISSUE
+    .equ ENTRY, 64 + 4 * SK_DUAL_ISSUE
 
 @ Two products of each position with both channels: one word of weights serves two channels.
 @ Loads stand apart from what uses them: an M7 issues two instructions at once. Every instruction is
@@ -35,7 +40,7 @@ __asm__(R"(
     .equ SK_STEP_BYTES_1, 24
     .equ SK_STEP_BYTES_2, 32
     .equ SK_STEP_BYTES_3, 44
-    .equ SK_STEP_BYTES_4, 52
+    .equ SK_STEP_BYTES_4, 52 + 8 * SK_DUAL_ISSUE
 .macro SK_STEP positions
     ldr     r12, [r1], #4
   .if \positions > 1
@@ -97,6 +102,61 @@ __asm__(R"(
     smlad   r5, r2, r12, r5
 .endm
 
+@ Step number \at, of `steps`, of four positions where two instructions are issued at once: one of them may be a load
+@ of one word that moves no pointer, beside the other's products. A step loads what the next one begins with.
+.macro SK_DUAL_STEP at, steps
+    sxtb16  lr, r12
+    smlad   r4, r2, lr, r4
+    sxtb16  r12, r12, ror #8
+    smlad   r6, r3, lr, r6
+    smlad   r5, r2, r12, r5
+    ldr.w   r2, [r0, #16 * \at + 8]
+    smlad   r7, r3, r12, r7
+    ldr.w   r3, [r0, #16 * \at + 12]
+    smlad   r9, r2, r12, r9
+    smlad   r8, r2, lr, r8
+  .if \at + 1 < \steps
+    ldr.w   r2, [r0, #16 * \at + 16]
+  .endif
+    smlad   r11, r3, r12, r11
+  .if \at + 1 < \steps
+    ldr.w   r12, [r1, #4 * \at + 4]
+  .endif
+    smlad   r10, r3, lr, r10
+  .if \at + 1 < \steps
+    ldr.w   r3, [r0, #16 * \at + 20]
+  .endif
+.endm
+.macro SK_OPERANDS
+    ldr.w   r12, [r1]
+    ldr.w   r2, [r0]
+    ldr.w   r3, [r0, #4]
+.endm
+.macro SK_DUAL_STEPS steps
+    ldr     lr, [sp, #LEFT_OUT]
+    SK_OPERANDS
+    sub     r1, r1, lr
+    sub     r0, r0, lr, lsl #2
+    ldr     pc, [sp, #ENTRY]
+3:
+    SK_OPERANDS
+1:
+    .set    SK_AT, 0
+    .rept \steps
+    SK_DUAL_STEP SK_AT, \steps
+    .set    SK_AT, SK_AT + 1
+    .endr
+2:
+  .if 2b - 1b != \steps * SK_STEP_BYTES_4 - 12
+    .error "SK_STEP_BYTES"
+  .endif
+    ldr     lr, [sp, #X_END]
+    add     r0, r0, #16 * \steps
+    add     r1, r1, #4 * \steps
+    cmp     r0, lr
+    bne     3b
+.endm
+
 @ A pair's sums, of the record in r12. The loop is entered where the steps that are left are a whole number of rounds.
 .macro SK_PRODUCTS positions, steps, doubled
     ldr     r0, [sp, #X]
@@ -106,6 +166,9 @@ __asm__(R"(
     lsl     r5, r5, #1
   .endif
     SK_FIRST_STEP \positions
+  .if SK_DUAL_ISSUE && \positions == 4
+    SK_DUAL_STEPS \steps
+  .else
     ldr     pc, [sp, #ENTRY]
 1:
   .rept \steps
@@ -118,6 +181,7 @@ __asm__(R"(
     ldr     lr, [sp, #X_END]
     cmp     r0, lr
     bne     1b
+  .endif
     ldr     r12, [sp, #RECORDS]
 .endm
 
@@ -126,6 +190,12 @@ __asm__(R"(
     add     r12, r2, #8
     mov     r2, r12
     push    {r0, r2, r3, r4-r11, lr}
+  .if SK_DUAL_ISSUE
+    sub     sp, sp, #4
+    ldr     r4, [sp, #ENTRY]
+    lsl     r4, r4, #2
+    str     r4, [sp, #LEFT_OUT]
+  .endif
     ldr     r4, [sp, #ENTRY]
     movs    r5, #SK_STEP_BYTES_\positions
     mul     r4, r4, r5
@@ -257,7 +327,7 @@ __asm__(R"(
     ldr     r2, [sp, #RECORDS_END]
     cmp     r12, r2
     bls     9b
-    add     sp, sp, #12
+    add     sp, sp, #12 + 4 * SK_DUAL_ISSUE
     pop     {r4-r11, pc}
 .endm
 
@@ -315,23 +385,46 @@ SK_FUNCTION split_kernels_sums_\positions
 @ ---- Products of several groups of four positions ------------------------------------------------
 @ The weights of a pair are widened once, to `room`, and serve all groups: 11 instructions a step.
 @ Registers as above, but that r12, lr are loaded from r1, which runs over `room`.
-@ stack: biases, y of the group, x, weights, records, y, r4-r11, lr; then the arguments
+@ stack: biases, bytes of weights that the first round leaves out, y of the group, x, weights, records, y, r4-r11, lr; then the arguments
 
     .equ G_BIAS, 0
-    .equ G_Y_GROUP, 8
-    .equ G_X, 12
-    .equ G_WEIGHTS, 16
-    .equ G_RECORDS, 20
-    .equ G_Y, 24
-    .equ G_STEP, 64                   @ of channels in planes, of positions in rows
-    .equ G_RECORDS_END, 68
-    .equ G_X_END, 72
-    .equ G_ROOM, 76
-    .equ G_ROOM_END, 80
-    .equ G_ENTRY, 84
-    .equ SK_WIDE_STEP_BYTES, 44
+    .equ G_LEFT_OUT, 8
+    .equ G_Y_GROUP, 12
+    .equ G_X, 16
+    .equ G_WEIGHTS, 20
+    .equ G_RECORDS, 24
+    .equ G_Y, 28
+    .equ G_STEP, 68                   @ of channels in planes, of positions in rows
+    .equ G_RECORDS_END, 72
+    .equ G_X_END, 76
+    .equ G_ROOM, 80
+    .equ G_ROOM_END, 84
+    .equ G_ENTRY, 88
 
-.macro SK_WIDE_STEP
+@ Step number \at of the loop.
+.macro SK_WIDE_STEP at
+  .if SK_DUAL_ISSUE
+    smlad   r4, r2, r12, r4
+    ldr.w   lr, [r1, #8 * \at + 4]
+    smlad   r6, r3, r12, r6
+    smlad   r5, r2, lr, r5
+    ldr.w   r2, [r0, #16 * \at + 8]
+    smlad   r7, r3, lr, r7
+    ldr.w   r3, [r0, #16 * \at + 12]
+    smlad   r8, r2, r12, r8
+    smlad   r9, r2, lr, r9
+  .if \at < 7
+    ldr.w   r2, [r0, #16 * \at + 16]
+  .endif
+    smlad   r10, r3, r12, r10
+  .if \at < 7
+    ldr.w   r12, [r1, #8 * \at + 8]
+  .endif
+    smlad   r11, r3, lr, r11
+  .if \at < 7
+    ldr.w   r3, [r0, #16 * \at + 20]
+  .endif
+  .else
     ldrd    r12, lr, [r1], #8
     ldrd    r2, r3, [r0], #8
     smlad   r4, r2, r12, r4
@@ -343,7 +436,15 @@ SK_FUNCTION split_kernels_sums_\positions
     smlad   r9, r2, lr, r9
     smlad   r10, r3, r12, r10
     smlad   r11, r3, lr, r11
+  .endif
 .endm
+  .if SK_DUAL_ISSUE
+    .equ SK_WIDE_STEP_BYTES, 56
+    .equ SK_WIDE_STEPS_BYTES, 7 * 56 + 44
+  .else
+    .equ SK_WIDE_STEP_BYTES, 44
+    .equ SK_WIDE_STEPS_BYTES, 8 * 44
+  .endif
 
 .macro SK_STORE_GROUP_planes
     bfi     r4, r6, #8, #8
@@ -373,10 +474,12 @@ SK_FUNCTION split_kernels_sums_\positions
 SK_FUNCTION split_kernels_groups_\rounding\()_\order
     adds    r2, r2, #8
     push    {r0, r1, r2, r3, r4-r11, lr}
-    sub     sp, sp, #12
+    sub     sp, sp, #16
     ldr     r4, [sp, #G_ENTRY]
     movs    r5, #SK_WIDE_STEP_BYTES
+    lsl     r6, r4, #3
     mul     r4, r4, r5
+    str     r6, [sp, #G_LEFT_OUT]
     adr.w   r5, 1f + 1                @ in Thumb
     add     r4, r4, r5
     str     r4, [sp, #G_ENTRY]
@@ -418,18 +521,32 @@ SK_FUNCTION split_kernels_groups_\rounding\()_\order
     smlad   r10, r10, r12, r4
     smlad   r4, r2, r12, r4
     smlad   r5, r2, lr, r5
+  .if SK_DUAL_ISSUE
+    ldr     lr, [sp, #G_LEFT_OUT]
+    SK_OPERANDS
+    sub     r1, r1, lr
+    sub     r0, r0, lr, lsl #1
+  .endif
     ldr     pc, [sp, #G_ENTRY]
+3:
+  .if SK_DUAL_ISSUE
+    SK_OPERANDS
+  .endif
 1:
-  .rept 8
-    SK_WIDE_STEP
-  .endr
+    .irp at, 0, 1, 2, 3, 4, 5, 6, 7
+    SK_WIDE_STEP \at
+    .endr
 2:
-  .if 2b - 1b != 8 * SK_WIDE_STEP_BYTES
+  .if 2b - 1b != SK_WIDE_STEPS_BYTES
     .error "SK_WIDE_STEP_BYTES"
   .endif
     ldr     lr, [sp, #G_ROOM_END]
+  .if SK_DUAL_ISSUE
+    add     r1, r1, #64
+    add     r0, r0, #128
+  .endif
     cmp     r1, lr
-    bne     1b
+    bne     3b
     ldr     r12, [sp, #G_RECORDS]
   .ifc \order, rows
     .irp sum, r4, r5, r6, r7, r8, r9, r10, r11
@@ -457,7 +574,7 @@ SK_FUNCTION split_kernels_groups_\rounding\()_\order
     ldr     r2, [sp, #G_RECORDS_END]
     cmp     r12, r2
     bls     9b
-    add     sp, sp, #28
+    add     sp, sp, #32
     pop     {r4-r11, pc}
 .endm
 

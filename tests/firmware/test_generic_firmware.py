@@ -93,7 +93,7 @@ def test_every_port_has_a_store():
 def test_blank_boards_are_built_in_a_project_that_knows_no_plan(kinds: dict[str, str]):
     """PlatformIO refuses a project that would build by default what it does not have."""
     names = list(kinds.values())
-    files = generic_project([board_named(name) for name in names], kinds)
+    files = generic_project([board_named(name) for name in names], list(kinds))
     sections = sections_of(files["platformio.ini"].decode())
     assert sections["platformio"]["default_envs"].split(", ") == list(kinds)
     for environment, board in kinds.items():

@@ -34,6 +34,7 @@ class Boards:
         self.error: LinkError | None = None
         self.sends: list[SimpleNamespace] = []
         self.wire_bytes = 0
+        self.slowness = 1.0
         self.chunk_bytes = chunk_bytes
         self.states = list(holds)
         self.got = [b""] * len(holds)
@@ -44,6 +45,9 @@ class Boards:
 
     def name(self, rank: int) -> str:
         return f"rank {rank}"
+
+    def stretched(self, seconds: float) -> float:
+        return seconds * self.slowness
 
     def post_send(self, channel: int, ranks: list[int], data: bytes, lane: int) -> None:
         (rank,) = ranks
@@ -136,6 +140,13 @@ def test_answers_of_another_deployment_do_not_count():
     boards = Boards([ImageState.WANTED] * 2)
     boards.spoils[1] = Committed(bytes(16))
     with pytest.raises(LinkError, match=r"rank 1 has said nothing for 0\.05 s"):
+        run(boards, silent_seconds=0.05)
+
+
+def test_boards_that_the_survey_found_slow_have_more_time():
+    boards = Boards([ImageState.WANTED] * 2)
+    boards.spoils[1], boards.slowness = Committed(bytes(16)), 4.0
+    with pytest.raises(LinkError, match=r"rank 1 has said nothing for 0\.2 s"):
         run(boards, silent_seconds=0.05)
 
 

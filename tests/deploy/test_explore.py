@@ -13,7 +13,7 @@ import pytest
 
 from tests.deploy.boards import Board, Wires, boards_named, identity_of, line_of, ring_of
 from tflsplit.deploy.explore import Explorer, release
-from tflsplit.deploy.survey import BoardFlags, BoardState, Kind
+from tflsplit.deploy.survey import BoardFlags, BoardState, Kind, Survey, on_wire
 from tflsplit.deploy.surveyor import Surveyor
 from tflsplit.deploy.wiring import Wiring
 from tflsplit.deploy.words import drawing, remarks, topology_words
@@ -153,6 +153,42 @@ def test_board_that_answers_late():
     boards = boards_named("abc")
     boards["b"].late_seconds = 0.25
     assert topology_words(look(Wires(boards, ring_of("abc")))) == "a ring of 3 boards"
+
+
+def test_boards_that_have_just_got_their_power_are_waited_for():
+    """As long as the first of them needed, and more; not for ever."""
+    boards = boards_named("abc")
+    boards["a"].deaf_until, boards["b"].deaf_until = 1.2, 2.0
+    boards["c"].deaf_until = 2.4
+    wires = Wires(boards, ring_of("abc"))
+    assert topology_words(look(wires)) == "a ring of 3 boards"
+    boards["c"].deaf_until = 1e9
+    begun = wires.now
+    assert topology_words(look(wires)) == "a line of 2 boards"
+    assert wires.now - begun < 1.0
+
+
+def test_a_gateway_that_still_answers_an_earlier_look_is_waited_for():
+    boards = boards_named("a")
+    boards["a"].deaf_until = 7.0
+    wires = Wires(boards, [])
+    surveyor = surveyor_of(wires)
+    surveyor.ask(0, Kind.IDENTIFY, b"", tries=1)
+    while wires.now < 2.0:
+        surveyor.turn()
+    earlier = Survey(Kind.IDENTITY, 12345, b"", b"", 0, boards["a"].identity.to_body())
+    wires.to_host["a"] += on_wire(earlier)
+    assert topology_words(Explorer(surveyor, ["p"]).run()) == "one board"
+
+
+@pytest.mark.parametrize(("late", "wanted"), [(0.1, 30.0), (1.0, 60.0), (9.0, 240.0)])
+def test_what_waits_for_slow_boards_waits_longer(late: float, wanted: float):
+    boards = boards_named("ab")
+    boards["a"].deaf_until, boards["b"].late_seconds = 2.0, late
+    wires = Wires(boards, line_of("ab"))
+    surveyor = surveyor_of(wires)
+    Explorer(surveyor, ["p"], tries=100).run()
+    assert surveyor.stretched(30.0) == pytest.approx(wanted, rel=0.05)
 
 
 def test_board_that_answers_never():

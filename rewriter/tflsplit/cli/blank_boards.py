@@ -14,7 +14,13 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from tflsplit.cli.console import STDOUT, note, progress
-from tflsplit.emulate.blank import Port, blank_boards_of, blank_cluster, blank_wires
+from tflsplit.emulate.blank import (
+    Port,
+    await_boards,
+    blank_boards_of,
+    blank_cluster,
+    blank_wires,
+)
 from tflsplit.emulate.cluster import Cluster
 from tflsplit.emulate.generic_build import build_generic_boards
 from tflsplit.emulate.interventions import WORDS, read_event
@@ -79,6 +85,9 @@ def emulate_blank(arguments: argparse.Namespace) -> int:
         ) as cluster,
         ExitStack() as stack,
     ):  # fmt: skip
+        with progress("starting the boards"):
+            if not await_boards(cluster, count * teams):
+                note("not all of them answer yet: `discover` says which do")
         urls = []
         for number, end in enumerate(cluster.host_sockets):
             listen = arguments.listen + number if arguments.listen else 0

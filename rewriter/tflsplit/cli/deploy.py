@@ -24,6 +24,7 @@ from tflsplit.errors import UserError, counted
 from tflsplit.firmware import FirmwareOptions, write_firmware
 from tflsplit.firmware.as_built import as_built
 from tflsplit.firmware.remembered import remembered_options
+from tflsplit.host.coordinator import CONNECT_SECONDS
 from tflsplit.host.ports import Stream
 from tflsplit.planner import OBJECTIVES
 from tflsplit.report.figures import kib
@@ -75,13 +76,15 @@ def main(arguments: argparse.Namespace) -> int:
         remembered_options(bundle, ())  # before any board is asked to stop
     with survey_ports(arguments) as streams:
         bundle = bundle or rewrite_for(arguments, streams)
-        wiring, teams = deploy_bundle(arguments, bundle, streams, key)
+        with progress("looking for boards"):
+            surveyor, wiring = explore(streams)
+        teams = deploy_to(arguments, bundle, streams, key, surveyor, wiring)
         names = [stream.name for stream in streams]
         compared = None
         if runs:
             ends = [[streams[place] for place in team.streams] for team in teams]
             with progress("comparing with the unsplit model"):
-                compared = compare(bundle, ends, runs)
+                compared = compare(bundle, ends, runs, surveyor.stretched(CONNECT_SECONDS))
     if arguments.json:
         more = {"compared": None if compared is None else vars(compared)}
         print_json(document_of(bundle, wiring, teams, names) | more)
@@ -106,15 +109,6 @@ def _print_compared(compared: Compared) -> None:
         f"{counted(compared.inputs, 'input')}: {verdict} the unsplit model on {compared.engine}"
         f"{'' if compared.differing else f' ({of[3:]})'}; the slowest took {compared.seconds:.2f} s"
     )
-
-
-def deploy_bundle(
-    arguments: argparse.Namespace, bundle: Bundle, streams: Sequence[Stream], key: bytes | None
-) -> tuple[Wiring, list[Deployed]]:
-    """Look for the boards, and give them the folder's plan; what became of each of its teams."""
-    with progress("looking for boards"):
-        surveyor, wiring = explore(streams)
-    return wiring, deploy_to(arguments, bundle, streams, key, surveyor, wiring)
 
 
 def deploy_to(

@@ -57,10 +57,16 @@ def rewrite_for(arguments: argparse.Namespace, streams: Sequence[Stream]) -> Bun
     return bundle
 
 
-def compare(bundle: Bundle, teams: Sequence[Sequence[Stream]], runs: int) -> Compared:
+def compare(
+    bundle: Bundle,
+    teams: Sequence[Sequence[Stream]],
+    runs: int,
+    connect_seconds: float = CONNECT_SECONDS,
+) -> Compared:
     """Inferences on the boards of each team, beside the unsplit model on this computer's engine.
 
     teams: for each the ports of its gateways, in the order of their ranks.
+    connect_seconds: longest time for a team's boards to be there.
     Raises LinkError if the boards fail.
     """
     whole = prepare(bundle.model)
@@ -78,7 +84,7 @@ def compare(bundle: Bundle, teams: Sequence[Sequence[Stream]], runs: int) -> Com
         Coordinator(dict(zip(setup.gateways, ports, strict=True)), bundle, setup) for ports in teams
     ]
     for host in hosts:
-        connect_soon(host, CONNECT_SECONDS)
+        connect_soon(host, connect_seconds)
     for case in islice(make_cases(whole, runs, seed=0), len(EDGES), None):
         expected = oracle.run([case.inputs[labels[value]] for value in whole.inputs])
         for host in hosts:

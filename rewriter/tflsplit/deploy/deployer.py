@@ -50,7 +50,8 @@ Progress = Callable[[int, int], None]
 class _Board:
     """How far one of them is.
 
-    offset: what was posted.  news: when it last said something.
+    offset: what was posted; left: what of that has left.  news: when it last said something, or
+        took something.
     """
 
     image: bytes = field(repr=False)
@@ -58,6 +59,7 @@ class _Board:
     state: int | None = None
     chunk_bytes: int = 0
     offset: int = 0
+    left: int = 0
     was_here: bool = False
     is_committed: bool = False
     is_running: bool = False
@@ -95,7 +97,7 @@ class Deployer:
         key: bytes | None,
         silent_seconds: float = SILENT_SECONDS,
     ) -> None:
-        self._silent_seconds = silent_seconds
+        self._silent_seconds = session.stretched(silent_seconds)
         self._session = session
         self._progress: Progress = lambda rank, sent: None
         self._prepare_seconds = 0.0
@@ -185,6 +187,9 @@ class Deployer:
                 one.offset += len(chunk)
                 one.news = now
                 self._progress(rank, one.offset)
+            left = one.offset - self._waiting_bytes(rank)
+            if left != one.left:
+                one.left, one.news = left, now
             if one.offset == len(one.image) and not self._posted(rank):
                 sent.append(rank)
         self._offer(sent, now)
@@ -193,12 +198,17 @@ class Deployer:
         """Chunks that were posted and have not left whole."""
         return sum(send.remaining >> rank & 1 for send in self._session.endpoint.sends)
 
+    def _waiting_bytes(self, rank: int) -> int:
+        """Of posted chunks, what has not left."""
+        sends = self._session.endpoint.sends
+        return sum(len(send.data) - send.offset for send in sends if send.remaining >> rank & 1)
+
     def _commit(self, ranks: list[int], now: float) -> None:
         self._session.send(self._due(ranks, now), Commit(self._id))
 
     def _start(self) -> None:
         """Let all run; whoever has left already can no longer be asked."""
-        deadline = time.monotonic() + _RUN_SECONDS
+        deadline = time.monotonic() + self._session.stretched(_RUN_SECONDS)
         asked = 0.0
         while not all(one.is_running for one in self._boards) and time.monotonic() < deadline:
             if time.monotonic() - asked > _REPEAT_SECONDS:

@@ -126,6 +126,7 @@ class Deployers:
 
     Adopts all boards.  peer_timeout_us: a neighbour that says nothing for so long is lost.
     silent_seconds: a board that does not tell of any progress for so long is given up.
+    Both are longer where the survey found boards slow.
     Raises LinkError naming the board that refuses, or is silent; nothing is changed then.
     """
 
@@ -141,6 +142,7 @@ class Deployers:
     ) -> None:
         if key is None:
             _refuse_without_key(wiring, teams)
+        peer_timeout_us = round(surveyor.stretched(peer_timeout_us))
         self._teams = tuple(teams)
         self._deployers: list[Deployer] = []
         for team in teams:

@@ -102,6 +102,7 @@ class Session:
     def __init__(self, surveyor: Surveyor, stream: Stream, wiring: Wiring, placement: Placement,
                  gateway: int, peer_timeout_us: int = PEER_TIMEOUT_US) -> None:  # fmt: skip
         self._stream, self._wiring, self._placement = stream, wiring, placement
+        self.stretched = surveyor.stretched
         identities = [wiring.boards[board].identity for board in placement.boards]
         mtu_bytes = _mtu_bytes(identities)
         poll_us = _poll_us(mtu_bytes, max(one.baud for one in identities))
@@ -150,7 +151,7 @@ class Session:
 
     def open(self) -> None:
         """Wait for the gateway's handshake.  LinkError if it does not come."""
-        if not self.wait_until(lambda: self.endpoint.is_up, _OPEN_SECONDS):
+        if not self.wait_until(lambda: self.endpoint.is_up, self.stretched(_OPEN_SECONDS)):
             raise LinkError(f"{self._stream.name}: the gateway was adopted, but shakes no hands")
 
     def send(self, ranks: Sequence[int], message: Message) -> None:

@@ -6,18 +6,22 @@ from __future__ import annotations
 import select
 import socket
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from tflsplit.deploy.explore import explore
 from tflsplit.emulate.cluster import Cluster, Device
 from tflsplit.emulate.machines import HOST_BOARD
 from tflsplit.emulate.wiring import HOST, HOST_LINK, Wire, line, ring, star
 from tflsplit.emulate.wiring import Port as End
-from tflsplit.errors import ClusterError
+from tflsplit.errors import ClusterError, LinkError
+from tflsplit.host.ports import SocketStream
 
 _READ_BYTES = 65_536
 _LOOK_SECONDS = 0.2
+START_SECONDS = 60.0
 WIRES = {"ring": ring, "line": line, "star": star}
 
 
@@ -77,6 +81,27 @@ def blank_cluster(
     laid = blank_wires(len(devices), topology) if wires is None else tuple(wires)
     with Cluster(devices, laid, pluggable=pluggable) as cluster:
         yield cluster
+
+
+def await_boards(cluster: Cluster, count: int, seconds: float = START_SECONDS) -> bool:
+    """Look until so many boards answer; whether they did in time, and none has ended.
+
+    On a busy computer an emulated board takes seconds to begin.
+    """
+    deadline = time.monotonic() + seconds
+    streams = [SocketStream(end.dup()) for end in cluster.host_sockets]
+    try:
+        while not any(cluster.exit_status(board) is not None for board in range(count)):
+            with suppress(LinkError):
+                if len(explore(streams)[1].boards) == count:
+                    return True
+            if time.monotonic() > deadline:
+                break
+        return False
+    finally:
+        for stream, end in zip(streams, cluster.host_sockets, strict=True):
+            stream.close()
+            end.setblocking(True)  # a property of both
 
 
 class Port:

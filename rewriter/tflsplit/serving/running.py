@@ -105,13 +105,13 @@ def start(
         look = look.renewed()
     coordinator, how = _coordinator(look, ready), "told"
     places = stored.places(look, ready, wanted)
-    if not (places and _go(look, ready, places) and _connected(coordinator)):
+    if not (places and _go(look, ready, places) and _connected(coordinator, look)):
         on_deploying()
         if places:
             look = look.renewed()
         is_sent = _deploy(look, ready, stored, wanted, key)
         coordinator, how = _coordinator(look, ready), "sent" if is_sent else "moved"
-        connect_soon(coordinator, _START_SECONDS)
+        connect_soon(coordinator, look.surveyor.stretched(_START_SECONDS))
     return Running(ready, coordinator, look, tuple(_chips(look, ready)), how)
 
 
@@ -139,9 +139,9 @@ def _go(look: Look, ready: Ready, places: Sequence[int]) -> bool:
     return True
 
 
-def _connected(coordinator: Coordinator) -> bool:
+def _connected(coordinator: Coordinator, look: Look) -> bool:
     try:
-        connect_soon(coordinator, _START_SECONDS)
+        connect_soon(coordinator, look.surveyor.stretched(_START_SECONDS))
     except LinkError:
         return False
     return True

@@ -139,14 +139,14 @@ def test_unknown_refusals_are_numbers():
 def test_answers_of_another_deployment_do_not_count():
     boards = Boards([ImageState.WANTED] * 2)
     boards.spoils[1] = Committed(bytes(16))
-    with pytest.raises(LinkError, match=r"rank 1 has said nothing for 0\.05 s"):
+    with pytest.raises(LinkError, match=r"rank 1 has come no further for 0\.05 s"):
         run(boards, silent_seconds=0.05)
 
 
 def test_boards_that_the_survey_found_slow_have_more_time():
     boards = Boards([ImageState.WANTED] * 2)
     boards.spoils[1], boards.slowness = Committed(bytes(16)), 4.0
-    with pytest.raises(LinkError, match=r"rank 1 has said nothing for 0\.2 s"):
+    with pytest.raises(LinkError, match=r"rank 1 has come no further for 0\.2 s"):
         run(boards, silent_seconds=0.05)
 
 

@@ -104,7 +104,7 @@ def test_without_its_gateway_a_service_waits(of_three: Desk, three: Path):
     with of_three.serve(three) as service:
         of_three.cluster.kill(0)
         with pytest.raises(LinkError, match="nothing can be computed now: no board answers at"):
-            of_three.right(service, three, timeout_seconds=0.1)
+            of_three.right(service, three, timeout_seconds=8.0)
         assert "no board answers at" in service.waits_for
         assert service.boards == ()
         of_three.cluster.restart(0)
@@ -144,7 +144,7 @@ def test_boards_that_cannot_hold_the_model_are_waited_for(tmp_path: Path, folder
         assert boards.right(service, two).boards == 2
         boards.cluster.kill(1)
         with pytest.raises(LinkError, match=r"nothing can be computed now: .*bytes"):
-            boards.right(service, two, timeout_seconds=0.1)
+            boards.right(service, two, timeout_seconds=8.0)
         assert len(boards.said("waiting")) == 1
         boards.cluster.restart(1)
         assert boards.right(service, two).boards == 2

@@ -50,8 +50,8 @@ Progress = Callable[[int, int], None]
 class _Board:
     """How far one of them is.
 
-    offset: what was posted; left: what of that has left.  news: when it last said something, or
-        took something.
+    offset: what was posted; left: what of that has left.  news: when it last came
+        further.
     """
 
     image: bytes = field(repr=False)
@@ -63,8 +63,14 @@ class _Board:
     was_here: bool = False
     is_committed: bool = False
     is_running: bool = False
+    received_bytes: int = 0
     asked: float = 0.0
     news: float = 0.0
+
+    @property
+    def progress(self) -> tuple[object, ...]:
+        """What changes as it gets on."""
+        return self.state, self.received_bytes, self.is_committed, self.is_running
 
 
 @dataclass(frozen=True)
@@ -151,7 +157,7 @@ class Deployer:
             for rank in left:
                 if now - self._boards[rank].news > self._silent_seconds:
                     raise LinkError(
-                        f"{self._session.name(rank)} has said nothing for "
+                        f"{self._session.name(rank)} has come no further for "
                         f"{self._silent_seconds:g} s"
                     )
             act(left, now)
@@ -227,13 +233,15 @@ class Deployer:
             raise LinkError(f"{self._session.name(rank)} refuses: {said}")
         if getattr(message, "deployment", None) != self._id:
             return
-        one.news = time.monotonic()
+        before = one.progress
         if isinstance(message, Accepted):
             self._accepted(rank, one, message)
         elif isinstance(message, Committed):
             one.is_committed = True
         elif isinstance(message, Running):
             one.is_running = True
+        if one.progress != before:  # a board that only repeats itself is stuck
+            one.news = time.monotonic()
 
     def _accepted(self, rank: int, one: _Board, message: Accepted) -> None:
         is_sound = message.state in ImageState.__members__.values()
@@ -241,4 +249,4 @@ class Deployer:
             raise LinkError(f"{self._session.name(rank)} answers an offer with nonsense")
         if one.state is None:
             one.chunk_bytes = message.chunk_bytes
-        one.state = message.state
+        one.state, one.received_bytes = message.state, message.received_bytes

@@ -35,6 +35,8 @@ class Watch:
         self._clock = clock
         self._begun: float | None = None
         self._due = 0.0
+        self.longest_seconds = 0.0
+        """For how long a device was silent, as far as anybody looked: none is asked at first."""
         inbox.gateway.on_turn = self._look
 
     def __enter__(self) -> Watch:
@@ -53,11 +55,9 @@ class Watch:
         if self._begun is None or now < self._due:
             return
         heard = self._inbox.heard
-        silent = [
-            rank
-            for rank in self._inbox.ranks
-            if now - max(self._begun, heard.get(rank, 0.0)) > self._patience
-        ]
+        quiet = {rank: now - max(self._begun, heard.get(rank, 0.0)) for rank in self._inbox.ranks}
+        self.longest_seconds = max(self.longest_seconds, *quiet.values())
+        silent = [rank for rank, seconds in quiet.items() if seconds > self._patience]
         gateway = self._inbox.gateway
         if not silent:
             gateway.send(self._inbox.ranks, Query(Ask.INFO, _TOKEN))

@@ -17,6 +17,7 @@ from tflsplit.deploy.wiring import NO_CHIP, FoundBoard, Wiring
 from tflsplit.deploy.words import components
 from tflsplit.errors import LinkError
 from tflsplit.host.ports import DEFAULT_BAUD, Stream, open_port
+from tflsplit.serving.bounds import BoundedStream, Limit
 
 Chip = tuple[bytes, int]
 """Id of a chip, and 0; or no id and the boot number."""
@@ -79,20 +80,22 @@ class Look:
 class Ports:
     """The host's ports, open or gone.
 
-    names: as ``open_port`` takes them.
+    names: as ``open_port`` takes them.  limit: of whatever waits at them.
     """
 
     names: Sequence[str]
     baud: int = DEFAULT_BAUD
-    _open: dict[str, Stream] = field(default_factory=dict)
+    limit: Limit = field(default_factory=Limit)
+    _open: dict[str, BoundedStream] = field(default_factory=dict)
     _letters: dict[Chip, str] = field(default_factory=dict)
     _kinds: dict[Chip, str] = field(default_factory=dict)
 
     @classmethod
     def of_streams(cls, streams: Sequence[Stream], baud: int = DEFAULT_BAUD) -> Ports:
         """Ports that are open already, and are opened again by their names."""
-        named = {stream.name: stream for stream in streams}
-        return cls(list(named), baud, named)
+        ports = cls([stream.name for stream in streams], baud)
+        ports._open |= {stream.name: BoundedStream(stream, ports.limit) for stream in streams}
+        return ports
 
     def look(self, patience_seconds: float) -> Look:
         """All boards behind the ports that answer.
@@ -149,7 +152,7 @@ class Ports:
         for name in self.names:
             if name not in self._open:
                 try:
-                    self._open[name] = open_port(name, self.baud)
+                    self._open[name] = BoundedStream(open_port(name, self.baud), self.limit)
                 except LinkError as error:
                     said.append(str(error))
         if not self._open:
@@ -159,8 +162,8 @@ class Ports:
     def _drop_gone(self) -> None:
         for name, stream in list(self._open.items()):
             try:
-                stream.receive(0.0)
-                stream.send(b"")
+                stream.inner.receive(0.0)
+                stream.inner.send(b"")
             except LinkError:
                 stream.close()
                 del self._open[name]

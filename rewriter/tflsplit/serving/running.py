@@ -15,6 +15,7 @@ from tflsplit.host import Coordinator
 from tflsplit.host.ports import Stream
 from tflsplit.host.starting import connect_soon
 from tflsplit.serving.boards import Chip, Look
+from tflsplit.serving.losses import image_bytes
 from tflsplit.serving.plans import Ready
 
 Slices = Mapping[Chip, tuple[Slice, ...]]
@@ -24,6 +25,8 @@ _START_SECONDS = 8.0
 """A board that a belated survey frame took out of its plan goes back after 5 s."""
 _SILENT_SECONDS, _SILENT_SECONDS_A_MIB = 5.0, 30.0
 """Of a board in a deployment; while it erases its flash it says nothing."""
+
+_MOST_START_SECONDS, _LEAST_BYTES_A_SECOND = 60.0, 5_000
 
 
 class LentStream:
@@ -71,6 +74,16 @@ class Stored:
     def keep(self, slices: Slices) -> None:
         """These boards have it."""
         self._slices |= slices
+
+
+def start_bound(look: Look, ready: Ready, wanted: Slices) -> float:
+    """Seconds that ``start`` may take.
+
+    A minute, and what the images take at a twentieth of 1 Mbaud; of slow boards more.
+    """
+    images = [image_bytes(some) for some in wanted.values()] or map(len, ready.prepared.images)
+    seconds = _MOST_START_SECONDS + sum(images) / _LEAST_BYTES_A_SECOND
+    return look.surveyor.stretched(round(seconds))
 
 
 @dataclass(frozen=True)

@@ -15,11 +15,12 @@ from tflsplit.ir import Graph
 from tflsplit.ops.state import has_state
 from tflsplit.runtime.engines import Array
 from tflsplit.serving.boards import Chip, Look, Ports
+from tflsplit.serving.bounds import OverError
 from tflsplit.serving.events import Event, OnEvent, ServeOptions
 from tflsplit.serving.losses import Losses, prepare_losses
 from tflsplit.serving.plans import Plans, Ready
 from tflsplit.serving.roster import Roster
-from tflsplit.serving.running import Running, Slices, Stored, start
+from tflsplit.serving.running import Running, Slices, Stored, start, start_bound
 
 _FRESH_SECONDS = 0.9
 """A ``Coordinator`` calls the roll by itself after a second, with more patience than we have."""
@@ -27,6 +28,7 @@ _QUICK_LOOK_SECONDS = 0.5
 _RETRY_SECONDS = 1.0
 _MOST_TRIES = 3
 _MOST_PATIENCE_SECONDS = 60.0
+_MOST_LOOK_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -121,11 +123,16 @@ class Service:
         """One inference, repeated until it is done, on whatever boards are there.
 
         inputs: as ``SplitModel.run`` takes them.
-        timeout_seconds: longest time to wait for boards that can hold the model; None: for ever.
+        timeout_seconds: of all tries, and of waiting for boards that can hold the model (without
+            searches for plans); None: for ever.
         Raises InputError; LinkError when that is over, when it fails again and again although all
         boards answer, and when a model's state was lost: the next inference begins a sequence then.
         """
         given = by_name(self._plans.given.model, inputs)
+        with self._ports.limit.within(timeout_seconds, "an inference"):
+            return self._infer(given, timeout_seconds)
+
+    def _infer(self, given: dict[str, Array], timeout_seconds: float | None) -> Served:
         begun, repeated, alike = time.monotonic(), 0, 0
         deadline = None if timeout_seconds is None else begun + timeout_seconds
         self._look_if_due()
@@ -173,13 +180,20 @@ class Service:
         if time.monotonic() - self._heard > _FRESH_SECONDS:
             coordinator.connect(self._options.patience_seconds)
         self._state_begun = self._keeps_state
-        with Watch(coordinator.inbox, self._watch_seconds):
+        with Watch(coordinator.inbox, self._watch_seconds) as watch:
             done = coordinator.infer(given, self._options.infer_seconds)
         self._heard = time.monotonic()
+        self._note_silence(watch.longest_seconds)
         return tuple(done.outputs), done.seconds
+
+    def _note_silence(self, seconds: float) -> None:
+        """What busy devices needed is given them again; what faults have cost is not."""
+        needed = min(self._watch_seconds, 2 * seconds)
+        self._watch_seconds = max(self._options.patience_seconds, needed)
 
     def _give_up(self, error: LinkError) -> None:
         self._running = None
+        self._waits_for = str(error)
         self._on_event(Event("failed", str(error)))
 
     def _judge(self, error: LinkError, is_same: bool, alike: int) -> None:
@@ -199,9 +213,10 @@ class Service:
         while self._running is None:
             self._try_to_bring_up()
             if self._running is None:
-                if deadline is not None and time.monotonic() > deadline:
+                left = _RETRY_SECONDS if deadline is None else deadline - time.monotonic()
+                if left <= 0:
                     raise LinkError(f"nothing can be computed now: {self._waits_for}")
-                time.sleep(_RETRY_SECONDS)
+                time.sleep(min(left, _RETRY_SECONDS))
 
     def _is_whole(self, look: Look) -> bool:
         """Whether nothing is missing: no board that was seen, none that the given plan is for."""
@@ -221,6 +236,8 @@ class Service:
         """As ``_bring_up``, but what keeps it from that is told as an event, once."""
         try:
             self._bring_up(look_seconds or self._options.patience_seconds)
+        except OverError as error:  # what it waits for stays what it was
+            self._on_event(Event("failed", str(error)))
         except UserError as error:
             text = str(error)
             if text != self._waits_for:
@@ -231,9 +248,7 @@ class Service:
         """Look, plan, deploy, connect."""
         begun = time.monotonic()
         try:
-            look = self._ports.look(look_seconds)
-            if look_seconds < self._options.patience_seconds and self._roster.would_miss(look):
-                look = self._ports.look(self._options.patience_seconds)
+            look = self._look(look_seconds)
         finally:
             self._looked = time.monotonic()
         events = self._roster.take(look)
@@ -241,10 +256,12 @@ class Service:
             self._on_event(event)
         ready = self._plans.ready(look.wiring, lambda text: self._on_event(Event("planning", text)))
         text = f"giving {counted(len(ready.bundle.devices), 'board')} what they lack"
-        self._running = start(
-            look, ready, self._stored, self._wanted(look, ready), self._key,
-            lambda: self._on_event(Event("deploying", text)),
-        )  # fmt: skip
+        wanted = self._wanted(look, ready)
+        with self._ports.limit.within(start_bound(look, ready, wanted), "bringing boards up"):
+            self._running = start(
+                look, ready, self._stored, wanted, self._key,
+                lambda: self._on_event(Event("deploying", text)),
+            )  # fmt: skip
         self._heard = self._looked = time.monotonic()
         self._state_begun = False
         self._waits_for = ""
@@ -253,6 +270,15 @@ class Service:
         self._on_event(
             Event("running", f"{used} of {topology_words(look.wiring)} run the model", seconds)
         )
+
+    def _look(self, look_seconds: float) -> Look:
+        """At all boards; once more, with all patience, where a short one missed somebody."""
+        patience = self._options.patience_seconds
+        with self._ports.limit.within(_MOST_LOOK_SECONDS, "a look for the boards"):
+            look = self._ports.look(look_seconds)
+            if look_seconds < patience and self._roster.would_miss(look):
+                look = self._ports.look(patience)
+        return look
 
     def _wanted(self, look: Look, ready: Ready) -> Slices:
         """With ``survive``, what all boards keep for the loss of one, while all are there."""

@@ -51,6 +51,8 @@ from tflsplit.memory.overlays import find_overlays
 _FLAVOURS: tuple[Kernels, ...] = ("reference", "cmsis_nn")
 _ROUNDS = 48
 _FEW_ROUNDS = 16
+_WORK = 2_000_000
+"""Rounds times groups squared, at most: unrolled recurrent layers have hundreds of tensors."""
 
 _Key = Callable[[Group], tuple[int, ...]]
 _ORDERS: tuple[_Key, ...] = (
@@ -191,7 +193,7 @@ def _improved(
 ) -> ArenaPlan:
     """The lowest plan found by placing first, again and again, what ends highest."""
     tried = plan
-    for _ in range(rounds):
+    for _ in range(min(rounds, _WORK // len(order) ** 2)):
         if plan.head_bytes <= bound:
             break
         ends = {id(group): _end(group, tried) for group in order}

@@ -13,7 +13,7 @@ have in common is equal.  A tie that would bring together anything else is left 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from itertools import accumulate
 from types import MappingProxyType
@@ -166,27 +166,27 @@ def place(
     """
     meets = meeting(groups) if meets is None else meets
     offsets: dict[Buffer, int] = {}
+    sharing = {buffer for pair in over for buffer in pair}
     for group in groups:
-        base = _lowest(offsets, group, meets, over)
+        base = _lowest(offsets, group, meets, over, sharing)
         for buffer, at in group.members:
             offsets[buffer] = base + at
     return ArenaPlan(offsets)
 
 
-def _lowest(offsets: Mapping[Buffer, int], group: Group, meets: Meeting, over: Over) -> int:
+def _lowest(
+    offsets: Mapping[Buffer, int], group: Group, meets: Meeting, over: Over, sharing: Set[Buffer]
+) -> int:
     # The base may not lie between `low` and `high`, for any of these.
-    blocked = [
-        span
-        for buffer, at in group.members
-        for other in meets[buffer]
-        if (start := offsets.get(other)) is not None
-        if (end := start + other.size_bytes) > at
-        for span in (
-            ((start - at - buffer.size_bytes, end - at),)
-            if not over
-            else _blocked(buffer, at, other, start, over)
-        )
-    ]
+    blocked: list[tuple[int, int]] = []
+    for buffer, at in group.members:
+        met = [other for other in meets[buffer] if other in offsets]
+        if buffer in sharing:
+            for other in met:
+                blocked += _blocked(buffer, at, other, offsets[other], over)
+        else:
+            top = at + buffer.size_bytes
+            blocked += [(offsets[o] - top, offsets[o] + o.size_bytes - at) for o in met]
     base = 0
     for low, high in sorted(blocked):
         if low >= base:

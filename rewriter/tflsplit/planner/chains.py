@@ -29,7 +29,7 @@ def narrowed(graph: Graph, splits: Splits, columns: int, sweeps: int = 1) -> Spl
     So are their ADDs.  sweeps: of a chain whose input comes row by row (``NodeSplit.sweeps``).
     """
     made = dict(zip(graph.nodes, splits, strict=True))
-    projections = [node for node in graph.nodes if node in block_parts(graph)]
+    projections = list(block_parts(graph))
     for project in projections:
         made[project] = replace(made[project], window_columns=columns)
     for project in projections[:-1]:

@@ -42,7 +42,7 @@ from tflsplit.ops.unweighted import scales_of
 from tflsplit.wire import custom_ops as wire
 
 PARTS = ("Convolution", "FullyConnected", "NNSupport", "BasicMath")
-_CONV, _DEPTHWISE, _FULLY_CONNECTED, _ADD = range(4)
+CONV, DEPTHWISE, FULLY_CONNECTED, ADD = range(4)
 _PARTIAL = (wire.PARTIAL_CONV_2D, wire.PARTIAL_FULLY_CONNECTED)
 _SCALE = 1 << 30, -9
 """Multiplier and shift that stand for those of the REQUANTIZE behind a partial sum."""
@@ -100,7 +100,7 @@ class CmsisNn:
         assert y is not None
         (first, second, total), zero_point = scales_of(node)
         told = (-x.zero_point, *first, -zero_point, *second, y.zero_point, *total)
-        case = encode_case(_ADD, (*told, *activation_of(node)), data)
+        case = encode_case(ADD, (*told, *activation_of(node)), data)
         answer = decode_answer(io.BytesIO(emulate(self._board, self._program, case, *COUNTING)))
         same = answer.y == run_node(node, data).tobytes()
         return answer.instructions, answer.scratch_bytes, same
@@ -125,7 +125,7 @@ def _calls(node: Node, arrays: Sequence[Array]) -> Iterator[Call]:
         if not part.is_custom:
             beside = added(node, arrays)
             expected = residual_add(value, beside, node)
-            yield _ADD, _add_integers(node), (value, beside), expected
+            yield ADD, _add_integers(node), (value, beside), expected
         else:
             whole = _complete(part)
             expected = run_node(whole, [value.reshape(whole.input(0).shape)])
@@ -135,8 +135,8 @@ def _calls(node: Node, arrays: Sequence[Array]) -> Iterator[Call]:
 
 def _function(part: Node) -> int:
     if part.op == wire.DEPTHWISE_CONV_2D:
-        return _DEPTHWISE
-    return _FULLY_CONNECTED if part.op == wire.PARTIAL_FULLY_CONNECTED else _CONV
+        return DEPTHWISE
+    return FULLY_CONNECTED if part.op == wire.PARTIAL_FULLY_CONNECTED else CONV
 
 
 def _complete(part: Node) -> Node:

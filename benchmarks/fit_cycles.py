@@ -11,7 +11,7 @@ weighing the same.  A family that would be negative is 0.
 
 With models, no fit: the operators of each device of their plans (the simple policy, or with
 ``--objective`` the search's; our own kernels) are counted, and beside them stands what the table of
-the emulated board says of them.
+the emulated board says of them (of a Cortex-M0+ the RP2040's, over ``--factor``).
 
 Prints ``[<board>.cycles_per_mac]``, times ``--factor`` (cycles per instruction), and how far the
 fit is from the counts.  What TFLM's own kernels do is not in it (``other_per_byte``,
@@ -45,6 +45,8 @@ from tflsplit.tflite import read_model
 from tflsplit.wire import custom_ops as wire
 
 Case = tuple[str, Node]
+_TABLES = {"cortex-m0plus": "rp2040"}
+"""Boards whose table a core is checked with, where it is not the emulated one's."""
 _LINES = 8
 
 
@@ -126,10 +128,14 @@ def _is_compared(node: Node) -> bool:
 
 
 def checked(
-    paths: Sequence[Path], world_sizes: Sequence[int], core: str, objective: str | None = None
+    paths: Sequence[Path],
+    world_sizes: Sequence[int],
+    core: str,
+    objective: str | None = None,
+    factor: float = 1.0,
 ) -> Iterator[str]:
     """The table against the devices of whole networks: our operators alone."""
-    device = known_board(CORES[core])
+    device = known_board(_TABLES.get(core, CORES[core]))
     yield f"| model | N | {core}: instructions (M), counted | by the table | table : counted |"
     yield "|---|--:|---|---|---|"
     for path in paths:
@@ -143,7 +149,7 @@ def checked(
             counts = [sum(x.instructions for x in layers if x.rank == r and x.name in named[r])
                       for r in range(world_size)]  # fmt: skip
             ours = [filter(_is_compared, graph.nodes) for graph in graphs]
-            said = [sum(local_node_us(device, n) for n in each) * device.clock_hz / 1e6
+            said = [sum(local_node_us(device, n) for n in each) * device.clock_hz / factor / 1e6
                     for each in ours]  # fmt: skip
             cells = (
                 ", ".join(f"{each / 1e6:.2f}" for each in counts),
@@ -166,7 +172,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     cases = list(all_cases())
     try:
         for core in chosen.core if chosen.models else ():
-            for line in checked(chosen.models, chosen.devices, core, chosen.objective):
+            found = checked(chosen.models, chosen.devices, core, chosen.objective, chosen.factor)
+            for line in found:
                 print(line, flush=True)
         for core in chosen.core if not chosen.models else ():
             for kernels in chosen.kernels:

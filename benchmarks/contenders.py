@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks import tinyengine
 from benchmarks.cmsis_nn import CmsisNn
 from benchmarks.cmsis_nn import sources as cmsis_nn_sources
 from benchmarks.operands import reference, seeded
@@ -30,7 +31,8 @@ CORES = {
     "cortex-m33": "mps2_an505",
     "cortex-m55": "mps3_an547",
 }
-KERNELS = ("ours", "portable", "cmsis_nn")
+KERNELS = ("ours", "portable", "cmsis_nn", "tinyengine")
+_OTHERS = ("cmsis_nn", "tinyengine")
 
 Counted = tuple[int, int, bool]
 """Instructions, scratch bytes, whether all bits are right."""
@@ -66,9 +68,9 @@ class Contender:
 
     def __init__(self, core: str, kernels: str, folder: Path) -> None:
         """Raises UserError if sources are not there, or cannot be built."""
-        self._own = EmulatedKernels(core, "ours" if kernels == "cmsis_nn" else kernels, folder)
+        self._own = EmulatedKernels(core, "ours" if kernels in _OTHERS else kernels, folder)
         self._stock = StockOperators(CORES[core], kernels == "portable", folder)
-        self._cmsis_nn = _cmsis_nn(core, folder) if kernels == "cmsis_nn" else None
+        self._other = _other(core, kernels, folder) if kernels in _OTHERS else None
         self._known = dict[object, Counted]()
 
     def measure(self, node: Node) -> Counted | None:
@@ -86,21 +88,35 @@ class Contender:
         return self._known[key]
 
     def _measured(self, node: Node) -> Counted | None:
-        if node.op == wire.ADD and self._cmsis_nn:
-            return self._cmsis_nn.add(node)
-        if node.op == wire.CHAIN and self._cmsis_nn:
+        if node.op == wire.ADD and self._other:
+            return self._other.add(node)
+        if node.op == wire.CHAIN and self._other:
             return None
         if node.op in _ONE_FORM:
             return self._own.measure(node, seeded(node))
         explicit = unpacked(node) if wire.is_packed(node) else as_convolution(node)
         if explicit is not None:
-            board = self._cmsis_nn or self._own
+            board = self._other or self._own
             return board.measure(explicit, seeded(explicit))
         is_taken = not node.is_custom and integers_of(node) is not None
         return self._stock.measure(node) if is_taken else None
 
 
-def _cmsis_nn(core: str, folder: Path) -> CmsisNn:
+def here(kernels: str) -> bool:
+    """Whether the sources of a contender are named."""
+    named = {"cmsis_nn": cmsis_nn_sources, "tinyengine": tinyengine.sources}
+    return kernels not in named or named[kernels]() is not None
+
+
+def _other(core: str, kernels: str, folder: Path) -> CmsisNn | tinyengine.TinyEngine:
+    if kernels == "tinyengine":
+        repository = tinyengine.sources()
+        if repository is None or core not in tinyengine.CORES:
+            raise UserError(
+                "kernels tinyengine: set TFLSPLIT_TINYENGINE_DIR to its repository "
+                f"({tinyengine.CLONE}), for {' or '.join(tinyengine.CORES)}"
+            )
+        return tinyengine.TinyEngine(CORES[core], repository, folder / f"{core}-tinyengine")
     tree = cmsis_nn_sources()
     if tree is None:
         raise UserError(

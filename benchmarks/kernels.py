@@ -6,17 +6,18 @@ result is compared bit for bit with the reference semantics, or with TFLM.  QEMU
 exactly and alike every time (``-icount``); they are no cycles.
 
     python -m benchmarks.kernels [MODEL.tflite …] [-n 1 8] [--core cortex-m7 …]
-        [--kernels ours portable cmsis_nn] [--objective latency] [--json]
+        [--kernels ours portable cmsis_nn tinyengine] [--objective latency] [--json]
 
-Contenders: our kernels (``ours``), our portable C++, and CMSIS-NN as TFLM calls it, where its
-sources are (``benchmarks.cmsis_nn``); each runs the same layers.
+Contenders: our kernels (``ours``), our portable C++, CMSIS-NN as TFLM calls it, and TinyEngine's
+integer kernels, where their sources are (``benchmarks.cmsis_nn``, ``benchmarks.tinyengine``); each
+runs the same layers.
 
 Without a model: MobileNetV2 1.0 at 224x224 (seeded weights; instructions do not depend on them).
 For operators that TFLM brings (SOFTMAX, QUANTIZE, …) kernels of ours with its bits stand
 (``benchmarks.stock_operators``); what has none, and SEND and RECV, are named and left out.  The
 device of a network is the one with most instructions.  Of one device, instructions are divided by
-the multiply-accumulates of the model as it is, dead channels included; of more, by those that the
-device computes.  Needs the Arm compiler and qemu-system-arm.
+the multiply-accumulates of the model as it is, dead channels included; of more, or if convolutions
+are left out, by those that are counted.  Needs the Arm compiler and qemu-system-arm.
 """
 
 from __future__ import annotations
@@ -31,12 +32,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from benchmarks.cmsis_nn import sources as cmsis_nn_sources
-from benchmarks.contenders import CORES, KERNELS, Contender
+from benchmarks.contenders import CORES, KERNELS, Contender, here
 from models.mobilenet_v2 import mobilenet_v2
 from tflsplit.cluster import Family, default_cluster
 from tflsplit.errors import UserError
-from tflsplit.ir import Graph
+from tflsplit.ir import Graph, Node
 from tflsplit.ops import graph_macs
 from tflsplit.passes.fold_constants import fold_constants
 from tflsplit.plan.cost.work import work_of
@@ -104,13 +104,16 @@ def measure(
             if found is None:
                 continue
             instructions, scratch, same = found
-            macs = int(sum(work.amount for work in work_of(node) if work.family in PRODUCTS))
             shapes = node.input(0).shape, node.output.shape
             constants = sum(value.size_bytes for value in node.operands if value.is_constant)
             yield Layer(
                 model, core, kernels, len(graphs), rank, node.op, node.name, *shapes,
-                macs, instructions, scratch, constants, same,
+                _macs(node), instructions, scratch, constants, same,
             )  # fmt: skip
+
+
+def _macs(node: Node) -> int:
+    return int(sum(work.amount for work in work_of(node) if work.family in PRODUCTS))
 
 
 def network(layers: Sequence[Layer], graphs: Sequence[Graph], whole: Graph) -> Network:
@@ -120,14 +123,16 @@ def network(layers: Sequence[Layer], graphs: Sequence[Graph], whole: Graph) -> N
     rank = max(range(len(graphs)), key=totals.__getitem__)
     counted = {layer.name for layer in by_rank[rank]}
     left_out: dict[str, int] = {}
+    is_whole = len(graphs) == 1
     for node in graphs[rank].nodes:
         if node.name not in counted:
             left_out[node.op] = left_out.get(node.op, 0) + 1
+            is_whole &= not _macs(node)
     macs, whole_macs = sum(layer.macs for layer in by_rank[rank]), graph_macs(whole)
     first, same = layers[0], all(layer.same_bits for layer in layers)
     return Network(
         first.model, first.core, first.kernels, len(graphs), rank, totals[rank], macs, whole_macs,
-        totals[rank] / max(whole_macs if len(graphs) == 1 else macs, 1), left_out, same,
+        totals[rank] / max(whole_macs if is_whole else macs, 1), left_out, same,
     )  # fmt: skip
 
 
@@ -150,8 +155,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = parser.parse_args(arguments)
     try:
         if not chosen.kernels:
-            here = cmsis_nn_sources() is not None
-            chosen.kernels = [each for each in KERNELS if here or each != "cmsis_nn"]
+            chosen.kernels = [each for each in KERNELS if here(each)]
         layers, networks = everything(chosen)
     except (UserError, subprocess.SubprocessError) as error:
         print(f"error: {error}", file=sys.stderr)

@@ -7,11 +7,14 @@ model, the instructions per unit of work that explain all counts best, relative 
 weighing the same.  A family that would be negative is 0.
 
     python -m benchmarks.fit_cycles [--core cortex-m7 …] [--kernels ours portable] [--factor 1.44]
+    python -m benchmarks.fit_cycles --core cortex-m7 --hold teensy41 --factor 1.44
     python -m benchmarks.fit_cycles MODEL.tflite … -n 1 2 4 [--core cortex-m7 …] [--objective ram]
 
 With models, no fit: the operators of each device of their plans (the simple policy, or with
 ``--objective`` the search's; our own kernels) are counted, and beside them stands what the table of
 the emulated board says of them (of a Cortex-M0+ the RP2040's, over ``--factor``).
+
+With ``--hold`` the numbers stay that a board's table has, and only those are fitted that it lacks.
 
 Prints ``[<board>.cycles_per_mac]``, times ``--factor`` (cycles per instruction), and how far the
 fit is from the counts.  What TFLM's own kernels do is not in it (``other_per_byte``,
@@ -68,21 +71,33 @@ class WrongBitsError(UserError):
     """A kernel's result is not what the operator means."""
 
 
-def fitted(cases: Sequence[Case], counts: Sequence[int]) -> tuple[dict[Family, float], list[float]]:
-    """Instructions per unit of each family that occurs, and fitted over counted for each case."""
+def fitted(
+    cases: Sequence[Case], counts: Sequence[int], held: Mapping[Family, float]
+) -> tuple[dict[Family, float], list[float]]:
+    """Instructions per unit of each family that occurs, and fitted over counted for each case.
+
+    held: of some families, numbers that stay.
+    """
     amounts = [_amounts(node) for _, node in cases]
     families = [family for family in Family if any(family in each for each in amounts)]
     relative = np.array([[each.get(family, 0.0) for family in families] for each in amounts])
     relative /= np.array(counts, float)[:, None]
-    used = list(range(len(families)))
+    stays = relative @ np.array([held.get(family, 0.0) for family in families])
+    used = [at for at, family in enumerate(families) if family not in held]
     while True:
-        solution = np.linalg.lstsq(relative[:, used], np.ones(len(counts)), rcond=None)[0]
-        if min(solution) >= 0:
+        solution = np.linalg.lstsq(relative[:, used], 1 - stays, rcond=None)[0]
+        if min(solution, default=0.0) >= 0:
             break
         del used[int(solution.argmin())]
-    found = dict.fromkeys(families, 0.0)
+    found = {family: held.get(family, 0.0) for family in families}
     found |= {families[at]: float(each) for at, each in zip(used, solution, strict=True)}
-    return found, [float(each) for each in relative[:, used] @ solution]
+    return found, [float(each) for each in stays + relative[:, used] @ solution]
+
+
+def held_by(board: str, factor: float) -> dict[Family, float]:
+    """Instructions of the families that a board's table has numbers of."""
+    cycles = known_board(board).cycles
+    return {family: cycles.of(family) / factor for family in Family if cycles.of(family)}
 
 
 def _amounts(node: Node) -> dict[Family, float]:
@@ -93,10 +108,15 @@ def _amounts(node: Node) -> dict[Family, float]:
 
 
 def lines(
-    cases: Sequence[Case], counts: Sequence[int], core: str, kernels: str, factor: float
+    cases: Sequence[Case],
+    counts: Sequence[int],
+    core: str,
+    kernels: str,
+    factor: float,
+    held: Mapping[Family, float],
 ) -> Iterator[str]:
     """What is printed for one core."""
-    found, ratios = fitted(cases, counts)
+    found, ratios = fitted(cases, counts, held)
     ordered = sorted(ratios)
     inside = sum(0.9 <= ratio <= 1.1 for ratio in ratios)
     yield (
@@ -117,9 +137,11 @@ def table(found: Mapping[Family, float], factor: float) -> Iterator[str]:
     yield ""
 
 
-def _graphs(whole: Graph, world_size: int, objective: str | None) -> list[Graph]:
+def _graphs(
+    whole: Graph, world_size: int, objective: str | None, stream: bool | None
+) -> list[Graph]:
     if objective:
-        return device_graphs(whole, world_size, objective)
+        return device_graphs(whole, world_size, objective, stream)
     return [each.graph for each in split_model(whole, Wishes(world_size, fuse=True)).devices]
 
 
@@ -133,6 +155,7 @@ def checked(
     core: str,
     objective: str | None = None,
     factor: float = 1.0,
+    stream: bool | None = None,
 ) -> Iterator[str]:
     """The table against the devices of whole networks: our operators alone."""
     device = known_board(_TABLES.get(core, CORES[core]))
@@ -141,13 +164,13 @@ def checked(
     for path in paths:
         whole = fold_constants(read_model(path.read_bytes()))
         for world_size in world_sizes:
-            graphs = _graphs(whole, world_size, objective)
+            graphs = _graphs(whole, world_size, objective, stream)
             with tempfile.TemporaryDirectory() as folder:
                 board = Contender(core, "ours", Path(folder))
                 layers = list(measure(graphs, path.stem, core, "ours", board))
             named = [{n.name for n in graph.nodes if _is_compared(n)} for graph in graphs]
             counts = [sum(x.instructions for x in layers if x.rank == r and x.name in named[r])
-                      for r in range(world_size)]  # fmt: skip
+                      for r in range(len(graphs))]  # fmt: skip
             ours = [filter(_is_compared, graph.nodes) for graph in graphs]
             said = [sum(local_node_us(device, n) for n in each) * device.clock_hz / factor / 1e6
                     for each in ours]  # fmt: skip
@@ -168,17 +191,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--kernels", nargs="+", choices=KERNELS, default=["ours"])
     parser.add_argument("--objective", help="of the plans of models (none: the simple policy)")
     parser.add_argument("--factor", type=float, default=1.0, help="cycles per instruction (1)")
+    parser.add_argument("--hold", metavar="BOARD", help="fit only what its table lacks")
+    parser.add_argument("--stream", action="store_true", help="plans whose input comes row by row")
     chosen = parser.parse_args(arguments)
     cases = list(all_cases())
     try:
         for core in chosen.core if chosen.models else ():
-            found = checked(chosen.models, chosen.devices, core, chosen.objective, chosen.factor)
-            for line in found:
+            plans = chosen.objective, chosen.factor, chosen.stream or None
+            for line in checked(chosen.models, chosen.devices, core, *plans):
                 print(line, flush=True)
         for core in chosen.core if not chosen.models else ():
             for kernels in chosen.kernels:
-                counts = counted(core, kernels, cases)
-                print("\n".join(lines(cases, counts, core, kernels, chosen.factor)), flush=True)
+                counts, factor = counted(core, kernels, cases), chosen.factor
+                held = held_by(chosen.hold, factor) if chosen.hold else {}
+                print("\n".join(lines(cases, counts, core, kernels, factor, held)), flush=True)
     except WrongBitsError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -15,9 +15,11 @@ import numpy as np
 
 from tflsplit.ir import DType, Node, Quantization, Value
 from tflsplit.ops import custom
+from tflsplit.ops.chain import chain
 from tflsplit.ops.custom_options import WindowOptions
 from tflsplit.ops.fused import ABSENT, fused_block
 from tflsplit.ops.fused_options import FusedOptions, Stage
+from tflsplit.ops.packed import packed
 
 Tables = tuple[Value, Value, Value, Value]
 
@@ -62,6 +64,16 @@ BLOCKS = (
 """Stride, rows and columns of the depthwise stage's output, input channels, channels of the
 expansion (0: none), output channels."""
 
+SWEPT = (
+    (1, 28, 28, 32, 192, 32, 8), (1, 28, 28, 32, 192, 32, 28), (2, 14, 14, 32, 192, 64, 8),
+    (1, 14, 14, 64, 384, 64, 14), (1, 14, 14, 64, 384, 96, 4), (1, 14, 14, 96, 576, 96, 2),
+    (1, 14, 14, 96, 576, 96, 1), (2, 7, 7, 96, 576, 160, 7), (1, 7, 7, 160, 960, 160, 3),
+    (1, 7, 7, 160, 960, 320, 1), (1, 28, 4, 32, 192, 32, 4), (1, 14, 2, 64, 384, 64, 2),
+    (1, 14, 2, 96, 576, 96, 1), (2, 7, 1, 96, 576, 160, 1), (1, 20, 40, 8, 48, 8, 8),
+    (1, 10, 10, 16, 96, 16, 1), (1, 12, 24, 32, 0, 32, 4), (2, 28, 16, 24, 144, 32, 4),
+)  # fmt: skip
+"""As BLOCKS, and columns of a row that are made at a time, of which few rows are kept."""
+
 SUMS = ((14, 14, 48, 24), (7, 7, 120, 160), (20, 20, 12, 8), (5, 5, 84, 112), (3, 3, 64, 256))
 """As POINTWISE: sums over a part of the input channels, and REQUANTIZE of as many."""
 
@@ -88,6 +100,10 @@ def all_cases() -> Iterator[tuple[str, Node]]:
         yield f"dense {inputs} to {outputs}", _conv((1, 1), 1, (1, 1), inputs, outputs)
     for block in BLOCKS:
         yield f"block {block}", _block(*block)
+    for *block, columns in SWEPT:
+        stride, rows, *extents = block
+        yield f"swept {(*block, columns)}", _block(stride, rows, *extents, window_columns=columns)
+    yield from chains()
     for rows, columns, depth, channels in SUMS:
         size = f"{rows}x{columns}x{depth} to {channels}"
         yield f"sums {size}", _partial((rows, columns), depth, channels)
@@ -155,7 +171,15 @@ def _depthwise(stride: int, out: tuple[int, int], channels: int) -> Node:
     )
 
 
-def _block(stride: int, rows: int, columns: int, depth: int, wide: int, channels: int) -> Node:
+def _block(
+    stride: int,
+    rows: int,
+    columns: int,
+    depth: int,
+    wide: int,
+    channels: int,
+    window_columns: int = 0,
+) -> Node:
     middle = wide or depth
     extents, window = _window((3, 3), stride, (rows, columns))
     return fused_block(
@@ -164,9 +188,29 @@ def _block(stride: int, rows: int, columns: int, depth: int, wide: int, channels
         tables("d", middle, 1, 3, 3, middle),
         tables("p", channels, channels, 1, 1, middle),
         activation("y", 1, rows, columns, channels, zero_point=3),
-        FusedOptions(STAGE if wide else None, replace(STAGE, window=window)),
+        FusedOptions(
+            STAGE if wide else None,
+            replace(STAGE, window=window),
+            window_columns=window_columns,
+        ),
         "block",
     )
+
+
+CHAINS = ((1, 56, 16), (4, 56, 16), (1, 112, 8), (4, 56, 28), (8, 56, 4))
+"""Columns at a time, rows and columns of a map that two blocks read."""
+
+
+def chains() -> Iterator[tuple[str, Node]]:
+    """Chains of two blocks, as MobileNetV2 begins with."""
+    for windows, rows, columns in CHAINS:
+        first = _block(1, rows, columns, 24, 144, 24)
+        last = _block(2, rows // 2, columns // 2, 24, 144, 32)
+        x = replace(last, inputs=(first.output, *last.inputs[1:]))
+        yield (
+            f"chain {rows}x{columns}, {windows} at a time",
+            chain([packed(first), packed(x)], windows, name="chain"),
+        )
 
 
 def _partial(out: tuple[int, int], depth: int, channels: int) -> Node:

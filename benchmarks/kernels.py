@@ -29,7 +29,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from benchmarks.contenders import CORES, KERNELS, Contender, here
@@ -40,7 +40,7 @@ from tflsplit.ir import Graph, Node
 from tflsplit.ops import graph_macs
 from tflsplit.passes.fold_constants import fold_constants
 from tflsplit.plan.cost.work import work_of
-from tflsplit.planner import Planner
+from tflsplit.planner.best import best_plan
 from tflsplit.rewriting.rewrite import split_model
 from tflsplit.tflite import read_model
 
@@ -136,10 +136,12 @@ def network(layers: Sequence[Layer], graphs: Sequence[Graph], whole: Graph) -> N
     )  # fmt: skip
 
 
-def device_graphs(whole: Graph, world_size: int, objective: str) -> list[Graph]:
+def device_graphs(
+    whole: Graph, world_size: int, objective: str, stream: bool | None = None
+) -> list[Graph]:
     """Of the planner's plan, as ``tflsplit rewrite`` makes them."""
-    cluster = default_cluster(world_size)
-    split = split_model(whole, lambda graph: Planner(graph, cluster).best(objective).plan)
+    cluster = replace(default_cluster(world_size), stream=stream)
+    split = split_model(whole, lambda graph: best_plan(graph, cluster, objective)[1].plan)
     return [device.graph for device in split.devices]
 
 

@@ -29,6 +29,8 @@ class Family(Enum):
     REQUANTIZE = "requantize_per_value"
     ADD = "add_per_value"
     SUM = "sum_per_value"
+    RUN = "swept_per_run"
+    APART = "apart_per_product"
 
 
 BESIDE_MACS = (
@@ -37,6 +39,8 @@ BESIDE_MACS = (
     Family.GATHER,
     Family.PLANE_ROW,
     Family.PLANE_INPUT,
+    Family.RUN,
+    Family.APART,
 )
 """Parts of convolutions that cost beside their multiply-accumulates; nothing where not given."""
 
@@ -67,6 +71,9 @@ class Cycles:
     requantize_per_value: per sum that becomes int8 after an exchange; add_per_value: per result of
         ADD and SUB, which scale three times; None: as other_per_byte.
     sum_per_value: per int8 value that TFLSPLIT_PARTIAL_SUM adds up; None: as copy_per_byte.
+    swept_per_run: where only few rows are kept (window_columns, chains), per run of new columns of
+        one channel; apart_per_product: per multiply-accumulate that products of fewer than four
+        positions lack.
     """
 
     conv: float
@@ -84,6 +91,8 @@ class Cycles:
     requantize_per_value: float | None = None
     add_per_value: float | None = None
     sum_per_value: float | None = None
+    swept_per_run: float = 0.0
+    apart_per_product: float = 0.0
 
     def of(self, family: Family) -> float:
         """The number of a family."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from weakref import WeakKeyDictionary
 
 from tflsplit.cluster import Family
@@ -16,8 +16,10 @@ from tflsplit.ops.chain_layout import columns_made
 from tflsplit.ops.custom_options import WindowOptions
 from tflsplit.ops.elementwise import flips_signs
 from tflsplit.ops.fused import unfused
+from tflsplit.ops.fused_options import FusedOptions
 from tflsplit.ops.packed import unpacked
 from tflsplit.ops.scratch import CHUNK_COLUMNS, keeps_rows
+from tflsplit.plan.cost.swept import Begun, begun_by_block, begun_by_chain
 from tflsplit.wire import custom_ops as wire
 
 _FAMILIES: dict[str, Family] = {
@@ -205,7 +207,12 @@ def _work_of(node: Node) -> tuple[Work, ...]:
     if node.op == wire.CHAIN:
         return tuple(_chain_work(node))
     if node.op == wire.FUSED_BLOCK:
-        return tuple(_block_work(unfused(node), keeps_rows(node)))
+        stages = unfused(node)
+        if not FusedOptions.of(node).window_columns:
+            return tuple(_block_work(stages, keeps_rows(node)))
+        last = _last_unit(stages)
+        of_first = _block_work(stages[:last], keeps=True) if last else ()
+        return (*of_first, *_swept_work(stages[last:], begun_by_block(node)))
     output_bytes = sum(value.size_bytes for value in node.outputs)
     return piece_work(node, _macs(node), output_bytes, stock=not node.is_custom)
 
@@ -264,13 +271,28 @@ def chain_stages(node: Node) -> Iterator[list[tuple[Node, float]]]:
         yield [(stage, inner if expands and not at else outer) for at, stage in enumerate(stages)]
 
 
+def _swept_work(stages: Sequence[Node], begun: Begun) -> Iterator[Work]:
+    """Of a block of which few rows are kept."""
+    for work in _block_work(stages, keeps=True):
+        yield replace(work, amount=begun.runs) if work.family is Family.PLANE_ROW else work
+    yield from (Work(Family.RUN, begun.fresh), Work(Family.APART, begun.apart))
+
+
+def _last_unit(stages: Sequence[Node]) -> int:
+    """Where that of two blocks as one begins; 0 of one."""
+    projections = [at for at, stage in enumerate(stages) if family_of(stage) is Family.DEPTHWISE]
+    return projections[0] + 2 if len(projections) > 1 else 0
+
+
 def _chain_work(node: Node) -> Iterator[Work]:
     """Of a chain: its blocks', and again what tiles of columns have in common."""
-    for timed in chain_stages(node):
+    for timed, begun in zip(chain_stages(node), begun_by_chain(node), strict=True):
         (first, inner), (_, outer) = timed[0], timed[-1]
         of_first = len(work_of(first))
-        for number, work in enumerate(_block_work([stage for stage, _ in timed], keeps=True)):
-            yield Work(work.family, work.amount * (inner if number < of_first else outer))
+        for number, work in enumerate(_swept_work([stage for stage, _ in timed], begun)):
+            again = inner if number < of_first else outer
+            is_all = work.family in (Family.PLANE_ROW, Family.RUN, Family.APART)
+            yield work if is_all else Work(work.family, work.amount * again)
 
 
 def made_again(graph: Graph) -> int:

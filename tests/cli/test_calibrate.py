@@ -23,8 +23,8 @@ from tflsplit.plan.cost.work import work_of
 PROPORTIONS = known_board("mps2_an500").cycles
 FACTORS = {
     **dict.fromkeys((Family.CONV, Family.GATHER), 3.5),
-    **dict.fromkeys((Family.POINTWISE, Family.MADE, Family.READ), 2.0),
-    **dict.fromkeys((Family.DEPTHWISE, Family.PLANE_ROW, Family.PLANE_INPUT), 4.0),
+    **dict.fromkeys((Family.POINTWISE, Family.MADE, Family.READ, Family.APART), 2.0),
+    **dict.fromkeys((Family.DEPTHWISE, Family.PLANE_ROW, Family.PLANE_INPUT, Family.RUN), 4.0),
     Family.FULLY_CONNECTED: 2.5,
     **dict.fromkeys((Family.OTHER, Family.REQUANTIZE, Family.ADD, Family.SUM), 0.5),
     Family.COPY: 0.7,

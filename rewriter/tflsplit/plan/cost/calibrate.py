@@ -37,6 +37,8 @@ _GROUPS = {
     Family.GATHER: Family.CONV,
     Family.PLANE_ROW: Family.DEPTHWISE,
     Family.PLANE_INPUT: Family.DEPTHWISE,
+    Family.RUN: Family.DEPTHWISE,
+    Family.APART: Family.POINTWISE,
     Family.REQUANTIZE: Family.OTHER,
     Family.ADD: Family.OTHER,
     Family.SUM: Family.OTHER,

@@ -29,6 +29,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 
@@ -72,7 +73,9 @@ class WrongBitsError(UserError):
 
 
 def fitted(
-    cases: Sequence[Case], counts: Sequence[int], held: Mapping[Family, float]
+    cases: Sequence[Case],
+    counts: Sequence[int],
+    held: Mapping[Family, float] = MappingProxyType({}),
 ) -> tuple[dict[Family, float], list[float]]:
     """Instructions per unit of each family that occurs, and fitted over counted for each case.
 
@@ -113,7 +116,7 @@ def lines(
     core: str,
     kernels: str,
     factor: float,
-    held: Mapping[Family, float],
+    held: Mapping[Family, float] = MappingProxyType({}),
 ) -> Iterator[str]:
     """What is printed for one core."""
     found, ratios = fitted(cases, counts, held)

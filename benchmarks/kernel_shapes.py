@@ -100,9 +100,8 @@ def all_cases() -> Iterator[tuple[str, Node]]:
         yield f"dense {inputs} to {outputs}", _conv((1, 1), 1, (1, 1), inputs, outputs)
     for block in BLOCKS:
         yield f"block {block}", _block(*block)
-    for *block, columns in SWEPT:
-        stride, rows, *extents = block
-        yield f"swept {(*block, columns)}", _block(stride, rows, *extents, window_columns=columns)
+    for swept in SWEPT:
+        yield f"swept {swept}", _block(*swept)
     yield from chains()
     for rows, columns, depth, channels in SUMS:
         size = f"{rows}x{columns}x{depth} to {channels}"

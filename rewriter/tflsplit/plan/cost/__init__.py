@@ -22,9 +22,10 @@ from tflsplit.plan.cost.arrival import arrivals_us
 from tflsplit.plan.cost.calibrate import Measurement, calibrate, calibration_toml
 from tflsplit.plan.cost.compute import compute_us, default_shares, local_node_us
 from tflsplit.plan.cost.exchange import LinkCost, step_cost
+from tflsplit.plan.cost.families import family_of
 from tflsplit.plan.cost.fit import Fit, fit_device
 from tflsplit.plan.cost.predict import Prediction, StepTime, predict
-from tflsplit.plan.cost.work import Work, family_of, work_of
+from tflsplit.plan.cost.work import Work, work_of
 
 __all__ = [
     "Fit",

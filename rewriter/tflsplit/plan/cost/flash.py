@@ -19,7 +19,8 @@ from tflsplit.ir import Node
 from tflsplit.ops import Piece
 from tflsplit.ops.fused import unfused
 from tflsplit.ops.packed import unpacked
-from tflsplit.plan.cost.work import chain_stages, family_of
+from tflsplit.plan.cost.families import family_of
+from tflsplit.plan.cost.work import chain_stages
 from tflsplit.wire import custom_ops as wire
 
 _POSITIONS = 4  # kPositions of split_kernels

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from weakref import WeakKeyDictionary
 
 from tflsplit.cluster import Family
-from tflsplit.ir import DType, Graph, Node
+from tflsplit.ir import Graph, Node
 from tflsplit.ops import Kind, rule_of, unweighted
 from tflsplit.ops.chain import blocks_of
 from tflsplit.ops.chain_layout import columns_made
@@ -19,44 +19,9 @@ from tflsplit.ops.fused import unfused
 from tflsplit.ops.fused_options import FusedOptions
 from tflsplit.ops.packed import unpacked
 from tflsplit.ops.scratch import CHUNK_COLUMNS, keeps_rows
+from tflsplit.plan.cost.families import PER_MAC, WEIGHTS, family_of
 from tflsplit.plan.cost.swept import Begun, begun_by_block, begun_by_chain
 from tflsplit.wire import custom_ops as wire
-
-_FAMILIES: dict[str, Family] = {
-    "CONV_2D": Family.CONV,
-    "TRANSPOSE_CONV": Family.TFLM,
-    wire.CONV_2D: Family.CONV,
-    wire.PARTIAL_CONV_2D: Family.CONV,
-    "DEPTHWISE_CONV_2D": Family.DEPTHWISE,
-    wire.DEPTHWISE_CONV_2D: Family.DEPTHWISE,
-    "FULLY_CONNECTED": Family.FULLY_CONNECTED,
-    wire.PARTIAL_FULLY_CONNECTED: Family.FULLY_CONNECTED,
-    "BATCH_MATMUL": Family.TFLM,
-    "SVDF": Family.TFLM,
-    "UNIDIRECTIONAL_SEQUENCE_LSTM": Family.TFLM,
-    "ADD": Family.ADD,
-    "SUB": Family.ADD,
-    "CONCATENATION": Family.COPY,
-    "EXPAND_DIMS": Family.COPY,
-    "GATHER": Family.COPY,
-    "MIRROR_PAD": Family.COPY,
-    "PACK": Family.COPY,
-    "PAD": Family.COPY,
-    "PADV2": Family.COPY,
-    "RESHAPE": Family.COPY,
-    "RESIZE_NEAREST_NEIGHBOR": Family.COPY,
-    "SLICE": Family.COPY,
-    "SPLIT": Family.COPY,
-    "SPLIT_V": Family.COPY,
-    "SQUEEZE": Family.COPY,
-    "STRIDED_SLICE": Family.COPY,
-    "TRANSPOSE": Family.COPY,
-    "UNPACK": Family.COPY,
-    wire.RECV: Family.COPY,
-    wire.PARTIAL_SUM: Family.SUM,
-    wire.REQUANTIZE: Family.REQUANTIZE,
-}
-"""The one place that knows which kernels cost alike; an operator that is not here is OTHER."""
 
 _SUM_VALUES = 10
 """What beginning and storing a sum takes, in values added to it: 18 instructions a sum of 7 values,
@@ -65,7 +30,6 @@ _ADD_MADE = 1.25
 """An ADD of our own in values that are made, 10 instructions to 8."""
 _FLIPPED = 3.6
 """A sign that a QUANTIZE flips, in bytes that are moved (``boards.toml``)."""
-_WEIGHTS = 1  # operand of every operator above that has weights, but TRANSPOSE_CONV: the same place
 
 
 @dataclass(frozen=True)
@@ -80,31 +44,6 @@ class Work:
     amount: float
 
 
-_PER_MAC = (
-    Family.CONV,
-    Family.POINTWISE,
-    Family.DEPTHWISE,
-    Family.FULLY_CONNECTED,
-)
-
-
-def family_of(node: Node) -> Family:
-    """The family of a node.
-
-    A 1x1 convolution is POINTWISE; one of a single position reads every weight for one product, as
-    FULLY_CONNECTED does; what has weights and is not int8 runs on TFLM's kernels.
-    """
-    family = _FAMILIES.get(node.op, Family.OTHER)
-    if family in _PER_MAC and node.input(0).dtype is not DType.INT8:
-        return Family.TFLM
-    if family is Family.CONV:
-        if math.prod(node.output.shape[:-1]) == 1:
-            return Family.FULLY_CONNECTED
-        if node.input(_WEIGHTS).shape[1:3] == (1, 1):
-            return Family.POINTWISE
-    return family
-
-
 def piece_work(
     node: Node, macs: int, output_bytes: int, channels: int | None = None, stock: bool = False
 ) -> tuple[Work, ...]:
@@ -115,7 +54,7 @@ def piece_work(
     reads, whichever is more: MEAN reads 49 values for each that it makes.
     """
     family = family_of(node)
-    if stock and family in _PER_MAC:
+    if stock and family in PER_MAC:
         return (Work(Family.TFLM, macs),)
     if node.op == wire.PARTIAL_SUM:
         return (sum_work(node.input(0).size, output_bytes // node.output.dtype.itemsize),)
@@ -166,7 +105,7 @@ def _beside_pointwise(node: Node, macs: int, values: int, channels: int) -> Iter
 
 def _beside_conv(node: Node, macs: int, values: int, channels: int) -> Iterator[Work]:
     yield from _beside_pointwise(node, macs, values, channels)
-    yield Work(Family.GATHER, values / channels * node.input(_WEIGHTS).shape[1])
+    yield Work(Family.GATHER, values / channels * node.input(WEIGHTS).shape[1])
 
 
 def _beside_dense(node: Node, macs: int, values: int, channels: int) -> Iterator[Work]:
@@ -256,7 +195,7 @@ def _block_work(stages: Sequence[Node], keeps: bool) -> Iterator[Work]:
             elif work.family is not Family.PLANE_INPUT:
                 yield work
             elif not expands:
-                rows, stride = stage.input(_WEIGHTS).shape[1], _stride(stage)
+                rows, stride = stage.input(WEIGHTS).shape[1], _stride(stage)
                 again = 1 if keeps else rows / stride[0]
                 yield Work(work.family, work.amount * again)
 
@@ -305,9 +244,9 @@ def made_again(graph: Graph) -> int:
 def _macs(node: Node) -> int:
     if not node.is_custom:
         return rule_of(node).macs(node)
-    if family_of(node) not in _PER_MAC:
+    if family_of(node) not in PER_MAC:
         return 0
-    weights = node.input(_WEIGHTS).shape
+    weights = node.input(WEIGHTS).shape
     # OHWI and [O, I]: all but the first dimension for each result; depthwise [1, h, w, O].
     each = weights[1:3] if family_of(node) is Family.DEPTHWISE else weights[1:]
     return node.output.size * math.prod(each)

@@ -7,14 +7,18 @@ import json
 import shutil
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from tests.splits import tiny
+from tflsplit.bundle import Bundle, read_bundle
 from tflsplit.ir import Graph, Node, Value
+from tflsplit.memory import predict_arena
+from tflsplit.plan.policy import choose_plan
 from tflsplit.plan.wishes import Wishes
-from tflsplit.rewriting.rewrite import rewrite
+from tflsplit.rewriting.rewrite import rewrite, split_model
 from tflsplit.tflite import read_model, write_model
 
 _KEPT = tempfile.TemporaryDirectory(prefix="tflsplit-tests-")
@@ -35,6 +39,22 @@ def bundle_of(
     """A copy, in the folder ``to``, of what ``rewrite`` makes of a network of models/tiny.py."""
     shutil.copytree(_written(name, world_size, split, stock), to)
     return to
+
+
+def banked_bundle(folder: Path, name: str, world_size: int, banks: tuple[int, ...]) -> Bundle:
+    """A network on devices whose main RAM has 300 bytes less than their arenas need, and banks."""
+    wishes, graph = Wishes(world_size, fuse=True), tiny(name)
+    needs = (
+        predict_arena(each.graph).required_bytes for each in split_model(graph, wishes).devices
+    )
+    rooms = tuple((need - 300, *banks) for need in needs)
+    (folder / "model.tflite").write_bytes(write_model(graph))
+    rewrite(
+        folder / "model.tflite",
+        folder / "plan",
+        lambda whole: replace(choose_plan(whole, wishes), arena_rooms=rooms),
+    )
+    return read_bundle(folder / "plan")
 
 
 def device_graph(folder: Path, rank: int) -> Graph:

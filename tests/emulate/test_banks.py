@@ -9,36 +9,15 @@ from typing import Any
 
 import pytest
 
+from tests.bundles import banked_bundle
 from tests.native import build_exactly, needs_cxx, needs_wheel_reader, run_native
-from tests.splits import tiny
-from tflsplit.bundle import Bundle, read_bundle
 from tflsplit.errors import ClusterError, LinkError
 from tflsplit.firmware import FirmwareOptions
 from tflsplit.firmware.banks import placed_banks
 from tflsplit.firmware.boards import board_named
 from tflsplit.memory import predict_arena
-from tflsplit.plan.policy import choose_plan
-from tflsplit.plan.wishes import Wishes
-from tflsplit.rewriting.rewrite import rewrite, split_model
-from tflsplit.tflite import write_model
 
 pytestmark = [needs_wheel_reader, needs_cxx]
-
-
-def banked(folder: Path, name: str, world_size: int, banks: tuple[int, ...]) -> Bundle:
-    """A network on devices whose main RAM has 300 bytes less than their arenas need, and banks."""
-    wishes, graph = Wishes(world_size, fuse=True), tiny(name)
-    needs = (
-        predict_arena(each.graph).required_bytes for each in split_model(graph, wishes).devices
-    )
-    rooms = tuple((need - 300, *banks) for need in needs)
-    (folder / "model.tflite").write_bytes(write_model(graph))
-    rewrite(
-        folder / "model.tflite",
-        folder / "plan",
-        lambda whole: replace(choose_plan(whole, wishes), arena_rooms=rooms),
-    )
-    return read_bundle(folder / "plan")
 
 
 @pytest.mark.parametrize(
@@ -48,7 +27,7 @@ def banked(folder: Path, name: str, world_size: int, banks: tuple[int, ...]) -> 
 def test_the_unsplit_models_bits_over_several_memories(
     tmp_path: Path, name: str, world_size: int, banks: tuple[int, ...]
 ):
-    bundle = banked(tmp_path, name, world_size, banks)
+    bundle = banked_bundle(tmp_path, name, world_size, banks)
     arenas = [predict_arena(device.graph, "host_64") for device in bundle.devices]
     assert any(sum(arena.banks_bytes) for arena in arenas)
     trial = run_native(bundle, build_exactly(bundle), runs=2)
@@ -60,7 +39,7 @@ def test_the_unsplit_models_bits_over_several_memories(
 def test_sixteen_bytes_less_of_main_ram_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    bundle = banked(tmp_path, "mobilenet", 1, (1 << 16,))
+    bundle = banked_bundle(tmp_path, "mobilenet", 1, (1 << 16,))
     estimate = predict_arena(bundle.devices[0].graph, "host_64")
     monkeypatch.setattr(
         "tflsplit.firmware.generate.required_arena_bytes", lambda *_: estimate.main_bytes - 16
@@ -81,7 +60,7 @@ def test_sixteen_bytes_less_of_main_ram_are_refused(
 def test_a_bank_that_is_not_there_or_too_small_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any], message: str
 ):
-    bundle = banked(tmp_path, "mobilenet", 1, (1 << 16,))
+    bundle = banked_bundle(tmp_path, "mobilenet", 1, (1 << 16,))
 
     def other(*of: Any) -> Any:
         (bank,) = placed_banks(*of)
@@ -97,7 +76,7 @@ def test_a_bank_that_is_not_there_or_too_small_is_named(
 
 
 def test_a_board_without_the_bank_has_no_firmware_for_it(tmp_path: Path):
-    bundle = banked(tmp_path, "mobilenet", 1, (1 << 16,))
+    bundle = banked_bundle(tmp_path, "mobilenet", 1, (1 << 16,))
     device, options = bundle.devices[0], FirmwareOptions(tflm_dir=None)
     with pytest.raises(ClusterError, match=r"firmware of pico knows no bank 'bank1'.*section"):
         placed_banks(device, board_named("pico"), options)

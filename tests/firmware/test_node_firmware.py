@@ -14,10 +14,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.bundles import bundle_of
+from tests.bundles import banked_bundle, bundle_of
 from tests.firmware.conftest import ROOT
 from tests.support import run_tflm
 from tflsplit.bundle import read_bundle
+from tflsplit.cluster.banks import Bank
 from tflsplit.emulate import Cluster, Device, line
 from tflsplit.errors import LinkError
 from tflsplit.firmware import BOARDS, FirmwareOptions, write_firmware
@@ -26,6 +27,7 @@ from tflsplit.host import read_firmware_setup
 from tflsplit.host.coordinator import Coordinator
 from tflsplit.host.ports import SocketStream
 from tflsplit.memory import predict_arena
+from tflsplit.memory.arena import KERNEL_FLAVOURS
 from tflsplit.memory.demand import Kernels
 
 BUILD_SECONDS = 1800  # TFLM's 150 files, once
@@ -83,7 +85,15 @@ class Built:
 def build(platformio: Any, tmp_path: Path, tree: Path, board: str, world_size: int) -> Built:
     """The devices' programs; TFLM itself is built once and kept in the project's .pio."""
     folder = bundle_of(tmp_path / "out", world_size=world_size, **NETWORK)
-    write_firmware(folder, FirmwareOptions(boards=(board,), tflm_dir=tree, arena_margin_bytes=0))
+    options = FirmwareOptions(boards=(board,), tflm_dir=tree, arena_margin_bytes=0)
+    return build_folder(platformio, tmp_path, folder, options, world_size)
+
+
+def build_folder(
+    platformio: Any, tmp_path: Path, folder: Path, options: FirmwareOptions, world_size: int
+) -> Built:
+    write_firmware(folder, options)
+    board, tree = options.boards[0], options.tflm_dir
     names = [f"node{rank}" for rank in range(world_size)]
     command = [platformio.python, "-m", "platformio", "run", "-s", "-d", str(folder)]
     command += [word for name in names for word in ("-e", name)]
@@ -171,6 +181,28 @@ def test_emulated_devices_give_the_bits_in_the_predicted_arena(emulated: Built, 
         assert estimate.exact
         assert info.arena_used_bytes == estimate.total_bytes
         assert info.arena_bytes == estimate.required_bytes, "no margin, and it was enough"
+
+
+@pytest.mark.slow
+def test_an_arena_in_two_memories_of_an_emulated_board(
+    platformio: Any, tmp_path: Path, tflm_tree: Path, arm_compiler: None
+):
+    """At addresses a gigabyte apart."""
+    if shutil.which("qemu-system-arm") is None:
+        pytest.skip("needs QEMU: apt-get install qemu-system-arm")
+    bundle = banked_bundle(tmp_path, "mobilenet", 2, (1 << 16,))
+    options = FirmwareOptions(
+        boards=("mps2_an500_banks",),
+        tflm_dir=tflm_tree,
+        arena_margin_bytes=0,
+        banks=((Bank("psram", 1 << 16),),) * 2,
+    )
+    infos = run_and_compare(build_folder(platformio, tmp_path, bundle.folder, options, 2))
+    for device, info in zip(bundle.devices, infos, strict=True):
+        estimates = [predict_arena(device.graph, kernels=kernels) for kernels in KERNEL_FLAVOURS]
+        assert all(estimate.banks_bytes[0] > 0 for estimate in estimates)
+        assert info.arena_bytes in [estimate.main_bytes for estimate in estimates]
+        assert 0 <= info.arena_bytes - info.arena_used_bytes < 16
 
 
 def test_a_reset_during_an_inference_is_named_and_the_next_one_is_right(emulated: Built):

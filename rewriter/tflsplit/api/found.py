@@ -121,4 +121,5 @@ def _limited(cluster: Cluster, rank: int, device: Device, identity: BoardIdentit
         device,
         arena_limit_bytes=max(0, room),
         weights_limit_bytes=max(0, identity.store_bytes - _HEAD_BYTES),
+        banks=(),  # generic firmware has one piece of work memory
     )

@@ -7,7 +7,6 @@ from dataclasses import replace
 
 from tflsplit.cluster import Cluster
 from tflsplit.cluster.rings import LEAN_MTU_BYTES
-from tflsplit.errors import ClusterError
 from tflsplit.ir import Graph
 from tflsplit.planner.links import with_frames, with_lean_links
 from tflsplit.planner.planned import Planned, finish, rooms_of
@@ -23,34 +22,39 @@ def best_plan(graph: Graph, cluster: Cluster, objective: str) -> tuple[Planner, 
     Where nothing fits, with smaller frames; then, if it may, with the input streamed.
     objective: for "throughput", the plan is that of one of the teams that its cluster tells of.
     """
-    if any(device.banks for device in cluster.devices):
-        return _best_with_banks(graph, cluster, objective)
-    return _best(graph, cluster, objective)
+    find = _with_banks if any(device.banks for device in cluster.devices) else _found
+    planner, found = find(graph, cluster, objective)
+    if found is None:
+        return planner, planner.best("latency" if objective == THROUGHPUT else objective)
+    return planner, found
 
 
-def _best_with_banks(graph: Graph, cluster: Cluster, objective: str) -> tuple[Planner, Planned]:
+Found = tuple[Planner, Planned | None]
+"""Who searched, and the plan; None where nothing fits."""
+
+
+def _with_banks(graph: Graph, cluster: Cluster, objective: str) -> Found:
     """The best plan that needs no bank, or one that does, where that is quicker.
 
     A search counts banks as room, not what they cost; that is in the simulated latency.
     """
     plain = replace(cluster, devices=tuple(replace(d, banks=()) for d in cluster.devices))
-    try:
-        planner, found = _best(graph, plain, objective)
-    except ClusterError:
-        return _best(graph, cluster, objective)
+    planner, found = _found(graph, plain, objective)
+    if found is None:
+        return _found(graph, cluster, objective)
     kept = [d for rank, d in enumerate(cluster.devices) if rank not in planner.left_out(found)]
     if len(kept) == found.cluster.world_size:  # else of a team
         banked = replace(found.cluster, devices=tuple(kept))
         plan = replace(found.plan, arena_rooms=rooms_of(banked))
         found = replace(found, cluster=banked, plan=plan)
     if objective in (THROUGHPUT, "latency"):
-        other = _best(graph, cluster, objective)
-        if other[1].value(objective) < found.value(objective):
-            return other
+        other, quicker = _found(graph, cluster, objective)
+        if quicker is not None and quicker.value(objective) < found.value(objective):
+            return other, quicker
     return planner, found
 
 
-def _best(graph: Graph, cluster: Cluster, objective: str) -> tuple[Planner, Planned]:
+def _found(graph: Graph, cluster: Cluster, objective: str) -> Found:
     if objective == THROUGHPUT:
         return _best_teams(graph, cluster)
     hosted = objective == "ram" and may_stream(cluster, cluster.world_size, objective)
@@ -61,7 +65,7 @@ def _best(graph: Graph, cluster: Cluster, objective: str) -> tuple[Planner, Plan
         planner = Planner(graph, cluster, hosted=hosted)
         found = planner.find(objective)
     if found is None:
-        return planner, _streamed_to_fit(graph, cluster, objective) or planner.best(objective)
+        return planner, _streamed_to_fit(graph, cluster, objective)
     if not found.cluster.links_given and LEAN_MTU_BYTES in (cluster.mtu_bytes, *_wanted(objective)):
         found = with_lean_links(found)
     if may_stream(cluster, found.plan.world_size, objective):
@@ -69,11 +73,11 @@ def _best(graph: Graph, cluster: Cluster, objective: str) -> tuple[Planner, Plan
     return planner, found
 
 
-def _best_teams(graph: Graph, cluster: Cluster) -> tuple[Planner, Planned]:
+def _best_teams(graph: Graph, cluster: Cluster) -> Found:
     """Where no team has room, all devices as one, by all means."""
     found = best_teams(graph, cluster)
     if found is None:
-        return _best(graph, cluster, "latency")
+        return _found(graph, cluster, "latency")
     planner, planned = found
     if may_stream(planner.cluster, planned.plan.world_size, "latency"):
         planned = streamed(graph, planned, planned.cluster, "latency")

@@ -5,9 +5,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tflsplit.cluster import Cluster
+from tflsplit.cluster import Cluster, Device
 from tflsplit.ir import Graph
-from tflsplit.memory import predict_arena
+from tflsplit.memory import ArenaEstimate, predict_arena
 from tflsplit.memory.demand import kernels_named
 
 
@@ -18,6 +18,7 @@ class Fit:
     arena_bytes: the smallest arena with which TFLM sets up (``ArenaEstimate.required_bytes``).
     arena_room_bytes: RAM that stack, runtime and link buffers leave for it, banks included.
     arena_short_bytes: RAM that is missing, of the main RAM and of banks; 0 if the arena fits.
+    banks: name, what of the arena lies there, and size of those in use.
     file_bytes: of the device graph, which lies in flash as it is: weights and flatbuffer.
     weights_room_bytes: flash that the program leaves for it.
     """
@@ -29,6 +30,7 @@ class Fit:
     file_bytes: int
     weights_room_bytes: int
     arena_short_bytes: int
+    banks: tuple[tuple[str, int, int], ...] = ()
 
     @property
     def flash_short_bytes(self) -> int:
@@ -39,6 +41,12 @@ class Fit:
     def fits(self) -> bool:
         """Whether nothing is missing."""
         return not self.arena_short_bytes and not self.flash_short_bytes
+
+
+def used_banks(device: Device, arena: ArenaEstimate) -> tuple[tuple[str, int, int], ...]:
+    """Name, use and size of the banks of a device in which something lies."""
+    used = zip(device.banks, arena.banks_bytes, strict=False)
+    return tuple((bank.name, size, bank.size_bytes) for bank, size in used if size)
 
 
 def fit_device(cluster: Cluster, rank: int, graph: Graph, file_bytes: int) -> Fit:
@@ -53,4 +61,5 @@ def fit_device(cluster: Cluster, rank: int, graph: Graph, file_bytes: int) -> Fi
         file_bytes=file_bytes,
         weights_room_bytes=cluster.weights_room_bytes(rank),
         arena_short_bytes=arena.short_bytes(cluster.arena_rooms(rank)),
+        banks=used_banks(device, arena),
     )

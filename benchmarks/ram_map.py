@@ -4,7 +4,8 @@
     python -m benchmarks.ram_map DIR/emulated/mps2_an500_64k
 
 prints for every program of an emulated folder its arena, link memory, ports' rings, reserved stack
-and the rest: what boards.toml calls ``runtime_bytes``.  Needs binutils for Arm (arm-none-eabi-nm).
+and the rest: what boards.toml calls ``runtime_bytes``; and banks, where activations lie in any.
+Needs binutils for Arm (arm-none-eabi-nm).
 """
 
 from __future__ import annotations
@@ -19,7 +20,12 @@ from pathlib import Path
 
 NM = "arm-none-eabi-nm"
 _LINE = re.compile(r"([0-9a-f]+) ([0-9a-f]+) ([bBdD]) (.*)")
-PARTS = {"arena": r"::arena$", "links": r"::link_memory$", "rings": r"::(g_rings|g_links)$"}
+PARTS = {
+    "arena": r"::arena$",
+    "banks": r"::bank_\w+$",
+    "links": r"::link_memory$",
+    "rings": r"::(g_rings|g_links)$",
+}
 """What is counted apart, by the end of its symbol; the rest is the runtime."""
 
 
@@ -61,11 +67,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="RAM of the programs of an emulated folder")
     parser.add_argument("folder", type=Path, help="DIR/emulated/BOARD")
     programs = sorted((parser.parse_args().folder / "programs").glob("*.elf"))
-    names = [*PARTS, "stack", "runtime"]
+    maps = [ram_map(program) for program in programs]
+    # Banks are beside the main RAM, and few boards have any.
+    names = [n for n in (*PARTS, "stack", "runtime") if n != "banks"]
+    names += ["banks"] if any(sizes["banks"] for sizes in maps) else []
     print("| program | " + " | ".join([*names, "all"]) + " |")
     print("|---|" + "--:|" * (len(names) + 1))
-    for program in programs:
-        sizes = ram_map(program)
+    for program, sizes in zip(programs, maps, strict=True):
         cells = [f"{sizes[name]:,}" for name in names] + [f"{sum(sizes.values()):,}"]
         print(f"| {program.stem} | " + " | ".join(cells) + " |")
     return 0 if programs else 1

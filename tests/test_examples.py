@@ -14,6 +14,7 @@ import pytest
 from docs.make_wiring import boards, picture
 from tests.splits import needs_tflm, tiny
 from tflsplit.cluster import read_cluster
+from tflsplit.cluster.banks import without_chip
 from tflsplit.firmware import BOARDS
 from tflsplit.tflite import write_model
 
@@ -30,7 +31,7 @@ def test_every_board_has_a_cluster_at_its_own_rate(name: str):
 
 
 def test_the_pictures_show_the_pins_that_the_firmware_uses():
-    assert sorted(pins.board for pins in boards()) == REAL
+    assert sorted(pins.board for pins in boards()) == sorted({without_chip(name) for name in REAL})
     text = " ".join((ROOT / "docs" / "wiring.md").read_text().split())
     for pins in boards():
         file = ROOT / "docs" / f"wiring_{pins.board}.svg"

@@ -75,7 +75,7 @@ def service_with(outcomes: list[float | None]) -> Service:
         service._note_silence(silent)
         return (), 0.1
 
-    service._try_to_bring_up = lambda seconds=None: bring_up()  # type: ignore[method-assign]
+    service._try_to_bring_up = lambda seconds=None: bring_up()  # type: ignore
     service._look_if_due = lambda: None  # type: ignore[method-assign]
     service._once = once  # type: ignore[method-assign, assignment]
     return service

@@ -181,10 +181,20 @@ def test_command_answers_lines_until_its_input_ends(of_three: Desk, three: Path)
     assert answers[2]["kind"] == "InputError"
 
 
-def test_command_ends_at_ctrl_c(of_three: Desk, three: Path):
+def test_command_ends_at_ctrl_c_and_sigterm_also_while_it_waits_for_boards(
+    of_three: Desk, three: Path
+):
     words = [sys.executable, "-m", "tflsplit", "serve", str(three), "--port", of_three.url]
-    command = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    assert command.stdout is not None
-    assert any('"running"' in line for line in iter(command.stdout.readline, ""))
-    command.send_signal(signal.SIGINT)
-    assert command.wait(20) == 0
+    for number, word in ((signal.SIGINT, "running"), (signal.SIGTERM, "waiting")):
+        command = subprocess.Popen(
+            [*words, "--look", "0.5", "--patience", "0.5"],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        assert command.stdout is not None
+        assert any('"running"' in line for line in iter(command.stdout.readline, ""))
+        if word == "waiting":
+            of_three.cluster.kill(0)
+            assert any('"waiting"' in line for line in iter(command.stdout.readline, ""))
+        command.send_signal(number)
+        assert command.wait(20) == 0
+    of_three.cluster.restart(0)

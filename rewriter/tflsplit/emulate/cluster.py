@@ -279,8 +279,9 @@ class Cluster:
     def _end_processes(self) -> None:
         for process in self._processes:
             process.terminate()
+        deadline = time.monotonic() + _GRACE_SECONDS
         for process, console in zip(self._processes, self._consoles, strict=True):
-            if not ended(process, _GRACE_SECONDS):
+            if not ended(process, max(0.0, deadline - time.monotonic())):
                 process.kill()
                 process.wait()
             console.join(_GRACE_SECONDS)

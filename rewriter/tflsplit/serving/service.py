@@ -255,7 +255,9 @@ class Service:
         for event in events:
             self._on_event(event)
         ready = self._plans.ready(look.wiring, lambda text: self._on_event(Event("planning", text)))
-        text = f"giving {counted(len(ready.bundle.devices), 'board')} what they lack"
+        size = len(ready.bundle.devices)
+        lack = "it lacks" if size == 1 else "they lack"
+        text = f"giving {counted(size, 'board')} what {lack}"
         wanted = self._wanted(look, ready)
         with self._ports.limit.within(start_bound(look, ready, wanted), "bringing boards up"):
             self._running = start(
@@ -265,10 +267,14 @@ class Service:
         self._heard = self._looked = time.monotonic()
         self._state_begun = False
         self._waits_for = ""
-        used = counted(len(self._running.chips), "board")
+        run = "runs" if size == 1 else "run"
         seconds = time.monotonic() - begun
         self._on_event(
-            Event("running", f"{used} of {topology_words(look.wiring)} run the model", seconds)
+            Event(
+                "running",
+                f"{counted(size, 'board')} of {topology_words(look.wiring)} {run} the model",
+                seconds,
+            )
         )
 
     def _look(self, look_seconds: float) -> Look:

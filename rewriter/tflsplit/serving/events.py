@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tflsplit.errors import ClusterError
+from tflsplit.errors import ClusterError, counted
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,18 @@ class Event:
     kind: str
     text: str
     seconds: float | None = None
+
+
+def deploying(boards: int) -> Event:
+    """So many are given their parts."""
+    lack = "it lacks" if boards == 1 else "they lack"
+    return Event("deploying", f"giving {counted(boards, 'board')} what {lack}")
+
+
+def running(boards: int, topology: str, seconds: float) -> Event:
+    """So many of what is there compute."""
+    run = "runs" if boards == 1 else "run"
+    return Event("running", f"{counted(boards, 'board')} of {topology} {run} the model", seconds)
 
 
 OnEvent = Callable[[Event], None]

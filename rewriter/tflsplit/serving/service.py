@@ -9,14 +9,14 @@ from types import TracebackType
 
 from tflsplit.api.running import Inputs, by_name
 from tflsplit.deploy.words import topology_words
-from tflsplit.errors import LinkError, UserError, counted
+from tflsplit.errors import LinkError, UserError
 from tflsplit.host.watch import SilentError, Watch
 from tflsplit.ir import Graph
 from tflsplit.ops.state import has_state
 from tflsplit.runtime.engines import Array
 from tflsplit.serving.boards import Chip, Look, Ports
 from tflsplit.serving.bounds import OverError
-from tflsplit.serving.events import Event, OnEvent, ServeOptions
+from tflsplit.serving.events import Event, OnEvent, ServeOptions, deploying, running
 from tflsplit.serving.losses import Losses, prepare_losses
 from tflsplit.serving.plans import Plans, Ready
 from tflsplit.serving.roster import Roster
@@ -256,26 +256,17 @@ class Service:
             self._on_event(event)
         ready = self._plans.ready(look.wiring, lambda text: self._on_event(Event("planning", text)))
         size = len(ready.bundle.devices)
-        lack = "it lacks" if size == 1 else "they lack"
-        text = f"giving {counted(size, 'board')} what {lack}"
         wanted = self._wanted(look, ready)
         with self._ports.limit.within(start_bound(look, ready, wanted), "bringing boards up"):
             self._running = start(
                 look, ready, self._stored, wanted, self._key,
-                lambda: self._on_event(Event("deploying", text)),
+                lambda: self._on_event(deploying(size)),
             )  # fmt: skip
         self._heard = self._looked = time.monotonic()
         self._state_begun = False
         self._waits_for = ""
-        run = "runs" if size == 1 else "run"
         seconds = time.monotonic() - begun
-        self._on_event(
-            Event(
-                "running",
-                f"{counted(size, 'board')} of {topology_words(look.wiring)} {run} the model",
-                seconds,
-            )
-        )
+        self._on_event(running(size, topology_words(look.wiring), seconds))
 
     def _look(self, look_seconds: float) -> Look:
         """At all boards; once more, with all patience, where a short one missed somebody."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from types import MappingProxyType
 
 from tflsplit.cluster.banks import without_chip
@@ -75,3 +76,29 @@ def ports_of(boards: Collection[str], first: str = "") -> list[UsbPort]:
     """The ports that may be one of these boards; the one with serial number ``first`` first."""
     found = [port for port in usb_ports() if any(port.may_be(board) for board in boards)]
     return sorted(found, key=lambda port: not first or port.serial_number != first)
+
+
+def port_at(name: str) -> UsbPort | None:
+    """The USB port of this name, or that a link of this name leads to; None if it is none."""
+    if name.startswith("socket://"):
+        return None
+    device = str(Path(name).resolve()) if Path(name).is_symlink() else name
+    return next((port for port in usb_ports() if port.device == device), None)
+
+
+def moved(before: UsbPort, taken: Collection[str] = ()) -> UsbPort | None:
+    """The port of the same USB device under another name; None if none is, or it is not clear.
+
+    A device that was unplugged while a program had its port may get the next name.
+    """
+    same = [
+        port
+        for port in usb_ports()
+        if port.device not in (before.device, *taken)
+        and port.usb_id == before.usb_id
+        and port.serial_number == before.serial_number
+    ]
+    if before.serial_number and len(same) == 1:
+        return same[0]
+    here = [port for port in same if before.location and port.location == before.location]
+    return here[0] if len(here) == 1 else None

@@ -17,6 +17,7 @@ from tflsplit.deploy.wiring import NO_CHIP, FoundBoard, Wiring
 from tflsplit.deploy.words import components
 from tflsplit.errors import LinkError
 from tflsplit.host.ports import DEFAULT_BAUD, Stream, open_port
+from tflsplit.host.usb import UsbPort, moved, port_at
 from tflsplit.serving.bounds import BoundedStream, Limit
 
 Chip = tuple[bytes, int]
@@ -81,11 +82,14 @@ class Ports:
     """The host's ports, open or gone.
 
     names: as ``open_port`` takes them.  limit: of whatever waits at them.
+    news: what became of their names, for whoever takes it from here.
     """
 
     names: Sequence[str]
     baud: int = DEFAULT_BAUD
     limit: Limit = field(default_factory=Limit)
+    news: list[str] = field(default_factory=list)
+    _usb: dict[str, UsbPort] = field(default_factory=dict)
     _open: dict[str, BoundedStream] = field(default_factory=dict)
     _letters: dict[Chip, str] = field(default_factory=dict)
     _kinds: dict[Chip, str] = field(default_factory=dict)
@@ -95,6 +99,8 @@ class Ports:
         """Ports that are open already, and are opened again by their names."""
         ports = cls([stream.name for stream in streams], baud)
         ports._open |= {stream.name: BoundedStream(stream, ports.limit) for stream in streams}
+        for stream in streams:
+            ports._note_usb(stream.name, stream)
         return ports
 
     def look(self, patience_seconds: float) -> Look:
@@ -152,12 +158,31 @@ class Ports:
         for name in self.names:
             if name not in self._open:
                 try:
-                    self._open[name] = BoundedStream(open_port(name, self.baud), self.limit)
+                    self._open[name] = BoundedStream(self._port(name), self.limit)
                 except LinkError as error:
                     said.append(str(error))
         if not self._open:
             raise LinkError("; ".join(said))
         return [self._open[name] for name in self.names if name in self._open]
+
+    def _port(self, name: str) -> Stream:
+        """By its name, or by the one that its USB device has now.  LinkError if it has none."""
+        try:
+            stream = open_port(name, self.baud)
+        except LinkError:
+            was = self._usb.get(name)
+            now = was and moved(was, [one.name for one in self._open.values()])
+            if was is None or now is None:
+                raise
+            stream = open_port(now.device, self.baud)
+            self.news.append(f"the port {was.device} is {now.device} now")
+        self._note_usb(name, stream)
+        return stream
+
+    def _note_usb(self, name: str, stream: Stream) -> None:
+        found = port_at(stream.name)
+        if found is not None:
+            self._usb[name] = found
 
     def _drop_gone(self) -> None:
         for name, stream in list(self._open.items()):

@@ -275,6 +275,9 @@ class Service:
             look = self._ports.look(look_seconds)
             if look_seconds < patience and self._roster.would_miss(look):
                 look = self._ports.look(patience)
+        for text in self._ports.news:
+            self._on_event(Event("back", text))
+        self._ports.news.clear()
         return look
 
     def _wanted(self, look: Look, ready: Ready) -> Slices:

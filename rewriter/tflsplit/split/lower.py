@@ -6,7 +6,8 @@
          --sums_in_parts--> --own_dense--> --own_unweighted--> --order_nodes--> --send_copies-->
          --chain_units-->]
         [--early_receives--> --ask_ahead-->]
-        [--share_constants-->] --pack_constants--> --plan_offline--> [--spread-->] ...
+        [--share_constants-->] --pack_constants--> --plan_offline--> [--wider_windows--> or
+         --spread-->]
 
 Partition comes first, because only then is a block whole on one device, and known which dimensions
 of a piece are 1, which fold_moves looks for; own_kernels before fuse_blocks, which fuses own
@@ -40,6 +41,7 @@ from tflsplit.passes.residuals_in_x import residuals_in_x
 from tflsplit.passes.send_copies import send_copies
 from tflsplit.passes.share_constants import share_constants
 from tflsplit.passes.sums_in_parts import sums_in_parts
+from tflsplit.passes.wider_windows import wider_windows
 from tflsplit.plan.cost.work import made_again
 from tflsplit.plan.layout import Layouts
 from tflsplit.plan.spec import NodeSplit, Plan
@@ -71,7 +73,8 @@ def with_offsets(
 
 
 def _with_offsets(device: DeviceGraph, draft: bool, rooms: Sequence[Sequence[int]]) -> DeviceGraph:
-    graph = plan_offline(pack_constants(device.graph, draft), checked=not draft)
+    graph = pack_constants(device.graph, draft)
+    graph = plan_offline(graph, checked=False) if draft or rooms else wider_windows(graph)
     if rooms:
         graph = spread(graph, rooms[device.rank], checked=not draft)
     return replace(device, graph=graph)

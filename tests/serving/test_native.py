@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import signal
 import subprocess
@@ -25,6 +26,8 @@ from tflsplit.errors import ClusterError, LinkError
 from tflsplit.firmware import FirmwareOptions, write_firmware
 from tflsplit.serving import ServeOptions, serve
 from tflsplit.tflite import write_model
+
+RUNNING = Path(__file__).resolve().parents[2] / "docs" / "running_a_cluster.md"
 
 pytestmark = [needs_wheel_reader, needs_cxx]
 
@@ -179,6 +182,25 @@ def test_command_answers_lines_until_its_input_ends(of_three: Desk, three: Path)
     assert (answers[0]["id"], answers[0]["boards"]) == (1, 3)
     assert len(answers[1]["boards"]) == 3
     assert answers[2]["kind"] == "InputError"
+
+
+def test_the_client_of_the_documents_is_answered(of_three: Desk, three: Path):
+    (program,) = re.findall(r"^```py\n(# client.py.*?)^```", RUNNING.read_text(), re.M | re.S)
+    words = [sys.executable, "-m", "tflsplit", "serve", str(three), "--port", of_three.url]
+    command = subprocess.Popen(
+        [*words, "--listen", "0"], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
+    assert command.stderr is not None
+    try:
+        port = re.findall(r"clients connect to port (\d+)", command.stderr.readline())[0]
+        client = subprocess.run(
+            [sys.executable, "-c", program.replace("5000", port)],
+            capture_output=True, text=True, check=True, timeout=60,
+        )  # fmt: skip
+        assert re.search(r"^\{'.*': \[\[.*\]\]\}$", client.stdout.splitlines()[-1]), client.stdout
+    finally:
+        command.terminate()
+        command.communicate()
 
 
 def test_command_ends_at_ctrl_c_and_sigterm_also_while_it_waits_for_boards(

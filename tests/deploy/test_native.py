@@ -30,10 +30,12 @@ from tflsplit.emulate.cluster import Cluster
 from tflsplit.emulate.native_build import build_generic
 from tflsplit.emulate.wiring import HOST, HOST_LINK, Wire
 from tflsplit.emulate.wiring import Port as End
+from tflsplit.errors import ClusterError
 from tflsplit.firmware import FirmwareOptions, write_firmware
 from tflsplit.firmware.remembered import remembered_options
 from tflsplit.host import open_port
 from tflsplit.host.ports import Stream
+from tflsplit.serving import Event, serve
 from tflsplit.tflite import write_model
 
 pytestmark = [needs_wheel_reader, needs_cxx]
@@ -327,7 +329,11 @@ def test_boards_with_a_key_take_plans_with_it_only(
         assert main(words) == 2
         assert "only with their key: give its file with --key" in capsys.readouterr().err
         assert main([*words, "--key", str(wrong)]) == 2
-        assert "refuses: its firmware takes plans only with its key" in capsys.readouterr().err
+        assert "plans only with its key, which is another than this" in capsys.readouterr().err
+        events: list[Event] = []
+        with pytest.raises(ClusterError, match="which is another than this"):
+            serve(three, port.url, key=b"another", on_event=events.append)
+        assert [event.kind for event in events] == ["deploying"]  # no second try
         assert main([*words, "--key", str(right), "--runs", "1"]) == 0
 
 

@@ -31,7 +31,7 @@ from tflsplit.deploy.messages import (
     is_chunk_size,
     offer_of,
 )
-from tflsplit.deploy.refusals import refused_text
+from tflsplit.deploy.refusals import refused
 from tflsplit.deploy.session import Session
 from tflsplit.errors import LinkError
 
@@ -229,8 +229,8 @@ class Deployer:
     def _take(self, rank: int, message: Message) -> None:
         one = self._boards[rank]
         if isinstance(message, Refused):
-            said = refused_text(message.code, message.number, message.text)
-            raise LinkError(f"{self._session.name(rank)} refuses: {said}")
+            name = self._session.name(rank)
+            raise refused(name, message.code, message.number, message.text)
         if getattr(message, "deployment", None) != self._id:
             return
         before = one.progress

@@ -144,6 +144,7 @@ _ALL = (
         "stm32f405",
         "stm32f405",
         port="stm32f405",
+        banks={"ccm": ".bank.ccm"},
         has_rts_cts=True,
         stack_is_ours=True,
         host_baud=_BRIDGE_BAUD,

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from tflsplit.cluster import Cluster
 from tflsplit.planner.evaluate import Step
-from tflsplit.planner.planned import Planned
+from tflsplit.planner.planned import Planned, finish
 from tflsplit.planner.units import Unit
 from tflsplit.wire.frames import MAX_NODES
 
@@ -51,15 +51,14 @@ def _closest(cluster: Cluster, find: Find) -> str:
     """What the plan of least RAM lacks, if RAM, or flash, were no matter."""
     planned = find(with_room(cluster))
     if planned is not None:
-        needs = [arena.required_bytes for arena in planned.arenas]
-        shorts = [need - cluster.arena_room_bytes(rank) for rank, need in enumerate(needs)]
+        shorts = _arena_shorts(planned, cluster)
         rank = shorts.index(max(shorts))
         arena = planned.arenas[rank]
         return (
             f"in the plan of least RAM {_device(cluster, rank)} needs an arena of "
             f"{arena.required_bytes:,} bytes (activations up to {arena.head_bytes:,} at "
             f"{_peak_layer(planned, rank)!r}, {arena.tail_bytes:,} for TFLM's structures) and has "
-            f"{cluster.arena_room_bytes(rank):,}: {shorts[rank]:,} bytes are missing"
+            f"{_rooms(cluster, rank)}: {shorts[rank]:,} bytes are missing"
         )
     planned = find(with_room(cluster, flash=True))
     if planned is None:
@@ -71,6 +70,20 @@ def _closest(cluster: Cluster, find: Find) -> str:
         f"bytes of flash for weights and has {cluster.weights_room_bytes(rank):,}: "
         f"{shorts[rank]:,} bytes are missing"
     )
+
+
+def _arena_shorts(planned: Planned, cluster: Cluster) -> list[int]:
+    """By rank, what the plan lacks on the cluster; with banks, once its arenas lie in them."""
+    if any(device.banks for device in cluster.devices):
+        if planned.plan.world_size == cluster.world_size:
+            planned = finish(planned.graph, planned.plan, cluster, planned.steps)
+        return list(planned.arena_short_bytes(cluster))
+    needs = [arena.required_bytes for arena in planned.arenas]
+    return [need - cluster.arena_room_bytes(rank) for rank, need in enumerate(needs)]
+
+
+def _rooms(cluster: Cluster, rank: int) -> str:
+    return " and ".join(f"{room:,}" for room in cluster.arena_rooms(rank))
 
 
 def _peak_layer(planned: Planned, rank: int) -> str:

@@ -15,6 +15,7 @@ from tflsplit.errors import ClusterError, LinkError
 from tflsplit.firmware import FirmwareOptions
 from tflsplit.firmware.banks import placed_banks
 from tflsplit.firmware.boards import board_named
+from tflsplit.firmware.generate import device_sources
 from tflsplit.memory import predict_arena
 
 pytestmark = [needs_wheel_reader, needs_cxx]
@@ -80,5 +81,9 @@ def test_a_board_without_the_bank_has_no_firmware_for_it(tmp_path: Path):
     device, options = bundle.devices[0], FirmwareOptions(tflm_dir=None)
     with pytest.raises(ClusterError, match=r"firmware of pico knows no bank 'bank1'.*section"):
         placed_banks(device, board_named("pico"), options)
+    one_piece = replace(options, boards=("pico",), one_piece=True)  # as for deployments
+    (source,) = device_sources(bundle.document, bundle.devices, one_piece)
+    assert (source.banks, board_named("pico").banks) == ((), {})
+    assert source.required_arena_bytes >= predict_arena(device.graph).required_bytes
     (bank,) = placed_banks(device, board_named("host"), options)
     assert (bank.section, bank.size_bytes) == ("", predict_arena(device.graph).banks_bytes[0])

@@ -72,6 +72,7 @@ def prepare_images(
     identities = [wiring.boards[board].identity for board in placement.boards]
     _refuse_fixed(wiring, placement, identities)
     made_for = options_for(options, identities)
+    made_for = replace(made_for, one_piece=True)
     sources = device_sources(bundle.document, bundle.devices, made_for)
     slices = tuple(
         slice_of(source, identity, placement)

@@ -53,11 +53,14 @@ def required_arena_bytes(graph: Graph, board: Board, options: FirmwareOptions) -
 
     Of an arena in several memories, what lies in the main RAM.
     """
-    return max(estimate.main_bytes for estimate in _estimates(graph, board, options))
+    estimates = _estimates(graph, board, options)
+    return max(each.required_bytes if options.one_piece else each.main_bytes for each in estimates)
 
 
 def banks_bytes(graph: Graph, board: Board, options: FirmwareOptions) -> tuple[int, ...]:
     """What lies in each bank; () of an arena in one piece."""
+    if options.one_piece:
+        return ()
     flavours = [estimate.banks_bytes for estimate in _estimates(graph, board, options)]
     return tuple(map(max, zip(*flavours, strict=True)))
 

@@ -52,6 +52,7 @@ class FirmwareOptions:
     background_poll_us: how often a timer polls the links while a kernel runs; 0: never; None: by
         the board's clock.
     banks: of each rank's device, which the plan counts on; (): they have none, or nobody knows.
+    one_piece: arenas are in one memory, whatever the plan counts on: generic firmware has no banks.
     """
 
     boards: tuple[str, ...] = (DEFAULT_BOARD,)
@@ -74,6 +75,7 @@ class FirmwareOptions:
     background_poll_us: int | None = None
     direct: bool = False
     banks: tuple[tuple[Bank, ...], ...] = ()
+    one_piece: bool = False
 
     def gateways_of(self, world_size: int) -> tuple[int, ...]:
         """The ranks that the host computer is wired to."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.bundles import bundle_of
+from tests.bundles import banked_bundle, bundle_of
 from tests.emulate.test_wheel import probe
 from tests.native import (
     build_exactly,
@@ -72,6 +72,14 @@ def test_the_same_bits_in_the_arena_of_that_release(
     monkeypatch.setitem(TABLES["reference"][0], "FULLY_CONNECTED", OPTIONS)
     bundle = read_bundle(bundle_of(tmp_path / "plan", name, world_size, split))
     check_arenas(bundle, run_native(bundle, build_exactly(bundle, wheel)))
+
+
+def test_an_arena_in_two_memories(
+    wheel: tuple[Path, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setitem(TABLES["reference"][0], "FULLY_CONNECTED", OPTIONS)
+    bundle = banked_bundle(tmp_path, "mobilenet", 1, (1 << 16,))
+    run_native(bundle, build_exactly(bundle, wheel), runs=1)
 
 
 def test_the_arena_of_september_is_too_small(wheel: tuple[Path, str], tmp_path: Path):

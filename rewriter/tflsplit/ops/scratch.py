@@ -202,7 +202,8 @@ class SweptSizes:
         at_once, new = min(at_once, self.columns), self.reach[0] - self.kept_rows
         shared = max(0, self.reach[1] - self.window.stride[1])
         carried = fours(self.channels * new * shared) if at_once < self.columns else 0
-        fresh = max(new * self._under(self.columns), self.reach[0] * self._under(at_once))
+        row, under = self._under(self.columns), self._under(at_once)
+        fresh = max(row if new * under <= row else new * row, self.reach[0] * under)
         fresh = fours(min(SWEPT_CHANNELS, self.channels) * fresh + _SPARE_BYTES)
         return carried + fresh + self._work_bytes(at_once)
 

@@ -12,10 +12,16 @@ size_t carried_bytes(const WindowParams& p, int32_t columns) {
                static_cast<size_t>(shared_columns(p)));
 }
 
+// Planes of new rows lie as far from each other as those of kept ones; columns of the new rows that fit
+// between two of them lie there one row behind the other.
+bool are_between(const WindowParams& p, int32_t columns) {
+  return new_rows(p) * columns_under(p, columns) <= columns_under(p, p.out_columns);
+}
+
 // For new rows of some channels, or for their windows of some columns.
 size_t fresh_bytes(const WindowParams& p, int32_t columns) {
-  const size_t rows = static_cast<size_t>(new_rows(p)) *
-                      static_cast<size_t>(columns_under(p, p.out_columns));
+  const size_t row = static_cast<size_t>(columns_under(p, p.out_columns));
+  const size_t rows = are_between(p, columns) ? row : static_cast<size_t>(new_rows(p)) * row;
   const size_t windows = static_cast<size_t>(reach_rows(p)) *
                          static_cast<size_t>(columns_under(p, columns));
   return fours(static_cast<size_t>(channels_together(p)) * (rows > windows ? rows : windows) +
@@ -104,6 +110,8 @@ SweptRows::SweptRows(const SweptUnit& unit, const UnitConstants& constants, int3
       columns_(columns),
       row_bytes_(columns_under(p_, p_.out_columns)),
       step_(kRowsSideBySide ? reach_rows(p_) : 1),
+      fresh_step_(are_between(p_, columns) ? columns_under(p_, columns)
+                                           : channels_together(p_) * row_bytes_),
       plane_bytes_(kRowsSideBySide ? reach_rows(p_) * columns_under(p_, columns) : row_bytes_),
       kept_(kept),
       carried_(memory),
@@ -117,10 +125,9 @@ int8_t* SweptRows::kept_row(int32_t i, int32_t channel) const {
   return kept_ + (slot * p_.in_channels + channel) * row_bytes_;
 }
 
-// Column `from` of new row `i`, of the first of the channels that are there.
-int8_t* SweptRows::new_row(int32_t i, int32_t from) const {
-  if (kRowsSideBySide) return fresh_ + kept_rows(p_) + i;
-  return fresh_ + i * channels_together(p_) * row_bytes_ + from;
+// New row `i`, of the first of the channels that are there: the columns under the window.
+int8_t* SweptRows::new_row(int32_t i) const {
+  return kRowsSideBySide ? fresh_ + kept_rows(p_) + i : fresh_ + i * fresh_step_;
 }
 
 // Columns [from, stop) of row `row` of some channels of e, counted from the left padding on, as columns of
@@ -194,7 +201,7 @@ void SweptRows::make_columns(int32_t row, int32_t at, int32_t columns, const int
   for (int32_t channel = 0; channel < p_.in_channels; channel += kSweptChannels) {
     const int32_t count = least(kSweptChannels, p_.in_channels - channel);
     for (int32_t i = 0; i < new_rows(p_); ++i) {
-      int8_t* const to = new_row(i, from);
+      int8_t* const to = new_row(i);
       copy_runs(carried(i, channel), 1, carried_plane, to, step_, plane_bytes_, count, again);
       make_map(under + kept + i, channel, count, from + again, from + width, to + again * step_, step_,
                plane_bytes_);
@@ -203,7 +210,7 @@ void SweptRows::make_columns(int32_t row, int32_t at, int32_t columns, const int
     multiply_taps(channel, count, from, columns);
     keep(channel, count, from, last ? width : moved);
     for (int32_t i = 0; i < new_rows(p_) && !last; ++i) {
-      copy_runs(new_row(i, from) + moved * step_, step_, plane_bytes_, carried(i, channel), 1,
+      copy_runs(new_row(i) + moved * step_, step_, plane_bytes_, carried(i, channel), 1,
                       carried_plane, count, shared_columns(p_));
     }
   }
@@ -223,7 +230,7 @@ void SweptRows::take_kept(int32_t channel, int32_t count, int32_t from, int32_t 
 void SweptRows::keep(int32_t channel, int32_t count, int32_t from, int32_t columns) {
   const int32_t fresh = new_rows(p_), moved = least(kept_rows(p_), fresh);
   for (int32_t i = 0; i < moved; ++i) {
-    copy_runs(new_row(fresh - moved + i, from), step_, plane_bytes_,
+    copy_runs(new_row(fresh - moved + i), step_, plane_bytes_,
                     kept_row(i, channel) + from, 1, row_bytes_, count, columns);
   }
 }
@@ -232,12 +239,11 @@ void SweptRows::keep(int32_t channel, int32_t count, int32_t from, int32_t colum
 void SweptRows::multiply_taps(int32_t channel, int32_t count, int32_t from, int32_t columns) {
   Planes planes = {fresh_, plane_bytes_, 1, step_, reach_rows(p_), 0, 0, 0};
   if (!kRowsSideBySide) {
-    const int32_t together = channels_together(p_);
     planes.data = kept_ + channel * row_bytes_ + from;
     planes.row_step = p_.in_channels * row_bytes_;
     planes.rows = kept_rows(p_), planes.first = first_;
-    planes.fresh = static_cast<int32_t>(new_row(0, from) - planes.data);
-    planes.fresh_step = together * row_bytes_;
+    planes.fresh = static_cast<int32_t>(new_row(0) - planes.data);
+    planes.fresh_step = fresh_step_;
   }
   Taps taps = taps_of(p_, constants_.depthwise);
   taps.constants += static_cast<size_t>(channel) * taps_bytes(p_);

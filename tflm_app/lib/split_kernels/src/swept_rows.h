@@ -4,8 +4,8 @@
 // at a time:
 //   kept      the rows of e that stay: row by row the planes of all channels, in a ring of rows
 //   carried   of new rows, the columns that the next columns' windows share with these, of all channels
-//   fresh     new rows of some channels. They lie as the kept ones do, so that windows are read where
-//             both are; where rows lie side by side (schedule.h) a window is put together here instead.
+//   fresh     new rows of some channels, as far as the columns' windows read them. Planes are as long as
+//             those that are kept, so that windows are read where both are; where rows lie side by side (schedule.h) a window is put together here instead.
 //   work      d as the projection takes it, and what an expansion takes; or d, and then either of the
 //             expansion's and the projection's
 // What is read of new rows goes to the place of the oldest of those kept.
@@ -105,7 +105,7 @@ class SweptRows {
   void project(int32_t columns, const int8_t* residual, int32_t position, void* y);
 
   bool widens() const { return columns_ <= kPositions; }
-  int8_t* new_row(int32_t i, int32_t from) const;
+  int8_t* new_row(int32_t i) const;
   int8_t* kept_row(int32_t i, int32_t channel) const;
   int8_t* carried(int32_t i, int32_t channel) const {
     return carried_ + (channel * new_rows(p_) + i) * shared_columns(p_);
@@ -123,6 +123,7 @@ class SweptRows {
   int32_t columns_;
   int32_t row_bytes_;    // of a plane of a kept row
   int32_t step_;         // from column to column of a new row
+  int32_t fresh_step_;   // from new row to new row
   int32_t plane_bytes_;  // of what is fresh
   int8_t* kept_;
   int8_t* carried_;

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from models.builder import Tensor
 from models.layers import LayerBuilder
 from models.mobilenet_v2 import inverted_residual
@@ -123,10 +125,18 @@ def test_tiles_are_taken_where_a_chain_needs_more():
 
 def test_no_number_of_devices_is_left_out_by_what_others_than_its_chain_need():
     """A map inside of a chain is never in memory: who else searches knows no bound for it."""
-    planner = Planner(network(swelling), default_cluster(2), hosted=True)
+    planner = Planner(splittable(chained_model(True, rows=450)), default_cluster(2), hosted=True)
     chain = planner.searcher(2, "ram", chain=True)
+    assert chain.choices.begins_with_chain
     planner.searcher(2, "ram").least_arena_bytes = lambda: 10**9  # type: ignore[method-assign]
     assert planner.bound("ram", 2) <= chain.least_arena_bytes()
+
+
+def test_a_network_without_a_chain_is_searched_once_for_the_least_ram():
+    planner = Planner(network(swelling), default_cluster(2), hosted=True)
+    assert not planner.searcher(2, "ram", chain=True).choices.begins_with_chain
+    planner.searcher(2, "ram", chain=True).find = pytest.fail  # type: ignore[assignment]
+    assert planner.find("ram") is not None
 
 
 def averaged(net: LayerBuilder, x: Tensor) -> Tensor:

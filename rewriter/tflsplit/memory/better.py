@@ -102,10 +102,7 @@ def live_bytes(graph: Graph) -> list[int]:
     Tensors that can lie over each other share what they can, scratch is that of the reference
     kernels.
     """
-    head = Head(graph)
-    buffers = head.buffers(0)
-    groups = groupings(graph, buffers)[0]
-    by_time = bytes_by_time(groups, lying_over(buffers, head.overlays))
+    by_time = _bytes_by_time(graph, "reference")
     totals, live = [], 0
     for time in range(len(graph.nodes) + 1):
         live = by_time.get(time, live)
@@ -113,15 +110,30 @@ def live_bytes(graph: Graph) -> list[int]:
     return totals
 
 
+def least_head_bytes(graph: Graph, kernels: Kernels) -> int:
+    """No plan of the head takes less; found without placing anything.
+
+    kernels: those whose scratch is counted.
+    """
+    return max(_bytes_by_time(graph, kernels).values(), default=0)
+
+
+def _bytes_by_time(graph: Graph, kernels: Kernels) -> dict[int, int]:
+    head = Head(graph, (kernels,))
+    buffers = head.buffers(0)
+    groups = groupings(graph, buffers)[0]
+    return bytes_by_time(groups, lying_over(buffers, head.overlays))
+
+
 class Head:
     """A graph's head as TFLM lays it out, for every flavour of kernels that differs."""
 
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: Graph, flavours: Sequence[Kernels] = _FLAVOURS) -> None:
         self.order = tensor_order(graph)
         self._graph, self._spans = graph, lifetimes(graph)
         self.overlays = find_overlays(graph, self._spans)
         self._scratch: list[dict[Node, Sequence[int]]] = []
-        for flavour in _FLAVOURS:  # they often ask for the same
+        for flavour in flavours:  # they often ask for the same
             scratch = _scratch(graph, flavour)
             if scratch not in self._scratch:
                 self._scratch.append(scratch)

@@ -111,15 +111,36 @@ def _aligned(size_bytes: int) -> int:
 
 
 def _of_block(node: Node) -> Iterator[Overlay]:
-    y, x, steps = node.output, node.input(0), sweep_of(node)
-    below = _aligned(y.size_bytes)
-    residual = residual_of(node)
+    y, x, residual = node.output, node.input(0), residual_of(node)
+    below, high = _aligned(y.size_bytes), _high_bytes_once(node, residual is x)
     if residual is not None and residual is not x and in_head(residual):
-        yield Overlay(y, residual, -below if steps else 0, 0)
-    if steps and in_head(x):
-        high = _middle_bytes(node, x) if x is residual else x.size_bytes
-        high = min(high, _lead_bytes(steps, x, y))
-        yield Overlay(y, x, -below, high // ALIGNMENT_BYTES * ALIGNMENT_BYTES)
+        yield Overlay(y, residual, 0 if high is None else -below, 0)
+    if high is not None and in_head(x):
+        yield Overlay(y, x, -below, high)
+
+
+def _high_bytes_once(node: Node, adds_x: bool) -> int | None:
+    """``_high_bytes``, found once for all blocks of the same options and shapes."""
+    shapes = tuple((v.shape, v.dtype) if v is not None else None for v in node.inputs)
+    key = node.attrs, node.output.shape, node.output.dtype, adds_x, shapes
+    if key not in _KNOWN:
+        if len(_KNOWN) >= _MOST_KNOWN:
+            _KNOWN.clear()
+        _KNOWN[key] = _high_bytes(node, adds_x)
+    return _KNOWN[key]
+
+
+_KNOWN: dict[tuple[object, ...], int | None] = {}
+_MOST_KNOWN = 16384
+
+
+def _high_bytes(node: Node, adds_x: bool) -> int | None:
+    """Up to where in x byte 0 of y may lie; None where they may not share bytes."""
+    y, x, steps = node.output, node.input(0), sweep_of(node)
+    if steps is None or not steps:
+        return None
+    high = _middle_bytes(node, x) if adds_x else x.size_bytes
+    return min(high, _lead_bytes(steps, x, y)) // ALIGNMENT_BYTES * ALIGNMENT_BYTES
 
 
 def _middle_bytes(node: Node, x: Value) -> int:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from weakref import WeakKeyDictionary
 
 from tflsplit.ir import Attrs, DType, Graph, Node, Quantization, Value
 from tflsplit.ops.custom import (
@@ -230,9 +231,24 @@ def block_parts(graph: Graph) -> dict[Node, tuple[Node | None, Node]]:
 
     graph: an unsplit model, with stock operators.  A block is CONV_2D (any window) or nothing,
     DEPTHWISE_CONV_2D without channel multiplier, CONV_2D 1x1, all int8, each read by the next only.
+    Found once for a graph that stays as it is: a search asks for every option of a unit.
     """
+    contents: tuple[Value | Node, ...] = (*graph.outputs, *graph.nodes)
+    known = _KNOWN_PARTS.get(graph)
+    if known is None or known[0] != contents:
+        known = _KNOWN_PARTS[graph] = contents, _block_parts(graph)
+    return dict(known[1])
+
+
+_Parts = dict[Node, tuple[Node | None, Node]]
+_KNOWN_PARTS: WeakKeyDictionary[Graph, tuple[tuple[Value | Node, ...], _Parts]] = (
+    WeakKeyDictionary()
+)
+
+
+def _block_parts(graph: Graph) -> _Parts:
     readers, producers = graph.consumers(), graph.producers()
-    blocks: dict[Node, tuple[Node | None, Node]] = {}
+    blocks: _Parts = {}
     for project in graph.nodes:
         if project.op != "CONV_2D" or not _is_plain(project, pointwise=True):
             continue

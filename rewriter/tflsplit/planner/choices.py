@@ -64,7 +64,8 @@ class Choices:
     ratios: of those, what was simulated by what was predicted; of other numbers of devices, too.
     narrow: whether options are tried that take the least RAM, whatever time they cost.
     hosted: whether the host may keep the model's inputs, and send what units read of it in tiles.
-    chain: whether the first blocks are one unit, for an input that comes row by row.
+    chain: whether the first blocks are one unit, for an input that comes row by row;
+        begins_with_chain: whether there are such blocks.
     costs: of the model's units, for any numbers of these devices.
     pooling: whether flash is scarce, so that weights wait for a place (``placement.py``).
     """
@@ -86,6 +87,7 @@ class Choices:
         self.vectors = share_vectors(self.cluster, self.shares)
         self.units = cut_into_units(self.graph)
         chained = with_chain(self.units, self.cluster.world_size) if self.chain else None
+        self.begins_with_chain = chained is not None
         if self.narrow:
             self.units = chained or with_pairs(self.units)
         rooms = [self.cluster.weights_room_bytes(r) for r in range(self.cluster.world_size)]

@@ -21,7 +21,7 @@ from tflsplit.plan.cost.predict import predict_layouts
 from tflsplit.plan.layout import Layouts, lay_out
 from tflsplit.plan.spec import Plan
 from tflsplit.plan.transfers import Schedule, schedule
-from tflsplit.planner.evaluate import Cost, Memory, Traffic
+from tflsplit.planner.evaluate import Above, Cost, Memory, Traffic
 from tflsplit.planner.memories import Memories
 from tflsplit.planner.options import Layout
 from tflsplit.planner.units import Unit
@@ -57,16 +57,20 @@ class Costs:
         return Traffic(prediction.latency_us, sum(prediction.bytes_per_link.values()))
 
     def _memory(
-        self, cluster: Cluster, unit: Unit, plan: Plan, given: Mapping[Value, Layout]
-    ) -> Memory:
+        self,
+        cluster: Cluster,
+        unit: Unit,
+        plan: Plan,
+        given: Mapping[Value, Layout],
+        most: Sequence[float] = (),
+    ) -> Memory | Above:
         laid_out = self._laid_out(unit, plan, given)
-        return memory_of(cluster, unit.graph, plan, given, self.memories, laid_out)
+        return memory_within(cluster, unit.graph, plan, given, self.memories, most, laid_out)
 
     def _laid_out(self, unit: Unit, plan: Plan, given: Mapping[Value, Layout]) -> _LaidOut:
         found = self._recent.get(id(plan))
         if found is None:
-            layouts = lay_out(unit.graph, plan, given)
-            found = self._recent[id(plan)] = plan, (layouts, schedule(layouts))
+            found = self._recent[id(plan)] = plan, _laid_out(unit.graph, plan, given)
             if len(self._recent) > _RECENT:
                 del self._recent[next(iter(self._recent))]
         return found[1]
@@ -79,26 +83,51 @@ takes some 100 KB."""
 
 
 def memory_of(
+    cluster: Cluster, graph: Graph, plan: Plan, given: Mapping[Value, Layout], memories: Memories
+) -> Memory:
+    """What a unit's plan needs, from its device graphs."""
+    found = memory_within(cluster, graph, plan, given, memories)
+    assert isinstance(found, Memory)
+    return found
+
+
+def memory_within(
     cluster: Cluster,
     graph: Graph,
     plan: Plan,
     given: Mapping[Value, Layout],
     memories: Memories,
+    most: Sequence[float] = (),
     laid_out: _LaidOut | None = None,
-) -> Memory:
-    """What a unit's plan needs, from its device graphs; laid_out: if that is known already."""
-    layouts, movements = laid_out or (lay_out(graph, plan, given), None)
+) -> Memory | Above:
+    """What a unit's plan needs, or the first rank that is seen to need a head above ``most``.
+
+    most: by rank; () for whatever it is.  laid_out: if that is known already.
+    """
+    layouts, movements = laid_out or _laid_out(graph, plan, given)
     maps, constants = _held_bytes(layouts)
     samples = sample_ranks(cluster, maps, _busy(layouts))
     heads, tails, weights = ([0] * cluster.world_size for _ in range(3))
     with unchecked():
-        for device in partition(graph, plan, given, tuple(samples), layouts, movements):
-            need = memories.need(device, plan, cluster.devices[device.rank])
-            scale = need.weights_bytes / max(1, constants[device.rank])
-            for rank in samples[device.rank]:
+        for sample in samples:
+            (device,) = partition(graph, plan, given, (sample,), layouts, movements)
+            limit = min((most[rank] for rank in samples[sample]), default=0) if most else _ANY
+            need = memories.need_within(device, plan, cluster.devices[sample], limit)
+            if isinstance(need, int):
+                return Above(min(samples[sample], key=most.__getitem__), need)
+            scale = need.weights_bytes / max(1, constants[sample])
+            for rank in samples[sample]:
                 heads[rank], tails[rank] = need.head_bytes, need.tail_bytes
                 weights[rank] = math.ceil(constants[rank] * scale)
     return Memory(tuple(heads), tuple(tails), tuple(weights))
+
+
+_ANY = float("inf")
+
+
+def _laid_out(graph: Graph, plan: Plan, given: Mapping[Value, Layout]) -> _LaidOut:
+    layouts = lay_out(graph, plan, given)
+    return layouts, schedule(layouts)
 
 
 def sample_ranks(

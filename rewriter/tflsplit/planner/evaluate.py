@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from operator import le
 
 from tflsplit.plan.spec import Plan
 from tflsplit.planner.options import Chosen, Layout, Option
@@ -26,6 +27,14 @@ class Memory:
 
 
 @dataclass(frozen=True)
+class Above:
+    """That a unit needs a head of so many bytes or more on a rank, which is more than was asked."""
+
+    rank: int
+    head_bytes: int
+
+
+@dataclass(frozen=True)
 class Traffic:
     """What one unit adds to an inference.
 
@@ -43,11 +52,11 @@ class Cost:
     """What one unit adds to an inference, and what it needs.
 
     find_traffic, find_memory: predict the unit, and lower it, which takes most of an evaluation;
-        often only one of them is asked for.
+        often only one of them is asked for, or of the memory only whether it is above a limit.
     """
 
     find_traffic: Callable[[], Traffic]
-    find_memory: Callable[[], Memory]
+    find_memory: Callable[..., Memory | Above]
 
     @cached_property
     def traffic(self) -> Traffic:
@@ -67,7 +76,17 @@ class Cost:
     @cached_property
     def memory(self) -> Memory:
         """What it needs, found once."""
-        return self.find_memory()
+        found = self.find_memory()
+        assert isinstance(found, Memory)
+        return found
+
+    def is_above(self, most: Sequence[float]) -> bool:
+        """Whether it needs a larger head on some rank; that is known before all it needs is."""
+        found: Memory | Above | None = vars(self).get("memory") or vars(self).get("_above")
+        if found is None or (isinstance(found, Above) and found.head_bytes <= most[found.rank]):
+            found = self.find_memory(most)
+            vars(self)["_above" if isinstance(found, Above) else "memory"] = found
+        return isinstance(found, Above) or not all(map(le, found.head_bytes, most))
 
     @property
     def knows_memory(self) -> bool:

@@ -12,7 +12,7 @@ from tflsplit.ir import Value
 from tflsplit.planner.choices import Choices
 from tflsplit.planner.evaluate import Step, arena_of
 from tflsplit.planner.options import Layout
-from tflsplit.planner.search import unlimited
+from tflsplit.planner.search import has_room, unlimited
 from tflsplit.planner.values import VALUES
 
 
@@ -48,11 +48,12 @@ class FreeWays:
         """The best of those whose units need no larger head."""
         choices = self.choices
         options = choices.quick if objective == "latency" else choices.options
+        limits = (head_bytes,) * choices.cluster.world_size
 
         def allowed(index: int, given: Mapping[Value, Layout]) -> list[Step]:
             steps = choices.expand(index, given, options)
             if head_bytes == float("inf"):
                 return steps  # what they need takes most of an evaluation
-            return [step for step in steps if max(step.cost.head_bytes) <= head_bytes]
+            return [step for step in steps if has_room(step, limits)]
 
         return unlimited(choices.units, allowed, VALUES[objective])

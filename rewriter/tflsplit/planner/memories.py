@@ -7,7 +7,11 @@ that they are cut into, five of six have been there before, for this number of d
     a step --partition--> device graphs --key--> known?   else the passes, offsets, arena
 
 The key holds all that anything behind ``partition`` looks at.  Of SENDs and RECVs that is less than
-there is: who is at the other end, by which channel and in how many pieces, takes no memory.
+there is: who is at the other end, by which channel and in how many pieces, takes no memory.  Nor
+does what weights hold: of those of a layer, any part of the same shape is as large.
+
+Most steps that a search rejects need far too much.  What is live at once says so before anything is
+placed, which takes as long as all else.
 """
 
 from __future__ import annotations
@@ -16,8 +20,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from tflsplit.cluster import Device
-from tflsplit.ir import Attrs, Node, Value
+from tflsplit.ir import Attrs, Node, Quantization, Value
 from tflsplit.memory.arena import predict_arena
+from tflsplit.memory.better import least_head_bytes
 from tflsplit.memory.demand import Kernels, kernels_named
 from tflsplit.plan.spec import NodeSplit, Plan
 from tflsplit.split.devices import DeviceGraph, constant_bytes
@@ -42,31 +47,72 @@ class Need:
 
 @dataclass
 class Memories:
-    """Needs that were found, by all that they depend on."""
+    """Needs that were found, by all that they depend on.
+
+    lowered: how many device graphs were lowered; placed: of how many an arena was planned.
+    """
 
     known: dict[Key, Need] = field(default_factory=dict)
+    lowered: int = 0
+    placed: int = 0
+    _floors: dict[Key, int] = field(default_factory=dict)
+    _recent: dict[Key, DeviceGraph] = field(default_factory=dict)
 
     def need(self, device: DeviceGraph, plan: Plan, hardware: Device) -> Need:
         """Of a graph as ``partition`` makes it, lowered as a draft is."""
+        found = self.need_within(device, plan, hardware, float("inf"))
+        assert isinstance(found, Need)
+        return found
+
+    def need_within(
+        self, device: DeviceGraph, plan: Plan, hardware: Device, most_bytes: float
+    ) -> Need | int:
+        """The same, or a head that it is no less than, if that is above ``most_bytes``."""
         kernels = kernels_of(hardware)
         if plan.overlap:  # which messages come early depends on who sends them
-            return _need(device, plan, hardware, kernels)
-        key = hardware.abi, kernels, *_plan_key(plan), *_graph_key(device, plan.by_node())
+            return self._placed(self._lowered(device, plan), hardware, kernels)
+        key = hardware.abi, kernels, *_plan_key(plan), *_graph_key(device, plan)
         found = self.known.get(key)
-        if found is None:
-            found = self.known[key] = _need(device, plan, hardware, kernels)
+        if found is not None:
+            return found
+        floor, lowered = self._floors.get(key, 0), None
+        if floor <= most_bytes:
+            lowered = self._recent.pop(key, None) or self._lowered(device, plan)
+            if most_bytes < float("inf"):
+                floor = self._floors[key] = least_head_bytes(lowered.graph, kernels)
+        if lowered is None or floor > most_bytes:
+            if lowered is not None:
+                self._keep(key, lowered)
+            return floor
+        found = self.known[key] = self._placed(lowered, hardware, kernels)
         return found
+
+    def _keep(self, key: Key, lowered: DeviceGraph) -> None:
+        """For the next limit, which may be above it."""
+        self._recent[key] = lowered
+        if len(self._recent) > _RECENT:
+            del self._recent[next(iter(self._recent))]
+
+    def _lowered(self, device: DeviceGraph, plan: Plan) -> DeviceGraph:
+        self.lowered += 1
+        (lowered,) = with_own_kernels((device,), plan)
+        return lowered
+
+    def _placed(self, lowered: DeviceGraph, hardware: Device, kernels: Kernels) -> Need:
+        self.placed += 1
+        (planned,) = with_offsets((lowered,), draft=True)
+        estimate = predict_arena(planned.graph, hardware.abi, kernels)
+        tail_bytes = _added_tail(estimate.parts)
+        return Need(estimate.head_bytes, tail_bytes, constant_bytes(planned.graph))
+
+
+_RECENT = 128
+"""So many graphs are kept that were lowered and not placed: each takes some 50 KB."""
 
 
 def kernels_of(device: Device) -> Kernels:
     """The kernels that the arena of a device is predicted for."""
     return kernels_named(device.kernels)
-
-
-def _need(device: DeviceGraph, plan: Plan, hardware: Device, kernels: Kernels) -> Need:
-    (lowered,) = with_offsets(with_own_kernels((device,), plan), draft=True)
-    estimate = predict_arena(lowered.graph, hardware.abi, kernels)
-    return Need(estimate.head_bytes, _added_tail(estimate.parts), constant_bytes(lowered.graph))
 
 
 _FIXED = ("allocators", "model", "interface")
@@ -80,12 +126,16 @@ def _added_tail(parts: Mapping[str, int]) -> int:
 
 
 def _plan_key(plan: Plan) -> Key:
-    return plan.fuse, plan.stock_kernels, any(split.tiles > 1 for split in plan.splits)
+    return plan.fuse, plan.stock_kernels, _is_in_tiles(plan)
 
 
-def _graph_key(device: DeviceGraph, splits: Mapping[str, NodeSplit]) -> Key:
+def _is_in_tiles(plan: Plan) -> bool:
+    return any(split.tiles > 1 for split in plan.splits)
+
+
+def _graph_key(device: DeviceGraph, plan: Plan) -> Key:
     """Nodes with the layer that each works for, and tensors by the order in which they come."""
-    values = _Numbers()
+    values, splits = _Numbers(contents=_is_in_tiles(plan)), plan.by_node()
     graph = device.graph
     inputs = tuple(values.key(value) for value in graph.inputs)
     nodes = []
@@ -123,9 +173,14 @@ def _place(options: Attrs) -> Key:
 
 @dataclass
 class _Numbers:
-    """Tensors of a graph, numbered."""
+    """Tensors of a graph, numbered.
 
-    numbers: dict[Value, int] = field(default_factory=dict)
+    contents: whether large constants differ by what they hold, as they do where equal ones of a
+        layer's tiles become one (``share_constants``).
+    """
+
+    contents: bool
+    numbers: dict[Value | int, int] = field(default_factory=dict)
 
     def key(self, value: Value) -> object:
         """Its number, and the first time what it is."""
@@ -133,7 +188,12 @@ class _Numbers:
         if number is not None:
             return number
         self.numbers[value] = len(self.numbers)
-        return _kind(value)
+        if value.data is None or value.size <= _SMALL:
+            return _kind(value)
+        if self.contents:
+            return value  # cut once (``LocalGraph.constant``): where it is the same, it is itself
+        same = self.numbers.setdefault(id(value.data), len(self.numbers))
+        return value.shape, value.dtype, same, *_form(value.quantization)
 
 
 _SMALL = 64
@@ -141,7 +201,13 @@ _SMALL = 64
 
 
 def _kind(value: Value) -> object:
-    if value.data is not None and value.size > _SMALL:
-        return value  # cut once (``LocalGraph.constant``): where it is the same, it is itself
     data = value.data.tobytes() if value.data is not None else value.is_variable
     return value.shape, value.dtype, value.quantization, data
+
+
+def _form(quantization: Quantization | None) -> Key:
+    """What passes and kernels look at of large constants' scales, which are a layer's own."""
+    if quantization is None:
+        return ()
+    points = quantization.zero_points
+    return len(quantization.scales), len(points), any(points), quantization.axis

@@ -8,7 +8,8 @@ is found for N devices is among what is compared for N + 1.  Left out is only wh
 
     latency    what computing alone takes at least (``Choices.least_work_us``) is a bound; so is,
                within measured margins, a first prediction (``finals``), by which they are ordered
-    ram        a unit's inputs share out over the devices, and have to be somewhere; its outputs too
+    ram        a unit's inputs share out over the devices, and have to be somewhere, as its outputs
+               have; who found nothing near the best for two numbers in a row is not asked for fewer
     bytes      none are fewer than those of one device
 
 Beyond ``FEW`` devices each plan takes many seconds to find: then ever more of them are tried, in
@@ -18,6 +19,7 @@ For networks of hundreds of operators all are tried so, until two in a row bring
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from tflsplit.cluster import Cluster
@@ -28,6 +30,7 @@ from tflsplit.planner.choices import Choices
 from tflsplit.planner.collecting import collecting_rarely
 from tflsplit.planner.costs import Costs
 from tflsplit.planner.evaluate import tail_of
+from tflsplit.planner.memories import Memories
 from tflsplit.planner.planned import Planned
 from tflsplit.planner.searcher import OBJECTIVES, Searcher
 from tflsplit.planner.shortfall import smallest_cluster, why_not, with_room
@@ -41,6 +44,12 @@ LARGE_NODES = 200
 """Of networks with more operators every plan takes seconds to find."""
 STEPS = (1, 2, 3, 4, 6, 8, 12, 16)
 """For these, the numbers up to ``FEW`` that are tried."""
+
+_BEATEN = 2
+"""So many times in a row; a head that is far too large on some devices is no smaller on fewer."""
+
+_Kind = tuple[bool, bool]
+"""Of a searcher: whether for the least RAM, and with a chain."""
 
 Known = dict[tuple[int, bool, bool], Choices]
 """What units can do, by number of devices, whether that is for the least RAM, and in a chain."""
@@ -115,6 +124,11 @@ class Planner:
         others = [plain, *(found for key, found in self._searchers.items() if key[0] == size)]
         return next((found for found in others if _knows(found, planned)), plain)
 
+    @property
+    def memories(self) -> Memories:
+        """What device graphs need that were looked at so far."""
+        return self._costs.memories
+
     def left_out(self, planned: Planned) -> tuple[int, ...]:
         """The ranks that need not be wired for a plan of these."""
         return fewer(self.cluster, planned.plan.world_size)[1]
@@ -160,8 +174,9 @@ class Planner:
 
     def _search(self, objective: str) -> Planned | None:
         best: Planned | None = None
+        beaten = Counter[_Kind]()
         for world_size in self._few(objective):
-            best = self._or_better(best, objective, world_size)
+            best = self._or_better(best, objective, world_size, beaten)
         idle = 0
         for world_size in self._many():
             before, best = best, self._or_better(best, objective, world_size)
@@ -172,14 +187,29 @@ class Planner:
             return self.searcher(self.cluster.world_size, objective).find(objective)
         return best
 
-    def _or_better(self, best: Planned | None, objective: str, world_size: int) -> Planned | None:
-        """A plan, or that for so many devices if it has the smaller value."""
+    def _or_better(
+        self,
+        best: Planned | None,
+        objective: str,
+        world_size: int,
+        beaten: Counter[_Kind] | None = None,
+    ) -> Planned | None:
+        """A plan, or that for so many devices if it has the smaller value.
+
+        beaten: how many times in a row a kind of searcher, for fewer devices each time, found
+            nothing near the least RAM; twice is enough.
+        """
         value = best.value(objective) if best is not None else float("inf")
         if self.bound(objective, world_size) > value:
             return best
         for searcher in self._tried(objective, world_size):
+            kind = searcher.choices.narrow, searcher.choices.chain
+            if beaten is not None and beaten[kind] == _BEATEN:
+                continue
             tail_bytes = tail_of(best.steps) if best is not None and objective == "ram" else 0
             found = searcher.find(objective, value, tail_bytes)
+            if beaten is not None and objective == "ram" and value < float("inf"):
+                beaten[kind] = beaten[kind] + 1 if found is None else 0
             if found is not None and self._is_better(found, best, objective):
                 best, value = found, found.value(objective)
         return best
@@ -190,7 +220,9 @@ class Planner:
         if objective == "ram":  # what units need is not all: a whole plan may be smaller without
             searchers.append(self.searcher(world_size))
             if world_size <= CHAINED and self._keeps_input(world_size):
-                searchers.insert(0, self.searcher(world_size, objective, chain=True))
+                chain = self.searcher(world_size, objective, chain=True)
+                if chain.choices.begins_with_chain:  # else it is the first of these once more
+                    searchers.insert(0, chain)
         return searchers
 
     @property

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from operator import le
 
 from tflsplit.ir import Value
 from tflsplit.planner.evaluate import Step
@@ -78,7 +79,7 @@ def search(
             given = dict(zip(_outputs_before(units, index), state, strict=True))
             needed = {value: given[value] for value in unit.inputs if value in given}
             for step in expand(index, needed):
-                if _has_room(step, limits.head_bytes):
+                if has_room(step, limits.head_bytes):
                     arrival = front, step, objective(step)
                     reached.setdefault(step.layouts, []).append(arrival)
         fronts = {
@@ -125,13 +126,13 @@ def _outputs_before(units: Sequence[Unit], index: int) -> tuple[Value, ...]:
     return units[index - 1].outputs if index else ()
 
 
-def _has_room(step: Step, heads: Sequence[float]) -> bool:
+def has_room(step: Step, heads: Sequence[float]) -> bool:
     """Whether its head is within the limits; one that leaves too much behind is not lowered."""
-    return _fits(step.left_bytes, heads) and _fits(step.cost.head_bytes, heads)
+    return _fits(step.left_bytes, heads) and not step.cost.is_above(heads)
 
 
 def _fits(amounts: Sequence[float], limits: Sequence[float]) -> bool:
-    return all(amount <= limit for amount, limit in zip(amounts, limits, strict=True))
+    return all(map(le, amounts, limits))
 
 
 def _labels(front: Front) -> Iterator[Label]:

@@ -128,7 +128,7 @@ def test_what_a_plan_says_of_a_layer_is_part_of_the_key():
 
 
 def test_a_search_lowers_and_places_no_more_than_it_did():
-    """These counts repeat exactly: 356 were lowered and placed before limits were answered early."""
+    """Counts repeat exactly; 356 were lowered and placed before limits were answered early."""
     planner, _ = best_plan(tiny("ds_cnn"), default_cluster(4), "ram")
     memories = planner.memories
     assert memories.lowered <= 350

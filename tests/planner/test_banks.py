@@ -12,6 +12,7 @@ from tests.splits import tiny
 from tflsplit.cluster import Cluster, default_cluster, read_cluster
 from tflsplit.cluster.banks import Bank
 from tflsplit.ir import Graph
+from tflsplit.memory import predict_arena
 from tflsplit.passes.prepare import prepare
 from tflsplit.planner import Planned, Planner
 from tflsplit.planner.best import best_plan
@@ -77,6 +78,21 @@ def test_the_quicker_of_both_is_taken(graph: Graph, alone: Planned):
     assert quick.latency_us <= without.latency_us
     assert slow.latency_us == without.latency_us
     assert banks_of(slow) == [()]
+
+
+def test_a_slow_bank_is_not_used_where_the_first_is_enough(graph: Graph, alone: Planned):
+    near, far = Bank("near", 1 << 20, 1.0, 1.0), Bank("far", 1 << 20, 50.0, 50.0)
+    found = planned(graph, cluster(alone.arena_bytes - 500, near, far))
+    only = planned(graph, cluster(alone.arena_bytes - 500, near))
+    assert found.latency_us == only.latency_us
+    assert len(found.plan.arena_rooms[0]) == 3
+    # As rewrite makes it, with all rooms.
+    written = predict_arena(found.devices[0].graph, kernels="cmsis_nn")
+    assert (written.main_bytes, *written.banks_bytes) == (
+        only.arenas[0].main_bytes,
+        *only.arenas[0].banks_bytes,
+        0,
+    )
 
 
 def test_what_a_bank_costs_is_in_the_simulated_latency(graph: Graph, alone: Planned):

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tflsplit.cluster import Cluster
+from tflsplit.cluster import Cluster, Device
 from tflsplit.cluster.rings import LEAN_MTU_BYTES
 from tflsplit.ir import Graph
 from tflsplit.planner.links import with_frames, with_lean_links
@@ -34,24 +34,35 @@ Found = tuple[Planner, Planned | None]
 
 
 def _with_banks(graph: Graph, cluster: Cluster, objective: str) -> Found:
-    """The best plan that needs no bank, or one that does, where that is quicker.
+    """The best plan that needs no bank, only the first ones, or all: that which is quickest.
 
-    A search counts banks as room, not what they cost; that is in the simulated latency.
+    A search counts banks as room, not what they cost; that is in the simulated latency.  Where
+    latency is not the objective, that with the fewest banks.
     """
-    plain = replace(cluster, devices=tuple(replace(d, banks=()) for d in cluster.devices))
-    planner, found = _found(graph, plain, objective)
-    if found is None:
-        return _found(graph, cluster, objective)
+    best: tuple[Planner, Planned] | None = None
+    for count in range(1 + max(len(device.banks) for device in cluster.devices)):
+        first = replace(cluster, devices=tuple(_first_banks(d, count) for d in cluster.devices))
+        planner, found = _found(graph, first, objective)
+        if found is None:
+            continue
+        if best is None or found.value(objective) < best[1].value(objective):
+            best = planner, _with_all(planner, found, cluster)
+        if objective not in (THROUGHPUT, "latency"):
+            break
+    return best or (planner, None)
+
+
+def _first_banks(device: Device, count: int) -> Device:
+    return replace(device, banks=device.banks[:count])
+
+
+def _with_all(planner: Planner, found: Planned, cluster: Cluster) -> Planned:
+    """A plan that does not need all banks, on devices that have them; a team's as it is."""
     kept = [d for rank, d in enumerate(cluster.devices) if rank not in planner.left_out(found)]
-    if len(kept) == found.cluster.world_size:  # else of a team
-        banked = replace(found.cluster, devices=tuple(kept))
-        plan = replace(found.plan, arena_rooms=rooms_of(banked))
-        found = replace(found, cluster=banked, plan=plan)
-    if objective in (THROUGHPUT, "latency"):
-        other, quicker = _found(graph, cluster, objective)
-        if quicker is not None and quicker.value(objective) < found.value(objective):
-            return other, quicker
-    return planner, found
+    if len(kept) != found.cluster.world_size or tuple(kept) == found.cluster.devices:
+        return found
+    banked = replace(found.cluster, devices=tuple(kept))
+    return replace(found, cluster=banked, plan=replace(found.plan, arena_rooms=rooms_of(banked)))
 
 
 def _found(graph: Graph, cluster: Cluster, objective: str) -> Found:

@@ -176,3 +176,14 @@ def test_a_store_in_memory_where_it_is_asked_for(tmp_path: Path):
     )
     done = run(tmp_path, *STM32, "-DTFLSPLIT_STORE_BYTES=4096", PORT / "store.cc", program)
     assert done.returncode == 0
+
+
+@pytest.mark.usefixtures("host_compiler")
+@pytest.mark.parametrize(
+    ("flag", "wanted"),
+    [("-DARDUINO_TEENSY41", "yes no no yes"), ("-DARDUINO_ARCH_ESP32", "no yes yes no")],
+    ids=["Teensy 4.1", "ESP32"],
+)
+def test_a_bank_is_there_if_its_chip_is(tmp_path: Path, flag: str, wanted: str):
+    done = run(tmp_path, flag, PORT / "banks.cc", CORE / "banks_test.cc")
+    assert (done.returncode, done.stdout) == (0, wanted), done.stderr

@@ -62,6 +62,8 @@ GRANTs ahead and blocks began early; the target is a quarter more."""
 _SMALL_DEVICES = 4
 _MORE = 1.25
 
+_RUN = f"Of these, plans for {' and '.join(map(str, CONFIRMED))} devices were run.\n"
+
 
 @dataclass(frozen=True)
 class Time:
@@ -164,4 +166,5 @@ def small_table(folder: Path, say: Callable[[str], None]) -> str:
 
 def wires_text(bench: Bench, counts: Sequence[int], say: Callable[[str], None]) -> str:
     """A table for each kind of link and way of the image."""
-    return "\n".join(wires_table(way, list(times(bench, way, counts, say))) for way in WAYS)
+    tables = [wires_table(way, list(times(bench, way, counts, say))) for way in WAYS]
+    return "\n".join([_RUN, *tables])

@@ -2,7 +2,8 @@
 """One more device never makes a plan worse: values of plans for ever more devices.
 
 Simulated milliseconds, arena bytes of the fullest device, bytes on the wires: of the plans for 1,
-2, … Teensy 4.1 in a ring, each found by a planner that knows nothing yet.
+2, … Teensy 4.1 in a ring, as ``tflsplit rewrite`` finds them, each by a planner that knows nothing
+yet.
 """
 
 from __future__ import annotations
@@ -16,11 +17,13 @@ from pathlib import Path
 from benchmarks.planner_tables import table
 from benchmarks.readme import write_section
 from models.tiny import NETWORKS
-from tflsplit.cluster import default_cluster
+from tflsplit.cluster import Cluster, default_cluster
 from tflsplit.errors import UserError
 from tflsplit.ir import Graph
-from tflsplit.passes.fold_constants import fold_constants
+from tflsplit.passes.prepare import prepare
 from tflsplit.planner import OBJECTIVES, Planner
+from tflsplit.planner.best import best_plan
+from tflsplit.planner.planned import Planned
 from tflsplit.tflite import load
 
 LINKS = ("uart", "spi")
@@ -51,9 +54,26 @@ def worse_places(values: Sequence[float]) -> list[int]:
     return [at for at in range(1, len(values)) if values[at] > values[at - 1]]
 
 
-def line(graph: Graph, name: str, link: str, objective: str, counts: Sequence[int]) -> Line:
+def as_written(graph: Graph, cluster: Cluster, objective: str) -> Planned:
+    """The plan that a user gets, its input streamed where that is of use."""
+    return best_plan(graph, cluster, objective)[1]
+
+
+def as_searched(graph: Graph, cluster: Cluster, objective: str) -> Planned:
+    """That of a search with the input in memory, which takes less time to find."""
+    return Planner(graph, cluster).best(objective)
+
+
+def line(
+    graph: Graph,
+    name: str,
+    link: str,
+    objective: str,
+    counts: Sequence[int],
+    plan: Callable[[Graph, Cluster, str], Planned] = as_searched,
+) -> Line:
     """Plans for every number of devices; ClusterError where one fits nowhere."""
-    plans = [Planner(graph, default_cluster(n, link)).best(objective) for n in counts]
+    plans = [plan(graph, default_cluster(n, link), objective) for n in counts]
     values = tuple(planned.value(objective) for planned in plans)
     return Line(name, link, objective, values, tuple(p.plan.world_size for p in plans))
 
@@ -66,10 +86,10 @@ def lines(
 ) -> Iterator[Line]:
     """All of them."""
     for name, network in networks.items():
-        graph = fold_constants(network())
+        graph = prepare(network())
         for link in links:
             for objective in objectives:
-                yield line(graph, name, link, objective, counts)
+                yield line(graph, name, link, objective, counts, as_written)
 
 
 def more_devices_table(found: Sequence[Line], counts: Sequence[int]) -> str:

@@ -132,7 +132,7 @@ def test_no_number_of_devices_is_left_out_by_what_others_than_its_chain_need():
     assert planner.bound("ram", 2) <= chain.least_arena_bytes()
 
 
-def test_a_network_without_a_chain_is_searched_once_for_the_least_ram():
+def test_a_network_without_a_chain_has_no_searcher_for_chains():
     planner = Planner(network(swelling), default_cluster(2), hosted=True)
     assert not planner.searcher(2, "ram", chain=True).choices.begins_with_chain
     planner.searcher(2, "ram", chain=True).find = pytest.fail  # type: ignore[assignment]

@@ -196,19 +196,20 @@ class Planner:
     ) -> Planned | None:
         """A plan, or that for so many devices if it has the smaller value.
 
-        beaten: how many times in a row a kind of searcher, for fewer devices each time, found
-            nothing near the least RAM; twice is enough.
+        beaten: how many times in a row a kind of searcher found nothing near the least RAM.
         """
         value = best.value(objective) if best is not None else float("inf")
         if self.bound(objective, world_size) > value:
             return best
-        for searcher in self._tried(objective, world_size):
+        tried = self._tried(objective, world_size)
+        for at, searcher in enumerate(tried):
             kind = searcher.choices.narrow, searcher.choices.chain
             if beaten is not None and beaten[kind] == _BEATEN:
                 continue
             tail_bytes = tail_of(best.steps) if best is not None and objective == "ram" else 0
             found = searcher.find(objective, value, tail_bytes)
-            if beaten is not None and objective == "ram" and value < float("inf"):
+            is_last = searcher not in tried[at + 1 :]
+            if beaten is not None and is_last and objective == "ram" and value < float("inf"):
                 beaten[kind] = beaten[kind] + 1 if found is None else 0
             if found is not None and self._is_better(found, best, objective):
                 best, value = found, found.value(objective)
@@ -221,8 +222,8 @@ class Planner:
             searchers.append(self.searcher(world_size))
             if world_size <= CHAINED and self._keeps_input(world_size):
                 chain = self.searcher(world_size, objective, chain=True)
-                if chain.choices.begins_with_chain:  # else it is the first of these once more
-                    searchers.insert(0, chain)
+                # without a chain again, from what it found: that may lead to less, and is known
+                searchers.insert(0, chain if chain.choices.begins_with_chain else searchers[0])
         return searchers
 
     @property

@@ -26,6 +26,7 @@ ROOT = Path(__file__).resolve().parents[2]
 OPTIONAL = {"factor", "bounds", "extents", "scatter_factor", "scatter_bounds", "rank"}
 OPTIONAL |= {"sum_tiles", "gather_tiles", "streamed", "scratch_limit_bytes"}
 OPTIONAL |= {"window_columns", "chained", "tile_bounds", "sweeps"}
+BANKS = {"arena_main_bytes": 4096, "arena_banks_bytes": [4096]}  # of a device that has some
 
 
 def documented() -> dict[str, dict[str, str]]:
@@ -81,12 +82,14 @@ def test_every_key_is_documented_and_every_documented_key_is_there(folder: Path)
     document, wanted = plan_of(folder), documented()
     assert {"Top level", "A layer", "A device"} <= set(wanted)
     request = remember(default_cluster(4), "latency", (5,))
-    check({**document, **request}, wanted["Top level"], {"mtu_bytes"})
-    check(document, wanted["Top level"], {*request, "mtu_bytes"})
+    check({**document, **request}, wanted["Top level"], {"mtu_bytes", "arena_rooms"})
+    check(document, wanted["Top level"], {*request, "mtu_bytes", "arena_rooms"})
     for layer in document["layers"]:
         check(layer, wanted["A layer"], OPTIONAL)
     for device in document["devices"]:
-        check(device, wanted["A device"], set())
+        check(device, wanted["A device"], set(BANKS))
+        check({**device, **BANKS}, wanted["A device"], set())
+    check({**document, "arena_rooms": [[9, 9]]}, wanted["Top level"], {*request, "mtu_bytes"})
 
 
 def test_a_missing_key_and_a_wrong_type_are_seen():

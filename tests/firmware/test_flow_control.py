@@ -101,6 +101,6 @@ def test_a_cluster_that_wants_it_is_built_with_it(tmp_path: Path):
     assert flags(replace(options, flow_control=FlowControl.NONE)) == []
     assert flags(replace(options, boards=("mps2_an500",))) == []  # it has no pins
     assert len(flags(replace(options, boards=("pico", "nucleo_h743zi")))) == 2
-    able = "nucleo_h743zi, pico, esp32s3, nano33ble, stm32f405, rp2040"
+    able = "nucleo_h743zi, pico, esp32s3, nano33ble, stm32f405, rp2040, esp32s3_psram"
     with pytest.raises(ClusterError, match=rf"for UARTs of {able}, not for uart of teensy41"):
         flags(replace(options, boards=("teensy41",)))

@@ -72,6 +72,9 @@ class ElementwiseRule(OpRule):
 _ONE = 1 << 30, 1
 """A scale of 1.0 as ``(multiplier, shift)``."""
 
+_SIGNS = {(DType.UINT8, DType.INT8): 128, (DType.INT8, DType.UINT8): -128}
+"""How much further the zero point lies, by the element types before and behind."""
+
 
 def flips_signs(node: Node) -> bool:
     """Whether a QUANTIZE only flips the first bit of every byte, between uint8 and int8.
@@ -81,10 +84,9 @@ def flips_signs(node: Node) -> bool:
     if node.op != "QUANTIZE":
         return False
     x, y = node.input(0), node.output
-    if x.quantization is None or y.quantization is None:
-        return False
+    further = _SIGNS.get((x.dtype, y.dtype))
+    if further is None or x.quantization is None or y.quantization is None:
+        return False  # of floats there may be a record without a scale
     if quantize_multiplier(x.quantization.scale / y.quantization.scale) != _ONE:
         return False
-    further = {(DType.UINT8, DType.INT8): 128, (DType.INT8, DType.UINT8): -128}
-    zero_points = x.quantization.zero_point, y.quantization.zero_point
-    return zero_points[0] - zero_points[1] == further.get((x.dtype, y.dtype))
+    return x.quantization.zero_point - y.quantization.zero_point == further

@@ -210,3 +210,5 @@ def test_a_quantize_that_flips_signs_is_no_scaling(scale: float, zero_point: int
     made = Value("y", (1, 8, 8, 3), DType.INT8, Quantization((scale,), (zero_point,)))
     work = Work(Family.COPY, 3.6 * 192) if flips else Work(Family.OTHER, 192)
     assert work_of(node("QUANTIZE", (image,), made)) == (work,)
+    floats = Value("x", (1, 8, 8, 3), DType.FLOAT32, Quantization())  # a record without a scale
+    assert work_of(node("QUANTIZE", (floats,), made)) == (Work(Family.OTHER, 192),)

@@ -13,8 +13,10 @@ from pathlib import Path
 
 from tflsplit.cluster import default_cluster
 from tflsplit.ir import Graph
-from tflsplit.passes.fold_constants import fold_constants
-from tflsplit.planner import Planned, Planner
+from tflsplit.passes.prepare import prepare
+from tflsplit.passes.settle import settle
+from tflsplit.planner import Planned
+from tflsplit.planner.best import best_plan
 from tflsplit.tflite import load
 
 SEEDED_COUNTS, PUBLIC_COUNTS = (4,), (2, 4, 8)
@@ -47,13 +49,12 @@ def rows(
 ) -> Iterator[str]:
     """One line for each network, number of Teensy 4.1, kind of link and objective."""
     for name, network in networks.items():
-        graph = fold_constants(network())
+        graph = prepare(settle(network()))
         for count in counts:
             for link in LINKS:
-                planner = Planner(graph, default_cluster(count, link))
                 for objective in OBJECTIVES:
                     say(f"{name}: {objective}, {count} on {link}")
-                    found = planner.best(objective)
+                    planner, found = best_plan(graph, default_cluster(count, link), objective)
                     yield _row(name, count, link, objective, found, planner.alone(objective))
 
 

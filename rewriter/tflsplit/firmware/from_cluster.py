@@ -34,6 +34,7 @@ def options_of_cluster(cluster: Cluster, boards: tuple[str, ...] = ()) -> Firmwa
             f"input enters at rank {cluster.input_rank} and output leaves at rank "
             f"{cluster.output_rank}; the firmware's host hangs on one device"
         )
+    banks = tuple(device.banks for device in cluster.devices)
     return FirmwareOptions(
         boards=boards or tuple(_board(cluster, rank) for rank in range(cluster.world_size)),
         topology=cluster.topology,
@@ -50,7 +51,7 @@ def options_of_cluster(cluster: Cluster, boards: tuple[str, ...] = ()) -> Firmwa
         background_poll_us=(
             None if cluster.background_poll_us is None else round(cluster.background_poll_us)
         ),
-        banks=banks if any(banks := tuple(d.banks for d in cluster.devices)) else (),
+        banks=banks if any(banks) else (),
     )
 
 

@@ -137,7 +137,7 @@ _MOST_KNOWN = 16384
 def _high_bytes(node: Node, adds_x: bool) -> int | None:
     """Up to where in x byte 0 of y may lie; None where they may not share bytes."""
     y, x, steps = node.output, node.input(0), sweep_of(node)
-    if steps is None or not steps:
+    if not steps:
         return None
     high = _middle_bytes(node, x) if adds_x else x.size_bytes
     return min(high, _lead_bytes(steps, x, y)) // ALIGNMENT_BYTES * ALIGNMENT_BYTES

@@ -75,15 +75,15 @@ class Memories:
         found = self.known.get(key)
         if found is not None:
             return found
-        floor, lowered = self._floors.get(key, 0), None
-        if floor <= most_bytes:
-            lowered = self._recent.pop(key, None) or self._lowered(device, plan)
-            if most_bytes < float("inf"):
-                floor = self._floors[key] = least_head_bytes(lowered.graph, kernels)
-        if lowered is None or floor > most_bytes:
-            if lowered is not None:
-                self._keep(key, lowered)
+        floor = self._floors.get(key, 0)
+        if floor > most_bytes:
             return floor
+        lowered = self._recent.pop(key, None) or self._lowered(device, plan)
+        if most_bytes < float("inf"):
+            floor = self._floors[key] = least_head_bytes(lowered.graph, kernels)
+            if floor > most_bytes:
+                self._keep(key, lowered)
+                return floor
         found = self.known[key] = self._placed(lowered, hardware, kernels)
         return found
 

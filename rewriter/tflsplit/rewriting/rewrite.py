@@ -64,7 +64,8 @@ def split_model(model: Graph, wishes: Wishes | Choose) -> Split:
     """
     if isinstance(wishes, Wishes) and not 1 <= wishes.world_size <= MAX_WORLD_SIZE:
         raise PlanError(f"the number of devices must be 1 to {MAX_WORLD_SIZE}")
-    whole = splittable(model)
+    model = settle(model)
+    whole = _prepared(model)
     plan = choose_plan(whole, wishes) if isinstance(wishes, Wishes) else wishes(whole)
     devices = lower(whole, plan)
     problems = check_devices(whole, devices)
@@ -75,7 +76,10 @@ def split_model(model: Graph, wishes: Wishes | Choose) -> Split:
 
 def splittable(model: Graph) -> Graph:
     """The graph that is split, if the model can be; else ModelError."""
-    model = settle(model)
+    return _prepared(settle(model))
+
+
+def _prepared(model: Graph) -> Graph:
     check_quantized(model)
     check_declared(model)
     check_declared(fold_constants(model))  # shapes that were computed are known now
@@ -122,7 +126,7 @@ def make(
     Raises as ``split_model`` does.
     """
     progress("reading")
-    graph = settle(read_model(model, name=name))
+    graph = read_model(model, name=name)
     progress("splitting")
     split = split_model(graph, wishes)
     seen(split)

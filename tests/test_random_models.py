@@ -20,7 +20,7 @@ from tests.random_models import __main__ as command
 from tests.random_models import trial
 from tests.random_models.generate import random_network
 from tests.splits import needs_tflm
-from tflsplit.ir import Graph
+from tflsplit.ir import DType, Graph
 from tflsplit.ir.compare import differences
 from tflsplit.ops import known_ops
 from tflsplit.passes.drop_channels import dropped_channels
@@ -78,6 +78,10 @@ def test_they_are_what_is_promised():
             node.attrs.integer("dilation_h_factor", 1) > 1 for node in graph.nodes
         )
         found["channels that go"] += dropped_channels(prepare(graph)) > 0
+        found["uint8 inputs"] += any(v.dtype is DType.UINT8 for v in graph.inputs)
+        found["uint8 outputs"] += any(v.dtype is DType.UINT8 for v in graph.outputs)
+        found["float inputs"] += any(v.dtype is DType.FLOAT32 for v in graph.inputs)
+        found["float outputs"] += any(v.dtype is DType.FLOAT32 for v in graph.outputs)
         found["state"] += any(value.is_variable for value in graph.values())
         found.update(ops)
     rare = {name: n for name, n in found.items() if n < 1}

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from tests.plan.networks import in_channels, out_channels, plan_of, rows, two_convolutions, whole
 from tests.splits import networks, plans, tiny
-from tflsplit.ir import Graph
+from tflsplit.ir import DType, Graph, Node, Quantization, Value
 from tflsplit.plan.check import plan_problems
 from tflsplit.plan.policy import choose_plan
+from tflsplit.plan.shards import tile_factor
 from tflsplit.plan.spec import NodeSplit, Plan, Way
 from tflsplit.plan.wishes import Wishes
 
@@ -42,6 +43,18 @@ def test_a_node_without_rows_has_no_tiles():
     graph = Graph("end", tuple(softmax.operands), softmax.outputs, [softmax])
     plan = plan_of(1, NodeSplit(softmax.name, Way.WHOLE, gather_tiles=2))
     assert [text for text in plan_problems(graph, plan) if "cannot be run in tiles" in text]
+
+
+def test_nothing_joins_tiles_of_uint8():
+    """How converters end a network whose output is uint8: TFLM's CONCATENATION takes none."""
+    to = Value("y", A.output.shape, DType.UINT8, Quantization((0.1,), (128,)))
+    end = Node("QUANTIZE", (A.output,), (to,), version=2)
+    graph = Graph("end", (A.output,), (to,), [end])
+    split = NodeSplit(end.name, Way.WHOLE, gather_tiles=2)
+    assert tile_factor(end, split) is None
+    assert (
+        "QUANTIZE, split so, cannot be run in tiles" in plan_problems(graph, plan_of(1, split))[0]
+    )
 
 
 BAD: dict[str, tuple[Plan, str]] = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import random
 
+from tests.random_models.edges import edged
 from tests.random_models.layers import WEIGHTED
 from tests.random_models.net import MOST_ELEMENTS, Net
 from tests.random_models.others import OTHERS
@@ -28,7 +29,7 @@ def random_network(seed: int) -> Graph:
         made = make(net)
         if made is not None and made.size > MOST_ELEMENTS and made in net.live:
             net.live.remove(made)
-    return net.finish(f"random_{seed}")
+    return edged(net, net.finish(f"random_{seed}"), random.Random(f"edges {seed}"))
 
 
 def _input_shape(net: Net) -> tuple[int, ...]:

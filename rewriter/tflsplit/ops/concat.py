@@ -5,11 +5,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tflsplit.ir import Node, Value
+from tflsplit.ir import DType, Node, Value
 from tflsplit.ops.dims import dim_name, normal_axis, passing_factor
 from tflsplit.ops.factors import SAME_INDEX, DimMap, Factor, Piece, Shifted
 from tflsplit.ops.local import copied
 from tflsplit.ops.rule import OpRule, clone, rule_for
+
+JOINED = (DType.FLOAT32, DType.INT8, DType.INT16, DType.INT32, DType.INT64, DType.BOOL)
+"""Element types that TFLM's CONCATENATION takes."""
 
 
 @rule_for("CONCATENATION")

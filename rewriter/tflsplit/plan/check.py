@@ -13,6 +13,7 @@ from itertools import pairwise
 
 from tflsplit.ir import Graph, Node, Value
 from tflsplit.ops import Factor, Kind, rule_of
+from tflsplit.ops.concat import JOINED
 from tflsplit.ops.state import has_state
 from tflsplit.plan.spec import NodeSplit, Plan, Way
 
@@ -159,7 +160,12 @@ def _stream(node: Node, split: NodeSplit, readers: Mapping[Value, int]) -> Itera
 
 
 def _tiled_by(node: Node, factors: dict[str, Factor]) -> set[str]:
-    """Names of the factors that cut the outermost dimension of every result."""
+    """Names of the factors that cut the outermost dimension of every result.
+
+    None where TFLM's CONCATENATION does not take the parts of one.
+    """
+    if not all(value.dtype in JOINED for value in node.outputs):
+        return set()
     found = set(factors)
     for index, value in enumerate(node.outputs):
         outermost = next((dim for dim, extent in enumerate(value.shape) if extent > 1), None)

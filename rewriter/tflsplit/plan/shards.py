@@ -12,6 +12,7 @@ from typing import NamedTuple
 from tflsplit.errors import PlanError
 from tflsplit.ir import Node, Value
 from tflsplit.ops import Box, Factor, Kind, Piece, rule_of
+from tflsplit.ops.concat import JOINED
 from tflsplit.ops.region import Interval
 from tflsplit.plan.spec import NodeSplit, Way, even_shares, proportional_bounds
 
@@ -230,8 +231,11 @@ def tile_factor(node: Node, split: NodeSplit) -> Factor | None:
     """The dimension along which a node can be taken in tiles: the outermost of its results.
 
     That is rows of a map, pixels of a batch.  None where its steps do not make independent parts
-    of every result, or are what the split divides among the ranks.
+    of every result, or are what the split divides among the ranks; or where nothing joins the
+    tiles of a result again, as of a uint8 output.
     """
+    if not all(value.dtype in JOINED for value in node.outputs):
+        return None
     taken = split.factor, split.scatter_factor
     outer = [next((d for d, n in enumerate(v.shape) if n > 1), None) for v in node.outputs]
     for factor in rule_of(node).factors(node):

@@ -11,6 +11,7 @@ import math
 from collections.abc import Sequence
 
 from tflsplit.ir import Activation, DType, Value
+from tflsplit.ops.concat import JOINED
 from tflsplit.ops.declared.operation import (
     INDICES,
     MAX_RANK,
@@ -32,7 +33,7 @@ def _concatenation(op: Operation) -> None:
     op.count(1, _MOST_JOINED)
     operands, y = op.every(), op.y()
     op.option("fused_activation_function", Activation.NONE, Activation.NONE)
-    op.dtype(y, _F32, _I8, _I16, _I32, _I64, _BOOL)
+    op.dtype(y, *JOINED)
     op.rank(y, 1, MAX_RANK)
     axis = op.axis(op.node.attrs.integer("axis"), len(y.shape))
     for value in operands:

@@ -276,3 +276,27 @@ def test_every_example_of_the_document_is_read():
     assert len(examples) >= 3
     for example in examples:
         parse_cluster(example)
+
+
+@pytest.mark.parametrize(
+    ("link", "boards", "rate"),
+    [
+        ("", ["teensy41"], 6_000_000),
+        ("", ["teensy41", "stm32f405"], 1_000_000),
+        ('[link]\nkind = "spi"\n', ["teensy41", "pico"], 10_000_000),
+        ("[link]\nbaud = 2_000_000\n", ["stm32f405", "rp2040"], 2_000_000),
+        ('[link]\nkind = "ethernet"\n', ["teensy41", "pico"], 100_000_000),
+        ("", ["mps2_an500"], 6_000_000),
+    ],
+)
+def test_links_run_at_the_slowest_boards_own_rate(link: str, boards: list[str], rate: int):
+    tables = "".join(f'[[device]]\nboard = "{board}"\n' for board in boards)
+    assert parse_cluster(link + tables).link.bit_rate == rate
+
+
+def test_a_wire_that_gives_no_rate_has_the_links():
+    wire = "[[wire]]\nranks = [0, 1]\nstep_overhead_us = 5.0\n"
+    boards = '[[device]]\nboard = "pico"\ncount = 3\n'
+    assert parse_cluster(wire + boards).link_of((0, 1)).bit_rate == 3_000_000
+    given = parse_cluster("[link]\nbaud = 500_000\n" + wire + boards)
+    assert given.link_of((0, 1)).bit_rate == 500_000

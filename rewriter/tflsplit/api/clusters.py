@@ -10,11 +10,11 @@ from dataclasses import replace
 from tflsplit.cluster import Cluster, Device, LinkKind, board_names, default_cluster, known_board
 from tflsplit.cluster.banks import limited_banks
 from tflsplit.cluster.links import LINK_DEFAULTS
+from tflsplit.cluster.rates import at_own_rate
 from tflsplit.cluster.rewired import with_link
 from tflsplit.cluster.toml_file import suggestion
 from tflsplit.errors import ClusterError, PlanError, counted
 from tflsplit.firmware.boards import BOARDS
-from tflsplit.firmware.rates import at_own_rate
 from tflsplit.wire.frames import MAX_NODES
 
 DEFAULT_BOARD = "teensy41"

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from tflsplit.cluster.links import (
     LinkSpec,
     Medium,
 )
+from tflsplit.cluster.rates import own_rate
 from tflsplit.cluster.rewired import usb_of
 from tflsplit.cluster.routes import Edge
 from tflsplit.cluster.spec import Cluster, Device
@@ -50,7 +52,8 @@ def read_table(root: Table) -> Cluster:
     devices = _devices(root)
     world_size = len(devices)
     gateway = root.integer("gateway_rank", 0, high=world_size - 1)
-    link = _link(root.table("link"), LINK_DEFAULTS[LinkKind.UART])
+    boards = [device.board for device in devices]
+    link = _link(root.table("link"), LINK_DEFAULTS[LinkKind.UART], boards)
     topology = root.choice("topology", usual_topology(link.kind))
     link_layer, usual = root.table("link_layer"), usual_frames(topology, link, world_size)
     arguments = {
@@ -78,7 +81,7 @@ def read_table(root: Table) -> Cluster:
                          "input_rank and output_rank")  # fmt: skip
     usb_only = not host.content.keys() - {"direct", "stream"}
     host_link = _link(host, USB_SPEEDS[devices[gateway].usb])
-    wires = tuple(_wire(table, link, topology, world_size) for table in root.tables("wire"))
+    wires = tuple(_wire(table, link, topology, boards) for table in root.tables("wire"))
     root.refuse_unknown()
     try:
         return Cluster(
@@ -121,10 +124,15 @@ def _devices(root: Table) -> tuple[Device, ...]:
     return tuple(devices)
 
 
-def _link(table: Table, default: LinkSpec) -> LinkSpec:
-    """The numbers of a link; kind and rate set the rest where it is not given."""
+def _link(table: Table, default: LinkSpec, boards: Sequence[str] = ()) -> LinkSpec:
+    """The numbers of a link; kind and rate set the rest where it is not given.
+
+    boards: whose slowest one's own rate it has where no rate is given.
+    """
     kind = table.choice("kind", default.kind)
     base = default if kind is default.kind else LINK_DEFAULTS[kind]
+    if base is LINK_DEFAULTS[kind]:
+        base = replace(base, bit_rate=own_rate(boards, kind) or base.bit_rate)
     link = replace(
         base,
         kind=kind,
@@ -153,12 +161,15 @@ def _bit_rate(table: Table, kind: LinkKind, default: int) -> int:
     return table.integer(given[0] if given else "bit_rate", default, low=1000)
 
 
-def _wire(table: Table, link: LinkSpec, topology: Topology, size: int) -> tuple[Edge, LinkSpec]:
+def _wire(
+    table: Table, link: LinkSpec, topology: Topology, boards: Sequence[str]
+) -> tuple[Edge, LinkSpec]:
+    size = len(boards)
     edge = table.ranks("ranks", size)
     if not _are_neighbours(topology, size, edge):
         raise table.error("ranks", f"a {topology.value} of {size} has no wire between "
                           f"{edge[0]} and {edge[1]}")  # fmt: skip
-    numbers = _link(table, link)
+    numbers = _link(table, link, boards)
     table.refuse_unknown()
     return edge, numbers
 

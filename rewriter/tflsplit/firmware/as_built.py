@@ -7,11 +7,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from tflsplit.cluster import Cluster, LinkKind, board_names, known_board
+from tflsplit.cluster.rates import at_own_rate
 from tflsplit.cluster.rewired import at_usb, rewired
 from tflsplit.cluster.spec import Device
 from tflsplit.firmware.boards import BOARDS
 from tflsplit.firmware.options import FirmwareOptions
-from tflsplit.firmware.rates import at_own_rate
 
 
 def as_built(cluster: Cluster, options: FirmwareOptions) -> Cluster:

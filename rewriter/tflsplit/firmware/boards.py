@@ -12,7 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
-from tflsplit.cluster import board_names, known_board, tick_period_us
+from tflsplit.cluster import LinkKind, board_names, known_board, tick_period_us
+from tflsplit.cluster.rates import usual_rate
 from tflsplit.errors import ClusterError
 from tflsplit.memory.abi import CORTEX_M, ESP32, Abi
 
@@ -38,8 +39,6 @@ class Board:
     flash_bytes: beyond which ``large_model_section`` is taken.
     large_arena_section: where the linker script has room for arenas of more than
         ``fast_arena_bytes``; smaller ones are static data like any other.
-    baud: default rate of the links to the neighbours; None where there is none.
-    spi_hz: default clock of SPI links; None: the port has not both ends of one for this board.
     has_rts_cts: its port can have RTS and CTS on its UARTs to the neighbours.
     has_ethernet: its port can join an Ethernet segment instead (docs/ethernet.md).
     core_serial_buffers: its core's serial ports have buffers of a size that is compiled in.
@@ -61,8 +60,6 @@ class Board:
     flash_bytes: int = 0
     large_arena_section: str = ""
     fast_arena_bytes: int = 0
-    baud: int | None = 1_000_000
-    spi_hz: int | None = None
     has_rts_cts: bool = False
     has_ethernet: bool = False
     core_serial_buffers: bool = False
@@ -70,6 +67,16 @@ class Board:
     stack_is_ours: bool = False
     banks: Mapping[str, str] = field(default_factory=dict)
     host_baud: int | None = None
+
+    @property
+    def baud(self) -> int | None:
+        """Default rate of UARTs to the neighbours; None where there is none."""
+        return usual_rate(self.name, LinkKind.UART)
+
+    @property
+    def spi_hz(self) -> int | None:
+        """Default clock of SPI links; None: the port has not both ends of one for this board."""
+        return usual_rate(self.name, LinkKind.SPI)
 
     @property
     def is_of_registry(self) -> bool:
@@ -98,7 +105,6 @@ def _mps2(
         has_ethernet=True,
         stack_is_ours=True,
         banks=banks or {},
-        baud=None,
     )
 
 
@@ -113,33 +119,26 @@ _ALL = (
         model_section=".progmem.tflsplit_model",
         large_arena_section=".dmabuffers",
         fast_arena_bytes=256 * 1024,
-        baud=6_000_000,
-        spi_hz=30_000_000,
         dual_issue=True,
     ),
-    # The core's driver takes an interrupt of some hundred instructions for each byte and direction.
     Board(
         "nucleo_h743zi",
         "nucleo_h743zi",
-        baud=1_000_000,
         has_rts_cts=True,
         core_serial_buffers=True,
         dual_issue=True,
         host_baud=_BRIDGE_BAUD,
     ),
-    # An SPI slave's clock is at most a twelfth of 125 MHz (RP2040 data sheet, 4.4.3).
-    Board("pico", "pico", cmsis_nn=False, baud=3_000_000, spi_hz=10_000_000, has_rts_cts=True),
+    Board("pico", "pico", cmsis_nn=False, has_rts_cts=True),
     Board(
         "esp32s3",
         "esp32s3",
         abi=ESP32,
         cmsis_nn=False,
-        baud=3_000_000,
         has_rts_cts=True,
         host_baud=_BRIDGE_BAUD,
     ),
-    Board("nano33ble", "nano33ble", baud=1_000_000, has_rts_cts=True),
-    # Bare metal: an interrupt for each byte and direction, at 168 MHz.
+    Board("nano33ble", "nano33ble", has_rts_cts=True),
     Board(
         "stm32f405",
         "stm32f405",
@@ -174,7 +173,6 @@ _ALL = (
         is_emulated=True,
         cmsis_nn=False,
         has_ethernet=True,
-        baud=None,
     ),
 )
 # The same boards with a memory more: of a Teensy's chip to be soldered on, of an ESP32's module.

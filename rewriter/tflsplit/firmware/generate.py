@@ -12,6 +12,7 @@ from tflsplit.bundle.folder import mark_of, marked
 from tflsplit.bundle.plan_json import Json
 from tflsplit.check.schedule import multicast_hold_us
 from tflsplit.cluster import LinkKind
+from tflsplit.cluster.rates import own_rate
 from tflsplit.errors import ClusterError
 from tflsplit.firmware.application import HEADER, application_header
 from tflsplit.firmware.arenas import arena_bytes, required_arena_bytes
@@ -19,7 +20,6 @@ from tflsplit.firmware.banks import placed_banks
 from tflsplit.firmware.boards import BOARDS, Board, board_named
 from tflsplit.firmware.model import flash_model
 from tflsplit.firmware.options import FirmwareOptions
-from tflsplit.firmware.rates import own_rate
 from tflsplit.firmware.resolver import resolver_calls
 from tflsplit.firmware.slots import Slots, slots_of
 from tflsplit.firmware.sources import NODE_FOLDER, DeviceSources, source_files

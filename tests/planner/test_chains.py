@@ -20,8 +20,9 @@ from tflsplit.plan.spec import NodeSplit, Way
 from tflsplit.planner import Planner
 from tflsplit.planner.best import best_plan
 from tflsplit.planner.chains import chained_inside, narrowed, with_pairs
-from tflsplit.planner.choices import Choices
+from tflsplit.planner.choices import Choices, any_of
 from tflsplit.planner.explain import reasoned
+from tflsplit.planner.options import WHOLE, Option
 from tflsplit.planner.searcher import Searcher
 from tflsplit.planner.units import cut_into_units
 from tflsplit.rewriting.rewrite import Split, splittable
@@ -91,8 +92,10 @@ def test_for_the_least_ram_plans_without_windows_are_compared_too():
 
 def test_a_plan_without_chains_of_who_looked_for_them_is_explained():
     """Its units are a chain's, though no split says so."""
-    planner, best = best_plan(tiny("ds_cnn"), default_cluster(2), "ram")
-    assert best.plan.stream
+    planner = Planner(tiny("ds_cnn"), default_cluster(4), hosted=True)
+    searcher = planner.searcher(4, "ram", chain=True)
+    best = next(searcher._fitting("ram", searcher._rooms(), any_of((Option("rows"), WHOLE))))
+    assert max(len(block_parts(step.unit.graph)) for step in best.steps) > 1
     assert not any(split.chained for split in best.plan.splits)
     assert reasoned(best, planner.searcher_of(best, "ram")).reasons
 

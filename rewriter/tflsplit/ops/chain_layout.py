@@ -147,10 +147,11 @@ def tiled(units: list[UnitSizes], window_columns: int, tile_columns: int) -> lis
     total = units[-1].y[1]
     step = min(tile_columns or total, total)
     starts = range(0, total, step)
-    return [_tile(units, window_columns, (at, min(at + step, total))) for at in starts]
+    return [tile_between(units, window_columns, (at, min(at + step, total))) for at in starts]
 
 
-def _tile(units: list[UnitSizes], window_columns: int, y: _Interval) -> Tile:
+def tile_between(units: Sequence[UnitSizes], window_columns: int, y: _Interval) -> Tile:
+    """The tile of some columns of the last unit's result."""
     columns, rows, swept = y, 0, list[SweptSizes]()
     whole = y == (0, units[-1].y[1])
     for number, unit in reversed(list(enumerate(units))):
@@ -200,9 +201,23 @@ def chain_scratch(node: Node) -> int:
 
 def rolling_shape(units: list[UnitSizes], tiles: list[Tile], piece_rows: int) -> tuple[int, ...]:
     """The shape of the tensor in which pieces of x arrive."""
-    first = units[0]
-    rows = first.first_rows_at_once - 1 + min(piece_rows, first.x[0])
-    return 1, rows, max(tile.x[1] - tile.x[0] for tile in tiles), first.x[2]
+    columns = max(tile.x[1] - tile.x[0] for tile in tiles)
+    return 1, rolling_rows(units, piece_rows), columns, units[0].x[2]
+
+
+def rolling_rows(units: Sequence[UnitSizes], piece_rows: int) -> int:
+    """How many rows of a rolling x there is memory for."""
+    return units[0].first_rows_at_once - 1 + min(piece_rows, units[0].x[0])
+
+
+def piece_rows(units: Sequence[UnitSizes], tiles: Sequence[Tile]) -> int:
+    """Rows of a piece, so that it has about a kilobyte: each is asked for when the last is used."""
+    rows, _, channels = units[0].x
+    row_bytes = channels * max(tile.x[1] - tile.x[0] for tile in tiles)
+    return min(rows, -(-_PIECE_BYTES // row_bytes))
+
+
+_PIECE_BYTES = 1024
 
 
 def pieces_of(node: Node) -> Iterator[tuple[_Interval, _Interval]]:

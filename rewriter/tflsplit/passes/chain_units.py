@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from tflsplit.ir import DType, Graph, Node, Value
 from tflsplit.ops import Box
 from tflsplit.ops.chain import chain
-from tflsplit.ops.chain_layout import UnitSizes, pieces_between, rolling_shape, tiled
+from tflsplit.ops.chain_layout import UnitSizes, piece_rows, pieces_between, rolling_shape, tiled
 from tflsplit.ops.chain_options import MOST_UNITS, Rolling
 from tflsplit.ops.custom_options import RecvOptions, WindowOptions
 from tflsplit.ops.fused import RESIDUAL
@@ -28,7 +28,6 @@ from tflsplit.ops.packed import packed
 from tflsplit.plan.spec import NodeSplit
 from tflsplit.wire import custom_ops as wire
 
-_PIECE_BYTES = 1024  # of a piece at least: each is asked for when the one before has been used up
 _CHANNELS = 0xF000  # behind the last one of a piece (docs/cluster_protocol.md, Channels)
 
 
@@ -225,8 +224,7 @@ def _chain(run: Run, split: NodeSplit) -> list[Node]:
     units = [UnitSizes.of(block) for block in blocks]
     tile = -(-units[-1].y[1] // split.sweeps)
     tiles = tiled(units, windows, tile if split.sweeps > 1 else 0)
-    row_bytes = max(each.x[1] - each.x[0] for each in tiles) * x.shape[3]
-    rolling = Rolling(x.shape[1], x.shape[2], min(x.shape[1], -(-_PIECE_BYTES // row_bytes)))
+    rolling = Rolling(x.shape[1], x.shape[2], piece_rows(units, tiles))
     memory = Value(
         f"{x.name}/rows", rolling_shape(units, tiles, rolling.piece_rows), x.dtype, x.quantization
     )

@@ -18,6 +18,7 @@ from tflsplit.ops.fused import block_parts
 from tflsplit.plan.check import MOST_TILES
 from tflsplit.plan.shards import tile_factor
 from tflsplit.plan.spec import NodeSplit, Way
+from tflsplit.planner.chain_lengths import best_length
 from tflsplit.planner.units import Unit, joined
 
 Splits = tuple[NodeSplit, ...]
@@ -139,15 +140,15 @@ def with_chain(units: Sequence[Unit], world_size: int) -> tuple[Unit, ...] | Non
     if most < _FEWEST:
         return None
     most = min(most, MOST_UNITS)
-    best = min(range(_FEWEST, most + 1), key=lambda n: _about_bytes(units[first:], n, world_size))
+    rests = {n: with_pairs(units[first + n :]) for n in range(_FEWEST, most + 1)}
+    best = best_length(units[first : first + most], rests, world_size)
     head = units[0]
     for unit in units[1 : first + best]:
         head = joined(head, unit)
-    return (head, *with_pairs(units[first + best :]))
+    return (head, *rests[best])
 
 
 _FEWEST = 2
-_SWEEPS = 4  # about as many as are tried
 
 
 def _length(unit: Unit) -> int:
@@ -161,23 +162,3 @@ def _length(unit: Unit) -> int:
         return 1
     operands = {project.output, unit.inputs[0]}
     return int(len(rest) == 1 and rest[0].op == "ADD" and set(rest[0].operands) == operands)
-
-
-def _about_bytes(units: Sequence[Unit], count: int, world_size: int) -> float:
-    """About the arena's head with the first ``count`` blocks as a chain, in some sweeps."""
-    kept = sum(map(_kept_bytes, units[:count]))
-    head = units[count - 1].outputs[0].size_bytes + kept / _SWEEPS
-    rest = (
-        max(v.size_bytes for v in (*u.inputs, *u.outputs)) + _kept_bytes(u) for u in units[count:]
-    )
-    return max([head, *rest]) / world_size
-
-
-def _kept_bytes(unit: Unit) -> int:
-    """Rows of the widest map of a block that two rows of its result need."""
-    found = 0
-    for _, depthwise in block_parts(unit.graph).values():
-        e, y = depthwise.input(0).shape, depthwise.output.shape
-        stride = max(1, round(e[1] / y[1]))
-        found += max(0, depthwise.input(1).shape[1] - stride) * e[2] * e[3]
-    return found

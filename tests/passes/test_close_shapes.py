@@ -72,6 +72,25 @@ def computed_shapes() -> Graph:
     return Graph("computed", (x,), (y,), nodes)
 
 
+def dense_over_positions() -> Graph:
+    """Keras' Dense at every position of [1, 4, 6]: a row of each, and one result declared."""
+    x, y = open_tensor("x", (1, 4, 6)), open_tensor("y", (1, 4, 5))
+    rows = replace(tensor("rows", (1, 1)), file_extra=Attrs(shape_signature=(-1, -1)))
+    made = open_tensor("made", (1, 5))
+    weights = constant("w", RNG.integers(-127, 128, (5, 6)).astype(np.int8), [0.01])
+    nodes = [
+        node("RESHAPE", [x, integers("target", [-1, 6])], rows),
+        node("FULLY_CONNECTED", [rows, weights, None], made, fused_activation_function=0),
+        node("RESHAPE", [made, integers("shape", [1, 4, 5])], y),
+    ]
+    return Graph("dense", (x,), (y,), nodes)
+
+
+def test_a_layer_makes_a_row_of_every_row():
+    closed = close_shapes(dense_over_positions())
+    assert [n.output.shape for n in closed.nodes] == [(4, 6), (4, 5), (1, 4, 5)]
+
+
 def test_a_batch_that_grows_inside_is_what_the_operators_make_of_one():
     graph = dilated()
     closed = close_shapes(graph)
@@ -112,7 +131,7 @@ def test_the_same_as_an_interpreter_that_finds_the_shapes_itself(make):
     np.testing.assert_array_equal(found, wanted)
 
 
-@pytest.mark.parametrize("make", [dilated, computed_shapes])
+@pytest.mark.parametrize("make", [dilated, computed_shapes, dense_over_positions])
 @pytest.mark.parametrize("world_size", [1, 2, 3])
 def test_the_file_is_split_and_compared(make, world_size: int):
     graph = settle(read_model(write_model(make())))

@@ -90,11 +90,11 @@ def _fully_connected(op: Operation) -> None:
     _quantities(op, x, weights, y)
     channels, depth = weights.shape
     op.need(y.shape[-1] == channels, y, f"must have {channels} channels, as {weights!r}")
-    op.need(
-        y.size // channels * depth == x.size,
-        x,
-        f"must have {y.size // channels} times {depth} elements for {weights!r} and {y!r}",
-    )
+    op.need(x.size % depth == 0, x, f"is not made of rows of {depth} elements, for {weights!r}")
+    rows = x.size // depth
+    kept = op.node.attrs.get("keep_num_dims") and x.shape[-1] == depth
+    made = (*x.shape[:-1], channels) if kept else (rows, channels)
+    op.size(y, rows * channels, made)
     if op.quantized(x):
         op.need(zero_point_of(weights) == 0, weights, "must have the zero point 0")
         _multipliers(op, x, weights, y, 0)

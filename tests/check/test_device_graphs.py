@@ -174,7 +174,7 @@ def test_a_dropped_recv():
     """Its result is missing, nothing waits for its SEND, and who sends to it waits for ever."""
     problems = check_devices(WHOLE, without(HALOS, 2, RECV))
     assert problems == [
-        f"rank 2: <Node TFLSPLIT_CONV_2D {Y}> reads <Value {GATHERED} int8[1, 3, 4, 6]> before "
+        f"rank 2: TFLSPLIT_CONV_2D '{Y}' reads tensor '{GATHERED}' int8[1, 3, 4, 6] before "
         "anything has written it",
         "channel 1 goes from rank 1 to [0, 2] but is received by [0]",
         f"rank 2: nothing keeps '{X}' alive until SEND 2 has left",
@@ -472,7 +472,7 @@ def test_a_malformed_graph():
         return with_nodes(device, device.graph.nodes[1:])
 
     problems = check_devices(WHOLE, at(HALOS, 0, reads_early))
-    assert problems[0].startswith(f"rank 0: <Node TFLSPLIT_SEND {X}/send0> reads <Value {X} ")
+    assert problems[0].startswith(f"rank 0: TFLSPLIT_SEND '{X}/send0' reads tensor '{X}' ")
     assert problems[0].endswith("before anything has written it")
 
 

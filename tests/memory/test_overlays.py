@@ -122,7 +122,7 @@ def test_one_row_too_high_is_found_by_checker_and_replay(node: Node) -> None:
     assert "t0" in problem
     assert "share bytes at step 1" in problem
     (problem, *_) = Replay(graph, plan).problems(values)
-    assert problem.startswith("<Node TFLSPLIT_FUSED_BLOCK block> finds no longer all of <Value t0")
+    assert problem.startswith("TFLSPLIT_FUSED_BLOCK 'block' finds no longer all of tensor 't0'")
 
 
 def placed(graph: Graph, places: Mapping[str, int]) -> ArenaPlan:
@@ -158,7 +158,7 @@ def test_what_lies_inside_x_and_lives_on_is_kept() -> None:
     plan = placed(graph, {**below, "t1": inside + 16})  # x would allow it
     assert len(plan_violations(graph, plan)) == 1
     (problem, *_) = Replay(graph, plan).problems(values)
-    assert "overwrites <Value view" in problem
+    assert "overwrites tensor 'view'" in problem
 
 
 def test_nothing_is_written_over_what_may_still_arrive() -> None:

@@ -16,7 +16,7 @@ import pytest
 from models.tiny import NETWORKS
 from tests.memory.op_list import CASES
 from tests.splits import tiny
-from tests.support import integers, node, tensor
+from tests.support import integers, node, quantized, tensor
 from tflsplit.errors import ModelError
 from tflsplit.ir import DType, Graph, Node
 from tflsplit.ops.declared import check_declared, check_node, declared_ops
@@ -97,6 +97,31 @@ def test_a_batch_that_the_file_leaves_open():
 def test_softmax_with_a_beta_that_aborts(beta: float):
     sound = first("SOFTMAX", "mobilenet")
     refusal(replace(sound, attrs=sound.attrs.replace(beta=beta)))
+
+
+def test_softmax_of_what_was_always_zero():
+    """Untrained weights, or a calibration with zeros: the scale is next to nothing."""
+    sound = first("SOFTMAX", "mobilenet")
+    x = replace(sound.input(0), quantization=quantized(7.85e-09, 0))
+    assert "has the scale 7.85e-09, and TFLM's kernel takes none up to 1.49e-08; the layer" in (
+        refusal(replace(sound, inputs=(x,)))
+    )
+
+
+def test_more_dimensions_than_a_kernel_has():
+    """Keras' TimeDistributed over images: no damage, and no kernel."""
+    x, y = tensor("x", (6, 1, 8, 8, 3)), tensor("y", (1, 1, 8, 8, 3))
+    numbers = [integers(str(at), [0, 0, 0, 0, 0]) for at in range(3)]
+    text = refusal(Node("STRIDED_SLICE", (x, *numbers), (y,), name="cut"))
+    assert "tensor 'x' int8[6, 1, 8, 8, 3] has 5 dimensions, and TFLM's kernel takes 1 to 4" in text
+    assert "damaged" not in text
+
+
+def test_argmax_as_tensorflow_makes_it_by_default():
+    x, y = tensor("x", (1, 5)), tensor("y", (1,), DType.INT64, None)
+    text = refusal(Node("ARG_MAX", (x, integers("axis", [-1])), (y,), name="best"))
+    assert "tensor 'y' int64[1] must be int32" in text
+    assert "output_type=tf.int32" in text
 
 
 @pytest.mark.parametrize("op", sorted(set(declared_ops()) - {"VAR_HANDLE"}))
@@ -284,5 +309,5 @@ def test_state_that_nobody_keeps(place: str):
 def test_the_file_is_named():
     broken = reshaped(node("RELU", [tensor("x", (1, 4))], tensor("y", (1, 4))), 1, 5)
     graph = Graph("g", broken.operands, broken.outputs, [broken])
-    with pytest.raises(ModelError, match=r"^some\.tflite: RELU 'y': <Value y int8\[1, 5\]> must"):
+    with pytest.raises(ModelError, match=r"^some\.tflite: RELU 'y': tensor 'y' int8\[1, 5\] must"):
         check_declared(graph, "some.tflite")

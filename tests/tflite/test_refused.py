@@ -127,20 +127,20 @@ REFUSED = {
     "the same input twice": (set_graph(inputs=(0, 0)), "a tensor is an input twice"),
     "operators in the wrong order": (
         lambda m: m["subgraphs"][0]["operators"].reverse(),
-        f"reads <Value h int8[1, 3]> before anything has written it; {DAMAGED}",
+        f"reads tensor 'h' int8[1, 3] before anything has written it; {DAMAGED}",
     ),
-    "a cycle": (set_operator(0, inputs=(4, 1, 2)), "reads <Value y int8[1, 3]> before anything"),
+    "a cycle": (set_operator(0, inputs=(4, 1, 2)), "reads tensor 'y' int8[1, 3] before anything"),
     "a tensor written twice": (
         set_operator(1, outputs=(3,)),
-        "<Value h int8[1, 3]> is written twice (and 1 more problems)",
+        "tensor 'h' int8[1, 3] is written twice (and 1 more problems)",
     ),
     "a constant that is computed": (
         set_tensor(3, buffer=2, shape=(3,), type=2),
-        "<Value h int32[3]> is both constant and computed",
+        "tensor 'h' int32[3] is both constant and computed",
     ),
     "an output that nothing writes": (
         lambda m: m["subgraphs"][0]["operators"].pop(),
-        "output <Value y int8[1, 3]> is never written",
+        "output tensor 'y' int8[1, 3] is never written",
     ),
     "no graph": (set_model(subgraphs=[]), f"holds no graph; {DAMAGED}"),
     "an old schema": (set_model(version=2), "has schema version 2, not 3; convert the model with"),

@@ -71,18 +71,18 @@ REFUSED: dict[str, tuple[Callable[[Record], Any], str]] = {
     ),
     "other weights": (
         types(w=INT32),
-        f"h has <Value w int32[3, 4]>, which is neither int8 nor int16x8; {CONVERT}",
+        f"h has tensor 'w' int32[3, 4], which is neither int8 nor int16x8; {CONVERT}",
     ),
-    "other activations": (types(h=INT32), "has <Value h int32[1, 3]>, which is neither int8"),
+    "other activations": (types(h=INT32), "has tensor 'h' int32[1, 3], which is neither int8"),
     "no scale": (
         lambda model: tensor(model, 0).pop("quantization"),
-        f"FULLY_CONNECTED h: <Value x int8[1, 4]> has no quantization scale; {CONVERT}",
+        f"FULLY_CONNECTED h: tensor 'x' int8[1, 4] has no quantization scale; {CONVERT}",
     ),
     "scales of activations": (
         lambda model: tensor(model, 0)["quantization"].update(
             scale=(1.0,) * 4, zero_point=(0,) * 4, quantized_dimension=1
         ),
-        "<Value x int8[1, 4]> has a scale per channel, which only weights may have",
+        "tensor 'x' int8[1, 4] has a scale per channel, which only weights may have",
     ),
     "an operand missing": (
         lambda model: operator(model, 0).update(inputs=(0,)),

@@ -4,10 +4,12 @@
 import numpy as np
 import pytest
 
-from tests.splits import tiny
-from tests.support import node, tensor
+from tests.splits import compared, needs_tflm, tiny
+from tests.support import constant, integers, node, tensor
 from tflsplit.errors import ModelError
 from tflsplit.ir import DType, Graph, Value
+from tflsplit.plan.wishes import Wishes
+from tflsplit.rewriting.rewrite import split_model
 from tflsplit.verify import Case, make_cases
 
 
@@ -93,6 +95,35 @@ def test_smooth_is_smoother_than_noise():
         for kind, case in ((name.split()[0], case) for name, case in found.items())
     }
     assert steps["smooth"] < steps["noise"] / 2
+
+
+def embedding(op: str) -> Graph:
+    """Words, and what a table of 20 has of each; one sees them through a RESHAPE."""
+    words, flat = tensor("words", (2, 12), DType.INT32, None), tensor("flat", (24,), DType.INT32)
+    table = constant("table", np.arange(100, dtype=np.int8).reshape(20, 5), [0.1])
+    y = tensor("y", (24, 5), DType.INT8, 0.1)
+    moved = node("RESHAPE", [words, integers("shape", [24])], flat)
+    if op == "EMBEDDING_LOOKUP":
+        return Graph("g", (words,), (y,), [moved, node(op, [flat, table], y)])
+    if op == "GATHER":
+        return Graph("g", (words,), (y,), [moved, node(op, [table, flat], y, axis=0)])
+    column = tensor("column", (24, 1), DType.INT32, None)
+    moved = node("RESHAPE", [words, integers("shape", [24, 1])], column)
+    return Graph("g", (words,), (y,), [moved, node("GATHER_ND", [table, column], y)])
+
+
+@pytest.mark.parametrize("op", ["GATHER", "GATHER_ND", "EMBEDDING_LOOKUP"])
+def test_indices_stay_inside_of_what_they_index(op: str):
+    found = cases_of(embedding(op), runs=6)
+    assert set(found["all min"].inputs["words"].reshape(-1).tolist()) == {0}
+    assert set(found["all max"].inputs["words"].reshape(-1).tolist()) == {19}
+    drawn = {n for case in found.values() for n in case.inputs["words"].reshape(-1).tolist()}
+    assert drawn == set(range(20))
+
+
+@needs_tflm
+def test_words_are_looked_up_by_every_device():
+    assert compared(split_model(embedding("GATHER"), Wishes(2)), runs=1).passed
 
 
 def test_a_type_that_has_no_range():

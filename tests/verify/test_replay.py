@@ -54,12 +54,12 @@ def test_a_sound_plan_has_everything_where_it_was_left():
 @pytest.mark.parametrize(
     ("changes", "found"),
     [
-        ({"a": 16}, "<Node FLOOR n1> overwrites <Value x"),
-        ({"b": 16}, "<Node FLOOR n2> overwrites <Value x"),
-        ({"b": 32}, "<Node FLOOR n2> overwrites <Value a"),
-        ({SCRATCH: 0}, "<Node FLOOR n2> overwrites <Value x"),
-        ({SCRATCH: 48}, "<Node FLOOR n2> overwrites <Value a"),
-        ({"y": 64}, "<Node FLOOR n3> overwrites <Value b"),
+        ({"a": 16}, "FLOOR 'n1' overwrites tensor 'x'"),
+        ({"b": 16}, "FLOOR 'n2' overwrites tensor 'x'"),
+        ({"b": 32}, "FLOOR 'n2' overwrites tensor 'a'"),
+        ({SCRATCH: 0}, "FLOOR 'n2' overwrites tensor 'x'"),
+        ({SCRATCH: 48}, "FLOOR 'n2' overwrites tensor 'a'"),
+        ({"y": 64}, "FLOOR 'n3' overwrites tensor 'b'"),
     ],
 )
 def test_whatever_is_overwritten_is_found(changes: dict[str, int], found: str):
@@ -69,7 +69,7 @@ def test_whatever_is_overwritten_is_found(changes: dict[str, int], found: str):
 def test_equal_tensors_may_lie_over_each_other():
     places = {**SOUND, "b": 32, "y": 64}
     assert problems(places, same=("a", "b")) == []
-    assert problems(places)[0].startswith("<Node FLOOR n2> overwrites <Value a")
+    assert problems(places)[0].startswith("FLOOR 'n2' overwrites tensor 'a'")
 
 
 def test_what_dies_does_not_take_its_bytes_from_those_who_hold_the_same():
@@ -79,4 +79,4 @@ def test_what_dies_does_not_take_its_bytes_from_those_who_hold_the_same():
 
 def test_a_tensor_that_is_used_after_its_span_is_found(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(SPANS, "x", (0, 2))
-    assert problems(SOUND)[0].startswith("<Node FLOOR n3> finds no longer <Value x")
+    assert problems(SOUND)[0].startswith("FLOOR 'n3' finds no longer tensor 'x'")

@@ -65,7 +65,7 @@ class Value:
         return self.size * self.dtype.itemsize
 
     def __repr__(self) -> str:
-        return f"<Value {self.name} {self.dtype.value.lower()}{list(self.shape)}>"
+        return f"tensor {self.name!r} {self.dtype.value.lower()}{list(self.shape)}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,7 +126,7 @@ class Node:
         return tuple(value for value in self.inputs if value is not None)
 
     def __repr__(self) -> str:
-        return f"<Node {self.op} {self.name}>"
+        return f"{self.op} {self.name!r}"
 
 
 @dataclass(eq=False)

@@ -62,6 +62,8 @@ _OF_RESOURCES = ("VAR_HANDLE", "READ_VARIABLE", "ASSIGN_VARIABLE", "CALL_ONCE")
 _MADE_OF = {
     "GELU": "x * sigmoid(1.702 * x), or the form with tanh written out",
     "SIGN": "x / |x|, or a comparison and SELECT_V2",
+    "SELECT": "tf.maximum, tf.minimum, or the product with a mask",
+    "ONE_HOT": "leave it out and let the host do it",
     "POW": "MUL for whole exponents, SQRT for a half",
     "TOPK_V2": "leave it out and choose the best on the host",
     "TILE": "tf.image.resize(x, size, 'nearest') for an UpSampling2D, CONCATENATION elsewhere",

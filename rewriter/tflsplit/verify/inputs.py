@@ -10,6 +10,7 @@ import numpy as np
 
 from tflsplit.errors import ModelError
 from tflsplit.ir import DType, Graph, Value
+from tflsplit.ops.indices import index_limit
 from tflsplit.runtime.engines import Array
 from tflsplit.split.devices import tensor_labels
 
@@ -41,7 +42,10 @@ def make_cases(graph: Graph, runs: int, seed: int) -> Iterator[Case]:
 
 
 def _range(graph: Graph, value: Value) -> tuple[float, float]:
-    """Smallest and largest stored value; of a float input, what its QUANTIZE can represent."""
+    """Smallest and largest stored value; of a float input, what its QUANTIZE can represent.
+
+    Of indices, into a table of words, say, those that there are.
+    """
     if value.dtype is not DType.FLOAT32:
         if value.dtype is DType.BOOL:
             return 0, 1
@@ -52,7 +56,8 @@ def _range(graph: Graph, value: Value) -> tuple[float, float]:
                 f"input {value.name!r} is {value.dtype.value}; tflsplit makes inputs of integers "
                 "and float32 only"
             ) from None
-        return int(info.min), int(info.max)
+        limit = index_limit(graph, value)
+        return (int(info.min), int(info.max)) if limit is None else (0, limit - 1)
     for node in graph.nodes:
         if value in node.operands and node.outputs:
             quantization = node.outputs[0].quantization

@@ -215,13 +215,24 @@ def _last_dim(op: Operation) -> None:
         return
     beta = op.number("beta") if softmax else 1.0
     op.need(beta > 0, f"beta = {beta}", "is not positive")
-    if (
-        op.types and x.dtype is _I8
-    ):  # PreprocessSoftmaxScaling: Q5.26, and QuantizeMultiplierGreaterThanOne
-        ratio = beta * scale_of(x)
-        op.need(
-            ratio * 2**26 > 1, x, f"has a scale that gives beta * scale = {ratio:.3g}: too small"
-        )
+    if op.types and x.dtype is _I8:
+        _steep_enough(op, x, beta)
+
+
+def _steep_enough(op: Operation, x: Value, beta: float) -> None:
+    """PreprocessSoftmaxScaling: Q5.26, of which QuantizeMultiplierGreaterThanOne wants more than 1.
+
+    Converters give such a scale to what was next to nothing for all data of the calibration.
+    """
+    scale = scale_of(x)
+    text = f"has the scale {scale:.3g}, and TFLM's kernel takes none up to {2.0**-26 / beta:.3g}"
+    op.need(beta * scale * 2**26 > 1, x, text, _CALIBRATE)
+
+
+_CALIBRATE = (
+    "the layer in front of it made nothing but zeros when the model was calibrated: with trained "
+    "weights and a representative dataset of real inputs, convert the model again"
+)
 
 
 def broadcast(

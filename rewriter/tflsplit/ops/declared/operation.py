@@ -32,6 +32,9 @@ OTHER_TYPE = (
     "where the converter chose that type, TFLM cannot run the model: before you convert the model "
     "again, make that layer of other operators"
 )
+FEWER_DIMENSIONS = (
+    "before you convert the model again, reshape what that layer reads, or split it up"
+)
 FIX_THE_SHAPE = (
     "the file leaves a dimension of it open, which TFLM takes as declared: convert the model with "
     "a fixed input shape, like keras.Input(shape, batch_size=1)"
@@ -148,10 +151,12 @@ class Operation:
         self.need(holds, value, f"must have the element type of {other!r}")
 
     def rank(self, value: Value, least: int, most: int | None = None) -> None:
-        """The number of dimensions."""
-        most = least if most is None else most
+        """The number of dimensions; of more than TFLM's kernel takes, converters know, too."""
+        most, rank = least if most is None else most, len(value.shape)
         wanted = str(least) if least == most else f"{least} to {most}"
-        self.need(least <= len(value.shape) <= most, value, f"must have {wanted} dimensions")
+        self.need(rank >= least, value, f"must have {wanted} dimensions")
+        text = f"has {rank} dimensions, and TFLM's kernel takes {wanted}"
+        self.need(rank <= most, value, text, FEWER_DIMENSIONS)
 
     def shape(self, value: Value, wanted: Sequence[int]) -> None:
         """Exactly this shape."""

@@ -45,12 +45,19 @@ def _reduce(op: Operation) -> None:
     op.shape(y, ones if keep or y.shape == tuple(ones) else kept)
 
 
+_OF_INT32 = (
+    "before you convert the model again, write tf.argmax(x, axis, output_type=tf.int32), or leave "
+    "that out and look for the largest on the host"
+)
+
+
 @declares("ARG_MAX", "ARG_MIN")
 def _arg_max(op: Operation) -> None:
     op.count(2)
     x, y = op.x(), op.y()
     op.dtype(x, _F32, _I8)
-    op.dtype(y, DType.INT32)
+    holds = y.dtype is DType.INT32 or not op.types
+    op.need(holds, y, "must be int32, which is what TFLM's kernel makes", _OF_INT32)
     op.rank(x, 1, MAX_RANK)
     op.size(op.x(1), 1)
     axes = op.integers(1)

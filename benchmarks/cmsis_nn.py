@@ -29,7 +29,7 @@ from tflsplit.ir import Node
 from tflsplit.ops.semantics import Array, run_node
 from tflsplit.wire import custom_ops as wire
 
-PARTS = ("Convolution", "FullyConnected", "NNSupport", "BasicMath")
+PARTS = ("Convolution", "FullyConnected", "NNSupport", "BasicMath", "Transpose")
 
 
 def sources() -> Path | None:

@@ -32,7 +32,8 @@ CORES = {
     "cortex-m55": "mps3_an547",
 }
 KERNELS = ("ours", "portable", "cmsis_nn", "tinyengine")
-_OTHERS = ("cmsis_nn", "tinyengine")
+OTHERS = ("cmsis_nn", "tinyengine")
+"""Of whose sources some are elsewhere."""
 
 Counted = tuple[int, int, bool]
 """Instructions, scratch bytes, whether all bits are right."""
@@ -68,9 +69,9 @@ class Contender:
 
     def __init__(self, core: str, kernels: str, folder: Path) -> None:
         """Raises UserError if sources are not there, or cannot be built."""
-        self._own = EmulatedKernels(core, "ours" if kernels in _OTHERS else kernels, folder)
+        self._own = EmulatedKernels(core, "ours" if kernels in OTHERS else kernels, folder)
         self._stock = StockOperators(CORES[core], kernels == "portable", folder)
-        self._other = _other(core, kernels, folder) if kernels in _OTHERS else None
+        self._other = other_kernels(core, kernels, folder) if kernels in OTHERS else None
         self._known = dict[object, Counted]()
 
     def measure(self, node: Node) -> Counted | None:
@@ -108,7 +109,8 @@ def here(kernels: str) -> bool:
     return kernels not in named or named[kernels]() is not None
 
 
-def _other(core: str, kernels: str, folder: Path) -> CmsisNn | tinyengine.TinyEngine:
+def other_kernels(core: str, kernels: str, folder: Path) -> CmsisNn | tinyengine.TinyEngine:
+    """Of OTHERS, on one core; UserError if sources are not there, or cannot be built."""
     if kernels == "tinyengine":
         repository = tinyengine.sources()
         if repository is None or core not in tinyengine.CORES:

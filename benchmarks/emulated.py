@@ -97,13 +97,18 @@ def emulate(
 
     Raises UserError if something is missing or the cluster fails.
     """
-    folder = build / f"{model.stem}-{world_size}{'-' + objective if objective else ''}"
+    folder = folder_of(model, world_size, build, objective)
     if not (folder / "plan.json").is_file():
         rewrite(model, folder, policy(world_size, board, objective))
     bundle = read_bundle(folder)
     options = FirmwareOptions(boards=(board,))
     trial = _trial(bundle, build_firmware(bundle, options), inputs)
     return bundle, trial, "+".join(kernels_of(board_named(board), options))
+
+
+def folder_of(model: Path, world_size: int, build: Path, objective: str | None) -> Path:
+    """Where a plan of a model is kept."""
+    return build / f"{model.stem}-{world_size}{'-' + objective if objective else ''}"
 
 
 def policy(world_size: int, board: str, objective: str | None) -> Wishes | Callable[[Graph], Plan]:

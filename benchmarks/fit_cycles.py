@@ -8,16 +8,20 @@ weighing the same.  A family that would be negative is 0.
 
     python -m benchmarks.fit_cycles [--core cortex-m7 …] [--kernels ours portable] [--factor 1.44]
     python -m benchmarks.fit_cycles --core cortex-m7 --hold teensy41 --factor 1.44
+    python -m benchmarks.fit_cycles --kernels cmsis_nn [--core cortex-m7 …]
     python -m benchmarks.fit_cycles MODEL.tflite … -n 1 2 4 [--core cortex-m7 …] [--objective ram]
 
 With models, no fit: the operators of each device of their plans (the simple policy, or with
 ``--objective`` the search's; our own kernels) are counted, and beside them stands what the table of
 the emulated board says of them (of a Cortex-M0+ the RP2040's, over ``--factor``).
 
+``--kernels cmsis_nn`` fits what TFLM's own convolutions take (``tflm_conv`` and so on), where
+CMSIS-NN's sources are (``benchmarks.cmsis_nn``).
+
 With ``--hold`` the numbers stay that a board's table has, and only those are fitted that it lacks.
 
 Prints ``[<board>.cycles_per_mac]``, times ``--factor`` (cycles per instruction), and how far the
-fit is from the counts.  What TFLM's own kernels do is not in it (``other_per_byte``,
+fit is from the counts.  What other kernels of TFLM do is not in it (``other_per_byte``,
 ``copy_per_byte``, ``tflm_per_mac``).  Needs the Arm compiler and qemu-system-arm.
 """
 
@@ -33,16 +37,17 @@ from types import MappingProxyType
 
 import numpy as np
 
-from benchmarks.contenders import CORES, KERNELS, Contender, EmulatedKernels
+from benchmarks.contenders import CORES, OTHERS, Contender, EmulatedKernels, other_kernels
 from benchmarks.kernel_shapes import all_cases
 from benchmarks.kernels import device_graphs, measure
-from benchmarks.operands import reference, seeded
+from benchmarks.operands import seeded
 from tflsplit.cluster import Family, known_board
 from tflsplit.errors import UserError
 from tflsplit.ir import Graph, Node
 from tflsplit.passes.fold_constants import fold_constants
 from tflsplit.plan.cost import local_node_us
-from tflsplit.plan.cost.work import work_of
+from tflsplit.plan.cost.families import family_of
+from tflsplit.plan.cost.work import stock_work, work_of
 from tflsplit.plan.wishes import Wishes
 from tflsplit.rewriting.rewrite import split_model
 from tflsplit.tflite import read_model
@@ -52,20 +57,35 @@ Case = tuple[str, Node]
 _TABLES = {"cortex-m0plus": "rp2040"}
 """Boards whose table a core is checked with, where it is not the emulated one's."""
 _LINES = 8
+_FITTED = ("ours", "portable", "cmsis_nn")
 
 
 def counted(core: str, kernels: str, cases: Sequence[Case]) -> list[int]:
     """Instructions of every case; WrongBitsError if a result differs from its meaning."""
     with tempfile.TemporaryDirectory() as folder:
-        board = EmulatedKernels(core, kernels, Path(folder))
+        board = (
+            other_kernels(core, kernels, Path(folder))
+            if kernels in OTHERS
+            else EmulatedKernels(core, kernels, Path(folder))
+        )
         counts = []
         for name, node in cases:
-            x = seeded(node)
-            y, instructions, _ = board.run(node, x)
-            if not np.array_equal(y, reference(node, x)):
+            found = board.measure(node, seeded(node))
+            if found is None or not found[2]:
                 raise WrongBitsError(f"{name} gives other bits on {core}, {kernels}")
-            counts.append(instructions)
+            counts.append(found[0])
         return counts
+
+
+def cases_of(kernels: str) -> list[Case]:
+    """Layers that a contender has: TFLM's are no blocks, and no sums."""
+    convolutions = wire.CONV_2D, wire.DEPTHWISE_CONV_2D
+    return [
+        (name, node)
+        for name, node in all_cases()
+        if kernels not in OTHERS
+        or (node.op in convolutions and family_of(node) is not Family.FULLY_CONNECTED)
+    ]
 
 
 class WrongBitsError(UserError):
@@ -76,12 +96,13 @@ def fitted(
     cases: Sequence[Case],
     counts: Sequence[int],
     held: Mapping[Family, float] = MappingProxyType({}),
+    stock: bool = False,
 ) -> tuple[dict[Family, float], list[float]]:
     """Instructions per unit of each family that occurs, and fitted over counted for each case.
 
-    held: of some families, numbers that stay.
+    held: of some families, numbers that stay.  stock: they are TFLM's own kernels.
     """
-    amounts = [_amounts(node) for _, node in cases]
+    amounts = [_amounts(node, stock) for _, node in cases]
     families = [family for family in Family if any(family in each for each in amounts)]
     relative = np.array([[each.get(family, 0.0) for family in families] for each in amounts])
     relative /= np.array(counts, float)[:, None]
@@ -103,9 +124,9 @@ def held_by(board: str, factor: float) -> dict[Family, float]:
     return {family: cycles.of(family) / factor for family in Family if cycles.of(family)}
 
 
-def _amounts(node: Node) -> dict[Family, float]:
+def _amounts(node: Node, stock: bool = False) -> dict[Family, float]:
     found: dict[Family, float] = {}
-    for work in work_of(node):
+    for work in stock_work(node) if stock else work_of(node):
         found[work.family] = found.get(work.family, 0.0) + work.amount
     return found
 
@@ -119,7 +140,7 @@ def lines(
     held: Mapping[Family, float] = MappingProxyType({}),
 ) -> Iterator[str]:
     """What is printed for one core."""
-    found, ratios = fitted(cases, counts, held)
+    found, ratios = fitted(cases, counts, held, kernels in OTHERS)
     ordered = sorted(ratios)
     inside = sum(0.9 <= ratio <= 1.1 for ratio in ratios)
     yield (
@@ -191,13 +212,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("models", nargs="*", type=Path, help="check the table with these instead")
     parser.add_argument("-n", "--devices", nargs="+", type=int, default=[1, 2, 4])
     parser.add_argument("--core", nargs="+", choices=CORES, default=["cortex-m7"])
-    parser.add_argument("--kernels", nargs="+", choices=KERNELS, default=["ours"])
+    parser.add_argument("--kernels", nargs="+", choices=_FITTED, default=["ours"])
     parser.add_argument("--objective", help="of the plans of models (none: the simple policy)")
     parser.add_argument("--factor", type=float, default=1.0, help="cycles per instruction (1)")
     parser.add_argument("--hold", metavar="BOARD", help="fit only what its table lacks")
     parser.add_argument("--stream", action="store_true", help="plans whose input comes row by row")
     chosen = parser.parse_args(arguments)
-    cases = list(all_cases())
     try:
         for core in chosen.core if chosen.models else ():
             plans = chosen.objective, chosen.factor, chosen.stream or None
@@ -205,6 +225,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 print(line, flush=True)
         for core in chosen.core if not chosen.models else ():
             for kernels in chosen.kernels:
+                cases = cases_of(kernels)
                 counts, factor = counted(core, kernels, cases), chosen.factor
                 held = held_by(chosen.hold, factor) if chosen.hold else {}
                 print("\n".join(lines(cases, counts, core, kernels, factor, held)), flush=True)

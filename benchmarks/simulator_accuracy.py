@@ -4,15 +4,19 @@
 Whole clusters run on emulated boards whose clock counts instructions; the same plans are simulated
 on the same boards of the table.  Compared are
 
-* the instructions of each device's graph, waiting left out, with the simulated time of its kernels
-  and copies, in cycles (the table's cycles of an emulated board are instructions).  Polls from the
-  timer are in the former and not in the latter: how many bytes they handle within kernels depends
-  on the pace of the wires, which the emulation has not;
+* the instructions of each device's graph, waiting left out, with the simulated time of its kernels,
+  of its copies and of polls within kernels, in cycles (the table's cycles of an emulated board are
+  instructions);
 * frames and bytes of every wire between devices, acknowledgements and control included.
 
     python -m benchmarks.simulator_accuracy MODEL.tflite … -n 1 2 4 [--board mps2_an500]
+        [--objective latency]
 
-The emulated wires have no rate; they are simulated at 1 Gbit/s.  Runs are recorded in their
+Plans as ``benchmarks.emulated`` makes them: the simple policy's, or with --objective the search's.
+
+The emulated wires have no rate, but take as long as this computer needs: an image of 31 KB 0.3 to
+0.8 s of the boards' time, so that they are simulated at 1 Mbit/s (--bit-rate).  It decides how many
+bytes come while a kernel runs, and not while a device waits.  Runs are recorded in their
 folders, as by ``tflsplit emulate --record``; ``--recorded`` compares those that are there.
 
 Needs what ``benchmarks.emulated`` needs.  Of TFLM's own kernels the table has those of CMSIS-NN; a
@@ -30,7 +34,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.emulated import emulate
+from benchmarks.emulated import emulate, folder_of
 from tflsplit.bundle import Bundle, read_bundle
 from tflsplit.bundle.plan_json import Json
 from tflsplit.bundle.runs import read_runs, write_run
@@ -41,10 +45,14 @@ from tflsplit.ir import Graph
 from tflsplit.ops.fused import unfused
 from tflsplit.ops.packed import unpacked
 from tflsplit.plan.cost.work import work_of
+from tflsplit.planner import OBJECTIVES
 from tflsplit.sim import SimResult, simulate
 from tflsplit.sim.program import Receive, program_of
 from tflsplit.split.devices import DeviceGraph
 from tflsplit.wire import custom_ops as wire
+
+BIT_RATE = 10**6
+"""About that of the emulated wires, over the boards' clocks."""
 
 
 @dataclass(frozen=True)
@@ -92,8 +100,7 @@ def compare(bundle: Bundle, run: Json, model: str, cluster: Cluster, found: Accu
     result = simulate(bundle.devices, cluster)
     for graph, device, figures in zip(bundle.devices, cluster.devices, run["devices"], strict=True):
         measured = float(figures["compute_instructions"])
-        times = result.devices[graph.rank]
-        simulated_us = times.compute_us - times.poll_us + copies_us(graph, device)
+        simulated_us = result.devices[graph.rank].compute_us + copies_us(graph, device)
         cycles = simulated_us * device.clock_hz / 1e6
         found.computed.append(Computed(model, cluster.world_size, graph.rank, measured, cycles))
         found.amounts.append(amounts(graph.graph))
@@ -234,7 +241,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("models", nargs="+", type=Path)
     parser.add_argument("-n", "--devices", nargs="+", type=int, default=[1, 2, 4])
     parser.add_argument("--board", default="mps2_an500")
+    parser.add_argument("--objective", choices=OBJECTIVES, help="search instead of the policy")
     parser.add_argument("--inputs", type=int, default=2, help="seeded inputs for each (2)")
+    parser.add_argument("--bit-rate", type=int, default=BIT_RATE, help="of the wires (10^6)")
     parser.add_argument("--build", type=Path, default=Path("build") / "emulated")
     parser.add_argument("--recorded", action="store_true", help="compare the last recorded runs")
     chosen = parser.parse_args(arguments)
@@ -242,12 +251,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         for model in chosen.models:
             for world_size in chosen.devices:
-                folder = chosen.build / f"{model.stem}-{world_size}"
+                folder = folder_of(model, world_size, chosen.build, chosen.objective)
                 if not chosen.recorded:
                     record(model, world_size, chosen)
                     print(f"{model.stem}, N = {world_size}: done", file=sys.stderr, flush=True)
                 bundle = read_bundle(folder)
-                cluster = cluster_of(world_size, chosen.board)
+                cluster = cluster_of(world_size, chosen.board, chosen.bit_rate)
                 compare(bundle, last_run(bundle), model.stem, cluster, found)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -258,7 +267,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def record(model: Path, world_size: int, chosen: argparse.Namespace) -> None:
     """Emulate, and keep the figures in the plan's folder."""
-    bundle, trial, _ = emulate(model, world_size, chosen.board, chosen.inputs, chosen.build)
+    plan = chosen.build, chosen.objective
+    bundle, trial, _ = emulate(model, world_size, chosen.board, chosen.inputs, *plan)
     figures = figures_document(trial.devices, trial.wires, trial.inferences)
     fingerprint = bundle.document["fingerprint"]
     write_run(bundle.folder, "emulate", fingerprint, figures, trial.same_bits)
@@ -272,9 +282,9 @@ def last_run(bundle: Bundle) -> Json:
     return runs[-1]
 
 
-def cluster_of(world_size: int, board: str) -> Cluster:
-    """The emulated boards, and wires that take next to no time."""
-    link = LinkSpec(bit_rate=10**9, step_overhead_us=20)
+def cluster_of(world_size: int, board: str, bit_rate: int = BIT_RATE) -> Cluster:
+    """The emulated boards on wires of this rate."""
+    link = LinkSpec(bit_rate=bit_rate, step_overhead_us=20)
     return replace(default_cluster(world_size, board=board), link=link, host_link=link)
 
 

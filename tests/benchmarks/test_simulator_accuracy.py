@@ -31,7 +31,7 @@ def record(model: Path, factors: tuple[float, float]) -> list[float]:
     cluster = cluster_of(2, "mps2_an500")
     result = simulate(bundle.devices, cluster)
     simulated = [
-        (times.compute_us - times.poll_us + copies_us(graph, device)) * device.clock_hz / 1e6
+        (times.compute_us + copies_us(graph, device)) * device.clock_hz / 1e6
         for graph, device, times in zip(
             bundle.devices, cluster.devices, result.devices, strict=True
         )

@@ -31,6 +31,12 @@ class Family(Enum):
     SUM = "sum_per_value"
     RUN = "swept_per_run"
     APART = "apart_per_product"
+    TFLM_CONV = "tflm_conv"
+    TFLM_DEPTHWISE = "tflm_depthwise"
+    TFLM_MADE = "tflm_made_per_value"
+    TFLM_READ = "tflm_read_per_value"
+    TFLM_GATHER = "tflm_gather_per_pixel"
+    TFLM_WEIGHT = "tflm_per_weight"
 
 
 BESIDE_MACS = (
@@ -44,8 +50,14 @@ BESIDE_MACS = (
 )
 """Parts of convolutions that cost beside their multiply-accumulates; nothing where not given."""
 
+TFLM_CONVOLUTIONS = (Family.TFLM_CONV, Family.TFLM_DEPTHWISE)
+TFLM_BESIDE = (Family.TFLM_MADE, Family.TFLM_READ, Family.TFLM_GATHER, Family.TFLM_WEIGHT)
+"""The same of TFLM's own convolutions; without ``TFLM_CONVOLUTIONS``, TFLM's one number has all."""
+
 _WITHOUT = {
     Family.TFLM: Family.CONV,
+    Family.TFLM_CONV: Family.TFLM,
+    Family.TFLM_DEPTHWISE: Family.TFLM,
     Family.REQUANTIZE: Family.OTHER,
     Family.ADD: Family.OTHER,
     Family.SUM: Family.COPY,
@@ -62,7 +74,8 @@ class Cycles:
     other_per_byte: per byte that an operator without multiply-accumulates computes (MUL, pooling);
         copy_per_byte: per byte that is only moved (CONCAT, PAD, a RECV's copy).
     tflm_per_mac: of what TFLM's own kernels multiply (TRANSPOSE_CONV, BATCH_MATMUL, SVDF, LSTM, all
-        that is not int8, and convolutions of a model that is not split); None: as conv.
+        that is not int8, dense layers and convolutions of a model that is not split); None: as
+        conv.
     made_per_value: per result of a convolution that is not depthwise.
     read_per_value: per value of a window of such a convolution, at each position again.
     gather_per_row: per row of such a window that is copied: where kernels are larger than 1x1.
@@ -74,6 +87,11 @@ class Cycles:
     swept_per_run: where only few rows are kept (window_columns, chains), per run of new columns of
         one channel; apart_per_product: per multiply-accumulate that products of fewer than four
         positions lack.
+    tflm_conv, tflm_depthwise: per multiply-accumulate of TFLM's own int8 convolutions of several
+        positions; None: as tflm_per_mac.  Of those that are not depthwise, beside them:
+        tflm_made_per_value, per result; tflm_read_per_value, per value of a window larger than 1x1,
+        at each position again; tflm_gather_per_pixel, per pixel of such a window; tflm_per_weight,
+        per weight, of which sums are made each time.
     """
 
     conv: float
@@ -93,13 +111,17 @@ class Cycles:
     sum_per_value: float | None = None
     swept_per_run: float = 0.0
     apart_per_product: float = 0.0
+    tflm_conv: float | None = None
+    tflm_depthwise: float | None = None
+    tflm_made_per_value: float = 0.0
+    tflm_read_per_value: float = 0.0
+    tflm_gather_per_pixel: float = 0.0
+    tflm_per_weight: float = 0.0
 
     def of(self, family: Family) -> float:
         """The number of a family."""
         number = getattr(self, family.value)
-        if number is None:
-            number = getattr(self, _WITHOUT[family].value)
-        return float(number)
+        return self.of(_WITHOUT[family]) if number is None else float(number)
 
     def times(self, factor: float) -> Cycles:
         """The same of a device that takes ``factor`` times as many."""

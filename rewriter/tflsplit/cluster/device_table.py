@@ -6,7 +6,13 @@ from __future__ import annotations
 from dataclasses import fields, replace
 
 from tflsplit.cluster.banks import KEY, read_banks
-from tflsplit.cluster.cycles import BESIDE_MACS, Cycles, Family
+from tflsplit.cluster.cycles import (
+    BESIDE_MACS,
+    TFLM_BESIDE,
+    TFLM_CONVOLUTIONS,
+    Cycles,
+    Family,
+)
 from tflsplit.cluster.links import USB_SPEEDS
 from tflsplit.cluster.spec import Device
 from tflsplit.cluster.table import Table
@@ -95,5 +101,18 @@ def _cycles(table: Table, board: Cycles | None) -> Cycles:
         family.value: table.optional_number(family.value, getattr(board, family.value, None))
         for family in (Family.TFLM, Family.REQUANTIZE, Family.ADD, Family.SUM)
     }
+    of_tflm = _tflm_convolutions(table, board)
     table.refuse_unknown()
-    return Cycles(**numbers, **parts, **fallback)  # type: ignore[arg-type]
+    return Cycles(**numbers, **parts, **fallback, **of_tflm)  # type: ignore[arg-type]
+
+
+def _tflm_convolutions(table: Table, board: Cycles | None) -> dict[str, float | None]:
+    """Of TFLM's own convolutions; ``tflm_per_mac``, if stated, stands for those of a board, too."""
+    base = None if table.has(Family.TFLM.value) else board
+    found: dict[str, float | None] = {
+        family.value: table.optional_number(family.value, getattr(base, family.value, None))
+        for family in TFLM_CONVOLUTIONS
+    }
+    for family in TFLM_BESIDE:
+        found[family.value] = table.number(family.value, base.of(family) if base else 0.0)
+    return found

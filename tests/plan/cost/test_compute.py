@@ -9,7 +9,16 @@ import pytest
 from benchmarks.kernel_shapes import all_cases
 from tests.plan.networks import expansion, in_channels, out_channels, plan_of, rows, whole
 from tests.support import constant, node, tensor
-from tflsplit.cluster import Cluster, Cycles, Device, Family, Topology, default_cluster
+from tflsplit.cluster import (
+    Cluster,
+    Cycles,
+    Device,
+    Family,
+    Topology,
+    default_cluster,
+    known_board,
+)
+from tflsplit.cluster.cycles import TFLM_CONVOLUTIONS
 from tflsplit.cluster.links import LinkSpec
 from tflsplit.ir import DType, Node, Quantization, Value
 from tflsplit.ops import Box, Piece, known_ops, rule_of
@@ -107,8 +116,29 @@ def test_a_block_without_expansion_copies_rows_under_its_window(
 
 
 def test_a_stock_convolution_runs_on_tflms_kernel():
-    assert work_of(conv(3)) == (Work(Family.TFLM, 294_912),)
-    assert piece_work(conv(3), 147_456, 1024, stock=True) == (Work(Family.TFLM, 147_456),)
+    """3x3, 16 to 32 channels at 64 positions, and half of the channels."""
+    assert work_of(conv(3)) == (
+        Work(Family.TFLM_CONV, 294_912), Work(Family.TFLM_MADE, 2048),
+        Work(Family.TFLM_READ, 64 * 144), Work(Family.TFLM_GATHER, 64 * 9),
+        Work(Family.TFLM_WEIGHT, 32 * 144),
+    )  # fmt: skip
+    assert piece_work(conv(3), 147_456, 1024, 16, stock=True) == (
+        Work(Family.TFLM_CONV, 147_456), Work(Family.TFLM_MADE, 1024),
+        Work(Family.TFLM_READ, 64 * 144), Work(Family.TFLM_GATHER, 64 * 9),
+        Work(Family.TFLM_WEIGHT, 16 * 144),
+    )  # fmt: skip
+    pointwise = [work.family for work in work_of(conv(1))]
+    assert pointwise == [Family.TFLM_CONV, Family.TFLM_MADE, Family.TFLM_WEIGHT]
+
+
+def test_cycles_of_tflms_own_convolutions():
+    """Its one number, where a table has no parts of them."""
+    known = known_board("mps2_an500").cycles
+    assert known.of(Family.TFLM_CONV) < known.of(Family.TFLM) < known.of(Family.TFLM_DEPTHWISE)
+    one = Cycles(4, 3, 10, 5, 50, 2, tflm_per_mac=7)
+    assert one.of(Family.TFLM_CONV) == one.of(Family.TFLM_DEPTHWISE) == 7
+    assert Cycles(4, 3, 10, 5, 50, 2).of(Family.TFLM_CONV) == 4
+    assert one.of(Family.TFLM_MADE) == 0
 
 
 def test_one_position_and_other_types():
@@ -147,7 +177,7 @@ def test_the_work_of_our_own_operators():
     )
     for device in lower(graph, plan):
         work = [(n.op, each) for n in device.graph.nodes for each in work_of(n)]
-        of_macs = (Family.CONV, Family.POINTWISE, Family.DEPTHWISE, Family.TFLM)
+        of_macs = (Family.CONV, Family.POINTWISE, Family.DEPTHWISE, Family.TFLM, *TFLM_CONVOLUTIONS)
         per_mac = [w for _, w in work if w.family in of_macs]
         assert sum(w.amount for w in per_mac) == device.macs
         requantized = [w for op, w in work if op == wire.REQUANTIZE]
@@ -169,7 +199,7 @@ def test_a_fused_block_is_its_three_convolutions():
     for a, b in zip(fused, plain, strict=True):
         blocks = [n for n in a.graph.nodes if n.op == wire.FUSED_BLOCK]
         assert blocks
-        of_macs = (Family.CONV, Family.POINTWISE, Family.DEPTHWISE, Family.TFLM)
+        of_macs = (Family.CONV, Family.POINTWISE, Family.DEPTHWISE, Family.TFLM, *TFLM_CONVOLUTIONS)
         fused_macs, plain_macs = (
             sum(w.amount for n in d.graph.nodes for w in work_of(n) if w.family in of_macs)
             for d in (a, b)

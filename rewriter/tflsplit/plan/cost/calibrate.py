@@ -42,6 +42,12 @@ _GROUPS = {
     Family.REQUANTIZE: Family.OTHER,
     Family.ADD: Family.OTHER,
     Family.SUM: Family.OTHER,
+    Family.TFLM_CONV: Family.TFLM,
+    Family.TFLM_DEPTHWISE: Family.TFLM,
+    Family.TFLM_MADE: Family.TFLM,
+    Family.TFLM_READ: Family.TFLM,
+    Family.TFLM_GATHER: Family.TFLM,
+    Family.TFLM_WEIGHT: Family.TFLM,
 }
 """Whose factor parts beside multiply-accumulates take: whole networks do not tell them apart."""
 

@@ -55,7 +55,8 @@ def piece_work(
     """
     family = family_of(node)
     if stock and family in PER_MAC:
-        return (Work(Family.TFLM, macs),)
+        values = output_bytes // node.outputs[0].dtype.itemsize
+        return tuple(_stock_work(node, macs, values, channels or node.output.shape[-1]))
     if node.op == wire.PARTIAL_SUM:
         return (sum_work(node.input(0).size, output_bytes // node.output.dtype.itemsize),)
     if node.op in unweighted.OPS or (not stock and unweighted.may_be_ours(node)):
@@ -71,6 +72,27 @@ def piece_work(
     if beside is None:
         return (Work(family, macs),)
     return (Work(family, macs), *beside(node, macs, values, channels or node.output.shape[-1]))
+
+
+def _stock_work(node: Node, macs: int, values: int, channels: int) -> Iterator[Work]:
+    """Of TFLM's own int8 convolution or dense layer.
+
+    For every channel it adds up all its weights first; a larger window than 1x1 is copied at each
+    position, pixel by pixel, two bytes a value.
+    """
+    family = family_of(node)
+    if family is Family.FULLY_CONNECTED or not values:
+        yield Work(Family.TFLM, macs)
+    elif family is Family.DEPTHWISE:
+        yield Work(Family.TFLM_DEPTHWISE, macs)
+    else:
+        yield Work(Family.TFLM_CONV, macs)
+        yield Work(Family.TFLM_MADE, values)
+        if family is Family.CONV:
+            yield Work(Family.TFLM_READ, macs / channels)
+            pixels = math.prod(node.input(WEIGHTS).shape[1:3])
+            yield Work(Family.TFLM_GATHER, values / channels * pixels)
+        yield Work(Family.TFLM_WEIGHT, macs / values * channels)
 
 
 def _unweighted_work(node: Node, values: int) -> Iterator[Work]:
@@ -154,6 +176,11 @@ def _work_of(node: Node) -> tuple[Work, ...]:
         return (*of_first, *_swept_work(stages[last:], begun_by_block(node)))
     output_bytes = sum(value.size_bytes for value in node.outputs)
     return piece_work(node, _macs(node), output_bytes, stock=not node.is_custom)
+
+
+def stock_work(node: Node) -> tuple[Work, ...]:
+    """What TFLM's own kernel would do in the place of an explicit convolution of ours."""
+    return piece_work(node, _macs(node), node.output.size_bytes, stock=True)
 
 
 def least_work(node: Node, macs: int, output_bytes: int) -> tuple[Work, ...]:

@@ -23,17 +23,27 @@ Kind kind_of(uint8_t packed) { return static_cast<Kind>(packed >> 2); }
 uint8_t width_of(uint8_t packed) { return static_cast<uint8_t>(1u << (packed & 3)); }
 
 uint64_t load(const uint8_t* from, uint8_t width) {
+  if (width == 1) return from[0];  // nearly always: each inference reads the options of its SENDs and RECVs
   uint64_t value = 0;
   for (uint8_t i = 0; i < width; ++i) value |= uint64_t{from[i]} << (8 * i);
   return value;
 }
 
 int64_t load_signed(const uint8_t* from, uint8_t width) {
+  if (width == 1) return static_cast<int8_t>(from[0]);
   const uint8_t spare = static_cast<uint8_t>(64 - 8 * width);
   return static_cast<int64_t>(load(from, width) << spare) >> spare;
 }
 
 }  // namespace
+
+// Offsets count back from where they lie. `at` has `width` bytes within the buffer.
+inline bool FlexMap::read_offset(size_t at, uint8_t width, size_t* target) const {
+  const uint64_t back = load(bytes_ + at, width);
+  if (back > at) return false;
+  *target = static_cast<size_t>(at - back);
+  return true;
+}
 
 int64_t IntVector::operator[](uint32_t index) const {
   const uint8_t* const at = data_ + static_cast<size_t>(index) * width_;
@@ -69,14 +79,6 @@ bool FlexMap::open(const void* bytes, size_t size, FlexMap* map) {
   return true;
 }
 
-// Offsets count back from where they lie. `at` has `width` bytes within the buffer.
-bool FlexMap::read_offset(size_t at, uint8_t width, size_t* target) const {
-  const uint64_t back = load(bytes_ + at, width);
-  if (back > at) return false;
-  *target = static_cast<size_t>(at - back);
-  return true;
-}
-
 // The count before a vector (or string), if its elements lie within the buffer.
 bool FlexMap::read_size(size_t vector, uint8_t width, uint32_t* count) const {
   if (vector < width || vector > size_) return false;
@@ -93,10 +95,18 @@ const char* FlexMap::key(uint32_t index) const {
   return ends ? reinterpret_cast<const char*>(bytes_ + at) : nullptr;
 }
 
+// Keys are compared where they lie: key() looks for the end of each, and operators read their options in every
+// inference.
 uint32_t FlexMap::find(const char* wanted) const {
+  const auto first = static_cast<uint8_t>(wanted[0]);
   for (uint32_t index = 0; index < count_; ++index) {
-    const char* const found = key(index);
-    if (found != nullptr && std::strcmp(found, wanted) == 0) return index;
+    size_t at = 0;
+    if (!read_offset(keys_ + size_t{index} * key_width_, key_width_, &at)) continue;
+    if (at >= size_ || bytes_[at] != first) continue;
+    for (const char* next = wanted; bytes_[at] == static_cast<uint8_t>(*next); ++next) {
+      if (*next == 0) return index;
+      if (++at == size_) break;
+    }
   }
   return count_;
 }

@@ -24,6 +24,7 @@ from tflsplit.ops.chain_options import ChainOptions
 from tflsplit.ops.custom_check import problems
 from tflsplit.ops.custom_options import RecvOptions
 from tflsplit.ops.expansion import stock_expansion
+from tflsplit.ops.local import copied
 from tflsplit.passes.prepare import prepare
 from tflsplit.plan.cost import local_node_us
 from tflsplit.plan.cost.flash import reads_of
@@ -155,3 +156,23 @@ def test_its_weights_come_from_flash_as_those_of_its_blocks():
     of_blocks = [read for block in blocks_of(node) for read in reads_of(block)]
     assert len(of_blocks) > 3
     assert list(reads_of(node)) == of_blocks
+
+
+@needs_tflm
+@pytest.mark.parametrize("is_unsigned", [False, True])
+def test_an_image_is_read_through_what_changes_no_byte(is_unsigned: bool):
+    """A RESHAPE, which ``fold_identities`` makes of layers that scale, copies nothing here."""
+    before = model(is_unsigned)
+    (x,) = (node.output for node in before.nodes[:1]) if is_unsigned else before.inputs
+    readers = [node for node in before.nodes if x in node.operands]
+    named = Value("named", x.shape, x.dtype, Quantization((0.25,), (-1,)))
+    nodes = list(before.nodes)
+    nodes.insert(nodes.index(readers[0]), copied(x, named))
+    for reader in readers:
+        inputs = tuple(named if value is x else value for value in reader.inputs)
+        nodes[nodes.index(reader)] = replace(reader, inputs=inputs)
+    graph = replace(before, nodes=nodes)
+    plan = chained_plan(prepare(graph), 1, "rows", 2, True)
+    made = Split(prepare(graph), plan, lower(prepare(graph), plan), graph)
+    assert ops(made)[:2] == ["RECV", "CHAIN"]
+    assert compared(made).passed

@@ -54,6 +54,20 @@ def test_others_are_not():
         assert sizes(graph) == [len(unit.nodes) for unit in cut_into_units(graph)]
 
 
+def test_a_convolution_and_the_mean_of_its_map_are_one_unit():
+    """Whatever the mean is called; the map is larger than what it is made of."""
+
+    def by_pool(net: LayerBuilder, x: Tensor) -> Tensor:
+        return net.average_pool(net.conv(x, 40, (1, 1)), (9, 11), (1, 1))
+
+    def by_windows(net: LayerBuilder, x: Tensor) -> Tensor:
+        return net.average_pool(net.conv(x, 40, (1, 1)), (2, 2), (2, 2))
+
+    assert sizes(network(by_pool)) == [2]
+    assert sizes(network(lambda net, x: net.mean(net.conv(x, 40, (1, 1))))) == [2]
+    assert sizes(network(by_windows)) == [1, 1]
+
+
 def test_all_blocks_of_a_unit_but_the_last_are_chained():
     graph = network(swelling)
     splits = narrowed(graph, tuple(NodeSplit(n.name, Way.WHOLE) for n in graph.nodes), 2)

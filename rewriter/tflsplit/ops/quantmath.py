@@ -81,14 +81,31 @@ def add_multipliers(
     )
 
 
+def sub_multipliers(
+    scale: float, other_scale: float, output_scale: float
+) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int]]:
+    """The same of an int8 SUB, which computes in *float32* (sub_common.cc)."""
+    a, b, y = (np.float32(each) for each in (scale, other_scale, output_scale))
+    twice_largest = np.float32(2) * max(a, b)
+    return (
+        quantize_multiplier(float(a / twice_largest)),
+        quantize_multiplier(float(b / twice_largest)),
+        quantize_multiplier(float(twice_largest / (np.float32(1 << ADD_LEFT_SHIFT) * y))),
+    )
+
+
 def add_int8(
     x: NDArray[Any],
     other: NDArray[Any],
     zero_points: tuple[int, int, int],
     multipliers: tuple[tuple[int, int], ...],
     activation: tuple[int, int],
+    sign: int = 1,
 ) -> NDArray[np.int8]:
-    """ADD of int8 arrays (add.cc); zero points and multipliers of x, the other and the sum."""
+    """ADD of int8 arrays (add.cc); zero points and multipliers of x, the other and the sum.
+
+    sign: -1 of SUB (sub.h).
+    """
     scaled = [
         multiply_by_quantized_multiplier(
             (array.astype(np.int32) - np.int32(zero_point)) << ADD_LEFT_SHIFT, multiplier, shift
@@ -97,7 +114,7 @@ def add_int8(
             (x, other), zero_points[:2], multipliers[:2], strict=True
         )
     ]
-    total = multiply_by_quantized_multiplier(scaled[0] + scaled[1], *multipliers[2])
+    total = multiply_by_quantized_multiplier(scaled[0] + sign * scaled[1], *multipliers[2])
     return np.asarray(np.clip(total + np.int32(zero_points[2]), *activation), np.int8)
 
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from tflsplit.ir import DType, Graph, Node, Value
+from tflsplit.ir import DType, Graph, Node, Quantization, Value
 from tflsplit.ops import Box
 from tflsplit.ops.chain import chain
 from tflsplit.ops.chain_layout import UnitSizes, piece_rows, pieces_between, rolling_shape, tiled
@@ -162,20 +162,27 @@ def _rolling(
 ) -> tuple[Node, ...]:
     """What makes the first block's x out of one box of the host's; () if something else does."""
     x, found = first.input(0), list[Node]()
-    made = producers.get(x)
-    if made is not None and made.op == "QUANTIZE" and _is_sign_flip(made):
-        found.append(made)
+    while (made := producers.get(x)) is not None and _is_read_through(made):
+        found.insert(0, made)
         x = made.input(0)
     receives = producers.get(x)
     if receives is None or receives.op != wire.RECV or len(graph.inputs) > 0:
         return ()
-    if any(readers[v] != [n] for v, n in ((x, (*found, first)[0]), (first.input(0), first))):
+    reading = [*found, first]
+    if any(readers[node.input(0)] != [node] for node in reading):
         return ()
     options = RecvOptions.of(receives)
     sources = [piece.source for piece in options.pieces]
     if sources != [host_rank] or options.local is not None or x.dtype.itemsize != 1:
         return ()
     return (receives, *found)
+
+
+def _is_read_through(node: Node) -> bool:
+    """Whether the bytes stay, or all of them become int8 (``fold_identities``)."""
+    if node.op == "RESHAPE":
+        return node.input(0).shape == node.output.shape
+    return node.op == "QUANTIZE" and _is_sign_flip(node)
 
 
 def _is_sign_flip(quantize: Node) -> bool:
@@ -225,11 +232,19 @@ def _chain(run: Run, split: NodeSplit) -> list[Node]:
     tile = -(-units[-1].y[1] // split.sweeps)
     tiles = tiled(units, windows, tile if split.sweeps > 1 else 0)
     rolling = Rolling(x.shape[1], x.shape[2], piece_rows(units, tiles))
-    memory = Value(
-        f"{x.name}/rows", rolling_shape(units, tiles, rolling.piece_rows), x.dtype, x.quantization
-    )
+    shape = rolling_shape(units, tiles, rolling.piece_rows)
+    memory = Value(f"{x.name}/rows", shape, x.dtype, _quantization(x, blocks[0].input(0)))
     node = chain(blocks, windows, tile if split.sweeps > 1 else 0, rolling, memory, name)
     return [_in_pieces(receives, memory, list(pieces_between(rolling, tiles))), node]
+
+
+def _quantization(x: Value, read: Value) -> Quantization | None:
+    """Of x, so that ``read`` is what the first block reads of it: uint8 as int8."""
+    quantization = read.quantization
+    if x.dtype is not DType.UINT8 or quantization is None:
+        return quantization
+    points = tuple(point + 128 for point in quantization.zero_points)
+    return Quantization(quantization.scales, points, quantization.axis)
 
 
 def _plain(block: Node) -> Node:

@@ -41,12 +41,23 @@ def fold_moves(graph: Graph) -> Graph:
             node = _as_reshape(_as_one(node, makers, read_once - kept))
         if node.op in _RESHAPES and len(node.outputs) == 1:
             node = _of_origin(node, origins)
-            if node.input(0).shape == node.output.shape and node.output not in kept:
+            if _changes_nothing(node) and node.output not in kept:
                 same[node.output] = node.input(0)
                 continue
         nodes.append(node)
         makers.update(dict.fromkeys(node.outputs, node))
     return replace(graph, nodes=_living(nodes, graph))
+
+
+def _changes_nothing(node: Node) -> bool:
+    """Neither the shape nor what values stand for (``fold_identities``)."""
+    x, y = node.input(0), node.output
+    return x.shape == y.shape and _scales(x) == _scales(y)
+
+
+def _scales(value: Value) -> tuple[object, ...]:
+    quantization = value.quantization
+    return (quantization.scales, quantization.zero_points) if quantization else ((), ())
 
 
 def _named(graph: Graph) -> set[Value]:

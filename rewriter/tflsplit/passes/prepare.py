@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The passes over a whole model before it is planned.
 
-model --fold_constants--> shapes known --flat_biases--> biases are vectors --fold_pads--> PADs gone
+model --fold_constants--> shapes known --flat_biases--> biases are vectors
+      --fold_identities--> layers gone that change no byte --fold_pads--> PADs gone
       --drop_channels--> what is split
 """
 
@@ -14,6 +15,7 @@ from tflsplit.ops.rule import graph_macs
 from tflsplit.passes.drop_channels import drop_channels, dropped_channels
 from tflsplit.passes.flat_biases import flat_biases
 from tflsplit.passes.fold_constants import fold_constants
+from tflsplit.passes.fold_identities import fold_identities
 from tflsplit.passes.fold_pads import fold_pads
 
 
@@ -24,7 +26,7 @@ def prepare(model: Graph) -> Graph:
 
 def with_all_channels(model: Graph) -> Graph:
     """``prepare`` before channels are dropped."""
-    return fold_pads(flat_biases(fold_constants(model)))
+    return fold_pads(fold_identities(flat_biases(fold_constants(model))))
 
 
 @dataclass(frozen=True)

@@ -53,10 +53,12 @@ def chained_inside(splits: Sequence[NodeSplit]) -> frozenset[str]:
 def with_pairs(units: Sequence[Unit]) -> tuple[Unit, ...]:
     """The units, two blocks as one where the map between them is larger than what is around.
 
-    A QUANTIZE of the model's input is one with what follows: the host may send halos of both.
+    What passes on the model's input is one with what follows: the host may send halos of both.
     """
     found: list[Unit] = []
     rest = list(units)
+    while len(rest) > 2 and _only_passes_on(rest[0]) and _only_passes_on(rest[1]):
+        rest[:2] = [joined(rest[0], rest[1])]
     if len(rest) > 1 and _only_passes_on(rest[0]) and rest[1].inputs == rest[0].outputs:
         first = joined(rest.pop(0), rest.pop(0))  # the host may send halos of what it makes
         pair = bool(rest) and _is_pair(first, rest[0])
@@ -70,8 +72,11 @@ def with_pairs(units: Sequence[Unit]) -> tuple[Unit, ...]:
 
 
 def _only_passes_on(unit: Unit) -> bool:
-    """Whether a unit computes value by value, like the QUANTIZE of an image."""
-    return len(unit.nodes) == 1 and unit.nodes[0].op == "QUANTIZE" and not unit.returned
+    """Whether a unit computes value by value, like the QUANTIZE of an image, or renames values."""
+    return not unit.returned and all(
+        node.op == "QUANTIZE" or (node.op == "RESHAPE" and node.input(0).shape == node.output.shape)
+        for node in unit.nodes
+    )
 
 
 def _is_pair(first: Unit, last: Unit) -> bool:
@@ -85,23 +90,34 @@ def _is_pair(first: Unit, last: Unit) -> bool:
 
 
 def _is_averaged(first: Unit, last: Unit) -> bool:
-    """Whether a convolution makes a map larger than what it reads, and a MEAN follows."""
-    if [node.op for node in (*first.nodes, *last.nodes)] != ["CONV_2D", "MEAN"]:
+    """Whether a convolution makes a map larger than what it reads, and its mean follows."""
+    if not _are_averaging((*first.nodes, *last.nodes)):
         return False
     (conv,), (x,), (y,) = first.nodes, first.inputs, last.outputs
     is_alone = last.inputs == (conv.output,) and not first.returned
     return is_alone and conv.output.size_bytes > x.size_bytes and y.size == y.shape[-1]
 
 
+def _are_averaging(nodes: Sequence[Node]) -> bool:
+    """A convolution, and the mean of its map for each channel."""
+    if [node.op for node in nodes] not in _AVERAGING:
+        return False
+    y = nodes[-1].output
+    return nodes[-1].op == "MEAN" or y.size == y.shape[-1]
+
+
+_AVERAGING = (["CONV_2D", "MEAN"], ["CONV_2D", "AVERAGE_POOL_2D"])
+
+
 def _in_channel_tiles(nodes: Sequence[Node], made: dict[Node, NodeSplit], columns: int) -> None:
-    """A convolution and the MEAN of its map, some channels at a time: the map is never there whole.
+    """A convolution and the mean of its map, some channels at a time: the map is never there whole.
 
     x --> CONV_2D, channels 0:320 --> MEAN --.
       --> CONV_2D, channels 320:640 -> MEAN -+--> y
 
     Where its positions are shared out, each device so with its own (``passes/sums_in_parts.py``).
     """
-    if [node.op for node in nodes] != ["CONV_2D", "MEAN"]:
+    if not _are_averaging(nodes):
         return
     conv, mean = nodes
     ways = {made[node].way for node in nodes}
@@ -120,7 +136,7 @@ def _is_block(nodes: Sequence[Node]) -> bool:
     """Whether nodes are one block, with neither an ADD nor anything else."""
     graph = Graph("unit", (), (), list(nodes))
     parts = block_parts(graph).get(nodes[-1])
-    own = [node for node in nodes if node.op != "QUANTIZE"]
+    own = [node for node in nodes if node.op not in ("QUANTIZE", "RESHAPE")]
     return parts is not None and {*parts, nodes[-1]} - {None} == set(own)
 
 
@@ -134,7 +150,7 @@ def with_chain(units: Sequence[Unit], world_size: int) -> tuple[Unit, ...] | Non
 
     None where the model does not begin with two blocks that can be a chain.
     """
-    first = 1 if units and _only_passes_on(units[0]) else 0
+    first = next((n for n, unit in enumerate(units) if not _only_passes_on(unit)), 0)
     lengths = [0, *(_length(unit) for unit in units[first:])]
     most = next((n for n, length in enumerate(lengths[1:]) if not length), len(lengths) - 1)
     if most < _FEWEST:

@@ -115,7 +115,11 @@ def test_tiny_network_as_programs_of_this_computer(
         bundle, built.setup, built.devices, NOISY, count_instructions=False
     ) as session:
         trial = trial_of(bundle, session, 4, counted=False)
-    check_arenas(bundle, trial, abi_of(board_named("host"), options), "reference")
+    host = board_named("host")
+    if kernels_of(host, options) == ("reference",):
+        check_arenas(bundle, trial, abi_of(host, options), "reference")
+    # CMSIS-NN without DSP instructions: no size is predicted, but there is room.
+    assert all(figures.arena_used_bytes <= figures.arena_bytes for figures in trial.devices)
 
 
 @pytest.mark.slow

@@ -48,6 +48,23 @@ def test_a_tree_and_an_option_come_first(tmp_path: Path):
     assert kernels_of(vectors, options(kernels="reference")) == ("reference",)
 
 
+@pytest.mark.parametrize(
+    ("board", "kernels"),
+    [
+        ("rp2040", ("reference", "cmsis_nn")),
+        ("host", ("reference", "cmsis_nn")),
+        ("stm32f405", ("cmsis_nn",)),
+    ],
+)
+def test_a_tree_with_cmsis_nn_gives_it_to_every_board(
+    tmp_path: Path, board: str, kernels: tuple[str, ...]
+):
+    header = tmp_path / "third_party" / "cmsis_nn" / "Include" / "arm_nnfunctions.h"
+    header.parent.mkdir(parents=True)
+    header.touch()
+    assert kernels_of(board_named(board), options(tflm_dir=tmp_path)) == kernels
+
+
 def test_scratch_that_only_its_kernels_ask_for_has_room(tmp_path: Path):
     """Its CONV_2D keeps columns also where there is no DSP extension."""
     case, pico = CASES["CONV_2D"](), board_named("pico")

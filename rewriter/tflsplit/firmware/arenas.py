@@ -29,12 +29,13 @@ def _of_any_core(board: Board, options: FirmwareOptions) -> tuple[Kernels, ...]:
         return (options.kernels,)
     if board.is_of_registry and options.tflm_dir is None:
         return ("registry",) if board.cmsis_nn else ("registry_plain",)
-    if not board.cmsis_nn:
-        return ("reference",)
     if options.tflm_dir is None:
-        return ("reference", "cmsis_nn")
-    has_cmsis_nn = (options.tflm_dir / _CMSIS_NN_HEADER).is_file()
-    return ("cmsis_nn",) if has_cmsis_nn else ("reference",)
+        return ("reference", "cmsis_nn") if board.cmsis_nn else ("reference",)
+    if not (options.tflm_dir / _CMSIS_NN_HEADER).is_file():
+        return ("reference",)
+    # Without DSP instructions CMSIS-NN's kernels want less scratch than with them, some no less
+    # than the reference ones: such a board has room for either.
+    return ("cmsis_nn",) if board.cmsis_nn else ("reference", "cmsis_nn")
 
 
 def abi_of(board: Board, options: FirmwareOptions) -> Abi:

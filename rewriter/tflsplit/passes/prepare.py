@@ -3,7 +3,7 @@
 
 model --fold_constants--> shapes known --flat_biases--> biases are vectors
       --fold_identities--> layers gone that change no byte --fold_pads--> PADs gone
-      --drop_channels--> what is split
+      --dense_depthwise--> images of one channel are convolved --drop_channels--> what is split
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from tflsplit.ir import Graph
 from tflsplit.ops.rule import graph_macs
+from tflsplit.passes.dense_depthwise import dense_depthwise
 from tflsplit.passes.drop_channels import drop_channels, dropped_channels
 from tflsplit.passes.flat_biases import flat_biases
 from tflsplit.passes.fold_constants import fold_constants
@@ -26,7 +27,7 @@ def prepare(model: Graph) -> Graph:
 
 def with_all_channels(model: Graph) -> Graph:
     """``prepare`` before channels are dropped."""
-    return fold_pads(fold_identities(flat_biases(fold_constants(model))))
+    return dense_depthwise(fold_pads(fold_identities(flat_biases(fold_constants(model)))))
 
 
 @dataclass(frozen=True)

@@ -13,16 +13,19 @@ import numpy as np
 from tests.planner.small import uart
 from tests.splits import tiny
 from tflsplit.cluster import default_cluster
-from tflsplit.ops.custom import unchecked
 from tflsplit.plan.layout import lay_out
+from tflsplit.plan.spec import Plan
+from tflsplit.plan.transfers import schedule
 from tflsplit.planner.best import best_plan
 from tflsplit.planner.choices import Choices
 from tflsplit.planner.costs import Costs, memory_of
 from tflsplit.planner.evaluate import Step
-from tflsplit.planner.memories import Memories
+from tflsplit.planner.memories import Memories, graph_key
 from tflsplit.planner.options import Layout
+from tflsplit.planner.rank_keys import rank_key
 from tflsplit.split.devices import DeviceGraph
 from tflsplit.split.partition import partition
+from tflsplit.wire.checking import unchecked
 
 
 def steps(memories: Memories, world_size: int) -> Sequence[Step]:
@@ -52,6 +55,33 @@ def test_every_step_needs_what_it_needs_alone():
                 alone = memory_of(cluster, graph, plan, given, Memories())
                 assert step.cost.memory == alone
     assert len(memories.known) < 0.8 * asked  # or nothing was gained
+
+
+def test_equal_parts_are_partitioned_to_equal_graphs():
+    """Whatever lies elsewhere, for any number of devices; and many parts come again."""
+    known: dict[object, tuple[object, object]] = {}
+    asked = 0
+    for world_size in (3, 2):
+        for step in steps(Memories(), world_size):
+            _, graph, plan, given = asking(step)
+            layouts = lay_out(graph, plan, given)
+            movements = schedule(layouts)
+            for rank in range(world_size):
+                key, pieces = rank_key(graph, layouts, movements, rank)
+                with unchecked():
+                    (device,) = partition(graph, plan, given, (rank,), layouts, movements)
+                made = graph_key(device, plan)
+                assert known.setdefault((limits_of(plan), key), (made, pieces))[0] == made
+                asked += 1
+    assert len(known) < 0.9 * asked
+
+
+def limits_of(plan: Plan) -> object:
+    """What graphs are looked up by besides."""
+    return tuple(
+        (split.scratch_limit_bytes, split.window_columns, split.chained, split.sweeps)
+        for split in plan.splits
+    )
 
 
 def test_a_limit_is_answered_without_placing_what_is_far_above():
@@ -133,3 +163,4 @@ def test_a_search_lowers_and_places_no_more_than_it_did():
     memories = planner.memories
     assert memories.lowered <= 350
     assert memories.placed <= 195
+    assert memories.partitioned <= 357

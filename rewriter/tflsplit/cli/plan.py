@@ -29,6 +29,7 @@ from tflsplit.errors import PlanError
 from tflsplit.ir import Graph
 from tflsplit.plan.spec import Plan
 from tflsplit.planner import Planner
+from tflsplit.planner.collecting import collecting_rarely
 from tflsplit.planner.pareto import pareto_front
 from tflsplit.report.figures import kib
 from tflsplit.rewriting.chooser import Chooser
@@ -70,7 +71,7 @@ def main(arguments: argparse.Namespace) -> int:
     if arguments.pareto:
         return _pareto(Planner(graph, cluster), arguments)
     chooser = Chooser(cluster, arguments.objective or "latency", arguments.plan)
-    with progress("searching") as stage:
+    with collecting_rarely(), progress("searching") as stage:
         plan = chooser(graph)
         warn(chooser.warnings)
         warn(registry_notes(arguments, chooser.planned))

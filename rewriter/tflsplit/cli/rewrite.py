@@ -37,6 +37,7 @@ from tflsplit.errors import counted
 from tflsplit.firmware import Wanted, choose_nodes
 from tflsplit.firmware.serial_load import rate_warnings
 from tflsplit.passes.prepare import dropped
+from tflsplit.planner.collecting import collecting_rarely
 from tflsplit.report.figures import kib, millions
 from tflsplit.rewriting.chooser import Chooser
 
@@ -76,7 +77,7 @@ def main(arguments: argparse.Namespace) -> int:
     folder = arguments.output or Path("build") / arguments.model.stem
     chooser = Chooser(cluster, arguments.objective or "latency", by)
     refuse_folder(folder, arguments.force)
-    with progress("reading") as stage:
+    with collecting_rarely(), progress("reading") as stage:
         split = divided(arguments.model, chooser, project, stage)
         warn(chooser.warnings)
         used = chooser.planned.cluster

@@ -17,10 +17,11 @@ class Attrs(Mapping[str, AttrValue]):
     operator) is kept as ``custom_options`` bytes.
     """
 
-    __slots__ = ("_items",)
+    __slots__ = ("_hash", "_items")
 
     def __init__(self, items: Mapping[str, AttrValue] | None = None, **more: AttrValue) -> None:
         self._items: dict[str, AttrValue] = {**(items or {}), **more}
+        self._hash: int | None = None
 
     def __getitem__(self, key: str) -> AttrValue:
         return self._items[key]
@@ -41,7 +42,12 @@ class Attrs(Mapping[str, AttrValue]):
         return self._items.items()
 
     def __hash__(self) -> int:
-        return hash(tuple(sorted(self._items.items(), key=lambda item: item[0])))
+        if self._hash is None:  # searches look device graphs up by their options
+            self._hash = hash(tuple(sorted(self._items.items(), key=lambda item: item[0])))
+        return self._hash
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Attrs, (self._items,)  # hashes of strings are another process's own
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Attrs) and self._items == other._items

@@ -7,9 +7,29 @@ import enum
 
 import numpy as np
 
+_NUMPY_CODES = {
+    "FLOAT32": "<f4",
+    "FLOAT16": "<f2",
+    "FLOAT64": "<f8",
+    "INT8": "i1",
+    "UINT8": "u1",
+    "INT16": "<i2",
+    "UINT16": "<u2",
+    "INT32": "<i4",
+    "UINT32": "<u4",
+    "INT64": "<i8",
+    "UINT64": "<u8",
+    "BOOL": "?",
+    "COMPLEX64": "<c8",
+    "COMPLEX128": "<c16",
+}
+
 
 class DType(enum.Enum):
-    """An element type; the value is its name in the .tflite schema."""
+    """An element type; the value is its name in the .tflite schema.
+
+    itemsize: bytes per element; 0 where elements have no fixed whole number of bytes.
+    """
 
     FLOAT32 = "FLOAT32"
     FLOAT16 = "FLOAT16"
@@ -31,10 +51,12 @@ class DType(enum.Enum):
     RESOURCE = "RESOURCE"
     VARIANT = "VARIANT"
 
-    @property
-    def itemsize(self) -> int:
-        """Bytes per element; 0 where elements have no fixed whole number of bytes."""
-        return _ITEMSIZE.get(self.value, 0)
+    def __init__(self, name: str) -> None:
+        code = _NUMPY_CODES.get(name)
+        self.itemsize: int = np.dtype(code).itemsize if code else 0
+
+    # There is one of each: by identity, not by name as enums are, which a search asks a lot.
+    __hash__ = object.__hash__
 
     @property
     def numpy(self) -> np.dtype[np.generic]:
@@ -48,20 +70,6 @@ class DType(enum.Enum):
 
 
 _NUMPY: dict[DType, np.dtype[np.generic]] = {
-    DType.FLOAT32: np.dtype("<f4"),
-    DType.FLOAT16: np.dtype("<f2"),
-    DType.FLOAT64: np.dtype("<f8"),
-    DType.INT8: np.dtype("i1"),
-    DType.UINT8: np.dtype("u1"),
-    DType.INT16: np.dtype("<i2"),
-    DType.UINT16: np.dtype("<u2"),
-    DType.INT32: np.dtype("<i4"),
-    DType.UINT32: np.dtype("<u4"),
-    DType.INT64: np.dtype("<i8"),
-    DType.UINT64: np.dtype("<u8"),
-    DType.BOOL: np.dtype("?"),
-    DType.COMPLEX64: np.dtype("<c8"),
-    DType.COMPLEX128: np.dtype("<c16"),
+    DType(name): np.dtype(code) for name, code in _NUMPY_CODES.items()
 }
-_ITEMSIZE = {dtype.value: array_dtype.itemsize for dtype, array_dtype in _NUMPY.items()}
 _FROM_NUMPY = {array_dtype: dtype for dtype, array_dtype in _NUMPY.items()}

@@ -123,6 +123,8 @@ class Node:
     @property
     def operands(self) -> tuple[Value, ...]:
         """The operands that are there."""
+        if None not in self.inputs:
+            return self.inputs  # type: ignore[return-value]  # nearly always
         return tuple(value for value in self.inputs if value is not None)
 
     def __repr__(self) -> str:
@@ -147,18 +149,12 @@ class Graph:
 
     def values(self) -> Iterator[Value]:
         """Every value once: inputs, then operands and outputs in execution order."""
-        seen: set[int] = set()
-        for value in self._mentions():
-            if id(value) not in seen:
-                seen.add(id(value))
-                yield value
-
-    def _mentions(self) -> Iterator[Value]:
-        yield from self.inputs
+        seen = dict.fromkeys(self.inputs)
         for node in self.nodes:
-            yield from node.operands
-            yield from node.outputs
-        yield from self.outputs
+            seen.update(dict.fromkeys(node.operands))
+            seen.update(dict.fromkeys(node.outputs))
+        seen.update(dict.fromkeys(self.outputs))
+        return iter(seen)
 
     def producers(self) -> dict[Value, Node]:
         """The node that writes each computed value."""

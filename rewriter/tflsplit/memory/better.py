@@ -25,10 +25,9 @@ from types import MappingProxyType
 
 from tflsplit.errors import InternalError
 from tflsplit.ir import Graph, Node, Value
-from tflsplit.memory.abi import HOST_64
 from tflsplit.memory.aliases import find_ties
 from tflsplit.memory.buffers import ArenaPlan, Buffer
-from tflsplit.memory.demand import Kernels, node_demand
+from tflsplit.memory.demand import Kernels, node_scratch
 from tflsplit.memory.greedy import greedy_plan
 from tflsplit.memory.groups import (
     Group,
@@ -64,21 +63,21 @@ _ORDERS: tuple[_Key, ...] = (
 )
 
 
-def plan_offline(graph: Graph, checked: bool = True) -> Graph:
+def plan_offline(graph: Graph, checked: bool = True, head: Head | None = None) -> Graph:
     """The graph with planned offsets if they make the head smaller; else the graph itself.
 
     Smaller, or as small, with either flavour of kernels, whose scratch buffers differ; as small
     will do where tensors lie over each other.  checked: by ``plan_violations``; a search compares
     hundreds of graphs, and what is written is made again.  InternalError if it is unsound (a bug).
+    head: the graph's, if it is there.
     """
     if METADATA_NAME in graph.metadata:
         return graph
-    head = Head(graph)
+    head = head or Head(graph)
     before = best = head.laid_out({})
     places: dict[Value, int] = {}
-    buffers = head.buffers(before.index(max(before, key=_bytes)))
-    over = lying_over(buffers, head.overlays)
-    for groups in groupings(graph, buffers):
+    choices, over = head.groupings(before.index(max(before, key=_bytes)))
+    for groups in choices:
         is_tied = any(len(group.members) > 1 for group in groups)
         if not is_tied and _largest(best) <= peak_bytes(groups, over):
             continue
@@ -102,27 +101,12 @@ def live_bytes(graph: Graph) -> list[int]:
     Tensors that can lie over each other share what they can, scratch is that of the reference
     kernels.
     """
-    by_time = _bytes_by_time(graph, "reference")
+    by_time = Head(graph, ("reference",)).bytes_by_time(0)
     totals, live = [], 0
     for time in range(len(graph.nodes) + 1):
         live = by_time.get(time, live)
         totals.append(live)
     return totals
-
-
-def least_head_bytes(graph: Graph, kernels: Kernels) -> int:
-    """No plan of the head takes less; found without placing anything.
-
-    kernels: those whose scratch is counted.
-    """
-    return max(_bytes_by_time(graph, kernels).values(), default=0)
-
-
-def _bytes_by_time(graph: Graph, kernels: Kernels) -> dict[int, int]:
-    head = Head(graph, (kernels,))
-    buffers = head.buffers(0)
-    groups = groupings(graph, buffers)[0]
-    return bytes_by_time(groups, lying_over(buffers, head.overlays))
 
 
 class Head:
@@ -133,16 +117,41 @@ class Head:
         self._graph, self._spans = graph, lifetimes(graph)
         self.overlays = find_overlays(graph, self._spans)
         self._scratch: list[dict[Node, Sequence[int]]] = []
+        self._indices: dict[Kernels, int] = {}
+        self._groupings: dict[int, tuple[list[list[Group]], Over]] = {}
         for flavour in flavours:  # they often ask for the same
             scratch = _scratch(graph, flavour)
             if scratch not in self._scratch:
                 self._scratch.append(scratch)
+            self._indices[flavour] = self._scratch.index(scratch)
 
     def buffers(
         self, index: int, places: Mapping[Value, int] = MappingProxyType({})
     ) -> list[Buffer]:
         """What one of the flavours wants to be placed, some of it at ``places``."""
         return planned_buffers(self._graph, self._scratch[index], self.order, places, self._spans)
+
+    def groupings(self, index: int) -> tuple[list[list[Group]], Over]:
+        """What to place for one of the flavours, in which ways, and what may lie over what."""
+        if index not in self._groupings:
+            buffers = self.buffers(index)
+            groups = groupings(self._graph, buffers)
+            self._groupings[index] = groups, lying_over(buffers, self.overlays)
+        return self._groupings[index]
+
+    def bytes_by_time(self, index: int) -> dict[int, int]:
+        """What is live for one of the flavours, from each time at which that changes."""
+        groups, over = self.groupings(index)
+        return bytes_by_time(groups[0], over)
+
+    def least_bytes(self, kernels: Kernels) -> int:
+        """No plan of the head takes less; found without placing anything.
+
+        kernels: those whose scratch is counted.
+        """
+        if kernels not in self._indices:
+            return Head(self._graph, (kernels,)).least_bytes(kernels)
+        return max(self.bytes_by_time(self._indices[kernels]).values(), default=0)
 
     def laid_out(self, places: Mapping[Value, int]) -> list[ArenaPlan]:
         """What TFLM makes of ``places``, by flavour."""
@@ -227,5 +236,4 @@ def places_of(plan: ArenaPlan) -> dict[Value, int]:
 
 
 def _scratch(graph: Graph, flavour: Kernels) -> dict[Node, Sequence[int]]:
-    # Scratch buffers do not depend on the size of pointers: any ABI will do.
-    return {node: node_demand(node, HOST_64, flavour).prepared.scratch for node in graph.nodes}
+    return {node: node_scratch(node, flavour) for node in graph.nodes}

@@ -62,18 +62,35 @@ def _scratch(node: Node, abi: Abi) -> Prepared:
     """``..._get_scratch_bytes`` of the kernels: the same on every core (``ops.scratch``)."""
     found = _KNOWN.get(node)
     if found is None:
+        found = _KNOWN[node] = _scratch_once(node)
+    return found
+
+
+_KNOWN: WeakKeyDictionary[Node, Prepared] = WeakKeyDictionary()
+"""Of every node, which planning asks for several times."""
+
+
+def _scratch_once(node: Node) -> Prepared:
+    """Found once for all nodes of equal options and shapes, from which alone it follows."""
+    x, values = node.inputs[0], (*node.inputs, *node.outputs)
+    shapes = tuple([None if v is None else (v.shape, v.dtype, v is x) for v in values])
+    key = node.op, node.attrs, len(node.inputs), shapes
+    found = _ALIKE.get(key)
+    if found is None:
+        if len(_ALIKE) >= _MOST_KNOWN:
+            _ALIKE.clear()
         is_chain = node.op == wire.CHAIN
         size_bytes = (
             units_bytes(node) + chain_scratch(node)
             if is_chain
             else scratch_bytes(unpacked(node, sizes_only=True))
         )
-        found = _KNOWN[node] = Prepared((), (size_bytes,) if size_bytes else ())
+        found = _ALIKE[key] = Prepared((), (size_bytes,) if size_bytes else ())
     return found
 
 
-_KNOWN: WeakKeyDictionary[Node, Prepared] = WeakKeyDictionary()
-"""Of every node, which planning asks for several times."""
+_ALIKE: dict[tuple[object, ...], Prepared] = {}
+_MOST_KNOWN = 16384
 
 
 PREPARE: dict[str, Prepare] = dict.fromkeys(

@@ -9,7 +9,7 @@ from typing import Literal, get_args
 from tflsplit.errors import UserError
 from tflsplit.ir import Node
 from tflsplit.memory import cmsis_nn, cmsis_nn_mve, custom, kernels, registry_tflm, structs
-from tflsplit.memory.abi import Abi, Layout, struct_layout
+from tflsplit.memory.abi import HOST_64, Abi, Layout, struct_layout
 from tflsplit.memory.kernels import Prepare, Prepared
 
 Kernels = Literal["reference", "cmsis_nn", "cmsis_nn_mve", "registry", "registry_plain"]
@@ -92,6 +92,14 @@ def node_demand(node: Node, abi: Abi, flavour: Kernels) -> Demand:
         made_again=flavour.startswith("registry") and node.op in registry_tflm.MADE_AGAIN,
         note=note,
     )
+
+
+def node_scratch(node: Node, flavour: Kernels) -> tuple[int, ...]:
+    """Of ``node_demand`` the scratch, which does not depend on the size of pointers."""
+    if not node.is_custom:
+        return node_demand(node, HOST_64, flavour).prepared.scratch
+    prepare = custom.PREPARE.get(node.op)
+    return prepare(node, HOST_64).scratch if prepare else ()
 
 
 def _custom_demand(node: Node, abi: Abi) -> Demand:

@@ -155,8 +155,8 @@ def _lead_bytes(steps: list[SweepStep], x: Value, y: Value) -> int:
     position_bytes = y.shape[3] * y.dtype.itemsize
     lead, lowest = x.size_bytes, x.shape[1]
     for before, step in reversed(list(pairwise(steps))):
-        if step.reads[0] < step.reads[1]:
-            lowest = min(lowest, step.reads[0])
-        if lowest < x.shape[1]:
+        start, stop = step.reads
+        if start < stop and start < lowest:  # those before it write less
+            lowest = start
             lead = min(lead, lowest * row_bytes - before.writes[1] * position_bytes)
     return lead

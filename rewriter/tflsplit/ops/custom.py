@@ -7,9 +7,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Sequence
 
 from tflsplit.errors import InternalError
 from tflsplit.ir import Attrs, AttrValue, Node, Value
@@ -26,6 +24,7 @@ from tflsplit.ops.custom_options import (
 )
 from tflsplit.ops.region import Box
 from tflsplit.wire import custom_ops as wire
+from tflsplit.wire.checking import is_checked
 
 __all__ = [
     "INT8_RANGE",
@@ -234,23 +233,7 @@ def make_node(
 ) -> Node:
     """A custom node of ours, checked; InternalError if it makes no sense."""
     node = Node(op, tuple(inputs), tuple(outputs), attrs, name, is_custom=True)
-    found = problems(node) if _IS_CHECKED.get() else []
+    found = problems(node) if is_checked() else []
     if found:
         raise InternalError("; ".join(found))
     return node
-
-
-_IS_CHECKED: ContextVar[bool] = ContextVar("is_checked", default=True)
-
-
-@contextmanager
-def unchecked() -> Iterator[None]:
-    """For graphs that only size and time are wanted of: a search makes hundreds.
-
-    What is written is made again, and checked.
-    """
-    token = _IS_CHECKED.set(False)
-    try:
-        yield
-    finally:
-        _IS_CHECKED.reset(token)

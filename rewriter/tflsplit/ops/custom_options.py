@@ -40,6 +40,10 @@ class WindowOptions:
     @classmethod
     def of(cls, node: Node) -> WindowOptions:
         """The options of a node; ModelError if they are malformed."""
+        return wire.read_once(node, cls, lambda: cls._read(node))
+
+    @classmethod
+    def _read(cls, node: Node) -> WindowOptions:
         options = wire.decode(node)
         return cls(
             cast(Pair, options["stride"]),
@@ -102,6 +106,10 @@ class SendOptions:
     @classmethod
     def of(cls, node: Node) -> SendOptions:
         """The options of a node; ModelError if they are malformed."""
+        return wire.read_once(node, cls, lambda: cls._read(node))
+
+    @classmethod
+    def _read(cls, node: Node) -> SendOptions:
         options = wire.decode(node)
         origin = cast(_Ints, options["origin"])
         to = cast(_Ints, options["to"])
@@ -166,6 +174,10 @@ class RecvOptions:
     @classmethod
     def of(cls, node: Node) -> RecvOptions:
         """The options of a node; ModelError if they are malformed."""
+        return wire.read_once(node, cls, lambda: cls._read(node))
+
+    @classmethod
+    def _read(cls, node: Node) -> RecvOptions:
         options = wire.decode(node)
         origin = cast(_Ints, options["origin"])
         ndim = len(origin)

@@ -19,7 +19,7 @@ A value of what is added is read just before the value of y with the same index 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from tflsplit.ir import Node
 from tflsplit.ops.custom_options import WindowOptions
@@ -32,8 +32,7 @@ from tflsplit.wire import custom_ops as wire
 Interval = tuple[int, int]
 
 
-@dataclass(frozen=True)
-class SweepStep:
+class SweepStep(NamedTuple):
     """What is done at a time: ``reads`` rows of x, perhaps none, then writes positions of y.
 
     writes: as numbers of positions, row after row.

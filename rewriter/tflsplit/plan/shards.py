@@ -129,10 +129,12 @@ def reads_of(node: Node, pieces: Sequence[Piece]) -> tuple[tuple[int, Value, Box
     """(rank, tensor, box) of what pieces of a node read; each device has constants and state."""
     computed = [(i, v) for i, v in enumerate(node.inputs) if v is not None and v.is_computed]
     return tuple(
-        (rank, value, box)
-        for rank, piece in enumerate(pieces)
-        for index, value in computed
-        if (box := piece.operands[index]) is not None and not box.is_empty
+        [
+            (rank, value, box)
+            for rank, piece in enumerate(pieces)
+            for index, value in computed
+            if (box := piece.operands[index]) is not None and not box.is_empty
+        ]
     )
 
 

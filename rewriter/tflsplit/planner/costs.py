@@ -16,7 +16,6 @@ from functools import partial
 from tflsplit.cluster import Cluster
 from tflsplit.ir import Graph, Node, Value
 from tflsplit.ops import Piece
-from tflsplit.ops.custom import unchecked
 from tflsplit.plan.cost.predict import predict_layouts
 from tflsplit.plan.layout import Layouts, lay_out
 from tflsplit.plan.spec import Plan
@@ -24,8 +23,11 @@ from tflsplit.plan.transfers import Schedule, schedule
 from tflsplit.planner.evaluate import Above, Cost, Memory, Traffic
 from tflsplit.planner.memories import Memories
 from tflsplit.planner.options import Layout
+from tflsplit.planner.rank_keys import rank_key
 from tflsplit.planner.units import Unit
+from tflsplit.split.devices import DeviceGraph
 from tflsplit.split.partition import partition
+from tflsplit.wire.checking import unchecked
 
 
 @dataclass
@@ -110,9 +112,14 @@ def memory_within(
     heads, tails, weights = ([0] * cluster.world_size for _ in range(3))
     with unchecked():
         for sample in samples:
-            (device,) = partition(graph, plan, given, (sample,), layouts, movements)
             limit = min((most[rank] for rank in samples[sample]), default=0) if most else _ANY
-            need = memories.need_within(device, plan, cluster.devices[sample], limit)
+            need = memories.need_of_rank(
+                rank_key(graph, layouts, movements, sample),
+                partial(_part, graph, plan, given, sample, layouts, movements),
+                plan,
+                cluster.devices[sample],
+                limit,
+            )
             if isinstance(need, int):
                 return Above(min(samples[sample], key=most.__getitem__), need)
             scale = need.weights_bytes / max(1, constants[sample])
@@ -123,6 +130,18 @@ def memory_within(
 
 
 _ANY = float("inf")
+
+
+def _part(
+    graph: Graph,
+    plan: Plan,
+    given: Mapping[Value, Layout],
+    rank: int,
+    layouts: Layouts,
+    movements: Schedule,
+) -> DeviceGraph:
+    (device,) = partition(graph, plan, given, (rank,), layouts, movements)
+    return device
 
 
 def _laid_out(graph: Graph, plan: Plan, given: Mapping[Value, Layout]) -> _LaidOut:

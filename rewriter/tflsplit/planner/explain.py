@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -21,7 +22,22 @@ def explain(planned: Planned, searcher: Searcher) -> list[dict[str, Any]]:
     """
     if not planned.steps:
         return _by_layer(planned, searcher)
-    entries = []
+    return [
+        {
+            "node": step.unit.nodes[-1].name,
+            "output_shape": list(step.unit.outputs[0].shape),
+            "nodes": len(step.unit.nodes),
+            "option": step.option.name,
+            **_figures(step),
+            "why": _why(step, others, searcher),
+            "alternatives": [{"option": o.option.name, **_figures(o)} for o in others],
+        }
+        for step, others in _compared(planned, searcher)
+    ]
+
+
+def _compared(planned: Planned, searcher: Searcher) -> Iterator[tuple[Step, list[Step]]]:
+    """By unit, the step that was chosen, and every other option from the same layouts."""
     layouts: tuple[Layout, ...] = ()
     for index, step in enumerate(planned.steps):
         choices = searcher.choices
@@ -29,31 +45,17 @@ def explain(planned: Planned, searcher: Searcher) -> list[dict[str, Any]]:
         layouts = step.layouts
         others = [o for o in choices.expand(index, given) if not o.is_like(step)]
         others = [choices.plainest(index, given, other) for other in others]
-        step = choices.plainest(index, given, step)
-        entries.append(
-            {
-                "node": step.unit.nodes[-1].name,
-                "output_shape": list(step.unit.outputs[0].shape),
-                "nodes": len(step.unit.nodes),
-                "option": step.option.name,
-                **_figures(step),
-                "why": _why(step, others, searcher),
-                "alternatives": [{"option": o.option.name, **_figures(o)} for o in others],
-            }
-        )
-    return entries
+        yield choices.plainest(index, given, step), others
 
 
 def reasoned(planned: Planned, searcher: Searcher) -> Plan:
     """The plan, with reasons of the search: for each layer what its unit was decided by."""
     if not planned.steps:
         return planned.plan
-    entries = explain(planned, searcher)
-    reasons = {
-        node.name: f"{entry['option']}: {entry['why']}"
-        for step, entry in zip(planned.steps, entries, strict=True)
-        for node in step.unit.nodes
-    }
+    reasons: dict[str, str] = {}
+    for step, others in _compared(planned, searcher):
+        reason = f"{step.option.name}: {_why(step, others, searcher)}"
+        reasons.update(dict.fromkeys((node.name for node in step.unit.nodes), reason))
     return replace(planned.plan, reasons=reasons)
 
 

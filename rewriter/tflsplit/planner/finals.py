@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from tflsplit.cluster import Cluster
-from tflsplit.ops.custom import unchecked
 from tflsplit.plan.spec import NodeSplit
 from tflsplit.planner.assembly import Draft, complete, draft
 from tflsplit.planner.choices import MANY_DEVICES, Choices
@@ -21,6 +20,7 @@ from tflsplit.planner.planned import Planned
 from tflsplit.sim import simulate
 from tflsplit.split.devices import DeviceGraph
 from tflsplit.split.lower import unpacked
+from tflsplit.wire.checking import unchecked
 
 _CLOSE = 1.06
 """Drafts that are predicted to be further behind the best than this need no simulation."""

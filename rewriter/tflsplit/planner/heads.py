@@ -35,7 +35,7 @@ def best_heads(total: Total, heads: Heads, most: float, wanted: int) -> list[flo
 
     most: RAM for the arena.
     """
-    high = _enough(total, most)
+    high = next((limit for limit in limits(most) if total(limit) is not None), None)
     if high is None:
         return []
     low = _lowest(total, _grains(heads(), high))
@@ -50,14 +50,13 @@ def best_heads(total: Total, heads: Heads, most: float, wanted: int) -> list[flo
     return [head for _, head in sorted(totals)[:wanted]]
 
 
-def _enough(total: Total, most: float) -> float | None:
-    """A limit under which there is a way, at most ``_FACTOR`` times the lowest; None without."""
+def limits(most: float) -> Iterator[float]:
+    """Limits to look for the first way under: ``_FACTOR`` times as much each, up to ``most``."""
     limit = min(float(_FIRST_BYTES), most)
-    while total(limit) is None:
-        if limit >= most:
-            return None
+    yield limit
+    while limit < most:
         limit = min(_FACTOR * limit, most)
-    return limit
+        yield limit
 
 
 def _lowest(total: Total, grains: Sequence[float]) -> float:

@@ -14,7 +14,6 @@ from functools import cached_property
 from tflsplit.cluster import Cluster
 from tflsplit.ir import Graph
 from tflsplit.memory.arena import ArenaEstimate, predict_arena
-from tflsplit.ops.custom import unchecked
 from tflsplit.plan.layout import Layouts, lay_out
 from tflsplit.plan.spec import Plan
 from tflsplit.plan.transfers import Schedule, schedule
@@ -22,6 +21,7 @@ from tflsplit.planner.memories import kernels_of
 from tflsplit.split.devices import DeviceGraph
 from tflsplit.split.lower import with_offsets, with_own_kernels
 from tflsplit.split.partition import partition
+from tflsplit.wire.checking import unchecked
 
 
 class Lowering:

@@ -16,17 +16,19 @@ placed, which takes as long as all else.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tflsplit.cluster import Device
-from tflsplit.ir import Attrs, Node, Quantization, Value
+from tflsplit.ir import Attrs, Graph, Node, Quantization, Value
 from tflsplit.memory.arena import predict_arena
-from tflsplit.memory.better import least_head_bytes
+from tflsplit.memory.better import Head, plan_offline
 from tflsplit.memory.demand import Kernels, kernels_named
+from tflsplit.ops import Piece
+from tflsplit.passes.pack_constants import pack_constants
 from tflsplit.plan.spec import NodeSplit, Plan
 from tflsplit.split.devices import DeviceGraph, constant_bytes
-from tflsplit.split.lower import with_offsets, with_own_kernels
+from tflsplit.split.lower import with_own_kernels
 from tflsplit.wire import custom_ops as wire
 
 Key = tuple[object, ...]
@@ -49,14 +51,17 @@ class Need:
 class Memories:
     """Needs that were found, by all that they depend on.
 
-    lowered: how many device graphs were lowered; placed: of how many an arena was planned.
+    partitioned: how many device graphs ``need_of_rank`` made; lowered: how many were lowered;
+        placed: of how many an arena was planned.
     """
 
     known: dict[Key, Need] = field(default_factory=dict)
+    partitioned: int = 0
     lowered: int = 0
     placed: int = 0
     _floors: dict[Key, int] = field(default_factory=dict)
-    _recent: dict[Key, DeviceGraph] = field(default_factory=dict)
+    _parts: dict[Key, tuple[Key, Sequence[Piece]]] = field(default_factory=dict)
+    _recent: dict[Key, _Lowered] = field(default_factory=dict)
 
     def need(self, device: DeviceGraph, plan: Plan, hardware: Device) -> Need:
         """Of a graph as ``partition`` makes it, lowered as a draft is."""
@@ -68,42 +73,83 @@ class Memories:
         self, device: DeviceGraph, plan: Plan, hardware: Device, most_bytes: float
     ) -> Need | int:
         """The same, or a head that it is no less than, if that is above ``most_bytes``."""
-        kernels = kernels_of(hardware)
         if plan.overlap:  # which messages come early depends on who sends them
-            return self._placed(self._lowered(device, plan), hardware, kernels)
-        key = hardware.abi, kernels, *_plan_key(plan), *_graph_key(device, plan)
+            return self._placed(self._lowered(device, plan), hardware)
+        key = _target_key(plan, hardware) + graph_key(device, plan)
+        return self._need(key, lambda: device, plan, hardware, most_bytes)
+
+    def need_of_rank(
+        self,
+        parts: tuple[Key, Sequence[Piece]],
+        partitioned: Callable[[], DeviceGraph],
+        plan: Plan,
+        hardware: Device,
+        most_bytes: float,
+    ) -> Need | int:
+        """The same of a graph that need not be made, if one of equal ``parts`` was.
+
+        parts: of ``rank_key``; partitioned: makes the graph.
+        """
+        if plan.overlap:
+            return self.need_within(partitioned(), plan, hardware, most_bytes)
+        target, (of_rank, pieces) = _target_key(plan, hardware), parts
+        of_rank = *target, *(_limits(split) for split in plan.splits), *of_rank
+        if of_rank not in self._parts:
+            self.partitioned += 1
+            device = partitioned()
+            self._parts[of_rank] = target + graph_key(device, plan), pieces
+            return self._need(self._parts[of_rank][0], lambda: device, plan, hardware, most_bytes)
+        return self._need(self._parts[of_rank][0], partitioned, plan, hardware, most_bytes)
+
+    def _need(
+        self,
+        key: Key,
+        partitioned: Callable[[], DeviceGraph],
+        plan: Plan,
+        hardware: Device,
+        most_bytes: float,
+    ) -> Need | int:
         found = self.known.get(key)
         if found is not None:
             return found
         floor = self._floors.get(key, 0)
         if floor > most_bytes:
             return floor
-        lowered = self._recent.pop(key, None) or self._lowered(device, plan)
+        lowered = self._recent.pop(key, None) or self._lowered(partitioned(), plan)
         if most_bytes < float("inf"):
-            floor = self._floors[key] = least_head_bytes(lowered.graph, kernels)
+            floor = self._floors[key] = lowered.head.least_bytes(kernels_of(hardware))
             if floor > most_bytes:
                 self._keep(key, lowered)
                 return floor
-        found = self.known[key] = self._placed(lowered, hardware, kernels)
+        found = self.known[key] = self._placed(lowered, hardware)
         return found
 
-    def _keep(self, key: Key, lowered: DeviceGraph) -> None:
+    def _keep(self, key: Key, lowered: _Lowered) -> None:
         """For the next limit, which may be above it."""
         self._recent[key] = lowered
         if len(self._recent) > _RECENT:
             del self._recent[next(iter(self._recent))]
 
-    def _lowered(self, device: DeviceGraph, plan: Plan) -> DeviceGraph:
+    def _lowered(self, device: DeviceGraph, plan: Plan) -> _Lowered:
         self.lowered += 1
         (lowered,) = with_own_kernels((device,), plan)
-        return lowered
+        graph = pack_constants(lowered.graph, sizes_only=True)
+        return _Lowered(graph, Head(graph))
 
-    def _placed(self, lowered: DeviceGraph, hardware: Device, kernels: Kernels) -> Need:
+    def _placed(self, lowered: _Lowered, hardware: Device) -> Need:
         self.placed += 1
-        (planned,) = with_offsets((lowered,), draft=True)
-        estimate = predict_arena(planned.graph, hardware.abi, kernels)
+        graph = plan_offline(lowered.graph, checked=False, head=lowered.head)
+        estimate = predict_arena(graph, hardware.abi, kernels_of(hardware))
         tail_bytes = _added_tail(estimate.parts)
-        return Need(estimate.head_bytes, tail_bytes, constant_bytes(planned.graph))
+        return Need(estimate.head_bytes, tail_bytes, constant_bytes(graph))
+
+
+@dataclass(frozen=True)
+class _Lowered:
+    """A device graph as a draft has it, but for planned offsets, and what its head consists of."""
+
+    graph: Graph
+    head: Head
 
 
 _RECENT = 128
@@ -125,6 +171,10 @@ def _added_tail(parts: Mapping[str, int]) -> int:
     )
 
 
+def _target_key(plan: Plan, hardware: Device) -> Key:
+    return hardware.abi, kernels_of(hardware), *_plan_key(plan)
+
+
 def _plan_key(plan: Plan) -> Key:
     return plan.fuse, plan.stock_kernels, _is_in_tiles(plan)
 
@@ -133,7 +183,7 @@ def _is_in_tiles(plan: Plan) -> bool:
     return any(split.tiles > 1 for split in plan.splits)
 
 
-def _graph_key(device: DeviceGraph, plan: Plan) -> Key:
+def graph_key(device: DeviceGraph, plan: Plan) -> Key:
     """Nodes with the layer that each works for, and tensors by the order in which they come."""
     values, splits = _Numbers(contents=_is_in_tiles(plan)), plan.by_node()
     graph = device.graph

@@ -34,6 +34,7 @@ from tflsplit.planner.memories import Memories
 from tflsplit.planner.planned import Planned
 from tflsplit.planner.searcher import OBJECTIVES, Searcher
 from tflsplit.planner.shortfall import smallest_cluster, why_not, with_room
+from tflsplit.planner.tried import knows, most_promising_first
 
 CHAINED = 16
 """Up to so many devices chains of the first blocks are tried."""
@@ -117,12 +118,12 @@ class Planner:
         first = self.searcher(size, "ram" if is_narrow else objective)
         if any(split.chained for split in planned.plan.splits) and planned.plan.stream:
             chain = self.searcher(size, "ram", chain=True)
-            first = chain if _knows(chain, planned) else first
-        if _knows(first, planned):
+            first = chain if knows(chain, planned) else first
+        if knows(first, planned):
             return first
         plain = self.searcher(size)
         others = [plain, *(found for key, found in self._searchers.items() if key[0] == size)]
-        return next((found for found in others if _knows(found, planned)), plain)
+        return next((found for found in others if knows(found, planned)), plain)
 
     @property
     def memories(self) -> Memories:
@@ -202,6 +203,7 @@ class Planner:
         if self.bound(objective, world_size) > value:
             return best
         tried = self._tried(objective, world_size)
+        tried = tried if best else most_promising_first(tried)
         for at, searcher in enumerate(tried):
             kind = searcher.choices.narrow, searcher.choices.chain
             if beaten is not None and beaten[kind] == _BEATEN:
@@ -292,9 +294,3 @@ class Planner:
     def _would_do(self, cluster: Cluster) -> bool:
         searcher = Searcher(self.graph, cluster)
         return any(True for objective in OBJECTIVES for _ in searcher.candidates(objective))
-
-
-def _knows(searcher: Searcher, planned: Planned) -> bool:
-    """Whether a plan's units are those of a searcher; a plan that was not searched has none."""
-    units = [unit.nodes for unit in searcher.choices.units]
-    return not planned.steps or [step.unit.nodes for step in planned.steps] == units

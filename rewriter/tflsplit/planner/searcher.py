@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import islice
 
 from tflsplit.cluster import Cluster
@@ -66,7 +66,7 @@ class Searcher:
             return None
         if self._few is not None:  # no other objective leads to another one
             return smallest_of(self.graph, list(self._few.plans("ram", beat)))
-        rooms = self._rooms()
+        rooms = self.rooms()
         most = min(beat, beat / _WHOLE - _LEAST_TAIL * tail_bytes)
         heads = self._best_heads([min(room, most) for room in rooms]) if least <= most else []
         if not heads and not self.choices.pooling and beat <= min(rooms):
@@ -82,7 +82,7 @@ class Searcher:
 
     def about_us(self) -> float | None:
         """About the least latency within RAM and flash, as predicted; None where nothing fits."""
-        labels, slack = self._first_labels("latency", self._rooms(), any_of(self.choices.all_quick))
+        labels, slack = self._first_labels("latency", self.rooms(), any_of(self.choices.all_quick))
         if not labels:
             return None
         steps = min(labels, key=value_of).steps()
@@ -115,7 +115,8 @@ class Searcher:
         ways = self.choices.all_ways(_ENUMERABLE)
         return None if ways is None else FewWays(self.choices, self.cluster, ways)
 
-    def _rooms(self) -> list[float]:
+    def rooms(self) -> list[float]:
+        """For the arena, by rank."""
         return [float(self.cluster.arena_room_bytes(r)) for r in range(self.cluster.world_size)]
 
     def candidates(self, objective: str, beat: float = float("inf")) -> Iterator[Planned]:
@@ -128,7 +129,7 @@ class Searcher:
         if self._few is not None:
             yield from self._few.plans(objective, beat)
             return
-        rooms = self._rooms()
+        rooms = self.rooms()
         if objective == "ram":
             yield from self._of_heads(self._best_heads(rooms), rooms, beat)
             return
@@ -202,13 +203,12 @@ class Searcher:
 
     def _best_heads(self, rooms: Sequence[float]) -> list[float]:
         """Limits on the head, the one with the smallest head and tail together first."""
+        return best_heads(partial(self.total_bytes, rooms), self.choices.heads, max(rooms), _LAST)
 
-        def total(head: float) -> float | None:
-            limits = [min(room, head) for room in rooms]
-            labels, _ = self._first_labels("ram", limits, self._everything)
-            return head + ram_of(smallest_label(labels)) if labels else None
-
-        return best_heads(total, self.choices.heads, max(rooms), _FINISHED)
+    def total_bytes(self, rooms: Sequence[float], head: float) -> float | None:
+        """A limit on the head and the least tail under it; None if there is no way under it."""
+        labels, _ = self._first_labels("ram", [min(r, head) for r in rooms], self._everything)
+        return head + ram_of(smallest_label(labels)) if labels else None
 
     def _fitting(
         self, objective: str, heads: Sequence[float], menu: Menu, beat: float = float("inf")
@@ -294,7 +294,7 @@ _LEAST_TAIL = 0.75
 device; 0.9 of two and more): every unit costs operators everywhere."""
 _FEWEST = 0.8
 """What a search adds up is, at best, so many times what the whole plan comes to."""
-_FINISHED = 3
+_LAST = 3
 """How many of the best limits on the head are carried through to a whole plan."""
 _ENUMERABLE = 64
 """So many ways through a model are all carried through to whole plans."""

@@ -23,6 +23,7 @@ from typing import Any, TypeVar
 
 from tflsplit.errors import InternalError, ModelError
 from tflsplit.ir import Attrs, AttrValue, Node
+from tflsplit.wire.checking import is_checked
 from tflsplit.wire.option_fields import INT32_MAX, Field, Integer, Integers, Text
 
 _Read = TypeVar("_Read")
@@ -184,6 +185,9 @@ class _Encoded(Attrs):
         self.op = op
         self.read: dict[object, Any] = {}
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _Encoded, (self.op, dict(self.items()))
+
 
 def encode(op: str, options: Mapping[str, AttrValue], version: int | None = None) -> Attrs:
     """The attributes of a node of operator ``op``; InternalError for options it cannot have.
@@ -193,7 +197,7 @@ def encode(op: str, options: Mapping[str, AttrValue], version: int | None = None
     if version is None:
         version = device_version(op) if op in (SEND, RECV) else VERSION
     attrs = _Encoded(op, {**options, "v": version})
-    problem = _problem(op, attrs)
+    problem = _problem(op, attrs) if is_checked() else None
     if problem:
         raise InternalError(f"{op}: {problem}")
     return attrs

@@ -13,6 +13,7 @@ from tflsplit.cluster import Cluster, default_cluster, parse_cluster
 from tflsplit.errors import ClusterError
 from tflsplit.planner import THROUGHPUT, Planner
 from tflsplit.planner.best import best_plan
+from tflsplit.planner.teams import best_teams
 from tflsplit.sim import simulate
 
 
@@ -29,6 +30,19 @@ def test_copies_where_a_device_holds_the_model():
     together = Planner(graph, uart(4)).best("latency")
     assert found.throughput_per_s > together.throughput_per_s == 1e6 / together.latency_us
     assert found.value(THROUGHPUT) == pytest.approx(found.latency_us / 4)
+
+
+def test_whoever_was_asked_for_all_devices_is_not_asked_again():
+    """What ``plan`` and ``report`` show beside a plan: the same team, one search fewer."""
+    graph = tiny("autoencoder")
+    weights = sum(value.size_bytes for value in graph.constants())
+    asked = Planner(graph, with_weights(uart(4), int(0.4 * weights)))
+    latency = asked.find("latency")
+    again, fresh = best_teams(graph, asked.cluster, asked), best_teams(graph, asked.cluster)
+    assert again is not None
+    assert fresh is not None
+    assert again == (asked, latency)
+    assert again[1].plan == fresh[1].plan
 
 
 def test_teams_where_it_does_not():

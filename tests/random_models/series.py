@@ -7,16 +7,20 @@ Not in ``__main__``, which a process that is started anew does not import.
 from __future__ import annotations
 
 import multiprocessing
+import os
 import traceback
 from collections.abc import Iterator
 from itertools import count
 from multiprocessing.connection import Connection
+from pathlib import Path
 
 from tests.random_models.trial import Outcome, run_trial, way_of_trial
 from tflsplit.interpreters import run_in_this_process
 
 PATIENCE_SECONDS = 120.0
-"""After so long without an answer a trial counts as hanging."""
+"""A trial that took so long counts as hanging: of its own CPU's time, where that is known."""
+_LEAST_SHARE = 0.005
+"""Of a CPU: who gets less than that waits for something, and not for its turn."""
 
 
 def outcomes(first: int) -> Iterator[Outcome]:
@@ -30,7 +34,7 @@ def outcomes(first: int) -> Iterator[Outcome]:
         theirs.close()
         while True:
             try:
-                outcome = ours.recv() if ours.poll(PATIENCE_SECONDS) else None
+                outcome = ours.recv() if _answers(ours, process.pid) else None
             except EOFError:
                 process.join()
                 outcome = Outcome(seed, way_of_trial(seed), f"died (code {process.exitcode})")
@@ -40,6 +44,26 @@ def outcomes(first: int) -> Iterator[Outcome]:
                 process.kill()
                 process.join()
                 break
+
+
+def _answers(connection: Connection, pid: int | None) -> bool:
+    """Whether a trial answers while one has patience with it."""
+    begun, waited = _cpu_seconds(pid), PATIENCE_SECONDS
+    while not connection.poll(PATIENCE_SECONDS):
+        used = _cpu_seconds(pid) - begun
+        if not _LEAST_SHARE * waited < used < PATIENCE_SECONDS:
+            return False
+        waited += PATIENCE_SECONDS
+    return True
+
+
+def _cpu_seconds(pid: int | None) -> float:
+    """What a process has computed so far; 0 where nobody can tell."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _serve(first: int, answers: Connection) -> None:

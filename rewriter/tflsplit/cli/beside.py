@@ -48,7 +48,9 @@ def _found(planner: Planner, objective: str) -> Planned | None:
     """The best plan for an objective; None too where the teams are given."""
     if objective != THROUGHPUT:
         return planner.find(objective)
-    found = best_teams(planner.graph, planner.cluster) if planner.cluster.teams == 1 else None
+    if planner.cluster.teams > 1:
+        return None
+    found = best_teams(planner.graph, planner.cluster, planner)
     return found[1] if found is not None else None
 
 

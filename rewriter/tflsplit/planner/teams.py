@@ -27,10 +27,13 @@ THROUGHPUT = "throughput"
 """The objective: inferences a second."""
 
 
-def best_teams(graph: Graph, cluster: Cluster) -> tuple[Planner, Planned] | None:
+def best_teams(
+    graph: Graph, cluster: Cluster, asked: Planner | None = None
+) -> tuple[Planner, Planned] | None:
     """The plan of one of the equal teams that do most inferences a second, and who found it.
 
     The plan's cluster is the team, with ``teams`` of them.  None where no team has room.
+    asked: who was asked for all devices before: what that found is not searched again.
     Raises ClusterError if the cluster says already how many teams there are.
     """
     if cluster.teams > 1:
@@ -42,7 +45,10 @@ def best_teams(graph: Graph, cluster: Cluster) -> tuple[Planner, Planned] | None
     best: tuple[Planner, Planned] | None = None
     least_us = float("inf")
     for team in _worth_trying(graph, cluster):
-        planner = Planner(graph, team, known if _all_alike(cluster) else None)
+        if asked is not None and asked.cluster == team:
+            planner = asked
+        else:
+            planner = Planner(graph, team, known if _all_alike(cluster) else None)
         limit_us = least_us * team.teams
         if planner.bound("latency", team.world_size) > limit_us:
             continue

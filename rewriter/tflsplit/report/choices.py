@@ -87,7 +87,9 @@ def _objectives(planner: Planner) -> Iterator[Choice]:
             continue
         if found is not None:
             yield _choice(objective, found, found.cluster)
-    if planner.cluster.teams == 1 and (teams := best_teams(planner.graph, planner.cluster)):
+    if planner.cluster.teams > 1:
+        return
+    if teams := best_teams(planner.graph, planner.cluster, planner):
         yield _choice(THROUGHPUT, teams[1], teams[1].cluster)
 
 

@@ -14,22 +14,22 @@ from pathlib import Path
 from typing import Any
 
 TABLE = Path(__file__).with_name("control_vectors.json")
-VERSION = 3
+VERSION = 4
 
 # name: (type, size, {field: (offset, bytes)}), from the document's tables
 LAYOUTS: dict[str, tuple[int, int, dict[str, tuple[int, int]]]] = {
     "query": (1, 8, {"what": (2, 2), "token": (4, 4)}),
-    "start": (2, 12, {"epoch": (2, 2), "timeout_ms": (4, 4)}),
+    "start": (2, 12, {"epoch": (2, 2), "timeout_ms": (4, 4), "flags": (8, 1)}),
     "info": (
         129,
-        80,
+        84,
         {
             "state": (2, 1), "flags": (3, 1), "token": (4, 4), "boot": (8, 4), "epoch": (12, 2),
             "inputs": (14, 1), "outputs": (15, 1), "arena_bytes": (16, 4),
             "arena_used_bytes": (20, 4), "model_bytes": (24, 4), "ticks_per_second": (28, 4),
             "inferences": (32, 4), "faults": (36, 4), "uptime_ms": (40, 4), "link_bytes": (44, 4),
             "reset_reason": (64, 1), "console_lost_bytes": (68, 4),
-            "stack_bytes": (72, 4), "stack_used_bytes": (76, 4),
+            "stack_bytes": (72, 4), "stack_used_bytes": (76, 4), "next_input_bytes": (80, 4),
         },
     ),
     "report": (
@@ -91,8 +91,9 @@ def messages() -> list[dict[str, Any]]:
     return [
         message("query everything", "query", what=15, token=0xDEADBEEF),
         message("query info", "query", what=1, token=1),
-        message("start", "start", epoch=0xABCD, timeout_ms=30_000),
-        message("start with the device's time-out", "start", epoch=0, timeout_ms=0),
+        message("start", "start", epoch=0xABCD, timeout_ms=30_000, flags=0),
+        message("start with the device's time-out", "start", epoch=0, timeout_ms=0, flags=0),
+        message("start of the next", "start", epoch=7, timeout_ms=1, flags=1),
         message("info", "info", **numbered("info", state=1, flags=3, board="mps2_an500")),
         message("longest board", "info", **numbered("info", state=2, board="0123456789abcdef")),
         message("report of a fault", "report", **numbered("report", status=1, phase=2)),
@@ -114,7 +115,7 @@ def ignored() -> list[dict[str, str]]:
     rows = {
         "nothing": b"",
         "one byte": query[:1],
-        "another version": b"\2" + query[1:],
+        "another version": b"\3" + query[1:],
         "unknown type": bytes([VERSION, 3]) + query[2:],
         "query that is too short": query[:-1],
         "query that is too long": query + b"\0",

@@ -24,6 +24,7 @@ TESTS = [
     "box_test",
     "cluster_test",
     "fault_test",
+    "next_test",
     "recovery_test",
     "round_test",
 ]

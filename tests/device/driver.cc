@@ -284,6 +284,7 @@ std::string start(std::istream& in) {
   if (!unpack(split_core::ConstBytes(bytes.data(), bytes.size()), &message)) return "none";
   uint8_t again[kMaxControlBytes];
   return std::to_string(message.epoch) + " " + std::to_string(message.timeout_ms) + " " +
+         std::to_string(message.flags) + " " +
          to_hex(again, pack(message, again));
 }
 
@@ -301,6 +302,7 @@ std::string info(std::istream& in) {
   read(in, &m.inferences), read(in, &m.faults), read(in, &m.uptime_ms), read(in, &m.link_bytes);
   read(in, &m.reset_reason), read(in, &m.console_lost_bytes);
   read(in, &m.stack_bytes), read(in, &m.stack_used_bytes);
+  read(in, &m.next_input_bytes);
   std::string board;
   in >> board;
   m.board = board.c_str();

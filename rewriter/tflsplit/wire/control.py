@@ -17,7 +17,7 @@ from typing import ClassVar
 
 from tflsplit.untrusted import one_line
 
-CONTROL_VERSION = 3
+CONTROL_VERSION = 4
 CONTROL_CHANNEL = 1
 INPUT_CHANNEL = 0xF000
 """Channel of operand 0 of a device's graph inputs; operand i has this plus i."""
@@ -93,6 +93,8 @@ class Phase(IntEnum):
 
 EPOCH_VALID = 1
 LINKS_UP = 2
+AHEAD = 1
+"""Flag of a START: begins when the inference before it has ended."""
 
 
 @dataclass(frozen=True)
@@ -107,12 +109,13 @@ class Query:
 
 @dataclass(frozen=True)
 class Start:
-    """Host to devices: begin inference ``epoch``."""
+    """Host to devices: begin inference ``epoch``; with ``AHEAD`` when the one before has ended."""
 
     TYPE: ClassVar[int] = 2
-    LAYOUT: ClassVar[struct.Struct] = struct.Struct("<BBHI4x")
+    LAYOUT: ClassVar[struct.Struct] = struct.Struct("<BBHIBxxx")
     epoch: int
     timeout_ms: int = 0
+    flags: int = 0
 
 
 @dataclass(frozen=True)
@@ -120,7 +123,7 @@ class Info:
     """Device to host: what it is, and whether it is ready."""
 
     TYPE: ClassVar[int] = 129
-    LAYOUT: ClassVar[struct.Struct] = struct.Struct("<BBBBIIHBBIIIIIIII16sBxxxIII")
+    LAYOUT: ClassVar[struct.Struct] = struct.Struct("<BBBBIIHBBIIIIIIII16sBxxxIIII")
     state: int = DeviceState.IDLE
     flags: int = 0
     token: int = 0
@@ -141,6 +144,7 @@ class Info:
     console_lost_bytes: int = 0
     stack_bytes: int = 0
     stack_used_bytes: int = 0
+    next_input_bytes: int = 0
 
     @property
     def links_up(self) -> bool:

@@ -27,11 +27,16 @@ uint8_t lowest_rank(uint64_t ranks) {
 // ---- Inferences ----
 
 void Communicator::begin_epoch(uint16_t epoch) {
+  const bool is_another = epoch != epoch_;
   epoch_ = epoch;
   begun_ = true;
   error_ = Error{};
   for (uint8_t i = 0; i < config_.send_slots; ++i) sends_[i].remaining = 0;
-  for (uint8_t i = 0; i < config_.recv_slots; ++i) recvs_[i] = RecvSlot{};
+  // An abort has dropped what was asked for the inference behind it.
+  for (uint8_t i = 0; i < config_.recv_slots; ++i) {
+    const bool stays = is_another && recvs_[i].ahead && recvs_[i].epoch == epoch;
+    if (!stays) recvs_[i] = RecvSlot{};
+  }
   // Those who are ahead of us wait already; their grants stay.
   for (uint8_t i = 0; i < config_.grant_slots; ++i) {
     if (epochs_after(grants_[i].epoch, epoch) < 0) grants_[i].ranks = 0;
@@ -171,15 +176,19 @@ bool Communicator::all_sends_released() const {
 }
 
 Error Communicator::begin_recv(uint16_t channel, uint8_t source, const StridedBox& box) {
-  return open_recv(channel, source, box, false);
+  return open_recv(channel, source, box, epoch_, false);
 }
 
 Error Communicator::ask_ahead(uint16_t channel, uint8_t source, const StridedBox& box) {
-  return open_recv(channel, source, box, true);
+  return open_recv(channel, source, box, epoch_, true);
+}
+
+Error Communicator::ask_next(uint16_t channel, uint8_t source, const StridedBox& box) {
+  return open_recv(channel, source, box, static_cast<uint16_t>(epoch_ + 1), true);
 }
 
 Error Communicator::open_recv(uint16_t channel, uint8_t source, const StridedBox& box,
-                              bool ahead) {
+                              uint16_t epoch, bool ahead) {
   if (!error_.ok()) return error_;
   if (!begun_ || source >= config_.node_count || source == config_.rank || box.base == nullptr) {
     return argument_error(ErrorCode::kBadArgument, channel);
@@ -187,7 +196,8 @@ Error Communicator::open_recv(uint16_t channel, uint8_t source, const StridedBox
   RecvSlot* free_slot = nullptr;
   for (uint8_t i = 0; i < config_.recv_slots; ++i) {
     RecvSlot& recv = recvs_[i];
-    const bool same = recv.channel == channel && recv.source == source;
+    const bool same =
+        recv.channel == channel && recv.source == source && recv.epoch == epoch;
     if (!recv.active && !recv.ahead) {
       free_slot = &recv;
     } else if (same) {
@@ -201,6 +211,7 @@ Error Communicator::open_recv(uint16_t channel, uint8_t source, const StridedBox
   free_slot->box = box;
   free_slot->total_bytes = box.size_bytes();
   free_slot->channel = channel;
+  free_slot->epoch = epoch;
   free_slot->source = source;
   free_slot->active = true;
   free_slot->ahead = ahead;
@@ -261,7 +272,8 @@ void Communicator::on_data(uint8_t link, const FrameHeader& header, ConstBytes p
   for (uint8_t i = 0; i < config_.recv_slots; ++i) {
     RecvSlot& recv = recvs_[i];
     if (!recv.active || recv.channel != header.channel || recv.source != header.source) continue;
-    if (header.epoch != epoch_ || !recv.grant_sent) break;
+    if (header.epoch != recv.epoch) continue;  // the same input of this inference, or of the next
+    if (!recv.grant_sent) break;
     const uint32_t left = recv.total_bytes - recv.received;
     const bool cut_word = recv.box.adds && payload.size() % 4 != 0;
     if (header.offset != recv.received || payload.empty() || payload.size() > left || cut_word) {
@@ -397,6 +409,7 @@ bool Communicator::pump_grant(RecvSlot* recv) {
   if (router_.claim(FrameType::kGrant, destination) == nullptr) return false;
   FrameHeader header = header_for(FrameType::kGrant, destination, recv->channel);
   header.offset = recv->total_bytes;
+  header.epoch = recv->epoch;
   router_.send(header);
   recv->grant_sent = true;
   return true;

@@ -64,6 +64,7 @@ bool unpack(ConstBytes payload, Start* start) {
   if (!is(payload, MessageType::kStart, kStartBytes)) return false;
   start->epoch = load_le<uint16_t>(payload.data() + 2);
   start->timeout_ms = load_le<uint32_t>(payload.data() + 4);
+  start->flags = payload[8];
   return true;
 }
 
@@ -97,7 +98,8 @@ size_t pack(const Query& query, uint8_t* to) {
 
 size_t pack(const Start& start, uint8_t* to) {
   Packer packer(to, MessageType::kStart);
-  return packer.put(start.epoch).put(start.timeout_ms).put(uint32_t{0}).size();
+  packer.put(start.epoch).put(start.timeout_ms).put(start.flags);
+  return packer.put(uint8_t{0}).put(uint16_t{0}).size();
 }
 
 size_t pack(const Info& info, uint8_t* to) {
@@ -112,7 +114,7 @@ size_t pack(const Info& info, uint8_t* to) {
   packer.skip(Info::kBoardBytes);
   packer.put(info.reset_reason).put(uint8_t{0}).put(uint16_t{0});
   packer.put(info.console_lost_bytes).put(info.stack_bytes).put(info.stack_used_bytes);
-  return packer.size();
+  return packer.put(info.next_input_bytes).size();
 }
 
 size_t pack(const Report& report, uint8_t* to) {

@@ -24,9 +24,13 @@ void Control::on_start(const Start& start) {
   if (info.state == DeviceState::kBroken) {
     report.epoch = start.epoch;
     announce();
+  } else if (start.is_ahead() && queue(start)) {
+    return;
   } else if (!has_epoch || is_later(start.epoch, info.epoch)) {
+    if (start.is_ahead()) return;  // the one before it was lost, or never came
     start_ = start;
     start_due_ = true;
+    queued_due_ = false;
   } else if (start.epoch != info.epoch) {
     stale_due_ = true;
     due_ |= kAskReport;
@@ -35,11 +39,41 @@ void Control::on_start(const Start& start) {
   }
 }
 
+// Only behind an inference that was not lost: the host begins that one anew, under a later number.
+bool Control::queue(const Start& start) {
+  const bool has_epoch = (info.flags & Info::kEpochValid) != 0;
+  if (!start_due_ && !has_epoch) return false;
+  const uint16_t last = start_due_ ? start_.epoch : info.epoch;
+  if (start.epoch != static_cast<uint16_t>(last + 1)) return false;
+  const bool is_well = info.state == DeviceState::kBusy || report.status == ReportStatus::kDone;
+  if (queued_due_ || !(start_due_ || is_well)) return true;
+  queued_ = start;
+  queued_due_ = true;
+  if (!start_due_ && observer_ != nullptr) observer_->on_queued();
+  return true;
+}
+
 bool Control::take_start(Start* start) {
-  if (!start_due_) return false;
+  if (!start_due_) return take_queued(start);
   *start = start_;
   start_due_ = false;
+  if (!queued_due_ && !is_later(queued_.epoch, start_.epoch)) queued_ = Start{};
   return true;
+}
+
+// When the report of the inference before it has left.
+bool Control::take_queued(Start* start) {
+  if (!queued_due_ || (due_ & kAskReport) != 0) return false;
+  queued_due_ = false;
+  if (!node_->communicator().error().ok()) return false;  // it was lost after all, elsewhere
+  *start = queued_;
+  return true;
+}
+
+// The last inference that a START was heeded for, begun or not.
+uint16_t Control::last_heeded() const {
+  const bool is_known = queued_.is_ahead() && is_later(queued_.epoch, info.epoch);
+  return is_known ? queued_.epoch : info.epoch;
 }
 
 bool Control::send(size_t bytes) {
@@ -54,7 +88,9 @@ void Control::answer() {
     info.token = token_;
     const bool up = node_->link_error().ok();
     info.flags = static_cast<uint8_t>((info.flags & ~Info::kLinksUp) | (up ? Info::kLinksUp : 0));
-    if (!send(pack(info, buffer_))) return;
+    Info sent = info;
+    sent.epoch = last_heeded();
+    if (!send(pack(sent, buffer_))) return;
     due_ &= static_cast<uint16_t>(~kAskInfo);
   }
   if (due_ & kAskReport) {

@@ -83,6 +83,26 @@ bool DeviceRunner::on_wait() {
   return !control_.has_start() && !is_given_up();
 }
 
+// Datagrams also come in polls of the ticker, never while a SEND or RECV is under way.
+void DeviceRunner::on_queued() {
+  if (graph_ != nullptr) ask_next_inputs();
+}
+
+// What cannot be asked for now, for want of a slot, is when that inference begins.
+void DeviceRunner::ask_next_inputs() {
+  const uint8_t host = node_.config().world_size;
+  size_t at = 0;
+  for (size_t i = 0; i < graph_->input_count(); ++i) {
+    const size_t size = graph_->input(i).size();
+    if (size > next_input_.size() - at) return;
+    const StridedBox box =
+        StridedBox::flat(next_input_.data() + at, static_cast<uint32_t>(size));
+    const auto channel = static_cast<uint16_t>(kInputChannel + i);
+    if (!node_.communicator().ask_next(channel, host, box).ok()) return;
+    at += size;
+  }
+}
+
 bool DeviceRunner::is_given_up() {
   const uint32_t now_us = board_.clock->now_us();
   if (!is_surveyed()) quiet_us_ = now_us;
@@ -106,6 +126,7 @@ void DeviceRunner::run(Graph& graph, const Start& start) {
   quiet_us_ = board_.clock->now_us();
   exchange_.begin(start.epoch, given ? start.timeout_ms * 1000 : timeout_us_);
   const bool done = take_inputs(graph) && run_graph(graph) && give_outputs(graph);
+  graph_ = nullptr;
   note_stack();
   control_.report.phase = done ? Phase::kNone : control_.report.phase;
   finish();
@@ -121,6 +142,9 @@ bool DeviceRunner::take_inputs(Graph& graph) {
     const StridedBox box = StridedBox::flat(bytes.data(), static_cast<uint32_t>(bytes.size()));
     well = exchange_.receive(static_cast<uint16_t>(kInputChannel + i), host, box);
   }
+  // What had come ahead is in the graph's own memory now, and the rest comes there.
+  if (well) graph_ = &graph;
+  if (well && control_.has_queued()) ask_next_inputs();
   well = well && exchange_.wait(nullptr, 0);
   if (companion_ != nullptr) {
     const auto is_given = [](void* companion) {
@@ -181,6 +205,7 @@ void DeviceRunner::finish() {
     ++control_.info.faults;
   } else {
     ++control_.info.faults;
+    control_.drop_queued();
     report.status = ReportStatus::kFault;
     report.code = static_cast<uint8_t>(error.code);
     report.channel = error.channel;

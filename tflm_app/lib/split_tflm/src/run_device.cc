@@ -213,6 +213,8 @@ Running* set_up(const DeviceDescription& device, split_core::ByteStream* host_st
   if (interpreter == nullptr) return &running;
   control.info.arena_used_bytes = static_cast<uint32_t>(interpreter->arena_used_bytes());
   print_boot(device, control);
+  running.runner->set_next_input(
+      split_core::MutableBytes(device.next_input, device.next_input_bytes));
   running.graph = anew<TflmGraph>(*interpreter, split_port::argument_or("hang_at", 0));
   return &running;
 }

@@ -58,10 +58,11 @@ struct RecvSlot {
   uint32_t total_bytes = 0;
   uint32_t received = 0;
   uint16_t channel = 0;
+  uint16_t epoch = 0;
   uint8_t source = 0;
   bool active = false;
   bool grant_sent = false;
-  bool ahead = false;  // asked for by ask_ahead() and not taken by begin_recv() yet
+  bool ahead = false;  // asked for by ask_ahead() or ask_next() and not taken by begin_recv() yet
 };
 
 // Receivers that wait for a SEND that is not posted yet.
@@ -83,8 +84,9 @@ class Communicator final : public LocalReceiver {
         grants_(grants),
         datagrams_(datagrams) {}
 
-  // Starts inference number `epoch`: forgets everything of the one before, and its error.
-  // Frames of earlier inferences that still arrive are dropped.
+  // Starts inference number `epoch`: forgets everything of the one before, and its error. Frames of
+  // earlier inferences that still arrive are dropped. What ask_next() has asked for stays if this is
+  // the inference that it was for.
   void begin_epoch(uint16_t epoch);
   uint16_t epoch() const { return epoch_; }
 
@@ -104,6 +106,9 @@ class Communicator final : public LocalReceiver {
   // The same for memory that waits for a begin_recv() of the same message: what has come until
   // then is moved to the box of that, and the rest comes there. recvs_complete() does not wait.
   Error ask_ahead(uint16_t channel, uint8_t source, const StridedBox& box);
+  // The same for the inference after this one, while this one is under way: memory beside all that
+  // this one uses. It waits for a begin_recv() in that one; a fault in this one ends both.
+  Error ask_next(uint16_t channel, uint8_t source, const StridedBox& box);
   bool recvs_complete() const;
   // Whether something that begin_recv() began may still be written to these bytes.
   bool is_receiving(const void* begin, size_t bytes) const;
@@ -135,7 +140,8 @@ class Communicator final : public LocalReceiver {
 
   Error open_send(uint16_t channel, uint64_t destinations, const StridedBox& box,
                   MessageSource* source);
-  Error open_recv(uint16_t channel, uint8_t source, const StridedBox& box, bool ahead);
+  Error open_recv(uint16_t channel, uint8_t source, const StridedBox& box, uint16_t epoch,
+                  bool ahead);
   Error take_ahead(RecvSlot* recv, const StridedBox& box);
   void on_data(uint8_t link, const FrameHeader& header, ConstBytes payload);
   void on_grant(uint8_t link, const FrameHeader& header);

@@ -9,7 +9,7 @@
 
 namespace split_device {
 
-inline constexpr uint8_t kControlVersion = 3;
+inline constexpr uint8_t kControlVersion = 4;
 inline constexpr uint16_t kControlChannel = 1;  // of DATAGRAM frames
 inline constexpr uint16_t kInputChannel = 0xF000;
 inline constexpr uint16_t kOutputChannel = 0xF800;
@@ -33,14 +33,19 @@ struct Query {
 };
 
 struct Start {
+  static constexpr uint8_t kAhead = 1;
+
   uint16_t epoch = 0;
   uint32_t timeout_ms = 0;
+  uint8_t flags = 0;
+  // Begins when the inference before it has ended, and ends nothing.
+  bool is_ahead() const { return (flags & kAhead) != 0; }
 };
 
 enum class DeviceState : uint8_t { kIdle = 0, kBusy = 1, kBroken = 2 };
 
 struct Info {
-  static constexpr size_t kBytes = 80;
+  static constexpr size_t kBytes = 84;
   static constexpr uint8_t kEpochValid = 1;
   static constexpr uint8_t kLinksUp = 2;
   static constexpr size_t kBoardBytes = 16;
@@ -49,7 +54,7 @@ struct Info {
   uint8_t flags = 0;
   uint32_t token = 0;
   uint32_t boot = 0;
-  uint16_t epoch = 0;
+  uint16_t epoch = 0;  // in a message: the last that a START was heeded for, begun or not
   uint8_t inputs = 0;
   uint8_t outputs = 0;
   uint32_t arena_bytes = 0;
@@ -65,6 +70,7 @@ struct Info {
   uint32_t console_lost_bytes = 0;
   uint32_t stack_bytes = 0;  // 0: the board does not know
   uint32_t stack_used_bytes = 0;
+  uint32_t next_input_bytes = 0;  // memory for the input of the next inference; 0: none
 };
 
 enum class ReportStatus : uint8_t {

@@ -47,13 +47,14 @@ class Companion {
   ~Companion() = default;
 };
 
-class DeviceRunner final : public WaitObserver {
+class DeviceRunner final : public WaitObserver, public QueueObserver {
  public:
   DeviceRunner(const Board& board, split_core::Node& node, Exchange& exchange, Control& control,
                uint32_t timeout_us)
       : board_(board), node_(node), exchange_(exchange), control_(control),
         timeout_us_(timeout_us) {
     control_.attach(&node, board.lost_bytes);
+    control_.set_observer(this);
     exchange_.set_observer(this);
     begun_us_ = board.clock->now_us();
   }
@@ -65,6 +66,12 @@ class DeviceRunner final : public WaitObserver {
   // that has waited 300 ms since; if
   // `inferences` is not 0 it also returns after so many, done or not. Returns how many there were.
   uint32_t serve(Graph& graph, uint32_t inferences = 0);
+  // Memory beside the graph's: the input of the next inference arrives there while this one computes.
+  // As large as all inputs of the graph, or not used.
+  void set_next_input(split_core::MutableBytes memory) {
+    next_input_ = memory;
+    control_.info.next_input_bytes = static_cast<uint32_t>(memory.size());
+  }
   void set_companion(Companion* companion) { companion_ = companion; }
   // One turn of waiting, and an inference if the host has asked for one; whether it had.
   bool serve_once(Graph& graph);
@@ -75,11 +82,13 @@ class DeviceRunner final : public WaitObserver {
   bool is_surveyed() { return node_.was_surveyed(begun_us_); }
 
   bool on_wait() override;
+  void on_queued() override;
 
  private:
   void run(Graph& graph, const Start& start);
   void describe(const Graph& graph);
   bool take_inputs(Graph& graph);
+  void ask_next_inputs();
   bool run_graph(Graph& graph);
   bool give_outputs(Graph& graph);
   void finish();
@@ -93,6 +102,8 @@ class DeviceRunner final : public WaitObserver {
   Exchange& exchange_;
   Control& control_;
   Companion* companion_ = nullptr;
+  Graph* graph_ = nullptr;  // of the inference under way, once it has asked for its input
+  split_core::MutableBytes next_input_;
   uint32_t timeout_us_;
   uint32_t begun_us_ = 0;
   uint32_t phase_us_ = 0;

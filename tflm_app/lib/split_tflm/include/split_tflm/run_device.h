@@ -39,6 +39,8 @@ struct DeviceDescription {
   api::Status (*resolve)(const api::MicroOpResolver** resolver);  // its operators
   BankPlace* banks = nullptr;        // by rising start
   uint8_t bank_count = 0;
+  uint8_t* next_input = nullptr;     // for the input of the next inference; null: none
+  size_t next_input_bytes = 0;       // as all inputs of the graph have
 };
 
 struct Running;  // set up: split_tflm/src/running.h

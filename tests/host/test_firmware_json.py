@@ -56,7 +56,7 @@ def test_without_one_there_are_defaults(bundle: Bundle):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"version": 3}, "version: 3 is not a whole number from 1 to 2"),
+        ({"version": 4}, "version: 4 is not a whole number from 1 to 3"),
         ({"direct": 1}, "direct: 1 is neither true nor false"),
         ({"fingerprint": "00" * 16}, "was made for another plan"),
         ({"world_size": 4}, "was made for another plan"),

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from tflsplit.cli.figures import (
     save_trace,
     teams_line,
 )
+from tflsplit.cli.in_flight import add_in_flight, in_flight_of, refuse_in_flight
 from tflsplit.cli.results import (
     Best,
     add_result_options,
@@ -33,7 +35,7 @@ from tflsplit.cli.results import (
     read_labels,
     save_outputs,
 )
-from tflsplit.errors import LinkError, UserError, counted
+from tflsplit.errors import UserError, counted
 from tflsplit.host import Coordinator, FirmwareSetup, Inference, read_firmware_setup
 from tflsplit.host.coordinator import CONNECT_SECONDS, INFER_SECONDS
 from tflsplit.host.figures import (
@@ -70,6 +72,7 @@ def add_parser(commands: Commands) -> argparse.ArgumentParser:
     command.add_argument("--baud", type=int, metavar="RATE", help="of the gateway's host link")
     add_result_options(command)
     command.add_argument("--loop", type=int, default=1, metavar="K", help="K inferences (1)")
+    add_in_flight(command)
     command.add_argument(
         "--retries",
         type=int,
@@ -134,7 +137,8 @@ def main(arguments: argparse.Namespace) -> int:
 class Ran:
     """What came of it; ``failed``: inferences that were repeated.
 
-    of_teams, seconds: with several teams, what each inferred, and how long all of it took.
+    of_teams: with several teams, what each inferred; seconds: with them, or with several
+        inferences in flight, how long all of it took.
     """
 
     infos: Sequence[Info]
@@ -153,12 +157,14 @@ def _run(
     stage: Callable[[str], None],
 ) -> Ran:
     with connected(bundle, setup, arguments.port, arguments.baud) as cluster:
-        before = cluster.links()
+        in_flight = min(in_flight_of(arguments, setup), arguments.loop)
+        before, begun = cluster.links(), time.monotonic()
         inferences, failed = infer_often(
-            cluster, inputs, arguments.loop, arguments.retries, arguments.timeout, stage
+            cluster, inputs, arguments.loop, arguments.retries, arguments.timeout, stage, in_flight
         )
+        seconds = time.monotonic() - begun if in_flight > 1 else None
         wires = wire_figures(before, cluster.links(), len(inferences))
-        return Ran(cluster.infos, inferences, wires, failed)
+        return Ran(cluster.infos, inferences, wires, failed, seconds=seconds)
 
 
 def _run_teams(
@@ -168,6 +174,7 @@ def _run_teams(
     inputs: dict[str, Array],
     stage: Callable[[str], None],
 ) -> Ran:
+    refuse_in_flight(arguments)
     with ExitStack() as stack:
         hosts = connected_teams(bundle, setup, arguments.port, arguments.baud)
         for host in hosts:
@@ -190,22 +197,27 @@ def infer_often(
     retries: int,
     timeout_seconds: float,
     stage: Callable[[str], None],
+    in_flight: int = 1,
 ) -> tuple[list[Inference], int]:
     """The inferences that went well, and how many did not and were repeated.
+
+    in_flight: as of ``Coordinator.infer_each``.
 
     Raises LinkError when one fails more than ``retries`` times.
     """
     done: list[Inference] = []
     failed = tries = 0
     while len(done) < count:
-        stage(f"inference {len(done) + 1} of {count}")
-        try:
-            done.append(cluster.infer(inputs, timeout_seconds))
-            tries = 0
-        except LinkError as error:
+        wanted = [inputs] * (count - len(done))
+        for outcome in cluster.infer_each(wanted, timeout_seconds, in_flight):
+            if isinstance(outcome, Inference):
+                done.append(outcome)
+                stage(f"inference {len(done) + 1} of {count}")
+                tries = 0
+                continue
             if tries == retries:
-                raise
-            STDERR.print(f"inference {len(done) + 1}: {error}; trying again", markup=False)
+                raise outcome
+            STDERR.print(f"inference {len(done) + 1}: {outcome}; trying again", markup=False)
             failed += 1
             tries += 1
     return done, failed

@@ -27,6 +27,7 @@ from tflsplit.cli.figures import (
     save_trace,
     teams_line,
 )
+from tflsplit.cli.in_flight import add_in_flight, in_flight_of, refuse_in_flight
 from tflsplit.cli.results import (
     add_result_options,
     best_classes,
@@ -99,6 +100,7 @@ def add_parser(commands: Commands) -> argparse.ArgumentParser:
     command.add_argument(
         "--runs", type=int, default=0, metavar="K", help="K seeded inputs beside --input (0)"
     )
+    add_in_flight(command)
     _add_faults(command)
     command.add_argument("--seed", type=int, default=0, metavar="S", help="of inputs, faults (0)")
     command.add_argument(
@@ -161,8 +163,10 @@ def _main(arguments: argparse.Namespace) -> int:
                 "events": events,
             }
             if len(running) > 1:
+                refuse_in_flight(arguments)
                 trial = run_teams(bundle, running, cases, make, **wanted)
             else:
+                wanted["in_flight"] = in_flight_of(arguments, running[0].coordinator.setup)
                 trial = run_trial(bundle, running[0], cases, make, **wanted)
     if not trial.inferences:
         raise LinkError(next(iter(trial.failures.values())))

@@ -30,6 +30,7 @@ def describe(chooser: Chooser) -> dict[str, Any]:
         zip(planned.arenas, planned.weights_bytes, strict=True)
     ):
         arena_room = cluster.arena_room_bytes(rank)
+        next_bytes = planned.next_input_bytes(cluster, rank)
         weights_room = cluster.weights_room_bytes(rank)
         devices.append(
             {
@@ -37,10 +38,10 @@ def describe(chooser: Chooser) -> dict[str, Any]:
                 "board": cluster.devices[rank].board or cluster.devices[rank].name,
                 "arena_bytes": arena.required_bytes,
                 "arena_room_bytes": arena_room,
-                **ram_of(cluster, rank, arena),
+                **ram_of(cluster, rank, arena, next_bytes),
                 "weights_bytes": weights,
                 "weights_room_bytes": weights_room,
-                "fits": not arena.short_bytes(cluster.arena_rooms(rank))
+                "fits": not arena.short_bytes(cluster.arena_rooms(rank, next_bytes))
                 and weights <= weights_room,
                 "macs": planned.drafts[rank].macs,
                 "compute_us": prediction.compute_us[rank],
@@ -68,9 +69,12 @@ def describe(chooser: Chooser) -> dict[str, Any]:
     }
 
 
-def ram_of(cluster: Cluster, rank: int, arena: ArenaEstimate) -> dict[str, Any]:
+def ram_of(
+    cluster: Cluster, rank: int, arena: ArenaEstimate, next_bytes: int = 0
+) -> dict[str, Any]:
     """All RAM of a device: ``ram_bytes`` is its arena and what is reserved beside it.
 
+    next_bytes: of these, for the input of the next inference.
     What lies in banks is not in that; ``main_arena_bytes`` of the arena is.
     """
     device = cluster.devices[rank]
@@ -81,10 +85,11 @@ def ram_of(cluster: Cluster, rank: int, arena: ArenaEstimate) -> dict[str, Any]:
     ]
     return {
         **({"main_arena_bytes": arena.main_bytes, "banks": banks} if banks else {}),
+        **({"next_input_bytes": next_bytes} if next_bytes else {}),
         "links_bytes": cluster.link_buffer_bytes(rank),
         "stack_bytes": device.stack_bytes,
         "runtime_bytes": device.runtime_bytes,
-        "ram_bytes": arena.main_bytes + cluster.reserved_bytes(rank),
+        "ram_bytes": arena.main_bytes + next_bytes + cluster.reserved_bytes(rank),
         "board_ram_bytes": device.ram_bytes,
     }
 

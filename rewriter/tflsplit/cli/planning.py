@@ -59,7 +59,12 @@ def add_direct(command: argparse._ActionsContainer) -> None:
 
 
 def add_stream(command: argparse._ActionsContainer) -> None:
-    """--stream."""
+    """--stream and --ahead."""
+    command.add_argument(
+        "--ahead",
+        action=argparse.BooleanOptionalAction,
+        help="memory for the input of the next inference, which comes while one is computed",
+    )
     command.add_argument(
         "--stream",
         action=argparse.BooleanOptionalAction,
@@ -95,6 +100,8 @@ def cluster_of(arguments: argparse.Namespace, board: str = DEFAULT_BOARD) -> Clu
         cluster = _default(arguments.devices, arguments.link, board)
     if arguments.stream is not None:
         cluster = replace(cluster, stream=arguments.stream)
+    if arguments.ahead is not None:
+        cluster = replace(cluster, ahead=arguments.ahead)
     return limited(cluster, arguments.max_arena, arguments.max_weights, arguments.max_ram)
 
 
@@ -102,7 +109,7 @@ def _described(arguments: argparse.Namespace) -> Cluster:
     """The cluster of --cluster, ClusterError if another option says something else."""
     if arguments.link is not None:
         raise ClusterError("--link describes the default cluster; --cluster names its own")
-    refuse_host_options(arguments, "direct", "stream")
+    refuse_host_options(arguments, "direct", "stream", "ahead")
     cluster = read_cluster(arguments.cluster)
     _refuse_other_boards(cluster, getattr(arguments, "board", None), arguments.cluster)
     if arguments.devices not in (None, cluster.world_size):

@@ -8,7 +8,8 @@ from tflsplit.cluster.framing import message_frames
 from tflsplit.cluster.links import Duplex, LinkKind, LinkSpec, Medium
 from tflsplit.cluster.read import parse_cluster, read_cluster
 from tflsplit.cluster.routes import Edge, Routes
-from tflsplit.cluster.spec import Cluster, Device, tick_period_us
+from tflsplit.cluster.spec import Cluster, Device
+from tflsplit.cluster.ticks import tick_period_us
 from tflsplit.cluster.written import cluster_document, cluster_of_document
 from tflsplit.wire.topology import Topology
 

@@ -76,10 +76,11 @@ def read_table(root: Table) -> Cluster:
     host = root.table("host")
     direct = host.boolean("direct", False)
     stream = host.boolean("stream", False) if host.has("stream") else None
+    ahead = host.boolean("ahead", False)
     if direct and (root.has("input_rank") or root.has("output_rank")):
         raise host.error("direct", "input enters and output leaves at every device: leave out "
                          "input_rank and output_rank")  # fmt: skip
-    usb_only = not host.content.keys() - {"direct", "stream"}
+    usb_only = not host.content.keys() - {"ahead", "direct", "stream"}
     host_link = _link(host, USB_SPEEDS[devices[gateway].usb])
     wires = tuple(_wire(table, link, topology, boards) for table in root.tables("wire"))
     root.refuse_unknown()
@@ -98,6 +99,7 @@ def read_table(root: Table) -> Cluster:
             background_poll_us=background_poll_us,
             direct=direct,
             stream=stream,
+            ahead=ahead,
             host_links=usb_of(devices) if direct and usb_only else (),
             **arguments,
         )

@@ -11,6 +11,7 @@ from tflsplit.cluster.cycles import Cycles
 from tflsplit.cluster.links import Duplex, FlowControl, LinkKind, LinkSpec, Medium
 from tflsplit.cluster.rings import ring_bytes
 from tflsplit.cluster.routes import Edge, Routes
+from tflsplit.cluster.ticks import tick_period_us
 from tflsplit.cluster.ways import Ways
 from tflsplit.errors import ClusterError
 from tflsplit.wire.frames import MAX_MTU_BYTES, MAX_NODES, MIN_MTU_BYTES
@@ -69,17 +70,6 @@ class Device:
         return room if self.weights_limit_bytes is None else min(room, self.weights_limit_bytes)
 
 
-TICK_CYCLES = 60_000
-"""Between two polls from a timer while a kernel runs: a hundred times what an idle poll costs."""
-SHORTEST_TICK_US = 100
-"""Shorter ones hardly help: a frame of 512 bytes is 140 us on an SPI of 30 MHz."""
-
-
-def tick_period_us(clock_hz: int) -> int:
-    """How often a device of this clock polls its links while a kernel runs."""
-    return max(SHORTEST_TICK_US, TICK_CYCLES * 1_000_000 // clock_hz)
-
-
 @dataclass(frozen=True)
 class Cluster:
     """Devices by rank, and how they are wired.
@@ -89,6 +79,7 @@ class Cluster:
     host_link: the link over which they do; its far end is the host, rank ``world_size``.
     stream: devices may ask for their input as they read it, a few rows at a time; None: where a
         plan for the least RAM is smaller so, and not of one device.
+    ahead: devices have memory for the next inference's input, which comes while this one computes.
     direct: every device has a link to the host, and gets its own input and gives its own output
         over it; host_links: by rank, instead of ``host_link``; (): all are that.
     teams: so many clusters like this one work side by side, each on ports of the host's own
@@ -119,6 +110,7 @@ class Cluster:
     background_poll_us: float | None = None
     direct: bool = False
     stream: bool | None = None
+    ahead: bool = False
     host_links: tuple[LinkSpec, ...] = ()
     teams: int = 1
     links_given: bool = field(default=False, compare=False)
@@ -126,9 +118,6 @@ class Cluster:
     def __post_init__(self) -> None:
         if not 1 <= self.world_size <= MAX_NODES:
             raise ClusterError(f"a cluster has 1 to {MAX_NODES} devices, not {self.world_size}")
-        for what, rank in (("input", self.input_rank), ("output", self.output_rank)):
-            if not 0 <= rank < self.world_size:
-                raise ClusterError(f"the {what} rank {rank} is none of 0..{self.world_size - 1}")
         if not MIN_MTU_BYTES <= self.mtu_bytes <= MAX_MTU_BYTES or self.mtu_bytes % 4:
             raise ClusterError(
                 f"mtu_bytes must be a multiple of 4 from {MIN_MTU_BYTES} to {MAX_MTU_BYTES}, "
@@ -136,16 +125,24 @@ class Cluster:
             )
         if not 1 <= self.teams <= MAX_NODES:
             raise ClusterError(f"there can be 1 to {MAX_NODES} teams, not {self.teams}")
+        self._check_host()
+        for (low, high), _ in self.wires:
+            if low >= high or (low, high) not in self.edges:
+                raise ClusterError(f"a {self.topology.value} has no wire between {low} and {high}")
+
+    def _check_host(self) -> None:
+        for what, rank in (("input", self.input_rank), ("output", self.output_rank)):
+            if not 0 <= rank < self.world_size:
+                raise ClusterError(f"the {what} rank {rank} is none of 0..{self.world_size - 1}")
         if self.direct and self.input_rank != self.output_rank:
             raise ClusterError(
                 "with direct = true, input enters and output leaves at every device: "
                 "leave out input_rank and output_rank"
             )
+        if self.ahead and self.stream:
+            raise ClusterError("a streamed input is asked for as it is read, not ahead: not both")
         if self.host_links and not (self.direct and len(self.host_links) == self.world_size):
             raise ClusterError("links to the host are one for each device that has one")
-        for (low, high), _ in self.wires:
-            if low >= high or (low, high) not in self.edges:
-                raise ClusterError(f"a {self.topology.value} has no wire between {low} and {high}")
 
     @property
     def world_size(self) -> int:
@@ -285,10 +282,11 @@ class Cluster:
         device = self.devices[rank]
         return device.stack_bytes + device.runtime_bytes + self.link_buffer_bytes(rank)
 
-    def arena_rooms(self, rank: int) -> tuple[int, ...]:
-        """RAM that is left for the tensor arena: of the main RAM, then each bank."""
+    def arena_rooms(self, rank: int, beside_bytes: int = 0) -> tuple[int, ...]:
+        """RAM for the tensor arena: of the main RAM without so much beside it, then each bank."""
         device = self.devices[rank]
-        room = max(0, min(device.ram_block_bytes, device.ram_bytes - self.reserved_bytes(rank)))
+        room = device.ram_bytes - self.reserved_bytes(rank) - beside_bytes
+        room = max(0, min(device.ram_block_bytes, room))
         return shared_out((room, *(b.size_bytes for b in device.banks)), device.arena_limit_bytes)
 
     def arena_room_bytes(self, rank: int) -> int:

@@ -83,6 +83,8 @@ def _host(cluster: Cluster) -> dict[str, Any]:
     said = {"direct": True} if cluster.direct else {}
     if cluster.stream is not None:
         said["stream"] = cluster.stream
+    if cluster.ahead:
+        said["ahead"] = True
     return {**said, **(_link(cluster.host_link, None) if own else {})}
 
 

@@ -13,6 +13,7 @@ from dataclasses import replace
 from tflsplit.emulate.core_graph import Computation, flat, sendable
 from tflsplit.errors import LinkError, UserError
 from tflsplit.wire.control import (
+    AHEAD,
     CONTROL_CHANNEL,
     EPOCH_VALID,
     INPUT_CHANNEL,
@@ -73,6 +74,8 @@ class CoreDevice:
         self._state = DeviceState.IDLE
         self._epoch: int | None = None
         self._start: Start | None = None
+        self._queued: Start | None = None  # begins when the inference under way has ended
+        self._heeded: int | None = None  # the last inference that a START was heeded for
         self._report = Report()
         self._text = ""
         self._inference: Iterator[None] | None = None
@@ -128,12 +131,25 @@ class CoreDevice:
             self._outbox += [
                 Report(status=Status.BROKEN, epoch=start.epoch), TextReport(0, self._text)
             ]  # fmt: skip
+        elif start.flags & AHEAD and self._queue(start):
+            return
         elif self._epoch is None or is_later(start.epoch, self._epoch):
-            self._start = start
+            if not start.flags & AHEAD:
+                self._start, self._queued, self._heeded = start, None, start.epoch
         elif start.epoch != self._epoch:
             self._outbox.append(Report(status=Status.STALE, epoch=self._epoch))
         elif self._inference is None:
             self._outbox.append(self._report)
+
+    def _queue(self, start: Start) -> bool:
+        """Whether this is the inference behind the last one; heeded unless that one was lost."""
+        last = self._epoch if self._start is None else self._start.epoch
+        if last is None or start.epoch != (last + 1) & 0xFFFF:
+            return False
+        is_busy = self._start is not None or self._inference is not None
+        if is_busy or self._report.status == Status.DONE:
+            self._queued, self._heeded = start, start.epoch
+        return True
 
     def _answer(self) -> None:
         host = 1 << self._identity.world_size
@@ -145,7 +161,7 @@ class CoreDevice:
     def _info(self, token: int) -> Info:
         flags = (EPOCH_VALID if self._epoch is not None else 0) | (LINKS_UP * self.node.ready)
         return Info(
-            self._state, flags, token, self._boot, self._epoch or 0,
+            self._state, flags, token, self._boot, self._heeded or 0,
             ticks_per_second=1_000_000,
             inferences=self._inferences, faults=self._faults,
             uptime_ms=(self._clock() - self._begun_us) // 1000, board=BOARD,
@@ -162,6 +178,9 @@ class CoreDevice:
     # ---- Inferences ----
 
     def _begin_if_asked(self) -> None:
+        if self._start is None and self._inference is None and not self._outbox:
+            is_well = not self.node.error_info().code
+            self._start, self._queued = self._queued if is_well else None, None
         if self._start is None:
             return
         start, self._start = self._start, None
@@ -192,6 +211,7 @@ class CoreDevice:
 
     def _fail(self, text: str) -> None:
         self._faults += 1
+        self._queued = None
         self._text = text
         if not self.node.error_info().code:
             self.node.fail(OPERATOR_FAILED, self._identity.rank)

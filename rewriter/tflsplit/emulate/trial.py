@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -42,7 +43,7 @@ class Trial:
     failures: of the cases that something which happened to the cluster has ended: what the host
         said.
     of_teams: with several teams, what each of them inferred; devices and wires are means over all.
-    seconds: with several teams, how long all of it took.
+    seconds: with several teams or inferences in flight, how long all of it took.
     taken_over: (team, why): what that team failed at, another one did.
     remarks: what somebody should know of devices that went on all the same (of the first team's).
     """
@@ -83,12 +84,14 @@ def run_trial(
     counts_instructions: bool,
     stage: Callable[[str], None] = lambda _: None,
     events: Sequence[Event] = (),
+    in_flight: int = 1,
 ) -> Trial:
     """Run every case on the cluster and on the unsplit model.
 
     make: the engine of the unsplit model.
     events: happen at their times after the first inference has begun; a case that fails then is
         kept in ``failures``, and the next one follows.
+    in_flight: as of ``Coordinator.infer_each``.
     Raises LinkError with the last words of the devices if the cluster fails, PlanError if it moved
     other bytes than plan.json says.
     """
@@ -100,15 +103,21 @@ def run_trial(
         cluster.connect(connect_seconds)
         before = cluster.links(connect_seconds)
         start_timers(events, session)
-        for case in cases:
-            stage(f"input: {case.name}")
-            try:
-                inference = cluster.infer(case.inputs, infer_seconds)
-            except LinkError as error:
-                if not events:
-                    raise
-                trial.failures[case.name] = str(error)
-                continue
+        cases = list(cases)
+        inputs = _told(cases, stage)
+        begun = time.monotonic()
+        done: list[tuple[Case, Inference]] = []
+        outcomes = cluster.infer_each(inputs, infer_seconds, in_flight)
+        for case, outcome in zip(cases, outcomes, strict=True):
+            if isinstance(outcome, Inference):
+                done.append((case, outcome))
+            elif events:
+                trial.failures[case.name] = str(outcome)
+            else:
+                raise outcome
+        if in_flight > 1:
+            trial.seconds = time.monotonic() - begun
+        for case, inference in done:
             trial.take(case, inference, expected(case))
             check_traffic(bundle.document, inference.reports)
         after = cluster.links(connect_seconds)
@@ -119,6 +128,12 @@ def run_trial(
     trial.wire_faults = session.cluster.fault_counts()
     trial.remarks = remarks(cluster.infos, trial.wires)
     return trial
+
+
+def _told(cases: Iterable[Case], stage: Callable[[str], None]) -> Iterator[Mapping[str, Array]]:
+    for case in cases:
+        stage(f"input: {case.name}")
+        yield case.inputs
 
 
 def expectation(bundle: Bundle, make: Engine) -> Callable[[Case], Sequence[Array]]:

@@ -40,6 +40,7 @@ def options_of_cluster(cluster: Cluster, boards: tuple[str, ...] = ()) -> Firmwa
         topology=cluster.topology,
         gateway=cluster.input_rank,
         direct=cluster.direct,
+        ahead=cluster.ahead,
         mtu_bytes=cluster.mtu_bytes,
         link=cluster.link.kind.value,
         baud=cluster.link.bit_rate if cluster.link.kind in _SERIAL_LINKS else None,

@@ -31,7 +31,7 @@ from tflsplit.wire.control import INPUT_CHANNEL, MAX_OPERANDS
 from tflsplit.wire.topology import Topology
 
 FORMAT = "tflsplit-firmware"
-VERSION = 2
+VERSION = 3
 DOCUMENT = "firmware.json"
 FOLDER = "firmware"
 _INFERENCE_TIMEOUTS = 4
@@ -83,7 +83,7 @@ def device_sources(
     timing = _timing(boards, baud, options, devices)
     return tuple(
         _device(document, *each, baud, timing, options)
-        for each in zip(devices, boards, links, slots_of(devices), strict=True)
+        for each in zip(devices, boards, links, slots_of(devices, options.ahead), strict=True)
     )
 
 
@@ -180,6 +180,7 @@ def _device(
         arena_bytes=arena_bytes(required, options),
         required_arena_bytes=required,
         banks=placed_banks(device, board, options),
+        next_input_bytes=device.graph.input_bytes if options.ahead else 0,
         links=links,
         slots=slots,
         timing=timing,
@@ -217,6 +218,7 @@ def _document(devices: Sequence[DeviceSources], options: FirmwareOptions) -> dic
         "node_count": first.world_size + 1,
         "gateway": options.gateway,
         "direct": options.direct,
+        "ahead": options.ahead,
         "topology": options.topology.value,
         "mtu_bytes": first.mtu_bytes,
         "link": options.link,
@@ -237,6 +239,7 @@ def _device_entry(device: DeviceSources) -> dict[str, Any]:
         "folder": folder_of(device.rank),
         "arena_bytes": device.arena_bytes,
         "arena_margin_bytes": device.arena_bytes - device.required_arena_bytes,
+        "next_input_bytes": device.next_input_bytes,
         **({"banks": {b.name: b.size_bytes for b in device.banks}} if device.banks else {}),
         "model_bytes": len(device.model),
         "background_poll_us": device.background_poll_us,

@@ -32,6 +32,7 @@ class FirmwareOptions:
 
     boards: one for all devices, or one for each.
     gateway: the rank that the host computer is wired to.
+    ahead: memory for the next inference's input, which comes while one is computed.
     direct: every rank is wired to the host, and takes its input and gives its output there.
     mtu_bytes: the largest frame, a multiple of 4.
     rx_slots, tx_slots: frames in transit per link, own frames under way (docs/wire_format.md).
@@ -74,6 +75,7 @@ class FirmwareOptions:
     peer_timeout_ms: int | None = None
     background_poll_us: int | None = None
     direct: bool = False
+    ahead: bool = False
     banks: tuple[tuple[Bank, ...], ...] = ()
     one_piece: bool = False
 

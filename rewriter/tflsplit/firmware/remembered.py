@@ -31,4 +31,5 @@ def remembered_options(bundle: Bundle, boards: tuple[str, ...]) -> FirmwareOptio
         gateway=setup.gateway,
         mtu_bytes=setup.mtu_bytes,
         direct=setup.direct,
+        ahead=setup.ahead,
     )

@@ -34,18 +34,22 @@ class Slots:
     grant: int
 
 
-def slots_of(devices: Sequence[DeviceGraph]) -> tuple[Slots, ...]:
-    """For each rank.  ClusterError if a device would need more than 255 of a kind."""
+def slots_of(devices: Sequence[DeviceGraph], ahead: bool = False) -> tuple[Slots, ...]:
+    """For each rank.  ClusterError if a device would need more than 255 of a kind.
+
+    ahead: the input of the next inference arrives while this one computes.
+    """
     asked = [_most_pieces_by_source(device.graph) for device in devices]
     result = []
     for device in devices:
         graph = device.graph
         # Each other rank stands in at most one RECV at a time, and has asked for some more; the
-        # host asks for all outputs.
-        grants = sum(pieces.get(device.rank, 0) for pieces in asked) + len(graph.outputs)
+        # host asks for all outputs, of this inference and of the next.
+        grants = sum(pieces.get(device.rank, 0) for pieces in asked) + 2 * len(graph.outputs)
+        next_inputs = len(graph.inputs) if ahead else 0
         slots = Slots(
             send=max(1, most_posted(graph)),
-            recv=max(1, len(graph.inputs), _most_pieces(graph)),
+            recv=max(1, len(graph.inputs), _most_pieces(graph)) + next_inputs,
             grant=max(1, grants),
         )
         for kind, count in vars(slots).items():

@@ -41,6 +41,7 @@ class DeviceSources:
     arena_bytes: int
     required_arena_bytes: int
     banks: tuple[PlacedBank, ...]
+    next_input_bytes: int
     links: tuple[WiredLink, ...]
     slots: Slots
     timing: LinkTiming
@@ -157,7 +158,8 @@ constexpr int kOperators = {max(1, len(device.calls))};
 #define TFLSPLIT_ARENA_ATTRIBUTE{_arena_attribute(device)}
 #endif
 alignas(16) TFLSPLIT_ARENA_ATTRIBUTE uint8_t arena[kArenaBytes];
-{_banks(device)}alignas(8) uint8_t link_memory[split_core::Node::required_bytes(kNode)];
+{_banks(device)}{_next_input(device)}\
+alignas(8) uint8_t link_memory[split_core::Node::required_bytes(kNode)];
 split_device::PostedSend posted[kNode.send_slots];
 
 // Exactly the operators of this device's graph.
@@ -187,7 +189,7 @@ const split_tflm::DeviceDescription& tflsplit_device() {{
       kTimeoutUs,
       kBackgroundPollUs,
       resolve,
-{_bank_fields(device)}  }};
+{_last_fields(device)}  }};
   return device;
 }}
 """
@@ -210,8 +212,18 @@ def _banks(device: DeviceSources) -> str:
     return what + arrays + table
 
 
-def _bank_fields(device: DeviceSources) -> str:
-    return f"      banks,\n      {len(device.banks)},\n" if device.banks else ""
+def _last_fields(device: DeviceSources) -> str:
+    if not device.banks and not device.next_input_bytes:
+        return ""
+    banks = f"      {'banks' if device.banks else 'nullptr'},\n      {len(device.banks)},\n"
+    memory = "      next_input,\n      sizeof next_input,\n"
+    return banks + (memory if device.next_input_bytes else "")
+
+
+def _next_input(device: DeviceSources) -> str:
+    if not device.next_input_bytes:
+        return ""
+    return f"uint8_t next_input[{device.next_input_bytes}];  // comes while one is computed\n"
 
 
 def _arena_attribute(device: DeviceSources) -> str:

@@ -22,7 +22,7 @@ from tflsplit.wire.topology import Topology
 
 FILE = "firmware.json"
 FORMAT = "tflsplit-firmware"
-VERSION = 2
+VERSION = 3
 _SHOWN_PROBLEMS = 5
 _MOST = (1 << 32) - 1
 _WIRED = [topology.value for topology in Topology]
@@ -42,7 +42,7 @@ SETUP = Record(
         "timeout_ms": Whole(1, _MOST),
         "devices": ListOf(Record({"board": Text(most=255)}), most=MAX_WORLD_SIZE),
     },
-    {"direct": Truth()},
+    {"direct": Truth(), "ahead": Truth()},
 )
 """What the host reads of the file; it may hold more."""
 
@@ -52,6 +52,7 @@ class FirmwareSetup:
     """What all firmware of a plan agrees on, and the host must know.
 
     direct: every device has a link to the host; else only ``gateway`` has.
+    ahead: devices have memory for the next inference's input.
     host_baud: of the gateway's host link; None where it has none (USB, emulated).
     multicast_hold_us: how long a SEND waits for all of its receivers before it serves some.
     timeout_ms: longest wait of a device for one box.
@@ -69,6 +70,7 @@ class FirmwareSetup:
     timeout_ms: int = 10_000
     devices: tuple[Mapping[str, Any], ...] = ()
     direct: bool = False
+    ahead: bool = False
 
     @property
     def gateways(self) -> tuple[int, ...]:
@@ -133,4 +135,5 @@ def setup_of_document(document: Json) -> FirmwareSetup:
         document["timeout_ms"],
         tuple(document["devices"]),
         document.get("direct", False),
+        document.get("ahead", False),
     )

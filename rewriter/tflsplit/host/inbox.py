@@ -9,7 +9,16 @@ from collections.abc import Callable, Iterable, Mapping
 from tflsplit.host.firmware_json import FirmwareSetup
 from tflsplit.host.gateway import Gateway
 from tflsplit.host.ports import Stream
-from tflsplit.wire.control import Ask, Info, LinkReport, Message, Query, Report, TextReport
+from tflsplit.wire.control import (
+    Ask,
+    Info,
+    LinkReport,
+    Message,
+    Query,
+    Report,
+    Status,
+    TextReport,
+)
 
 QUERY_SECONDS = 0.3
 """A question that some have not answered is asked again after this, and then ever more rarely."""
@@ -20,6 +29,7 @@ class Inbox:
     """Asks the devices and keeps their newest answers.
 
     infos, reports, texts: by rank.  links: by (rank, link).
+    ended: REPORTs of inferences that went well, by (epoch, rank).
     heard: when each rank said something last, ``time.monotonic``.
     """
 
@@ -28,6 +38,7 @@ class Inbox:
         self.ranks = range(setup.world_size)
         self.infos: dict[int, Info] = {}
         self.reports: dict[int, Report] = {}
+        self.ended: dict[tuple[int, int], Report] = {}
         self.texts: dict[int, str] = {}
         self.links: dict[tuple[int, int], LinkReport] = {}
         self.heard: dict[int, float] = {}
@@ -73,6 +84,8 @@ class Inbox:
             self.infos[rank] = message
         elif isinstance(message, Report):
             self.reports[rank] = message
+            if message.status == Status.DONE:
+                self.ended[message.epoch, rank] = message
         elif isinstance(message, LinkReport) and message.token == self._token:
             self.links[rank, message.link] = message
         elif isinstance(message, TextReport):

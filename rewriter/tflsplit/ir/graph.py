@@ -172,6 +172,11 @@ class Graph:
         """The constants, in order of first use."""
         return [value for value in self.values() if value.is_constant]
 
+    @property
+    def input_bytes(self) -> int:
+        """Of all inputs together."""
+        return sum(value.size_bytes for value in self.inputs)
+
 
 def check_graph(graph: Graph) -> list[str]:
     """Every way in which ``graph`` is malformed; empty if it is sound.

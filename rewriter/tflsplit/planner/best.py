@@ -116,9 +116,11 @@ def _streamed_to_fit(graph: Graph, cluster: Cluster, objective: str) -> Planned 
 def may_stream(cluster: Cluster, world_size: int, objective: str) -> bool:
     """Whether the input may stay with the host: as the cluster says, else for the least RAM.
 
+    Not where the next one's is to come ahead.
+
     Not on one device, unless it was asked for: its graph runs in any application of TFLM, which
     knows no RECV.
     """
-    if cluster.stream is not None:
-        return cluster.stream
+    if cluster.stream is not None or cluster.ahead:
+        return bool(cluster.stream)
     return objective == "ram" and world_size > 1

@@ -112,8 +112,13 @@ class Planned:
     def arena_short_bytes(self, cluster: Cluster) -> tuple[int, ...]:
         """By rank: RAM that is missing; 0 where the arena fits."""
         return tuple(
-            arena.short_bytes(cluster.arena_rooms(rank)) for rank, arena in enumerate(self.arenas)
+            arena.short_bytes(cluster.arena_rooms(rank, self.next_input_bytes(cluster, rank)))
+            for rank, arena in enumerate(self.arenas)
         )
+
+    def next_input_bytes(self, cluster: Cluster, rank: int) -> int:
+        """Memory for the next inference's input; 0 if the cluster wants none."""
+        return self.lowering.draft(rank).graph.input_bytes if cluster.ahead else 0
 
     def flash_short_bytes(self, cluster: Cluster) -> tuple[int, ...]:
         """By rank: flash that is missing; 0 where the weights fit."""

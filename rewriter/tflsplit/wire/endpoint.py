@@ -13,12 +13,12 @@ A host has one link, or several: each leads to a gateway and serves the ranks be
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
 
 from tflsplit.errors import InternalError
 from tflsplit.wire.early_grants import EarlyGrants, is_before
 from tflsplit.wire.frames import Frame, FrameType, max_payload_bytes
 from tflsplit.wire.handshake import ErrorCode, Identity, PeerError
+from tflsplit.wire.host_recvs import HostRecvs
 from tflsplit.wire.host_sends import HostSend, next_to_serve
 from tflsplit.wire.link import Link
 from tflsplit.wire.link_state import LinkState
@@ -37,12 +37,6 @@ def rank_set(ranks: Iterable[int]) -> int:
     for rank in ranks:
         bits |= 1 << rank
     return bits
-
-
-@dataclass
-class _Recv:
-    total_bytes: int
-    data: bytearray = field(default_factory=bytearray)
 
 
 class Endpoint:
@@ -71,10 +65,10 @@ class Endpoint:
         )
         self._on_datagram = on_datagram
         self._epoch: int | None = None
+        self._first = 0  # the oldest inference that is under way: this one, or the one before
         self.sends: list[HostSend] = []  # that have not left whole
         self._lanes = [0] * len(self.links)
-        self._recvs: dict[tuple[int, int], _Recv] = {}
-        self._done: dict[tuple[int, int], bytes] = {}
+        self._recvs = HostRecvs()
         self._early = EarlyGrants()
         self.error: PeerError | None = None
         self.heard = 0
@@ -82,15 +76,22 @@ class Endpoint:
 
     # ---- For the owner ----
 
-    def begin_epoch(self, epoch: int) -> None:
-        """Start inference ``epoch`` (0 to 65535): forget the one before, and its error."""
+    def begin_epoch(self, epoch: int, ahead: bool = False) -> None:
+        """Start inference ``epoch`` (0 to 65535): forget the one before, and its error.
+
+        ahead: the one before, ``epoch`` - 1, goes on, and an error is of both.
+        """
+        if ahead:
+            self._check()
+        self._first = self._epoch if ahead and self._epoch is not None else epoch
         self._epoch = epoch
         self.error = None
         self.heard = 0
-        self.sends.clear()
-        self._recvs.clear()
-        self._done.clear()
-        self._early.forget_before(epoch)
+        self.sends = [send for send in self.sends if ahead and send.epoch == self._first]
+        if not ahead:
+            self._recvs = HostRecvs()
+        self._recvs.forget_before(self._first)
+        self._early.forget_before(self._first)
 
     def post_send(
         self, channel: int, destinations: Iterable[int], data: bytes, lane: int = 0
@@ -100,39 +101,40 @@ class Endpoint:
         lane: messages of one lane leave one after the other, those of several lanes a frame of each
             in turn; FIRST_LANE's, and those below it, before all others.
         """
-        self._check()
+        epoch = self._check()
         if not data:
             return
         ranks, data = rank_set(destinations), bytes(data)
         for index, behind in enumerate(self._behind):
             if ranks & behind:
-                send = HostSend(channel, data, ranks & behind, index, lane)
-                for rank, total in self._early.take(self._epoch, channel, send.remaining):
+                send = HostSend(epoch, channel, data, ranks & behind, index, lane)
+                for rank, total in self._early.take(epoch, channel, send.remaining):
                     self._grant(send, rank, total)
                 self.sends.append(send)
 
     def begin_recv(self, channel: int, source: int, size_bytes: int) -> None:
         """Ask ``source`` for a message of ``size_bytes``; ``take`` returns it once it is whole."""
-        self._check()
-        key = (channel, source)
+        epoch = self._check()
+        key = (epoch, channel, source)
         if key in self._recvs:
             raise InternalError(f"channel {channel} already receives from rank {source}")
-        if size_bytes == 0:
-            self._done[key] = b""
-            return
-        self._recvs[key] = _Recv(size_bytes)
-        self._send(FrameType.GRANT, 1 << source, channel, offset=size_bytes)
+        if self._recvs.begin(key, size_bytes):
+            self._send(FrameType.GRANT, 1 << source, channel, epoch, offset=size_bytes)
 
-    def take(self, channel: int, source: int) -> bytes | None:
-        """The message if it is whole, once; else None. Raises ``error`` if there is one."""
-        self._check()
-        return self._done.pop((channel, source), None)
+    def take(self, channel: int, source: int, epoch: int | None = None) -> bytes | None:
+        """The message if it is whole, once; else None. Raises ``error`` if there is one.
+
+        epoch: of which inference; None: of the last that was begun.
+        """
+        newest = self._check()
+        return self._recvs.take((newest if epoch is None else epoch, channel, source))
 
     def send_datagram(self, destinations: Iterable[int], channel: int, payload: bytes) -> None:
         """One unsolicited message; raises ``InternalError`` if it does not fit into a frame."""
         if len(payload) > max_payload_bytes(self._identity.mtu_bytes):
             raise InternalError(f"a datagram of {len(payload)} bytes does not fit into a frame")
-        self._send(FrameType.DATAGRAM, rank_set(destinations), channel, payload=payload)
+        epoch = self._epoch or 0
+        self._send(FrameType.DATAGRAM, rank_set(destinations), channel, epoch, payload=payload)
 
     @property
     def link(self) -> Link:
@@ -151,7 +153,7 @@ class Endpoint:
 
     def fail_with_timeout(self) -> None:
         """End the inference everywhere, naming what was waited for first."""
-        for channel, source in self._recvs:
+        for _, channel, source in self._recvs:
             return self._fail(ErrorCode.TIMEOUT, source, channel)
         for send in self.sends:
             lowest = (send.remaining & -send.remaining).bit_length() - 1
@@ -189,11 +191,11 @@ class Endpoint:
 
     def _on_grant(self, frame: Frame) -> None:
         self._hear(frame)
-        if self._epoch is not None and is_before(frame.epoch, self._epoch):
+        if self._epoch is not None and is_before(frame.epoch, self._first):
             return
         for send in self.sends:
             waits = send.remaining & ~send.granted
-            if (send.channel, self._epoch) == (frame.channel, frame.epoch) and (
+            if (send.channel, send.epoch) == (frame.channel, frame.epoch) and (
                 waits >> frame.source & 1
             ):
                 self._grant(send, frame.source, frame.offset)
@@ -206,27 +208,21 @@ class Endpoint:
 
     def _on_data(self, frame: Frame) -> None:
         self._hear(frame)
-        if self._epoch is None or self.error is not None or is_before(frame.epoch, self._epoch):
+        if self._epoch is None or self.error is not None or is_before(frame.epoch, self._first):
             return
-        key = (frame.channel, frame.source)
-        recv = self._recvs.get(key)
-        if recv is None or frame.epoch != self._epoch:
-            self._fail(ErrorCode.UNEXPECTED_DATA, frame.source, frame.channel)
-            return
-        left = recv.total_bytes - len(recv.data)
-        if frame.offset != len(recv.data) or not 0 < len(frame.payload) <= left:
-            self._fail(ErrorCode.BAD_OFFSET, frame.source, frame.channel)
-            return
-        recv.data += frame.payload
-        if len(recv.data) == recv.total_bytes:
-            self._done[key] = bytes(self._recvs.pop(key).data)
+        wrong = self._recvs.put(frame)
+        if wrong is not None:
+            self._fail(wrong, frame.source, frame.channel)
 
     def _on_fault(self, frame: Frame) -> None:
         if len(frame.payload) != _FAULT_BYTES or self._epoch is None:
             return
-        if is_before(frame.epoch, self._epoch):
+        if is_before(frame.epoch, self._first):
             return
         code, rank, reporter, _ = frame.payload
+        if is_before(frame.epoch, self._epoch) and self.error is None:
+            # Those that have begun the next one take no notice of a FAULT of this one.
+            self._tell(code, rank, frame.channel, reporter)
         self._abort(
             PeerError(
                 code,
@@ -260,14 +256,15 @@ class Endpoint:
                 return
             most = max_payload_bytes(self._identity.mtu_bytes)
             piece = send.data[send.offset : send.offset + most]
-            self._send(FrameType.DATA, send.remaining, send.channel, send.offset, piece)
+            way = send.remaining, send.channel, send.epoch, send.offset
+            self._send(FrameType.DATA, *way, piece)
             self._lanes[link] = send.lane
             send.offset += len(piece)
             if send.offset == len(send.data):
                 self.sends.remove(send)
 
     def _send(
-        self, kind: FrameType, destinations: int, channel: int, offset: int = 0,
+        self, kind: FrameType, destinations: int, channel: int, epoch: int, offset: int = 0,
         payload: bytes = b"",
     ) -> None:  # fmt: skip
         for link, behind in zip(self.links, self._behind, strict=True):
@@ -275,26 +272,29 @@ class Endpoint:
                 link.send(
                     Frame(kind, source=self._identity.rank, channel=channel,
                           destinations=destinations & behind, offset=offset,
-                          epoch=self._epoch or 0, payload=payload)
+                          epoch=epoch, payload=payload)
                 )  # fmt: skip
 
     def _fail(self, code: ErrorCode, rank: int, channel: int) -> None:
         self._tell(code, rank, channel)
         self._abort(PeerError(code, rank, channel, self._identity.rank))
 
-    def _tell(self, code: ErrorCode, rank: int, channel: int) -> None:
-        """FAULT to all devices."""
-        own = self._identity.rank
+    def _tell(self, code: int, rank: int, channel: int, reporter: int | None = None) -> None:
+        """FAULT to all devices, of the last inference and so of all that are under way."""
+        said = self._identity.rank if reporter is None else reporter
         everyone = (1 << self._identity.world_size) - 1
-        self._send(FrameType.FAULT, everyone, channel, payload=bytes([code, rank, own, 0]))
+        payload = bytes([code, rank, said, 0])
+        self._send(FrameType.FAULT, everyone, channel, self._epoch or 0, payload=payload)
 
     def _abort(self, error: PeerError) -> None:
         self.error = self.error or error
         self.sends.clear()
         self._recvs.clear()
 
-    def _check(self) -> None:
+    def _check(self) -> int:
+        """The inference that messages are of."""
         if self.error is not None:
             raise self.error
         if self._epoch is None:
             raise InternalError("begin_epoch() comes before any message")
+        return self._epoch

@@ -13,9 +13,11 @@ from tflsplit.wire.topology import FIRST_LANE
 class HostSend:
     """A message to ranks behind one link.
 
+    epoch: of the inference that it is for.
     remaining, granted: those ranks, and those of them that asked; offset: what has left, in bytes.
     """
 
+    epoch: int
     channel: int
     data: bytes
     remaining: int

@@ -17,6 +17,7 @@ class Fit:
 
     arena_bytes: the smallest arena with which TFLM sets up (``ArenaEstimate.required_bytes``).
     arena_room_bytes: RAM that stack, runtime and link buffers leave for it, banks included.
+    next_input_bytes: for the input of the next inference, beside the arena.
     arena_short_bytes: RAM that is missing, of the main RAM and of banks; 0 if the arena fits.
     banks: name, what of the arena lies there, and size of those in use.
     file_bytes: of the device graph, which lies in flash as it is: weights and flatbuffer.
@@ -30,6 +31,7 @@ class Fit:
     file_bytes: int
     weights_room_bytes: int
     arena_short_bytes: int
+    next_input_bytes: int = 0
     banks: tuple[tuple[str, int, int], ...] = ()
 
     @property
@@ -53,6 +55,7 @@ def fit_device(cluster: Cluster, rank: int, graph: Graph, file_bytes: int) -> Fi
     """A device graph of ``file_bytes`` on a device of a cluster."""
     device = cluster.devices[rank]
     arena = predict_arena(graph, device.abi, kernels_named(device.kernels))
+    next_bytes = graph.input_bytes if cluster.ahead else 0
     return Fit(
         rank=rank,
         arena_bytes=arena.required_bytes,
@@ -60,6 +63,7 @@ def fit_device(cluster: Cluster, rank: int, graph: Graph, file_bytes: int) -> Fi
         link_buffer_bytes=cluster.link_buffer_bytes(rank),
         file_bytes=file_bytes,
         weights_room_bytes=cluster.weights_room_bytes(rank),
-        arena_short_bytes=arena.short_bytes(cluster.arena_rooms(rank)),
+        arena_short_bytes=arena.short_bytes(cluster.arena_rooms(rank, next_bytes)),
+        next_input_bytes=next_bytes,
         banks=used_banks(device, arena),
     )

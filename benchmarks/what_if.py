@@ -11,8 +11,8 @@ A column for each kind of link and way of the image (``wire_targets.WAYS``), a r
   expansions whose halo is received in two halves, each sent at once, the next rank's first;
 * of the plan, simulated anew: halos of every second unit computed twice, so that there are half as
   many exchanges; the units of the smallest map by channels;
-* of many inferences: a second in flight today, and the input of the next taken while this one
-  computes (of the plan as it is, and of that for direct input, whichever is quicker).
+* of many inferences: two in flight without memory for the next one's input, and with it
+  (``--ahead``): of the plan as it is, and of that for direct input, whichever is quicker.
 """
 
 from __future__ import annotations
@@ -44,9 +44,7 @@ from tflsplit.plan.halos import recompute_halos
 from tflsplit.planner.assembly import draft
 from tflsplit.planner.evaluate import Step
 from tflsplit.planner.options import Option
-from tflsplit.sim.node import Node
 from tflsplit.sim.processes import Simulation
-from tflsplit.sim.program import INPUT_CHANNEL, Program
 from tflsplit.tflite import load
 
 _INFERENCES = 8
@@ -82,21 +80,11 @@ def last_map_by(split: str) -> Callable[[Base], float]:
     return patched
 
 
-class _Ahead(Simulation):
-    """Devices ask for their next input as soon as they have this one: memory of its own."""
-
-    def _take_inputs(self, node: Node, program: Program, number: int):  # type: ignore[no-untyped-def]
-        yield from super()._take_inputs(node, program, number)
-        if number + 1 < self.inputs:
-            for index, (_, _, size) in enumerate(program.inputs):
-                channel = number + 1, INPUT_CHANNEL + index
-                node.messages.expect(channel, self.cluster.host_rank, size, ahead=True)
-
-
-def rate(base: Base, kind: type[Simulation] = Simulation, in_flight: int = 1) -> float:
+def rate(base: Base, in_flight: int = 1, ahead: bool = False) -> float:
     """Inferences a second."""
-    what = base.programs, base.cluster, base.planned.drafts
-    return simulation(kind, *what, _INFERENCES, in_flight).run().throughput_per_s
+    cluster = replace(base.cluster, ahead=ahead)
+    what = base.programs, cluster, base.planned.drafts
+    return simulation(Simulation, *what, _INFERENCES, in_flight).run().throughput_per_s
 
 
 def rate_ahead(base: Base) -> float:
@@ -105,7 +93,7 @@ def rate_ahead(base: Base) -> float:
     direct = base_of(base.planned.graph, replace(gateway, direct=True))
     other = replace(direct.planned, cluster=replace(direct.cluster, direct=base.cluster.direct))
     bases = base, replace(direct, planned=other)
-    return max(rate(each, _Ahead, in_flight=2) for each in bases)
+    return max(rate(each, in_flight=2, ahead=True) for each in bases)
 
 
 CHANGES: dict[str, Callable[[Base], float]] = {
@@ -121,7 +109,7 @@ CHANGES: dict[str, Callable[[Base], float]] = {
     "smallest map by output channels": last_map_by("out_channels"),
     "inferences a second": rate,
     "two in flight": lambda base: rate(base, in_flight=2),
-    "next input taken meanwhile": rate_ahead,
+    "and its input taken meanwhile": rate_ahead,
 }
 
 

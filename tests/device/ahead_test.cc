@@ -120,6 +120,23 @@ TEST(a_start_and_the_one_behind_it_may_come_together) {
   EXPECT_EQ(ahead.used.back(), 90);
 }
 
+TEST(a_start_ahead_may_come_before_the_one_that_is_about_to_begin) {
+  Ahead ahead([](Ahead&) {});
+  for (const uint16_t epoch : {uint16_t{8}, uint16_t{9}}) {
+    Start start;
+    start.epoch = epoch;
+    start.flags = kAhead;
+    uint8_t bytes[kMaxControlBytes];
+    const size_t size = pack(start, bytes);
+    ahead.session.control.on_datagram(1, kControlChannel, ConstBytes(bytes, size));
+  }
+  EXPECT(ahead.session.control.has_start());
+  EXPECT(ahead.session.control.has_queued());
+  Start first, second;
+  EXPECT(ahead.session.control.take_start(&first) && first.epoch == 8);
+  EXPECT(ahead.session.control.take_start(&second) && second.epoch == 9);
+}
+
 TEST(a_start_ahead_is_heeded_only_behind_the_last_one) {
   Ahead ahead([](Ahead& now) {
     now.session.start(9, 0, kAhead);

@@ -28,6 +28,7 @@ from tflsplit.cluster import (
 )
 from tflsplit.cluster import default_cluster as cluster_that_polls
 from tflsplit.cluster.links import USB_SPEEDS
+from tflsplit.cluster.rewired import rewired
 from tflsplit.errors import ClusterError, InternalError, PlanError
 from tflsplit.ops.custom_options import RecvOptions
 from tflsplit.plan.cost import predict, step_cost
@@ -237,10 +238,26 @@ def test_several_inputs():
     assert three.between_devices().payload_bytes == 3 * one.between_devices().payload_bytes
     # The host of the firmware starts the next when it has all REPORTs.
     assert three.total_us >= sum(three.latencies_us)
-    pipelined = simulate(made.devices, cluster, inputs=3, in_flight=3)
+    pipelined = simulate(made.devices, cluster, inputs=3, in_flight=2)
     assert pipelined.total_us < three.total_us
     assert pipelined.throughput_per_s > three.throughput_per_s
     assert pipelined.between_devices().payload_bytes == three.between_devices().payload_bytes
+    with pytest.raises(ClusterError, match="one or two inferences in flight"):
+        simulate(made.devices, cluster, inputs=3, in_flight=3)
+
+
+@pytest.mark.parametrize(("direct", "faster"), [(False, 1.02), (True, 1.0)])
+def test_the_next_input_comes_while_one_is_computed(direct: bool, faster: float):
+    """The same messages, earlier: nothing waits for it, and nothing is asked for too early."""
+    made = tiny_split("autoencoder", 4)
+    cluster = rewired(default_cluster(4), direct=direct)
+    plain = simulate(made.devices, cluster, inputs=6, in_flight=2)
+    ahead = simulate(made.devices, replace(cluster, ahead=True), inputs=6, in_flight=2)
+    assert ahead.throughput_per_s > faster * plain.throughput_per_s
+    counts = {edge: (wire.payload_bytes, wire.frames) for edge, wire in plain.wires.items()}
+    assert counts == {edge: (wire.payload_bytes, wire.frames) for edge, wire in ahead.wires.items()}
+    alone = simulate(made.devices, replace(cluster, ahead=True))
+    assert alone.total_us == simulate(made.devices, cluster).total_us
 
 
 def test_errors_slow_it_down_and_are_repeated_by_their_seed():

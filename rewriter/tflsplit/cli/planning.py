@@ -36,6 +36,7 @@ def add_cluster_options(command: argparse.ArgumentParser) -> None:
     )
     add_direct(group)
     add_stream(group)
+    add_ahead(group)
     group.add_argument(
         "--max-arena", metavar="SIZE", help="most arena on a device, like 64KiB (what the RAM has)"
     )
@@ -59,16 +60,20 @@ def add_direct(command: argparse._ActionsContainer) -> None:
 
 
 def add_stream(command: argparse._ActionsContainer) -> None:
-    """--stream and --ahead."""
-    command.add_argument(
-        "--ahead",
-        action=argparse.BooleanOptionalAction,
-        help="memory for the input of the next inference, which comes while one is computed",
-    )
+    """--stream."""
     command.add_argument(
         "--stream",
         action=argparse.BooleanOptionalAction,
         help="devices ask for rows of the input as they read them",
+    )
+
+
+def add_ahead(command: argparse._ActionsContainer) -> None:
+    """--ahead."""
+    command.add_argument(
+        "--ahead",
+        action=argparse.BooleanOptionalAction,
+        help="memory for the input of the next inference, which comes while one is computed",
     )
 
 

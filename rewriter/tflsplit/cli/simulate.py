@@ -15,7 +15,7 @@ from tflsplit.bundle import Bundle
 from tflsplit.cli.console import Commands, note, print_json, progress
 from tflsplit.cli.figures import save_trace
 from tflsplit.cli.folder_cluster import cluster_of_folder
-from tflsplit.cli.planning import add_direct, refuse_host_options
+from tflsplit.cli.planning import add_ahead, add_direct, refuse_host_options
 from tflsplit.cli.simulate_tables import (
     figures_of,
     interrupts_of,
@@ -52,15 +52,16 @@ def add_parser(commands: Commands) -> argparse.ArgumentParser:
         "--link", choices=[kind.value for kind in LinkKind], help="other links than it was made for"
     )
     add_direct(command)
+    add_ahead(command)
     command.add_argument(
         "--inputs", type=int, default=1, metavar="K", help="K inputs, one after the other (1)"
     )
     command.add_argument(
         "--in-flight",
         type=int,
+        choices=(1, 2),
         default=1,
-        metavar="K",
-        help="inputs under way at one time; the firmware's host has one (1)",
+        help="inferences at one time: 2 sends the next one's input while one is computed (1)",
     )
     command.add_argument(
         "--error-rate",
@@ -161,6 +162,9 @@ def _once(arguments: argparse.Namespace, split: SplitModel, setting: Setting) ->
 
 def _cluster(arguments: argparse.Namespace, bundle: Bundle) -> Cluster:
     cluster = cluster_of_folder(bundle, arguments.cluster, arguments.link)
+    if arguments.ahead is not None:
+        refuse_host_options(arguments, "ahead")
+        cluster = replace(cluster, ahead=arguments.ahead)
     direct = arguments.direct
     if direct is None:
         return cluster

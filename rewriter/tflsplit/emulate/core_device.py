@@ -143,6 +143,9 @@ class CoreDevice:
 
     def _queue(self, start: Start) -> bool:
         """Whether this is the inference behind the last one; heeded unless that one was lost."""
+        idle = self._inference is None and self._start is None
+        if idle and self._queued is not None and start.epoch == (self._queued.epoch + 1) & 0xFFFF:
+            self._start, self._queued = self._queued, None  # that was about to begin
         last = self._epoch if self._start is None else self._start.epoch
         if last is None or start.epoch != (last + 1) & 0xFFFF:
             return False

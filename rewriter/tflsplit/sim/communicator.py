@@ -31,6 +31,7 @@ class Send:
     total_bytes: int
     remaining: int
     lane: int | None = None
+    behind: int = 0
     granted: int = 0
     batch: int = 0
     offset: int = 0
@@ -88,6 +89,7 @@ class Communicator:
         self.rank = rank
         self.inbox = Inbox()
         self.trace = Trace()
+        self.on_datagram: Callable[[], None] = lambda: None
         self._router = router
         self._most_bytes = max_payload_bytes(mtu_bytes)
         self._hold_us = hold_us
@@ -100,17 +102,24 @@ class Communicator:
     # ---- For devices and hosts ----
 
     def post(
-        self, channel: Channel, destinations: int, size_bytes: int, lane: int | None = None
+        self,
+        channel: Channel,
+        destinations: int,
+        size_bytes: int,
+        lane: int | None = None,
+        behind: int = 0,
     ) -> None:
         """Offer a message to ranks; each gets it when it asks.
 
         lane: messages of one lane leave one after the other, as a host's do, FIRST_LANE's (and
             those below it) before all others; None: a lane of its own.
+        behind: of a host's, the ranks behind the wire by which they leave: all of one inference go
+            before those of the next.
         """
         if size_bytes == 0 or destinations == 0:
             return
         self.trace.posted[self.rank, channel] = self.env.now
-        send = Send(channel, size_bytes, destinations, lane)
+        send = Send(channel, size_bytes, destinations, lane, behind)
         early = self.inbox.grants.get(channel, 0) & destinations
         if early:
             self._grant(send, early)
@@ -169,6 +178,7 @@ class Communicator:
         """A frame that is for this rank."""
         if frame.kind is Kind.DATAGRAM:
             self.inbox.datagrams.append((frame.source, frame.channel))
+            self.on_datagram()
         elif frame.kind is Kind.GRANT:
             self._on_grant(frame)
         else:
@@ -260,7 +270,10 @@ class Communicator:
         return True
 
     def _must_wait(self, send: Send) -> bool:
-        """Whether another message of its lane has begun, or can and was posted before."""
+        """Whether others go first: of its lane, begun or ready before; of earlier inferences."""
+        number, _ = send.channel
+        if any(o.behind == send.behind and o.channel[0] < number for o in self._sends):
+            return True
         earlier = True
         for other in self._sends:
             if other is send:

@@ -21,6 +21,7 @@ import simpy
 from tflsplit.cluster import Cluster, Device
 from tflsplit.errors import InternalError
 from tflsplit.plan.cost.polling import poll_costs
+from tflsplit.sim.ahead import NextInput
 from tflsplit.sim.landing import is_arriving, run_arriving, say
 from tflsplit.sim.network import Network, NetworkOptions
 from tflsplit.sim.node import Node
@@ -121,20 +122,16 @@ class Simulation:
 
     def _start(self, host: Node, number: int) -> None:
         posts = [
-            (
-                self._way(ranks & link.destinations),
-                INPUT_CHANNEL + index,
-                ranks & link.destinations,
-                size,
-            )
+            (self._way(mine), INPUT_CHANNEL + index, mine, size, link.destinations)
             for (index, _, _), (ranks, size) in input_messages(self.programs).items()
             for link in host.links
-            if ranks & link.destinations
+            if (mine := ranks & link.destinations)
         ]
-        for (_, lane), channel, ranks, size in sorted(posts, key=lambda post: post[0]):
-            host.messages.post((number, channel), ranks, size, lane)
+        for (_, lane), channel, ranks, size, behind in sorted(posts, key=lambda post: post[0]):
+            host.messages.post((number, channel), ranks, size, lane, behind)
         for channel, to, size in streamed(self.programs, self.cluster.host_rank):
-            host.messages.post((number, channel), 1 << to, size, self._way(1 << to)[1])
+            behind = next(link.destinations for link in host.links if link.destinations >> to & 1)
+            host.messages.post((number, channel), 1 << to, size, self._way(1 << to)[1], behind)
         for program in self.programs:
             for index, size in enumerate(program.outputs):
                 host.messages.expect((number, OUTPUT_CHANNEL + index), program.rank, size)
@@ -165,9 +162,10 @@ class Simulation:
 
     def _device(self, program: Program) -> _Steps:
         node = self.network.nodes[program.rank]
+        next_input = NextInput(node, program, self.cluster)
         for number in range(self.inputs):
             yield from node.wait(lambda n=number: len(node.messages.inbox.datagrams) > n)  # type: ignore[misc]
-            yield from self._take_inputs(node, program, number)
+            yield from self._take_inputs(node, program, number, next_input)
             epoch = self.epochs[number]
             epoch.graph_begin_us = min(epoch.graph_begin_us, self.env.now)
             for step in program.steps:
@@ -179,10 +177,11 @@ class Simulation:
             )
         node.idle()
 
-    def _take_inputs(self, node: Node, program: Program, number: int) -> _Steps:
+    def _take_inputs(self, node: Node, program: Program, number: int, ahead: NextInput) -> _Steps:
         start = self.env.now
         for index, (_, _, size) in enumerate(program.inputs):
             node.messages.expect((number, INPUT_CHANNEL + index), self.cluster.host_rank, size)
+        ahead.free(number)
         yield from node.wait(lambda: node.messages.all_received and node.may_compute)
         channels = [(number, INPUT_CHANNEL + index) for index in range(len(program.inputs))]
         self._waited(node, start, [(self.cluster.host_rank, channel) for channel in channels])

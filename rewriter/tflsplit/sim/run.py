@@ -27,8 +27,8 @@ def simulate(
 ) -> SimResult:
     """Run ``devices`` on ``cluster``.
 
-    inputs: how many, one after the other; in_flight: how many of them the host has under way at one
-        time. The firmware's host has one; more shows what pipelining would bring.
+    inputs: how many, one after the other; in_flight: 2: the host sends the next one while one is
+        computed, as devices ask for it: with ``Cluster.ahead`` meanwhile, else when that has ended.
     error_rate: the probability that a byte on a wire is damaged, and with it its frame; seed: of
         that chance.
     Raises PlanError if the graphs are not for so many devices, ClusterError for an impossible
@@ -58,6 +58,8 @@ def run_programs(
             f"an error rate of {network.error_rate} is out of range: from 0 to {MAX_ERROR_RATE} "
             "(of bytes damaged; above, hardly a frame arrives)"
         )
-    if inputs < 1 or in_flight < 1:
+    if inputs < 1:
         raise ClusterError("at least one input must be simulated")
+    if in_flight not in (1, 2):
+        raise ClusterError("a host has one or two inferences in flight")
     return Simulation(programs, cluster, inputs, in_flight, network or NetworkOptions()).run()

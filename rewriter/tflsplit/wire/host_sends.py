@@ -30,15 +30,17 @@ class HostSend:
 def next_to_serve(sends: Iterable[HostSend], link: int, last_lane: int) -> HostSend | None:
     """Of each lane the message that has begun, or the first that can; of these the next lane's.
 
-    FIRST_LANE's turn comes before any other's.
+    FIRST_LANE's turn comes before any other's, and all of an inference's messages come before those
+    of the next.
 
     A message is sent to all once all are ready: a host's crosses its wire only once.  A host's
     receivers never wait for each other's copy of its own message (they are the input's shards),
     so waiting for all cannot lock up.
     """
     heads: dict[int, HostSend] = {}
-    for send in sends:
-        ready = send.link == link and send.granted == send.remaining
+    mine = [send for send in sends if send.link == link]  # as posted: the older inference's first
+    for send in mine:
+        ready = send.epoch == mine[0].epoch and send.granted == send.remaining
         if ready and (send.offset or send.lane not in heads):
             heads[send.lane] = send
     if not heads:

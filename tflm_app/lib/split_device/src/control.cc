@@ -43,6 +43,12 @@ void Control::on_start(const Start& start) {
 bool Control::queue(const Start& start) {
   const bool has_epoch = (info.flags & Info::kEpochValid) != 0;
   if (!start_due_ && !has_epoch) return false;
+  // The one before it may be about to begin: its own forerunner has reported.
+  const bool begins = queued_due_ && info.state == DeviceState::kIdle && !start_due_;
+  if (begins && start.epoch == static_cast<uint16_t>(queued_.epoch + 1)) {
+    start_due_ = take_queued(&start_);
+    if (!start_due_) return true;
+  }
   const uint16_t last = start_due_ ? start_.epoch : info.epoch;
   if (start.epoch != static_cast<uint16_t>(last + 1)) return false;
   const bool is_well = info.state == DeviceState::kBusy || report.status == ReportStatus::kDone;

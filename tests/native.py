@@ -36,7 +36,11 @@ needs_cxx = pytest.mark.skipif(
 
 
 def run_native(
-    bundle: Bundle, built: BuiltFirmware, faults: FaultModel | None = None, runs: int = 3
+    bundle: Bundle,
+    built: BuiltFirmware,
+    faults: FaultModel | None = None,
+    runs: int = 3,
+    in_flight: int = 1,
 ) -> Trial:
     """Seeded inputs through a cluster; every bit must be the unsplit model's."""
     cases = islice(make_cases(fold_constants(bundle.model), runs, 5), len(EDGES), None)
@@ -46,6 +50,7 @@ def run_native(
         trial = run_trial(
             bundle, session, cases, TflmProgram,
             connect_seconds=60, infer_seconds=120, counts_instructions=False,
+            in_flight=in_flight,
         )  # fmt: skip
     assert trial.same_bits, trial.differing
     assert len(trial.inferences) == runs

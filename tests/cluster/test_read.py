@@ -103,6 +103,10 @@ def test_direct_input_goes_over_each_devices_own_usb():
     described = parse_cluster(f"[host]\ndirect = true\nbit_rate = 1_000_000\n{boards}")
     assert {described.link_of((rank, 2)).bit_rate for rank in (0, 1)} == {1_000_000}
     assert parse_cluster(f"[host]\nstream = true\n{boards}").stream
+    assert parse_cluster(f"[host]\nahead = true\n{boards}").ahead
+    assert parse_cluster(f"[host]\nahead = true\n{boards}").host_link == USB_SPEEDS["high"]
+    with pytest.raises(ClusterError, match="not ahead: not both"):
+        parse_cluster(f"[host]\nahead = true\nstream = true\n{boards}")
     assert parse_cluster(f"[host]\ndirect = false\n{boards}").gateways == (0,)
 
 

@@ -45,7 +45,8 @@ kind = "uart"
 baud = 500_000
 [host]
 kind = "ethernet"
-stream = true
+stream = false
+ahead = true
 [link_layer]
 mtu_bytes = 256
 rx_slots = 3

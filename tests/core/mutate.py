@@ -88,6 +88,15 @@ MUTATIONS = {
     "size not checked": ("communicator.cc", "header.offset != send->total_bytes", "false"),
     "old epochs accepted": ("communicator.cc", "if (is_stale(header.epoch)) return;", ""),
     "faults kept secret": ("communicator.cc", "  fault_due_ = true;", ""),
+    "any inference's data is taken": (
+        "communicator.cc", "if (header.epoch != recv.epoch) continue;", ""
+    ),
+    "the next message is asked for as this one's": (
+        "communicator.cc", "  header.epoch = recv->epoch;\n", ""
+    ),
+    "what came ahead is forgotten": ("communicator.cc", "const bool stays = is_another &&",
+                                     "const bool stays = false &&"),
+    "what came ahead is any inference's": ("communicator.cc", "&& recvs_[i].epoch == epoch;", ";"),
     "old grants pile up": ("communicator.cc", "if (epochs_after(grants_[i].epoch, epoch) < 0)",
                               "if (false)"),
 }  # fmt: skip

@@ -27,6 +27,7 @@ from tflsplit.bundle import Bundle, read_bundle
 from tflsplit.cli import main
 from tflsplit.emulate import Cluster, Device, FaultModel, line
 from tflsplit.emulate.native_build import build_native
+from tflsplit.emulate.trial import expectation
 from tflsplit.errors import ClusterError, LinkError
 from tflsplit.firmware import FirmwareOptions
 from tflsplit.firmware.arenas import required_arena_bytes
@@ -38,7 +39,9 @@ from tflsplit.passes.prepare import prepare
 from tflsplit.plan.policy import choose_plan
 from tflsplit.plan.wishes import Wishes
 from tflsplit.rewriting.rewrite import rewrite
+from tflsplit.runtime.engines import TflmProgram
 from tflsplit.tflite import write_model
+from tflsplit.verify import make_cases
 from tflsplit.wire.topology import Topology
 
 pytestmark = [needs_wheel_reader, needs_cxx]
@@ -104,10 +107,11 @@ def test_those_clusters_have_every_operator_of_ours(tmp_path: Path):
 @pytest.mark.parametrize("topology", [Topology.LINE, Topology.RING, Topology.STAR])
 def test_faults_on_every_wire_cost_frames_and_no_bit(tmp_path: Path, topology: Topology):
     bundle = read_bundle(bundle_of(tmp_path / "plan", "mobilenet", 4))
-    built = build_native(bundle, FirmwareOptions(topology=topology, tflm_dir=None))
-    trial = run_native(bundle, built, NOISY)
-    assert sum(a.events + b.events for a, b in trial.wire_faults.values()) > 0
-    assert sum(wire.resent for wire in trial.wires) > 0
+    built = build_native(bundle, FirmwareOptions(topology=topology, tflm_dir=None, ahead=True))
+    for in_flight, runs in ((1, 3), (2, 8)):
+        trial = run_native(bundle, built, NOISY, runs, in_flight)
+        assert sum(a.events + b.events for a, b in trial.wire_faults.values()) > 0
+        assert sum(wire.resent for wire in trial.wires) > 0
 
 
 @pytest.mark.slow
@@ -134,8 +138,9 @@ def test_state_is_kept_from_inference_to_inference(tmp_path: Path, network: Call
     (tmp_path / "model.tflite").write_bytes(write_model(network(3)))
     rewrite(tmp_path / "model.tflite", tmp_path / "plan", Wishes(2))
     bundle = read_bundle(tmp_path / "plan")
-    trial = run_native(bundle, build_exactly(bundle), NOISY, runs=5)
-    check_arenas(bundle, trial, only_exact=False)
+    built = build_exactly(bundle)
+    check_arenas(bundle, run_native(bundle, built, NOISY, runs=5), only_exact=False)
+    run_native(bundle, built, NOISY, runs=5, in_flight=2)
 
 
 @pytest.mark.slow
@@ -176,10 +181,11 @@ def test_real_models(shared_models: Path, tmp_path: Path, model: str, world_size
 def test_every_device_on_a_port_of_its_own(tmp_path: Path, world_size: int):
     """Input straight to each, output straight back; on noisy wires as well."""
     bundle = written(tmp_path, "mobilenet", world_size, {"split": "rows"})
-    options = FirmwareOptions(arena_margin_bytes=0, tflm_dir=None, direct=True)
+    options = FirmwareOptions(arena_margin_bytes=0, tflm_dir=None, direct=True, ahead=True)
     built = build_native(bundle, options)
     check_arenas(bundle, run_native(bundle, built, runs=2))
     run_native(bundle, built, runs=3, faults=NOISY)
+    run_native(bundle, built, runs=6, faults=NOISY, in_flight=2)
 
 
 @pytest.mark.parametrize("direct", [False, True])
@@ -190,7 +196,29 @@ def test_a_streamed_input(tmp_path: Path, world_size: int, direct: bool):
     options = FirmwareOptions(arena_margin_bytes=0, tflm_dir=None, direct=direct)
     built = build_native(bundle, options)
     check_arenas(bundle, run_native(bundle, built, runs=2))
-    run_native(bundle, built, runs=2, faults=NOISY)
+    run_native(bundle, built, runs=4, faults=NOISY, in_flight=2)
+
+
+def test_a_host_that_is_started_anew_gets_no_picture_of_the_one_before(tmp_path: Path):
+    """Two pictures were under way when that ended: one computed with, one in the devices."""
+    bundle = read_bundle(bundle_of(tmp_path / "plan", "mobilenet", 3))
+    built = build_native(bundle, FirmwareOptions(topology=Topology.LINE, tflm_dir=None, ahead=True))
+    first, second, *cases = list(make_cases(prepare(bundle.model), 14, 7))[-14:]
+    expected = expectation(bundle, TflmProgram)
+    with Cluster(built.devices, line(3, gateway=0)) as cluster:
+        stream = SocketStream(cluster.host_sockets[0])
+        for turns, case in enumerate(cases, 1):
+            earlier = Coordinator(stream, bundle, built.setup)
+            earlier.connect(30)
+            assert all(info.next_input_bytes for info in earlier.infos)
+            for lost in (first, second):
+                earlier._flights.launch(lost.inputs)
+            for _ in range(turns):
+                earlier.inbox.gateway.turn(0.0002)
+            host = Coordinator(stream, bundle, built.setup)
+            host.connect(30)
+            for want, got in zip(expected(case), host.infer(case.inputs).outputs, strict=True):
+                assert (want == got).all()
 
 
 @pytest.mark.parametrize(("world_size", "way", "sweeps"), [(1, "rows", 2), (2, "columns", 1)])

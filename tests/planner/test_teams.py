@@ -11,7 +11,8 @@ from tests.planner.small import uart
 from tests.splits import tiny
 from tflsplit.cluster import Cluster, default_cluster, parse_cluster
 from tflsplit.errors import ClusterError
-from tflsplit.planner import THROUGHPUT, Planner
+from tflsplit.plan.cost.fit import Fit, fit_device
+from tflsplit.planner import THROUGHPUT, Planned, Planner
 from tflsplit.planner.best import best_plan
 from tflsplit.planner.teams import best_teams
 from tflsplit.sim import simulate
@@ -92,3 +93,59 @@ def test_teams_that_are_given_are_not_found():
     _, found = best_plan(tiny("autoencoder"), given, "latency")
     assert found.cluster.teams == 2
     assert default_cluster(2).teams == 1
+
+
+def small_weights(cluster: Cluster) -> Cluster:
+    """So that all devices together have room for ``autoencoder``, and no fewer."""
+    weights = sum(value.size_bytes for value in tiny("autoencoder").constants())
+    return with_weights(cluster, int(0.4 * weights))
+
+
+def test_one_team_takes_its_next_input_while_it_computes():
+    graph = tiny("autoencoder")
+    _, found = best_plan(graph, small_weights(uart(4)), THROUGHPUT)
+    assert found.cluster.ahead
+    _, alone = best_plan(graph, small_weights(uart(4)), "latency")
+    assert not alone.cluster.ahead
+    assert found.latency_us == alone.latency_us
+    assert found.throughput_per_s > 1.02 * alone.throughput_per_s
+    ranks = range(found.plan.world_size)
+    wanted = [found.next_input_bytes(found.cluster, rank) for rank in ranks]
+    assert wanted == [device.graph.input_bytes for device in found.devices]
+    assert sum(wanted) >= sum(value.size_bytes for value in graph.inputs)
+
+
+def test_no_ram_for_the_next_input_is_no_ram_to_take_it():
+    """One byte less on the fullest device, and it is not taken; asked for, another plan is made."""
+    graph, cluster = tiny("autoencoder"), small_weights(uart(4))
+    _, found = best_plan(graph, cluster, THROUGHPUT)
+    ranks = range(found.plan.world_size)
+    needs = [
+        found.arenas[r].required_bytes
+        + found.next_input_bytes(found.cluster, r)
+        + found.cluster.reserved_bytes(r)
+        for r in ranks
+    ]
+
+    def tight(short: int) -> Cluster:
+        devices = (replace(d, ram_bytes=max(needs) - short) for d in cluster.devices)
+        return replace(cluster, devices=tuple(devices))
+
+    assert found.fits(replace(tight(0), ahead=True))
+    assert not found.fits(replace(tight(1), ahead=True))
+    assert found.fits(tight(1))
+    _, given = best_plan(graph, replace(tight(1), ahead=True), "latency")
+    assert given.cluster.ahead
+    assert given.fits(given.cluster)
+    assert [device.arena_short_bytes for device in fits_of(given)] == [0] * given.plan.world_size
+
+
+def fits_of(planned: Planned) -> list[Fit]:
+    return [fit_device(planned.cluster, device.rank, device.graph, 0) for device in planned.devices]
+
+
+def test_a_next_input_and_rows_that_are_asked_for_are_no_pair():
+    with pytest.raises(ClusterError, match="not both"):
+        replace(uart(4), ahead=True, stream=True)
+    _, found = best_plan(tiny("autoencoder"), replace(uart(4), ahead=True), "ram")
+    assert not found.plan.stream

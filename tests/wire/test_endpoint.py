@@ -8,7 +8,7 @@ import pytest
 from tflsplit.wire.early_grants import MOST_EARLY_GRANTS
 from tflsplit.wire.endpoint import Endpoint
 from tflsplit.wire.frames import Frame, FrameType, max_payload_bytes
-from tflsplit.wire.handshake import Identity
+from tflsplit.wire.handshake import ErrorCode, Identity, PeerError
 from tflsplit.wire.link import Link
 from tflsplit.wire.topology import FIRST_LANE, Topology, nearest
 
@@ -36,11 +36,18 @@ class Wire:
             self.host.receive(self.gateway.poll(self.now_us), self.now_us)
             self.now_us += 1000
 
-    def ask(self, rank: int, channel: int, size_bytes: int) -> None:
+    def ask(self, rank: int, channel: int, size_bytes: int, epoch: int = 1) -> None:
         """The GRANT of a rank."""
         self.gateway.send(
             Frame(FrameType.GRANT, source=rank, channel=channel, destinations=1 << DEVICES,
-                  offset=size_bytes, epoch=1)
+                  offset=size_bytes, epoch=epoch)
+        )  # fmt: skip
+
+    def give(self, rank: int, channel: int, payload: bytes, epoch: int = 1) -> None:
+        """DATA of a rank: a whole message."""
+        self.gateway.send(
+            Frame(FrameType.DATA, source=rank, channel=channel, destinations=1 << DEVICES,
+                  epoch=epoch, payload=payload)
         )  # fmt: skip
 
     def order(self) -> list[int]:
@@ -138,3 +145,71 @@ def test_grants_that_nobody_waits_for_fill_no_memory():
 )
 def test_ways_from_the_gateway(topology: Topology, ranks: list[int], way: tuple[int, int]):
     assert nearest(topology, 8, 0, ranks) == way
+
+
+def two_inferences(wire: Wire) -> None:
+    """1 and 2 are under way: rank 1 gets channel 10 of both, and gives channel 20 of both."""
+    for epoch in (1, 2):
+        if epoch == 2:
+            wire.host.begin_epoch(2, ahead=True)
+        wire.host.post_send(10, [1], bytes([epoch]) * 8)
+        wire.host.begin_recv(20, 1, 4)
+
+
+def test_messages_of_two_inferences_are_kept_apart():
+    wire = Wire()
+    two_inferences(wire)
+    wire.ask(1, 10, 8, epoch=2)
+    wire.run()
+    assert wire.order() == []  # the first one's goes first
+    wire.ask(1, 10, 8, epoch=1)
+    wire.run()
+    data = [frame for frame in wire.frames if frame.type is FrameType.DATA]
+    assert [(frame.epoch, frame.payload) for frame in data] == [(1, b"\1" * 8), (2, b"\2" * 8)]
+    grants = [frame.epoch for frame in wire.frames if frame.type is FrameType.GRANT]
+    assert grants == [1, 2]
+    wire.give(1, 20, b"next", epoch=2)
+    wire.give(1, 20, b"this", epoch=1)
+    wire.run()
+    assert wire.host.take(20, 1, 1) == b"this"
+    assert wire.host.take(20, 1) == b"next"
+
+
+def test_an_inference_that_is_over_is_forgotten_when_a_third_begins():
+    wire = Wire()
+    two_inferences(wire)
+    wire.host.begin_epoch(3, ahead=True)
+    wire.ask(1, 10, 8, epoch=1)
+    wire.ask(1, 10, 8, epoch=2)
+    wire.give(1, 20, b"late", epoch=1)
+    wire.run()
+    assert [f.epoch for f in wire.frames if f.type is FrameType.DATA] == [2]
+    assert wire.host.error is None
+    assert wire.host.take(20, 1, 1) is None
+
+
+def test_a_fault_of_the_first_is_told_to_those_in_the_second():
+    wire = Wire()
+    two_inferences(wire)
+    wire.gateway.send(
+        Frame(FrameType.FAULT, source=3, channel=0xFFFF, destinations=1 << DEVICES, epoch=1,
+              payload=bytes([18, 2, 3, 0]))
+    )  # fmt: skip
+    wire.run()
+    told = [frame for frame in wire.frames if frame.type is FrameType.FAULT]
+    assert [(frame.epoch, frame.payload) for frame in told] == [(2, bytes([18, 2, 3, 0]))]
+    assert wire.host.error is not None
+    assert (wire.host.error.rank, wire.host.error.reporter) == (2, 3)
+    with pytest.raises(PeerError):
+        wire.host.begin_epoch(3, ahead=True)  # there is none that it could be behind
+    wire.host.begin_epoch(3)
+    assert wire.host.error is None
+
+
+def test_data_of_an_inference_that_is_not_begun_is_refused():
+    wire = Wire()
+    two_inferences(wire)
+    wire.give(1, 20, b"nope", epoch=3)
+    wire.run()
+    assert wire.host.error is not None
+    assert wire.host.error.code == ErrorCode.UNEXPECTED_DATA

@@ -66,7 +66,7 @@ def _figures(name: str, planned: Planned, cluster: Cluster) -> Json:
         "world_size": planned.plan.world_size,
         "teams": cluster.teams,
         "latency_us": planned.latency_us,
-        "throughput_per_s": cluster.teams * 1e6 / planned.latency_us,
+        "throughput_per_s": cluster.teams * 1e6 / planned.period_us,
         "arena_bytes": planned.arena_bytes,
         "arena_room_bytes": min(map(cluster.arena_room_bytes, range(cluster.world_size))),
         "weights_bytes": max(planned.weights_bytes),
@@ -89,6 +89,8 @@ def verdict(chooser: Chooser, rows: Sequence[Json]) -> str:
         return f"{teams_words(plan)}{_spare(chooser)}"
     used = counted(size, "device") if size == asked else f"{size} of {asked} devices"
     text = f"{used}: {_ms(plan)}, arena {kib(plan['arena_bytes'])}"
+    if chooser.planned.cluster.ahead:
+        text += f", {plan['throughput_per_s']:.2f} inferences a second with two in flight"
     if alone is not None and size > 1:
         text += f"; {_compared(plan, alone, _one(chooser.cluster))}"
     if chooser.left_out:

@@ -215,7 +215,16 @@ def _print_devices(devices: list[dict[str, Any]]) -> None:
     ]
     table("devices", columns, rows)
     fullest = max(devices, key=lambda device: int(device["ram_bytes"]))
-    parts = (f"{kib(fullest[f'{part}_bytes'])} {part}" for part in ("links", "stack", "runtime"))
+    parts = [
+        f"{kib(fullest[key])} {word}"
+        for key, word in (
+            ("next_input_bytes", "for the next input"),
+            ("links_bytes", "links"),
+            ("stack_bytes", "stack"),
+            ("runtime_bytes", "runtime"),
+        )
+        if key in fullest
+    ]
     arena_bytes = fullest.get("main_arena_bytes", fullest["arena_bytes"])
     STDOUT.print(
         f"all RAM of a device, at most {kib(fullest['ram_bytes'])}: "

@@ -7,8 +7,9 @@
     one team     as for ``latency``         1 / latency(8)
 
 A team has one inference at a time, so its best plan is that of the least latency; what is made
-small is latency / teams.  The more teams the less is exchanged, so they come first, and the others
-are searched only as far as they can be better.
+small is latency / teams.  One team of all may also take its next input while it computes, where
+devices have RAM for that and it pays.  The more teams the less is exchanged, so they come first,
+and the others are searched only as far as they can be better.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ from tflsplit.planner.planner import FEW, LARGE_NODES, MANY, STEPS, Known, Plann
 
 THROUGHPUT = "throughput"
 """The objective: inferences a second."""
+_WORTH = 0.98
+"""Of the time between two results: for less, nobody gives RAM away."""
 
 
 def best_teams(
@@ -53,12 +56,21 @@ def best_teams(
         if planner.bound("latency", team.world_size) > limit_us:
             continue
         if team.teams == 1:  # all that there are, of which some may be better left out
-            found = planner.find("latency")
+            found = _with_next_input(planner.find("latency"), team)
         else:
             found = planner.searcher(team.world_size).find("latency", limit_us)
         if found is not None and found.value(THROUGHPUT) < least_us:
             best, least_us = (planner, found), found.value(THROUGHPUT)
     return best
+
+
+def _with_next_input(found: Planned | None, cluster: Cluster) -> Planned | None:
+    """A plan whose devices take their next input while they compute, where that is worth it."""
+    if found is None or cluster.stream:
+        return found
+    ahead = replace(found, cluster=replace(found.cluster, ahead=True))
+    pays = ahead.fits(ahead.cluster) and ahead.period_us < _WORTH * found.period_us
+    return ahead if pays else found
 
 
 def _worth_trying(graph: Graph, cluster: Cluster) -> Iterator[Cluster]:

@@ -67,6 +67,38 @@ def add_common_options(command: argparse.ArgumentParser) -> None:
     )
 
 
+class _Help(argparse.Action):
+    """Prints what a command does and leaves, with or without its rare options."""
+
+    def __init__(
+        self, option_strings: Sequence[str], dest: str, rare: Sequence[str], **words: str
+    ) -> None:
+        super().__init__(
+            option_strings, dest, nargs=0, default=argparse.SUPPRESS, help=words["help"]
+        )
+        self._rare = rare
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: object,
+        option_string: str | None = None,
+    ) -> NoReturn:
+        for action in parser._actions:
+            if action.dest in self._rare:
+                action.help = argparse.SUPPRESS
+        parser.print_help()
+        parser.exit()
+
+
+def add_two_helps(command: argparse.ArgumentParser, *rare: str) -> None:
+    """--help for a screen, without the ``rare`` options (their ``dest``), and --help-all."""
+    shown = "show this help message and exit"
+    command.add_argument("-h", "--help", action=_Help, rare=rare, help=shown)
+    command.add_argument("--help-all", action=_Help, rare=(), help="show all options and exit")
+
+
 def parse(
     top: argparse.ArgumentParser,
     commands: Mapping[str, argparse.ArgumentParser],

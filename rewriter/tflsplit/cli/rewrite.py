@@ -32,6 +32,7 @@ from tflsplit.cli.firmware_options import (
     wired,
 )
 from tflsplit.cli.manual import add_manual, manual_wishes
+from tflsplit.cli.parsing import add_two_helps
 from tflsplit.cli.planning import add_cluster_options, add_objective, cluster_of
 from tflsplit.errors import counted
 from tflsplit.firmware import Wanted, choose_nodes
@@ -40,6 +41,12 @@ from tflsplit.passes.prepare import dropped
 from tflsplit.planner.collecting import collecting_rarely
 from tflsplit.report.figures import kib, millions
 from tflsplit.rewriting.chooser import Chooser
+
+_RARE = (
+    "model", "force", "plan", "manual", "json", "quiet", "verbose", "direct", "stream", "max_ram",
+    "max_weights", "topology", "gateway",
+)  # fmt: skip
+"""What ``--help`` leaves to ``--help-all``, so that it fits a terminal of 24 lines."""
 
 
 def add_parser(commands: Commands) -> argparse.ArgumentParser:
@@ -50,7 +57,9 @@ def add_parser(commands: Commands) -> argparse.ArgumentParser:
         help="split a model: one graph per device, and plan.json",
         description="Split an int8 .tflite model inside its layers over up to N devices.",
         epilog="More of the firmware (baud rate, arena margin, …): `tflsplit firmware --help`.",
+        add_help=False,
     )
+    add_two_helps(command, *_RARE)
     command.add_argument("model", type=Path, metavar="MODEL", help="an int8 .tflite file")
     command.add_argument(
         "-o", "--output", type=Path, metavar="DIR", help="output folder (build/<model name>)"

@@ -15,8 +15,8 @@ on the same boards of the table.  Compared are
 Plans as ``benchmarks.emulated`` makes them: the simple policy's, or with --objective the search's.
 
 The emulated wires have no rate, but take as long as this computer needs: an image of 31 KB 0.3 to
-0.8 s of the boards' time, so that they are simulated at 1 Mbit/s (--bit-rate).  It decides how many
-bytes come while a kernel runs, and not while a device waits.  Runs are recorded in their
+0.8 s of the boards' time, so that they are simulated at 0.4 Mbit/s (--bit-rate).  It decides how
+many bytes come while a kernel runs, and not while a device waits.  Runs are recorded in their
 folders, as by ``tflsplit emulate --record``; ``--recorded`` compares those that are there.
 
 Needs what ``benchmarks.emulated`` needs.  Of TFLM's own kernels the table has those of CMSIS-NN; a
@@ -51,7 +51,7 @@ from tflsplit.sim.program import Receive, program_of
 from tflsplit.split.devices import DeviceGraph
 from tflsplit.wire import custom_ops as wire
 
-BIT_RATE = 10**6
+BIT_RATE = 400_000
 """About that of the emulated wires, over the boards' clocks."""
 
 
@@ -243,7 +243,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--board", default="mps2_an500")
     parser.add_argument("--objective", choices=OBJECTIVES, help="search instead of the policy")
     parser.add_argument("--inputs", type=int, default=2, help="seeded inputs for each (2)")
-    parser.add_argument("--bit-rate", type=int, default=BIT_RATE, help="of the wires (10^6)")
+    parser.add_argument("--bit-rate", type=int, default=BIT_RATE, help="of the wires (400,000)")
     parser.add_argument("--build", type=Path, default=Path("build") / "emulated")
     parser.add_argument("--recorded", action="store_true", help="compare the last recorded runs")
     chosen = parser.parse_args(arguments)

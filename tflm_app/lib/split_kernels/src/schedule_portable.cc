@@ -108,29 +108,44 @@ inline int32_t saturated(int32_t value) {
 
 #if !SPLIT_KERNELS_V6M
 
-// Sums of one channel, `Apart` words from one to the next, to int8, `step` apart: as finish_one(), but the
-// rounding is looked at once.
-template <Rounding R, int Apart, bool Clamps>
-SPLIT_KERNELS_INNER_LOOP void finish_run(const Finish& finish, const ChannelFinish& channel,
+// A sum as finish_one(), but the rounding is known.
+template <Rounding R, bool Clamps>
+inline int8_t finish_short(int32_t sum, const ChannelFinish& channel, int32_t low, int32_t high) {
+  int32_t made = multiply_high_short(sum, channel.multiplier);
+  if (R == kTwoRoundings) made += made >> 31;
+  made = saturated(wrapping_add(made, channel.addend) >> channel.shift);
+  if (Clamps && made < low) made = low;  // clamp_to() makes compilers keep both limits twice
+  if (Clamps && made > high) made = high;
+  return static_cast<int8_t>(made);
+}
+
+// Sums of a row of one channel, one after the other, to int8, `step` apart.
+template <Rounding R, bool Clamps>
+SPLIT_KERNELS_INNER_LOOP void finish_run(const Finish& finish, const TapsRecord& record,
                                          const int32_t* sums, int32_t count, int32_t step,
                                          int8_t* y) {
-  const int32_t multiplier = channel.multiplier, addend = channel.addend, shift = channel.shift;
+  const ChannelFinish channel = {record.multiplier, record.addend, record.shift};
   const int32_t low = finish.activation_min, high = finish.activation_max;
-  for (const int32_t* const end = sums + Apart * count; sums != end; sums += Apart, y += step) {
-    int32_t made = multiply_high_short(*sums, multiplier);
-    if (R == kTwoRoundings) made += made >> 31;
-    made = saturated(wrapping_add(made, addend) >> shift);
-    if (Clamps && made < low) made = low;  // clamp_to() makes compilers keep both limits twice
-    if (Clamps && made > high) made = high;
-    *y = static_cast<int8_t>(made);
+  for (const int32_t* const end = sums + count; sums != end; ++sums, y += step) {
+    *y = finish_short<R, Clamps>(*sums, channel, low, high);
   }
 }
-template <int Apart, bool Clamps>
-void finish_short(const Finish& finish, const ChannelFinish& channel, const int32_t* sums,
-                  int32_t count, int32_t step, int8_t* y) {
-  (finish.rounding == kOneRounding ? finish_run<kOneRounding, Apart, Clamps>
-                                   : finish_run<kTwoRoundings, Apart, Clamps>)(
-      finish, channel, sums, count, step, y);
+
+// Sums of four positions with two channels, or one, which lie side by side.
+template <Rounding R, bool Clamps>
+SPLIT_KERNELS_INNER_LOOP void finish_pair(const Finish& finish, const ChannelFinish* of,
+                                          const int32_t* sums, int32_t channels,
+                                          const Results& results, int8_t* y) {
+  const int32_t low = finish.activation_min, high = finish.activation_max;
+  const int32_t step = results.position_step;
+  for (int32_t left = channels; left > 0; --left, ++of, ++sums, y += results.channel_step) {
+    const ChannelFinish channel = *of;
+    int8_t* to = y;
+    *to = finish_short<R, Clamps>(sums[0], channel, low, high), to += step;
+    *to = finish_short<R, Clamps>(sums[2], channel, low, high), to += step;
+    *to = finish_short<R, Clamps>(sums[4], channel, low, high), to += step;
+    *to = finish_short<R, Clamps>(sums[6], channel, low, high);
+  }
 }
 
 #else
@@ -141,16 +156,24 @@ typedef void SplitKernelsV6mFinish(const ChannelFinish* channel, const int32_t* 
                                    int8_t* y, int32_t low, int32_t high, int32_t step);
 SplitKernelsV6mFinish split_kernels_v6m_finish_1_1, split_kernels_v6m_finish_1_2;
 SplitKernelsV6mFinish split_kernels_v6m_finish_2_1, split_kernels_v6m_finish_2_2;
-// The same of one or two channels, side by side, that are_relu().
-struct V6mRun {
-  int32_t sums_bytes;  // of one channel, to behind its last
-  int32_t step;
+// The same of sums side by side of a channel that is_relu().
+void split_kernels_v6m_finish_relu(const ChannelFinish* channel, const int32_t* sums, const int32_t* end,
+                                   int8_t* y, int32_t step);
+// Products of four widened positions with pairs of channels that are as is_relu() says, from the first on; what is left is there
+// afterwards.
+struct V6mPairs {
+  const int16_t* x;
+  const int16_t* x_end;
+  int32_t steps;
+  const PairRecord* record;
+  const int8_t* weights;
+  int8_t* y;
+  int32_t position_step;
   int32_t channel_step;
   int32_t channels;
+  int32_t weights_bytes;  // of a pair
 };
-typedef void SplitKernelsV6mRelu(const ChannelFinish* channels, const int32_t* sums, int8_t* y,
-                                 const V6mRun* run);
-SplitKernelsV6mRelu split_kernels_v6m_finish_relu_1, split_kernels_v6m_finish_relu_2;
+void split_kernels_v6m_pairs_relu(V6mPairs* pairs);
 }
 
 // Whether all sums up to 0 make -128, and numbers are such that the shorter loop takes them.
@@ -162,10 +185,6 @@ inline bool is_relu(const ChannelFinish& channel) {
   const uint32_t before = static_cast<uint32_t>(channel.shift) - 1;
   return before < kMostShift && channel.multiplier >> 30 != 0 && channel.addend == -255 * (1 << before);
 }
-inline bool are_relu(const ChannelFinish* channel, int32_t channels) {
-  return is_relu(channel[0]) && (channels < 2 || is_relu(channel[1]));
-}
-
 template <int Apart>
 void finish_exactly(const Finish& finish, const ChannelFinish& channel, const int32_t* sums,
                     int32_t count, int32_t step, int8_t* y) {
@@ -179,33 +198,79 @@ void finish_exactly(const Finish& finish, const ChannelFinish& channel, const in
 
 #endif
 
-// `channels` side by side, of `Apart` words from one sum of a channel to the next.
-template <int Apart>
-void finish_all(const Finish& finish, const ChannelFinish* channel, int32_t channels,
-                const int32_t* sums, int32_t count, int32_t step, int32_t channel_step, int8_t* y) {
+void finish_any(const Finish& finish, const ChannelFinish& channel, const int32_t* sums, int32_t apart,
+                int32_t count, int32_t step, int8_t* y) {
+  for (int32_t i = 0; i < count; ++i) y[i * step] = finish_one(finish, channel, sums[apart * i]);
+}
+
+// Sums of a row of one channel, one after the other, `step` apart as int8.
+typedef void FinishRow(const Finish& finish, const TapsRecord& record, const int32_t* sums,
+                       int32_t count, int32_t step, int8_t* y);
+
+void finish_any_row(const Finish& finish, const TapsRecord& record, const int32_t* sums,
+                    int32_t count, int32_t step, int8_t* y) {
+  const ChannelFinish channel = {record.multiplier, record.addend, record.shift};
+  finish_any(finish, channel, sums, 1, count, step, y);
+}
+
 #if SPLIT_KERNELS_V6M
-  if (may_be_relu(finish) && are_relu(channel, channels)) {
-    const V6mRun run = {4 * Apart * count, step, channel_step, channels};
-    return (Apart == 1 ? split_kernels_v6m_finish_relu_1
-                       : split_kernels_v6m_finish_relu_2)(channel, sums, y, &run);
+
+void finish_short_row(const Finish& finish, const TapsRecord& record, const int32_t* sums,
+                      int32_t count, int32_t step, int8_t* y) {
+  const ChannelFinish channel = {record.multiplier, record.addend, record.shift};
+  finish_exactly<1>(finish, channel, sums, count, step, y);
+}
+void finish_relu_row(const Finish& finish, const TapsRecord& record, const int32_t* sums,
+                     int32_t count, int32_t step, int8_t* y) {
+  const ChannelFinish channel = {record.multiplier, record.addend, record.shift};
+  if (!is_relu(channel)) return finish_exactly<1>(finish, channel, sums, count, step, y);
+  split_kernels_v6m_finish_relu(&channel, sums, sums + count, y, step);
+}
+
+FinishRow* finish_row_of(const Finish& finish) {
+  if (finish.rounding == kAnyRounding) return finish_any_row;
+  return may_be_relu(finish) ? finish_relu_row : finish_short_row;
+}
+
+#else
+
+FinishRow* finish_row_of(const Finish& finish) {
+  if (finish.rounding == kAnyRounding) return finish_any_row;
+  const bool once = finish.rounding == kOneRounding;
+  if (finish.clamps()) return once ? finish_run<kOneRounding, true> : finish_run<kTwoRoundings, true>;
+  return once ? finish_run<kOneRounding, false> : finish_run<kTwoRoundings, false>;
+}
+
+#endif
+
+// Sums of multiply_pair(): `positions` with two channels, or one.
+inline void finish_sums(const Finish& finish, const ChannelFinish* channel, int32_t channels,
+                        const int32_t* sums, int32_t positions, const Results& results, int8_t* y) {
+#if SPLIT_KERNELS_V6M
+  if (finish.rounding != kAnyRounding) {
+    finish_exactly<2>(finish, channel[0], sums, positions, results.position_step, y);
+    if (channels < 2) return;
+    y += results.channel_step;
+    return finish_exactly<2>(finish, channel[1], sums + 1, positions, results.position_step, y);
   }
 #endif
-  for (; channels > 0; --channels, ++channel, ++sums, y += channel_step) {
-    if (finish.rounding == kAnyRounding) {
-      for (int32_t i = 0; i < count; ++i) y[i * step] = finish_one(finish, *channel, sums[Apart * i]);
-#if SPLIT_KERNELS_V6M
-    } else {
-      finish_exactly<Apart>(finish, *channel, sums, count, step, y);
-    }
-#else
-    } else if (finish.clamps()) {
-      finish_short<Apart, true>(finish, *channel, sums, count, step, y);
-    } else {
-      finish_short<Apart, false>(finish, *channel, sums, count, step, y);
-    }
-#endif
+  for (; channels > 0; --channels, ++channel, ++sums, y += results.channel_step) {
+    finish_any(finish, *channel, sums, 2, positions, results.position_step, y);
   }
 }
+
+#if !SPLIT_KERNELS_V6M
+
+typedef void FinishPair(const Finish& finish, const ChannelFinish* of, const int32_t* sums,
+                        int32_t channels, const Results& results, int8_t* y);
+
+FinishPair* finish_pair_of(const Finish& finish) {
+  const bool once = finish.rounding == kOneRounding;
+  if (finish.clamps()) return once ? finish_pair<kOneRounding, true> : finish_pair<kTwoRoundings, true>;
+  return once ? finish_pair<kOneRounding, false> : finish_pair<kTwoRoundings, false>;
+}
+
+#endif
 
 // The sum of one depthwise channel at one position; `row_step` leads from row to row of weights.
 template <bool IsPlain>
@@ -222,15 +287,47 @@ SPLIT_KERNELS_INNER_LOOP int32_t sum_taps(const int8_t* const* rows, const int8_
   return static_cast<int32_t>(sum);
 }
 
-#if !SPLIT_KERNELS_V6M
-
-// Four columns of one channel by a 3x3 kernel: each value is loaded once for the columns that it is in.
-template <int Stride>
-SPLIT_KERNELS_INNER_LOOP void sum_four(const int8_t* const* rows, int32_t at, const int8_t* w,
-                                       int32_t bias, int32_t sums[4]) {
-  uint32_t s0 = static_cast<uint32_t>(bias), s1 = s0, s2 = s0, s3 = s0;
+// One column of one channel by a 3x3 kernel, whose rows of weights are a word each.
+SPLIT_KERNELS_INNER_LOOP int32_t sum_one(const int8_t* const* rows, int32_t at, const int8_t* w,
+                                         int32_t bias) {
+  uint32_t sum = static_cast<uint32_t>(bias);
   for (int row = 0; row < 3; ++row, w += 4) {
     const int8_t* const x = rows[row] + at;
+    add_product(x[0], w[0], sum), add_product(x[1], w[1], sum), add_product(x[2], w[2], sum);
+  }
+  return static_cast<int32_t>(sum);
+}
+
+#if SPLIT_KERNELS_V6M
+
+extern "C" {
+// Sums of fours of columns, by stride 1 or 2; rows begin under the first.
+typedef void SplitKernelsV6mFours(const int8_t* const* rows, const int8_t* weights, int32_t bias,
+                                  int32_t* sums, const int32_t* end);
+SplitKernelsV6mFours split_kernels_v6m_fours_1, split_kernels_v6m_fours_2;
+}
+
+// Of `count` columns those that come in fours, or all; with stride 1 always, since rows may be read a word further.
+int32_t sum_fours(const int8_t* const* rows, const int8_t* weights, int32_t bias, int32_t stride,
+                  int32_t count, int32_t* sums) {
+  if (stride > 2) return 0;
+  const int32_t fours = stride == 1 ? (count + 3) / 4 : count / 4;
+  if (fours > 0) {
+    (stride == 1 ? split_kernels_v6m_fours_1 : split_kernels_v6m_fours_2)(rows, weights, bias, sums,
+                                                                          sums + 4 * fours);
+  }
+  return 4 * fours;
+}
+
+#else
+
+// Four columns: each value is loaded once for the columns that it is in.
+template <int Stride>
+SPLIT_KERNELS_INNER_LOOP void sum_fours_by(const int8_t* const* rows, const int8_t* weights,
+                                           int32_t bias, int32_t* sums, const int32_t* end) {
+  const int8_t *x0 = rows[0], *x1 = rows[1], *x2 = rows[2];
+  const auto add_row = [](const int8_t* x, const int8_t* w, uint32_t& s0, uint32_t& s1, uint32_t& s2,
+                          uint32_t& s3) {
     const int32_t a = w[0], b = w[1], c = w[2];
     int32_t value = x[0];
     add_product(value, a, s0), value = x[1];
@@ -252,94 +349,63 @@ SPLIT_KERNELS_INNER_LOOP void sum_four(const int8_t* const* rows, int32_t at, co
       value = x[7], add_product(value, b, s3);
       value = x[8], add_product(value, c, s3);
     }
+  };
+  for (; sums != end; sums += 4) {
+    uint32_t s0 = static_cast<uint32_t>(bias), s1 = s0, s2 = s0, s3 = s0;
+    add_row(x0, weights, s0, s1, s2, s3);
+    add_row(x1, weights + 4, s0, s1, s2, s3);
+    add_row(x2, weights + 8, s0, s1, s2, s3);
+    x0 += 4 * Stride, x1 += 4 * Stride, x2 += 4 * Stride;
+    sums[0] = static_cast<int32_t>(s0), sums[1] = static_cast<int32_t>(s1);
+    sums[2] = static_cast<int32_t>(s2), sums[3] = static_cast<int32_t>(s3);
   }
-  sums[0] = static_cast<int32_t>(s0), sums[1] = static_cast<int32_t>(s1);
-  sums[2] = static_cast<int32_t>(s2), sums[3] = static_cast<int32_t>(s3);
 }
 
-#endif
-
-SPLIT_KERNELS_INNER_LOOP int32_t sum_one(const int8_t* const* rows, int32_t at, const int8_t* w,
-                                         int32_t bias) {
-  uint32_t sum = static_cast<uint32_t>(bias);
-  for (int row = 0; row < 3; ++row, w += 4) {
-    const int8_t* const x = rows[row] + at;
-    add_product(x[0], w[0], sum), add_product(x[1], w[1], sum), add_product(x[2], w[2], sum);
-  }
-  return static_cast<int32_t>(sum);
-}
-
-#if SPLIT_KERNELS_V6M
-
-extern "C" {
-// Sums of fours of columns, by stride 1 or 2; rows begin under the first.
-typedef void SplitKernelsV6mFours(const int8_t* const* rows, const int8_t* weights, int32_t bias,
-                                  int32_t* sums, const int32_t* end);
-SplitKernelsV6mFours split_kernels_v6m_fours_1, split_kernels_v6m_fours_2;
-}
-
-// Of columns [first, first + count) as many as come in fours; with stride 1 all, since rows may be read a word
-// further.
-int32_t sum_fours(const int8_t* const* rows, int32_t first, const int8_t* weights, int32_t bias,
-                  int32_t stride, int32_t count, int32_t* sums) {
-  const int8_t* from[3];
-  for (int32_t row = 0; row < 3; ++row) from[row] = rows[row] + first * stride;
-  const int32_t fours = stride == 1 ? (count + 3) / 4 : count / 4;
-  if (fours > 0) {
-    (stride == 1 ? split_kernels_v6m_fours_1 : split_kernels_v6m_fours_2)(from, weights, bias, sums, sums + 4 * fours);
-  }
-  return 4 * fours;
-}
-
-#else
-
-int32_t sum_fours(const int8_t* const* rows, int32_t first, const int8_t* weights, int32_t bias,
-                  int32_t stride, int32_t count, int32_t* sums) {
-  int32_t at = 0;
-  for (; at + 4 <= count; at += 4) {
-    (stride == 1 ? sum_four<1> : sum_four<2>)(rows, (first + at) * stride, weights, bias, sums + at);
-  }
-  return at;
+int32_t sum_fours(const int8_t* const* rows, const int8_t* weights, int32_t bias, int32_t stride,
+                  int32_t count, int32_t* sums) {
+  const int32_t some = stride <= 2 ? count / 4 * 4 : 0;
+  if (some == 0) return 0;
+  const auto sum = stride == 1 ? sum_fours_by<1> : sum_fours_by<2>;
+  sum(rows, weights, bias, sums, sums + some);
+  if (count - some < 2) return some;
+  // Two or three columns more cost no more than the last four, some of them once more.
+  const int32_t first = (count - 4) * stride;
+  const int8_t* const last[] = {rows[0] + first, rows[1] + first, rows[2] + first};
+  sum(last, weights, bias, sums + count - 4, sums + count);
+  return count;
 }
 
 #endif
 
 constexpr int32_t kSumsTogether = 32;  // a multiple of four
 
-// One row of one channel by a 3x3 kernel, whose rows of weights are a word each.
-void row_3x3(const int8_t* const* rows, const int8_t* weights, const TapsRecord& record,
-             const Taps& taps, const Finish& finish, int32_t columns, int32_t step, int8_t* y) {
-  const ChannelFinish channel = {record.multiplier, record.addend, record.shift};
-  int32_t sums[kSumsTogether];
-  for (int32_t first = 0; first < columns; first += kSumsTogether, y += kSumsTogether * step) {
-    const int32_t left = columns - first, count = left < kSumsTogether ? left : kSumsTogether;
-    int32_t at = 0;
-    if (taps.stride <= 2) {
-      at = sum_fours(rows, first, weights, record.bias, taps.stride, count, sums);
-    }
-    for (; at < count; ++at) {
-      sums[at] = sum_one(rows, (first + at) * taps.stride, weights, record.bias);
-    }
-    finish_all<1>(finish, &channel, 1, sums, count, step, 0, y);
-  }
-}
-
-// The same of all planes. Where their rows lie is found once.
+// One row of all planes by a 3x3 kernel. Where rows of planes lie is found once.
 void rows_3x3(const Taps& taps, const Finish& finish, const Planes& planes, int32_t count, int32_t columns,
               int32_t step, int8_t* y) {
+  FinishRow* const finish_row = finish_row_of(finish);
+  const int32_t stride = taps.stride;
   int32_t places[3];
   for (int32_t i = 0; i < 3; ++i) {
     places[i] = planes.place_of(i * taps.dilation_rows);
   }
   const int8_t *constants = taps.constants, *data = planes.data;
-  for (int32_t plane = 0; plane < count; ++plane, data += planes.plane_bytes) {
-    const int8_t* const rows[] = {data + places[0], data + places[1], data + places[2]};
-    for (int32_t k = 0; k < taps.multiplier; ++k, ++y) {
-      const TapsRecord& record = *reinterpret_cast<const TapsRecord*>(constants);
-      const int8_t* const weights = constants + sizeof(TapsRecord);
-      constants = weights + 3 * sizeof(int32_t);
-      row_3x3(rows, weights, record, taps, finish, columns, step, y);
+  for (int32_t k = 0; count > 0; ++y) {
+    const TapsRecord& record = *reinterpret_cast<const TapsRecord*>(constants);
+    const int8_t* const weights = constants + sizeof(TapsRecord);
+    const int8_t* from = data;
+    int8_t* to = y;
+    for (int32_t left = columns; left > 0; left -= kSumsTogether) {
+      const int32_t some = least(left, kSumsTogether);
+      const int8_t* const rows[] = {from + places[0], from + places[1], from + places[2]};
+      int32_t sums[kSumsTogether];
+      for (int32_t at = sum_fours(rows, weights, record.bias, stride, some, sums); at < some; ++at) {
+        sums[at] = sum_one(rows, at * stride, weights, record.bias);
+      }
+      finish_row(finish, record, sums, some, step, to);
+      from += kSumsTogether * stride, to += kSumsTogether * step;
     }
+    constants = weights + 3 * sizeof(int32_t);
+    if (++k == taps.multiplier) k = 0, data += planes.plane_bytes, --count;
   }
 }
 
@@ -405,29 +471,24 @@ void widen(const int8_t* x, int32_t step, int32_t positions, int32_t count, int3
   }
 }
 
-#if SPLIT_KERNELS_V6M
+#if !SPLIT_KERNELS_V6M
 
 namespace {
 
-// multiply() of four positions with channels from the first one on, as long as they are_relu(); returns how many.
-SPLIT_KERNELS_INNER_LOOP int32_t multiply_relu(const Product& product, const int16_t* x,
-                                               const Results& results) {
+// multiply() of four positions with a short rounding.
+SPLIT_KERNELS_INNER_LOOP void multiply_fours(const Product& product, const Finish& finish,
+                                             const int16_t* x, const Results& results) {
+  FinishPair* const finish_both = finish_pair_of(finish);
   const PairRecord* record = static_cast<const PairRecord*>(product.records);
   const int8_t* weights = product.weights;
-  const int32_t channels = product.channels, products = product.products;
+  const int32_t bytes = 2 * product.products, steps = product.products / 2;
   int8_t* y = results.y;
-  V6mRun run = {2 * kPositions * static_cast<int32_t>(sizeof(int32_t)), results.position_step,
-                results.channel_step, 2};
-  int32_t done = 0;
-  for (; done < channels; done += 2, ++record, weights += 2 * products) {
-    if (channels - done < 2) run.channels = 1;
-    if (!are_relu(record->finish, run.channels)) break;
-    int32_t sums[2 * kPositions];
-    split_kernels_v6m_sums(x, weights, x + kPositions * products, record->bias, sums);
-    split_kernels_v6m_finish_relu_2(record->finish, sums, y, &run);
-    y += 2 * run.channel_step;
+  for (int32_t left = product.channels; left > 0; left -= 2, ++record, weights += bytes) {
+    int32_t sums[8];
+    multiply_pair<4>(x, weights, steps, record->bias, sums);
+    finish_both(finish, record->finish, sums, least(left, 2), results, y);
+    y += 2 * results.channel_step;
   }
-  return done;
 }
 
 }  // namespace
@@ -439,17 +500,29 @@ void multiply(const Product& product, const Finish& finish, const int16_t* x, in
   const Finish f = finish;  // a copy: a store to y might change the caller's, for the compiler
   int32_t channel = 0;
 #if SPLIT_KERNELS_V6M
-  if (positions == kPositions && may_be_relu(f)) channel = multiply_relu(product, x, results);
+  if (positions == kPositions && may_be_relu(f)) {
+    V6mPairs pairs = {x, x + kPositions * product.products, product.products / 2,
+                      static_cast<const PairRecord*>(product.records), product.weights, results.y,
+                      results.position_step, results.channel_step, product.channels,
+                      2 * product.products};
+    split_kernels_v6m_pairs_relu(&pairs);
+    channel = product.channels - pairs.channels;
+  }
+#else
+  if (positions == kPositions && f.rounding != kAnyRounding) {
+    return multiply_fours(product, f, x, results);
+  }
 #endif
   const PairRecord* record = static_cast<const PairRecord*>(product.records) + channel / 2;
   const int8_t* weights = product.weights + channel * product.products;
+  int8_t* y = results.y + channel * results.channel_step;
   for (; channel < product.channels; channel += 2, ++record) {
     int32_t sums[8];
     multiply_pair_of(positions, x, weights, product.products / 2, record->bias, sums);
     weights += 2 * product.products;
     const int32_t both = product.channels - channel > 1 ? 2 : 1;
-    finish_all<2>(f, record->finish, both, sums, positions, results.position_step,
-                  results.channel_step, results.y + channel * results.channel_step);
+    finish_sums(f, record->finish, both, sums, positions, results, y);
+    y += 2 * results.channel_step;
   }
 }
 
@@ -508,6 +581,13 @@ void depthwise_row(const Taps& taps, const Finish& finish, const Planes& planes,
 
 void to_planes(const int8_t* x, int32_t step, int32_t columns, int32_t count, int32_t plane_bytes,
                int32_t, int8_t* to) {
+  if (count == kPlanes) {
+    int8_t *const to1 = to + plane_bytes, *const to2 = to1 + plane_bytes, *const to3 = to2 + plane_bytes;
+    for (int32_t column = 0; column < columns; ++column, x += step) {
+      to[column] = x[0], to1[column] = x[1], to2[column] = x[2], to3[column] = x[3];
+    }
+    return;
+  }
   for (int32_t column = 0; column < columns; ++column, x += step, ++to) {
     for (int32_t plane = 0; plane < count; ++plane) to[plane * plane_bytes] = x[plane];
   }

@@ -72,10 +72,9 @@ __asm__(R"(
     add     r11, r3
 .endm
 
-@ Sums of one channel, from the arguments below on. Steps come in twos, and the loop has four.
+@ Sums of one channel: r0 x, r1 weights, r3 what sums begin with, r4 steps, lr end of x. Steps come in twos, and
+@ the loop has four. Of positions 0 to 3 in r6, r2, r7, r3.
 .macro V6M_CHANNEL channel
-    ldmia   r2!, {r0, r1, r3, r4}
-    ldr     r3, [r3, #4 * \channel]
     lsls    r5, r3, #16
     lsls    r6, r4, #15
     adds    r5, r5, r3
@@ -96,7 +95,6 @@ __asm__(R"(
     V6M_STEP \channel
     cmp     r0, lr
     bne     1b
-    ldr     r0, [sp, #52]
     mov     r2, r10
     mov     r3, r11
     lsls    r4, r2, #16
@@ -105,14 +103,22 @@ __asm__(R"(
     mov     r7, r9
     subs    r6, r6, r4
     subs    r7, r7, r5
+.endm
+
+@ Sums of four positions with two channels: r0 x, r1 weights, r2 end of x, r3 what sums begin with; sums of a
+@ position side by side from [stack] on.
+.macro V6M_SUMS_OF channel
+    mov     r2, sp
+    ldmia   r2!, {r0, r1, r3, r4}
+    ldr     r3, [r3, #4 * \channel]
+    V6M_CHANNEL \channel
+    ldr     r0, [sp, #52]
     str     r6, [r0, #4 * \channel]
     str     r2, [r0, #8 + 4 * \channel]
     str     r7, [r0, #16 + 4 * \channel]
     str     r3, [r0, #24 + 4 * \channel]
 .endm
 
-@ Sums of four positions with two channels: r0 x, r1 weights, r2 end of x, r3 what sums begin with; sums of a
-@ position side by side from [stack] on.
     V6M_BEGIN split_kernels_v6m_sums
     push    {r4-r7}
     mov     lr, r2
@@ -121,10 +127,8 @@ __asm__(R"(
     push    {r0, r1, r3, r4}
     ldr     r5, =32767 - 65536
     mov     r12, r5
-    mov     r2, sp
-    V6M_CHANNEL 0
-    mov     r2, sp
-    V6M_CHANNEL 1
+    V6M_SUMS_OF 0
+    V6M_SUMS_OF 1
     add     sp, #16
     pop     {r4-r7}
     V6M_RETURN
@@ -325,102 +329,202 @@ __asm__(R"(
 
 @ The same where nothing but the range of int8 clamps, and that at what a sum of 0 gives (RELU6 and RELU):
 @   y + 128 = (sum * multiplier + 2^30 + 2^(30 + shift)) >> (31 + shift), but at most 255
-@ A sum below 0 gives -128, and one from 2^(9 + shift) on 127. Between them a multiplier in three parts, of 11, 10
-@ and 10 bits, leaves 32 bits nowhere, and of the addend the lower 20 bits are 0.
-@ r0 sums   r1 y   r2 a sum   r3, r7 free   r4 .. r6 multiplier, lowest part first   r8 from one y to the next
-@ r9 2^(9 + shift)   r10 addend >> 20   r11 127   r12 11 + shift   lr end of sums
-@ stack: finish of the channel, its sums and y, the run (V6mRun), channels left
-.macro V6M_FINISH_RELU apart
-    V6M_BEGIN split_kernels_v6m_finish_relu_\apart
-    push    {r4-r7}
-    ldr     r4, [r3, #4]
-    mov     r8, r4
-    movs    r4, #127
-    mov     r11, r4
-    ldr     r4, [r3, #12]
-    push    {r0-r4}
-9:
-    ldr     r0, [sp]
-    ldmia   r0!, {r5-r7}
-    str     r0, [sp]
-    ldr     r0, [sp, #4]
-    ldr     r1, [sp, #8]
-    ldr     r3, [sp, #12]
-    ldr     r3, [r3]
-    adds    r3, r3, r0
-    mov     lr, r3
-    lsls    r4, r5, #22
-    lsrs    r4, r4, #22
-    lsrs    r6, r5, #20
-    lsls    r5, r5, #12
-    lsrs    r5, r5, #22
-    movs    r2, #1
-    lsls    r2, r2, #9
-    movs    r3, r2
-    lsls    r3, r7
+@ A sum below 0 gives -128, and one from 2^(9 + shift) on 127. Between them, with multiplier = high * 2^(9 + shift) +
+@ rest and the addend c = 2^21 + 2^(21 - shift) of the same unit, it is
+@   (sum * high + c + sum * rest / 2^(9 + shift)) >> 22,
+@ in which the last term is at least 0 and less than sum: where both give the same, it need not be known. No term
+@ leaves 32 bits.
+
+@ Of a channel: r5 multiplier, r7 shift; r2, r3, r6 free.
+@ Then r4 high   r5 c   r6, r7 rest modulo 2^9 and rest >> 9   r9 2^(9 + shift)   r10 shift
+.macro V6M_RELU_CONSTANTS
+    movs    r2, #9
+    adds    r2, r2, r7
+    movs    r4, r5
+    lsrs    r4, r2
+    movs    r3, #1
+    lsls    r3, r2
     mov     r9, r3
-    adds    r3, r3, r2
-    lsls    r3, r3, #1
-    mov     r10, r3
-    adds    r7, #11
-    mov     r12, r7
+    mov     r10, r7
+    movs    r3, r4
+    lsls    r3, r2
+    subs    r3, r5, r3
+    lsrs    r3, r3, #9
+    lsls    r6, r5, #23
+    lsrs    r6, r6, #23
+    movs    r5, #1
+    lsls    r5, r5, #21
+    movs    r2, r5
+    lsrs    r2, r7
+    adds    r5, r5, r2
+    movs    r7, r3
+.endm
+
+@ r0 sums   r1 y   r2 a sum   r3 y + 128   r8 from one y to the next   lr end of sums
+.macro V6M_RELU
 1:
     ldmia   r0!, {r2}
-  .if \apart == 2
-    adds    r0, #4
-  .endif
     cmp     r2, r9
-    bhs     3f
+    bhs     4f
     movs    r3, r2
-    movs    r7, r2
     muls    r3, r4, r3
-    muls    r7, r5, r7
-    muls    r2, r6, r2
-    lsrs    r3, r3, #10
-    adds    r3, r3, r7
-    lsrs    r3, r3, #10
+    adds    r3, r3, r5
     adds    r2, r2, r3
-    add     r2, r10
-    mov     r3, r12
-    lsrs    r2, r3
-    cmp     r2, #255
-    bls     2f
-    movs    r2, #255
+    lsrs    r3, r3, #22
+    lsrs    r2, r2, #22
+    cmp     r2, r3
+    bne     5f
 2:
-    subs    r2, #128
-    strb    r2, [r1]
-    add     r1, r8
-    cmp     r0, lr
-    bne     1b
-    b       4f
+    cmp     r3, #255
+    bhi     6f
 3:
-    asrs    r2, r2, #31               @ 127, or if negative its complement -128
-    mov     r3, r11
-    eors    r2, r3
-    strb    r2, [r1]
+    subs    r3, #128
+    strb    r3, [r1]
     add     r1, r8
     cmp     r0, lr
     bne     1b
+    b       7f
 4:
-    add     r0, sp, #4
-    ldmia   r0!, {r1-r4}
-    subs    r4, r4, #1
-    beq     5f
-    ldr     r0, [r3, #8]
-    adds    r1, r1, #4
-    adds    r2, r2, r0
-    str     r1, [sp, #4]
-    str     r2, [sp, #8]
-    str     r4, [sp, #16]
-    b       9b
+    asrs    r2, r2, #31               @ 127, or if negative its complement -128
+    movs    r3, #127
+    eors    r3, r2
+    strb    r3, [r1]
+    add     r1, r8
+    cmp     r0, lr
+    bne     1b
+    b       7f
 5:
+    subs    r0, #4
+    ldmia   r0!, {r2}
+    movs    r3, r2
+    muls    r3, r6, r3
+    lsrs    r3, r3, #9
+    muls    r2, r7, r2
+    adds    r3, r3, r2
+    mov     r2, r10
+    lsrs    r3, r2                    @ sum * rest / 2^(9 + shift)
+    subs    r0, #4
+    ldmia   r0!, {r2}
+    muls    r2, r4, r2
+    adds    r2, r2, r5
+    adds    r3, r3, r2
+    lsrs    r3, r3, #22
+    b       2b
+6:
+    movs    r3, #255
+    b       3b
+7:
+.endm
+
+@ r0 finish of the channel, r1 sums, r2 their end, r3 y, [stack] from one y to the next.
+    V6M_BEGIN split_kernels_v6m_finish_relu
+    push    {r4-r7}
+    ldr     r4, [sp, #36]
+    mov     r8, r4
+    mov     lr, r2
+    ldmia   r0!, {r5-r7}
+    movs    r0, r1
+    movs    r1, r3
+    V6M_RELU_CONSTANTS
+    V6M_RELU
+    pop     {r4-r7}
+    V6M_RETURN
+
+@ ---- Products and RELU of four positions, pair of channels by pair (V6mPairs in schedule_portable.cc)
+
+@ Goes to `else` unless a channel's finish, from r1 on, is as above; leaves r1 behind it. As is_relu().
+.macro V6M_IS_RELU else
+    ldmia   r1!, {r5-r7}
+    subs    r2, r7, #1
+    cmp     r2, #11
+    bhs     \else
+    lsrs    r3, r5, #30
+    beq     \else
+    movs    r3, #255
+    lsls    r3, r2
+    adds    r3, r3, r6
+    bne     \else
+.endm
+
+@ [sp] sums of a channel, [sp, #16] pairs.
+.macro V6M_CHANNEL_RELU channel
+    ldr     r2, [sp, #16]
+    ldmia   r2!, {r0, r3, r4, r5}
+    ldr     r1, [r2]
+    mov     lr, r3
+    ldr     r3, [r5, #4 * \channel]
+    V6M_CHANNEL \channel
+    str     r6, [sp]
+    str     r2, [sp, #4]
+    str     r7, [sp, #8]
+    str     r3, [sp, #12]
+    ldr     r3, [sp, #16]
+    ldr     r2, [r3, #24]
+    mov     r8, r2
+    ldr     r1, [r3, #20]
+  .if \channel == 1
+    ldr     r2, [r3, #28]
+    adds    r1, r1, r2
+  .endif
+    ldr     r0, [r3, #12]
+    adds    r0, #8 + 12 * \channel
+    ldmia   r0!, {r5-r7}
+    V6M_RELU_CONSTANTS
+    mov     r0, sp
+    add     r2, sp, #16
+    mov     lr, r2
+    V6M_RELU
+.endm
+
+    V6M_BEGIN split_kernels_v6m_pairs_relu
+    push    {r4-r7}
+    sub     sp, #20
+    str     r0, [sp, #16]
+    ldr     r5, =32767 - 65536
+    mov     r12, r5
+10:
+    ldr     r1, [r0, #12]
+    ldr     r4, [r0, #32]
+    adds    r1, #8
+    V6M_IS_RELU 11f
+    cmp     r4, #1
+    beq     12f
+    V6M_IS_RELU 11f
+    b       12f
+11:
+    b       14f
+12:
+    V6M_CHANNEL_RELU 0
+    ldr     r0, [sp, #16]
+    ldr     r4, [r0, #32]
+    cmp     r4, #1
+    bne     13f
+    movs    r4, #0
+    str     r4, [r0, #32]
+    b       14f
+13:
+    V6M_CHANNEL_RELU 1
+    ldr     r0, [sp, #16]
+    movs    r1, r0
+    adds    r1, #12
+    ldmia   r1!, {r2-r7}              @ record, weights, y, its two steps, channels
+    adds    r2, #32
+    ldr     r5, [r0, #36]
+    adds    r3, r3, r5
+    lsls    r6, r6, #1
+    adds    r4, r4, r6
+    str     r2, [r0, #12]
+    str     r3, [r0, #16]
+    str     r4, [r0, #20]
+    subs    r7, r7, #2
+    str     r7, [r0, #32]
+    beq     14f
+    b       10b
+14:
     add     sp, #20
     pop     {r4-r7}
     V6M_RETURN
-.endm
-
-    V6M_FINISH_RELU 1
-    V6M_FINISH_RELU 2
+    .ltorg
     .text
 )");
 // clang-format on

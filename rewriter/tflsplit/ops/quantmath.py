@@ -29,6 +29,7 @@ ADD_LEFT_SHIFT = 20
 _RANGES = {DType.INT8: (-128, 127), DType.UINT8: (0, 255), DType.INT16: (-32768, 32767)}
 
 
+@lru_cache(maxsize=4096)
 def quantize_multiplier(real: float) -> tuple[int, int]:
     """``real`` (not negative) as ``(multiplier, shift)``: multiplier * 2**(shift - 31)."""
     multipliers, shifts = quantize_multipliers([real])

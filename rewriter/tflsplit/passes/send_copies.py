@@ -27,6 +27,8 @@ from tflsplit.wire import custom_ops as wire
 
 def send_copies(graph: Graph) -> Graph:
     """The graph with such copies; itself where none makes its peak smaller."""
+    if not _all_sent(graph):
+        return graph
     changed, totals = graph, live_bytes(graph)
     before = max(totals, default=0)
     while (found := _at_peak(changed, totals)) is not None:

@@ -11,13 +11,15 @@ import math
 from collections import defaultdict
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import lru_cache, partial
+from typing import NamedTuple
 
 from tflsplit.cluster import Cluster
 from tflsplit.ir import Graph, Node, Value
 from tflsplit.ops import Piece
 from tflsplit.plan.cost.predict import predict_layouts
 from tflsplit.plan.layout import Layouts, lay_out
+from tflsplit.plan.shards import NodeShards
 from tflsplit.plan.spec import Plan
 from tflsplit.plan.transfers import Schedule, schedule
 from tflsplit.planner.evaluate import Above, Cost, Memory, Traffic
@@ -170,28 +172,44 @@ def _busy(layouts: Layouts) -> list[Hashable]:
 
     One may hold a whole map that the others gather, or add whole maps where they convolve rows.
     """
-    return [
-        (
-            tuple(boxes[rank].is_empty for boxes in layouts.owned.values()),
-            tuple(shards.pieces[rank].is_empty for shards in layouts.nodes),
-        )
-        for rank in range(layouts.world_size)
-    ]
+    owned = [tuple([box.is_empty for box in boxes]) for boxes in layouts.owned.values()]
+    idle = [_held(shards).idle for shards in layouts.nodes]
+    return list(zip(*owned, *idle, strict=True))
 
 
 def _held_bytes(layouts: Layouts) -> tuple[list[int], list[int]]:
     """By rank: the largest operands and results of one tile, and the constants of all."""
-    maps, constants = [0] * layouts.world_size, [0] * layouts.world_size
-    for shards in layouts.nodes:
-        for rank, piece in enumerate(shards.pieces):
-            constants[rank] += _operand_bytes(shards.node, piece, constant=True)
-        for tile in shards.tiles:
-            for node, pieces in (*tile.inside, (shards.node, tile.pieces)):
-                for rank, piece in enumerate(pieces):
-                    held = _operand_bytes(node, piece, constant=False)
-                    held += sum(box.size for box in piece.results if not box.is_empty)
-                    maps[rank] = max(maps[rank], held)
-    return maps, constants
+    held = [_held(shards) for shards in layouts.nodes]
+    maps = [max(each) for each in zip(*(node.maps for node in held), strict=True)]
+    return maps, [sum(each) for each in zip(*(node.constants for node in held), strict=True)]
+
+
+class _Held(NamedTuple):
+    """Of a node, by rank: what is read of constants, the largest maps, and who does nothing."""
+
+    constants: tuple[int, ...]
+    maps: tuple[int, ...]
+    idle: tuple[bool, ...]
+
+
+@lru_cache(maxsize=8192)
+def _held(shards: NodeShards) -> _Held:
+    """Remembered, as the shards are (``shard_node``): many plans have them in common."""
+    made = [(shards.node, tile.pieces) for tile in shards.tiles]
+    made += [each for tile in shards.tiles for each in tile.inside]
+    return _Held(
+        tuple(_operand_bytes(shards.node, piece, constant=True) for piece in shards.pieces),
+        tuple(
+            max((_map_bytes(node, pieces[rank]) for node, pieces in made), default=0)
+            for rank in range(len(shards.pieces))
+        ),
+        tuple(piece.is_empty for piece in shards.pieces),
+    )
+
+
+def _map_bytes(node: Node, piece: Piece) -> int:
+    made = sum(box.size for box in piece.results if not box.is_empty)
+    return made + _operand_bytes(node, piece, constant=False)
 
 
 def _operand_bytes(node: Node, piece: Piece, constant: bool) -> int:

@@ -108,7 +108,7 @@ def test_a_plan_without_chains_of_who_looked_for_them_is_explained():
     """Its units are a chain's, though no split says so."""
     planner = Planner(tiny("ds_cnn"), default_cluster(4), hosted=True)
     searcher = planner.searcher(4, "ram", chain=True)
-    best = next(searcher._fitting("ram", searcher._rooms(), any_of((Option("rows"), WHOLE))))
+    best = next(searcher._fitting("ram", searcher.rooms(), any_of((Option("rows"), WHOLE))))
     assert max(len(block_parts(step.unit.graph)) for step in best.steps) > 1
     assert not any(split.chained for split in best.plan.splits)
     assert reasoned(best, planner.searcher_of(best, "ram")).reasons

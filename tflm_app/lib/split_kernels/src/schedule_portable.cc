@@ -379,6 +379,44 @@ int32_t sum_fours(const int8_t* const* rows, const int8_t* weights, int32_t bias
 
 constexpr int32_t kSumsTogether = 32;  // a multiple of four
 
+#if SPLIT_KERNELS_V6M
+
+extern "C" {
+// A row of 3x3 windows of planes that are as is_relu() says, from the first on, by stride 1 or 2; the rows that come
+// next, and how many planes are left, are there afterwards. At most kSumsTogether columns.
+struct V6mRows {
+  const int8_t* rows[3];
+  int32_t plane_bytes;
+  const int8_t* record;  // TapsRecord and nine weights, in words
+  int8_t* y;
+  int32_t step;
+  int32_t columns_bytes;  // of their sums
+  int32_t sums_bytes;     // in fours
+  int32_t planes;
+};
+typedef void SplitKernelsV6mRows(V6mRows* rows);
+SplitKernelsV6mRows split_kernels_v6m_rows_relu_1, split_kernels_v6m_rows_relu_2;
+}
+
+// As many planes of rows_3x3() as these take.
+int32_t rows_relu(const Taps& taps, const int8_t* data, const int32_t places[3], int32_t plane_bytes,
+                  int32_t planes, int32_t columns, int32_t step, int8_t* y) {
+  const bool in_fours = taps.stride == 1 || (taps.stride == 2 && columns % 4 == 0);
+  if (!in_fours || taps.multiplier != 1 || columns > kSumsTogether) return 0;
+  V6mRows rows = {{data + places[0], data + places[1], data + places[2]},
+                  plane_bytes,
+                  taps.constants,
+                  y,
+                  step,
+                  4 * columns,
+                  16 * ((columns + 3) / 4),
+                  planes};
+  (taps.stride == 1 ? split_kernels_v6m_rows_relu_1 : split_kernels_v6m_rows_relu_2)(&rows);
+  return planes - rows.planes;
+}
+
+#endif
+
 // One row of all planes by a 3x3 kernel. Where rows of planes lie is found once.
 void rows_3x3(const Taps& taps, const Finish& finish, const Planes& planes, int32_t count, int32_t columns,
               int32_t step, int8_t* y) {
@@ -389,6 +427,14 @@ void rows_3x3(const Taps& taps, const Finish& finish, const Planes& planes, int3
     places[i] = planes.place_of(i * taps.dilation_rows);
   }
   const int8_t *constants = taps.constants, *data = planes.data;
+#if SPLIT_KERNELS_V6M
+  if (may_be_relu(finish) && count > 0 && columns > 0) {
+    const int32_t done =
+        rows_relu(taps, data, places, planes.plane_bytes, count, columns, step, y);
+    constants += done * static_cast<int32_t>(sizeof(TapsRecord) + 3 * sizeof(int32_t));
+    data += done * planes.plane_bytes, y += done, count -= done;
+  }
+#endif
   for (int32_t k = 0; count > 0; ++y) {
     const TapsRecord& record = *reinterpret_cast<const TapsRecord*>(constants);
     const int8_t* const weights = constants + sizeof(TapsRecord);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Inner loops for ARMv6-M (Cortex-M0, M0+), which has no multiply-accumulate and eight registers that it can
 // multiply in: sums stay in the other registers, where compilers move them to and fro. A product of a matrix
-// takes 2.4 instructions (by GCC 7.5), one of a 3x3 window 4.2 (6.7), a sum that becomes int8 32 (44), or of a RELU 17.
+// takes 2.4 instructions (by GCC 7.5), one of a 3x3 window 4.2 (6.7), a sum that becomes int8 32 (44), or of a RELU 10 to 18.
 //
 // Products of matrices. Two products by one multiplication: a word of x is a + b * 2^16, of two positions, and
 //   (a + b * 2^16) * w = a * w + b * w * 2^16   modulo 2^32
@@ -432,9 +432,8 @@ __asm__(R"(
 
 @ ---- Products and RELU of four positions, pair of channels by pair (V6mPairs in schedule_portable.cc)
 
-@ Goes to `else` unless a channel's finish, from r1 on, is as above; leaves r1 behind it. As is_relu().
+@ Goes to `else` unless multiplier r5, addend r6 and shift r7 are as above (is_relu()).
 .macro V6M_IS_RELU else
-    ldmia   r1!, {r5-r7}
     subs    r2, r7, #1
     cmp     r2, #11
     bhs     \else
@@ -486,9 +485,11 @@ __asm__(R"(
     ldr     r1, [r0, #12]
     ldr     r4, [r0, #32]
     adds    r1, #8
+    ldmia   r1!, {r5-r7}
     V6M_IS_RELU 11f
     cmp     r4, #1
     beq     12f
+    ldmia   r1!, {r5-r7}
     V6M_IS_RELU 11f
     b       12f
 11:
@@ -525,6 +526,100 @@ __asm__(R"(
     pop     {r4-r7}
     V6M_RETURN
     .ltorg
+
+@ ---- A row of 3x3 windows and RELU, channel by channel (V6mRows in schedule_portable.cc)
+
+@ [sp] three rows of x, nine weights, [sp, #48] 32 sums, [sp, #176] rows.
+.macro V6M_ROWS_RELU stride
+    V6M_BEGIN split_kernels_v6m_rows_relu_\stride
+    push    {r4-r7}
+    sub     sp, #180
+    str     r0, [sp, #176]
+10:
+    ldr     r1, [r0, #16]
+    ldr     r5, [r1, #8]
+    ldr     r6, [r1, #12]
+    ldr     r7, [r1, #4]
+    V6M_IS_RELU 11f
+    b       12f
+11:
+    b       14f
+12:
+    ldmia   r0!, {r4-r6}              @ rows, which are next those of the next plane
+    mov     r2, sp
+    stmia   r2!, {r4-r6}
+    ldr     r3, [r0]
+    adds    r4, r4, r3
+    adds    r5, r5, r3
+    adds    r6, r6, r3
+    subs    r0, #12
+    stmia   r0!, {r4-r6}
+    ldr     r3, [r1]
+    mov     r12, r3
+    adds    r1, #16
+  .rept 3
+    ldmia   r1!, {r6}
+    sxtb    r4, r6
+    lsrs    r6, r6, #8
+    sxtb    r5, r6
+    lsrs    r6, r6, #8
+    sxtb    r6, r6
+    stmia   r2!, {r4-r6}
+  .endr
+    str     r1, [r0, #4]
+    ldr     r4, [r0, #20]
+    add     r7, sp, #48
+    adds    r4, r4, r7
+    mov     lr, r4
+    movs    r1, #0
+13:
+    mov     r8, r12
+    mov     r9, r12
+    mov     r10, r12
+    mov     r11, r12
+    V6M_ROW 0, \stride
+    V6M_ROW 1, \stride
+    V6M_ROW 2, \stride
+    mov     r2, r8
+    mov     r3, r9
+    mov     r4, r10
+    mov     r5, r11
+    stmia   r7!, {r2-r5}
+    cmp     r7, lr
+    beq     15f
+    b       13b
+15:
+    ldr     r0, [sp, #176]
+    ldr     r1, [r0, #16]
+    subs    r1, #28
+    ldr     r5, [r1, #8]
+    ldr     r7, [r1, #4]
+    V6M_RELU_CONSTANTS
+    ldr     r3, [sp, #176]
+    ldr     r2, [r3, #24]
+    mov     r8, r2
+    ldr     r1, [r3, #20]
+    adds    r2, r1, #1
+    str     r2, [r3, #20]
+    ldr     r2, [r3, #28]
+    add     r0, sp, #48
+    adds    r2, r2, r0
+    mov     lr, r2
+    V6M_RELU
+    ldr     r0, [sp, #176]
+    ldr     r1, [r0, #36]
+    subs    r1, r1, #1
+    str     r1, [r0, #36]
+    beq     14f
+    b       10b
+14:
+    add     sp, #180
+    pop     {r4-r7}
+    V6M_RETURN
+.endm
+
+    V6M_ROWS_RELU 1
+    V6M_ROWS_RELU 2
     .text
 )");
 // clang-format on

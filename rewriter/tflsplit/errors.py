@@ -9,10 +9,21 @@ makes; it is a bug and keeps its traceback.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 
 def counted(count: int, noun: str) -> str:
     """``1 device``, ``8 devices``."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def ranks_named(ranks: Sequence[int]) -> str:
+    """``rank 3``, ``ranks 5, 6, 7``, ``ranks 5 to 15``; ascending, at least one."""
+    if len(ranks) == 1:
+        return f"rank {ranks[0]}"
+    if len(ranks) > 3 and ranks[-1] - ranks[0] == len(ranks) - 1:
+        return f"ranks {ranks[0]} to {ranks[-1]}"
+    return f"ranks {', '.join(map(str, ranks))}"
 
 
 class TflsplitError(Exception):

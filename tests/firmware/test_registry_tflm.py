@@ -76,7 +76,7 @@ def test_kernels_with_other_bits_are_named_by_rank(tmp_path: Path):
     names = ("MEAN", "ADD", "SUM", "MEAN float")
     devices: Any = [SimpleNamespace(graph=CASES[name]()) for name in names]
     (text,) = registry_warnings(devices, ["teensy41"] * 4, None)
-    assert "than today's (rank 0: MEAN; rank 2: SUM): a board may give other values" in text
+    assert "than today's (MEAN on rank 0; SUM on rank 2): a board may give other values" in text
     assert "--tflm-dir names" in text
     assert registry_warnings(devices, ["teensy41"] * 4, tmp_path) == []
     assert registry_warnings(devices, ["rp2040"] * 4, None) == []
@@ -101,4 +101,4 @@ def test_plan_and_rewrite_say_it_before_anything_is_built(
     ]:
         main(command)
         said = " ".join(capsys.readouterr().err.split())
-        assert (f"round otherwise than today's (rank 0: {told})" in said) is bool(told), said
+        assert (f"round otherwise than today's ({told} on rank 0)" in said) is bool(told), said

@@ -19,6 +19,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tflsplit.cli.columns import blocks, fitted, is_text, shortened_name
+from tflsplit.errors import ranks_named
 from tflsplit.report.figures import millions
 from tflsplit.untrusted import json_lines, lines, one_line
 
@@ -113,11 +114,7 @@ def warn(texts: Iterable[str]) -> None:
 
 def ranks_text(ranks: tuple[int, ...]) -> str:
     """``rank 3 is``, ``ranks 5, 6, 7 are``, ``ranks 5 to 15 are``."""
-    if len(ranks) == 1:
-        return f"rank {ranks[0]} is"
-    if len(ranks) > 3 and ranks[-1] - ranks[0] == len(ranks) - 1:
-        return f"ranks {ranks[0]} to {ranks[-1]} are"
-    return f"ranks {', '.join(map(str, ranks))} are"
+    return f"{ranks_named(ranks)} {'is' if len(ranks) == 1 else 'are'}"
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

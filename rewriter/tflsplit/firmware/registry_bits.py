@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from tflsplit.errors import ranks_named
 from tflsplit.firmware.boards import BOARDS
 from tflsplit.ir import DType
 from tflsplit.memory.registry_tflm import OTHER_BITS
@@ -27,7 +28,8 @@ def registry_warnings(
     }
     if not found:
         return []
-    where = "; ".join(f"rank {rank}: {', '.join(ops)}" for rank, ops in found.items())
+    ranks = {op: [rank for rank in found if op in found[rank]] for op in sorted(OTHER_BITS)}
+    where = "; ".join(f"{op} on {ranks_named(on)}" for op, on in ranks.items() if on)
     return [
         f"the registry's TFLM has kernels that round otherwise than today's ({where}): a board may "
         "give other values than `tflsplit run`; --tflm-dir names a TFLM tree of today's "

@@ -20,7 +20,7 @@ from tflsplit.planner.choices import Choices
 from tflsplit.planner.options import OPTIONS
 from tflsplit.tflite import load
 
-MOST_OF_ONE_ARENA = 0.4
+MOST_OF_ONE_ARENA = 0.42
 
 
 @cache

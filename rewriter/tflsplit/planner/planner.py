@@ -34,6 +34,7 @@ from tflsplit.planner.memories import Memories
 from tflsplit.planner.planned import Planned
 from tflsplit.planner.searcher import OBJECTIVES, Searcher
 from tflsplit.planner.shortfall import smallest_cluster, why_not, with_room
+from tflsplit.planner.strips import smallest_in_strips
 from tflsplit.planner.tried import knows, most_promising_first
 
 CHAINED = 16
@@ -45,7 +46,6 @@ LARGE_NODES = 200
 """Of networks with more operators every plan takes seconds to find."""
 STEPS = (1, 2, 3, 4, 6, 8, 12, 16)
 """For these, the numbers up to ``FEW`` that are tried."""
-
 _BEATEN = 2
 """So many times in a row; a head that is far too large on some devices is no smaller on fewer."""
 
@@ -209,7 +209,7 @@ class Planner:
             if beaten is not None and beaten[kind] == _BEATEN:
                 continue
             tail_bytes = tail_of(best.steps) if best is not None and objective == "ram" else 0
-            found = searcher.find(objective, value, tail_bytes)
+            found = smallest_in_strips(searcher, objective, value, tail_bytes)
             is_last = searcher not in tried[at + 1 :]
             if beaten is not None and is_last and objective == "ram" and value < float("inf"):
                 beaten[kind] = beaten[kind] + 1 if found is None else 0

@@ -17,8 +17,9 @@ from models.layers import LayerBuilder
 from models.tiny import NETWORKS
 from tflsplit.ir import Graph, Node
 from tflsplit.ops import Factor, Kind, rule_of
+from tflsplit.ops.region import Interval
 from tflsplit.plan.shards import tile_factor
-from tflsplit.plan.spec import NodeSplit, Plan, Way
+from tflsplit.plan.spec import NodeSplit, Plan, Way, without_extents
 from tflsplit.plan.wishes import WITHOUT_SUMS, Wishes, way_of
 from tflsplit.rewriting.rewrite import Split, split_model
 from tflsplit.runtime.engines import engine
@@ -33,7 +34,7 @@ needs_litert = pytest.mark.skipif(
     reason="needs LiteRT's wheel: pip install '.[host]'",
 )
 
-WAYS = ("auto", "rows", "out_channels", "channels", "in_channels")
+WAYS = ("auto", "rows", "grid", "out_channels", "channels", "in_channels")
 
 
 @cache
@@ -126,7 +127,7 @@ def _streamed(graph: Graph, node: Node, split: NodeSplit, wanted: bool) -> NodeS
         return split
     if split.scatter_factor or split.gather_tiles > 1:
         return split
-    return replace(split, extents=(), streamed=True)
+    return replace(without_extents(split), streamed=True)
 
 
 @st.composite
@@ -160,8 +161,32 @@ def _untiled(draw: st.DrawFn, node: Node, world_size: int, stock: bool) -> NodeS
             scatter_factor=kept.name,
             scatter_bounds=draw(bounds(kept.size, world_size)),
         )
+    others = [f for f in factors if f.kind is factor.kind and f is not factor]
+    if others and draw(_SOME):
+        return draw(_grid(node, factor, draw(st.sampled_from(others)), world_size))
     extents = draw(_extents(factor, cuts)) if draw(st.booleans()) else ()
     return NodeSplit(node.name, way_of(factor), factor.name, cuts, extents)
+
+
+@st.composite
+def _grid(draw: st.DrawFn, node: Node, factor: Factor, cross: Factor, world_size: int) -> NodeSplit:
+    """Cut by two factors; the cells may be fewer than the ranks."""
+    bands = draw(st.integers(1, world_size), label="bands")
+    split = NodeSplit(
+        node.name,
+        Way.GRID,
+        factor.name,
+        draw(bounds(factor.size, bands)),
+        cross_factor=cross.name,
+        cross_bounds=draw(bounds(cross.size, world_size // bands)),
+    )
+    if draw(st.booleans()):
+        return split
+    wider: dict[str, tuple[Interval, ...]] = {}
+    for name, each in (("extents", factor), ("cross_extents", cross)):
+        shares = [split.share(rank)[each.name] for rank in range(world_size)]
+        wider[name] = tuple(draw(_wider(each, *share)) for share in shares)
+    return replace(split, **wider)  # type: ignore[arg-type]
 
 
 @st.composite
@@ -172,12 +197,14 @@ def bounds(draw: st.DrawFn, size: int, world_size: int) -> tuple[int, ...]:
 
 
 @st.composite
-def _extents(draw: st.DrawFn, factor: Factor, cuts: Sequence[int]) -> tuple[tuple[int, int], ...]:
-    """Every share that is not empty, widened by up to two steps on either side."""
+def _extents(draw: st.DrawFn, factor: Factor, cuts: Sequence[int]) -> tuple[Interval, ...]:
+    return tuple(draw(_wider(factor, *share)) for share in itertools.pairwise(cuts))
+
+
+@st.composite
+def _wider(draw: st.DrawFn, factor: Factor, start: int, stop: int) -> Interval:
+    """A share that is not empty, widened by up to two steps on either side."""
     more = st.integers(0, 2)
-    return tuple(
-        (max(0, start - draw(more)), min(factor.size, stop + draw(more)))
-        if stop > start
-        else (start, stop)
-        for start, stop in itertools.pairwise(cuts)
-    )
+    if stop == start:
+        return start, stop
+    return max(0, start - draw(more)), min(factor.size, stop + draw(more))

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
+import math
 
 import pytest
 
@@ -64,9 +64,10 @@ def test_every_weighted_layer_is_split_and_every_decision_has_a_reason(name: str
     for node in weighted(graph):
         choice = plan.by_node()[node.name]
         assert choice.factor
-        factor = next(f for f in rule_of(node).factors(node) if f.name == choice.factor)
-        parts = [stop - start for start, stop in pairwise(choice.bounds)]
-        assert len([part for part in parts if part]) == min(factor.size, 4)
+        sizes = {f.name: f.size for f in rule_of(node).factors(node)}
+        ranks = [choice.share(rank).values() for rank in range(4)]
+        parts = [spans for spans in ranks if all(start < stop for start, stop in spans)]
+        assert len(parts) == min(math.prod(sizes[name] for name in choice.factors), 4)
 
 
 @pytest.mark.parametrize(
@@ -74,8 +75,9 @@ def test_every_weighted_layer_is_split_and_every_decision_has_a_reason(name: str
 )
 def test_a_layer_is_split_as_forced_and_others_as_before(way: Way):
     graph = tiny("mobilenet")
-    node = next(n for n in weighted(graph) if way in possible(n) | {Way.REPLICATED, Way.WHOLE})
-    plan = choose_plan(graph, Wishes(3, layers={node.name: way}))
+    others = {Way.REPLICATED, Way.WHOLE, Way.GRID}
+    node = next(n for n in weighted(graph) if way in possible(n) | others)
+    plan = choose_plan(graph, Wishes(4, layers={node.name: way}))
     assert plan.by_node()[node.name].way is way
     assert plan.reasons[node.name] == "forced for this layer"
     assert list(plan.reasons.values()).count("forced for this layer") == 1

@@ -28,7 +28,7 @@ from tflsplit.ops import Box
 from tflsplit.ops.region import is_partition
 from tflsplit.plan import transfers
 from tflsplit.plan.layout import Layouts, Read, Step, lay_out
-from tflsplit.plan.spec import NodeSplit, Plan, Way
+from tflsplit.plan.spec import NodeSplit, Plan, Way, without_extents
 from tflsplit.plan.transfers import Assembly, Schedule, Transfer, gather_groups, schedule
 
 FIRST, SECOND = two_convolutions().nodes
@@ -192,9 +192,13 @@ def test_channels_are_gathered_in_tiles_from_everybody():
 
 @given(st.data())
 def test_tiles_of_a_pointwise_convolution_move_the_same_bytes(data: st.DataObject):
-    """Its tiles' receptive fields are disjoint, whoever has them before."""
+    """Its tiles' receptive fields are disjoint, whoever has them before.
+
+    (Halos that were computed twice may be all that a tile needs, and not all that is needed.)
+    """
     world_size = data.draw(st.integers(1, 5))
-    plan = data.draw(plans(POINTWISE, world_size))
+    first = without_extents(data.draw(plans(POINTWISE, world_size)).splits[0])
+    plan = plan_of(world_size, first)
     second = POINTWISE.nodes[1]
     split = out_channels(second, *data.draw(bounds(4, world_size)))
     moved = {
@@ -202,7 +206,7 @@ def test_tiles_of_a_pointwise_convolution_move_the_same_bytes(data: st.DataObjec
             t.payload_bytes
             for t in scheduled(
                 POINTWISE,
-                replace(plan, splits=(plan.splits[0], replace(split, gather_tiles=tiles))),
+                replace(plan, splits=(first, replace(split, gather_tiles=tiles))),
             ).transfers()
         )
         for tiles in (1, 2, 3, 8, 10)

@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from tflsplit.ir import Graph, Node
 from tflsplit.ops import Factor, Kind, rule_of
+from tflsplit.ops.region import Interval
 from tflsplit.ops.state import has_state
 from tflsplit.plan.shards import tile_factor
 from tflsplit.plan.spec import NodeSplit, Plan, Way
@@ -21,8 +22,44 @@ def random_plan(
 ) -> Plan:
     """A plan of ``world_size`` devices that no planner would think of."""
     splits = tuple(_split(graph, node, world_size, rng, stock) for node in graph.nodes)
+    own = random.Random(repr(splits))  # so that numbers that others have drawn stay what they were
+    if own.random() < _GRIDDED:
+        pairs = zip(graph.nodes, splits, strict=True)
+        splits = tuple(_gridded(node, split, world_size, own) for node, split in pairs)
     shares = (1 / world_size,) * world_size
     return Plan(world_size, splits, shares, stock_kernels=stock, fuse=fuse)
+
+
+_GRIDDED = 0.3
+"""In so many plans layers are cut by two dimensions at once."""
+
+
+def _gridded(node: Node, split: NodeSplit, world_size: int, rng: random.Random) -> NodeSplit:
+    """The split cut across as well, where it can be."""
+    factors = {factor.name: factor for factor in rule_of(node).factors(node)}
+    own = factors.get(split.factor)
+    taken = split.factor, split.scatter_factor
+    others = [f for f in factors.values() if own and f.kind is own.kind and f.name not in taken]
+    if own is None or not others or split.streamed or split.tiles > 1 or rng.random() < 0.3:
+        return split
+    cross, bands = rng.choice(others), rng.randint(1, world_size)
+    grid = replace(
+        split,
+        way=Way.GRID,
+        bounds=_bounds(own.size, bands, rng),
+        extents=(),
+        cross_factor=cross.name,
+        cross_bounds=_bounds(cross.size, world_size // bands, rng),
+    )
+    if split.scatter_factor or rng.random() < 0.6:
+        return grid
+    return replace(
+        grid,
+        **{
+            name: tuple(_wider(grid.share(rank)[f.name], f, rng) for rank in range(world_size))
+            for name, f in (("extents", own), ("cross_extents", cross))
+        },  # type: ignore[arg-type]
+    )
 
 
 def _split(graph: Graph, node: Node, world_size: int, rng: random.Random, stock: bool) -> NodeSplit:
@@ -70,9 +107,11 @@ def _bounds(size: int, world_size: int, rng: random.Random) -> tuple[int, ...]:
 def _extents(
     factor: Factor, cuts: Sequence[int], rng: random.Random
 ) -> tuple[tuple[int, int], ...]:
-    return tuple(
-        (max(0, start - rng.randint(0, 2)), min(factor.size, stop + rng.randint(0, 2)))
-        if stop > start
-        else (start, stop)
-        for start, stop in itertools.pairwise(cuts)
-    )
+    return tuple(_wider(share, factor, rng) for share in itertools.pairwise(cuts))
+
+
+def _wider(share: Interval, factor: Factor, rng: random.Random) -> Interval:
+    start, stop = share
+    if start == stop:
+        return share
+    return max(0, start - rng.randint(0, 2)), min(factor.size, stop + rng.randint(0, 2))

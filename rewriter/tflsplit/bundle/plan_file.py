@@ -59,10 +59,7 @@ def layer_entry(node: Node, split: NodeSplit, reason: str) -> Json:
         "output_shape": list(node.outputs[0].shape) if node.outputs else [],
         "reason": reason,
     }
-    if split.factor:
-        layer["factor"], layer["bounds"] = split.factor, list(split.bounds)
-    if split.extents:
-        layer["extents"] = [list(extent) for extent in split.extents]
+    layer.update(_cut_entry(split))
     if split.scatter_factor:
         layer["scatter_factor"] = split.scatter_factor
         layer["scatter_bounds"] = list(split.scatter_bounds)
@@ -78,6 +75,20 @@ def layer_entry(node: Node, split: NodeSplit, reason: str) -> Json:
     if split.way is Way.WHOLE:
         layer["rank"] = split.rank
     return layer
+
+
+def _cut_entry(split: NodeSplit) -> Json:
+    """Along what, where, and what is computed beyond that."""
+    entry: Json = {}
+    for key, factor, bounds, extents in (
+        ("", split.factor, split.bounds, split.extents),
+        ("cross_", split.cross_factor, split.cross_bounds, split.cross_extents),
+    ):
+        if factor:
+            entry[f"{key}factor"], entry[f"{key}bounds"] = factor, list(bounds)
+        if extents:
+            entry[f"{key}extents"] = [list(extent) for extent in extents]
+    return entry
 
 
 def _block_entry(split: NodeSplit) -> Json:
@@ -147,7 +158,10 @@ def _split(layer: object) -> NodeSplit:
         way=_way(_text(layer, "way")),
         factor=_text(layer, "factor", ""),
         bounds=_integers("bounds", layer.get("bounds", ())),
-        extents=_extents(layer.get("extents", ())),
+        extents=_extents("extents", layer),
+        cross_factor=_text(layer, "cross_factor", ""),
+        cross_bounds=_integers("cross_bounds", layer.get("cross_bounds", ())),
+        cross_extents=_extents("cross_extents", layer),
         scatter_factor=_text(layer, "scatter_factor", ""),
         scatter_bounds=_integers("scatter_bounds", layer.get("scatter_bounds", ())),
         sum_tiles=_integer("sum_tiles", layer.get("sum_tiles", 1)),
@@ -203,10 +217,11 @@ def _integers(key: str, found: object) -> tuple[int, ...]:
     return tuple(_integer(key, number) for number in found)
 
 
-def _extents(found: object) -> tuple[tuple[int, int], ...]:
+def _extents(key: str, layer: Json) -> tuple[tuple[int, int], ...]:
+    found = layer.get(key, ())
     if not isinstance(found, (list, tuple)):
-        raise _DamagedError(f"extents {found!r} is no list of [start, stop]")
-    pairs = tuple(_integers("extents", each) for each in found)
+        raise _DamagedError(f"{key} {found!r} is no list of [start, stop]")
+    pairs = tuple(_integers(key, each) for each in found)
     if any(len(pair) != 2 for pair in pairs):
-        raise _DamagedError(f"extents {list(found)!r} is no list of [start, stop]")
+        raise _DamagedError(f"{key} {list(found)!r} is no list of [start, stop]")
     return tuple((start, stop) for start, stop in pairs)

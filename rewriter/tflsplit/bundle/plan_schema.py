@@ -82,6 +82,9 @@ LAYER = Record(
         "factor": _NAME,
         "bounds": _BOUNDS,
         "extents": ListOf(Row((_SIZE, _SIZE)), 1, MAX_WORLD_SIZE),
+        "cross_factor": _NAME,
+        "cross_bounds": _BOUNDS,
+        "cross_extents": ListOf(Row((_SIZE, _SIZE)), 1, MAX_WORLD_SIZE),
         "scatter_factor": _NAME,
         "scatter_bounds": _BOUNDS,
         "sum_tiles": Whole(1, MOST_STEPS),
@@ -191,17 +194,23 @@ def _contradictions(document: Json, tables: bool) -> Iterator[str]:
 
 
 def _layer_contradictions(layer: Json, world_size: int) -> Iterator[str]:
-    for key in ("bounds", "scatter_bounds"):
+    is_grid = "cross_factor" in layer
+    for key in ("bounds", "scatter_bounds", "cross_bounds"):
         bounds = layer.get(key, [0] * (world_size + 1))
-        if len(bounds) != world_size + 1:
+        of_grid = is_grid and key != "scatter_bounds"
+        if len(bounds) != world_size + 1 and not of_grid:
             yield f"{key} has {len(bounds)} entries, not {world_size + 1}"
         elif any(a > b for a, b in pairwise(bounds)):
             yield f"{key} do not ascend"
-    extents = layer.get("extents", [[0, 0]] * world_size)
-    if len(extents) != world_size:
-        yield f"extents has {len(extents)} entries, not {world_size}"
-    elif any(start > stop for start, stop in extents):
-        yield "extents has one that stops before it starts"
+    bands, columns = (len(layer.get(key, [0])) - 1 for key in ("bounds", "cross_bounds"))
+    if bands * columns > world_size or (is_grid and not columns):
+        yield f"bounds and cross_bounds make {bands} x {columns} cells for {world_size} devices"
+    for key in ("extents", "cross_extents"):
+        extents = layer.get(key, [[0, 0]] * world_size)
+        if len(extents) != world_size:
+            yield f"{key} has {len(extents)} entries, not {world_size}"
+        elif any(start > stop for start, stop in extents):
+            yield f"{key} has one that stops before it starts"
     if layer.get("rank", 0) >= world_size:
         yield f"rank: there is no device {layer['rank']}"
 

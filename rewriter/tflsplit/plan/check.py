@@ -14,6 +14,7 @@ from itertools import pairwise
 from tflsplit.ir import Graph, Node, Value
 from tflsplit.ops import Factor, Kind, rule_of
 from tflsplit.ops.concat import JOINED
+from tflsplit.ops.region import Interval
 from tflsplit.ops.state import has_state
 from tflsplit.plan.spec import NodeSplit, Plan, Way
 
@@ -71,8 +72,11 @@ def _split(node: Node, split: NodeSplit, plan: Plan) -> Iterator[str]:
         known = ", ".join(factors) or "nothing"
         yield f"{node.op} cannot be split by {split.factor!r}, only by {known}"
         return
-    yield from _bounds("bounds", split.bounds, factor.size, plan.world_size)
-    yield from _extents(split, factor, plan.world_size)
+    if split.way is Way.GRID or split.cross_factor or split.cross_bounds or split.cross_extents:
+        yield from _grid(split, factor, factors, plan.world_size)
+    else:
+        yield from _bounds("bounds", split.bounds, factor.size, plan.world_size)
+    yield from _extents("extent", split.extents, factor, plan.world_size)
     yield from _reduction(split, factor, factors, plan)
     yield from _tiles(node, split, factors)
 
@@ -86,15 +90,41 @@ def _bounds(what: str, bounds: Sequence[int], size: int, world_size: int) -> Ite
         yield f"{what} {list(bounds)} does not ascend"
 
 
-def _extents(split: NodeSplit, factor: Factor, world_size: int) -> Iterator[str]:
-    if not split.extents:
+def _extents(
+    what: str, extents: Sequence[Interval], factor: Factor, world_size: int
+) -> Iterator[str]:
+    if not extents:
         return
-    if len(split.extents) != world_size:
-        yield f"extents has {len(split.extents)} intervals, not {world_size}"
+    if len(extents) != world_size:
+        yield f"{what}s has {len(extents)} intervals, not {world_size}"
         return
-    for rank, (start, stop) in enumerate(split.extents):
+    for rank, (start, stop) in enumerate(extents):
         if not 0 <= start <= stop <= factor.size:
-            yield f"the extent of rank {rank}, {start} to {stop}, is outside 0 to {factor.size}"
+            yield f"the {what} of rank {rank}, {start} to {stop}, is outside 0 to {factor.size}"
+
+
+def _grid(
+    split: NodeSplit, factor: Factor, factors: dict[str, Factor], world_size: int
+) -> Iterator[str]:
+    """What is wrong with cells; each has a rank, and rows and columns are of one kind."""
+    if split.way is not Way.GRID:
+        yield f"{split.way.value} takes no cross_factor, cross_bounds and cross_extents"
+        return
+    cross = factors.get(split.cross_factor)
+    if cross is None or cross is factor or cross.kind is not factor.kind:
+        others = [f.name for f in factors.values() if f.kind is factor.kind and f is not factor]
+        known = ", ".join(others) or "nothing"
+        yield f"a grid of {split.factor} cannot have {split.cross_factor!r} across, only {known}"
+        return
+    bands, columns = len(split.bounds) - 1, len(split.cross_bounds) - 1
+    if bands < 1 or columns < 1 or bands * columns > world_size:
+        yield f"{max(0, bands)} x {max(0, columns)} cells are none for {world_size} devices"
+        return
+    yield from _bounds("bounds", split.bounds, factor.size, bands)
+    yield from _bounds("cross_bounds", split.cross_bounds, cross.size, columns)
+    yield from _extents("cross_extent", split.cross_extents, cross, world_size)
+    if bool(split.extents) != bool(split.cross_extents):
+        yield "a grid has both extents and cross_extents, or neither"
 
 
 def _reduction(

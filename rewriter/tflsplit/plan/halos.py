@@ -22,11 +22,12 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 
-from tflsplit.ir import Graph, Value
+from tflsplit.ir import Graph, Node, Value
 from tflsplit.ops import Box, Factor, Kind, rule_of
 from tflsplit.ops.region import Interval
+from tflsplit.plan.grid import cell_extents
 from tflsplit.plan.shards import NodeShards, shard_node
-from tflsplit.plan.spec import Plan
+from tflsplit.plan.spec import NodeSplit, Plan
 
 MACS_PER_BYTE = 100
 """Multiply-accumulates that take as long as one byte on the wire.
@@ -67,10 +68,10 @@ def recompute_halos(
             sources.setdefault(value, shards)
     result = []
     chosen_readers: dict[Value, list[NodeShards]] = {}
-    factors: dict[Value, list[str]] = {}  # that readers are split by
+    factors: dict[Value, list[tuple[str, ...]]] = {}  # that readers are split by
     for shards in reversed(plain):
         inside = shards.node.name in always and all(
-            factor == shards.split.factor
+            factor == shards.split.factors
             for value in shards.node.outputs
             for factor in factors.get(value, ())
         )
@@ -85,7 +86,7 @@ def recompute_halos(
         for value in dict.fromkeys(value for _, value, _ in chosen.reads):
             chosen_readers.setdefault(value, []).append(chosen)
         for value in shards.node.operands:
-            factors.setdefault(value, []).append(shards.split.factor)
+            factors.setdefault(value, []).append(shards.split.factors)
     return replace(plan, splits=tuple(reversed(result)))
 
 
@@ -110,19 +111,19 @@ def _extended(
     node, split, world_size = shards.node, shards.split, len(shards.pieces)
     if not split.factor or len(node.outputs) != 1 or not readers:
         return None
-    factor = next(f for f in rule_of(node).factors(node) if f.name == split.factor)
-    if factor.kind is not Kind.PARALLEL or 0 not in factor.results:
-        return None
-    if any(not node.input(index).is_computed for index in factor.operands):
-        return None  # that would repeat weights (or state) which the split has just distributed
+    factors = [_factor(node, name) for name in split.factors]
+    for factor in factors:
+        if factor.kind is not Kind.PARALLEL or 0 not in factor.results:
+            return None
+        if any(not node.input(index).is_computed for index in factor.operands):
+            return None  # that would repeat weights (or state) which the split just distributed
     reads = _boxes_by_rank(readers, node.output, world_size)
-    shares = [split.share(rank)[split.factor] for rank in range(world_size)]
-    extents = _extents(factor, shares, reads, always, may_shrink)
-    if extents == shares:
+    extended = _with_extents(split, factors, reads, always, may_shrink, world_size)
+    if extended is None:
         return None
-    if not always and sum(b - a for a, b in extents) > MOST_WORK * factor.size:
+    wider = shard_node(node, extended, world_size)
+    if not always and _steps(wider) > MOST_WORK * node.output.size:
         return None
-    wider = shard_node(node, replace(split, extents=tuple(extents)), world_size)
     if not _fills(wider, reads):
         return None
     if always:
@@ -131,6 +132,34 @@ def _extended(
     saved = _missing(shards, reads) - _upstream(wider, owned) + _upstream(shards, owned)
     more_macs = sum(p.macs for p in wider.pieces) - sum(p.macs for p in shards.pieces)
     return wider if saved > 0 and more_macs <= MACS_PER_BYTE * saved else None
+
+
+def _factor(node: Node, name: str) -> Factor:
+    return next(factor for factor in rule_of(node).factors(node) if factor.name == name)
+
+
+def _steps(shards: NodeShards) -> int:
+    return sum(piece.results[0].size for piece in shards.pieces)
+
+
+def _with_extents(
+    split: NodeSplit,
+    factors: Sequence[Factor],
+    reads: Sequence[Sequence[Box]],
+    always: bool,
+    may_shrink: bool,
+    world_size: int,
+) -> NodeSplit | None:
+    """The split whose ranks compute what their readers need; None if that is their shares."""
+    if split.cross_factor:
+        cells = [tuple(split.share(rank).values()) for rank in range(world_size)]
+        hulls = [_hull(boxes) for boxes in reads]
+        needed = cell_extents(cells, hulls, factors, always, may_shrink)
+        rows, columns = zip(*needed, strict=True)
+        return None if needed == cells else replace(split, extents=rows, cross_extents=columns)
+    shares = [split.share(rank)[split.factor] for rank in range(world_size)]
+    extents = _extents(factors[0], shares, reads, always, may_shrink)
+    return None if extents == shares else replace(split, extents=tuple(extents))
 
 
 def _boxes_by_rank(readers: Iterable[NodeShards], value: Value, world_size: int) -> list[list[Box]]:

@@ -23,6 +23,7 @@ from tflsplit.ops.factors import Scaled
 from tflsplit.ops.fused import fused_inside
 from tflsplit.plan.cuts import busy, cuts_along, is_replicated
 from tflsplit.plan.grain import Readers, even_bounds
+from tflsplit.plan.grid import grid_splits
 from tflsplit.plan.halos import recompute_halos
 from tflsplit.plan.rows import row_layers, spatial_way
 from tflsplit.plan.shards import NodeShards, shard_node
@@ -40,6 +41,8 @@ from tflsplit.plan.wishes import (
 
 MOST_TILES = 10
 """Their results are concatenated, and TFLM's CONCATENATION takes 10 operands."""
+_MAPPED = {"rows": Way.ROWS, "columns": Way.COLUMNS, "grid": Way.GRID}
+"""Wishes under which maps are cut, and what has no weights follows them."""
 
 
 def choose_plan(graph: Graph, wishes: Wishes) -> Plan:
@@ -153,6 +156,8 @@ class Chooser:
         for factor in rule_of(node).factors(node):
             if way_of(factor) in ways and factor.size > 1:
                 yield from self._splits(node, factor)
+        if Way.GRID in ways:
+            yield from grid_splits(node, self.owned, self.shares)
 
     def _splits(self, node: Node, factor: Factor) -> Iterator[NodeSplit]:
         """The factor cut as the operands lie, where they fit; else in proportion to the shares."""
@@ -234,12 +239,16 @@ class Chooser:
             return NodeSplit(node.name, Way.REPLICATED), "its inputs are everywhere"
         parallel = [f for f in rule_of(node).factors(node) if f.kind is Kind.PARALLEL]
         splits = [s for f in parallel if f.size > 1 for s in self._splits(node, f)]
-        sums = self._sums_of_shares(node)
-        if sums and self.wishes.split in ("rows", "columns"):
+        is_fed = not inputs  # by the host alone, which can send any part to anyone
+        follows = not is_fed or self.wishes.split != "grid"
+        grids = list(grid_splits(node, self.owned, self.shares, follows))
+        splits += [split for split in grids if not split.scatter_factor]
+        sums = self._sums_of_shares(node, [split for split in grids if split.scatter_factor])
+        if sums and self.wishes.split in _MAPPED:
             return sums[0], "adds up what each device has"
         splits += sums if self.wishes.split == "auto" else []
-        if not inputs:  # fed by the host alone, which can send any part to anyone
-            first = Way.COLUMNS if self.wishes.split == "columns" else Way.ROWS
+        if is_fed:
+            first = _MAPPED.get(self.wishes.split, Way.ROWS)
             splits.sort(key=lambda s: (s.way is not first, -s.bounds[-1]))
             if splits:
                 return splits[0], "the host sends each device its part"
@@ -254,13 +263,13 @@ class Chooser:
         assert found is not None
         return found, "follows its inputs" if found is not home else "cannot be split more cheaply"
 
-    def _sums_of_shares(self, node: Node) -> list[NodeSplit]:
+    def _sums_of_shares(self, node: Node, grids: Sequence[NodeSplit]) -> list[NodeSplit]:
         """MEAN and its kin as sums of what each rank holds, where the map lies in such shares."""
         reductions = [f for f in rule_of(node).factors(node) if f.kind is Kind.REDUCTION]
         aligned = [f for f in reductions if busy(self._aligned_bounds(node, f) or ()) > 1]
         if self.wishes.stock_kernels or is_weighted(node):
             return []
-        return [split for factor in aligned for split in self._splits(node, factor)]
+        return [*grids, *(split for factor in aligned for split in self._splits(node, factor))]
 
     def _home(self, inputs: Sequence[Value]) -> int:
         """The rank that holds more than half of some values; if none does, the largest share's."""

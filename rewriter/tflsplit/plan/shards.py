@@ -160,14 +160,21 @@ def shard_node(node: Node, split: NodeSplit, world_size: int) -> NodeShards:
 
 
 def _check_factor(node: Node, split: NodeSplit, world_size: int) -> None:
-    factors = rule_of(node).factors(node)
-    factor = next((f for f in factors if f.name == split.factor), None)
-    if factor is None:
-        raise PlanError(
-            f"{node.op} {node.name!r} cannot be split by {split.factor!r}; it can be by: "
-            f"{', '.join(f.name for f in factors) or 'nothing (it runs whole)'}"
-        )
-    check_bounds(split.bounds, factor.size, world_size, node.name)
+    sizes = {factor.name: factor.size for factor in rule_of(node).factors(node)}
+    for name in split.factors:
+        if name not in sizes:
+            raise PlanError(
+                f"{node.op} {node.name!r} cannot be split by {name!r}; it can be by: "
+                f"{', '.join(sizes) or 'nothing (it runs whole)'}"
+            )
+    if not split.cross_factor:
+        check_bounds(split.bounds, sizes[split.factor], world_size, node.name)
+        return
+    bands, columns = len(split.bounds) - 1, len(split.cross_bounds) - 1
+    if bands * columns > world_size:
+        raise PlanError(f"{node.name!r} has {bands} x {columns} cells for {world_size} devices")
+    check_bounds(split.bounds, sizes[split.factor], bands, node.name)
+    check_bounds(split.cross_bounds, sizes[split.cross_factor], columns, node.name)
 
 
 def _tiles(node: Node, split: NodeSplit, world_size: int) -> tuple[NodeTile, ...]:
@@ -184,12 +191,12 @@ def _tiles(node: Node, split: NodeSplit, world_size: int) -> tuple[NodeTile, ...
 
 def outermost_factor(node: Node, split: NodeSplit) -> Factor | None:
     """``tile_factor``, or the same dimension where it is what the split divides."""
-    return tile_factor(node, split) or tile_factor(node, replace(split, factor=""))
+    return tile_factor(node, split) or tile_factor(node, replace(split, factor="", cross_factor=""))
 
 
 def is_shared_out(node: Node, split: NodeSplit) -> bool:
     """Whether what the ranks share out is the dimension that tiles are of."""
-    outermost = tile_factor(node, replace(split, factor=""))
+    outermost = tile_factor(node, replace(split, factor="", cross_factor=""))
     return bool(split.factor) and outermost is not None and outermost.name == split.factor
 
 
@@ -198,11 +205,12 @@ def _tiles_of_shares(node: Node, split: NodeSplit, world_size: int) -> tuple[Nod
     rule = rule_of(node)
     of_ranks = []
     for rank in range(world_size):
-        ((start, stop),) = split.computed(rank).values()
+        spans = split.computed(rank)
+        start, stop = spans[split.factor]
         cuts = proportional_bounds(stop - start, even_shares(split.tiles))
         of_ranks.append(
             [
-                rule.piece(node, {split.factor: (start + a, start + b)})
+                rule.piece(node, {**spans, split.factor: (start + a, start + b)})
                 if a < b
                 else empty_piece(node)
                 for a, b in itertools.pairwise(cuts)
@@ -238,7 +246,7 @@ def tile_factor(node: Node, split: NodeSplit) -> Factor | None:
     """
     if not all(value.dtype in JOINED for value in node.outputs):
         return None
-    taken = split.factor, split.scatter_factor
+    taken = *split.factors, split.scatter_factor
     outer = [next((d for d, n in enumerate(v.shape) if n > 1), None) for v in node.outputs]
     for factor in rule_of(node).factors(node):
         made = [factor.results.get(index, (None, 0))[0] for index in range(len(outer))]

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 from tflsplit.errors import PlanError
@@ -17,6 +17,7 @@ class Way(enum.Enum):
 
     ROWS = "rows"
     COLUMNS = "columns"
+    GRID = "grid"
     OUT_CHANNELS = "out_channels"
     CHANNELS = "channels"
     IN_CHANNELS = "in_channels"
@@ -36,6 +37,10 @@ class NodeSplit:
         ``[bounds[r], bounds[r + 1])``, possibly nothing.
     extents: where ranks compute more than their share (halos that are cheaper to recompute than
         to receive): the interval of each rank, around that of ``bounds``; () where they do not.
+    cross_factor, cross_bounds, cross_extents: only for GRID: the second factor that is divided.
+        ``bounds`` are those of bands then, ``cross_bounds`` those of columns of cells.  The cells
+        are numbered down the first column, up the second, down the third, ..., so that those one
+        above the other are neighbours on a ring; ranks behind the last cell get nothing.
     scatter_factor, scatter_bounds: only for a reduction factor: how the summed result lies over
         the ranks afterwards.
     sum_tiles: only for a reduction: the partial sums are made, added up and requantized in this
@@ -63,6 +68,9 @@ class NodeSplit:
     factor: str = ""
     bounds: tuple[int, ...] = ()
     extents: tuple[Interval, ...] = ()
+    cross_factor: str = ""
+    cross_bounds: tuple[int, ...] = ()
+    cross_extents: tuple[Interval, ...] = ()
     scatter_factor: str = ""
     scatter_bounds: tuple[int, ...] = ()
     sum_tiles: int = 1
@@ -79,11 +87,24 @@ class NodeSplit:
         """The factor interval that a rank answers for, as ``OpRule.piece`` takes it."""
         if not self.factor:
             return {}
+        if self.cross_factor:
+            spans = cell_of(self.bounds, self.cross_bounds, rank)
+            return dict(zip(self.factors, spans, strict=True))
         return {self.factor: (self.bounds[rank], self.bounds[rank + 1])}
 
     def computed(self, rank: int) -> Mapping[str, Interval]:
         """The factor interval that a rank computes: its share, and halos that it recomputes."""
-        return {self.factor: self.extents[rank]} if self.extents else self.share(rank)
+        if not self.extents:
+            return self.share(rank)
+        spans = {self.factor: self.extents[rank]}
+        return (
+            {**spans, self.cross_factor: self.cross_extents[rank]} if self.cross_factor else spans
+        )
+
+    @property
+    def factors(self) -> tuple[str, ...]:
+        """Those that are divided, one or two."""
+        return tuple(name for name in (self.factor, self.cross_factor) if name)
 
     def scatter_interval(self, rank: int) -> Mapping[str, Interval]:
         """The interval of the scattered result of a reduction."""
@@ -100,6 +121,22 @@ class NodeSplit:
             return list(pairwise(self.tile_bounds))
         cuts = proportional_bounds(steps, even_shares(min(steps, self.tiles)))
         return list(pairwise(cuts))
+
+
+def cell_of(bounds: Sequence[int], cross_bounds: Sequence[int], rank: int) -> tuple[Interval, ...]:
+    """The cell of a grid that a rank has: its band's rows and its column's; empty beyond the last.
+
+    Cells are numbered band by band.
+    """
+    band, column = divmod(rank, len(cross_bounds) - 1)
+    if band >= len(bounds) - 1:
+        return (0, 0), (0, 0)
+    return (bounds[band], bounds[band + 1]), (cross_bounds[column], cross_bounds[column + 1])
+
+
+def without_extents(split: NodeSplit) -> NodeSplit:
+    """The split, halos received."""
+    return replace(split, extents=(), cross_extents=())
 
 
 @dataclass(frozen=True)

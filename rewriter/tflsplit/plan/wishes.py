@@ -29,6 +29,7 @@ WITHOUT_SUMS = (Way.OUT_CHANNELS, Way.CHANNELS)
 RUN_WAYS: dict[str, tuple[Way, ...]] = {
     "rows": SPATIAL,
     "columns": (Way.COLUMNS,),
+    "grid": (Way.GRID,),
     "out_channels": WITHOUT_SUMS,
     "channels": CHANNEL_WAYS,
     "in_channels": (Way.IN_CHANNELS,),

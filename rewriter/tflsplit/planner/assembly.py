@@ -10,7 +10,7 @@ from tflsplit.cluster import Cluster
 from tflsplit.ir import Graph, Value
 from tflsplit.plan.cost import Prediction, predict
 from tflsplit.plan.halos import recompute_halos
-from tflsplit.plan.spec import Plan
+from tflsplit.plan.spec import Plan, without_extents
 from tflsplit.planner.chains import chained_inside
 from tflsplit.planner.choices import Choices
 from tflsplit.planner.evaluate import Step
@@ -81,7 +81,7 @@ def draft(
     )
     if across:
         received = frozenset[str]().union(*map(received_inside, steps))
-        bare = replace(plan, splits=tuple(replace(split, extents=()) for split in splits))
+        bare = replace(plan, splits=tuple(without_extents(split) for split in splits))
         first = {node.name for step in steps[:alone] for node in step.unit.nodes}
         inside = frozenset[str]().union(*(step.unit.inside for step in steps))
         always = (inside | chained_inside(splits) | first) - received

@@ -13,6 +13,7 @@ from tflsplit.ops import rule_of
 from tflsplit.plan.cost import compute_us
 from tflsplit.plan.cost.compute import total_us
 from tflsplit.plan.cost.work import least_work
+from tflsplit.plan.grid import grid_pays
 from tflsplit.plan.rows import rows_of
 from tflsplit.plan.spec import NodeSplit, active_count
 from tflsplit.planner.chains import with_chain, with_pairs
@@ -21,6 +22,7 @@ from tflsplit.planner.evaluate import Step
 from tflsplit.planner.menus import NARROW, ROLLING, hosted
 from tflsplit.planner.options import (
     GATHERS_IN_TILES,
+    GRIDS,
     RECEIVING,
     SAVING_FLASH,
     SKETCHING,
@@ -106,7 +108,8 @@ class Choices:
             self.options = (*ROLLING, *self.options)
         self.saving = SAVING_FLASH if self.pooling else ()
         receiving = RECEIVING if self.cluster.world_size > 1 else ()
-        self.all_quick = (*self.options, *receiving)
+        gridded = GRIDS if not self.narrow else ()
+        self.all_quick = (*self.options, *receiving, *gridded)
         self.quick = tuple(option for option in self.all_quick if not option.small)
         self.sketching = (*SKETCHING, *receiving[:1])
 
@@ -208,6 +211,8 @@ class Choices:
         if (option.hosted or option.sweeps) and not any(
             value in self.graph.inputs for value in unit.inputs
         ):
+            return None
+        if option.split == "grid" and not grid_pays(unit.outputs[0].shape, self.vectors[SPEED]):
             return None
         chosen = self._apply(unit, option, given)
         if chosen is None:

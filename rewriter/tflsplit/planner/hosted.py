@@ -17,7 +17,7 @@ from tflsplit.ir import Graph, Node, Value
 from tflsplit.memory.buffers import ALIGNMENT_BYTES
 from tflsplit.ops.fused import block_parts
 from tflsplit.plan.shards import tile_factor
-from tflsplit.plan.spec import NodeSplit, Plan, Way
+from tflsplit.plan.spec import NodeSplit, Plan, Way, without_extents
 
 _DEEPEST = 9
 """Layers from the input on that tiles may reach: QUANTIZE, PAD and a block, or two in one."""
@@ -33,7 +33,7 @@ def in_tiles(graph: Graph, plan: Plan, tiles: int) -> Plan:
         for value in graph.inputs:
             chain = _chain(graph, value, splits)
             for node in chain[:-1]:
-                splits[node.name] = replace(splits[node.name], streamed=True, extents=())
+                splits[node.name] = replace(without_extents(splits[node.name]), streamed=True)
             if chain:
                 name = chain[-1].name
                 split = replace(splits[name], gather_tiles=tiles)

@@ -140,6 +140,9 @@ SAVING_FLASH = (
 RECEIVING = (Option("rows", receive=True), Option("rows", part=1, receive=True))
 """Where wires are fast: less work, more bytes."""
 
+GRIDS = (Option("grid"), Option("grid", receive=True))
+"""Where rows would leave devices with nothing, or half of them with much less than the others."""
+
 _BY_OTHER = (Option("rows"), Option("rows", small=True), Option("channels"))
 
 
@@ -278,6 +281,7 @@ def _chosen_by(
 _DOES = {
     "rows": SPATIAL,
     "columns": (Way.COLUMNS,),
+    "grid": (Way.GRID,),
     "channels": (Way.CHANNELS, Way.OUT_CHANNELS, Way.IN_CHANNELS),
     "out_channels": (Way.CHANNELS, Way.OUT_CHANNELS),
 }

@@ -42,6 +42,14 @@ def shares_before(node: Node, expands: bool, assemblies: Iterable[Assembly]) -> 
             continue
         if intervals[0][1] - intervals[0][0] != 1:
             continue
-        share = first.local.size / first.box.size
+        share = _rows_here(first)
         shares[rank] = share if expands else max(0.0, 2 * share - 1)
     return shares
+
+
+def _rows_here(assembly: Assembly) -> float:
+    """Which part of what a rank needs is rows that it has from end to end."""
+    local, box = assembly.local, assembly.box
+    if local.is_empty or local.intervals[2] != box.intervals[2]:
+        return 0.0
+    return local.size / box.size

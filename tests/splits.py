@@ -162,7 +162,7 @@ def _untiled(draw: st.DrawFn, node: Node, world_size: int, stock: bool) -> NodeS
             scatter_bounds=draw(bounds(kept.size, world_size)),
         )
     others = [f for f in factors if f.kind is factor.kind and f is not factor]
-    if others and draw(_SOME):
+    if others and draw(st.sampled_from([False, False, True])):
         return draw(_grid(node, factor, draw(st.sampled_from(others)), world_size))
     extents = draw(_extents(factor, cuts)) if draw(st.booleans()) else ()
     return NodeSplit(node.name, way_of(factor), factor.name, cuts, extents)

@@ -26,6 +26,7 @@ ROOT = Path(__file__).resolve().parents[2]
 OPTIONAL = {"factor", "bounds", "extents", "scatter_factor", "scatter_bounds", "rank"}
 OPTIONAL |= {"sum_tiles", "gather_tiles", "streamed", "scratch_limit_bytes"}
 OPTIONAL |= {"window_columns", "chained", "tile_bounds", "sweeps"}
+OPTIONAL |= {"cross_factor", "cross_bounds", "cross_extents"}
 BANKS = {"arena_main_bytes": 4096, "arena_banks_bytes": [4096]}  # of a device that has some
 
 

@@ -3,13 +3,18 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from models.layers import LayerBuilder
 from tests.plan.networks import box, expansion, plan_of, two_convolutions
 from tests.splits import compared, needs_tflm, tiny_split
+from tflsplit.bundle.plan_file import load_plan, plan_part
+from tflsplit.errors import PlanError
 from tflsplit.ir import Graph
 from tflsplit.ops.fused import fused_inside
 from tflsplit.plan.check import plan_problems
@@ -125,3 +130,46 @@ def test_what_has_no_weights_follows_and_a_mean_adds_up_cells():
 @pytest.mark.parametrize("ranks", [4, 5, 7])
 def test_the_same_bits(ranks: int):
     assert compared(tiny_split("mobilenet", ranks, "grid")).passed
+
+
+SOUND = by_cells(two_convolutions())
+
+
+def changed(**fields: Any) -> Plan:
+    return replace(SOUND, splits=(replace(SOUND.splits[0], **fields), SOUND.splits[1]))
+
+
+@pytest.mark.parametrize(
+    ("plan", "text"),
+    [
+        (changed(way=Way.ROWS), "rows takes no cross_factor"),
+        (changed(cross_factor="pages"), "cannot have 'pages' across, only"),
+        (changed(cross_factor="rows"), "cannot have 'rows' across, only"),
+        (changed(cross_factor="in_channels"), "cannot have 'in_channels' across, only"),
+        (changed(bounds=(0, 2, 4, 8)), "3 x 2 cells are none for 4 devices"),
+        (changed(cross_bounds=()), "2 x 0 cells are none"),
+        (changed(bounds=(0, 4, 7)), "bounds goes from 0 to 7, not from 0 to 8"),
+        (changed(cross_bounds=(0, 3, 2)), "cross_bounds goes from 0 to 2, not from 0 to 4"),
+        (changed(extents=((0, 8),) * 4), "both extents and cross_extents, or neither"),
+        (
+            changed(extents=((0, 8),) * 4, cross_extents=((0, 5),) * 4),
+            "the cross_extent of rank 0, 0 to 5, is outside 0 to 4",
+        ),
+    ],
+)
+def test_what_is_wrong_with_a_grid_is_said(plan: Plan, text: str):
+    problems = plan_problems(two_convolutions(), plan)
+    assert text in problems[0]
+
+
+def test_a_grid_that_does_not_fit_makes_no_graphs():
+    with pytest.raises(PlanError, match="3 x 2 cells for 4 devices"):
+        lay_out(two_convolutions(), changed(bounds=(0, 2, 4, 8)))
+
+
+def test_a_plan_of_cells_is_saved_and_replayed(tmp_path: Path):
+    graph = expansion()
+    plan = recompute_halos(graph, by_cells(graph), fused_inside(graph))
+    path = tmp_path / "plan.json"
+    path.write_text(json.dumps(plan_part(graph, plan)))
+    assert load_plan(path).splits == plan.splits

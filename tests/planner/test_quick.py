@@ -3,15 +3,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from models.layers import LayerBuilder
+from models.mobilenet_v2 import inverted_residual
 from tests.planner.small import FAST, slow, uart, verdict
 from tests.splits import needs_tflm, tiny
+from tflsplit.cluster import default_cluster
 from tflsplit.ir import Graph
 from tflsplit.plan.layout import lay_out
+from tflsplit.plan.spec import Way
 from tflsplit.planner.assembly import complete, draft
 from tflsplit.planner.choices import Choices
-from tflsplit.planner.options import OPTIONS, RECEIVING, WHOLE, Option
+from tflsplit.planner.options import GRIDS, OPTIONS, RECEIVING, WHOLE, Option
 from tflsplit.planner.planned import Planned
 from tflsplit.planner.search import unlimited
 from tflsplit.wire import custom_ops as wire
@@ -73,3 +79,21 @@ def test_a_map_is_cut_anew():
     assert bounds[0][0] == bounds[1][0]
     assert bounds[0] != bounds[1]
     assert verdict(graph, cut).passed
+
+
+@needs_tflm
+def test_maps_of_hardly_a_row_for_each_are_cut_into_cells():
+    """14 x 14 over twelve: 3 x 7 for each instead of 2 x 14 for seven; quicker, the same bits."""
+    net = LayerBuilder("small maps", 3)
+    x = net.conv(net.input((14, 14, 8)), 32, (1, 1))
+    for _ in range(2):
+        x = inverted_residual(net, x, 6, 32, 1)
+    graph = net.finish(net.mean(x))
+    cluster = default_cluster(12, "ethernet")
+    choices = Choices(graph, replace(cluster, direct=True))
+    cells = planned_with(choices, lambda _: choices.all_quick)
+    rows = planned_with(choices, lambda _: [o for o in choices.all_quick if o not in GRIDS])
+    ways = [split.way for split in cells.plan.splits]
+    assert Way.GRID in ways
+    assert cells.latency_us < 0.97 * rows.latency_us
+    assert verdict(graph, cells).passed

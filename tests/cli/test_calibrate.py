@@ -15,6 +15,7 @@ from tflsplit.cli import main
 from tflsplit.cli.calibrate import computing_us
 from tflsplit.cli.figures import figures_document
 from tflsplit.cluster import Family, known_board, parse_cluster
+from tflsplit.cluster.cycles import TFLM_BESIDE, TFLM_CONVOLUTIONS
 from tflsplit.host.coordinator import Inference
 from tflsplit.host.figures import DeviceFigures
 from tflsplit.plan.cost import local_node_us
@@ -28,7 +29,7 @@ FACTORS = {
     Family.FULLY_CONNECTED: 2.5,
     **dict.fromkeys((Family.OTHER, Family.REQUANTIZE, Family.ADD, Family.SUM), 0.5),
     Family.COPY: 0.7,
-    Family.TFLM: 1.0,
+    **dict.fromkeys((Family.TFLM, *TFLM_CONVOLUTIONS, *TFLM_BESIDE), 1.0),
 }
 CYCLES = {family: FACTORS[family] * PROPORTIONS.of(family) for family in Family}
 CLOCK_HZ = 100_000_000

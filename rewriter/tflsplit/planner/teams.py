@@ -21,13 +21,12 @@ from tflsplit.cluster import Cluster
 from tflsplit.cluster.teams import teams_of
 from tflsplit.errors import ClusterError
 from tflsplit.ir import Graph
+from tflsplit.planner.next_input import with_next_input
 from tflsplit.planner.planned import Planned
 from tflsplit.planner.planner import FEW, LARGE_NODES, MANY, STEPS, Known, Planner
 
 THROUGHPUT = "throughput"
 """The objective: inferences a second."""
-_WORTH = 0.98
-"""Of the time between two results: for less, nobody gives RAM away."""
 
 
 def best_teams(
@@ -56,21 +55,12 @@ def best_teams(
         if planner.bound("latency", team.world_size) > limit_us:
             continue
         if team.teams == 1:  # all that there are, of which some may be better left out
-            found = _with_next_input(planner.find("latency"), team)
+            found = with_next_input(planner, planner.find("latency"))
         else:
             found = planner.searcher(team.world_size).find("latency", limit_us)
         if found is not None and found.value(THROUGHPUT) < least_us:
             best, least_us = (planner, found), found.value(THROUGHPUT)
     return best
-
-
-def _with_next_input(found: Planned | None, cluster: Cluster) -> Planned | None:
-    """A plan whose devices take their next input while they compute, where that is worth it."""
-    if found is None or cluster.stream:
-        return found
-    ahead = replace(found, cluster=replace(found.cluster, ahead=True))
-    pays = ahead.fits(ahead.cluster) and ahead.period_us < _WORTH * found.period_us
-    return ahead if pays else found
 
 
 def _worth_trying(graph: Graph, cluster: Cluster) -> Iterator[Cluster]:

@@ -16,13 +16,13 @@ from tests.bundles import bundle_of
 from tests.soft_cluster import SoftCluster, check_all, quick_setup
 from tests.splits import needs_tflm
 from tflsplit.bundle import Bundle, read_bundle
-from tflsplit.emulate import FaultModel, Port
+from tflsplit.emulate import FaultModel, Port, core_device
 from tflsplit.emulate.core_device import CoreDevice
 from tflsplit.errors import EngineError, LinkError
 from tflsplit.host import Coordinator, Inference, SocketStream
 from tflsplit.host.figures import check_traffic, wire_figures
 from tflsplit.verify import Case
-from tflsplit.wire.control import Ask
+from tflsplit.wire.control import CONTROL_VERSION, Ask, pack, unpack
 from tflsplit.wire.topology import NEXT_PORT, PREVIOUS_PORT, Topology
 
 pytestmark = needs_tflm
@@ -309,3 +309,63 @@ def test_traffic_that_is_not_the_plans_is_refused(bundle: Bundle, cases: list[Ca
 def test_a_folder_without_firmware_json_has_the_default_wiring(tmp_path: Path, bundle: Bundle):
     setup = Coordinator(SocketStream(socket.socketpair()[0]), bundle).setup
     assert (setup.topology, setup.gateway, setup.world_size) == (Topology.RING, 0, 3)
+
+
+@pytest.mark.parametrize("faults", [None, NOISY])
+def test_two_in_flight_are_right(bundle: Bundle, cases: list[Case], expected, faults):
+    with (
+        SoftCluster(bundle, faults=faults) as cluster,
+        Coordinator(cluster.host, bundle, cluster.setup) as host,
+    ):
+        host.connect(20)
+        order = [index % len(cases) for index in range(9)]
+        outcomes = host.infer_each((cases[index].inputs for index in order), 20, in_flight=2)
+        for index, outcome in zip(order, outcomes, strict=True):
+            assert isinstance(outcome, Inference)
+            for got, want in zip(outcome.outputs, expected[index], strict=True):
+                assert (got == want).all()
+            check_traffic(bundle.document, outcome.reports)
+        check_all(host, bundle, cases, expected)  # and one at a time behind them
+        with pytest.raises(LinkError, match="one or two"):
+            next(host.infer_each([cases[0].inputs], 20, in_flight=3))
+
+
+def test_of_two_in_flight_the_second_is_begun_anew_behind_one_that_failed(
+    bundle: Bundle, cases: list[Case], expected
+):
+    """A device is reset while both are under way."""
+    with (
+        SoftCluster(bundle) as cluster,
+        Coordinator(cluster.host, bundle, cluster.setup) as host,
+    ):
+        host.connect(20)
+        inputs = [cases[index % len(cases)].inputs for index in range(5)]
+        outcomes = []
+        for outcome in host.infer_each(inputs, 20, in_flight=2):
+            outcomes.append(outcome)
+            if len(outcomes) == 1:
+                cluster.reset(2)
+        lost = [index for index, each in enumerate(outcomes) if isinstance(each, LinkError)]
+        assert len(outcomes) == 5
+        assert lost in ([], [1])  # the first noticed it, unless it was over by then
+        for index, outcome in enumerate(outcomes):
+            if isinstance(outcome, Inference):
+                want = expected[index % len(cases)]
+                assert all((a == b).all() for a, b in zip(outcome.outputs, want, strict=True))
+        assert all("rank 2 was reset" in str(outcomes[index]) for index in lost)
+
+
+def test_devices_of_another_version_are_told(bundle: Bundle, monkeypatch: pytest.MonkeyPatch):
+    """They take no QUERY of this version, and this host no INFO of theirs."""
+
+    def older(payload: bytes):
+        return unpack(bytes([CONTROL_VERSION]) + payload[1:]) if payload[:1] == b"\3" else None
+
+    monkeypatch.setattr(core_device, "unpack", older)
+    monkeypatch.setattr(core_device, "pack", lambda message: b"\3" + pack(message)[1:])
+    with (
+        SoftCluster(bundle) as cluster,
+        Coordinator(cluster.host, bundle, cluster.setup) as host,
+        pytest.raises(LinkError, match=r"rank 0 speaks version 3, .* this computer version 4: gen"),
+    ):
+        host.connect(3)

@@ -12,9 +12,13 @@ from tflsplit.host.firmware_json import FirmwareSetup
 from tflsplit.host.ports import Stream, wait_for_any
 from tflsplit.wire.control import (
     CONTROL_CHANNEL,
+    CONTROL_VERSION,
     LINK_COUNTERS,
+    OLDER_VERSIONS,
+    Ask,
     LinkReport,
     Message,
+    Query,
     pack,
     unpack,
 )
@@ -43,6 +47,7 @@ class Gateway:
         on_message: Callable[[int, Message], None],
     ) -> None:
         self._on_message = on_message
+        self.other_versions: dict[int, int] = {}  # of the protocol, by rank that spoke it
         table = link_tables(setup.topology, setup.world_size, setup.gateways)[-1]
         if set(streams) != {link.peer_rank for link in table}:
             raise InternalError(f"streams to {sorted(streams)}, but gateways {setup.gateways}")
@@ -116,6 +121,14 @@ class Gateway:
         message = unpack(payload) if channel == CONTROL_CHANNEL else None
         if message is not None:
             self._on_message(source, message)
+        elif channel == CONTROL_CHANNEL and payload and payload[0] != CONTROL_VERSION:
+            self.other_versions[source] = payload[0]
+
+    def ask_older(self, ranks: range | list[int]) -> None:
+        """Queue a QUERY in the words of earlier versions, for ``other_versions``."""
+        query = pack(Query(Ask.INFO, 1))
+        for version in OLDER_VERSIONS:
+            self.endpoint.send_datagram(ranks, CONTROL_CHANNEL, bytes([version]) + query[1:])
 
 
 def host_identity(setup: FirmwareSetup) -> Identity:

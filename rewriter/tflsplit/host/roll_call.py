@@ -9,7 +9,7 @@ from tflsplit.errors import LinkError
 from tflsplit.host.diagnosis import Seen, problems
 from tflsplit.host.firmware_json import FirmwareSetup
 from tflsplit.host.inbox import Inbox
-from tflsplit.wire.control import Ask, DeviceState, Info
+from tflsplit.wire.control import CONTROL_VERSION, Ask, DeviceState, Info
 from tflsplit.wire.handshake import ErrorCode, describe
 
 ANSWER_SECONDS = 1.5
@@ -72,6 +72,8 @@ def diagnosis(inbox: Inbox, setup: FirmwareSetup) -> str | None:
         )
         return "; ".join(texts)
     there = set(inbox.infos)
+    if older := _of_another_version(inbox, [rank for rank in inbox.ranks if rank not in there]):
+        return older
     if not there:
         return _nobody(setup)
     inbox.ask(Ask.LINKS, lambda: all(map(inbox.links_of, there)), ANSWER_SECONDS, there)
@@ -85,6 +87,22 @@ def diagnosis(inbox: Inbox, setup: FirmwareSetup) -> str | None:
         return None
     answers = f"{len(there)} of {setup.world_size} devices answer"
     return "; ".join(found) + f" ({answers})"
+
+
+def _of_another_version(inbox: Inbox, silent: list[int]) -> str | None:
+    gateway = inbox.gateway
+    if not silent:
+        return None
+    gateway.other_versions.clear()
+    gateway.ask_older(silent)
+    gateway.wait_until(lambda: set(silent) <= set(gateway.other_versions), ANSWER_SECONDS / 3)
+    found = [f"rank {r} speaks version {v}" for r, v in sorted(gateway.other_versions.items())]
+    if not found:
+        return None
+    return (
+        f"{', '.join(found)} of the cluster protocol, this computer version {CONTROL_VERSION}: "
+        "generate the firmware again with this tflsplit, then flash it"
+    )
 
 
 def _nobody(setup: FirmwareSetup) -> str:

@@ -18,6 +18,8 @@ from typing import ClassVar
 from tflsplit.untrusted import one_line
 
 CONTROL_VERSION = 4
+OLDER_VERSIONS = (2, 3)
+"""QUERY has been the same in all, so that devices of an older version can be told apart."""
 CONTROL_CHANNEL = 1
 INPUT_CHANNEL = 0xF000
 """Channel of operand 0 of a device's graph inputs; operand i has this plus i."""

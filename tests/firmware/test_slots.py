@@ -60,10 +60,12 @@ def test_grants_are_those_of_one_recv_of_each_other_rank_and_the_host():
     one = device(1, [], [recv(y, [(1, 0), (2, 0)]), recv(z, [(3, 0)])], [])
     two = device(2, [], [recv(z, [(4, 0), (5, 1)])], [])
     slots = slots_of([zero, one, two])
-    assert slots[0].grant == 2 + 1 + 1
+    assert slots[0].grant == 2 + 1 + 2, "its output, of this inference and of the next"
     assert slots[1].grant == 1
     assert [s.recv for s in slots] == [1, 2, 2]
     assert slots[0].send == 1 + 1, "the SEND and the output"
+    ahead = slots_of([zero, one, two], ahead=True)
+    assert [s.recv for s in ahead] == [1 + 1, 2, 2], "and the next inference's input"
 
 
 def test_more_slots_than_a_device_can_have_are_refused():

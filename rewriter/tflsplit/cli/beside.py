@@ -157,7 +157,12 @@ def _no_better(chooser: Chooser) -> str:
 
 
 def _ms(row: Json) -> str:
-    return f"{row['latency_us'] / 1000:,.1f} ms"
+    return f"{_milliseconds(row['latency_us'])} ms"
+
+
+def _milliseconds(us: float) -> str:
+    """``1,234.5``, ``0.042``: two digits at least, whatever is quick."""
+    return f"{us / 1000:,.1f}" if us >= 1000 else f"{us / 1000:.2g}"
 
 
 def print_beside(rows: Sequence[Json]) -> None:
@@ -168,7 +173,7 @@ def print_beside(rows: Sequence[Json]) -> None:
         [
             row["name"],
             _devices(row),
-            f"{row['latency_us'] / 1000:,.1f}" if row["fits"] else "–",
+            _milliseconds(row["latency_us"]) if row["fits"] else "–",
             f"{row['throughput_per_s']:.2f}" if row["fits"] else "–",
             kib(row["arena_bytes"]),
             kib(row["weights_bytes"]),

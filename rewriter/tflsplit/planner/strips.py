@@ -130,8 +130,11 @@ class _Runs:
                     if plan is not None:
                         yield plan
 
-    def _fullest(self) -> set[Value]:
-        """Maps that are there, whole, while a layer runs that has about the most around it."""
+    def _fullest(self) -> list[Value]:
+        """Maps that are there, whole, while a layer runs that has about the most around it.
+
+        In the graph's order: plans are the same in every run.
+        """
         splits, inside = self.plan.by_node(), fused_inside(self.graph)
         gone = {n for n in self.graph.nodes if n.name in inside or splits[n.name].streamed}
         kept = {v for n in self.graph.nodes if n not in gone for v in n.outputs}
@@ -144,11 +147,11 @@ class _Runs:
         sizes = [sum(value.size_bytes for value in values) for values in around]
         most = max(sizes, default=0)
         least = self.arena_bytes * self.plan.world_size // _LEAST_PART
-        return {
-            value
-            for size, values in zip(sizes, around, strict=True) if size >= _NEARLY * most
-            for value in values if value.size_bytes >= least
-        }  # fmt: skip
+        full = set[Value]().union(
+            *(v for size, v in zip(sizes, around, strict=True) if size >= _NEARLY * most)
+        )
+        made = (value for node in self.graph.nodes for value in node.outputs)
+        return [value for value in made if value in full and value.size_bytes >= least]
 
     def _is_free(
         self, node: Node, splits: Mapping[str, NodeSplit], readers: Mapping[Value, Sequence[Node]]

@@ -6,7 +6,7 @@
 Of each kind of link and way of the image (``wire_targets.WAYS``) the fastest plan for each number
 of devices: one inference at a time, two in flight, and two in flight where devices have memory for
 the next input (``--ahead``); and how many bytes that is on the device that has most of it.
-``--one-team``: of UARTs through rank 0 alone, that plan beside the one that ``--objective throughput``
+``--one-team``: of UARTs through rank 0, that plan beside the one that ``--objective throughput``
 takes for one team: milliseconds, inferences a second, bytes.
 """
 

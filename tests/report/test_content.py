@@ -16,7 +16,7 @@ from tflsplit.errors import ClusterError, PlanError
 from tflsplit.ops import Box
 from tflsplit.report.beside import beside
 from tflsplit.report.content import Content
-from tflsplit.report.layers import slices
+from tflsplit.report.layers import _parts, slices
 from tflsplit.sim import simulate, simulate_seed
 
 
@@ -152,3 +152,24 @@ def test_the_page_cannot_be_written(tmp_path: Path):
         write_page(tmp_path / "file" / "report.html", "x")
     write_page(tmp_path / "new" / "report.html", "x")
     assert [p.name for p in (tmp_path / "new").iterdir()] == ["report.html"]
+
+
+def test_cells_of_a_grid_are_shown_with_what_they_compute():
+    entry = {
+        "way": "grid",
+        "factor": "rows",
+        "bounds": [0, 4, 8],
+        "cross_factor": "columns",
+        "cross_bounds": [0, 1, 4],
+        "extents": [[0, 5], [0, 4], [3, 8], [4, 8], [0, 0]],
+        "cross_extents": [[0, 2], [1, 4], [0, 2], [1, 4], [0, 0]],
+    }
+    parts = _parts(entry, 5)
+    assert [(part.rank, part.percent) for part in parts] == [
+        (0, 12.5),
+        (1, 37.5),
+        (2, 12.5),
+        (3, 37.5),
+    ]
+    assert parts[0].text == "rank 0: rows [0, 4), columns [0, 1), computes [0, 5) x [0, 2)"
+    assert parts[1].text == "rank 1: rows [0, 4), columns [1, 4)"

@@ -184,7 +184,8 @@ def cuts(entry: dict[str, Any]) -> str:
     """Where a layer is cut, as a plan file says it."""
     if entry["way"] == "whole":
         return f"on rank {entry['rank']}"
-    bounds = " ".join(map(str, entry.get("bounds", ())))
+    along = (entry[key] for key in ("bounds", "cross_bounds") if key in entry)
+    bounds = " x ".join(" ".join(map(str, each)) for each in along)
     tiles = entry.get("sum_tiles", entry.get("gather_tiles"))
     return bounds + (f", {tiles} tiles" if tiles else "")
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,12 +11,14 @@ from tflsplit.bundle import Bundle
 from tflsplit.bundle.plan_json import Json
 from tflsplit.ir import Graph
 from tflsplit.ops import Box
+from tflsplit.plan.spec import cell_of
 from tflsplit.report.gantt import Bar
 from tflsplit.split.devices import DeviceGraph, tensor_labels
 
 WAYS = {
     "rows": "rows of the map, halos from neighbours; all weights everywhere",
     "columns": "columns of the map, halos from neighbours; all weights everywhere",
+    "grid": "rows and columns of the map, halos from up to eight neighbours; all weights everywhere",
     "out_channels": "output channels: a share of the weights, the whole input",
     "channels": "channels: a share of weights, input and output",
     "in_channels": "input channels: a share of the weights; int32 sums added up exactly",
@@ -109,6 +112,8 @@ def _parts(entry: Json, world_size: int) -> tuple[Part, ...]:
     if "bounds" not in entry:
         ranks = [entry.get("rank", 0)] if entry["way"] == "whole" else range(world_size)
         return tuple(Part(rank, 100.0 / len(ranks), f"rank {rank}: all of it") for rank in ranks)
+    if "cross_bounds" in entry:
+        return _cells(entry, world_size)
     bounds, size = entry["bounds"], entry["bounds"][-1] or 1
     parts = []
     for rank in range(world_size):
@@ -120,6 +125,25 @@ def _parts(entry: Json, world_size: int) -> tuple[Part, ...]:
             first, last = entry["extents"][rank]
             text += f", computes [{first}, {last})"
         parts.append(Part(rank, 100.0 * (stop - start) / size, text))
+    return tuple(parts)
+
+
+def _cells(entry: Json, world_size: int) -> tuple[Part, ...]:
+    """The same of a grid: a part for each cell that is not empty."""
+    names, parts = (entry["factor"], entry["cross_factor"]), []
+    whole = (entry["bounds"][-1] or 1) * (entry["cross_bounds"][-1] or 1)
+    for rank in range(world_size):
+        cell = cell_of(entry["bounds"], entry["cross_bounds"], rank)
+        area = math.prod(stop - start for start, stop in cell)
+        if not area:
+            continue
+        cuts = (f"{name} [{a}, {b})" for name, (a, b) in zip(names, cell, strict=True))
+        text = f"rank {rank}: " + ", ".join(cuts)
+        if "extents" in entry:
+            made = entry["extents"][rank], entry["cross_extents"][rank]
+            if tuple(map(tuple, made)) != cell:
+                text += ", computes " + " x ".join(f"[{a}, {b})" for a, b in made)
+        parts.append(Part(rank, 100.0 * area / whole, text))
     return tuple(parts)
 
 

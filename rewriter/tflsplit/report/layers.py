@@ -18,7 +18,7 @@ from tflsplit.split.devices import DeviceGraph, tensor_labels
 WAYS = {
     "rows": "rows of the map, halos from neighbours; all weights everywhere",
     "columns": "columns of the map, halos from neighbours; all weights everywhere",
-    "grid": "rows and columns of the map, halos from up to eight neighbours; all weights everywhere",
+    "grid": "rows and columns of the map, halos from eight neighbours; all weights everywhere",
     "out_channels": "output channels: a share of the weights, the whole input",
     "channels": "channels: a share of weights, input and output",
     "in_channels": "input channels: a share of the weights; int32 sums added up exactly",

@@ -175,14 +175,11 @@ class Coordinator:
             except LinkError as error:
                 return error
         try:
-            self._launch(waiting)
-            return self._land(timeout_seconds)
+            return self._fly(waiting, timeout_seconds)
         except PeerError as error:
-            failure = self._explained(error)
+            return self._explained(error)
         except LinkError as error:
-            failure = error
-        self._flights.clear()
-        return failure
+            return error
 
     def _launch(self, waiting: Sequence[Mapping[str, Array]]) -> None:
         if not self._flights and (time.monotonic() > self._good_until or not self._endpoint.is_up):
@@ -200,8 +197,16 @@ class Coordinator:
 
     def _infer(self, inputs: Mapping[str, Array], timeout_seconds: float) -> Inference:
         self._flights.clear()
-        self._launch([inputs])
-        return self._land(timeout_seconds)
+        return self._fly([inputs], timeout_seconds)
+
+    def _fly(self, waiting: Sequence[Mapping[str, Array]], timeout_seconds: float) -> Inference:
+        """Launch what is not under way, and land the first; when it fails, none is under way."""
+        try:
+            self._launch(waiting)
+            return self._land(timeout_seconds)
+        except LinkError:
+            self._flights.clear()
+            raise
 
     def links(self, timeout_seconds: float = 5.0) -> tuple[tuple[LinkReport, ...], ...]:
         """Link counters by rank and link, the host's last; ``infos`` anew.  May raise LinkError."""

@@ -95,13 +95,13 @@ def framed(payload: bytes) -> str:
 IDENTITY_FIELDS: dict[str, Any] = {
     "id": "00112233445566778899aabbccddeeff", "board": "teensy41", "boot": 0xDEADBEEF,
     "arrived": 1, "ports": 2, "state": 1, "flags": 0b0101, "store_bytes": 3_500_000,
-    "work_bytes": 900_000, "baud": 6_000_000, "mtu_bytes": 1024, "cluster": 3,
+    "work_bytes": 900_000, "baud": 6_000_000, "mtu_bytes": 1024, "cluster": 4,
     "deploy": 2, "deployment": "0f" * 16, "fingerprint": "a5" * 16, "rank": 3, "world_size": 8,
     "slices": 9, "slice": 0, "rx_ring_bytes": 4096, "tx_ring_bytes": 65535,
 }  # fmt: skip
 BLANK_FIELDS: dict[str, Any] = {
     "board": "sixteen_letters_", "boot": 1, "arrived": 255, "ports": 16, "flags": 0b10010,
-    "work_bytes": 65536, "mtu_bytes": 512, "cluster": 3, "deploy": 2, "rank": 255, "slice": 255,
+    "work_bytes": 65536, "mtu_bytes": 512, "cluster": 4, "deploy": 2, "rank": 255, "slice": 255,
 }  # fmt: skip
 ADOPT_FIELDS: dict[str, Any] = {
     "session": "000102030405060708090a0b0c0d0e0f", "rank": 2, "world_size": 8, "node_count": 9,

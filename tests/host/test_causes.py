@@ -48,7 +48,12 @@ class Answers:
             for rank in infos
             for link, step in enumerate((-1, 1))
         }
-        self.gateway = SimpleNamespace(open=lambda _: None, wait_until=lambda *_: None)
+        self.gateway = SimpleNamespace(
+            open=lambda _: None,
+            wait_until=lambda *_: None,
+            ask_older=lambda _: None,
+            other_versions={},
+        )
 
     def ask(self, _what: Any, done: Callable[[], bool], *_: Any) -> bool:
         return done()

@@ -44,7 +44,7 @@ from tflsplit.rewriting.chooser import Chooser
 
 _RARE = (
     "model", "force", "plan", "manual", "json", "quiet", "verbose", "direct", "stream", "max_ram",
-    "max_weights", "topology", "gateway",
+    "max_weights", "topology", "gateway", "ahead",
 )  # fmt: skip
 """What ``--help`` leaves to ``--help-all``, so that it fits a terminal of 24 lines."""
 

@@ -19,6 +19,7 @@ from tflsplit.errors import ClusterError
 from tflsplit.firmware.generate import device_sources
 from tflsplit.firmware.options import FirmwareOptions
 from tflsplit.host.ports import Stream
+from tflsplit.wire.control import CONTROL_VERSION
 from tflsplit.wire.topology import Topology
 
 
@@ -70,7 +71,7 @@ def prepare_images(
     options = replace(options, topology=topology)
     streams = _streams(wiring, options, placement, stream)
     identities = [wiring.boards[board].identity for board in placement.boards]
-    _refuse_fixed(wiring, placement, identities)
+    check_firmware([wiring.name(board) for board in placement.boards], identities)
     made_for = options_for(options, identities)
     made_for = replace(made_for, one_piece=True)
     sources = device_sources(bundle.document, bundle.devices, made_for)
@@ -229,16 +230,22 @@ def _streams(
     return tuple(wiring.gateways.index(board) for board in placement.boards)
 
 
-def _refuse_fixed(
-    wiring: Wiring, placement: Placement, identities: Sequence[BoardIdentity]
-) -> None:
-    fixed = [
-        wiring.name(board)
-        for board, identity in zip(placement.boards, identities, strict=True)
-        if identity.state == BoardState.FIXED
-    ]
+def check_firmware(names: Sequence[str], identities: Sequence[BoardIdentity]) -> None:
+    """ClusterError for boards whose firmware is for one plan, or of another cluster protocol.
+
+    names: of the boards, in the order of ``identities``.
+    """
+    boards = list(zip(names, identities, strict=True))
+    fixed = [name for name, one in boards if one.state == BoardState.FIXED]
     if fixed:
         raise ClusterError(
             f"board{'s' * (len(fixed) > 1)} {', '.join(fixed)}: the firmware was built for one "
             "plan and takes no other: flash the generic one (pio run -d DIR -e generic -t upload)"
+        )
+    other = [f"{name} {one.cluster}" for name, one in boards if one.cluster != CONTROL_VERSION]
+    if other:
+        raise ClusterError(
+            f"generic firmware with another version of the cluster protocol than this program's "
+            f"{CONTROL_VERSION}: {', '.join(other)}: flash it anew "
+            "(pio run -e generic -t upload)"
         )

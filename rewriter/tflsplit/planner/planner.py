@@ -212,7 +212,8 @@ class Planner:
             found = smallest_in_strips(searcher, objective, value, tail_bytes)
             is_last = searcher not in tried[at + 1 :]
             if beaten is not None and is_last and objective == "ram" and value < float("inf"):
-                beaten[kind] = beaten[kind] + 1 if found is None else 0
+                is_near = found is not None and found.value(objective) <= value
+                beaten[kind] = 0 if is_near else beaten[kind] + 1
             if found is not None and self._is_better(found, best, objective):
                 best, value = found, found.value(objective)
         return best

@@ -34,6 +34,8 @@ _TILES = (8, 4)
 _LONGEST = 6
 """Layers of a run."""
 _TRIES = 24
+_TRIES_ABOVE = 8
+"""In a row, of a plan that is larger than what is to be beaten."""
 _LEAST_PART = 8
 """Of the arena, what a map must be a part of, at least, to be worth it."""
 _NEARLY = 0.8
@@ -54,8 +56,9 @@ def smallest_in_strips(
     """
     if objective != "ram" or not _may_have_runs(searcher.graph):
         return searcher.find(objective, beat, tail_bytes)
-    found = searcher.find(objective, _MOST_GAIN * beat, tail_bytes)
-    return found and in_strips(searcher.graph, found, found.cluster)
+    gain = _MOST_GAIN if searcher.cluster.world_size == 1 else _MOST_GAIN_OF_MANY
+    found = searcher.find(objective, gain * beat, tail_bytes)
+    return found and in_strips(searcher.graph, found, found.cluster, beat)
 
 
 def _may_have_runs(graph: Graph) -> bool:
@@ -74,15 +77,22 @@ def _may_have_runs(graph: Graph) -> bool:
 
 
 _MOST_GAIN = 2.0
-"""Runs in tiles made an arena no smaller than this part (measured: 1.93)."""
+_MOST_GAIN_OF_MANY = 1.4
+"""Runs in tiles made arenas of one device at most 1.93 times as small, of several 1.38."""
 
 
-def in_strips(graph: Graph, planned: Planned, cluster: Cluster) -> Planned:
-    """The plan with such runs in tiles, or itself where none makes its arena smaller."""
+def in_strips(
+    graph: Graph, planned: Planned, cluster: Cluster, beat: float = float("inf")
+) -> Planned:
+    """The plan with such runs in tiles, or itself where none makes its arena smaller.
+
+    beat: an arena that is known; where a plan is above it, fewer runs are tried.
+    """
     best, tried = planned, 0
     while tried < _TRIES:
         found = None
-        for plan in islice(_Runs(graph, best.plan, best.arena_bytes).plans(), _TRIES - tried):
+        most = min(_TRIES - tried, _TRIES if best.arena_bytes < beat else _TRIES_ABOVE)
+        for plan in islice(_Runs(graph, best.plan, best.arena_bytes).plans(), most):
             tried += 1
             found = _finished(graph, plan, cluster, best)
             if found is not None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from itertools import count, pairwise
 
 from tflsplit.deploy.survey import (
+    DEPLOY_VERSION,
     HOST_PORT,
     BoardIdentity,
     BoardState,
@@ -22,6 +23,7 @@ from tflsplit.deploy.survey import (
     on_wire,
     to_payload,
 )
+from tflsplit.wire.control import CONTROL_VERSION
 from tflsplit.wire.frames import FrameDecoder, FrameType, parse
 
 HOP_SECONDS = 0.001
@@ -55,8 +57,9 @@ def identity_of(name: str, **fields: object) -> BoardIdentity:
     blank = BoardIdentity(
         chip_id=name.encode().ljust(16, b"\0"), board=b"native", boot=7, arrived=HOST_PORT,
         ports=2, state=BoardState.BLANK, flags=1, store_bytes=1 << 20, work_bytes=1 << 19, baud=0,
-        mtu_bytes=1024, slices=0, cluster=3, deploy=2, slice=255, deployment=bytes(16),
-        fingerprint=bytes(16), rank=255, world_size=0, rx_ring_bytes=0, tx_ring_bytes=0,
+        mtu_bytes=1024, slices=0, cluster=CONTROL_VERSION, deploy=DEPLOY_VERSION, slice=255,
+        deployment=bytes(16), fingerprint=bytes(16), rank=255, world_size=0, rx_ring_bytes=0,
+        tx_ring_bytes=0,
     )  # fmt: skip
     return replace(blank, **fields)  # type: ignore[arg-type]
 

@@ -3,6 +3,8 @@
 //
 // Widened values lie as in the other schedules: for every four products first those with even, then
 // those with odd numbers, of all positions: [four][odd][position][2].
+#include <cstddef>
+
 #include "target.h"
 
 #if SPLIT_KERNELS_PORTABLE
@@ -448,7 +450,8 @@ void rows_3x3(const Taps& taps, const Finish& finish, const Planes& planes, int3
         sums[at] = sum_one(rows, at * stride, weights, record.bias);
       }
       finish_row(finish, record, sums, some, step, to);
-      from += kSumsTogether * stride, to += kSumsTogether * step;
+      // Behind the last columns there may be no such place, and no int32 for it.
+      from += std::ptrdiff_t{kSumsTogether} * stride, to += std::ptrdiff_t{kSumsTogether} * step;
     }
     constants = weights + 3 * sizeof(int32_t);
     if (++k == taps.multiplier) k = 0, data += planes.plane_bytes, --count;

@@ -3,8 +3,6 @@
 //
 // Widened values lie as in the other schedules: for every four products first those with even, then
 // those with odd numbers, of all positions: [four][odd][position][2].
-#include <cstddef>
-
 #include "target.h"
 
 #if SPLIT_KERNELS_PORTABLE
@@ -450,8 +448,9 @@ void rows_3x3(const Taps& taps, const Finish& finish, const Planes& planes, int3
         sums[at] = sum_one(rows, at * stride, weights, record.bias);
       }
       finish_row(finish, record, sums, some, step, to);
-      // Behind the last columns there may be no such place, and no int32 for it.
-      from += std::ptrdiff_t{kSumsTogether} * stride, to += std::ptrdiff_t{kSumsTogether} * step;
+      // Behind the last columns there may be no such place, and no int32 for it: that one is not read.
+      from += static_cast<int32_t>(uint32_t{kSumsTogether} * static_cast<uint32_t>(stride));
+      to += static_cast<int32_t>(uint32_t{kSumsTogether} * static_cast<uint32_t>(step));
     }
     constants = weights + 3 * sizeof(int32_t);
     if (++k == taps.multiplier) k = 0, data += planes.plane_bytes, --count;

@@ -89,4 +89,4 @@ def test_a_network_of_blocks_is_searched_as_ever():
 def test_what_gains_nothing_stays_the_same_plan():
     cluster = default_cluster(1)
     best = Planner(network(), cluster).best("ram")
-    assert in_strips(network(), best, cluster) is best
+    assert in_strips(network(), best) is best

@@ -19,7 +19,6 @@ from dataclasses import dataclass, replace
 from itertools import islice
 
 from tflsplit.check.device_graphs import check_coverage
-from tflsplit.cluster import Cluster
 from tflsplit.errors import PlanError
 from tflsplit.ir import Graph, Node, Value
 from tflsplit.ops.fused import block_parts, fused_inside
@@ -36,6 +35,9 @@ _LONGEST = 6
 _TRIES = 24
 _TRIES_ABOVE = 8
 """In a row, of a plan that is larger than what is to be beaten."""
+_MOST_GAIN = 2.0
+_MOST_GAIN_OF_MANY = 1.4
+"""Runs in tiles made arenas of one device at most 1.93 times as small, of several 1.38."""
 _LEAST_PART = 8
 """Of the arena, what a map must be a part of, at least, to be worth it."""
 _NEARLY = 0.8
@@ -58,7 +60,7 @@ def smallest_in_strips(
         return searcher.find(objective, beat, tail_bytes)
     gain = _MOST_GAIN if searcher.cluster.world_size == 1 else _MOST_GAIN_OF_MANY
     found = searcher.find(objective, gain * beat, tail_bytes)
-    return found and in_strips(searcher.graph, found, found.cluster, beat)
+    return found and in_strips(searcher.graph, found, beat)
 
 
 def _may_have_runs(graph: Graph) -> bool:
@@ -76,14 +78,7 @@ def _may_have_runs(graph: Graph) -> bool:
     )
 
 
-_MOST_GAIN = 2.0
-_MOST_GAIN_OF_MANY = 1.4
-"""Runs in tiles made arenas of one device at most 1.93 times as small, of several 1.38."""
-
-
-def in_strips(
-    graph: Graph, planned: Planned, cluster: Cluster, beat: float = float("inf")
-) -> Planned:
+def in_strips(graph: Graph, planned: Planned, beat: float = float("inf")) -> Planned:
     """The plan with such runs in tiles, or itself where none makes its arena smaller.
 
     beat: an arena that is known; where a plan is above it, fewer runs are tried.
@@ -94,7 +89,7 @@ def in_strips(
         most = min(_TRIES - tried, _TRIES if best.arena_bytes < beat else _TRIES_ABOVE)
         for plan in islice(_Runs(graph, best.plan, best.arena_bytes).plans(), most):
             tried += 1
-            found = _finished(graph, plan, cluster, best)
+            found = _finished(graph, plan, best)
             if found is not None:
                 best = found
                 break
@@ -103,19 +98,19 @@ def in_strips(
     return best
 
 
-def _finished(graph: Graph, plan: Plan, cluster: Cluster, best: Planned) -> Planned | None:
+def _finished(graph: Graph, plan: Plan, best: Planned) -> Planned | None:
     """The plan with its arenas; None where they are no smaller, or it cannot be."""
     if plan_problems(graph, plan):
         return None
     arenas = [arena.required_bytes for arena in best.arenas]
     fullest = max(range(plan.world_size), key=arenas.__getitem__)
-    found = finish(graph, plan, cluster, best.steps, fullest=fullest)
+    found = finish(graph, plan, best.cluster, best.steps, fullest=fullest)
     try:
         if found.is_above(int(best.arena_bytes * _WORTH)):
             return None
     except PlanError:
         return None
-    fits = found.short_bytes(cluster) <= best.short_bytes(cluster)
+    fits = found.short_bytes(best.cluster) <= best.short_bytes(best.cluster)
     return found if fits and not check_coverage(graph, found.drafts) else None
 
 

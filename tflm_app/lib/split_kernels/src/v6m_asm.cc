@@ -204,17 +204,8 @@ __asm__(R"(
   .endif
 .endm
 
-@ r0 three rows of x, r1 weights, r2 what sums begin with, r3 where sums go, [stack] their end.
-.macro V6M_FOURS stride
-    V6M_BEGIN split_kernels_v6m_fours_\stride
-    push    {r4-r7}
-    ldr     r4, [sp, #36]
-    mov     lr, r4
-    sub     sp, #48
-    mov     r12, r2
-    mov     r7, sp
-    ldmia   r0!, {r4-r6}
-    stmia   r7!, {r4-r6}
+@ Nine weights from r1, in threes of a word each, as words behind \to.
+.macro V6M_WIDEN to
   .rept 3
     ldmia   r1!, {r6}
     sxtb    r4, r6
@@ -222,11 +213,14 @@ __asm__(R"(
     sxtb    r5, r6
     lsrs    r6, r6, #8
     sxtb    r6, r6
-    stmia   r7!, {r4-r6}
+    stmia   \to!, {r4-r6}
   .endr
-    movs    r7, r3
+.endm
+
+@ Sums of fours of positions, each beginning with r12, to r7 up to lr.
+.macro V6M_SUMS_OF_ROWS stride
     movs    r1, #0
-1:
+91:
     mov     r8, r12
     mov     r9, r12
     mov     r10, r12
@@ -240,9 +234,25 @@ __asm__(R"(
     mov     r5, r11
     stmia   r7!, {r2-r5}
     cmp     r7, lr
-    beq     2f
-    b       1b
-2:
+    beq     92f
+    b       91b
+92:
+.endm
+
+@ r0 three rows of x, r1 weights, r2 what sums begin with, r3 where sums go, [stack] their end.
+.macro V6M_FOURS stride
+    V6M_BEGIN split_kernels_v6m_fours_\stride
+    push    {r4-r7}
+    ldr     r4, [sp, #36]
+    mov     lr, r4
+    sub     sp, #48
+    mov     r12, r2
+    mov     r7, sp
+    ldmia   r0!, {r4-r6}
+    stmia   r7!, {r4-r6}
+    V6M_WIDEN r7
+    movs    r7, r3
+    V6M_SUMS_OF_ROWS \stride
     add     sp, #48
     pop     {r4-r7}
     V6M_RETURN
@@ -557,38 +567,13 @@ __asm__(R"(
     ldr     r3, [r1]
     mov     r12, r3
     adds    r1, #16
-  .rept 3
-    ldmia   r1!, {r6}
-    sxtb    r4, r6
-    lsrs    r6, r6, #8
-    sxtb    r5, r6
-    lsrs    r6, r6, #8
-    sxtb    r6, r6
-    stmia   r2!, {r4-r6}
-  .endr
+    V6M_WIDEN r2
     str     r1, [r0, #4]
     ldr     r4, [r0, #20]
     add     r7, sp, #48
     adds    r4, r4, r7
     mov     lr, r4
-    movs    r1, #0
-13:
-    mov     r8, r12
-    mov     r9, r12
-    mov     r10, r12
-    mov     r11, r12
-    V6M_ROW 0, \stride
-    V6M_ROW 1, \stride
-    V6M_ROW 2, \stride
-    mov     r2, r8
-    mov     r3, r9
-    mov     r4, r10
-    mov     r5, r11
-    stmia   r7!, {r2-r5}
-    cmp     r7, lr
-    beq     15f
-    b       13b
-15:
+    V6M_SUMS_OF_ROWS \stride
     ldr     r0, [sp, #176]
     ldr     r1, [r0, #16]
     subs    r1, #28

@@ -124,13 +124,13 @@ def run_shards(node: Node, pieces: Sequence[Piece], known: Mapping[Value, Array]
 
 
 def run_partial_sums(node: Node, pieces: Sequence[Piece], known: Mapping[Value, Array]) -> Array:
-    """The int32 sums of all pieces of a reduction, added, in int64 so that nothing can wrap."""
-    output = node.output
+    """The sums of all pieces of a reduction, added, in int64 so that nothing can wrap."""
+    output, dtype = node.output, rule_of(node).sums_dtype(node)
     total = np.zeros(output.shape, np.int64)
     for piece in pieces:
         if not piece.is_empty:
             inputs, contents = local_inputs(node, piece, known)
-            sums = Value(output.name, output.shape, DType.INT32)
+            sums = Value(output.name, output.shape, dtype)
             total += run_nodes(rule_of(node).partial(node, piece, inputs, sums), contents)[sums]
     return total
 
@@ -141,10 +141,13 @@ def requantize_pieces(node: Node, total: Array, pieces: Sequence[Piece]) -> Arra
     for piece in pieces:
         if not piece.is_empty:
             box = piece.results[0]
-            sums = Value(node.output.name, box.shape, DType.INT32)
+            dtype = rule_of(node).sums_dtype(node)
+            sums = Value(node.output.name, box.shape, dtype)
             part = local_value(node.output, box)
             nodes = rule_of(node).requantize(node, piece, sums, part)
-            whole[box.slices] = run_nodes(nodes, {sums: total[box.slices].astype(np.int32)})[part]
+            assert dtype is DType.INT32 or np.all(abs(total) < 1 << 15)
+            known = {sums: total[box.slices].astype(dtype.numpy)}
+            whole[box.slices] = run_nodes(nodes, known)[part]
     return whole
 
 

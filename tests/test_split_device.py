@@ -305,11 +305,12 @@ def test_send_is_checked_against_its_tensor(driver, changes, refusal):
     [
         ({}, 1, 1, "ok"),
         ({"sum": 1, "boxes": (0, 2, 0, 3)}, 4, 1, "ok"),
+        ({"sum": 1, "boxes": (0, 2, 0, 3)}, 2, 1, "ok"),
         ({"local": (), "local_origin": (), "boxes": (0, 2, 0, 3)}, 1, 0, "ok"),
         ({"early": 1}, 1, 1, "ok"),
         ({"sum": 1, "early": 1, "boxes": (0, 2, 0, 3)}, 4, 1,
          "refused early: needs a result whose pieces are placed"),
-        ({"sum": 1}, 1, 1, "refused sum: needs an int32 result"),
+        ({"sum": 1}, 1, 1, "refused sum: needs an int32 or int16 result"),
         ({"boxes": (0, 2, 0, 3)}, 1, 1, "refused boxes: do not tile the result"),
         ({"boxes": (1, 2, 0, 4)}, 1, 1,
          "refused boxes: has a box that does not lie in the result, or takes more than four axes"),

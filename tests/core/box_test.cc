@@ -75,7 +75,9 @@ TEST(box_must_lie_in_its_tensor) {
   EXPECT(!StridedBox::make(nullptr, shape, from, to, 1, &box));
 }
 
-TEST(box_that_adds_sums_words_wherever_the_message_is_cut) {
+template <typename Word>
+void add_wherever_the_message_is_cut() {
+  constexpr uint32_t kBytes = sizeof(Word);
   sim::Random random(12);
   for (int round = 0; round < 200; ++round) {
     const uint32_t shape[4] = {1, random.between(1, 5), random.between(1, 5), random.between(1, 9)};
@@ -84,21 +86,28 @@ TEST(box_that_adds_sums_words_wherever_the_message_is_cut) {
       start[axis] = random.below(shape[axis]);
       stop[axis] = random.between(start[axis] + 1, shape[axis]);
     }
-    std::vector<uint32_t> tensor(size_t{shape[1]} * shape[2] * shape[3]);
-    for (uint32_t& word : tensor) word = random.below(UINT32_MAX);
+    std::vector<Word> tensor(size_t{shape[1]} * shape[2] * shape[3]);
+    for (Word& word : tensor) word = static_cast<Word>(random.below(UINT32_MAX));
     StridedBox box;
-    EXPECT(StridedBox::make(tensor.data(), shape, start, stop, 4, &box));
-    std::vector<uint32_t> before(box.size_bytes() / 4), terms(before.size()), after(before.size());
-    for (uint32_t& word : terms) word = random.below(UINT32_MAX);
+    EXPECT(StridedBox::make(tensor.data(), shape, start, stop, kBytes, &box));
+    std::vector<Word> before(box.size_bytes() / kBytes), terms(before.size()), after(before.size());
+    for (Word& word : terms) word = static_cast<Word>(random.below(UINT32_MAX));
     read_box(box, 0, reinterpret_cast<uint8_t*>(before.data()), box.size_bytes());
     box.adds = true;
     for (uint32_t at = 0; at < box.size_bytes();) {
-      const uint32_t left = (box.size_bytes() - at) / 4;
-      const uint32_t count = 4 * random.between(1, left);
+      const uint32_t left = (box.size_bytes() - at) / kBytes;
+      const uint32_t count = kBytes * random.between(1, left);
       write_box(box, at, reinterpret_cast<const uint8_t*>(terms.data()) + at, count);
       at += count;
     }
     read_box(box, 0, reinterpret_cast<uint8_t*>(after.data()), box.size_bytes());
-    for (size_t i = 0; i < after.size(); ++i) EXPECT_EQ(after[i], before[i] + terms[i]);
+    for (size_t i = 0; i < after.size(); ++i) {
+      EXPECT_EQ(after[i], static_cast<Word>(before[i] + terms[i]));
+    }
   }
+}
+
+TEST(box_that_adds_sums_words_wherever_the_message_is_cut) {
+  add_wherever_the_message_is_cut<uint32_t>();
+  add_wherever_the_message_is_cut<uint16_t>();
 }

@@ -352,16 +352,17 @@ TEST(data_outside_of_the_message_is_refused) {
   }
 }
 
-TEST(data_that_cuts_a_word_in_two_is_refused_by_a_box_that_adds) {
+template <typename Word>
+void cut_a_word(uint32_t sent_bytes) {
   Cluster cluster(line_of(2));
   EXPECT(cluster.run_until_ready(500'000));
   cluster.begin_epoch(5);
-  uint32_t words[3] = {1, 2, 3};
+  Word words[3] = {1, 2, 3};
   uint8_t bytes[6] = {1, 1, 1, 1, 1, 1};
   const uint32_t shape[4] = {1, 1, 1, 3};
   const uint32_t start[4] = {};
   StridedBox box;
-  EXPECT(StridedBox::make(words, shape, start, shape, 4, &box));
+  EXPECT(StridedBox::make(words, shape, start, shape, sizeof(Word), &box));
   box.adds = true;
   EXPECT(cluster.node(0).communicator().begin_recv(9, 1, box).ok());
   cluster.run_for(5'000);
@@ -372,10 +373,15 @@ TEST(data_that_cuts_a_word_in_two_is_refused_by_a_box_that_adds) {
   header.destinations = rank_bit(0);
   header.channel = 9;
   header.epoch = 5;
-  inject(cluster, 1, 0, header, ConstBytes(bytes, 6));
+  inject(cluster, 1, 0, header, ConstBytes(bytes, sent_bytes));
   cluster.run_for(5'000);
   EXPECT(cluster.node(0).communicator().error().code == ErrorCode::kBadOffset);
   EXPECT(words[0] == 1 && words[1] == 2 && words[2] == 3);
+}
+
+TEST(data_that_cuts_a_word_in_two_is_refused_by_a_box_that_adds) {
+  cut_a_word<uint32_t>(6);
+  cut_a_word<uint16_t>(3);
 }
 
 TEST(data_that_nobody_asked_for_is_refused) {

@@ -62,6 +62,7 @@ struct Array {
   uint8_t* data;  // null if there are no bytes
   int32_t size_bytes;
   const int8_t* int8s() const { return reinterpret_cast<const int8_t*>(data); }
+  const int16_t* int16s() const { return reinterpret_cast<const int16_t*>(data); }
   const int32_t* int32s() const { return reinterpret_cast<const int32_t*>(data); }
 };
 
@@ -233,9 +234,14 @@ void run_requantize(const Case& c) {
   const char* problem = check_requantize(finish, channels);
   if (problem == nullptr) problem = check_requantize_constants(channels, finish, constants_of(c));
   if (problem != nullptr) return refuse(problem);
+  const bool in_16_bits = c.integers[c.integer_count - 1] != 0;
   run(0, positions * channels, true, [&](void*, void* y) {
-    requantize(finish, positions, channels, c.arrays[1].data, c.arrays[0].int32s(),
-               static_cast<int8_t*>(y));
+    auto* const made = static_cast<int8_t*>(y);
+    if (in_16_bits) {
+      requantize(finish, positions, channels, c.arrays[1].data, c.arrays[0].int16s(), made);
+    } else {
+      requantize(finish, positions, channels, c.arrays[1].data, c.arrays[0].int32s(), made);
+    }
   });
 }
 
@@ -245,9 +251,15 @@ void run_partial_sum(const Case& c) {
   params.summed = c.integers[1];
   params.inner = c.integers[2];
   params.x_zero_point = c.integers[3];
-  if (const char* problem = check_partial_sum(params)) return refuse(problem);
-  run(0, params.outer * params.inner * 4, false, [&](void*, void* y) {
-    partial_sum(params, c.arrays[0].int8s(), static_cast<int32_t*>(y));
+  const bool in_16_bits = c.integers[4] != 0;
+  const int32_t most = in_16_bits ? split_kernels::kMostShortSummed : split_kernels::kMostSummed;
+  if (const char* problem = check_partial_sum(params, most)) return refuse(problem);
+  run(0, params.outer * params.inner * (in_16_bits ? 2 : 4), false, [&](void*, void* y) {
+    if (in_16_bits) {
+      partial_sum(params, c.arrays[0].int8s(), static_cast<int16_t*>(y));
+    } else {
+      partial_sum(params, c.arrays[0].int8s(), static_cast<int32_t*>(y));
+    }
   });
 }
 

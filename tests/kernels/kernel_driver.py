@@ -21,7 +21,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tflsplit.ir import DType, Node
+from tflsplit.ir import DType, Node, Value
 from tflsplit.ops import unweighted
 from tflsplit.ops.chain import blocks_of
 from tflsplit.ops.chain_layout import pieces_of
@@ -204,7 +204,8 @@ def message_of(
     if node.op == wire.PARTIAL_SUM:
         shape, (first, stop) = node.input(0).shape, axes_of(node)
         extents = shape[:first], shape[first:stop], shape[stop:]
-        return PARTIAL_SUM, (*map(prod, extents), _zero_point(node)), tuple(arrays)
+        integers = (*map(prod, extents), _zero_point(node), _in_16_bits(node.output))
+        return PARTIAL_SUM, integers, tuple(arrays)
     if node.op in unweighted.OPS:
         return *_unweighted_integers(node), (*arrays, *_constant_other(node))
     if node.op == wire.CHAIN:
@@ -217,7 +218,8 @@ def message_of(
     if node.op == wire.REQUANTIZE:
         channels = node.input(0).shape[-1]
         positions = node.input(0).size // channels
-        return op, (positions, channels, *_finish(node, roundings[0])), data
+        finish = _finish(node, roundings[0])
+        return op, (positions, channels, *finish, _in_16_bits(node.input(0))), data
     if node.op == wire.PARTIAL_FULLY_CONNECTED:
         x, weights = node.input(0), node.input(1)
         return op, (x.size // x.shape[-1], *weights.shape[::-1], _zero_point(node)), data
@@ -226,6 +228,10 @@ def message_of(
     if node.op == wire.FUSED_BLOCK:
         return op, _block_integers(node, roundings), data
     return op, (*window_integers(node), *_finish(node, roundings[0])), data
+
+
+def _in_16_bits(sums: Value) -> int:
+    return int(sums.dtype is DType.INT16)
 
 
 def _unweighted_integers(node: Node) -> tuple[int, tuple[int, ...]]:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 
 from tflsplit.ir import Activation, DType, Node, Quantization, Value
 from tflsplit.ops import custom
-from tflsplit.ops.custom_options import WindowOptions
+from tflsplit.ops.custom_options import MOST_SHORT_SUMMED, WindowOptions
 from tflsplit.ops.fused import (
     ABSENT,
     FusedOptions,
@@ -242,13 +243,20 @@ def partial_sum_cases(draw: st.DrawFn) -> Case:
     made = (*shape[:first], *(1,) * ((stop - first) * keep), *shape[stop:])
     zero_point = draw(st.integers(-128, 127))
     x = Value("x", shape, DType.INT8, Quantization((0.5,), (zero_point,)))
-    node = custom.partial_sum(x, Value("y", made, DType.INT32), axes=(first, stop))
+    dtype = DType.INT32
+    if prod(shape[first:stop]) <= MOST_SHORT_SUMMED and draw(st.booleans()):
+        dtype = DType.INT16
+    node = custom.partial_sum(x, Value("y", made, dtype), axes=(first, stop))
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     return Case(node, (int8s(rng, shape, draw(DATA), zero_point),))
 
 
 def long_sums() -> Iterator[Case]:
-    """TFLSPLIT_PARTIAL_SUM of so many positions that sums of 16 bits would not hold them."""
+    """TFLSPLIT_PARTIAL_SUM of so many positions that sums of 16 bits would (just) not hold them."""
+    for zero_point, byte in ((127, -128), (-128, 127)):
+        x = Value("x", (128, 67), DType.INT8, Quantization((0.5,), (zero_point,)))
+        node = custom.partial_sum(x, Value("y", (67,), DType.INT16), axes=(0, 1))
+        yield Case(node, (np.full(x.shape, byte, np.int8),))
     x = Value("x", (1, 700, 37), DType.INT8, Quantization((0.5,), (5,)))
     node = custom.partial_sum(x, Value("y", (1, 37), DType.INT32), axes=(1, 2))
     for byte in (-128, 127):
@@ -267,7 +275,8 @@ def requantize_cases(draw: st.DrawFn, max_channels: int = 300) -> Case:
     if draw(st.booleans()):  # powers of two: the first rounding meets exact halves
         scales = float32s(2.0 ** rng.integers(-12, 3, channels))
     multiplier, shift = convolution_multipliers(1.0, scales, 1.0, channels)
-    sums = Value("sums", (positions, channels), DType.INT32)
+    dtype = draw(st.sampled_from([DType.INT32, DType.INT16]))
+    sums = Value("sums", (positions, channels), dtype)
     bias = constant("bias", rng.integers(-(2**31), 2**31, channels, np.int64).astype(np.int32))
     y = Value("y", sums.shape, DType.INT8, Quantization((1.0,), (draw(st.integers(-128, 127)),)))
     node = custom.requantize(
@@ -278,7 +287,10 @@ def requantize_cases(draw: st.DrawFn, max_channels: int = 300) -> Case:
         y,
         activation=draw(activations()),
     )
-    return Case(node, (_sums(rng, sums.shape, np.array(scales)),))
+    array = _sums(rng, sums.shape, np.array(scales))
+    if dtype is DType.INT16:
+        array = np.clip(array, -(2**15), 2**15 - 1).astype(np.int16)
+    return Case(node, (array,))
 
 
 @st.composite

@@ -254,6 +254,19 @@ def small_conv() -> Node:
     return custom.conv_2d(x, weights, None, table, table, y, pads=(1, 1, 1, 1))
 
 
+def test_sums_of_16_bits_are_of_few_values() -> None:
+    def sums(values: int, dtype: DType) -> Node:
+        y = Value("y", (4,), dtype)
+        return custom.partial_sum(tensor("x", values, 4), y, axes=(0, 1))
+
+    assert not custom.problems(sums(128, DType.INT16))
+    assert not custom.problems(sums(129, DType.INT32))
+    with pytest.raises(InternalError, match=r"adds up 129 values, not 1\.\.128"):
+        sums(129, DType.INT16)
+    with pytest.raises(InternalError, match="must be int32 or int16"):
+        sums(1, DType.INT8)
+
+
 Damage = Callable[[Node], Node]
 
 

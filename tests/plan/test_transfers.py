@@ -24,7 +24,7 @@ from tests.plan.networks import (
 )
 from tests.splits import bounds, networks, plans
 from tflsplit.ir import Graph, Value
-from tflsplit.ops import Box
+from tflsplit.ops import Box, rule_of
 from tflsplit.ops.region import is_partition
 from tflsplit.plan import transfers
 from tflsplit.plan.layout import Layouts, Read, Step, lay_out
@@ -349,7 +349,8 @@ def lower_bound(layouts: Layouts) -> int:
             adders = [rank for rank, piece in enumerate(shards.pieces) if not piece.is_empty]
             for rank in range(layouts.world_size):
                 others = len([adder for adder in adders if adder != rank])
-                total += 4 * others * shards.owned(rank)[0].size
+                itemsize = rule_of(shards.node).sums_dtype(shards.node).itemsize
+                total += itemsize * others * shards.owned(rank)[0].size
     return total
 
 

@@ -6,7 +6,8 @@ themselves (as a device would) and shows that
 
 1. every SEND has exactly one RECV on each destination, of the same tensor, box and dtype, and
    every piece of a RECV has its SEND, or is a part of an input that the host has;
-2. every RECV fills its whole result, each element once (or, for sums, adds whole boxes);
+2. every RECV fills its whole result, each element once (or, for sums, adds whole boxes, whose sums
+   its result can hold);
 3. every element of every tensor is computed by some device (halos may be recomputed by several),
    and every element of the model's outputs is given back by exactly one;
 4. what a SEND reads stays alive until a later RECV has seen it leave;
@@ -31,6 +32,7 @@ from collections.abc import Iterator, Sequence
 from tflsplit.check.early import check_asked, check_early
 from tflsplit.check.host_boxes import check_host_boxes
 from tflsplit.check.schedule import Exchange, Programs, check_progress, exchanges
+from tflsplit.check.short_sums import check_short_sums
 from tflsplit.errors import ModelError
 from tflsplit.ir import Graph, Node, Value, check_graph
 from tflsplit.memory.arena import KERNEL_FLAVOURS, predict_arena
@@ -61,6 +63,7 @@ def check_devices(whole: Graph, devices: Sequence[DeviceGraph]) -> list[str]:
         + check_labels(devices, programs)
         + check_lifetimes(programs)
         + check_progress(programs)
+        + check_short_sums(devices)
         + check_early(devices)
         + check_asked(devices)
         + check_arenas(devices)

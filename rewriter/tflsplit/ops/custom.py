@@ -94,7 +94,7 @@ def recv(
         element 0 lies; None, None and () if there is none.
     pending: tensors whose posted SENDs must have left before the node is done; they stay alive
         until then because they are operands.
-    add: the pieces are int32 sums that are added.
+    add: the pieces are int32 or int16 sums that are added.
     early: it may be done before the pieces are there (passes/early_receives.py).
     """
     options: dict[str, AttrValue] = {
@@ -201,10 +201,10 @@ def partial_fully_connected(x: Value, weights: Value, output: Value, *, name: st
 
 
 def partial_sum(x: Value, output: Value, *, axes: Pair, name: str = "") -> Node:
-    """Exact int32 sums of ``x`` minus its zero point over its dimensions ``[axes[0], axes[1])``.
+    """Exact sums of ``x`` minus its zero point over its dimensions ``[axes[0], axes[1])``.
 
-    x: int8; output: int32 of the other dimensions, without quantization; those summed up may stay
-    as 1.
+    x: int8; output: int32, or int16 of at most 128 values, of the other dimensions, without
+    quantization; those summed up may stay as 1.
     """
     attrs = wire.encode(wire.PARTIAL_SUM, {"axes": axes})
     return make_node(wire.PARTIAL_SUM, (x,), (output,), attrs, name)
@@ -220,9 +220,10 @@ def requantize(
     activation: Pair = INT8_RANGE,
     name: str = "",
 ) -> Node:
-    """int8 of complete int32 sums: bias added, scaled per channel (last dimension), clamped.
+    """int8 of complete sums: bias added, scaled per channel (last dimension), clamped.
 
-    sums: int32 [..., C]; bias, multiplier, shift: int32[C]; output: int8 of the shape of ``sums``.
+    sums: int32 or int16 [..., C]; bias, multiplier, shift: int32[C]; output: int8, shaped like
+    ``sums``.
     """
     attrs = wire.encode(wire.REQUANTIZE, {"activation": activation})
     return make_node(wire.REQUANTIZE, (sums, bias, multiplier, shift), (output,), attrs, name)

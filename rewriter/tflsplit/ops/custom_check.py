@@ -13,6 +13,7 @@ from math import prod
 from tflsplit.errors import ModelError
 from tflsplit.ir import DType, Node, Value
 from tflsplit.ops.custom_options import (
+    MOST_SHORT_SUMMED,
     MOST_SUMMED,
     AskOptions,
     RecvOptions,
@@ -81,8 +82,8 @@ def _recv(node: Node) -> Iterator[str]:
         yield f"origin has {len(options.origin)} coordinates for {node.output!r}"
     elif (options.early or options.rolling) and options.add:
         yield "is early, but adds its pieces"
-    elif options.add and not _is(node.output, DType.INT32):
-        yield f"adds pieces, but makes {node.output!r}, not int32"
+    elif options.add and node.output.dtype not in (DType.INT32, DType.INT16):
+        yield f"adds pieces, but makes {node.output!r}, not int32 or int16"
     else:
         yield from _recv_boxes(node, options)
 
@@ -224,15 +225,18 @@ def _partial_sum(node: Node) -> Iterator[str]:
     shapes = [(*x.shape[:first], *between, *x.shape[stop:]) for between in ((), kept)]
     if y.shape not in shapes or not y.shape:
         yield f"cannot make {y!r} of {x!r}"
+    most = MOST_SHORT_SUMMED if y.dtype is DType.INT16 else MOST_SUMMED
     count = prod(x.shape[first:stop])
-    if not 0 < count <= MOST_SUMMED:
-        yield f"adds up {count} values, not 1..{MOST_SUMMED}"
-    yield from _sums(y)
+    if not 0 < count <= most:
+        yield f"adds up {count} values, not 1..{most}, to {y!r}"
+    yield from _sums(y, short=True)
 
 
-def _sums(value: Value) -> Iterator[str]:
-    if not _is(value, DType.INT32) or value.quantization is not None:
-        yield f"{value!r} must be int32 without quantization"
+def _sums(value: Value, short: bool = False) -> Iterator[str]:
+    """short: int16 will do."""
+    is_short = short and _is(value, DType.INT16)
+    if not (is_short or _is(value, DType.INT32)) or value.quantization is not None:
+        yield f"{value!r} must be int32{' or int16' * short} without quantization"
 
 
 def _requantize(node: Node) -> Iterator[str]:
@@ -240,7 +244,7 @@ def _requantize(node: Node) -> Iterator[str]:
     if wrong or not node.input(0).shape:
         yield wrong or f"{node.input(0)!r} has no channels"
         return
-    yield from _sums(node.input(0))
+    yield from _sums(node.input(0), short=True)
     if node.output.shape != node.input(0).shape:
         yield f"{node.output!r} must have the shape of {node.input(0)!r}"
     yield from _requantization(node, 1, node.input(0).shape[-1])

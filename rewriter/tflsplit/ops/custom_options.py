@@ -23,6 +23,8 @@ INT8_RANGE: Pair = (-128, 127)
 MOST_SUMMED = 1 << 16
 """Values that a PARTIAL_SUM adds up: 255 times as many are at most 2**24, which float32 holds (the
 stock expansion), and far below 2**31."""
+MOST_SHORT_SUMMED = 128
+"""The same where its sums, and what they are added up to, are int16: ``128 * 255 < 2**15``."""
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""MEAN and AVERAGE_POOL_2D of a whole map from exact int32 sums of parts of it.
+"""MEAN and AVERAGE_POOL_2D of a whole map from exact sums of parts of it.
 
     x[:, 0:4] -- TFLSPLIT_PARTIAL_SUM --> sums --.
                                                  + -- TFLSPLIT_REQUANTIZE --> y
@@ -14,6 +14,8 @@ are its sums, and requantizing those gives its bits:
 * AVERAGE_POOL_2D (``integer_ops/pooling.h``) divides by the number of values, half away from 0 of
   the *stored* value.  One multiplier does that for every sum there can be where the number is odd
   (no halves), or the zero point is 0; ``pool_multiplier`` tries all sums and says so.
+
+Sums of at most 128 values fit int16, whatever the values: half as many bytes on the wires.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ import numpy as np
 
 from tflsplit.ir import DType, Node, Value
 from tflsplit.ops.custom import partial_sum, requantize
-from tflsplit.ops.custom_options import INT8_RANGE, MOST_SUMMED, Pair
+from tflsplit.ops.custom_options import INT8_RANGE, MOST_SHORT_SUMMED, MOST_SUMMED, Pair
 from tflsplit.ops.dims import dim_name
 from tflsplit.ops.factors import SAME_INDEX, Factor, Kind
 from tflsplit.ops.quantmath import multiply_by_quantized_multiplier, quantize_multiplier
@@ -74,8 +76,14 @@ def have_one_scale(*values: Value) -> bool:
     )
 
 
+def dtype_of_sums(node: Node, axes: Sequence[int]) -> DType:
+    """int16, if that holds the sum of all values of x over ``axes`` minus its zero point."""
+    count = math.prod(node.input(0).shape[axis] for axis in set(axes))
+    return DType.INT16 if count <= MOST_SHORT_SUMMED else DType.INT32
+
+
 def summed(x: Value | None, output: Value, axes: Sequence[int]) -> list[Node]:
-    """``OpRule.partial``: int32 ``output`` of the values of ``x`` over ``axes``."""
+    """``OpRule.partial``: ``output``, the sums of the values of ``x`` over ``axes``."""
     assert x is not None
     run = summed_axes(len(x.shape), axes)
     assert run is not None

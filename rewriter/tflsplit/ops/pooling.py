@@ -10,7 +10,13 @@ from tflsplit.ir import DType, Node, Padding, Value
 from tflsplit.ops.custom_options import Pair
 from tflsplit.ops.factors import SAME_INDEX, Factor, Piece
 from tflsplit.ops.local import padded, padded_shape, temporary
-from tflsplit.ops.mean_sums import finished_sums, pool_multiplier, sum_factors, summed
+from tflsplit.ops.mean_sums import (
+    dtype_of_sums,
+    finished_sums,
+    pool_multiplier,
+    sum_factors,
+    summed,
+)
 from tflsplit.ops.requantization import fused_range
 from tflsplit.ops.rule import OpRule, clone, rule_for
 from tflsplit.ops.window import Windows
@@ -91,6 +97,9 @@ class AveragePoolRule(_PoolRule):
         self, node: Node, piece: Piece, inputs: Sequence[Value | None], output: Value
     ) -> list[Node]:
         return summed(inputs[0], output, _SPATIAL)
+
+    def sums_dtype(self, node: Node) -> DType:
+        return dtype_of_sums(node, _SPATIAL)
 
     def requantize(self, node: Node, piece: Piece, sums: Value, output: Value) -> list[Node]:
         x, y, scaling = node.input(0), node.output, _scaling(node, windows_of(node))

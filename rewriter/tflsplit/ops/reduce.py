@@ -10,10 +10,16 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from tflsplit.ir import Node, Value
+from tflsplit.ir import DType, Node, Value
 from tflsplit.ops.dims import constant_integers, normal_axis, passing_factor
 from tflsplit.ops.factors import SAME_INDEX, Factor, Piece
-from tflsplit.ops.mean_sums import finished_sums, mean_multiplier, sum_factors, summed
+from tflsplit.ops.mean_sums import (
+    dtype_of_sums,
+    finished_sums,
+    mean_multiplier,
+    sum_factors,
+    summed,
+)
 from tflsplit.ops.rule import OpRule, rule_for
 
 
@@ -48,6 +54,9 @@ class ReduceRule(OpRule):
         self, node: Node, piece: Piece, inputs: Sequence[Value | None], output: Value
     ) -> list[Node]:
         return summed(inputs[0], output, _axes(node) or ())
+
+    def sums_dtype(self, node: Node) -> DType:
+        return dtype_of_sums(node, _axes(node) or ())
 
     def requantize(self, node: Node, piece: Piece, sums: Value, output: Value) -> list[Node]:
         count = math.prod(node.input(0).shape[axis] for axis in set(_axes(node) or ()))

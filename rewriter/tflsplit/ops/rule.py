@@ -10,7 +10,7 @@ from typing import TypeVar
 from weakref import WeakKeyDictionary
 
 from tflsplit.errors import UnsupportedOpError
-from tflsplit.ir import Attrs, Graph, Node, Quantization, Value
+from tflsplit.ir import Attrs, DType, Graph, Node, Quantization, Value
 from tflsplit.ops.factors import Factor, Piece, piece_of
 from tflsplit.ops.region import Box, Interval
 
@@ -103,15 +103,21 @@ class OpRule(ABC):
     def partial(
         self, node: Node, piece: Piece, inputs: Sequence[Value | None], output: Value
     ) -> list[Node]:
-        """Local operators for a piece of a *reduction* factor: ``output`` is an int32 partial sum.
+        """Local operators for a piece of a *reduction* factor: ``output`` is a partial sum.
+
+        output: of ``sums_dtype``.
 
         inputs: as for ``localize``; the bias (if the node has one) is given but must not be added:
             it is added once, where the sums are requantized.
         """
         raise UnsupportedOpError(f"{node.op} {node.name!r} has no reduction that could be split")
 
+    def sums_dtype(self, _node: Node) -> DType:
+        """What holds every partial sum, and all of them added: int32, or int16."""
+        return DType.INT32
+
     def requantize(self, node: Node, piece: Piece, sums: Value, output: Value) -> list[Node]:
-        """Local operators that turn complete int32 ``sums`` into ``output``, bias included.
+        """Local operators that turn complete ``sums`` into ``output``, bias included.
 
         piece: a piece of the *parallel* factors whose result box both values hold.
         """

@@ -55,7 +55,7 @@ def copy_box(
     target_origin: Sequence[int],
     add: bool = False,
 ) -> None:
-    """Place elements ``box`` of a whole tensor, or add them (modulo 2**32 for int32).
+    """Place elements ``box`` of a whole tensor, or add them (modulo 2**32, or 2**16 for int16).
 
     source, target: arrays whose element 0 has these coordinates in the whole tensor; the box lies
         inside both.  ``target`` is written to.
@@ -194,7 +194,7 @@ def _partial_fully_connected(node: Node, arrays: Sequence[Array | None]) -> Arra
 def _partial_sum(node: Node, arrays: Sequence[Array | None]) -> Array:
     x, axes = _array(arrays, 0), tuple(range(*axes_of(node)))
     offset = x.astype(np.int64) - _zero_point(node.input(0))
-    sums = np.asarray(offset.sum(axis=axes), np.int32)
+    sums = np.asarray(offset.sum(axis=axes), node.output.dtype.numpy)
     return sums.reshape(node.output.shape)
 
 
@@ -204,7 +204,7 @@ def _unweighted(node: Node, arrays: Sequence[Array | None]) -> Array:
 
 
 def _requantize(node: Node, arrays: Sequence[Array | None]) -> Array:
-    return _requantized(node, _array(arrays, 0), arrays[1:])
+    return _requantized(node, _array(arrays, 0).astype(np.int32, copy=False), arrays[1:])
 
 
 _COMPUTE: dict[str, Callable[[Node, Sequence[Array | None]], Array]] = {

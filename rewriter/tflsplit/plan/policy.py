@@ -216,7 +216,8 @@ class Chooser:
         if shards.is_reduction:
             adders = sum(not piece.is_empty for piece in shards.pieces)
             kept = sum(piece.results[0].size for piece in shards.shares)
-            moved += 4 * kept * max(0, adders - 1)
+            itemsize = rule_of(node).sums_dtype(node).itemsize
+            moved += itemsize * kept * max(0, adders - 1)
         return moved + shards.most_held_bytes
 
     def _missing_bytes(self, shards: NodeShards) -> int:

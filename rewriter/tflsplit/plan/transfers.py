@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tflsplit.ir import Node, Value
-from tflsplit.ops import Box, Piece
+from tflsplit.ops import Box, Piece, rule_of
 from tflsplit.plan.layout import Layouts, Read, Reader, Step, reads_by_rank
 from tflsplit.plan.shards import NodeTile
 
@@ -143,7 +143,7 @@ def schedule(layouts: Layouts) -> Schedule:
                 for index, value in enumerate(node.outputs):
                     made[value] = [piece.results[index] for piece in pieces]
             if shards.is_reduction:
-                _reduce_scatter(result, (position, number), shards.node.output, tile, channels)
+                _reduce_scatter(result, (position, number), shards.node, tile, channels)
     return result
 
 
@@ -276,15 +276,16 @@ def _bounds(boxes: Sequence[Box]) -> NDArray[np.int64]:
 
 
 def _reduce_scatter(
-    result: Schedule, key: Tile, value: Value, tile: NodeTile, channels: Iterator[int]
+    result: Schedule, key: Tile, node: Node, tile: NodeTile, channels: Iterator[int]
 ) -> None:
+    value, itemsize = node.output, rule_of(node).sums_dtype(node).itemsize
     adders = [rank for rank, piece in enumerate(tile.pieces) if not piece.is_empty]
     kept = {rank: piece.results[0] for rank, piece in enumerate(tile.shares) if not piece.is_empty}
     pieces: dict[int, list[tuple[int, int, Box]]] = defaultdict(list)
     for source in adders:
         parts = {rank: box for rank, box in kept.items() if rank != source}
         if parts:
-            transfer = Transfer(next(channels), key[0], value, source, *_split(parts), 4)
+            transfer = Transfer(next(channels), key[0], value, source, *_split(parts), itemsize)
             result.partial_sends[key].append(transfer)
             for rank, part in parts.items():
                 pieces[rank].append((transfer.channel, source, part))

@@ -23,7 +23,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from tflsplit.ir import Activation, Attrs, DType, Graph, Node, Value
+from tflsplit.ir import Activation, Attrs, Graph, Node, Value
 from tflsplit.ops import Box, Piece, local_value, rule_of
 from tflsplit.ops.local import sliced
 from tflsplit.plan.layout import Layouts, lay_out
@@ -187,7 +187,7 @@ class _Device:
         label, piece = self.local.labels[node.output], tile.pieces[self.rank]
         partial: Value | None = None
         if not piece.is_empty:
-            partial = self._sums(label + "/partial", piece.results[0])
+            partial = self._sums(node, label + "/partial", piece.results[0])
             inputs = self.local.inputs_of(node, piece)
             self.local.add(rule_of(node).partial(node, piece, inputs, partial))
             self.macs += piece.macs
@@ -195,20 +195,21 @@ class _Device:
                 if transfer.source == self.rank:
                     self.exchange.post(transfer, partial, piece.results[0], label + "/sums")
         for assembly in self.exchange.mine(movements.sums.get(key, ())):
-            sums = self._complete(assembly, partial, piece.results[0], label)
+            sums = self._complete(node, assembly, partial, piece.results[0])
             output = self._made(node.output, assembly.box, suffix)
             kept = tile.shares[self.rank]
             self.local.add(rule_of(node).requantize(node, kept, sums, output))
             return [(output,)]
         return []
 
-    def _sums(self, name: str, box: Box) -> Value:
-        return Value(self.local.tensor_name(name), box.shape, DType.INT32)
+    def _sums(self, node: Node, name: str, box: Box) -> Value:
+        return Value(self.local.tensor_name(name), box.shape, rule_of(node).sums_dtype(node))
 
-    def _complete(self, assembly: Assembly, partial: Value | None, box: Box, label: str) -> Value:
+    def _complete(self, node: Node, assembly: Assembly, partial: Value | None, box: Box) -> Value:
         if not assembly.pieces and partial is not None and assembly.box == box:
             return partial
-        sums = self._sums(label + "/sums", assembly.box)
+        label = self.local.labels[node.output]
+        sums = self._sums(node, label + "/sums", assembly.box)
         if not assembly.pieces and partial is not None:
             self.local.add([sliced(partial, assembly.box.relative_to(box.origin).origin, sums)])
             return sums

@@ -94,14 +94,16 @@ void read_box(const StridedBox& box, uint32_t offset, uint8_t* to, uint32_t coun
 }
 
 // memcpy, because neither side of it need be aligned.
-static void add_words(uint8_t* at, const uint8_t* from, uint32_t count) {
-  for (uint32_t i = 0; i + 4 <= count; i += 4) {
-    uint32_t sum = 0;
-    uint32_t term = 0;
-    std::memcpy(&sum, at + i, 4);
-    std::memcpy(&term, from + i, 4);
-    sum += term;
-    std::memcpy(at + i, &sum, 4);
+template <typename Element>
+static void add_elements(uint8_t* at, const uint8_t* from, uint32_t count) {
+  constexpr uint32_t kBytes = sizeof(Element);
+  for (uint32_t i = 0; i + kBytes <= count; i += kBytes) {
+    Element sum = 0;
+    Element term = 0;
+    std::memcpy(&sum, at + i, kBytes);
+    std::memcpy(&term, from + i, kBytes);
+    sum = static_cast<Element>(sum + term);
+    std::memcpy(at + i, &sum, kBytes);
   }
 }
 
@@ -110,8 +112,10 @@ void write_box(const StridedBox& box, uint32_t offset, const uint8_t* from, uint
   while (count > 0) {
     uint32_t step = 0;
     uint8_t* at = cursor.next(count, &step);
-    if (box.adds) {
-      add_words(at, from, step);
+    if (box.adds && box.element_bytes == 2) {
+      add_elements<uint16_t>(at, from, step);
+    } else if (box.adds) {
+      add_elements<uint32_t>(at, from, step);
     } else {
       std::memcpy(at, from, step);
     }

@@ -275,7 +275,7 @@ void Communicator::on_data(uint8_t link, const FrameHeader& header, ConstBytes p
     if (header.epoch != recv.epoch) continue;  // the same input of this inference, or of the next
     if (!recv.grant_sent) break;
     const uint32_t left = recv.total_bytes - recv.received;
-    const bool cut_word = recv.box.adds && payload.size() % 4 != 0;
+    const bool cut_word = recv.box.adds && payload.size() % recv.box.element_bytes != 0;
     if (header.offset != recv.received || payload.empty() || payload.size() > left || cut_word) {
       return fail(ErrorCode::kBadOffset, header.source, link, header.channel);
     }

@@ -312,7 +312,7 @@ Problem check_pieces(const FlexMap& options, const TensorView* local, const Tens
     filled_bytes += box.size_bytes();
   }
   const bool sums = integer_option(options, "sum") != 0;
-  if (sums && y.item_bytes != 4) return {"sum", "needs an int32 result"};
+  if (sums && y.item_bytes != 4 && y.item_bytes != 2) return {"sum", "needs an int32 or int16 result"};
   if (sums) return {};
   const bool tile = filled_bytes == size_bytes(y) &&
                     are_disjoint(options, local != nullptr, pieces, y.rank);

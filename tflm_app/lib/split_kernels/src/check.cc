@@ -130,9 +130,10 @@ const char* check_finish(const Finish& f) {
 
 }  // namespace
 
-const char* check_partial_sum(const PartialSumParams& p) {
+const char* check_partial_sum(const PartialSumParams& p, int32_t most) {
   if (p.outer < 1 || p.summed < 1 || p.inner < 1) return "x: an extent is not positive";
   if (p.summed > kMostSummed) return "x: more values to add up than 65536";
+  if (p.summed > most) return "x: more values to add up in 16 bits than 128";
   if (p.x_zero_point < -128 || p.x_zero_point > 127) return "x: zero point outside -128..127";
   return indexable(1, p.outer, p.summed, p.inner) ? nullptr : "x: too large";
 }

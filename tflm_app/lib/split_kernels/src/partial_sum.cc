@@ -141,4 +141,18 @@ void partial_sum(const PartialSumParams& params, const int8_t* x, int32_t* y) {
   }
 }
 
+void partial_sum(const PartialSumParams& params, const int8_t* x, int16_t* y) {
+  constexpr int32_t kChannels = 32;
+  const PartialSumParams p = params;
+  for (int32_t outer = 0; outer < p.outer; ++outer, x += p.summed * p.inner, y += p.inner) {
+    for (int32_t first = 0; first < p.inner; first += kChannels) {
+      const int32_t left = p.inner - first, count = left < kChannels ? left : kChannels;
+      int32_t sums[kChannels];
+      for (int32_t i = 0; i < count; ++i) sums[i] = -p.x_zero_point * p.summed;
+      add_positions(x + first, p.summed, p.inner, count, sums);
+      for (int32_t i = 0; i < count; ++i) y[first + i] = static_cast<int16_t>(sums[i]);
+    }
+  }
+}
+
 }  // namespace split_kernels

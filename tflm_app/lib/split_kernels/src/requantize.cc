@@ -4,8 +4,11 @@
 
 namespace split_kernels {
 
-void requantize(const Finish& finish, int32_t positions, int32_t channels, const void* constants,
-                const int32_t* sums, int8_t* y) {
+namespace {
+
+template <typename Sum>
+void requantize_sums(const Finish& finish, int32_t positions, int32_t channels, const void* constants,
+                     const Sum* sums, int8_t* y) {
   const Finish f = finish;  // a copy: a store to y might change the caller's, for the compiler
   for (int32_t position = 0; position < positions; ++position) {
     const TapsRecord* record = static_cast<const TapsRecord*>(constants);
@@ -14,6 +17,18 @@ void requantize(const Finish& finish, int32_t positions, int32_t channels, const
       *y++ = finish_one(f, finish_of, wrapping_add(*sums++, record->bias));
     }
   }
+}
+
+}  // namespace
+
+void requantize(const Finish& finish, int32_t positions, int32_t channels, const void* constants,
+                const int32_t* sums, int8_t* y) {
+  requantize_sums(finish, positions, channels, constants, sums, y);
+}
+
+void requantize(const Finish& finish, int32_t positions, int32_t channels, const void* constants,
+                const int16_t* sums, int8_t* y) {
+  requantize_sums(finish, positions, channels, constants, sums, y);
 }
 
 }  // namespace split_kernels

@@ -73,8 +73,8 @@ const char* check_requantize_tensors(api::Context* context, const api::OpNode* n
   if (const char* problem = check_operands(context, node)) return problem;
   const api::EvalTensor* const sums = input(context, node, 0);
   const api::EvalTensor* const y = output(context, node, 0);
-  if (sums->type != kTfLiteInt32 || rank(sums) < 1) {
-    return "sums must be int32 with one dimension or more";
+  if ((sums->type != kTfLiteInt32 && sums->type != kTfLiteInt16) || rank(sums) < 1) {
+    return "sums must be int32 or int16 with one dimension or more";
   }
   if (y->type != kTfLiteInt8 || rank(y) != rank(sums)) return "y must be int8, shaped like sums";
   for (int axis = 0; axis < rank(sums); ++axis) {
@@ -111,9 +111,15 @@ api::Status prepare_requantize(api::Context* context, api::OpNode* node) {
 api::Status invoke_requantize(api::Context* context, api::OpNode* node) {
   const api::EvalTensor* const sums = input(context, node, 0);
   const int32_t channels = dim(sums, rank(sums) - 1);
-  split_kernels::requantize(finish_of(checked_options(node), data_of(node)->y_zero_point),
-                            elements(sums) / channels, channels, constants_of(context, node),
-                            sums->data.i32, output(context, node, 0)->data.int8);
+  const split_kernels::Finish finish = finish_of(checked_options(node), data_of(node)->y_zero_point);
+  const int32_t positions = elements(sums) / channels;
+  const void* const constants = constants_of(context, node);
+  int8_t* const y = output(context, node, 0)->data.int8;
+  if (sums->type == kTfLiteInt16) {
+    split_kernels::requantize(finish, positions, channels, constants, sums->data.i16, y);
+  } else {
+    split_kernels::requantize(finish, positions, channels, constants, sums->data.i32, y);
+  }
   return kTfLiteOk;
 }
 

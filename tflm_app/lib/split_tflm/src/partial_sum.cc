@@ -14,13 +14,15 @@ PartialSumParams params_of(const FlexMap& options, const api::EvalTensor* x, int
   return params;
 }
 
+bool is_short(const api::EvalTensor* y) { return y->type == kTfLiteInt16; }
+
 const char* check_tensors(const api::OpNode* node, const api::EvalTensor* x,
                           const api::EvalTensor* y) {
   if (node->inputs->size != 1 || node->outputs->size != 1) {
     return "has a wrong number of operands or results";
   }
   if (x == nullptr || x->type != kTfLiteInt8) return "x must be int8";
-  return y->type == kTfLiteInt32 ? nullptr : "y must be int32";
+  return y->type == kTfLiteInt32 || is_short(y) ? nullptr : "y must be int32 or int16";
 }
 
 api::Status prepare(api::Context* context, api::OpNode* node) {
@@ -41,7 +43,9 @@ api::Status prepare(api::Context* context, api::OpNode* node) {
     return refuse(context, kPartialSumName, "the arena has no room to look at x");
   }
   params.x_zero_point = data->x_zero_point;
-  what = split_kernels::check_partial_sum(params);
+  const bool in_16_bits = is_short(output(context, node, 0));
+  what = split_kernels::check_partial_sum(
+      params, in_16_bits ? split_kernels::kMostShortSummed : split_kernels::kMostSummed);
   if (what == nullptr && elements(output(context, node, 0)) != params.outer * params.inner) {
     what = "y does not fit x";
   }
@@ -50,8 +54,13 @@ api::Status prepare(api::Context* context, api::OpNode* node) {
 
 api::Status invoke(api::Context* context, api::OpNode* node) {
   const api::EvalTensor* const x = input(context, node, 0);
-  split_kernels::partial_sum(params_of(checked_options(node), x, data_of(node)->x_zero_point),
-                             bytes(x), output(context, node, 0)->data.i32);
+  const PartialSumParams params = params_of(checked_options(node), x, data_of(node)->x_zero_point);
+  api::EvalTensor* const y = output(context, node, 0);
+  if (is_short(y)) {
+    split_kernels::partial_sum(params, bytes(x), y->data.i16);
+  } else {
+    split_kernels::partial_sum(params, bytes(x), y->data.i32);
+  }
   return kTfLiteOk;
 }
 

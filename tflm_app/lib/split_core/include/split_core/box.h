@@ -15,8 +15,8 @@ struct StridedBox {
   uint32_t extent[4] = {1, 1, 1, 1};
   uint32_t stride_bytes[4] = {0, 0, 0, 0};
   uint8_t element_bytes = 1;  // 1, 2 or 4
-  // write_box adds to what is there, modulo 2^32, instead of replacing it; elements are int32 and
-  // offset and count multiples of 4 (frames never cut an element in two).
+  // write_box adds to what is there, modulo 2^32 or 2^16, instead of replacing it; elements are int32 or
+  // int16, and offset and count multiples of their size (frames never cut an element in two).
   bool adds = false;
 
   // The box [start, stop) of a dense tensor of `shape`. False if the box does not lie in the

@@ -33,8 +33,10 @@ size_t partial_fully_connected_get_scratch_bytes(const FullyConnectedParams& par
 void partial_fully_connected(const FullyConnectedParams& params, const int8_t* x,
                              const void* constants, void* scratch, int32_t* y);
 
-// TFLSPLIT_PARTIAL_SUM: x is [outer, summed, inner], y is int32 sums [outer, inner].
+// TFLSPLIT_PARTIAL_SUM: x is [outer, summed, inner], y is int32 or (of at most kMostShortSummed values)
+// int16 sums [outer, inner].
 void partial_sum(const PartialSumParams& params, const int8_t* x, int32_t* y);
+void partial_sum(const PartialSumParams& params, const int8_t* x, int16_t* y);
 
 // TFLSPLIT_MEAN: y is int8 [outer, inner].
 void mean(const MeanParams& params, const int8_t* x, int8_t* y);
@@ -51,6 +53,8 @@ void add(const ResidualAdd& add, const int8_t* x, const int8_t* other, int32_t c
 // TFLSPLIT_REQUANTIZE: sums and y are [positions, channels]; they may begin at the same address.
 void requantize(const Finish& finish, int32_t positions, int32_t channels, const void* constants,
                 const int32_t* sums, int8_t* y);
+void requantize(const Finish& finish, int32_t positions, int32_t channels, const void* constants,
+                const int16_t* sums, int8_t* y);
 
 // TFLSPLIT_FUSED_BLOCK: y is int8, or int32 sums, of the projection. `residual`: what is added, of the
 // shape of y; not read unless block.add is present, and where it is a part of x, that is read. Of one batch, whole rows of y (no tile_columns) are

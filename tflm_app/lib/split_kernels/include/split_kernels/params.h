@@ -53,7 +53,8 @@ struct PartialSumParams {
   int32_t inner = 1;
   int32_t x_zero_point = 0;  // -128..127
 };
-inline constexpr int32_t kMostSummed = 65536;  // docs/custom_ops.md
+inline constexpr int32_t kMostSummed = 65536;    // docs/custom_ops.md
+inline constexpr int32_t kMostShortSummed = 128;  // the same of sums of 16 bits: 128 * 255 < 2^15
 
 // MEAN: such sums, scaled as sums of convolutions are.
 struct MeanParams {
@@ -142,7 +143,8 @@ void set_out_extent(WindowParams* window);
 const char* check_convolution(const WindowParams& window);
 const char* check_depthwise(const WindowParams& window);
 const char* check_fully_connected(const FullyConnectedParams& params);
-const char* check_partial_sum(const PartialSumParams& params);
+// `most`: kMostSummed, or kMostShortSummed.
+const char* check_partial_sum(const PartialSumParams& params, int32_t most = kMostSummed);
 const char* check_mean(const MeanParams& params);
 const char* check_pool_2d(const WindowParams& window, const PoolFinish& finish);
 const char* check_requantize(const Finish& finish, int32_t channels);

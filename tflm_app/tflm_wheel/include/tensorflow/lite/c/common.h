@@ -40,6 +40,7 @@ struct TfLiteQuantizationParams {
 union TfLitePtrUnion {
   void* data;
   int32_t* i32;
+  int16_t* i16;
   int8_t* int8;
 };
 

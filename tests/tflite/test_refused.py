@@ -168,18 +168,35 @@ def test_refused_with_a_message(kind: str):
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize(
-    "data", [b"", b"TFL3", b"PK\3\4" + bytes(90), b"\x89HDF\r\n\x1a\n", b"\0" * 64]
-)
+OTHER_FILES = {
+    b"": "is empty; download",
+    b"TFL3": "the identifier TFL3 is missing); download",
+    b"PK\3\4" + bytes(90): "is a zip archive, such as a .keras file; unpack it, or convert",
+    b"\x89HDF\r\n\x1a\n": "is a HDF5 file, such as Keras writes; convert",
+    b"version https://git-lfs.github.com/spec/v1\noid sha256:0": "Git LFS, not the file; run `git",
+    b"<!DOCTYPE html>": "is a page of HTML or XML; download the file itself",
+    b"\x1f\x8b" + bytes(20): "is compressed with gzip; unpack it",
+    b"\x08\x07\x12\x07pytorch": "looks like an ONNX model or a saved_model.pb; convert it to",
+    b"\0" * 64: "is not a .tflite model (the identifier TFL3 is missing)",
+}
+
+
+@pytest.mark.parametrize("data", OTHER_FILES)
 def test_other_files_are_no_models(data: bytes):
-    with pytest.raises(ModelError, match=r"is not a \.tflite model \(the identifier TFL3"):
+    with pytest.raises(ModelError, match=re.escape(OTHER_FILES[data])):
         read_model(data)
+
+
+def test_a_size_in_front_of_the_model_is_named():
+    data = dense_model()
+    with pytest.raises(ModelError, match="begins with its size .* first four bytes"):
+        read_model(len(data).to_bytes(4, "little") + data)
 
 
 def test_every_truncation_is_refused_and_never_raises_anything_else():
     data = dense_model()
     for length in range(len(data)):
-        with pytest.raises(ModelError, match=r"not a \.tflite model|the file is damaged"):
+        with pytest.raises(ModelError, match=r"not a \.tflite model|is empty|the file is damaged"):
             read_model(data[:length])
 
 

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from tflsplit.errors import ModelError
 from tflsplit.tflite import schema
+from tflsplit.tflite.other_files import not_tflite
 from tflsplit.tflite.schema import Field, TableSchema, table_schema
 from tflsplit.tflite.unknown import unknown_scalars
 
@@ -34,8 +35,6 @@ _U32 = struct.Struct("<I")
 _BUDGET_FACTOR = 2
 _BUDGET_SLACK = 1 << 16
 
-NOT_TFLITE = "is not a .tflite model (the identifier TFL3 is missing)"
-
 
 class Decoder:
     """Decodes one file; ``root()`` gives the record of its ``Model`` table."""
@@ -47,7 +46,7 @@ class Decoder:
     def root(self) -> Record:
         """The ``Model`` record; ModelError where the file is damaged or is no .tflite file."""
         if len(self.data) < 8 or self.data[4:8] != schema.FILE_IDENTIFIER:
-            raise ModelError(NOT_TFLITE)
+            raise ModelError(not_tflite(self.data))
         return self._table(table_schema("Model"), self._follow(0, "the file's root"))
 
     def external(self, offset: int, size: int, what: str) -> NDArray[np.uint8]:

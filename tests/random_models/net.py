@@ -29,6 +29,7 @@ class Net:
     """Nodes so far; every draw comes from ``rng``.
 
     live: tensors that further nodes may read.
+    hidden: those that belong to one layer, and are never results of the network.
     """
 
     rng: random.Random
@@ -36,6 +37,7 @@ class Net:
     inputs: list[Value] = field(default_factory=list)
     nodes: list[Node] = field(default_factory=list)
     live: list[Value] = field(default_factory=list)
+    hidden: set[Value] = field(default_factory=set)
     shared: list[tuple[Value, Value | None]] = field(default_factory=list)
     names: int = 0
 
@@ -113,9 +115,10 @@ class Net:
     def finish(self, name: str) -> Graph:
         """The network: what nobody reads is returned, mostly, and sometimes more."""
         read = {value for node in self.nodes for value in node.operands}
-        made = [value for node in self.nodes for value in node.outputs]
+        made = [v for node in self.nodes for v in node.outputs if v not in self.hidden]
         unread = [v for v in made if v not in read]
         outputs = [v for v in unread if v is made[-1] or self.rng.random() < 0.8]
         outputs += [v for v in made if v in read and self.rng.random() < 0.05]
+        outputs = outputs or made[-1:]  # a layer of its own may read what it makes
         inputs = [v for v in self.inputs if v in read or v is self.inputs[0]]
         return Graph(name, tuple(inputs), tuple(outputs), list(self.nodes))

@@ -8,6 +8,7 @@ import math
 import numpy as np
 
 from tests.random_models.net import SPREAD, Net
+from tests.resource_variables import stream
 from tflsplit.ir import Activation, DType, Quantization, Value
 
 
@@ -99,4 +100,16 @@ def lstm(net: Net, x: Value | None = None) -> Value | None:
     )
 
 
-STATEFUL = (svdf, lstm)
+def remembered(net: Net, x: Value | None = None) -> Value | None:
+    """The last steps of what came before, from a resource variable, in front of x."""
+    x = x or net.pick(net.rng.choice([3, 4]))
+    if x is None or x.quantization is None or len(x.quantization.scales) > 1:
+        return None
+    nodes, window = stream(x, net.rng.randint(1, 5), net.name("stream"), net.rng.random() < 0.3)
+    net.nodes += nodes
+    net.live.append(window)
+    net.hidden.update(v for node in nodes for v in node.outputs if v is not window)
+    return window
+
+
+STATEFUL = (svdf, lstm, remembered)

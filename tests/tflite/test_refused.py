@@ -189,7 +189,7 @@ def test_other_files_are_no_models(data: bytes):
 
 def test_a_size_in_front_of_the_model_is_named():
     data = dense_model()
-    with pytest.raises(ModelError, match="begins with its size .* first four bytes"):
+    with pytest.raises(ModelError, match=r"begins with its size .* first four bytes"):
         read_model(len(data).to_bytes(4, "little") + data)
 
 

@@ -33,7 +33,8 @@ class Identities:
     """The numbers of a graph's tensors, each found when it is first asked for."""
 
     def __init__(self, graph: Graph) -> None:
-        self._producers = graph.producers()
+        makers = graph.producers()  # state that is written is read by the next inference only
+        self._producers = {value: node for value, node in makers.items() if value.is_computed}
         self._found: dict[Value, Numbers] = {}
         self._next = 0
 

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The passes over a whole model before it is planned.
 
-model --fold_constants--> shapes known --flat_biases--> biases are vectors
+model --fold_constants--> shapes known --stream_states--> no resource variables
+      --flat_biases--> biases are vectors
       --fold_identities--> layers gone that change no byte --fold_pads--> PADs gone
       --dense_depthwise--> images of one channel are convolved --drop_channels--> what is split
 """
@@ -18,6 +19,7 @@ from tflsplit.passes.flat_biases import flat_biases
 from tflsplit.passes.fold_constants import fold_constants
 from tflsplit.passes.fold_identities import fold_identities
 from tflsplit.passes.fold_pads import fold_pads
+from tflsplit.passes.stream_states import stream_states
 
 
 def prepare(model: Graph) -> Graph:
@@ -25,9 +27,14 @@ def prepare(model: Graph) -> Graph:
     return drop_channels(with_all_channels(model))
 
 
+def without_resources(model: Graph) -> Graph:
+    """``prepare`` as far as to know whether the model can be split."""
+    return stream_states(fold_constants(model))
+
+
 def with_all_channels(model: Graph) -> Graph:
     """``prepare`` before channels are dropped."""
-    return dense_depthwise(fold_pads(fold_identities(flat_biases(fold_constants(model)))))
+    return dense_depthwise(fold_pads(fold_identities(flat_biases(without_resources(model)))))
 
 
 @dataclass(frozen=True)

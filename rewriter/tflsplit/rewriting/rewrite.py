@@ -23,9 +23,9 @@ from tflsplit.ir import Graph
 from tflsplit.memory.arena import ArenaEstimate, predict_arena
 from tflsplit.memory.twin import ArenaMeasurement, measure_arena
 from tflsplit.ops.declared import check_declared
-from tflsplit.passes.fold_constants import fold_constants
-from tflsplit.passes.prepare import prepare
+from tflsplit.passes.prepare import prepare, without_resources
 from tflsplit.passes.settle import settle
+from tflsplit.passes.stream_states import stream_states
 from tflsplit.plan.policy import choose_plan
 from tflsplit.plan.spec import Plan
 from tflsplit.plan.wishes import Wishes
@@ -80,9 +80,9 @@ def splittable(model: Graph) -> Graph:
 
 
 def _prepared(model: Graph) -> Graph:
-    check_quantized(model)
+    check_quantized(stream_states(model))
     check_declared(model)
-    check_declared(fold_constants(model))  # shapes that were computed are known now
+    check_declared(without_resources(model))  # shapes that were computed are known now
     return prepare(model)
 
 

@@ -18,7 +18,7 @@ from types import MappingProxyType
 import numpy as np
 
 from tflsplit.errors import InternalError, ModelError
-from tflsplit.ir import Graph, Node, Value
+from tflsplit.ir import Attrs, Graph, Node, Value
 from tflsplit.ops import unweighted
 from tflsplit.ops.chain import blocks_of
 from tflsplit.ops.custom_check import problems
@@ -29,6 +29,7 @@ from tflsplit.ops.packed import unpacked
 from tflsplit.ops.semantics import run_node
 from tflsplit.runtime.engines import Array, Engine, Program
 from tflsplit.runtime.rounding import DenseRequantize, DenseScales
+from tflsplit.tflite.extras import SUBGRAPHS
 from tflsplit.wire import custom_ops as wire
 
 
@@ -67,6 +68,8 @@ _NUMPY_OPS = (
     wire.REQUANTIZE,
 )
 
+_NO_BODIES = Attrs()
+
 _STOCK_OPS = (wire.CONV_2D, wire.DEPTHWISE_CONV_2D, *unweighted.OPS)
 """Run by what they stand for."""
 
@@ -89,12 +92,13 @@ def compile_graph(
     nodes = [part for node in graph.nodes for part in _parts(node)]
     last_use = {v: at for at, node in enumerate(nodes) for v in node.operands}
     last_use.update(dict.fromkeys((*graph.outputs, *keep), len(nodes)))
+    bodies = Attrs({SUBGRAPHS: graph.file_extra.get(SUBGRAPHS, ())})
 
     def flush(position: int) -> None:
         if stretch:
             made = [value for node in stretch for value in node.outputs]
             wanted = {value for value in made if last_use.get(value, -1) >= position}
-            steps.append(_segment(stretch, wanted, engine))
+            steps.append(_segment(stretch, wanted, engine, bodies))
             stretch.clear()
 
     for position, node in enumerate(nodes):
@@ -192,7 +196,10 @@ def _ask_step(node: Node) -> KernelStep:
     return KernelStep((), node.outputs, lambda _: [memory])
 
 
-def _segment(nodes: Sequence[Node], wanted: Collection[Value], engine: Engine) -> KernelStep:
+def _segment(
+    nodes: Sequence[Node], wanted: Collection[Value], engine: Engine, bodies: Attrs = _NO_BODIES
+) -> KernelStep:
+    """``bodies``: the further graphs of the file, for a CALL_ONCE."""
     made = {value for node in nodes for value in node.outputs}
     inputs = tuple(
         dict.fromkeys(
@@ -203,5 +210,6 @@ def _segment(nodes: Sequence[Node], wanted: Collection[Value], engine: Engine) -
         )
     )
     outputs = tuple(value for node in nodes for value in node.outputs if value in wanted)
-    program: Program = engine(Graph("segment", inputs, outputs, list(nodes)))
+    called = bodies if any(node.op == "CALL_ONCE" for node in nodes) else _NO_BODIES
+    program: Program = engine(Graph("segment", inputs, outputs, list(nodes), file_extra=called))
     return KernelStep(inputs, outputs, program.run)

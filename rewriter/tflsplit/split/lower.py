@@ -6,8 +6,8 @@
          --sums_in_parts--> --own_dense--> --own_unweighted--> --order_nodes--> --send_copies-->
          --chain_units-->]
         [--early_receives--> --ask_ahead-->]
-        [--share_constants-->] --pack_constants--> --plan_offline--> [--wider_windows--> or
-         --spread-->]
+        [--share_constants-->] --write_states--> --pack_constants--> --plan_offline-->
+        [--wider_windows--> or --spread-->]
 
 Partition comes first, because only then is a block whole on one device, and known which dimensions
 of a piece are 1, which fold_moves looks for; own_kernels before fuse_blocks, which fuses own
@@ -42,6 +42,7 @@ from tflsplit.passes.send_copies import send_copies
 from tflsplit.passes.share_constants import share_constants
 from tflsplit.passes.sums_in_parts import sums_in_parts
 from tflsplit.passes.wider_windows import wider_windows
+from tflsplit.passes.write_states import write_states
 from tflsplit.plan.cost.work import made_again
 from tflsplit.plan.layout import Layouts
 from tflsplit.plan.spec import NodeSplit, Plan
@@ -104,7 +105,7 @@ def with_own_kernels(devices: Sequence[DeviceGraph], plan: Plan) -> tuple[Device
         devices = tuple(
             replace(device, graph=share_constants(device.graph, device.steps)) for device in devices
         )
-    return tuple(devices)
+    return tuple(replace(device, graph=write_states(device.graph)) for device in devices)
 
 
 def _overlapped(device: DeviceGraph, plan: Plan) -> DeviceGraph:

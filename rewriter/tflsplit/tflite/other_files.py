@@ -28,5 +28,7 @@ def not_tflite(data: bytes) -> str:
         if data.startswith(start):
             return f"{kind}; {way_out}"
     if data[:1] == b"\x08" and data[2:3] == b"\x12":  # a version, then a text
-        return f"looks like an ONNX model or a saved_model.pb; {_CONVERT.replace(')', ', onnx2tf)')}"
+        return (
+            f"looks like an ONNX model or a saved_model.pb; {_CONVERT.replace(')', ', onnx2tf)')}"
+        )
     return "is not a .tflite model (the identifier TFL3 is missing); download or convert it again"

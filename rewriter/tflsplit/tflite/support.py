@@ -53,7 +53,8 @@ _CONVERT = (
 _TENSORFLOW_1 = f"is quantized to uint8, the scheme of TensorFlow 1; {_CONVERT} (TensorFlow 2)"
 # Layers without weights by which a model of that scheme is known: TFLM's kernels are for int8.
 _ARITHMETIC = """
-    ADD AVERAGE_POOL_2D HARD_SWISH LOGISTIC MAX_POOL_2D MEAN MUL RELU RELU6 SOFTMAX SUB TANH
+    ADD AVERAGE_POOL_2D CONCATENATION HARD_SWISH LEAKY_RELU LOGISTIC MAX_POOL_2D MEAN MUL PRELU
+    RELU RELU6 RESIZE_BILINEAR SOFTMAX SUB TANH
 """
 _NOT_OF_UINT8 = frozenset(_ARITHMETIC.split())
 # TFLM has them, for applications that give its interpreter a MicroResourceVariables.
@@ -81,6 +82,8 @@ def check_quantized(graph: Graph) -> None:
     are fine.  UnsupportedOpError (a ModelError) names an operator that TFLM does not have, or only
     with what our firmware does not give it.
     """
+    for node in graph.nodes:
+        _check_stateless(node)
     if graph.file_extra.get(SUBGRAPHS):
         raise ModelError(
             "the model holds several graphs (control flow, or several signatures), and only one "
@@ -113,14 +116,19 @@ def _check_known(node: Node) -> None:
             f"operator {node.name} is {node.op}: this is a device graph that tflsplit wrote; "
             "split the model that it came from"
         )
-    if node.op in _OF_RESOURCES and not node.is_custom:
-        raise UnsupportedOpError(
-            f"{node.op} {node.name} keeps state in a resource variable, which the firmware's "
-            "interpreter does not have; hand the state in and out as an input and an output of "
-            "the model, or convert to layers that keep it themselves (SVDF, LSTM)"
-        )
     if node.op not in (TFLM_CUSTOM if node.is_custom else TFLM_BUILTINS):
         raise UnsupportedOpError(_unknown(node))
+
+
+def _check_stateless(node: Node) -> None:
+    if node.op in _OF_RESOURCES and not node.is_custom:
+        raise UnsupportedOpError(
+            f"{node.op} {node.name} keeps state in a resource variable otherwise than a streaming "
+            "layer does (int8, zero at first, joined in front of what is new, whose last part it "
+            "then becomes), which the firmware's interpreter does not have; hand the state in and "
+            "out as an input and an output of the model, or convert to layers that keep it "
+            "themselves (SVDF, LSTM)"
+        )
 
 
 def _unknown(node: Node) -> str:

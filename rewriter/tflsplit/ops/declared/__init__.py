@@ -60,11 +60,24 @@ def _check_room(node: Node) -> None:
 
 
 def _check_state(graph: Graph) -> None:
-    """State belongs to the operator that keeps it: nobody else brings it or makes it."""
+    """State belongs to the operator that keeps it: nobody else brings it or makes it.
+
+    But for what ``passes.write_states`` makes: a SLICE of the window that begins with the state.
+    """
     for value in graph.values():
         if value.is_variable and value.is_constant:
             raise ModelError(f"{value!r} is a variable tensor with contents; {WAY_OUT}")
-    written = [value for node in graph.nodes for value in node.outputs]
+    windows = {
+        node.output: node.operands
+        for node in graph.nodes
+        if node.op == "CONCATENATION" and len(node.outputs) == 1
+    }
+    written = [
+        value
+        for node in graph.nodes
+        for value in node.outputs
+        if node.op != "SLICE" or value not in windows.get(node.input(0), ())
+    ]
     for value in (*graph.inputs, *written):
         if value.is_variable:
             what = "a graph's input" if value in graph.inputs else "an operator's result"

@@ -30,6 +30,12 @@ _BIASES = {
     DType.FLOAT32: (DType.FLOAT32,),
 }
 
+# What the kernel casts its bias to without a look (``passes.wide_biases`` widens int32).
+_BIASES_OF_INT16 = {
+    "DEPTHWISE_CONV_2D": (DType.INT64,),
+    "TRANSPOSE_CONV": (DType.INT64, DType.INT16),
+}
+
 
 @declares("CONV_2D")
 def _conv_2d(op: Operation) -> None:
@@ -197,8 +203,8 @@ def _bias(op: Operation, index: int, channels: int) -> None:
     bias = op.optional(index)
     if bias is not None:
         x = op.x(2 if op.node.op == "TRANSPOSE_CONV" else 0)
-        transposed = (DType.INT16,) * (op.node.op == "TRANSPOSE_CONV" and x.dtype is DType.INT16)
-        op.dtype(bias, *_BIASES.get(x.dtype, ()), *transposed)
+        special = _BIASES_OF_INT16.get(op.node.op) if x.dtype is DType.INT16 else None
+        op.dtype(bias, *(special or _BIASES.get(x.dtype, ())))
         op.size(bias, channels)
 
 

@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A bias that TFLM reads as int64 is int64.
+
+    before   DEPTHWISE_CONV_2D(x int16, weights int8, bias int32 [8])
+    after    DEPTHWISE_CONV_2D(x int16, weights int8, bias int64 [8]), the same numbers
+
+Converters may write int32 biases for int16 activations, which TFLM's CONV_2D and FULLY_CONNECTED
+know.  Its DEPTHWISE_CONV_2D and TRANSPOSE_CONV do not look: they take two biases for one, and the
+last of them from whatever lies behind the tensor.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from tflsplit.ir import DType, Graph, Node, Value
+from tflsplit.ops.requantization import optional
+
+READ_AS_INT64 = {"DEPTHWISE_CONV_2D": (0, 2), "TRANSPOSE_CONV": (2, 3)}
+"""Operators by the places of their activations and their bias."""
+
+
+def wide_biases(graph: Graph) -> Graph:
+    """``graph`` with such biases widened; itself if there are none."""
+    made: dict[Value, Value] = {}
+    nodes = [_wide(node, made) for node in graph.nodes]
+    return replace(graph, nodes=nodes) if made else graph
+
+
+def _wide(node: Node, made: dict[Value, Value]) -> Node:
+    if node.is_custom or node.op not in READ_AS_INT64:
+        return node
+    x_place, place = READ_AS_INT64[node.op]
+    x, bias = optional(node.inputs, x_place), optional(node.inputs, place)
+    if x is None or bias is None or bias.data is None:
+        return node
+    if x.dtype is not DType.INT16 or bias.dtype is not DType.INT32:
+        return node
+    if bias not in made:
+        made[bias] = replace(bias, dtype=DType.INT64, data=bias.data.astype(np.int64))
+    return replace(node, inputs=(*node.inputs[:place], made[bias], *node.inputs[place + 1 :]))

@@ -26,6 +26,7 @@ from tflsplit.cluster import Cluster
 from tflsplit.cluster.fewer import fewer, order_of_leaving
 from tflsplit.errors import ClusterError
 from tflsplit.ir import Graph
+from tflsplit.planner.branches import with_branches
 from tflsplit.planner.choices import Choices
 from tflsplit.planner.collecting import collecting_rarely
 from tflsplit.planner.costs import Costs
@@ -216,6 +217,8 @@ class Planner:
                 beaten[kind] = 0 if is_near else beaten[kind] + 1
             if found is not None and self._is_better(found, best, objective):
                 best, value = found, found.value(objective)
+        if objective == "latency":
+            best = with_branches(self.graph, fewer(self.cluster, world_size)[0], value) or best
         return best
 
     def _tried(self, objective: str, world_size: int) -> list[Searcher]:

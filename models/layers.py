@@ -83,9 +83,9 @@ class LayerBuilder(Builder):
         """RESHAPE to ``[1, everything]``."""
         return self.reshape(x, (int(np.prod(x.value.shape)),))
 
-    def pad(self, x: Tensor, rows: Pair, columns: Pair) -> Tensor:
-        """PAD with the zero point, ``(before, after)`` of rows and of columns."""
-        pads = [(0, 0), rows, columns, (0, 0)]
+    def pad(self, x: Tensor, rows: Pair, columns: Pair, channels: Pair = (0, 0)) -> Tensor:
+        """PAD with the zero point, ``(before, after)`` of rows, of columns and of channels."""
+        pads = [(0, 0), rows, columns, channels]
         samples = np.pad(x.samples, pads, constant_values=x.quantization.zero_point)
         return self._moved("PAD", x, samples, (self.constant(np.array(pads, np.int32)),))
 

@@ -72,7 +72,7 @@ BAD: dict[str, tuple[Plan, str]] = {
     "gathered sums": (changed(1, gather_tiles=2), "in_channels makes sums, which have sum_tiles"),
     "streamed result": (
         replace(GOOD, splits=(GOOD.splits[0], replace(rows(B, 0, 4, 8), streamed=True))),
-        "one result that one other layer",
+        "one result, which layers read that all run in the same tiles",
     ),
     "streamed extents": (
         changed(0, streamed=True, extents=((0, 5), (3, 8))),

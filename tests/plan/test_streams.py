@@ -17,10 +17,11 @@ from tests.plan.networks import expansion, in_channels, out_channels, plan_of, r
 from tests.splits import bounds, compared, needs_tflm, plans
 from tflsplit.check.device_graphs import check_devices
 from tflsplit.errors import PlanError
-from tflsplit.ir import Graph
+from tflsplit.ir import Graph, Node
 from tflsplit.memory.lifetimes import peak_live_bytes
 from tflsplit.ops import Box
 from tflsplit.ops.region import covers
+from tflsplit.plan.check import plan_problems
 from tflsplit.plan.layout import Layouts, lay_out
 from tflsplit.plan.shards import tile_factor
 from tflsplit.plan.spec import NodeSplit, Plan, Way
@@ -170,7 +171,11 @@ def test_rows_that_a_stride_steps_over_are_made_all_the_same():
 @pytest.mark.parametrize(
     ("index", "split", "text"),
     [
-        (3, replace(rows(PROJECT, 0, 4, 8), streamed=True), "not one single node reads its result"),
+        (
+            3,
+            replace(rows(PROJECT, 0, 4, 8), streamed=True),
+            "no node reads its result",
+        ),
         (0, replace(out_channels(FIRST, 0, 2, 4), streamed=True, gather_tiles=2), "of its own"),
         (
             0,
@@ -188,12 +193,77 @@ def test_what_cannot_be_streamed(index: int, split: NodeSplit, text: str):
     assert repr(split.node) in str(caught.value)
 
 
-def test_a_residual_block_cannot_stream_what_the_addition_reads():
+def test_what_is_read_in_the_tiles_of_two_nodes_cannot_be_streamed():
     graph = expansion(residual=True)
     splits = [NodeSplit(node.name, Way.REPLICATED) for node in graph.nodes]
     splits[0] = replace(splits[0], streamed=True)
-    with pytest.raises(PlanError, match="not one single node reads its result"):
+    names = f"{graph.nodes[1].name!r} and of {graph.nodes[4].name!r}"
+    with pytest.raises(PlanError, match=names) as caught:
         lay_out(graph, plan_of(2, *splits))
+    assert repr(splits[0].node) in str(caught.value)
+    assert plan_problems(graph, plan_of(2, *splits)) == [
+        f"{splits[0].node!r}: streamed needs one result, which layers read that all run in the "
+        "same tiles"
+    ]
+
+
+def test_what_several_read_is_made_once_a_tile_for_all_of_them():
+    """The ADD adds rows 0:4, the window before it reads 0:5: those are made, and once."""
+    graph = expansion(residual=True)
+    splits = [NodeSplit(node.name, Way.REPLICATED, streamed=True) for node in graph.nodes]
+    splits[-1] = replace(splits[-1], streamed=False, gather_tiles=2)
+    plan = plan_of(1, *splits)
+    assert plan_problems(graph, plan) == []
+    layouts = lay_out(graph, plan)
+    assert row_spans(layouts.streamed[graph.nodes[0].output][0]) == [(0, 5), (3, 8)]
+    (device,) = partition(graph, plan)
+    assert sum("DEPTHWISE" in node.op for node in device.graph.nodes) == 2
+
+
+@st.composite
+def branched(draw: st.DrawFn) -> tuple[Graph, Plan]:
+    """Two branches of any windows, pools and pads of channels, all in the tiles of the last ADD."""
+    net = LayerBuilder("branches", draw(st.integers(0, 99)), images=2)
+    x = net.input(draw(st.tuples(st.integers(4, 11), st.integers(4, 9), st.integers(1, 4))))
+    x = net.conv(x, draw(st.integers(1, 5)))
+    for _ in range(draw(st.integers(1, 2))):
+        channels, stride = x.value.shape[3], draw(st.sampled_from([1, 2]))
+        more = draw(st.integers(0, 3))
+        kernel = draw(st.sampled_from([(3, 3), (1, 1), (5, 3)]))
+        y = net.conv(x, channels + more, kernel, (stride, stride))
+        if stride == 2:
+            x = net.max_pool(x, (2, 2), (2, 2), same=True)
+        if more:
+            x = net.pad(x, (0, 0), (0, 0), (0, more))
+        x = net.add(x, y)
+    graph = net.finish(x)
+    ranks = draw(st.integers(1, 3))
+    way = draw(st.sampled_from([Way.ROWS, Way.COLUMNS, Way.WHOLE, Way.REPLICATED]))
+
+    def split(node: Node) -> NodeSplit:
+        if way in (Way.WHOLE, Way.REPLICATED):
+            return NodeSplit(node.name, way, streamed=True)
+        size = node.output.shape[1 if way is Way.ROWS else 2]
+        return NodeSplit(node.name, way, way.value, draw(bounds(size, ranks)), streamed=True)
+
+    *inner, last = map(split, graph.nodes)
+    tiles = draw(st.integers(2, 5))
+    last = replace(last, streamed=False, gather_tiles=tiles)
+    if tile_factor(graph.nodes[-1], last) is None and way is not Way.ROWS:
+        last, inner = replace(last, gather_tiles=1), [replace(s, streamed=False) for s in inner]
+    return graph, replace(plan_of(ranks, *inner, last), fuse=True)
+
+
+@needs_tflm
+@settings(max_examples=25)
+@given(branched())
+def test_any_streamed_branches_give_the_same_bits(drawn: tuple[Graph, Plan]):
+    graph, plan = drawn
+    assert plan_problems(graph, plan) == []
+    devices = lower(graph, plan)
+    assert check_devices(graph, devices) == []
+    verdict = compared(Split(graph, plan, devices), runs=1)
+    assert verdict.passed, verdict
 
 
 @st.composite

@@ -8,7 +8,7 @@ against the operators' factors only.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import pairwise
 
 from tflsplit.ir import Graph, Node, Value
@@ -31,12 +31,11 @@ def plan_problems(graph: Graph, plan: Plan) -> list[str]:
     problems += [f"the model has no layer {name!r}" for name in listed if name not in names]
     problems += [f"nothing is said of {name!r}" for name in names if name not in listed]
     nodes = {node.name: node for node in graph.nodes}
-    readers = Counter(v for node in graph.nodes for v in set(node.operands))
-    readers.update(dict.fromkeys(graph.outputs, 2))  # the host reads what nobody else may
+    roots = _roots(graph, {split.node for split in plan.splits if split.streamed})
     for split in plan.splits:
         if split.node in nodes:
             node = nodes[split.node]
-            found = [*_split(node, split, plan), *_stream(node, split, readers)]
+            found = [*_split(node, split, plan), *_stream(node, split, roots)]
             problems += [f"{split.node!r}: {text}" for text in found]
     return problems
 
@@ -176,11 +175,23 @@ def _tile_bounds(split: NodeSplit, sizes: Sequence[int]) -> Iterator[str]:
         yield f"tile_bounds {list(bounds)} does not ascend"
 
 
-def _stream(node: Node, split: NodeSplit, readers: Mapping[Value, int]) -> Iterator[str]:
+def _roots(graph: Graph, streamed: Collection[str]) -> dict[Value, set[str]]:
+    """For each tensor, the layers in whose tiles it is read, by name; none of a model's output."""
+    readers, found = graph.consumers(), dict[Value, set[str]]()
+    for node in reversed(graph.nodes):
+        for value in node.outputs:
+            roots = found[value] = set()
+            for reader in readers[value] if value not in graph.outputs else ():
+                inside = reader.name in streamed and len(reader.outputs) == 1
+                roots |= found[reader.output] if inside else {reader.name}
+    return found
+
+
+def _stream(node: Node, split: NodeSplit, roots: Mapping[Value, set[str]]) -> Iterator[str]:
     if not split.streamed:
         return
-    if [readers[value] for value in node.outputs] != [1]:
-        yield "streamed needs one result that one other layer reads, and nobody else"
+    if [len(roots[value]) for value in node.outputs] != [1]:
+        yield "streamed needs one result, which layers read that all run in the same tiles"
     if split.scatter_factor or split.gather_tiles > 1:
         yield "streamed has no sums and no tiles of its own, it follows its reader's"
     if has_state(node):

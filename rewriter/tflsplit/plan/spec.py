@@ -48,7 +48,7 @@ class NodeSplit:
     gather_tiles: for the others: what the node reads is gathered, and computed with, in this many
         tiles of rows, one after the other.
     tile_bounds: where these tiles begin, and the last ends; () where they are as even as can be.
-    streamed: it is run inside the tiles of the one node that reads it: for each of them the ranks
+    streamed: it is run inside the tiles of what reads it, the same for all: for each the ranks
         make only the rows of its result that are needed, and keep none of it.
     scratch_limit_bytes: only for the projection of a fused block: it makes its columns in as many
         tiles as keep its scratch within this.

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Streams: nodes that are run inside the tiles of what reads them, so that their results never
-stand in memory whole.
+stand in memory whole.  Where several read one, all run in the same tiles.
 
     before   x -- gather --> expand --> e -- depthwise --> d -- partial sums in tiles --> ...
              |               all rows   |                  |
@@ -27,8 +27,8 @@ from tflsplit.ops.state import has_state
 from tflsplit.plan.shards import NodeShards, NodeTile, empty_piece, is_shared_out
 from tflsplit.plan.spec import NodeSplit, Way
 
-Needs = dict[Value, list[tuple[Box, ...]]]
-"""For each tile and rank, the box of a streamed tensor that is read."""
+Needs = dict[Value, list[list[tuple[Box, ...]]]]
+"""By reader of a streamed tensor: for each tile and rank, the box that it reads."""
 
 
 def with_streams(graph: Graph, nodes: Sequence[NodeShards]) -> list[NodeShards]:
@@ -42,24 +42,33 @@ def with_streams(graph: Graph, nodes: Sequence[NodeShards]) -> list[NodeShards]:
         return result
     inside: dict[Node, list[NodeShards]] = {}
     needs: Needs = {}
-    places = {shards.node: place for place, shards in enumerate(nodes)}
+    by_node = {shards.node: shards for shards in nodes}
+    roots: dict[Node, Node] = {}
     readers = graph.consumers()
     for place in reversed(range(len(result))):
         shards = result[place]
-        if shards.split.streamed:
-            reader = _reader(graph, readers, shards)
-            by_columns = {shards.split.way, result[places[reader]].split.way} == {Way.COLUMNS}
-            while result[places[reader]].split.streamed:
-                reader = _reader(graph, readers, result[places[reader]])
-            pieces = _made_in_tiles(shards, needs[shards.node.output], by_columns)
-            inside.setdefault(reader, []).insert(0, replace(shards, tiles=_as_tiles(pieces)))
-            _add_needs(needs, shards.node, pieces)
-            result[place] = replace(shards, tiles=())
-        else:
+        if not shards.split.streamed:
+            roots[shards.node] = shards.node
             _add_needs(needs, shards.node, [tile.pieces for tile in shards.tiles])
-    for reader, chain in inside.items():
-        shards = result[places[reader]]
-        result[places[reader]] = replace(shards, tiles=_with_inside(shards.tiles, chain))
+            continue
+        of_it = _readers(graph, readers, shards)
+        (root, *others) = dict.fromkeys(roots[reader] for reader in of_it)
+        if others:
+            raise PlanError(
+                f"{shards.node.name!r} cannot be streamed: its result is read in the tiles of "
+                f"{root.name!r} and of {others[0].name!r}"
+            )
+        roots[shards.node] = root
+        ways = {shards.split.way, *(by_node[reader].split.way for reader in of_it)}
+        read = _together(needs[shards.node.output])
+        pieces = _made_in_tiles(shards, read, ways == {Way.COLUMNS})
+        inside.setdefault(root, []).insert(0, replace(shards, tiles=_as_tiles(pieces)))
+        _add_needs(needs, shards.node, pieces)
+        result[place] = replace(shards, tiles=())
+    places = {shards.node: place for place, shards in enumerate(nodes)}
+    for root, chain in inside.items():
+        shards = result[places[root]]
+        result[places[root]] = replace(shards, tiles=_with_inside(shards.tiles, chain))
     return result
 
 
@@ -74,16 +83,21 @@ def _with_inside(tiles: Sequence[NodeTile], chain: Sequence[NodeShards]) -> tupl
     )
 
 
-def _reader(graph: Graph, readers: Mapping[Value, Sequence[Node]], shards: NodeShards) -> Node:
+def _readers(
+    graph: Graph, readers: Mapping[Value, Sequence[Node]], shards: NodeShards
+) -> Sequence[Node]:
+    """The nodes that read what a streamed node makes, at least one."""
     node = shards.node
     if shards.is_reduction or shards.split.tiles > 1:
         raise PlanError(f"{node.name!r} cannot be streamed: it has sums or tiles of its own")
     if has_state(node):
         raise PlanError(f"{node.name!r} cannot be streamed: it must run once in each inference")
     found = readers.get(node.outputs[0], ()) if len(node.outputs) == 1 else ()
-    if len(found) != 1 or node.output in graph.outputs:
-        raise PlanError(f"{node.name!r} cannot be streamed: not one single node reads its result")
-    return found[0]
+    if not found or node.output in graph.outputs:
+        raise PlanError(
+            f"{node.name!r} cannot be streamed: no node reads its result, or the host, too"
+        )
+    return found
 
 
 def _add_needs(needs: Needs, node: Node, pieces: Sequence[tuple[Piece, ...]]) -> None:
@@ -91,10 +105,19 @@ def _add_needs(needs: Needs, node: Node, pieces: Sequence[tuple[Piece, ...]]) ->
     for value in dict.fromkeys(v for v in node.operands if v.is_computed):
         places = [index for index, operand in enumerate(node.inputs) if operand is value]
         nothing = Box.empty(max(1, len(value.shape)))
-        needs[value] = [
+        read = [
             tuple(_hull([piece.operands[at] or nothing for at in places]) for piece in of_ranks)
             for of_ranks in pieces
         ]
+        needs.setdefault(value, []).append(read)
+
+
+def _together(needs: Sequence[Sequence[tuple[Box, ...]]]) -> list[tuple[Box, ...]]:
+    """For each tile and rank, what all readers read."""
+    return [
+        tuple(_hull(of_rank) for of_rank in zip(*of_tile, strict=True))
+        for of_tile in zip(*needs, strict=True)
+    ]
 
 
 def _made_in_tiles(

@@ -9,10 +9,11 @@ from tflsplit.cluster import Cluster, Device
 from tflsplit.cluster.rings import LEAN_MTU_BYTES
 from tflsplit.ir import Graph
 from tflsplit.planner.links import with_frames, with_lean_links
-from tflsplit.planner.planned import Planned, finish, rooms_of
+from tflsplit.planner.planned import Planned, finish, rooms_of, smallest_of
 from tflsplit.planner.planner import Planner
 from tflsplit.planner.shortfall import with_room
 from tflsplit.planner.streaming import streamed
+from tflsplit.planner.strips import in_strips, may_have_regions
 from tflsplit.planner.teams import THROUGHPUT, best_teams
 
 
@@ -77,11 +78,22 @@ def _found(graph: Graph, cluster: Cluster, objective: str) -> Found:
         found = planner.find(objective)
     if found is None:
         return planner, _streamed_to_fit(graph, cluster, objective)
+    plans = [each for each in (found, found.plain) if each is not None]
     if not found.cluster.links_given and LEAN_MTU_BYTES in (cluster.mtu_bytes, *_wanted(objective)):
-        found = with_lean_links(found)
+        plans = list(map(with_lean_links, plans))
     if may_stream(cluster, found.plan.world_size, objective):
-        found = streamed(graph, found, found.cluster, objective)
-    return planner, found
+        plans = [_with_input_in_strips(graph, each, objective) for each in plans]
+    return planner, smallest_of(graph, plans) if len(plans) > 1 else plans[0]
+
+
+def _with_input_in_strips(graph: Graph, planned: Planned, objective: str) -> Planned:
+    """The plan with its input streamed; for the least RAM perhaps with more layers in tiles."""
+    found = streamed(graph, planned, planned.cluster, objective)
+    if objective != "ram" or not may_have_regions(graph):
+        return found
+    plan = replace(found.plan, stream=True)
+    other = in_strips(graph, finish(graph, plan, found.cluster, found.steps))
+    return smallest_of(graph, [found, other]) or found
 
 
 def _best_teams(graph: Graph, cluster: Cluster) -> Found:

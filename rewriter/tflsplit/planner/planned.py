@@ -31,6 +31,7 @@ class Planned:
     steps: of the search; () of a plan that comes from elsewhere.
     lowering: its device graphs, each made when something is asked of it.
     predicted: of its time, if it is there already; simulated_us: its latency, if it was simulated.
+    plain: the plan of which this is one with regions in tiles (``strips.py``).
     """
 
     plan: Plan
@@ -40,6 +41,7 @@ class Planned:
     lowering: Lowering = field(repr=False, compare=False)
     predicted: Prediction | None = None
     simulated_us: float | None = None
+    plain: Planned | None = field(default=None, repr=False, compare=False)
 
     @cached_property
     def prediction(self) -> Prediction:

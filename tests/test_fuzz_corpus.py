@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.core.mutate import CORE, MUTATIONS
 from tests.fuzz.make_corpus import CORPUS, all_seeds
+from tests.fuzz.plant import BUGS, LIBRARIES
 from tests.fuzz.run import HARNESSES
 from tests.native_build import build, needs_32_bits
 
@@ -48,3 +50,12 @@ def test_a_replay_that_breaks_something_fails(tmp_path: Path) -> None:
     """An input that is no file is no success, either."""
     program = build("fuzz", folder="replay-64") / "frame_fuzz"
     assert replay(program, [tmp_path / "missing"]).returncode == 2
+
+
+@pytest.mark.parametrize(("source", "old"), [
+    *((CORE / "src" / file, old) for file, old, _ in MUTATIONS.values()),
+    *((LIBRARIES / file, old) for _, file, old, _ in BUGS.values()),
+])  # fmt: skip
+def test_an_error_to_plant_still_has_its_place(source: Path, old: str) -> None:
+    """``tests/core/mutate.py`` and ``tests.fuzz.plant`` take minutes for what they show."""
+    assert source.read_text().count(old) == 1

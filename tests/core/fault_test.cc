@@ -600,6 +600,27 @@ TEST(grants_of_a_failed_inference_take_no_room_from_the_next_ones) {
   expect_room_for_the_next_inference(false);
 }
 
+// Numbers wrap around: what is old enough looks new again.
+TEST(grants_that_nobody_took_take_no_room_for_ever) {
+  Options options = line_of(2);
+  options.recv_slots = 20;
+  Cluster cluster(options);
+  EXPECT(cluster.run_until_ready(500'000));
+  Communicator& late = cluster.node(0).communicator();
+  Communicator& ahead = cluster.node(1).communicator();
+  uint8_t data[8] = {};
+  for (const uint16_t epoch : {1, 20'000, 40'000}) {
+    late.begin_epoch(epoch);
+    ahead.begin_epoch(epoch);
+    for (uint16_t channel = 0; channel < cluster.config(0).grant_slots; ++channel) {
+      if (epoch == 20'000) continue;
+      EXPECT(ahead.begin_recv(epoch + channel, 0, StridedBox::flat(data, 8)).ok());
+    }
+    cluster.run_for(50'000);
+    EXPECT(late.error().ok());
+  }
+}
+
 TEST(grants_beyond_the_slots_fail_an_inference_that_their_rank_has_not_begun) {
   Options options = line_of(2);
   options.recv_slots = 20;

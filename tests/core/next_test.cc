@@ -133,6 +133,18 @@ TEST(another_inference_than_the_next_gets_nothing_of_it) {
   EXPECT(pair.to().error().ok());
 }
 
+TEST(what_was_asked_for_an_inference_that_never_began_is_forgotten) {
+  NextPair pair;
+  EXPECT(pair.to().ask_next(9, 1, NextPair::box(pair.memory)).ok());
+  pair.to().begin_epoch(6);  // whose it is
+  EXPECT(pair.to().is_receiving(pair.memory, kBytes));
+  pair.to().begin_epoch(7);
+  EXPECT(!pair.to().is_receiving(pair.memory, kBytes));
+  EXPECT(pair.to().ask_next(9, 1, NextPair::box(pair.memory)).ok());
+  pair.to().begin_epoch(9);
+  EXPECT(!pair.to().is_receiving(pair.memory, kBytes));
+}
+
 TEST(the_next_inference_s_number_wraps_around) {
   NextPair pair;
   pair.to().begin_epoch(0xFFFF);

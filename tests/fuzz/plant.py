@@ -42,8 +42,8 @@ BUGS = {
         "are_disjoint(options, local != nullptr, pieces, y.rank)", "true",
     ),
     "a window that begins outside": (
-        "kernels", "split_kernels/src/gather.cc", "first >= 0 && last < p.in_columns",
-        "last < p.in_columns",
+        "kernels", "split_kernels/src/gather.cc", "left = first >= 0 ? 0 :",
+        "left = first >= -1 ? 0 :",
     ),
     "columns of a tile": (
         "kernels", "split_kernels/src/layout.h",

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "split_core/communicator.h"
 
-#include "epochs.h"
+#include "split_core/epochs.h"
 
 namespace split_core {
 namespace {

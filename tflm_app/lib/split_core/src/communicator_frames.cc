@@ -2,8 +2,8 @@
 // The communicator's frames: those that arrive for this rank, and those that it makes.
 #include <cstring>
 
-#include "epochs.h"
 #include "split_core/communicator.h"
+#include "split_core/epochs.h"
 
 namespace split_core {
 namespace {

@@ -18,7 +18,7 @@ from tflsplit.planner.choices import Choices
 from tflsplit.sim import simulate
 from tflsplit.sim.network import NetworkOptions
 from tflsplit.sim.processes import Simulation
-from tflsplit.sim.program import Compute, Post, Program, Receive, Step, program_of
+from tflsplit.sim.program import Compute, Post, Program, Step, program_of
 from tflsplit.split.devices import DeviceGraph
 from tflsplit.split.lower import unpacked
 
@@ -148,32 +148,6 @@ def even_rows(base: Base) -> float:
 def map_rows(value: Value) -> int:
     """Rows of a map; many, of what is none."""
     return rows_of(value.shape) if len(value.shape) == 4 else 1 << 30
-
-
-def short_sums(base: Base) -> float:
-    """What a RECV adds is sent in 16 bits, of MEANs only: their sums of some rows fit."""
-    programs = base.programs
-    added = {
-        channel
-        for program in programs
-        for step in program.steps
-        if isinstance(step, Receive) and step.node.endswith("/sums")
-        for channel, _, _ in step.pieces
-    }
-    return base.simulated_ms([_halved(program, added) for program in programs])
-
-
-def _halved(program: Program, channels: set[int]) -> Program:
-    steps: list[Step] = []
-    for step in program.steps:
-        if isinstance(step, Receive):
-            pieces = [(c, s, b // 2 if c in channels else b) for c, s, b in step.pieces]
-            steps.append(replace(step, pieces=tuple(pieces)))
-        elif isinstance(step, Post) and step.channel in channels:
-            steps.append(replace(step, messages=tuple((to, b // 2) for to, b in step.messages)))
-        else:
-            steps.append(step)
-    return replace(program, steps=tuple(steps))
 
 
 def sent_in_halves(base: Base) -> float:

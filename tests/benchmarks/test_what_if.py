@@ -9,7 +9,6 @@ from benchmarks.patched import (
     even_rows,
     free_polls,
     sent_in_halves,
-    short_sums,
     without_pauses,
 )
 from benchmarks.what_if import last_map_by, rate, rate_ahead, what_if
@@ -40,7 +39,7 @@ def test_work_is_shared_out_and_messages_are_divided_without_a_rest(
 ):
     seen = []
     monkeypatch.setattr(Base, "simulated_ms", lambda _, programs: seen.append(programs))
-    for change in (even_rows, sent_in_halves, short_sums):
+    for change in (even_rows, sent_in_halves):
         change(base)
     works = [sum(s.us for p in each for s in p.steps if isinstance(s, Compute)) for each in seen]
     sent = [
@@ -49,9 +48,8 @@ def test_work_is_shared_out_and_messages_are_divided_without_a_rest(
     ]
     whole = sum(s.us for p in base.programs for s in p.steps if isinstance(s, Compute))
     assert 0.5 * whole < works[0] <= whole  # a device without a part of a map takes one of it
-    assert works[1:] == pytest.approx([whole] * 2)
+    assert works[1] == pytest.approx(whole)
     assert sent[0] == sent[1] == sent[2]
-    assert sent[3] <= sent[0]
 
 
 def test_an_input_taken_ahead_comes_while_another_is_computed_on(base: Base):

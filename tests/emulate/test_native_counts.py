@@ -24,6 +24,7 @@ from tflsplit.emulate.faults import FaultStream, Piece
 from tflsplit.emulate.native_build import build_native
 from tflsplit.emulate.session import whole_firmware
 from tflsplit.firmware import FirmwareOptions
+from tflsplit.ir import DType
 from tflsplit.ops.custom_options import RecvOptions
 from tflsplit.passes.prepare import prepare
 from tflsplit.plan.policy import choose_plan
@@ -42,16 +43,19 @@ pytestmark = [needs_wheel_reader, needs_cxx]
 WORLD_SIZE = 3
 
 
+def made(folder: Path, split: str, world_size: int, overlap: bool) -> Bundle:
+    """A network that all devices share, in a folder."""
+    (folder / "model.tflite").write_bytes(write_model(tiny("mobilenet")))
+    wishes = Wishes(world_size, split, fuse=True, weights_limit=1.0)
+    plan = replace(choose_plan(prepare(tiny("mobilenet")), wishes), overlap=overlap)
+    rewrite(folder / "model.tflite", folder / "plan", lambda _: plan)
+    return read_bundle(folder / "plan")
+
+
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     """A plan whose devices ask ahead, and compute while rows arrive."""
-    folder = tmp_path_factory.mktemp("counts")
-    (folder / "model.tflite").write_bytes(write_model(tiny("mobilenet")))
-    plan = choose_plan(
-        prepare(tiny("mobilenet")), Wishes(WORLD_SIZE, "rows", fuse=True, weights_limit=1.0)
-    )
-    rewrite(folder / "model.tflite", folder / "plan", lambda _: replace(plan, overlap=True))
-    found = read_bundle(folder / "plan")
+    found = made(tmp_path_factory.mktemp("counts"), "rows", WORLD_SIZE, overlap=True)
     nodes = [node for device in found.devices for node in device.graph.nodes]
     assert any(node.op == wire.ASK for node in nodes)
     assert any(node.op == wire.RECV and RecvOptions.of(node).early for node in nodes)
@@ -80,7 +84,7 @@ def tapped(bundle: Bundle) -> Iterator[tuple[object, Mapping[Edge, Tap]]]:
         session.coordinator.connect(60)
         taps: dict[Edge, Tap] = {}
         for each, directions in zip(session.wires, session.cluster.proxy._wires, strict=True):
-            a, b = (WORLD_SIZE if end == HOST else end.rank for end in (each.a, each.b))
+            a, b = (len(bundle.devices) if end == HOST else end.rank for end in (each.a, each.b))
             for edge, direction in zip(((a, b), (b, a)), directions, strict=True):
                 taps[edge] = direction.stream = Tap()
         yield session.coordinator, taps
@@ -96,8 +100,9 @@ def messages(tap: Tap, mtu_bytes: int) -> list[Frame]:
     return list(found.values())
 
 
-def test_frames_of_devices_that_ask_ahead_are_those_simulated(bundle: Bundle):
-    cluster = default_cluster(WORLD_SIZE)
+def assert_carried_as_simulated(bundle: Bundle) -> None:
+    """DATA and GRANT frames and their payload, by direction of every wire."""
+    cluster = default_cluster(len(bundle.devices))
     programs = [program_of(d, h) for d, h in zip(bundle.devices, cluster.devices, strict=True)]
     expected = run_programs(programs, cluster, network=NetworkOptions(hold_us=float("inf"))).wires
     (case, *_) = make_cases(bundle.model, 1, seed=1)
@@ -112,15 +117,27 @@ def test_frames_of_devices_that_ask_ahead_are_those_simulated(bundle: Bundle):
         assert sum(len(frame.payload) for frame in frames) == count.payload_bytes, edge
 
 
+def test_frames_of_devices_that_ask_ahead_are_those_simulated(bundle: Bundle):
+    assert_carried_as_simulated(bundle)
+
+
+def test_frames_of_cells_and_of_sums_of_16_bits_are_those_simulated(tmp_path: Path):
+    bundle = made(tmp_path, "grid", 4, overlap=True)
+    assert {layer["way"] for layer in bundle.document["layers"]} >= {"grid"}
+    sums = [
+        node.output.dtype
+        for device in bundle.devices
+        for node in device.graph.nodes
+        if node.op == wire.RECV and node.outputs and RecvOptions.of(node).add
+    ]
+    assert DType.INT16 in sums
+    assert_carried_as_simulated(bundle)
+
+
 def test_asking_ahead_changes_no_frame_but_when(bundle: Bundle, tmp_path: Path):
     """The same plan without overlap: the same frames, later."""
     cluster = default_cluster(WORLD_SIZE)
-    plan = choose_plan(
-        prepare(tiny("mobilenet")), Wishes(WORLD_SIZE, "rows", fuse=True, weights_limit=1.0)
-    )
-    (tmp_path / "model.tflite").write_bytes(write_model(tiny("mobilenet")))
-    rewrite(tmp_path / "model.tflite", tmp_path / "plan", lambda _: plan)
-    plain = read_bundle(tmp_path / "plan")
+    plain = made(tmp_path, "rows", WORLD_SIZE, overlap=False)
     before, after = (simulate(each.devices, cluster) for each in (plain, bundle))
     assert after.latency_us < before.latency_us
     for edge, count in before.wires.items():

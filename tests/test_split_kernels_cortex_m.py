@@ -46,7 +46,7 @@ from tests.ops.custom_cases import (
     run_case,
     window_cases,
 )
-from tests.ops.threshold_cases import threshold_cases
+from tests.ops.threshold_cases import extreme_cases, threshold_cases
 from tests.ops.unweighted_cases import add_cases, mean_cases, pool_cases
 from tests.ops.wide_blocks import adding_cases, strided_cases, wide_cases
 from tflsplit.wire import custom_ops as wire
@@ -94,7 +94,7 @@ def cases() -> list[Case]:
     collect()
     collect_chains()
     found += [*padded_cases(), *wide_cases(), *strided_cases(), *adding_cases(), *long_sums()]
-    found += threshold_cases()
+    found += [*threshold_cases(), *extreme_cases()]
     return found
 
 

@@ -8,9 +8,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.ops.custom_cases import constant
+from tflsplit.ops.packed_stage import PackedStage
 from tflsplit.ops.quantmath import Int32Array
 from tflsplit.ops.semantics import requantize
-from tflsplit.ops.short_rounding import Finish, Rounding, Short, shortest, sum_bounds
+from tflsplit.ops.short_rounding import (
+    Finish,
+    Rounding,
+    Short,
+    halves_fit,
+    shortest,
+    sum_bounds,
+)
 
 
 def finish(
@@ -98,6 +107,21 @@ def test_a_usual_layer_is_short() -> None:
 )
 def test_where_it_cannot_be_proved_it_is_refused(made: Finish, table: np.ndarray) -> None:
     assert shortest(made, table, 0).rounding is Rounding.ANY
+
+
+@pytest.mark.parametrize(
+    ("places", "fit"), [((0, 2), False), ((5, 7), False), ((0, 3, 4, 5), True)]
+)
+def test_two_products_fit_a_half_word(places: tuple[int, ...], fit: bool) -> None:
+    """Unless both weights are -128; where they are, packed pairs say so."""
+    table = np.zeros((3, 9), np.int8)
+    table[1, list(places)] = -128
+    assert halves_fit(table) is fit
+    stage = PackedStage(table.shape, 0, -128, (-128, 127))
+    operands = [constant("weights", table)]
+    for name, number in (("bias", 0), ("multiplier", 2**30), ("shift", -8)):
+        operands.append(constant(name, np.full(3, number, np.int32)))
+    assert stage.pack(operands)[1] is (Rounding.ONCE if fit else Rounding.ANY)
 
 
 def test_the_bounds_are_those_of_int8() -> None:

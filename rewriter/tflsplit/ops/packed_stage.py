@@ -22,7 +22,7 @@ from tflsplit.ops.packing import (
     unpack_taps,
 )
 from tflsplit.ops.quantmath import Int32Array
-from tflsplit.ops.short_rounding import Finish, Rounding, Short, shortest
+from tflsplit.ops.short_rounding import Finish, Rounding, Short, halves_fit, shortest, unproved
 
 Operands = tuple[Value | None, Value | None, Value | None, Value | None]
 """weights, bias, multiplier, shift."""
@@ -84,8 +84,9 @@ class PackedStage:
         assert multiplier is not None
         assert shift is not None
         finish = Finish(folded, multiplier, shift, self.y_zero_point, self.activation)
-        if len(self.weights) == 1:  # nothing is known of the sums
-            short = Short(Rounding.ANY, multiplier, shift, np.zeros_like(folded))
+        # Of REQUANTIZE nothing is known of the sums.
+        if len(self.weights) == 1 or not (self._has_taps or halves_fit(flat)):
+            short = unproved(finish)
         else:
             short = shortest(finish, flat, self.x_zero_point)
         if self._has_taps:

@@ -21,6 +21,11 @@ differs only for ``h < 0``.  There ``(h + 2**(s-1)) >> s <= 0`` with and without
 both are at most ``zero_point``; if ``clamp`` lets nothing through below ``zero_point`` (every
 RELU), both are that bound.
 
+Cores without a multiply-accumulate sum up two products of two positions in one word, a half for
+each (``v6m_asm.cc``).  Two products fit int16 unless both weights are -128 (2 * -128 * -128 =
+2**15).  They are *k* and *k + 2* of four; a layer of pairs in which two such weights are both -128
+gets ANY, too (``halves_fit``).
+
 A channel whose result is ``zero_point`` for every sum that it can have is *quiet*; it gets ``m = 0,
 s = 1``, which gives just that, so that a dead channel with an odd scale spoils no layer.
 """
@@ -83,6 +88,21 @@ def sum_bounds(weights: NDArray[np.int8], x_zero_point: int) -> tuple[Int64Array
     return up * low + down * high, up * high + down * low
 
 
+def unproved(finish: Finish) -> Short:
+    """TFLM's arithmetic as it stands."""
+    return Short(Rounding.ANY, finish.multiplier, finish.shift, np.zeros_like(finish.bias))
+
+
+def halves_fit(weights: NDArray[np.int8]) -> bool:
+    """Whether no two products *k* and *k + 2* of a four both have the weight -128.
+
+    weights: int8 [channels, products], in the order in which they are packed.
+    """
+    least = np.pad(weights == -128, ((0, 0), (0, -weights.shape[1] % 4)))
+    fours = least.reshape(-1, 2, 2)
+    return not (fours[:, 0] & fours[:, 1]).any()
+
+
 def shortest(finish: Finish, weights: NDArray[np.int8], x_zero_point: int) -> Short:
     """The shortest rounding that is proved to give TFLM's bits in every channel.
 
@@ -105,8 +125,7 @@ def shortest(finish: Finish, weights: NDArray[np.int8], x_zero_point: int) -> Sh
     fits = doubles & (shift >= 1) & (shift <= _MOST_SHIFT)
     fits &= (least + addend >= -(2**31)) & (most + addend < 2**31) & (addend == _int32(addend))
     if not fits.all():
-        nothing = np.zeros_like(finish.bias)
-        return Short(Rounding.ANY, finish.multiplier, finish.shift, nothing)
+        return unproved(finish)
     is_relu = finish.activation[0] >= finish.y_zero_point
     rounding = Rounding.ONCE if is_relu else Rounding.TWICE
     arrays = (_int32(array) for array in (multiplier, shift, addend))

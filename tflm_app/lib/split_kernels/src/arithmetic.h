@@ -36,7 +36,9 @@ inline int32_t multiply_high_short(int32_t sum, int32_t multiplier) {
       low * static_cast<uint32_t>(of_high) + (static_cast<uint32_t>(middle) & 0xFFFF) + 0x8000;
   return high * of_high + (middle >> 16) + static_cast<int32_t>(rest >> 16);
 #else
-  return static_cast<int32_t>((static_cast<int64_t>(twice) * multiplier + (int64_t{1} << 31)) >> 32);
+  // The upper word and the lower one's first bit: an addition of 64 bits takes two registers of zeros and ones.
+  const int64_t product = static_cast<int64_t>(twice) * multiplier;
+  return static_cast<int32_t>(product >> 32) + static_cast<int32_t>(static_cast<uint32_t>(product) >> 31);
 #endif
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Packed constants: their size, and what kernels rely on in every record. Whether a short rounding
-// gives TFLM's bits for every sum is for whoever packs to prove; here it cannot do worse than round
-// wrongly.
+// gives TFLM's bits for every sum, and two products of pairs always fit int16, is for whoever packs to
+// prove; here it cannot do worse than sum or round wrongly.
 #include "layout.h"
 #include "split_kernels/chain.h"
 

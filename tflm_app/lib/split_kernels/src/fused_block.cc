@@ -70,9 +70,10 @@ size_t work_bytes(const FusedBlockParams& block) {
 // Groups of positions of d that are widened as they are made and projected together; 0: none. Then
 // positions are written before all narrow rows that are projected together have been read.
 int32_t widened_together(const FusedBlockParams& block, bool y_over_x, bool apart) {
-  constexpr int32_t kLeastColumns = 8;  // a channel of a short run costs more so
+  constexpr int32_t kLeastColumns = kWidensPairs ? 4 : 8;  // a channel of a short run costs more so
   if (!kMultipliesGroups || !keeps_rows(block) || (y_over_x && rows_together(block) > 1)) return 0;
-  if (block.depthwise.window.out_columns < kLeastColumns) return 0;
+  const int32_t columns = block.depthwise.window.out_columns;
+  if (columns < kLeastColumns || (kWidensPairs && columns % 2 != 0)) return 0;
   const WindowParams& p = block.depthwise.window;
   const size_t group = static_cast<size_t>(WidenedRows::group_bytes(p));
   if (block.expands) {
@@ -93,13 +94,13 @@ size_t expansion_begin(const FusedBlockParams& block, int32_t widened) {
 // Groups of four columns of e that are multiplied together, as many as the memory holds in which a row
 // of d is made: 0, or so many that widening weights for them pays.
 int32_t groups_together(const FusedBlockParams& block, size_t begin) {
-  constexpr int32_t kLeast = 3;
+  constexpr int32_t kLeast = kWidensPairs ? 2 : 3;
   const WindowParams& p = block.expand.window;
   if (!kMultipliesGroups || !block.expands || !doubles(block.expand.finish)) return 0;
   const int32_t room = static_cast<int32_t>(work_bytes(block) - begin);
   const int32_t four = 4 * fours(products_of(p));  // of weights, or of windows that are gathered
-  const int32_t groups = least((room - (is_dense(p) ? four : 2 * four)) / (2 * four),
-                               p.out_columns / kPositions);
+  const int32_t before = (kWidensWeights ? four : 0) + (is_dense(p) ? 0 : four);
+  const int32_t groups = least((room - before) / (2 * four), p.out_columns / kPositions);
   return groups < kLeast ? 0 : groups;
 }
 
@@ -306,7 +307,7 @@ class Block {
                         int8_t* memory) const {
     const WindowParams& p = block_.expand.window;
     const int32_t four = 4 * product.products;
-    int8_t* const gathered = memory + four;
+    int8_t* const gathered = kWidensWeights ? memory + four : memory;
     int16_t* const widened = reinterpret_cast<int16_t*>(is_dense(p) ? gathered : gathered + four);
     int32_t column = 0;
     for (int32_t left = rows.inside() / kPositions; left > 0;) {

@@ -116,14 +116,14 @@ void gather_runs(const WindowParams& p, const Runs& runs, int32_t run, int32_t p
 // Whether runs of so many values are widened where they lie.
 bool is_widened(const WindowParams& p, int32_t run, int32_t positions) {
   return run % kWidenedTogether == 0 ||
-         (kWidensNines && run == 9 && p.kernel_rows == 3 && positions == kPositions);
+         (positions == kPositions && widens_ragged(p.kernel_rows, run));
 }
 
 void widen_runs(const WindowParams& p, const Runs& runs, int32_t run, int32_t positions,
                 bool doubled, int16_t* to) {
-  if constexpr (kWidensNines) {
+  if constexpr (!SPLIT_KERNELS_MVE) {
     if (run % kWidenedTogether != 0) {
-      return widen_nines(runs.x, runs.row_step, runs.stride, doubled, to);
+      return widen_ragged(runs.x, runs.row_step, p.kernel_rows, run, runs.stride, doubled, to);
     }
   }
   const int8_t* x = runs.x;

@@ -44,10 +44,13 @@ constexpr int32_t kWidenedTogether = SPLIT_KERNELS_MVE ? 16 : 4;
 void widen(const int8_t* x, int32_t step, int32_t positions, int32_t count, int32_t fours_done,
            bool doubled, int16_t* to);
 
-// The same of windows of three rows of nine values, of four positions `stride` apart: they begin many networks.
-// Only where kWidensNines.
-constexpr bool kWidensNines = SPLIT_KERNELS_DSP;
-void widen_nines(const int8_t* x, int32_t row_step, int32_t stride, bool doubled, int16_t* to);
+// The same of windows of `rows` rows of `run` values, row_step apart, of four positions: no value need be gathered.
+// Only where widens_ragged(): of DSP, those of three rows of nine values, which begin many networks.
+constexpr bool widens_ragged(int32_t rows, int32_t run) {
+  return SPLIT_KERNELS_DSP ? rows == 3 && run == 9 : !SPLIT_KERNELS_MVE;
+}
+void widen_ragged(const int8_t* x, int32_t row_step, int32_t rows, int32_t run, int32_t step,
+                  bool doubled, int16_t* to);
 
 inline bool doubles(const Finish& finish) { return finish.rounding != kAnyRounding; }
 // The same where results are rows; Finish::rounding, or kAnyRounding where sums stay sums. Of whole groups with
@@ -65,7 +68,8 @@ void multiply(const Product& product, const Finish& finish, const int16_t* x, in
               const Results& results);
 // The same of several groups of four positions, one after the other in x, where position_step is 1 and
 // the rounding short. `room`: 4 bytes a product, for weights. Only where kMultipliesGroups.
-constexpr bool kMultipliesGroups = SPLIT_KERNELS_DSP;
+constexpr bool kMultipliesGroups = SPLIT_KERNELS_DSP || SPLIT_KERNELS_V6M;
+constexpr bool kWidensWeights = SPLIT_KERNELS_DSP;  // else there need not be room
 void multiply_groups(const Product& product, const Finish& finish, const int16_t* x, int32_t groups,
                      int16_t* room, const Results& results);
 // The same in rows, y[position * step + channel], of values that are not doubled.
@@ -114,7 +118,8 @@ void depthwise_row(const Taps& taps, const Finish& finish, const Planes& planes,
 
 // The same, all channels of a projection's x, as values widened for multiply_group_rows(): columns are
 // positions from `position` on, of groups of four that lie one after the other in y. Only where
-// kMultipliesGroups and widens_depthwise().
+// kMultipliesGroups and widens_depthwise(). With kWidensPairs, `position` and all columns of a row are even.
+constexpr bool kWidensPairs = SPLIT_KERNELS_V6M;
 bool widens_depthwise(const Taps& taps, const Finish& finish);
 void depthwise_row_widened(const Taps& taps, const Finish& finish, const Planes& planes,
                            int32_t count, int32_t columns, int32_t position, int16_t* y);

@@ -19,7 +19,14 @@
 #define SPLIT_KERNELS_DSP 0
 #endif
 
-#define SPLIT_KERNELS_PORTABLE (!SPLIT_KERNELS_MVE && !SPLIT_KERNELS_DSP)
+// Cortex-M0 and M0+.
+#if defined(__ARM_ARCH_6M__) && defined(__GNUC__) && !defined(SPLIT_KERNELS_PORTABLE_SCHEDULE)
+#define SPLIT_KERNELS_V6M 1
+#else
+#define SPLIT_KERNELS_V6M 0
+#endif
+
+#define SPLIT_KERNELS_PORTABLE (!SPLIT_KERNELS_MVE && !SPLIT_KERNELS_DSP && !SPLIT_KERNELS_V6M)
 
 // Whether DSP schedules are for a core that issues two instructions at once, by the build, which alone knows: such
 // loops are shorter there and have more instructions, which is what they cost elsewhere.
@@ -27,13 +34,6 @@
 #define SPLIT_KERNELS_TWO_AT_ONCE 1
 #else
 #define SPLIT_KERNELS_TWO_AT_ONCE 0
-#endif
-
-// Portable C++, but for the loop of products (v6m_asm.cc).
-#if defined(__ARM_ARCH_6M__) && defined(__GNUC__) && !defined(SPLIT_KERNELS_PORTABLE_SCHEDULE)
-#define SPLIT_KERNELS_V6M 1
-#else
-#define SPLIT_KERNELS_V6M 0
 #endif
 
 #endif  // SPLIT_KERNELS_SRC_TARGET_H_

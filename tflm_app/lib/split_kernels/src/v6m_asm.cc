@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // Inner loops for ARMv6-M (Cortex-M0, M0+), which has no multiply-accumulate and eight registers that it can
 // multiply in: sums stay in the other registers, where compilers move them to and fro. A product of a matrix
-// takes 2.4 instructions (by GCC 7.5), one of a 3x3 window 4.2 (6.7), a sum that becomes int8 32 (44), or of a RELU 10 to 18.
+// takes 2.3 instructions (by GCC 7.5), one of a 3x3 window 4.1 (6.7), a sum that becomes int8 32 (44), or of a RELU 10 to 17.
 //
 // Products of matrices. Two products by one multiplication: a word of x is a + b * 2^16, of two positions, and
 //   (a + b * 2^16) * w = a * w + b * w * 2^16   modulo 2^32
-// Two such words of one sum are added up before they are taken apart. Each half is then from -32512 to 32768; with
-// 32767 - 2^16 added the lower one is not negative, and the upper one, less by one, fits. Upper halves are added to
-// the sum of the second position, and whole words to one more, from which the first position's sum follows; what was
-// added each time, sums begin with.
+// Two such words of one sum are added up before they are taken apart: upper halves are added to the sum of the second
+// position, and whole words to one more, from which the first position's sum follows.
+//   Whatever the weights (split_kernels_v6m_sums): each half is from -32512 to 32768; with 32767 - 2^16 added the lower
+//   one is not negative, and the upper one, less by one, fits. What was added each time, sums begin with.
+//   With a short rounding: no half is 32768 (see V6M_TWO), and the carry of a shift says what the lower one borrowed.
 #include "target.h"
 
 #if SPLIT_KERNELS_V6M
@@ -57,11 +58,11 @@ __asm__(R"(
   .endif
     asrs    r6, r6, #24
     muls    r2, r7, r2
-    muls    r3, r7, r3
-    muls    r4, r6, r4
+    muls    r3, r6, r3
+    muls    r4, r7, r4
     muls    r5, r6, r5
-    adds    r2, r2, r4
-    adds    r3, r3, r5
+    adds    r2, r2, r3
+    adds    r3, r4, r5
     add     r2, r12
     add     r3, r12
     add     r8, r2
@@ -440,8 +441,6 @@ __asm__(R"(
     pop     {r4-r7}
     V6M_RETURN
 
-@ ---- Products and RELU of four positions, pair of channels by pair (V6mPairs in schedule_portable.cc)
-
 @ Goes to `else` unless multiplier r5, addend r6 and shift r7 are as above (is_relu()).
 .macro V6M_IS_RELU else
     subs    r2, r7, #1
@@ -455,89 +454,300 @@ __asm__(R"(
     bne     \else
 .endm
 
-@ [sp] sums of a channel, [sp, #16] pairs.
-.macro V6M_CHANNEL_RELU channel
-    ldr     r2, [sp, #16]
-    ldmia   r2!, {r0, r3, r4, r5}
-    ldr     r1, [r2]
-    mov     lr, r3
-    ldr     r3, [r5, #4 * \channel]
-    V6M_CHANNEL \channel
-    str     r6, [sp]
-    str     r2, [sp, #4]
-    str     r7, [sp, #8]
-    str     r3, [sp, #12]
-    ldr     r3, [sp, #16]
-    ldr     r2, [r3, #24]
-    mov     r8, r2
-    ldr     r1, [r3, #20]
-  .if \channel == 1
-    ldr     r2, [r3, #28]
-    adds    r1, r1, r2
+@ ---- Products and RELU of groups of four positions, channel by channel (V6mGroups in schedule_v6m.cc)
+@
+@ Each half of two words is from -32512 to 32640 here: no two weights that are added up are both -128, which is part of
+@ what a short rounding promises (docs/custom_ops.md). Then the lower one's sign is bit 15, which a shift by 16 leaves in
+@ the carry:
+@   upper half + carry = b * w, exactly,
+@ and nothing has to be added beforehand.
+
+@ r0 x   r1 weights   r2, r3 sums of positions 1 and 3   r4, r5 words of x   r6, r7 weights
+@ r8, r9 whole words of positions 0 and 1, 2 and 3   r11 from one y to the next   lr end of x
+.macro V6M_TWO whole, upper
+    ldmia   r0!, {r4, r5}
+    muls    r4, r7, r4
+    muls    r5, r6, r5
+    adds    r4, r4, r5
+    add     \whole, r4
+    asrs    r4, r4, #16
+    adcs    \upper, r4
+.endm
+.macro V6M_GROUP_STEP channel
+    ldmia   r1!, {r6}
+  .if \channel == 0
+    sxtb    r7, r6
+    lsls    r6, r6, #8
+  .else
+    lsls    r7, r6, #16
+    asrs    r7, r7, #24
   .endif
-    ldr     r0, [r3, #12]
-    adds    r0, #8 + 12 * \channel
-    ldmia   r0!, {r5-r7}
-    V6M_RELU_CONSTANTS
-    mov     r0, sp
-    add     r2, sp, #16
-    mov     lr, r2
-    V6M_RELU
+    asrs    r6, r6, #24
+    V6M_TWO r8, r2
+    V6M_TWO r9, r3
 .endm
 
-    V6M_BEGIN split_kernels_v6m_pairs_relu
+@ As split_kernels_v6m_sums, of a layer with a short rounding.
+.macro V6M_SHORT_SUMS_OF channel
+    mov     r2, sp
+    ldmia   r2!, {r0, r1, r3, r4}
+    ldr     r2, [r3, #4 * \channel]
+    lsls    r5, r2, #16
+    adds    r5, r5, r2
+    mov     r8, r5
+    mov     r9, r5
+    movs    r3, r2
+    lsls    r4, r4, #26               @ whether twos of steps are odd, from the bytes of x
+    bmi     2f
+1:
+    V6M_GROUP_STEP \channel
+    V6M_GROUP_STEP \channel
+2:
+    V6M_GROUP_STEP \channel
+    V6M_GROUP_STEP \channel
+    cmp     r0, lr
+    bne     1b
+    lsls    r4, r2, #16
+    lsls    r5, r3, #16
+    mov     r6, r8
+    mov     r7, r9
+    subs    r6, r6, r4
+    subs    r7, r7, r5
+    ldr     r0, [sp, #52]
+    str     r6, [r0, #4 * \channel]
+    str     r2, [r0, #8 + 4 * \channel]
+    str     r7, [r0, #16 + 4 * \channel]
+    str     r3, [r0, #24 + 4 * \channel]
+.endm
+
+    V6M_BEGIN split_kernels_v6m_short_sums
     push    {r4-r7}
-    sub     sp, #20
-    str     r0, [sp, #16]
-    ldr     r5, =32767 - 65536
-    mov     r12, r5
+    mov     lr, r2
+    subs    r4, r2, r0
+    push    {r0, r1, r3, r4}
+    V6M_SHORT_SUMS_OF 0
+    V6M_SHORT_SUMS_OF 1
+    add     sp, #16
+    pop     {r4-r7}
+    V6M_RETURN
+
+@ What V6M_RELU_CONSTANTS made, to [sp, at]: high, c, 2^(9 + shift), rest modulo 2^9, rest >> 9, shift; r1, r2 free.
+.macro V6M_KEEP_CONSTANTS at
+    mov     r2, r9
+    mov     r1, r10
+    str     r4, [sp, #\at]
+    str     r5, [sp, #\at + 4]
+    str     r2, [sp, #\at + 8]
+    str     r6, [sp, #\at + 12]
+    str     r7, [sp, #\at + 16]
+    str     r1, [sp, #\at + 20]
+.endm
+
+@ A sum r2 to y, in r3. r4 high   r5 c   r7 2^(9 + shift)   [sp, rest] rest modulo 2^9, rest >> 9, shift   r6 free
+@ `name` is this one's; what is rare is in V6M_RARE, further on.
+.macro V6M_VALUE_OF name
+    cmp     r2, r7
+    bhs     .Lv6m_outside_\name
+    movs    r3, r2
+    muls    r3, r4, r3
+    adds    r3, r3, r5
+    adds    r6, r2, r3
+    lsrs    r3, r3, #22
+    lsrs    r6, r6, #22
+    cmp     r3, r6
+    bne     .Lv6m_rest_\name
+.Lv6m_known_\name:
+    cmp     r3, #255
+    bhi     .Lv6m_most_\name
+.Lv6m_within_\name:
+    subs    r3, #128
+.Lv6m_made_\name:
+.endm
+.macro V6M_RARE name, rest
+.Lv6m_outside_\name:
+    asrs    r2, r2, #31               @ 127, or if negative its complement -128
+    movs    r3, #127
+    eors    r3, r2
+    b       .Lv6m_made_\name
+.Lv6m_most_\name:
+    movs    r3, #255
+    b       .Lv6m_within_\name
+.Lv6m_rest_\name:
+    ldr     r3, [sp, #\rest]
+    muls    r3, r2, r3
+    lsrs    r3, r3, #9
+    ldr     r6, [sp, #\rest + 4]
+    muls    r6, r2, r6
+    adds    r3, r3, r6
+    ldr     r6, [sp, #\rest + 8]
+    lsrs    r3, r6                    @ sum * rest / 2^(9 + shift)
+    muls    r2, r4, r2
+    adds    r2, r2, r5
+    adds    r3, r3, r2
+    lsrs    r3, r3, #22
+    b       .Lv6m_known_\name
+.endm
+
+.macro V6M_NEXT_VALUE number
+    V6M_VALUE_OF group_\number
+    strb    r3, [r1]
+    add     r1, r11
+.endm
+
+@ [sp] y, high, c, 2^(9 + shift), rest modulo 2^9, rest >> 9, shift; [sp, #28] weights, what whole words begin with, what
+@ sums begin with, bytes of a group of x, steps; [sp, #48] groups, end of x.
+@ Steps: bit 31 says that the channel is the second of a pair, bit 30 that twos of steps are odd (the loop has four).
+    V6M_BEGIN split_kernels_v6m_groups_relu
+    push    {r4-r7}
+    sub     sp, #56
+    ldr     r1, [r0, #4]
+    ldr     r2, [r0, #24]
+    ldr     r3, [r0, #40]
+    str     r0, [sp, #48]
+    str     r1, [sp, #52]
+    mov     r11, r2
+    str     r3, [sp, #40]
 10:
-    ldr     r1, [r0, #12]
-    ldr     r4, [r0, #32]
-    adds    r1, #8
-    ldmia   r1!, {r5-r7}
-    V6M_IS_RELU 11f
-    cmp     r4, #1
-    beq     12f
-    ldmia   r1!, {r5-r7}
-    V6M_IS_RELU 11f
+    ldr     r4, [r0, #8]
+    ldr     r3, [r0, #12]
+    lsls    r2, r4, #1
+    bcs     11f
+    ldr     r1, [r3]
+    adds    r3, #8
     b       12f
 11:
-    b       14f
+    ldr     r1, [r3, #4]
+    adds    r3, #20
 12:
-    V6M_CHANNEL_RELU 0
-    ldr     r0, [sp, #16]
-    ldr     r4, [r0, #32]
-    cmp     r4, #1
-    bne     13f
-    movs    r4, #0
-    str     r4, [r0, #32]
+    ldmia   r3!, {r5-r7}
+    V6M_IS_RELU 13f
     b       14f
 13:
-    V6M_CHANNEL_RELU 1
-    ldr     r0, [sp, #16]
-    movs    r1, r0
-    adds    r1, #12
-    ldmia   r1!, {r2-r7}              @ record, weights, y, its two steps, channels
-    adds    r2, #32
+    b       90f
+14:
+    str     r4, [sp, #44]
+    str     r1, [sp, #36]
+    lsls    r3, r1, #16
+    adds    r3, r3, r1
+    str     r3, [sp, #32]
+    ldr     r1, [r0, #16]
+    str     r1, [sp, #28]
+    V6M_RELU_CONSTANTS
+    V6M_KEEP_CONSTANTS 4
+    ldr     r1, [r0, #20]
+    str     r1, [sp]
+    ldr     r0, [r0]
+20:
+    add     r2, sp, #28
+    ldmia   r2!, {r1, r3-r6}
+    mov     r8, r3
+    mov     r9, r3
+    adds    r5, r5, r0
+    mov     lr, r5
+    movs    r2, r4
+    movs    r3, r4
+    lsls    r6, r6, #1
+    bcs     40f
+    bmi     31f
+30:
+    V6M_GROUP_STEP 0
+    V6M_GROUP_STEP 0
+31:
+    V6M_GROUP_STEP 0
+    V6M_GROUP_STEP 0
+    cmp     r0, lr
+    bne     30b
+    b       50f
+40:
+    bmi     42f
+41:
+    V6M_GROUP_STEP 1
+    V6M_GROUP_STEP 1
+42:
+    V6M_GROUP_STEP 1
+    V6M_GROUP_STEP 1
+    cmp     r0, lr
+    bne     41b
+50:                                   @ sums of positions 0 to 3: r6, r2, r7, r3, then r2, r8, r9, r10
+    lsls    r4, r2, #16
+    lsls    r5, r3, #16
+    mov     r6, r8
+    mov     r7, r9
+    subs    r6, r6, r4
+    subs    r7, r7, r5
+    mov     r8, r2
+    mov     r9, r7
+    mov     r10, r3
+    mov     r3, sp
+    movs    r2, r6
+    ldmia   r3!, {r1, r4, r5, r7}
+    V6M_NEXT_VALUE 0
+    mov     r2, r8
+    V6M_NEXT_VALUE 1
+    mov     r2, r9
+    V6M_NEXT_VALUE 2
+    mov     r2, r10
+    V6M_NEXT_VALUE 3
+    str     r1, [sp]
+    ldr     r2, [sp, #52]
+    cmp     r0, r2
+    beq     60f
+    b       20b
+    V6M_RARE group_0, 16
+    V6M_RARE group_1, 16
+    V6M_RARE group_2, 16
+    V6M_RARE group_3, 16
+60:
+    ldr     r0, [sp, #48]
+    ldr     r1, [r0, #32]
+    subs    r1, r1, #1
+    str     r1, [r0, #32]
+    beq     90f
+    ldr     r1, [r0, #20]             @ y of the next channel
+    ldr     r2, [r0, #28]
+    adds    r1, r1, r2
+    str     r1, [r0, #20]
+    ldr     r4, [r0, #8]
+    movs    r5, #1
+    lsls    r5, r5, #31
+    eors    r4, r5
+    str     r4, [r0, #8]
+    bmi     61f
+    ldr     r3, [r0, #12]
+    adds    r3, #32
+    str     r3, [r0, #12]
+    ldr     r3, [r0, #16]
     ldr     r5, [r0, #36]
     adds    r3, r3, r5
-    lsls    r6, r6, #1
-    adds    r4, r4, r6
-    str     r2, [r0, #12]
     str     r3, [r0, #16]
-    str     r4, [r0, #20]
-    subs    r7, r7, #2
-    str     r7, [r0, #32]
-    beq     14f
+61:
     b       10b
-14:
-    add     sp, #20
+90:
+    add     sp, #56
     pop     {r4-r7}
     V6M_RETURN
     .ltorg
 
-@ ---- A row of 3x3 windows and RELU, channel by channel (V6mRows in schedule_portable.cc)
+@ ---- A row of 3x3 windows and RELU, channel by channel (V6mRows in schedule_v6m.cc)
+
+@ Three rows of x to [sp], next to rows (r0) those of the next plane, and nine weights behind them; r1 record, which is
+@ left at the next; r0 at the record of rows; r12 what sums begin with. r2, r3 free.
+.macro V6M_PLANE
+    ldmia   r0!, {r4-r6}
+    mov     r2, sp
+    stmia   r2!, {r4-r6}
+    ldr     r3, [r0]
+    adds    r4, r4, r3
+    adds    r5, r5, r3
+    adds    r6, r6, r3
+    subs    r0, #12
+    stmia   r0!, {r4-r6}
+    ldr     r3, [r1]
+    mov     r12, r3
+    adds    r1, #16
+    V6M_WIDEN r2
+    str     r1, [r0, #4]
+.endm
 
 @ [sp] three rows of x, nine weights, [sp, #48] 32 sums, [sp, #176] rows.
 .macro V6M_ROWS_RELU stride
@@ -555,20 +765,7 @@ __asm__(R"(
 11:
     b       14f
 12:
-    ldmia   r0!, {r4-r6}              @ rows, which are next those of the next plane
-    mov     r2, sp
-    stmia   r2!, {r4-r6}
-    ldr     r3, [r0]
-    adds    r4, r4, r3
-    adds    r5, r5, r3
-    adds    r6, r6, r3
-    subs    r0, #12
-    stmia   r0!, {r4-r6}
-    ldr     r3, [r1]
-    mov     r12, r3
-    adds    r1, #16
-    V6M_WIDEN r2
-    str     r1, [r0, #4]
+    V6M_PLANE
     ldr     r4, [r0, #20]
     add     r7, sp, #48
     adds    r4, r4, r7
@@ -605,6 +802,147 @@ __asm__(R"(
 
     V6M_ROWS_RELU 1
     V6M_ROWS_RELU 2
+
+@ ---- The same as widened values, pairs of columns in a word (V6mWidenedRows in schedule_v6m.cc)
+
+@ V6M_ROW of two columns, to r10 and r11.
+.macro V6M_ROW_OF_TWO number, stride
+    ldr     r0, [sp, #4 * \number]
+    add     r5, sp, #12 + 12 * \number
+    ldmia   r5!, {r2-r4}
+    V6M_VALUE
+    V6M_LAST_TAP r2, r10
+    V6M_VALUE
+  .if \stride == 1
+    V6M_TAP r3, r10
+    V6M_LAST_TAP r2, r11
+    V6M_VALUE
+    V6M_TAP r4, r10
+    V6M_LAST_TAP r3, r11
+  .else
+    V6M_LAST_TAP r3, r10
+    V6M_VALUE
+    V6M_TAP r4, r10
+    V6M_LAST_TAP r2, r11
+    V6M_VALUE
+    V6M_LAST_TAP r3, r11
+  .endif
+    ldrsb   r5, [r0, r1]
+    V6M_LAST_TAP r4, r11
+  .if \number < 2
+    subs    r1, #\stride + 2
+  .endif
+.endm
+
+@ y of columns \first and \second, whose sums are there, to the word at r1, which then leads on by [sp, step].
+.macro V6M_PAIR name, first, second, step
+    mov     r2, \first
+    V6M_VALUE_OF \name\()_0
+    mov     \first, r3
+    mov     r2, \second
+    V6M_VALUE_OF \name\()_1
+    lsls    r3, r3, #16
+    add     r3, \first
+    str     r3, [r1]
+    ldr     r2, [sp, #\step]
+    adds    r1, r1, r2
+.endm
+
+@ [sp] three rows of x, nine weights; [sp, #48] y, high, c, 2^(9 + shift), rest modulo 2^9, rest >> 9, shift; [sp, #76] how
+@ far it is to the next pair and from that to the next, end of columns of x in fours, whether two more are left, rows.
+@ r1 is a column of x, which lr keeps while r1 is y.
+.macro V6M_ROWS_WIDENED stride
+    V6M_BEGIN split_kernels_v6m_rows_widened_\stride
+    push    {r4-r7}
+    sub     sp, #96
+    str     r0, [sp, #92]
+    movs    r1, r0
+    adds    r1, #24
+    ldmia   r1!, {r2-r4}
+    add     r1, sp, #76
+    stmia   r1!, {r2-r4}
+10:
+    ldr     r1, [r0, #16]
+    ldr     r5, [r1, #8]
+    ldr     r6, [r1, #12]
+    ldr     r7, [r1, #4]
+    V6M_IS_RELU 11f
+    b       12f
+11:
+    b       40f
+12:
+    V6M_RELU_CONSTANTS
+    V6M_KEEP_CONSTANTS 52
+    ldr     r1, [r0, #16]
+    V6M_PLANE
+    ldr     r4, [r0, #8]
+    str     r4, [sp, #48]
+    ldr     r5, [r0, #24]
+    str     r5, [sp, #88]
+    ldr     r2, [r0, #28]             @ y of the next channel
+    sxtb    r3, r2
+    adds    r4, r4, r3
+    str     r4, [r0, #8]
+    movs    r5, #8
+    rors    r2, r5
+    str     r2, [r0, #28]
+    movs    r1, #0
+20:
+    ldr     r2, [sp, #84]
+    cmp     r1, r2
+    bne     21f
+    b       30f
+21:
+    mov     r8, r12
+    mov     r9, r12
+    mov     r10, r12
+    mov     r11, r12
+    V6M_ROW 0, \stride
+    V6M_ROW 1, \stride
+    V6M_ROW 2, \stride
+    mov     lr, r1
+    add     r3, sp, #48
+    ldmia   r3!, {r1, r4, r5, r7}
+    V6M_PAIR first_\stride, r8, r9, 76
+22:
+    V6M_PAIR second_\stride, r10, r11, 80
+    str     r1, [sp, #48]
+    mov     r1, lr
+    b       20b
+    V6M_RARE first_\stride\()_0, 64
+    V6M_RARE first_\stride\()_1, 64
+    V6M_RARE second_\stride\()_0, 64
+    V6M_RARE second_\stride\()_1, 64
+30:
+    ldr     r3, [sp, #88]
+    cmp     r3, #0
+    beq     31f
+    mov     lr, r2
+    mov     r10, r12
+    mov     r11, r12
+    V6M_ROW_OF_TWO 0, \stride
+    V6M_ROW_OF_TWO 1, \stride
+    V6M_ROW_OF_TWO 2, \stride
+    movs    r3, #0
+    str     r3, [sp, #88]
+    add     r3, sp, #48
+    ldmia   r3!, {r1, r4, r5, r7}
+    b       22b
+31:
+    ldr     r0, [sp, #92]
+    ldr     r1, [r0, #44]
+    subs    r1, r1, #1
+    str     r1, [r0, #44]
+    beq     40f
+    b       10b
+40:
+    add     sp, #96
+    pop     {r4-r7}
+    V6M_RETURN
+.endm
+
+    V6M_ROWS_WIDENED 1
+    V6M_ROWS_WIDENED 2
     .text
 )");
 // clang-format on

@@ -14,7 +14,8 @@ class WidenedRows {
   // Groups for which `memory_bytes` suffice: 0 if rows are not to be made so. `apart`: y shares nothing
   // with what is added, so that it can hold the sums before.
   static int32_t most_groups(const FusedBlockParams& block, size_t memory_bytes, bool apart) {
-    constexpr int32_t kLeastGroups = 3;  // with fewer the shorter runs of columns cost more than is won
+    // With fewer the shorter runs of columns cost more than is won.
+    constexpr int32_t kLeastGroups = kWidensPairs ? 2 : 3;
     const bool waits = block.add.present && !apart;
     const WindowParams& p = block.depthwise.window;
     if constexpr (kMultipliesGroups) {
@@ -22,7 +23,7 @@ class WidenedRows {
     }
     if (!kMultipliesGroups || block.sums || !doubles(block.project.finish)) return 0;
     const int32_t group = group_bytes(p), made = kPositions * block.project.window.out_channels;
-    const int32_t left = static_cast<int32_t>(memory_bytes) - group / 2;  // weights
+    const int32_t left = static_cast<int32_t>(memory_bytes) - (kWidensWeights ? group / 2 : 0);
     const int32_t groups = left / (group + (waits ? made : 0));
     // What the last positions make lies behind their group.
     return groups < kLeastGroups || made > (groups - 1) * group ? 0 : groups;
@@ -77,7 +78,7 @@ class WidenedRows {
   void project_groups() {
     const int32_t groups = waiting_ / kPositions, some = groups * kPositions;
     if (groups == 0) return;
-    project_some(groups, some, weights_ + group_ / 2);
+    project_some(groups, some, kWidensWeights ? weights_ + group_ / 2 : weights_);
     waiting_ -= some;
     position_ += some;
     if (waiting_ > 0) {

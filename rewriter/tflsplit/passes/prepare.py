@@ -9,9 +9,10 @@ model --fold_constants--> shapes known --stream_states--> no resource variables
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tflsplit.ir import Graph
+from tflsplit.memory.offline import METADATA_NAME
 from tflsplit.ops.rule import graph_macs
 from tflsplit.passes.dense_depthwise import dense_depthwise
 from tflsplit.passes.drop_channels import drop_channels, dropped_channels
@@ -23,8 +24,13 @@ from tflsplit.passes.stream_states import stream_states
 
 
 def prepare(model: Graph) -> Graph:
-    """The graph that is split, by whose names plans and results go; ``model`` stays as it is."""
-    return drop_channels(with_all_channels(model))
+    """The graph that is split, by whose names plans and results go; ``model`` stays as it is.
+
+    Where the file's tensors lie in an arena is of no use any more: other tensors do.
+    """
+    graph = drop_channels(with_all_channels(model))
+    metadata = {key: blob for key, blob in graph.metadata.items() if key != METADATA_NAME}
+    return replace(graph, metadata=metadata)
 
 
 def without_resources(model: Graph) -> Graph:

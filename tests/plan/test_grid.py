@@ -14,6 +14,7 @@ from models.layers import LayerBuilder
 from tests.plan.networks import box, expansion, plan_of, two_convolutions
 from tests.splits import compared, needs_tflm, tiny_split
 from tflsplit.bundle.plan_file import load_plan, plan_part
+from tflsplit.check.device_graphs import check_devices
 from tflsplit.errors import PlanError
 from tflsplit.ir import Graph
 from tflsplit.ops.fused import fused_inside
@@ -25,6 +26,7 @@ from tflsplit.plan.policy import choose_plan
 from tflsplit.plan.spec import NodeSplit, Plan, Way, even_shares
 from tflsplit.plan.transfers import schedule
 from tflsplit.plan.wishes import Wishes
+from tflsplit.split.partition import partition
 
 EVEN = even_shares(4)
 
@@ -79,6 +81,17 @@ def test_what_no_reader_needs_is_computed_all_the_same():
     made = lay_out(graph, found).held[first.output]
     assert made[0] == box(0, 1, 0, 8, 0, 4, 0, 6)  # all, for it reads all
     assert [b.is_empty for b in made] == [False, True, True, True]
+
+
+def test_cells_that_ranks_without_one_are_sent_are_made():
+    """Rank 0 reads all, so that it could make all; but rank 4, without a cell, is sent cells."""
+    graph = two_convolutions()
+    first, last = graph.nodes
+    channels = NodeSplit(last.name, Way.OUT_CHANNELS, "out_channels", (0, 2, 2, 2, 2, 4))
+    plan = plan_of(5, grid(first.name, (0, 4, 8), (0, 2, 4)), channels)
+    found = recompute_halos(graph, plan, {first.name})
+    assert check_devices(graph, partition(graph, found)) == []
+    assert check_devices(graph, partition(graph, recompute_halos(graph, plan))) == []
 
 
 def test_layouts_are_known_again():

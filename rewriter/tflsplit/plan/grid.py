@@ -176,7 +176,9 @@ def cell_extents(
     """
     pairs = list(zip(cells, hulls, strict=True))
     needed = [_needed(factors, cell, hull, always) for cell, hull in pairs]
-    if may_shrink and _cover(needed, [factor.size for factor in factors]):
+    # What has no cell, and makes nothing of what it reads, is sent what others have of their cells.
+    is_sent = any(hull and made == _NOTHING for hull, made in zip(hulls, needed, strict=True))
+    if may_shrink and not is_sent and _cover(needed, [factor.size for factor in factors]):
         return needed
     return [_hull(*each) for each in zip(cells, needed, strict=True)]
 

@@ -3,6 +3,7 @@
 
     file --close_shapes--> every shape known --pads_of_blocks--> every value known
          --wide_biases--> biases that TFLM reads as they are
+         --int4_weights--> weights of whole bytes
 
 What comes out is *the* unsplit model: it is split, and results are compared with it.  Most models
 come out as they went in.
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 from tflsplit.ir import Graph
 from tflsplit.passes.close_shapes import close_shapes
+from tflsplit.passes.int4_weights import int4_weights
 from tflsplit.passes.pads_of_blocks import pads_of_blocks
 from tflsplit.passes.wide_biases import wide_biases
 
@@ -21,4 +23,4 @@ def settle(model: Graph) -> Graph:
 
     Doing it twice changes nothing more.  Raises ModelError as ``close_shapes`` does.
     """
-    return wide_biases(pads_of_blocks(close_shapes(model)))
+    return int4_weights(wide_biases(pads_of_blocks(close_shapes(model))))

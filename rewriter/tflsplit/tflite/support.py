@@ -134,8 +134,7 @@ def _check_stateless(node: Node) -> None:
 def _unknown(node: Node) -> str:
     """What is said of an operator that TFLM does not have."""
     kind = "custom operator" if node.is_custom else "operator"
-    name = node.name.split(";", 1)[0]  # converters name what they fused by all its parts
-    start = f"TFLM has no kernel for the {kind} {node.op} (node {name})"
+    start = f"TFLM has no kernel for the {kind} {node.op} (node {_first_name(node)})"
     if not node.is_custom:
         hint = _MADE_OF.get(node.op)
         return (
@@ -152,13 +151,18 @@ def _unknown(node: Node) -> str:
     return f"{start}; replace that layer, or split the model from before another tool put it in"
 
 
+def _first_name(node: Node) -> str:
+    """A node's name for a message: converters name what they fused by all its parts."""
+    return node.name.split(";", 1)[0]
+
+
 def is_foreign(node: Node) -> bool:
     """Whether a node is a custom operator of others: not TFLM's, not ours."""
     return node.is_custom and node.op not in TFLM_CUSTOM and not node.op.startswith(OWN_PREFIX)
 
 
 def _check_layer(node: Node, activations: int, weights: int) -> None:
-    what = f"{node.op} {node.name}"
+    what = f"{node.op} {_first_name(node)}"
     operands = [
         node.inputs[index] if index < len(node.inputs) else None for index in (activations, weights)
     ]

@@ -44,4 +44,4 @@ def _whole(node: Node, made: dict[Value, Value]) -> Node:
 def unpacked(packed: NDArray[np.uint8], size: int) -> NDArray[np.int8]:
     """``size`` numbers of 4 bits with a sign, of which the first of two lies in the low bits."""
     low, high = (packed << 4).view(np.int8) >> 4, packed.view(np.int8) >> 4
-    return np.stack([low, high], axis=-1).reshape(-1)[:size].copy()
+    return np.stack([low, high], axis=-1).reshape(-1)[:size].astype(np.int8)

@@ -37,7 +37,10 @@ _WORTH = 0.1
 _OWN = (0.0, 0.15, 0.4, 0.8)
 """What the device with the rest may have of a branch, where all others have 1 together."""
 _FAR = 0.5
-"""What devices that are not beside it may have, where those beside it have 1 each."""
+"""What devices that are not beside it may have, where those beside it have 1 each (with nothing
+they are left out of the wiring, and that is tried for fewer devices)."""
+_MOST_DEVICES = 8
+"""Of more, most are far from the first one, and would have their part late."""
 
 _WITH_INPUT = "where the input is; only a branch is shared out"
 _APART = "a branch: others compute it while the rest goes on"
@@ -74,14 +77,16 @@ def with_branches(graph: Graph, cluster: Cluster, beat_us: float) -> Planned | N
     The largest branch; then the next as well, as long as that is quicker.  None if there is none.
     """
     best: Planned | None = None
-    if cluster.world_size < 2:
+    if not 2 <= cluster.world_size <= _MOST_DEVICES:
         return None
     apart: tuple[Node, ...] = ()
     for branch in branches(graph):
         before, together = best, (*apart, *branch)
-        if _least_rest_us(graph, cluster, together) >= beat_us:
-            break
+        rest = [node for node in graph.nodes if node not in together]
+        rest_us, apart_us = (_least_us(cluster, nodes) for nodes in (rest, together))
         for shares in _shares(cluster):
+            if rest_us + shares[cluster.gateways[0]] * apart_us >= beat_us:
+                continue
             plan = _plan(graph, cluster, together, shares)
             if plan is None:
                 continue
@@ -94,12 +99,11 @@ def with_branches(graph: Graph, cluster: Cluster, beat_us: float) -> Planned | N
     return best
 
 
-def _least_rest_us(graph: Graph, cluster: Cluster, branch: Sequence[Node]) -> float:
-    """What all layers but a branch take at least where they run."""
+def _least_us(cluster: Cluster, nodes: Sequence[Node]) -> float:
+    """What these layers take at least on the device where the input is."""
     work = [
         each
-        for node in graph.nodes
-        if node not in branch
+        for node in nodes
         for each in least_work(node, _macs(node), sum(value.size_bytes for value in node.outputs))
     ]
     return total_us(cluster.devices[cluster.gateways[0]], work)
@@ -112,7 +116,7 @@ def _shares(cluster: Cluster) -> Iterator[Shares]:
         cluster.routes.tree(home, 1 << rank).depth if rank != home else 0
         for rank in range(cluster.world_size)
     ]
-    for far in (1.0, _FAR, 0.0) if max(hops) > 1 else (1.0,):
+    for far in (1.0, _FAR) if max(hops) > 1 else (1.0,):
         shares = [speed * _nearby(hop, far) for speed, hop in zip(speeds, hops, strict=True)]
         for own in _OWN:
             mine = own * sum(shares)

@@ -98,6 +98,7 @@ CASES = {
     "block without expansion, 32 to 32, 12x12": block(12, 32, 32, 32),
     "block 9 to 27 to 10, 19x19": block(19, 9, 27, 10),
     "first block, 3 to 17 to 8, 50x50": first_block(50, 17, 8),
+    "first block, 3 to 8 to 16, 48x48": first_block(48, 8, 16),
     "sums of 7x7x320": custom.partial_sum(
         activation("x", 1, 7, 7, 320), Value("y", (1, 320), DType.INT32), axes=(1, 3)
     ),
@@ -127,6 +128,7 @@ CEILINGS: dict[str, dict[str, int]] = {
         "conv 3x3, 16 to 16, 16x16": 1837,
         "block without expansion, 32 to 32, 12x12": 989,
         "block 9 to 27 to 10, 19x19": 1901,
+        "first block, 3 to 8 to 16, 48x48": 1749,
         "depthwise 3x3, 96, 14x14": 1431,
         "add, 32x32x16": 1108,
     },
@@ -142,7 +144,8 @@ CEILINGS: dict[str, dict[str, int]] = {
         "block 24 to 144 to 24, 14x14": 1947,
         "block without expansion, 32 to 32, 12x12": 287,
         "block 9 to 27 to 10, 19x19": 575,
-        "first block, 3 to 17 to 8, 50x50": 860,
+        "first block, 3 to 17 to 8, 50x50": 859,
+        "first block, 3 to 8 to 16, 48x48": 481,
         "sums of 7x7x320": 21,
         "add, 32x32x16": 196,
         "mean of 7x7x320": 29,

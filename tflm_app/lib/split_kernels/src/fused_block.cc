@@ -67,6 +67,17 @@ size_t work_bytes(const FusedBlockParams& block) {
   return row > windows ? row : windows;
 }
 
+// Widened positions that a row may leave over: at most a group, and none where rows come in fours.
+size_t left_bytes(const FusedBlockParams& block) {
+  const int32_t columns = tile_of(block);
+  const bool in_fours = columns % kPositions == 0 && block.depthwise.window.out_columns % columns == 0;
+  return in_fours ? 0 : static_cast<size_t>(WidenedRows::group_bytes(block.depthwise.window));
+}
+// d that waits while rows are expanded.
+size_t waiting_bytes(const FusedBlockParams& block) {
+  return rows_together(block) > 1 ? chunk_bytes(block) : left_bytes(block);
+}
+
 // Groups of positions of d that are widened as they are made and projected together; 0: none. Then
 // positions are written before all narrow rows that are projected together have been read.
 int32_t widened_together(const FusedBlockParams& block, bool y_over_x, bool apart) {
@@ -74,13 +85,11 @@ int32_t widened_together(const FusedBlockParams& block, bool y_over_x, bool apar
   if (!kMultipliesGroups || !keeps_rows(block) || (y_over_x && rows_together(block) > 1)) return 0;
   const int32_t columns = block.depthwise.window.out_columns;
   if (columns < kLeastColumns || (kWidensPairs && columns % 2 != 0)) return 0;
-  const WindowParams& p = block.depthwise.window;
-  const size_t group = static_cast<size_t>(WidenedRows::group_bytes(p));
   if (block.expands) {
     const WindowParams& e = block.expand.window;
-    const size_t waiting = rows_together(block) > 1 ? chunk_bytes(block) : group;
+    const size_t waiting = waiting_bytes(block);
     const size_t taken = waiting + expansion_bytes(e, e.out_columns);
-    if (waiting < group || taken > work_bytes(block)) return 0;
+    if (waiting < left_bytes(block) || taken > work_bytes(block)) return 0;
   }
   return WidenedRows::most_groups(block, row_bytes(block), apart);
 }
@@ -88,7 +97,7 @@ int32_t widened_together(const FusedBlockParams& block, bool y_over_x, bool apar
 // What expands windows of x begins behind d that waits, and else where d begins.
 size_t expansion_begin(const FusedBlockParams& block, int32_t widened) {
   if (rows_together(block) > 1) return chunk_bytes(block);
-  return widened > 0 ? static_cast<size_t>(WidenedRows::group_bytes(block.depthwise.window)) : 0;
+  return widened > 0 ? left_bytes(block) : 0;
 }
 
 // Groups of four columns of e that are multiplied together, as many as the memory holds in which a row

@@ -49,8 +49,16 @@ void widen(const int8_t* x, int32_t step, int32_t positions, int32_t count, int3
 constexpr bool widens_ragged(int32_t rows, int32_t run) {
   return SPLIT_KERNELS_DSP ? rows == 3 && run == 9 : !SPLIT_KERNELS_MVE;
 }
+#if SPLIT_KERNELS_DSP
+void widen_nines(const int8_t* x, int32_t row_step, int32_t step, bool doubled, int16_t* to);
+inline void widen_ragged(const int8_t* x, int32_t row_step, int32_t, int32_t, int32_t step, bool doubled,
+                         int16_t* to) {
+  widen_nines(x, row_step, step, doubled, to);
+}
+#else
 void widen_ragged(const int8_t* x, int32_t row_step, int32_t rows, int32_t run, int32_t step,
                   bool doubled, int16_t* to);
+#endif
 
 inline bool doubles(const Finish& finish) { return finish.rounding != kAnyRounding; }
 // The same where results are rows; Finish::rounding, or kAnyRounding where sums stay sums. Of whole groups with

@@ -85,7 +85,7 @@ inline uint32_t load_two(const int8_t* from) {
 }
 
 template <bool Doubled>
-void widen_nines(const int8_t* x, int32_t row_step, int32_t stride, int32_t* to) {
+void widen_nines_as(const int8_t* x, int32_t row_step, int32_t stride, int32_t* to) {
   for (const int32_t* const end = to + kPositions; to != end; ++to, x += stride) {
     const int8_t *const second = x + row_step, *const third = second + row_step;
     const auto put = [to](int32_t four, uint32_t word) {
@@ -195,9 +195,8 @@ void widen(const int8_t* x, int32_t step, int32_t positions, int32_t count, int3
   }
 }
 
-void widen_ragged(const int8_t* x, int32_t row_step, int32_t, int32_t, int32_t step, bool doubled,
-                  int16_t* to) {
-  (doubled ? widen_nines<true> : widen_nines<false>)(x, row_step, step, reinterpret_cast<int32_t*>(to));
+void widen_nines(const int8_t* x, int32_t row_step, int32_t step, bool doubled, int16_t* to) {
+  (doubled ? widen_nines_as<true> : widen_nines_as<false>)(x, row_step, step, reinterpret_cast<int32_t*>(to));
 }
 
 void multiply(const Product& product, const Finish& finish, const int16_t* x, int32_t positions,

@@ -130,6 +130,17 @@ def predict_arena(
     )
 
 
+def least_arena_bytes(graph: Graph, head_bytes: int, abi: Abi | str, kernels: Kernels) -> int:
+    """What ``predict_arena`` says at least, if no plan of the head takes less than ``head_bytes``.
+
+    Nothing has to be placed to know it.
+    """
+    target, kernels = _abi(abi), kernels_named(kernels)
+    demands = [node_demand(node, target, kernels) for node in graph.nodes]
+    tail = replay_tail(graph, demands, len(tensor_order(graph)), target)
+    return align_up(head_bytes + tail.size_bytes, ALIGNMENT_BYTES)
+
+
 def _abi(abi: Abi | str) -> Abi:
     if isinstance(abi, Abi):
         return abi

@@ -18,8 +18,8 @@ from tflsplit.plan.rows import rows_of
 from tflsplit.plan.spec import NodeSplit, active_count
 from tflsplit.planner.chains import with_chain, with_pairs
 from tflsplit.planner.costs import Costs
-from tflsplit.planner.evaluate import Step
-from tflsplit.planner.menus import NARROW, ROLLING, hosted
+from tflsplit.planner.evaluate import Step, holders, is_on_one_rank
+from tflsplit.planner.menus import NARROW, ROLLING, HasRoom, by_windows, hosted, widest
 from tflsplit.planner.options import (
     GATHERS_IN_TILES,
     GRIDS,
@@ -33,13 +33,12 @@ from tflsplit.planner.options import (
     apply_option,
     options_of,
 )
+from tflsplit.planner.search import SCARCE
 from tflsplit.planner.shares import SPEED, Shares, fewest_shares, only, part_of, share_vectors
 from tflsplit.planner.tiles import room_bytes
 from tflsplit.planner.units import Unit, cut_into_units
 
 _WORTH_PLACING_BYTES = 1024
-_SCARCE = 1.2
-"""Flash is scarce where a device has less than so many times all weights."""
 _CUT_BY_CHANNELS = ("channels", "out_channels")
 MANY_DEVICES = 24
 """With more, a search takes so long that there is one only, and its way is begun as it is."""
@@ -98,7 +97,7 @@ class Choices:
             room_bytes((unit.graph for unit in self.units), self.cluster.world_size),
             *(self.cluster.arena_room_bytes(r) for r in range(self.cluster.world_size)),
         )
-        self.pooling = min(rooms) < _SCARCE * sum(unit.weights_bytes for unit in self.units)
+        self.pooling = min(rooms) < SCARCE * sum(unit.weights_bytes for unit in self.units)
         self.options = self.options or options_of(self.vectors)
         if self.narrow:
             self.options = (*NARROW, *self.options)
@@ -162,20 +161,32 @@ class Choices:
         return [max(s.cost.head_bytes) for s in self.all_steps() if s.cost.knows_memory]
 
     def expand(
-        self, index: int, given: Mapping[Value, Layout], options: Sequence[Option] = ()
+        self,
+        index: int,
+        given: Mapping[Value, Layout],
+        options: Sequence[Option] = (),
+        has_room: HasRoom | None = None,
     ) -> list[Step]:
-        """What options (by default all) make of a unit from given layouts, evaluated once each."""
+        """What options (by default all) make of a unit from given layouts, evaluated once each.
+
+        has_room: whether a step may be taken.  If it is given, of options that differ in their
+            windows only the widest that may be is among the steps (``menus.by_windows``).
+        """
         unit = self.units[index]
         key = (unit.signature, *given.values())
         known = self._known.setdefault(key, {})
-        steps: list[Step] = []
-        for option in options or self.options:
+
+        def made(option: Option) -> Step | None:
             if option not in known:
                 known[option] = self._evaluated(unit, option, given, known)
-            step = known[option]
-            if step is not None and not any(step is other for other in steps):
-                steps.append(step)
-        return [self._of_unit(step, index) for step in steps]
+            return known[option]
+
+        steps: dict[int, Step] = {}
+        for group in by_windows(tuple(options or self.options), has_room is not None):
+            step = made(group[0]) if len(group) == 1 else widest(map(made, group), has_room)
+            if step is not None:
+                steps.setdefault(id(step), step)
+        return [self._of_unit(step, index) for step in steps.values()]
 
     def plainest(self, index: int, given: Mapping[Value, Layout], step: Step) -> Step:
         """The step under the plainest of the options that all make it.
@@ -230,7 +241,7 @@ class Choices:
         cost = self.costs.of(self.cluster, unit, chosen.plan, given)
         option = chosen.option
         by_all = option.split in _CUT_BY_CHANNELS and not option.part
-        follows = option.split == "whole" and _is_on_one_rank(given)
+        follows = option.split == "whole" and is_on_one_rank(given)
         pooled = option.placed or (self.pooling and (by_all or follows))
         return Step(unit, option, chosen.plan, chosen.layouts, cost, pooled)
 
@@ -249,8 +260,8 @@ class Choices:
 
     def _other_rank(self, given: Mapping[Value, Layout]) -> int:
         """Where the search takes a placed unit to run: not where its input is."""
-        holders = [rank for boxes in given.values() for rank in _holders(boxes)]
-        return 1 % self.cluster.world_size if holders[:2] == [0] else 0
+        held = [rank for boxes in given.values() for rank in holders(boxes)]
+        return 1 % self.cluster.world_size if held[:2] == [0] else 0
 
     def shares_of(self, unit: Unit, option: Option, given: Mapping[Value, Layout]) -> Shares | None:
         """What each device gets under an option; None where that is nothing of its own."""
@@ -262,8 +273,8 @@ class Choices:
             fewer = fewest_shares(shares, rows) if (rows := rows_of(shape)) else shares
             fewer = part_of(fewer, option.part)
         else:
-            holders = {rank for boxes in given.values() for rank in _holders(boxes)}
-            fewer = only(shares, sorted(holders)) if holders else shares
+            held = {rank for boxes in given.values() for rank in holders(boxes)}
+            fewer = only(shares, sorted(held)) if held else shares
         return fewer if 1 < active_count(fewer) < active_count(shares) else None
 
     def all_ways(self, most: int) -> list[list[Step]] | None:
@@ -283,11 +294,3 @@ class Choices:
                     return None
             ways = longer
         return ways
-
-
-def _is_on_one_rank(given: Mapping[Value, Layout]) -> bool:
-    return bool(given) and len({rank for boxes in given.values() for rank in _holders(boxes)}) == 1
-
-
-def _holders(boxes: Layout) -> list[int]:
-    return [rank for rank, box in enumerate(boxes) if not box.is_empty]

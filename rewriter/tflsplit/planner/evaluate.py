@@ -3,11 +3,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from operator import le
 
+from tflsplit.ir import Value
 from tflsplit.plan.spec import Plan
 from tflsplit.planner.options import Chosen, Layout, Option
 from tflsplit.planner.units import Unit
@@ -184,5 +185,15 @@ def arena_of(steps: Sequence[Step]) -> float:
 
 
 def tail_of(steps: Sequence[Step]) -> int:
-    """What some units add to the tail of every device at least."""
-    return min(map(sum, zip(*(step.cost.tail_bytes for step in steps), strict=True)), default=0)
+    """What some units add to the tail of the device where that is the most."""
+    return max(map(sum, zip(*(step.cost.tail_bytes for step in steps), strict=True)), default=0)
+
+
+def holders(boxes: Layout) -> list[int]:
+    """The ranks that have something of a tensor."""
+    return [rank for rank, box in enumerate(boxes) if not box.is_empty]
+
+
+def is_on_one_rank(given: Mapping[Value, Layout]) -> bool:
+    """Whether all that there is of some tensors is on one device."""
+    return bool(given) and len({rank for boxes in given.values() for rank in holders(boxes)}) == 1

@@ -109,10 +109,9 @@ class Finals:
         """
         if self.objective == "ram":
             different = {drafted.plan.splits: drafted for drafted in reversed(versions)}
-            plans = [self._smallest(drafted) for drafted in reversed(different.values())]
-            within = (planned for planned in plans if not planned.is_above(self._most_bytes))
-            yield from sorted(within, key=lambda planned: planned.arena_bytes)
-            yield from (planned for planned in plans if planned.is_above(self._most_bytes))
+            yield from self._by_arena(
+                [self._smallest(each) for each in reversed(different.values())]
+            )
             return
         finalists = self._finalists([*versions, *opened])
         rest = [drafted for drafted in versions if drafted not in finalists]
@@ -122,6 +121,19 @@ class Finals:
         for drafted in (*ordered, *rest):
             known_us, made = self._known_us(drafted), self._unpacked.get(drafted.plan.splits, ())
             yield complete(self.choices, self.cluster, drafted, known_us, made)
+
+    def _by_arena(self, plans: Sequence[Planned]) -> Iterator[Planned]:
+        """The smallest first; whoever loses against it is lowered no further until asked for."""
+        smallest, most = None, self._most_bytes
+        for planned in plans:
+            if not planned.is_above(most):
+                smallest, most = planned, planned.arena_bytes - 1
+        if smallest is not None:
+            yield smallest
+        rest = [planned for planned in plans if planned is not smallest]
+        within = (planned for planned in rest if not planned.is_above(self._most_bytes))
+        yield from sorted(within, key=lambda planned: planned.arena_bytes)
+        yield from (planned for planned in rest if planned.is_above(self._most_bytes))
 
     def is_above(self, planned: Planned) -> bool:
         """For RAM: whether a plan needs more than what is to be beaten.

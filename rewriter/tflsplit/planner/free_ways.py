@@ -35,9 +35,9 @@ class FreeWays:
     def best(self, objective: str) -> list[Step] | None:
         """The best for an objective; None if there is no way at all."""
         if objective not in self._found:
-            found = self._search(objective, float("inf"))
+            found = self._search(objective)
             if found and any(step.option in GRIDS for step in found):
-                others = self._search(objective, float("inf"), GRIDS)
+                others = self._search(objective, GRIDS)
                 found = others if others and _is_close(others, found, objective) else found
             self._found[objective] = found
         return self._found[objective]
@@ -45,31 +45,23 @@ class FreeWays:
     def arena_bytes(self, objective: str, most: float) -> float:
         """About what the best one needs; infinite if that is unknown, or is above ``most``.
 
-        Above it is sure to be, if the best of those whose units need no more each is (these are
-        quickly found, by who has looked at them before): it is that one or has a unit above.
+        Only what its own units need is looked at, and that takes most of an evaluation.
         """
-        if self.choices.pooling:
+        steps = None if self.choices.pooling else self.best(objective)
+        limits = (most,) * self.choices.cluster.world_size
+        if not steps or not all(has_room(step, limits) for step in steps):
             return float("inf")
-        if objective not in self._found:
-            within = self._search(objective, most)
-            if not within or arena_of(within) > most:
-                return float("inf")
-        steps = self.best(objective)
-        return arena_of(steps) if steps else float("inf")
+        found = arena_of(steps)
+        return found if found <= most else float("inf")
 
-    def _search(
-        self, objective: str, head_bytes: float, without: Collection[Option] = ()
-    ) -> list[Step] | None:
-        """The best of those whose units need no larger head."""
-        choices = self.choices
-        options = choices.quick if objective == "latency" else choices.options
-        options = tuple(option for option in options if option not in without)
-        limits = (head_bytes,) * choices.cluster.world_size
+    def among(self, options: Sequence[Option], objective: str) -> list[Step] | None:
+        """The best of ways with some options only; found anew."""
 
-        def allowed(index: int, given: Mapping[Value, Layout]) -> list[Step]:
-            steps = choices.expand(index, given, options)
-            if head_bytes == float("inf"):
-                return steps  # what they need takes most of an evaluation
-            return [step for step in steps if has_room(step, limits)]
+        def expand(index: int, given: Mapping[Value, Layout]) -> list[Step]:
+            return self.choices.expand(index, given, options, lambda _: True)
 
-        return unlimited(choices.units, allowed, VALUES[objective])
+        return unlimited(self.choices.units, expand, VALUES[objective])
+
+    def _search(self, objective: str, without: Collection[Option] = ()) -> list[Step] | None:
+        options = self.choices.quick if objective == "latency" else self.choices.options
+        return self.among([option for option in options if option not in without], objective)

@@ -5,7 +5,8 @@ A label has a row of numbers, all of which are better small::
 
     value | fullest tail | weights of rank 0 ... n-1 | weights that may go to any rank
 
-and loses against a row that is nowhere larger.
+and loses against a row that is nowhere larger.  Where flash is not scarce, weights do not count:
+what is left is the staircase of a value for a tail, a few labels instead of more than a hundred.
 """
 
 from __future__ import annotations
@@ -83,11 +84,16 @@ Arrival = tuple[Front, Step, float]
 
 
 def arrived(
-    arrivals: Sequence[Arrival], weights_limits: Sequence[float], needed_bytes: float = 0
+    arrivals: Sequence[Arrival],
+    weights_limits: Sequence[float],
+    needed_bytes: float = 0,
+    is_scarce: bool = True,
 ) -> Front:
     """All labels that come to one state and keep within the flash, without those that lose.
 
     needed_bytes: of the flash of all together, what is still to come.
+    is_scarce: whether a way may need more flash than there is, so that one with fewer weights is
+        kept for that alone.
     """
     fronts = [front for front, _, _ in arrivals]
     steps = [step for _, step, _ in arrivals]
@@ -104,7 +110,8 @@ def arrived(
     all_weights = both.weights.sum(axis=1) + needed_bytes
     fits = (_filling(both, limits) <= 1) & (all_weights <= limits.sum())
     both = both.rows(np.flatnonzero(fits))
-    return thinned(best_rows(both), limits)
+    best = best_rows(both) if is_scarce else best_stairs(both)
+    return thinned(best, limits)
 
 
 def _filling(front: Front, limits: Array) -> Array:
@@ -143,6 +150,23 @@ def best_rows(front: Front) -> Front:
         others = np.flatnonzero(~_beaten(first, columns[:, _BATCH:]).any(axis=0)) + _BATCH
         left, columns = left[others], columns[:, others]
     return front.rows(np.concatenate([np.empty(0, np.int64), *kept]))
+
+
+def best_stairs(front: Front) -> Front:
+    """The labels that no other one beats in value and tail; of equal ones that of fewest weights.
+
+    ::
+
+        value | a .              kept: a, b and c; whoever is above and right of one loses
+              |    b . .
+              |       .  c .
+              +------------- fullest tail
+    """
+    tails = front.tails.max(axis=1)
+    order = np.lexsort((front.weights.sum(axis=1), front.values, tails))
+    values = front.values[order]
+    before = np.minimum.accumulate(np.concatenate([[np.inf], values[:-1]]))
+    return front.rows(order[values < before])
 
 
 def _different(columns: Sequence[Array]) -> Array:

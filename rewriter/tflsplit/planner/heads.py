@@ -22,6 +22,9 @@ GRAIN_BYTES = 512
 _FIRST_BYTES = 2048
 _FACTOR = 1.2
 _STRIDE_BYTES = 2048
+_LEAST_TAIL = 0.7
+"""The least tail of all, under no limit, is no less than this part of that under the lowest
+(measured: from 0.77 on, mostly 0.94 to 1; a search under a high limit looks at every step)."""
 
 Total = Callable[[float], float | None]
 """Head and least tail under a limit on the head; None if there is no way under it."""
@@ -39,7 +42,7 @@ def best_heads(total: Total, heads: Heads, most: float, wanted: int) -> list[flo
     if high is None:
         return []
     low = _lowest(total, _grains(heads(), high))
-    reach = min(total(low) or most, most)
+    reach = min(_reach(low, total(low) or most), most)
     tail = (total(reach) or reach) - reach  # the least of all; and now every step is known
     totals: list[tuple[float, float]] = []
     for head in _strides([grain for grain in _grains(heads(), reach) if grain >= low]):
@@ -48,6 +51,12 @@ def best_heads(total: Total, heads: Heads, most: float, wanted: int) -> list[flo
         if (found := total(head)) is not None:
             totals.append((found, head))
     return [head for _, head in sorted(totals)[:wanted]]
+
+
+def _reach(low: float, total: float) -> float:
+    """The limit beyond which the least tail would have to be smaller than it ever is."""
+    least_tail = _LEAST_TAIL * (total - low)
+    return max(low, -(-(total - least_tail) // GRAIN_BYTES) * GRAIN_BYTES)
 
 
 def limits(most: float) -> Iterator[float]:

@@ -9,11 +9,14 @@ Nearly all plans that a search compares lose, and one device is enough to say so
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 
 from tflsplit.cluster import Cluster
 from tflsplit.ir import Graph
-from tflsplit.memory.arena import ArenaEstimate, predict_arena
+from tflsplit.memory.arena import ArenaEstimate, least_arena_bytes, predict_arena
+from tflsplit.memory.better import Head, plan_offline
+from tflsplit.passes.pack_constants import pack_constants
 from tflsplit.plan.layout import Layouts, lay_out
 from tflsplit.plan.spec import Plan
 from tflsplit.plan.transfers import Schedule, schedule
@@ -41,6 +44,8 @@ class Lowering:
     ) -> None:
         self._graph, self._plan, self._cluster = graph, plan, cluster
         self._unpacked = dict(enumerate(unpacked))
+        self._packed: dict[int, tuple[Graph, Head]] = {}
+        self._floors: dict[int, int] = {}
         self._drafts: dict[int, DeviceGraph] = {}
         self._arenas: dict[int, ArenaEstimate] = {}
         self._order = sorted(range(plan.world_size), key=lambda rank: rank != fullest)
@@ -64,8 +69,32 @@ class Lowering:
             unpacked = self.unpacked(rank)
             with unchecked():
                 rooms = self._plan.arena_rooms
-                (self._drafts[rank],) = with_offsets((unpacked,), draft=True, rooms=rooms)
+                if rooms:
+                    (self._drafts[rank],) = with_offsets((unpacked,), draft=True, rooms=rooms)
+                else:
+                    packed, head = self._heads(rank)
+                    graph = plan_offline(packed, checked=False, head=head)
+                    self._drafts[rank] = replace(unpacked, graph=graph)
         return self._drafts[rank]
+
+    def _heads(self, rank: int) -> tuple[Graph, Head]:
+        if rank not in self._packed:
+            packed = pack_constants(self.unpacked(rank).graph, sizes_only=True)
+            self._packed[rank] = packed, Head(packed)
+        return self._packed[rank]
+
+    def _floor(self, rank: int) -> int:
+        """Its arena is no smaller; that is known before anything is placed."""
+        if rank in self._arenas or self._plan.arena_rooms:
+            return self.arena(rank).required_bytes
+        if rank not in self._floors:
+            device = self._cluster.devices[rank]
+            kernels = kernels_of(device)
+            with unchecked():
+                packed, head = self._heads(rank)
+            least = head.least_bytes(kernels)
+            self._floors[rank] = least_arena_bytes(packed, least, device.abi, kernels)
+        return self._floors[rank]
 
     def arena(self, rank: int) -> ArenaEstimate:
         """Predicted for the device's kernels."""
@@ -81,9 +110,13 @@ class Lowering:
             return False
         if self.known_bytes > most_bytes:
             return True
-        return any(self.arena(rank).required_bytes > most_bytes for rank in self._order)
+        return any(
+            self._floor(rank) > most_bytes or self.arena(rank).required_bytes > most_bytes
+            for rank in self._order
+        )
 
     @property
     def known_bytes(self) -> int:
-        """The largest arena of the devices that were looked at."""
-        return max((arena.required_bytes for arena in self._arenas.values()), default=0)
+        """What the devices that were looked at need, the fullest of them, at least."""
+        known = [arena.required_bytes for arena in self._arenas.values()]
+        return max([0, *known, *self._floors.values()])

@@ -8,6 +8,8 @@ every state keeps all labels that no other one beats in everything:
 
     label = (objective so far, flash by rank, flash of all, tail)     kept if not dominated
 
+where every device has flash for all weights, in the objective and the tail.
+
 With the layouts as states this is exact: it finds the best of all combinations of options (a test
 compares it with their enumeration).
 """
@@ -23,6 +25,9 @@ from tflsplit.planner.evaluate import Step
 from tflsplit.planner.front import Arrival, Front, arrived
 from tflsplit.planner.options import Layout
 from tflsplit.planner.units import Unit
+
+SCARCE = 1.2
+"""Flash is scarce where a device has less than so many times all weights."""
 
 State = tuple[Layout, ...]
 """Layouts of the tensors between two units."""
@@ -72,6 +77,7 @@ def search(
     coming = _weights_from(units)
     if coming[0] > sum(limits.weights_bytes):
         return []
+    is_scarce = min(limits.weights_bytes) < SCARCE * sum(unit.weights_bytes for unit in units)
     fronts: dict[State, Front] = {(): Front.start(len(limits.head_bytes))}
     for index, unit in enumerate(units):
         reached: dict[State, list[Arrival]] = {}
@@ -85,7 +91,7 @@ def search(
         fronts = {
             state: front
             for state, arrivals in reached.items()
-            if len(front := arrived(arrivals, limits.weights_bytes, coming[index + 1]))
+            if len(front := arrived(arrivals, limits.weights_bytes, coming[index + 1], is_scarce))
         }
     return [label for front in fronts.values() for label in _labels(front)]
 

@@ -23,7 +23,7 @@ from tflsplit.planner.free_ways import FreeWays
 from tflsplit.planner.heads import best_heads
 from tflsplit.planner.options import Layout, Option
 from tflsplit.planner.planned import Planned, smallest_of
-from tflsplit.planner.search import Expand, Label, Limits, search, unlimited
+from tflsplit.planner.search import Expand, Label, Limits, has_room, search
 from tflsplit.planner.shares import SPEED
 from tflsplit.planner.slack import Slack
 from tflsplit.planner.values import VALUES, ram_of, smallest_label, value_of
@@ -77,7 +77,8 @@ class Searcher:
             if self._free_ways.arena_bytes(objective, best) <= best:
                 found += self.candidates(objective)
         if (smallest := smallest_of(self.graph, found, beat)) is not None:
-            found += alone(self.choices, self.cluster, smallest, beat)
+            most = beat if smallest.is_above(beat) else smallest.arena_bytes - 1
+            found += alone(self.choices, self.cluster, smallest, most)
         return smallest_of(self.graph, found, beat)
 
     def about_us(self) -> float | None:
@@ -98,8 +99,7 @@ class Searcher:
         """Drafts of the best way with a few options; none where flash is scarce."""
         if self.choices.pooling:
             return []
-        expand = self._expand(any_of(self.choices.sketching))
-        steps = unlimited(self.choices.units, expand, VALUES["latency"])
+        steps = self._free_ways.among(self.choices.sketching, "latency")
         return Finals(self.choices, self.cluster, "latency").versions(steps) if steps else []
 
     def least_arena_bytes(self) -> int:
@@ -245,10 +245,13 @@ class Searcher:
             slack = more if next_labels else slack
             labels = next_labels or [label for label in labels if label is not best]
 
-    def _expand(self, menu: Menu, slack: Slack | None = None) -> Expand:
+    def _expand(self, menu: Menu, slack: Slack, heads: Sequence[float]) -> Expand:
+        def is_allowed(step: Step) -> bool:
+            return has_room(step, heads) and slack.allows(step)
+
         def allowed(index: int, given: Mapping[Value, Layout]) -> list[Step]:
-            steps = self.choices.expand(index, given, menu(index))
-            return [step for step in steps if slack is None or slack.allows(step)]
+            steps = self.choices.expand(index, given, menu(index), is_allowed)
+            return [step for step in steps if is_allowed(step)]
 
         return allowed
 
@@ -269,13 +272,11 @@ class Searcher:
         """All ways that no other beats; each search is made once."""
         key = objective, tuple(heads), menu, slack
         if key not in self._searched:
-            weights = tuple(
-                float(self.cluster.weights_room_bytes(rank) - slack.flash_bytes)
-                for rank in range(self.cluster.world_size)
-            )
+            rooms = map(self.cluster.weights_room_bytes, range(self.cluster.world_size))
+            weights = tuple(float(room - slack.flash_bytes) for room in rooms)
             self._searched[key] = search(
                 self.choices.units,
-                self._expand(menu, slack),
+                self._expand(menu, slack, heads),
                 VALUES[objective],
                 Limits(tuple(heads), weights),
             )
@@ -290,8 +291,7 @@ _TRIES = 8
 _WHOLE = 0.93
 """A whole plan needs no less RAM than this part of what its units need (measured: 0.947)."""
 _LEAST_TAIL = 0.75
-"""The least tail for other numbers of devices is no less than this part (measured: 0.76, of one
-device; 0.9 of two and more): every unit costs operators everywhere."""
+"""The least tail for other numbers of devices is no less than this part (measured: from 0.76)."""
 _FEWEST = 0.8
 """What a search adds up is, at best, so many times what the whole plan comes to."""
 _LAST = 3

@@ -94,13 +94,14 @@ def test_other_objectives_do_not():
 
 
 def test_for_the_least_ram_plans_without_windows_are_compared_too():
-    """What units need says little of a U-Net, whose units are large: 14,528 bytes with windows."""
+    """What units need says little of a U-Net, whose units are large."""
     planner = Planner(tiny("unet"), default_cluster(4))
     plain, windows = (planner.searcher(4, each).find("ram") for each in ("latency", "ram"))
     best = planner.best("ram")
     assert plain is not None
     assert windows is not None
-    assert best.arena_bytes == plain.arena_bytes < windows.arena_bytes
+    assert best.arena_bytes == min(plain.arena_bytes, windows.arena_bytes)
+    assert best.plan.splits == plain.plan.splits
     assert reasoned(best, planner.searcher_of(best, "ram")).reasons
 
 

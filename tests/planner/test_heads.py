@@ -54,6 +54,14 @@ def test_what_cannot_be_best_is_not_looked_at(ways: list[tuple[int, int]]):
     assert max(model.looked_at) <= max(16_384, 2 * low, -(-low // 512) * 512 + tail)
 
 
+def test_beyond_what_a_smaller_tail_could_make_up_for_nothing_is_looked_at():
+    """The lowest way has a tail of 2000, the least of all is no less than 0.7 of that."""
+    model = Model([(2048, 2000), (2648, 1500), (3500, 1400)])
+    found = best_heads(model.total, lambda: [*model.looked_at, 2648, 3500], MOST, 3)
+    assert found[0] == 2048
+    assert model.looked_at == {2048, 2648}
+
+
 def test_nothing_is_found_where_nothing_fits():
     model = Model([(90_000, 0)])
     assert best_heads(model.total, lambda: list(model.looked_at), 50_000, 3) == []

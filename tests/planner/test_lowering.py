@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from functools import cache
 
+import pytest
+
 from tests.planner.small import residual, uart
 from tflsplit.memory.arena import predict_arena
 from tflsplit.plan.policy import choose_plan
@@ -41,8 +43,18 @@ def test_one_device_is_enough_to_lose():
     assert not found.is_above(whole.arena_bytes)
     beaten = Lowering(residual(), by_hand("rows"), uart(3), fullest=1)
     assert beaten.is_above(whole.arenas[1].required_bytes - 1)
-    assert set(beaten._drafts) == {1}
+    assert set(beaten._unpacked) == {1}
+    assert not beaten._drafts  # what is live at once was enough: nothing was placed
     assert not Lowering(residual(), by_hand("rows"), uart(3)).is_above(float("inf"))
+
+
+@pytest.mark.parametrize("split", ["rows", "channels", "out_channels"])
+def test_no_arena_is_below_what_is_known_before_anything_is_placed(split: str):
+    found = Lowering(residual(), by_hand(split), uart(3))
+    floors = [found._floor(rank) for rank in range(3)]
+    assert not found._drafts
+    arenas = [found.arena(rank).required_bytes for rank in range(3)]
+    assert all(0.8 * arena < floor <= arena for floor, arena in zip(floors, arenas, strict=True))
 
 
 def test_the_smallest_is_the_smallest_whoever_loses_early():

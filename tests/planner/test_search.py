@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from functools import partial
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,7 +15,7 @@ from tests.splits import tiny
 from tflsplit.plan.spec import Plan
 from tflsplit.planner.choices import Choices
 from tflsplit.planner.evaluate import Cost, Memory, Step, Traffic
-from tflsplit.planner.front import Front, arrived, best_rows
+from tflsplit.planner.front import Front, arrived, best_rows, best_stairs
 from tflsplit.planner.options import WHOLE, Option
 from tflsplit.planner.search import Limits, search, unlimited
 
@@ -122,3 +123,19 @@ def test_a_front_keeps_what_nothing_beats(rows):
     wanted = {row for row in rows if not any(beats(other, row) for other in rows)}
     assert kept == sorted(tuple(map(float, row)) for row in wanted)
     assert len(best_rows(front)) == len(front)
+
+
+@given(st.lists(st.tuples(*[st.integers(0, 4)] * 3), min_size=1, max_size=40))
+def test_where_flash_is_not_scarce_a_front_keeps_what_nothing_beats_in_value_and_tail(rows):
+    values, tails, weights = np.array(rows, np.float64).T[:, :, None]
+    nothing = np.full(len(rows), -1)
+    front = Front(values[:, 0], tails, np.hstack([weights, 0 * weights]), nothing, nothing)
+    kept = best_stairs(front)
+    pairs = set(zip(kept.values, kept.tails[:, 0], strict=True))
+    assert len(pairs) == len(kept)
+    every = {(value, tail) for value, tail, _ in rows}
+    assert pairs == {
+        (v, t) for v, t in every if not any(a <= v and b <= t for a, b in every - {(v, t)})
+    }
+    for value, tail, weight in zip(kept.values, kept.tails[:, 0], kept.weights[:, 0], strict=True):
+        assert weight == min(w for v, t, w in rows if (v, t) == (value, tail))

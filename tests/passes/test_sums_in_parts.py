@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from models.layers import LayerBuilder
 from tests.splits import compared, needs_tflm
@@ -21,18 +22,18 @@ from tflsplit.wire import custom_ops as wire
 X = (1, 7, 2, 16)
 
 
-def model(channels: int = 100) -> Graph:
+def model(channels: int = 100, dtype: DType = DType.INT32) -> Graph:
     """x of 224 bytes, a map of 14 positions, its sums."""
     rng = np.random.default_rng(3)
 
-    def constant(name: str, *shape: int, low: int = -99, dtype: DType = DType.INT32) -> Value:
-        data = rng.integers(low, 99, shape).astype(dtype.numpy)
-        return Value(name, shape, dtype, Quantization((0.5,), (0,)), data)
+    def constant(name: str, *shape: int, low: int = -99, kind: DType = DType.INT32) -> Value:
+        data = rng.integers(low, 99, shape).astype(kind.numpy)
+        return Value(name, shape, kind, Quantization((0.5,), (0,)), data)
 
     x = Value("x", X, DType.INT8, Quantization((0.5,), (3,)))
     made = Value("map", (*X[:3], channels), DType.INT8, Quantization((0.25,), (-7,)))
-    sums = Value("sums", (1, 1, 1, channels), DType.INT32)
-    weights = constant("w", channels, 1, 1, X[3], dtype=DType.INT8)
+    sums = Value("sums", (1, 1, 1, channels), dtype)
+    weights = constant("w", channels, 1, 1, X[3], kind=DType.INT8)
     multiplier, shift = constant("m", channels, low=90), constant("s", channels)
     assert multiplier.data is not None
     assert shift.data is not None
@@ -60,10 +61,12 @@ def outputs(graph: Graph) -> Array:
     return known[graph.outputs[0]]
 
 
-def test_the_sums_stay():
-    made = in_parts(model())
-    assert [node.op for node in made.nodes].count(wire.CONV_2D) == 4  # 1,400 bytes beside 400
-    np.testing.assert_array_equal(outputs(made), outputs(model()))
+@pytest.mark.parametrize("dtype", [DType.INT32, DType.INT16])
+def test_the_sums_stay(dtype: DType):
+    """In as many parts whatever the sums are: 1,400 bytes beside 400."""
+    made = in_parts(model(dtype=dtype))
+    assert [node.op for node in made.nodes].count(wire.CONV_2D) == 4
+    np.testing.assert_array_equal(outputs(made), outputs(model(dtype=dtype)), strict=True)
 
 
 def test_no_channel_is_made_twice_or_left_out():

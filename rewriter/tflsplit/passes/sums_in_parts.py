@@ -57,7 +57,8 @@ def _cuts(conv: Node, sums: Value) -> list[int]:
     is_grouped = conv.input(1).shape[-1] != x.shape[-1]
     if is_grouped or not sums.size == channels == sums.shape[-1]:
         return []
-    beside = max(x.size_bytes, sums.size_bytes)
+    # sums of 16 bits count as if of 32: each part is two operators in the tail
+    beside = max(x.size_bytes, 4 * sums.size)
     parts = min(MOST_PARTS, -(-conv.output.size_bytes // beside))
     step = -(-channels // parts // _GRAIN) * _GRAIN
     return [*range(0, channels, step), channels]

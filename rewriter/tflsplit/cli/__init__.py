@@ -4,12 +4,14 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import shutil
 import sys
 import textwrap
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 
 from tflsplit import __version__
@@ -77,6 +79,20 @@ def _parsers(only: str | None) -> tuple[Parser, dict[str, Parser]]:
     return top, commands.choices
 
 
+@contextmanager
+def _not_collecting() -> Iterator[None]:
+    """Modules make a hundred thousand objects, none of which is garbage: nobody looks at them."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if not gc.get_freeze_count():  # of a process that calls several times, once
+            gc.freeze()
+        if was_on:
+            gc.enable()
+
+
 def _command_of(argv: Sequence[str]) -> str:
     """The command that a command line names; "" if it names none."""
     word = next((word for word in argv if not word.startswith("-")), "")
@@ -87,7 +103,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit code: 0, 1 where a verification fails, 2 for bad input."""
     write_any_terminal()
     words = sys.argv[1:] if argv is None else argv
-    top, commands = _parsers(_command_of(words))
+    with _not_collecting():
+        top, commands = _parsers(_command_of(words))
     arguments = parse(top, commands, words)
     if arguments.command is None:
         return _completion(arguments.completion)

@@ -33,6 +33,9 @@ from tflsplit.split.devices import tensor_labels
 from tflsplit.verify import Case
 from tflsplit.wire.control import Info
 
+_HOPELESS = 2
+"""So many cases that fail in a row, with no event to come, show that the cluster stays as it is."""
+
 
 @dataclass
 class Trial:
@@ -90,7 +93,7 @@ def run_trial(
 
     make: the engine of the unsplit model.
     events: happen at their times after the first inference has begun; a case that fails then is
-        kept in ``failures``, and the next one follows.
+        kept in ``failures``, and the next one follows; two in a row behind the last event end it.
     in_flight: as of ``Coordinator.infer_each``.
     Raises LinkError with the last words of the devices if the cluster fails, PlanError if it moved
     other bytes than plan.json says.
@@ -108,11 +111,17 @@ def run_trial(
         begun = time.monotonic()
         done: list[tuple[Case, Inference]] = []
         outcomes = cluster.infer_each(inputs, infer_seconds, in_flight)
-        for case, outcome in zip(cases, outcomes, strict=True):
+        last_event = begun + max((event.seconds for event in events), default=0.0)
+        in_a_row = 0
+        for case, outcome in zip(cases, outcomes, strict=False):
             if isinstance(outcome, Inference):
                 done.append((case, outcome))
+                in_a_row = 0
             elif events:
                 trial.failures[case.name] = str(outcome)
+                in_a_row += time.monotonic() > last_event
+                if in_a_row >= _HOPELESS:
+                    raise _given_up(outcome, len(done), len(cases))
             else:
                 raise outcome
         if in_flight > 1:
@@ -128,6 +137,13 @@ def run_trial(
     trial.wire_faults = session.cluster.fault_counts()
     trial.remarks = remarks(cluster.infos, trial.wires)
     return trial
+
+
+def _given_up(error: LinkError, answered: int, cases: int) -> LinkError:
+    return LinkError(
+        f"{error}\n{answered} of {cases} inputs were answered; the others were given up, since "
+        "nothing more was to happen to the devices"
+    )
 
 
 def _told(cases: Iterable[Case], stage: Callable[[str], None]) -> Iterator[Mapping[str, Array]]:

@@ -111,8 +111,7 @@ def run_trial(
         begun = time.monotonic()
         done: list[tuple[Case, Inference]] = []
         outcomes = cluster.infer_each(inputs, infer_seconds, in_flight)
-        last_event = begun + max((event.seconds for event in events), default=0.0)
-        in_a_row = 0
+        last_event, in_a_row = begun + max([0.0, *(event.seconds for event in events)]), 0
         for case, outcome in zip(cases, outcomes, strict=False):
             if isinstance(outcome, Inference):
                 done.append((case, outcome))

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from tests.ops.test_state import svdf_network
 from tests.planner.small import uart
 from tests.splits import tiny
 from tflsplit.cluster import Cluster, default_cluster, parse_cluster
@@ -31,6 +32,11 @@ def test_copies_where_a_device_holds_the_model():
     together = Planner(graph, uart(4)).best("latency")
     assert found.throughput_per_s > together.throughput_per_s == 1e6 / together.latency_us
     assert found.value(THROUGHPUT) == pytest.approx(found.latency_us / 4)
+
+
+def test_a_model_that_remembers_has_one_past_and_one_team():
+    _, found = best_plan(svdf_network(3, batch=1), uart(4), THROUGHPUT)
+    assert found.cluster.teams == 1
 
 
 def test_whoever_was_asked_for_all_devices_is_not_asked_again():

@@ -21,6 +21,7 @@ from tflsplit.cluster import Cluster
 from tflsplit.cluster.teams import teams_of
 from tflsplit.errors import ClusterError
 from tflsplit.ir import Graph
+from tflsplit.ops.state import has_state
 from tflsplit.planner.next_input import with_next_input
 from tflsplit.planner.planned import Planned
 from tflsplit.planner.planner import FEW, LARGE_NODES, MANY, STEPS, Known, Planner
@@ -64,10 +65,15 @@ def best_teams(
 
 
 def _worth_trying(graph: Graph, cluster: Cluster) -> Iterator[Cluster]:
-    """Teams of as many devices as are tried for ``latency``, the smallest first."""
+    """Teams of as many devices as are tried for ``latency``, the smallest first.
+
+    Of a model that remembers one inference for the next, one team: each would have its own past.
+    """
     is_large = len(graph.nodes) > LARGE_NODES
     sizes = {*(STEPS if is_large else range(1, FEW + 1)), *MANY, cluster.world_size}
-    return (team for team, _ in teams_of(cluster) if team.world_size in sizes)
+    teams = (team for team, _ in teams_of(cluster) if team.world_size in sizes)
+    remembers = any(has_state(node) for node in graph.nodes)
+    return (team for team in teams if team.teams == 1 or not remembers)
 
 
 def _all_alike(cluster: Cluster) -> bool:

@@ -118,7 +118,9 @@ def test_the_resolver_has_exactly_the_graphs_operators(bundle):
     for device in bundle.devices:
         source = generate(bundle)[f"firmware/node{device.rank}/device.cc"].decode()
         kinds = {node.op for node in device.graph.nodes}
-        assert f"kOperators = {len(kinds)};" in source
+        own = len({node.op for node in device.graph.nodes if node.is_custom})
+        assert f"kOwnOperators = {own};" in source
+        assert f"kStockOperators = {max(1, len(kinds) - own)};" in source
         assert source.count("return api::kError;") == len(kinds)
 
 

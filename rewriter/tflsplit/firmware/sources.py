@@ -137,8 +137,9 @@ def _node_config(device: DeviceSources) -> str:
 def device_source(device: DeviceSources) -> str:
     """The op resolver and the description that ``run_device`` takes."""
     calls = "\n".join(f"  if ({call} != api::kOk) return api::kError;" for call in device.calls)
+    own = sum("AddCustom" in call for call in device.calls)
     return f"""{_banner(device)}#include "config.h"
-#include "split_tflm/registrations.h"
+#include "split_tflm/resolver.h"
 #include "split_tflm/run_device.h"
 
 extern "C" {{
@@ -152,7 +153,8 @@ using namespace tflsplit_config;
 namespace api = split_tflm::api;
 
 constexpr split_core::NodeConfig kNode = node_config();
-constexpr int kOperators = {max(1, len(device.calls))};
+constexpr unsigned kStockOperators = {max(1, len(device.calls) - own)};
+constexpr unsigned kOwnOperators = {max(1, own)};
 
 #if !defined(TFLSPLIT_ARENA_ATTRIBUTE)
 #define TFLSPLIT_ARENA_ATTRIBUTE{_arena_attribute(device)}
@@ -164,7 +166,7 @@ split_device::PostedSend posted[kNode.send_slots];
 
 // Exactly the operators of this device's graph.
 api::Status resolve(const api::MicroOpResolver** result) {{
-  static api::MicroMutableOpResolver<kOperators> resolver;
+  static split_tflm::Resolver<kStockOperators, kOwnOperators> resolver;
 {calls}
   *result = &resolver;
   return api::kOk;

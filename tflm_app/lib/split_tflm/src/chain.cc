@@ -218,8 +218,9 @@ api::Status invoke(api::Context* context, api::OpNode* node) {
 
 }  // namespace
 
-api::Registration* chain_registration() {
-  static api::Registration registration = compute_registration(prepare, invoke);
+api::Registered* chain_registration() {
+  static api::Registered registration =
+      compute_registration(kChainName, prepare, invoke);
   return &registration;
 }
 

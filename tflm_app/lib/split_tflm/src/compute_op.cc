@@ -4,10 +4,6 @@
 namespace split_tflm {
 namespace {
 
-void* init(api::Context* context, const char*, size_t) {
-  return api::GetMicroContext(context)->AllocatePersistentBuffer(sizeof(OpData));
-}
-
 // 0 where it leaves int32, which checks refuse.
 int32_t extent(const api::EvalTensor* x, int32_t first, int32_t stop) {
   int64_t product = 1;
@@ -20,12 +16,8 @@ int32_t extent(const api::EvalTensor* x, int32_t first, int32_t stop) {
 
 }  // namespace
 
-api::Registration compute_registration(Function prepare, Function invoke) {
-  api::Registration result{};
-  result.init = init;
-  result.prepare = prepare;
-  result.invoke = invoke;
-  return result;
+void* init_op_data(api::Context* context, const char*, size_t) {
+  return api::GetMicroContext(context)->AllocatePersistentBuffer(sizeof(OpData));
 }
 
 api::Status request_scratch(api::Context* context, size_t bytes, OpData* data) {

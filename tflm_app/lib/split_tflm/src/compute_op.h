@@ -20,9 +20,14 @@ static_assert(sizeof(OpData) == 12, "the budget in memory/custom.py");
 
 inline OpData* data_of(const api::OpNode* node) { return static_cast<OpData*>(node->user_data); }
 
-using Function = api::Status (*)(api::Context*, api::OpNode*);
-// A registration whose operator keeps an OpData.
-api::Registration compute_registration(Function prepare, Function invoke);
+// The registration of an operator that keeps an OpData.
+void* init_op_data(api::Context* context, const char*, size_t);
+inline constexpr api::Registration compute_registration(const char* name, Function prepare,
+                                                       Function invoke) {
+  api::Registration result = registration_of(name, prepare, invoke);
+  result.init = init_op_data;
+  return result;
+}
 
 api::Status request_scratch(api::Context* context, size_t bytes, OpData* data);
 void* scratch_of(api::Context* context, const OpData& data);

@@ -141,16 +141,19 @@ api::Status invoke_partial_conv(api::Context* context, api::OpNode* node) {
 
 }  // namespace
 
-api::Registration* conv_2d_registration() {
-  static api::Registration registration = compute_registration(prepare_conv, invoke_conv);
+api::Registered* conv_2d_registration() {
+  static api::Registered registration =
+      compute_registration(kConv2dName, prepare_conv, invoke_conv);
   return &registration;
 }
-api::Registration* depthwise_conv_2d_registration() {
-  static api::Registration registration = compute_registration(prepare_depthwise, invoke_depthwise);
+api::Registered* depthwise_conv_2d_registration() {
+  static api::Registered registration =
+      compute_registration(kDepthwiseConv2dName, prepare_depthwise, invoke_depthwise);
   return &registration;
 }
-api::Registration* partial_conv_2d_registration() {
-  static api::Registration registration = compute_registration(prepare_partial_conv, invoke_partial_conv);
+api::Registered* partial_conv_2d_registration() {
+  static api::Registered registration =
+      compute_registration(kPartialConv2dName, prepare_partial_conv, invoke_partial_conv);
   return &registration;
 }
 

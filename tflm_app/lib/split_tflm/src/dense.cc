@@ -125,13 +125,14 @@ api::Status invoke_requantize(api::Context* context, api::OpNode* node) {
 
 }  // namespace
 
-api::Registration* partial_fully_connected_registration() {
-  static api::Registration registration =
-      compute_registration(prepare_partial_fully_connected, invoke_partial_fully_connected);
+api::Registered* partial_fully_connected_registration() {
+  static api::Registered registration =
+      compute_registration(kPartialFullyConnectedName, prepare_partial_fully_connected, invoke_partial_fully_connected);
   return &registration;
 }
-api::Registration* requantize_registration() {
-  static api::Registration registration = compute_registration(prepare_requantize, invoke_requantize);
+api::Registered* requantize_registration() {
+  static api::Registered registration =
+      compute_registration(kRequantizeName, prepare_requantize, invoke_requantize);
   return &registration;
 }
 

@@ -234,8 +234,9 @@ api::Status invoke(api::Context* context, api::OpNode* node) {
 
 }  // namespace
 
-api::Registration* fused_block_registration() {
-  static api::Registration registration = compute_registration(prepare, invoke);
+api::Registered* fused_block_registration() {
+  static api::Registered registration =
+      compute_registration(kFusedBlockName, prepare, invoke);
   return &registration;
 }
 

@@ -29,6 +29,17 @@ inline FlexMap checked_options(const api::OpNode* node) {
   return map;
 }
 
+using Function = api::Status (*)(api::Context*, api::OpNode*);
+inline constexpr api::Registration registration_of(const char* name, Function prepare,
+                                                  Function invoke) {
+  api::Registration result{};
+  result.prepare = prepare;
+  result.invoke = invoke;
+  result.builtin_code = api::BuiltinOperator_CUSTOM;
+  result.custom_name = name;
+  return result;
+}
+
 inline Exchange* exchange_of(api::Context* context) {
   return static_cast<Exchange*>(api::GetMicroContext(context)->external_context());
 }

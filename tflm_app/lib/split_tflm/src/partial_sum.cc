@@ -66,8 +66,9 @@ api::Status invoke(api::Context* context, api::OpNode* node) {
 
 }  // namespace
 
-api::Registration* partial_sum_registration() {
-  static api::Registration registration = compute_registration(prepare, invoke);
+api::Registered* partial_sum_registration() {
+  static api::Registered registration =
+      compute_registration(kPartialSumName, prepare, invoke);
   return &registration;
 }
 

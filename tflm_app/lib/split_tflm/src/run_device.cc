@@ -32,12 +32,14 @@ constexpr uint32_t kWatchdogMs = 4'000;
 // A device that is alone makes nobody wait, and may have nothing but TFLM's operators.
 constexpr uint32_t kLimitAloneMs = 120'000;
 
+template <typename T>
+alignas(T) uint8_t g_memory_of[sizeof(T)];
+
 // An object that is made anew when the device takes up a plan, its first or a later one. It owns
 // nothing outside of itself, so its forerunner is not destroyed. One of each type.
 template <typename T, typename... Arguments>
 T* anew(Arguments&&... arguments) {
-  alignas(T) static uint8_t memory[sizeof(T)];
-  return new (memory) T{std::forward<Arguments>(arguments)...};
+  return new (g_memory_of<T>) T{std::forward<Arguments>(arguments)...};
 }
 
 enum class Begun : uint8_t { kNo, kYes, kNever };

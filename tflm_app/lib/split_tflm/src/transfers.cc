@@ -128,33 +128,21 @@ api::Status invoke_recv(api::Context* context, api::OpNode* node) {
 
 }  // namespace
 
-api::Registration* send_registration() {
-  static api::Registration registration = [] {
-    api::Registration result{};
-    result.prepare = prepare_send;
-    result.invoke = invoke_send;
-    return result;
-  }();
+api::Registered* send_registration() {
+  static api::Registered registration =
+      registration_of(kSendName, prepare_send, invoke_send);
   return &registration;
 }
 
-api::Registration* ask_registration() {
-  static api::Registration registration = [] {
-    api::Registration result{};
-    result.prepare = prepare_ask;
-    result.invoke = invoke_ask;
-    return result;
-  }();
+api::Registered* ask_registration() {
+  static api::Registered registration =
+      registration_of(kAskName, prepare_ask, invoke_ask);
   return &registration;
 }
 
-api::Registration* recv_registration() {
-  static api::Registration registration = [] {
-    api::Registration result{};
-    result.prepare = prepare_recv;
-    result.invoke = invoke_recv;
-    return result;
-  }();
+api::Registered* recv_registration() {
+  static api::Registered registration =
+      registration_of(kRecvName, prepare_recv, invoke_recv);
   return &registration;
 }
 

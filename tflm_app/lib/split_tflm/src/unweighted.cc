@@ -161,16 +161,19 @@ api::Status invoke_pool_2d(api::Context* context, api::OpNode* node) {
 
 }  // namespace
 
-api::Registration* add_registration() {
-  static api::Registration registration = compute_registration(prepare_add, invoke_add);
+api::Registered* add_registration() {
+  static api::Registered registration =
+      compute_registration(kAddName, prepare_add, invoke_add);
   return &registration;
 }
-api::Registration* mean_registration() {
-  static api::Registration registration = compute_registration(prepare_mean, invoke_mean);
+api::Registered* mean_registration() {
+  static api::Registered registration =
+      compute_registration(kMeanName, prepare_mean, invoke_mean);
   return &registration;
 }
-api::Registration* pool_2d_registration() {
-  static api::Registration registration = compute_registration(prepare_pool_2d, invoke_pool_2d);
+api::Registered* pool_2d_registration() {
+  static api::Registered registration =
+      compute_registration(kPool2dName, prepare_pool_2d, invoke_pool_2d);
   return &registration;
 }
 

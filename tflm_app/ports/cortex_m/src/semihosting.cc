@@ -17,8 +17,8 @@ constexpr uint32_t kSysGetCommandLine = 0x15;
 constexpr uint32_t kSysExitExtended = 0x20;
 constexpr uint32_t kApplicationExit = 0x20026;
 
+constexpr size_t kCommandLineBytes = 256;
 bool g_answered = false;
-char g_command_line[256];
 
 int32_t call(uint32_t operation, const volatile void* argument) {
   register uint32_t r0 __asm("r0") = operation;
@@ -27,21 +27,31 @@ int32_t call(uint32_t operation, const volatile void* argument) {
   return static_cast<int32_t>(r0);
 }
 
-}  // namespace
-
-void begin_semihosting() {
+// False if nobody answers; a line that is too long is none. Asked for again for each argument, when the
+// program begins: RAM for it would be taken for good.
+bool command_line(char (&to)[kCommandLineBytes]) {
   struct {
     char* buffer;
     uint32_t size;
-  } block = {g_command_line, sizeof g_command_line};
-  g_answered = call(kSysGetCommandLine, &block) == 0;
-  if (!g_answered || block.size >= sizeof g_command_line) g_command_line[0] = '\0';
+  } block = {to, sizeof to};
+  const bool answered = call(kSysGetCommandLine, &block) == 0;
+  if (!answered || block.size >= sizeof to) to[0] = '\0';
+  return answered;
+}
+
+}  // namespace
+
+void begin_semihosting() {
+  char line[kCommandLineBytes];
+  g_answered = command_line(line);
 }
 
 bool has_semihosting() { return g_answered; }
 
 bool semihosting_argument(const char* key, char* to, size_t capacity) {
-  const char* word = g_command_line;
+  char line[kCommandLineBytes];
+  if (!g_answered || !command_line(line)) return false;
+  const char* word = line;
   while (*word != '\0') {
     const size_t size = std::strcspn(word, " ");
     if (match_argument(word, size, key, to, capacity)) return true;

@@ -25,21 +25,21 @@ inline constexpr char kAddName[] = "TFLSPLIT_ADD";
 inline constexpr char kMeanName[] = "TFLSPLIT_MEAN";
 inline constexpr char kPool2dName[] = "TFLSPLIT_POOL_2D";
 
-// Each lives as long as the program; not const, because TFLM of 2022 does not take it so.
-api::Registration* send_registration();
-api::Registration* recv_registration();
-api::Registration* ask_registration();
-api::Registration* conv_2d_registration();
-api::Registration* depthwise_conv_2d_registration();
-api::Registration* partial_conv_2d_registration();
-api::Registration* partial_fully_connected_registration();
-api::Registration* partial_sum_registration();
-api::Registration* requantize_registration();
-api::Registration* fused_block_registration();
-api::Registration* chain_registration();
-api::Registration* add_registration();
-api::Registration* mean_registration();
-api::Registration* pool_2d_registration();
+// Each lives as long as the program, in flash where TFLM takes it so; its name is in it.
+api::Registered* send_registration();
+api::Registered* recv_registration();
+api::Registered* ask_registration();
+api::Registered* conv_2d_registration();
+api::Registered* depthwise_conv_2d_registration();
+api::Registered* partial_conv_2d_registration();
+api::Registered* partial_fully_connected_registration();
+api::Registered* partial_sum_registration();
+api::Registered* requantize_registration();
+api::Registered* fused_block_registration();
+api::Registered* chain_registration();
+api::Registered* add_registration();
+api::Registered* mean_registration();
+api::Registered* pool_2d_registration();
 
 }  // namespace split_tflm
 

@@ -44,8 +44,10 @@ using namespace ::tflite::micro;  // NOLINT
 
 #if defined(SPLIT_TFLM_HAS_TFLM_REGISTRATION)
 using Registration = TFLMRegistration;
+using Registered = const Registration;  // as AddCustom takes it
 #else
 using Registration = TfLiteRegistration;
+using Registered = Registration;
 #endif
 using Context = TfLiteContext;
 using OpNode = TfLiteNode;

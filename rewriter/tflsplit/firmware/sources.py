@@ -137,7 +137,6 @@ def _node_config(device: DeviceSources) -> str:
 def device_source(device: DeviceSources) -> str:
     """The op resolver and the description that ``run_device`` takes."""
     calls = "\n".join(f"  if ({call} != api::kOk) return api::kError;" for call in device.calls)
-    own = sum("AddCustom" in call for call in device.calls)
     return f"""{_banner(device)}#include "config.h"
 #include "split_tflm/resolver.h"
 #include "split_tflm/run_device.h"
@@ -153,8 +152,7 @@ using namespace tflsplit_config;
 namespace api = split_tflm::api;
 
 constexpr split_core::NodeConfig kNode = node_config();
-constexpr unsigned kStockOperators = {max(1, len(device.calls) - own)};
-constexpr unsigned kOwnOperators = {max(1, own)};
+{_operator_counts(device.calls)}
 
 #if !defined(TFLSPLIT_ARENA_ATTRIBUTE)
 #define TFLSPLIT_ARENA_ATTRIBUTE{_arena_attribute(device)}
@@ -195,6 +193,13 @@ const split_tflm::DeviceDescription& tflsplit_device() {{
   return device;
 }}
 """
+
+
+def _operator_counts(calls: Sequence[str]) -> str:
+    """Sizes of the resolver; C++ has no empty arrays."""
+    own = sum("AddCustom" in call for call in calls)
+    return f"""constexpr unsigned kStockOperators = {max(1, len(calls) - own)};
+constexpr unsigned kOwnOperators = {max(1, own)};"""
 
 
 def _banks(device: DeviceSources) -> str:

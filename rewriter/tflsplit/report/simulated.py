@@ -12,7 +12,7 @@ from __future__ import annotations
 from tflsplit.bundle import Bundle
 from tflsplit.bundle.plan_json import Json
 from tflsplit.cluster import Cluster
-from tflsplit.errors import ModelError
+from tflsplit.errors import ClusterError, ModelError
 from tflsplit.ir import Graph
 from tflsplit.passes.fold_constants import fold_constants
 from tflsplit.sim import SeedRun, SimResult, simulate, simulate_seed
@@ -32,10 +32,10 @@ def simulate_bundle(bundle: Bundle, cluster: Cluster) -> Json:
 
 
 def seed_run(whole: Graph, cluster: Cluster) -> SeedRun | None:
-    """The scheme; None where it does not know an operator or type of the model."""
+    """The scheme; None where it does not know the model, or has too few ports for the devices."""
     try:
         return simulate_seed(whole, cluster)
-    except ModelError:
+    except (ClusterError, ModelError):
         return None
 
 

@@ -21,10 +21,10 @@ from tflsplit.cluster import Cluster
 from tflsplit.errors import UserError
 from tflsplit.ir import Graph
 from tflsplit.passes.prepare import prepare
-from tflsplit.planner.choices import Choices
-from tflsplit.planner.evaluate import Step
-from tflsplit.planner.finals import Finals
-from tflsplit.planner.free_ways import FreeWays
+from tflsplit.planner.cost.evaluate import Step
+from tflsplit.planner.searching.choices import Choices
+from tflsplit.planner.searching.finals import Finals
+from tflsplit.planner.searching.free_ways import FreeWays
 from tflsplit.sim import simulate
 from tflsplit.split.lower import unpacked
 from tflsplit.tflite import load

@@ -26,7 +26,7 @@ from benchmarks.other_kernels import (
 from tests.kernels.kernel_driver import ROOT
 from tflsplit.errors import UserError
 from tflsplit.ir import Node
-from tflsplit.ops.semantics import Array, run_node
+from tflsplit.ops.own.semantics import Array, run_node
 from tflsplit.wire import custom_ops as wire
 
 PARTS = ("Convolution", "FullyConnected", "NNSupport", "BasicMath", "Transpose")

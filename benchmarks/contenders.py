@@ -18,9 +18,9 @@ from tests.kernels.cortex_m import CORTEX_M0PLUS, COUNTING, build_for, emulate
 from tests.kernels.kernel_driver import decode_answer, encode_case, message_of
 from tflsplit.errors import UserError
 from tflsplit.ir import Node
-from tflsplit.ops import unweighted
-from tflsplit.ops.packed import unpacked
-from tflsplit.ops.semantics import Array
+from tflsplit.ops.own import unweighted
+from tflsplit.ops.own.packed import unpacked
+from tflsplit.ops.own.semantics import Array
 from tflsplit.passes.own_unweighted import own_form
 from tflsplit.wire import custom_ops as wire
 

@@ -14,12 +14,12 @@ from dataclasses import replace
 import numpy as np
 
 from tflsplit.ir import DType, Node, Quantization, Value
-from tflsplit.ops import custom
-from tflsplit.ops.chain import chain
-from tflsplit.ops.custom_options import WindowOptions
-from tflsplit.ops.fused import ABSENT, fused_block
-from tflsplit.ops.fused_options import FusedOptions, Stage
-from tflsplit.ops.packed import packed
+from tflsplit.ops.own import custom
+from tflsplit.ops.own.chain import chain
+from tflsplit.ops.own.custom_options import WindowOptions
+from tflsplit.ops.own.fused import ABSENT, fused_block
+from tflsplit.ops.own.fused_options import FusedOptions, Stage
+from tflsplit.ops.own.packed import packed
 
 Tables = tuple[Value, Value, Value, Value]
 

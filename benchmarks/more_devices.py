@@ -23,7 +23,7 @@ from tflsplit.ir import Graph
 from tflsplit.passes.prepare import prepare
 from tflsplit.planner import OBJECTIVES, Planner
 from tflsplit.planner.best import best_plan
-from tflsplit.planner.planned import Planned
+from tflsplit.planner.whole.planned import Planned
 from tflsplit.tflite import load
 
 LINKS = ("uart", "spi")

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from tflsplit.ir import DType, Node, Value
-from tflsplit.ops.chain import blocks_of, whole_x
-from tflsplit.ops.fused import residual_of, unfused
-from tflsplit.ops.middle import middle_of
-from tflsplit.ops.packed import unpacked
-from tflsplit.ops.semantics import Array, residual_add, run_node
+from tflsplit.ops.own.chain import blocks_of, whole_x
+from tflsplit.ops.own.fused import residual_of, unfused
+from tflsplit.ops.own.middle import middle_of
+from tflsplit.ops.own.packed import unpacked
+from tflsplit.ops.own.semantics import Array, residual_add, run_node
 from tflsplit.wire import custom_ops as wire
 
 

@@ -28,12 +28,12 @@ from tests.kernels.cortex_m import (
 from tests.kernels.kernel_driver import FLAGS, decode_answer, encode_case, window_integers
 from tflsplit.errors import UserError
 from tflsplit.ir import DType, Node, Quantization, Value
-from tflsplit.ops.custom import conv_2d
-from tflsplit.ops.custom_options import WindowOptions, activation_of
-from tflsplit.ops.fused import unfused
-from tflsplit.ops.fused_options import FusedOptions
-from tflsplit.ops.semantics import Array, residual_add, run_node
-from tflsplit.ops.unweighted import scales_of
+from tflsplit.ops.own.custom import conv_2d
+from tflsplit.ops.own.custom_options import WindowOptions, activation_of
+from tflsplit.ops.own.fused import unfused
+from tflsplit.ops.own.fused_options import FusedOptions
+from tflsplit.ops.own.semantics import Array, residual_add, run_node
+from tflsplit.ops.own.unweighted import scales_of
 from tflsplit.wire import custom_ops as wire
 
 CONV, DEPTHWISE, FULLY_CONNECTED, ADD = range(4)

@@ -14,7 +14,7 @@ from tflsplit.plan.cost.polling import PollCost
 from tflsplit.plan.rows import rows_of
 from tflsplit.plan.spec import Plan
 from tflsplit.planner import Planned, Planner
-from tflsplit.planner.choices import Choices
+from tflsplit.planner.searching.choices import Choices
 from tflsplit.sim import simulate
 from tflsplit.sim.network import NetworkOptions
 from tflsplit.sim.processes import Simulation

@@ -42,8 +42,8 @@ from tflsplit.cli.figures import figures_document
 from tflsplit.cluster import Cluster, Device, Family, LinkSpec, default_cluster
 from tflsplit.errors import PlanError, UserError
 from tflsplit.ir import Graph
-from tflsplit.ops.fused import unfused
-from tflsplit.ops.packed import unpacked
+from tflsplit.ops.own.fused import unfused
+from tflsplit.ops.own.packed import unpacked
 from tflsplit.plan.cost.work import work_of
 from tflsplit.planner import OBJECTIVES
 from tflsplit.sim import SimResult, simulate

@@ -21,12 +21,12 @@ from benchmarks.operands import computed_operands, seeded
 from tests.kernels.cortex_m import COUNTING, build_for, emulate
 from tests.kernels.kernel_driver import ROOT, decode_answer, encode_case
 from tflsplit.ir import DType, Graph, Node, Value
-from tflsplit.ops.custom import conv_2d
+from tflsplit.ops.own.custom import conv_2d
 from tflsplit.ops.quantmath import (
     fully_connected_multipliers,
     quantize_multiplier,
 )
-from tflsplit.ops.requantization import fused_range
+from tflsplit.ops.stock.requantization import fused_range
 from tflsplit.runtime.engines import engine
 
 SOURCE = ROOT / "benchmarks" / "stock_operators.cc"

@@ -35,9 +35,9 @@ from benchmarks.other_kernels import (
 from tests.kernels.kernel_driver import ROOT
 from tflsplit.errors import UserError
 from tflsplit.ir import Node, Value
-from tflsplit.ops.custom import conv_2d, depthwise_conv_2d
-from tflsplit.ops.custom_options import WindowOptions
-from tflsplit.ops.semantics import Array, run_node
+from tflsplit.ops.own.custom import conv_2d, depthwise_conv_2d
+from tflsplit.ops.own.custom_options import WindowOptions
+from tflsplit.ops.own.semantics import Array, run_node
 from tflsplit.wire import custom_ops as wire
 
 CLONE = "git clone --recurse-submodules https://github.com/mit-han-lab/tinyengine"

@@ -40,9 +40,9 @@ from tflsplit.errors import UserError
 from tflsplit.ir import Graph
 from tflsplit.passes.prepare import prepare
 from tflsplit.plan.halos import recompute_halos
-from tflsplit.planner.assembly import draft
-from tflsplit.planner.evaluate import Step
-from tflsplit.planner.options import Option
+from tflsplit.planner.cost.evaluate import Step
+from tflsplit.planner.searching.assembly import draft
+from tflsplit.planner.ways.options import Option
 from tflsplit.sim.processes import Simulation
 from tflsplit.tflite import load
 

@@ -9,13 +9,13 @@ from pathlib import Path
 from tests.splits import tiny
 from tflsplit.bundle import Bundle, read_bundle
 from tflsplit.ir import Graph
-from tflsplit.ops.fused import fused_inside
+from tflsplit.ops.own.fused import fused_inside
 from tflsplit.plan.halos import recompute_halos
 from tflsplit.plan.policy import choose_plan
 from tflsplit.plan.spec import Plan
 from tflsplit.plan.wishes import Wishes
-from tflsplit.planner.chains import chained_inside, narrowed
-from tflsplit.planner.hosted import in_tiles
+from tflsplit.planner.ways.chains import chained_inside, narrowed
+from tflsplit.planner.ways.hosted import in_tiles
 from tflsplit.rewriting.rewrite import rewrite
 from tflsplit.tflite import write_model
 

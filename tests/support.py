@@ -17,9 +17,9 @@ from tflsplit.ir import Attrs, DType, Graph, Node, Quantization, Value
 from tflsplit.ops import Box, Kind, OpRule, Piece, cut_constant, is_partition, local_value, rule_of
 from tflsplit.ops.declared import check_declared
 from tflsplit.ops.dims import dim_name
-from tflsplit.ops.expansion import has_stock_expansion, stock_expansion
 from tflsplit.ops.factors import Factor
-from tflsplit.ops.semantics import run_node
+from tflsplit.ops.own.expansion import has_stock_expansion, stock_expansion
+from tflsplit.ops.own.semantics import run_node
 from tflsplit.tflite import write_model
 
 Array = NDArray[Any]

@@ -64,7 +64,7 @@ def test_every_class_of_the_planner_stands_in_its_glossary():
     planner = ROOT / "rewriter" / "tflsplit" / "planner"
     classes = {
         name
-        for path in planner.glob("*.py")
+        for path in planner.rglob("*.py")
         for name in re.findall(r"^class ([A-Z]\w+)", path.read_text(), re.MULTILINE)
     }
     assert len(classes) > 12
@@ -75,7 +75,7 @@ def test_the_names_that_are_ours_are_still_in_the_code():
     names = glossary_names()
     package = ROOT / "rewriter" / "tflsplit"
     code = "".join(p.read_text() for name in ("planner", "plan", "ops", "cluster")
-                   for p in (package / name).glob("*.py"))  # fmt: skip
-    modules = {path.stem for path in (package / "planner").glob("*.py")}
+                   for p in (package / name).rglob("*.py"))  # fmt: skip
+    modules = {path.stem for path in (package / "planner").rglob("*.py")}
     assert len(names) > 15
     assert [name for name in names - modules if not re.search(rf"\b{name}\b", code)] == []

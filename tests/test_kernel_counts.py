@@ -18,10 +18,10 @@ from benchmarks.kernel_shapes import STAGE, activation, tables
 from benchmarks.operands import computed_operands, reference
 from tests.kernels.cortex_m import EMULATOR, needs
 from tflsplit.ir import DType, Node, Value
-from tflsplit.ops import custom, unweighted
-from tflsplit.ops.custom_options import WindowOptions
-from tflsplit.ops.fused import ABSENT, fused_block
-from tflsplit.ops.fused_options import FusedOptions
+from tflsplit.ops.own import custom, unweighted
+from tflsplit.ops.own.custom_options import WindowOptions
+from tflsplit.ops.own.fused import ABSENT, fused_block
+from tflsplit.ops.own.fused_options import FusedOptions
 
 SAME = WindowOptions((1, 1), (1, 1), (1, 1, 1, 1))
 

@@ -43,10 +43,10 @@ from tests.ops.unweighted_cases import add_cases, mean_cases, pool_cases
 from tests.ops.wide_blocks import adding_cases, whole_window_cases, wide_cases
 from tflsplit.ir import Graph
 from tflsplit.memory.overlays import find_overlays
-from tflsplit.ops.chain_layout import chain_scratch
-from tflsplit.ops.packing import pack_pairs, pack_taps
-from tflsplit.ops.scratch import scratch_bytes
-from tflsplit.ops.short_rounding import Rounding, Short
+from tflsplit.ops.own.chain_layout import chain_scratch
+from tflsplit.ops.own.packing import pack_pairs, pack_taps
+from tflsplit.ops.own.scratch import scratch_bytes
+from tflsplit.ops.own.short_rounding import Rounding, Short
 from tflsplit.wire import custom_ops as wire
 
 

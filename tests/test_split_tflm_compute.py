@@ -32,8 +32,8 @@ from tests.ops.custom_cases import (
 )
 from tests.ops.unweighted_cases import add_cases, mean_cases, pool_cases
 from tflsplit.ir import AttrValue, Graph, Node
-from tflsplit.ops.packed import is_packable, packed
-from tflsplit.ops.scratch import scratch_bytes
+from tflsplit.ops.own.packed import is_packable, packed
+from tflsplit.ops.own.scratch import scratch_bytes
 from tflsplit.tflite import write_model
 from tflsplit.wire import custom_ops as wire
 

@@ -13,10 +13,10 @@ from benchmarks.kernel_shapes import STAGE, activation, tables
 from benchmarks.kernels import measure, network
 from tests.kernels.cortex_m import EMULATOR, needs
 from tflsplit.ir import Attrs, DType, Graph, Node, Padding, Quantization, Value
-from tflsplit.ops.custom_options import WindowOptions
-from tflsplit.ops.fused import fused_block
-from tflsplit.ops.fused_options import FusedOptions, ResidualAdd
-from tflsplit.ops.packed import packed
+from tflsplit.ops.own.custom_options import WindowOptions
+from tflsplit.ops.own.fused import fused_block
+from tflsplit.ops.own.fused_options import FusedOptions, ResidualAdd
+from tflsplit.ops.own.packed import packed
 from tflsplit.ops.quantmath import add_multipliers
 from tflsplit.wire import custom_ops as wire
 

@@ -18,7 +18,7 @@ from tflsplit.bundle.remembered import remember
 from tflsplit.cluster import default_cluster
 from tflsplit.memory.lifetimes import peak_live_bytes
 from tflsplit.ops import graph_macs
-from tflsplit.ops.custom_options import RecvOptions, SendOptions
+from tflsplit.ops.own.custom_options import RecvOptions, SendOptions
 from tflsplit.passes.prepare import prepare
 from tflsplit.wire.custom_ops import RECV, SEND
 

@@ -11,8 +11,8 @@ from models.tiny import NETWORKS
 from tests.splits import tiny_split
 from tflsplit.check.schedule import check_progress, exchanges, multicasts_can_wait
 from tflsplit.ir import DType, Graph, Node, Value
-from tflsplit.ops.custom import recv, send
-from tflsplit.ops.custom_options import RecvPiece
+from tflsplit.ops.own.custom import recv, send
+from tflsplit.ops.own.custom_options import RecvPiece
 from tflsplit.ops.region import Box
 from tflsplit.split.devices import DeviceGraph
 

@@ -12,7 +12,7 @@ from models.layers import LayerBuilder
 from tflsplit.check.device_graphs import check_devices
 from tflsplit.check.short_sums import check_short_sums
 from tflsplit.ir import DType, Graph
-from tflsplit.ops import mean_sums
+from tflsplit.ops.own import mean_sums
 from tflsplit.plan.policy import choose_plan
 from tflsplit.plan.wishes import Wishes
 from tflsplit.split.devices import DeviceGraph

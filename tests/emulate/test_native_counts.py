@@ -25,7 +25,7 @@ from tflsplit.emulate.native_build import build_native
 from tflsplit.emulate.session import whole_firmware
 from tflsplit.firmware import FirmwareOptions
 from tflsplit.ir import DType
-from tflsplit.ops.custom_options import RecvOptions
+from tflsplit.ops.own.custom_options import RecvOptions
 from tflsplit.passes.prepare import prepare
 from tflsplit.plan.policy import choose_plan
 from tflsplit.plan.wishes import Wishes

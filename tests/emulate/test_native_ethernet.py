@@ -20,7 +20,7 @@ from tflsplit.emulate.native_build import build_native
 from tflsplit.emulate.session import whole_firmware
 from tflsplit.emulate.trial import Trial, run_trial
 from tflsplit.firmware import options_of_cluster
-from tflsplit.ops.custom_options import SendOptions
+from tflsplit.ops.own.custom_options import SendOptions
 from tflsplit.passes.fold_constants import fold_constants
 from tflsplit.runtime.engines import TflmProgram
 from tflsplit.sim import simulate

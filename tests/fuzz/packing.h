@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Packed constants as docs/custom_ops.md lays them out, from explicit ones; a second hand beside
-// rewriter/tflsplit/ops/packing.py.
+// rewriter/tflsplit/ops/own/packing.py.
 #ifndef TESTS_FUZZ_PACKING_H_
 #define TESTS_FUZZ_PACKING_H_
 

@@ -22,15 +22,15 @@ import pytest
 from numpy.typing import NDArray
 
 from tflsplit.ir import DType, Node, Value
-from tflsplit.ops import unweighted
-from tflsplit.ops.chain import blocks_of
-from tflsplit.ops.chain_layout import pieces_of
-from tflsplit.ops.chain_options import ChainOptions
-from tflsplit.ops.custom_options import WindowOptions, activation_of, axes_of
-from tflsplit.ops.fused import RESIDUAL, FusedOptions, residual_of, unfused
-from tflsplit.ops.middle import middle_of
-from tflsplit.ops.packed import packed, unpacked
-from tflsplit.ops.packed_options import roundings_of
+from tflsplit.ops.own import unweighted
+from tflsplit.ops.own.chain import blocks_of
+from tflsplit.ops.own.chain_layout import pieces_of
+from tflsplit.ops.own.chain_options import ChainOptions
+from tflsplit.ops.own.custom_options import WindowOptions, activation_of, axes_of
+from tflsplit.ops.own.fused import RESIDUAL, FusedOptions, residual_of, unfused
+from tflsplit.ops.own.middle import middle_of
+from tflsplit.ops.own.packed import packed, unpacked
+from tflsplit.ops.own.packed_options import roundings_of
 from tflsplit.wire import custom_ops as wire
 
 Array = NDArray[Any]

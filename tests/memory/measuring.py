@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from tests.memory.op_cases import integers
 from tflsplit.ir import Attrs, AttrValue, DType, Graph, Node, Value
 from tflsplit.memory import ArenaMeasurement, measure_arena
-from tflsplit.ops import Box, custom
-from tflsplit.ops.custom_options import RecvPiece
+from tflsplit.ops import Box
+from tflsplit.ops.own import custom
+from tflsplit.ops.own.custom_options import RecvPiece
 
 
 def measured(graph: Graph) -> ArenaMeasurement:

@@ -9,7 +9,8 @@ import pytest
 from tests.memory.op_cases import I8, I16, I32, constant, integers, tensor
 from tflsplit.ir import Activation, Attrs, AttrValue, Graph, Node, Value
 from tflsplit.memory.aliases import find_ties
-from tflsplit.ops import Box, custom
+from tflsplit.ops import Box
+from tflsplit.ops.own import custom
 from tflsplit.wire import custom_ops as wire
 
 ROW = 6 * 8  # bytes of a row of 6 columns and 8 channels: a multiple of 16

@@ -24,9 +24,9 @@ from tflsplit.ir import Attrs, Graph, Node
 from tflsplit.memory import CORTEX_M, HOST_64, custom, predict_arena
 from tflsplit.memory.abi import struct_layout
 from tflsplit.memory.demand import node_demand
-from tflsplit.ops.custom import conv_2d
-from tflsplit.ops.packed import is_packable, packed
-from tflsplit.ops.scratch import scratch_bytes
+from tflsplit.ops.own.custom import conv_2d
+from tflsplit.ops.own.packed import is_packable, packed
+from tflsplit.ops.own.scratch import scratch_bytes
 from tflsplit.wire import custom_ops as wire
 
 BINDING = Path(__file__).resolve().parents[2] / "tflm_app" / "lib" / "split_tflm" / "src"

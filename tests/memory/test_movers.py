@@ -16,8 +16,8 @@ from tflsplit.memory import plan_violations, predict_arena
 from tflsplit.memory.better import plan_offline
 from tflsplit.memory.overlays import find_overlays
 from tflsplit.ops import Box
-from tflsplit.ops.custom import recv
-from tflsplit.ops.custom_options import RecvPiece
+from tflsplit.ops.own.custom import recv
+from tflsplit.ops.own.custom_options import RecvPiece
 from tflsplit.runtime.engines import Array
 from tflsplit.verify.replay import Replay
 

@@ -21,10 +21,10 @@ from tflsplit.memory.better import plan_offline
 from tflsplit.memory.overlays import find_overlays
 from tflsplit.memory.progress import is_read_before_written
 from tflsplit.ops import Box
-from tflsplit.ops.custom import recv
-from tflsplit.ops.custom_options import RecvPiece
-from tflsplit.ops.fused import RESIDUAL
-from tflsplit.ops.middle import first_value, middle_of
+from tflsplit.ops.own.custom import recv
+from tflsplit.ops.own.custom_options import RecvPiece
+from tflsplit.ops.own.fused import RESIDUAL
+from tflsplit.ops.own.middle import first_value, middle_of
 from tflsplit.verify.replay import Replay
 
 ROW = 16  # bytes

@@ -23,8 +23,8 @@ from tflsplit.memory import (
 )
 from tflsplit.memory.kernels import Prepared
 from tflsplit.memory.offline import METADATA_NAME
-from tflsplit.ops.custom import conv_2d
-from tflsplit.ops.packed import packed
+from tflsplit.ops.own.custom import conv_2d
+from tflsplit.ops.own.packed import packed
 from tflsplit.plan.wishes import Wishes
 from tflsplit.rewriting.rewrite import split_model
 from tflsplit.tflite import read_model

@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 
 from tests.ops.custom_cases import Case, fused_block_cases, middle_cases, run_case
 from tflsplit.ir import DType, Quantization, Value
-from tflsplit.ops.chain import blocks_of, chain
-from tflsplit.ops.chain_layout import UnitSizes, rolling_shape, tiled
-from tflsplit.ops.chain_options import Rolling
-from tflsplit.ops.fused_options import FusedOptions
-from tflsplit.ops.packed import packed, unpacked
-from tflsplit.ops.semantics import Array
+from tflsplit.ops.own.chain import blocks_of, chain
+from tflsplit.ops.own.chain_layout import UnitSizes, rolling_shape, tiled
+from tflsplit.ops.own.chain_options import Rolling
+from tflsplit.ops.own.fused_options import FusedOptions
+from tflsplit.ops.own.packed import packed, unpacked
+from tflsplit.ops.own.semantics import Array
 
 
 @st.composite

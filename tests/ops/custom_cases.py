@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from tflsplit.ir import Activation, DType, Node, Quantization, Value
-from tflsplit.ops import custom
-from tflsplit.ops.custom_options import MOST_SHORT_SUMMED, WindowOptions
-from tflsplit.ops.fused import (
+from tflsplit.ops.own import custom
+from tflsplit.ops.own.custom_options import MOST_SHORT_SUMMED, WindowOptions
+from tflsplit.ops.own.fused import (
     ABSENT,
     FusedOptions,
     Operands,
@@ -27,8 +27,8 @@ from tflsplit.ops.fused import (
     fused_block,
     unfused,
 )
+from tflsplit.ops.own.semantics import residual_add, run_node
 from tflsplit.ops.quantmath import activation_range, add_multipliers, convolution_multipliers
-from tflsplit.ops.semantics import residual_add, run_node
 from tflsplit.wire import custom_ops as wire
 
 Array = NDArray[Any]

@@ -22,9 +22,9 @@ from tflsplit.ir import DType, Node, Value
 from tflsplit.memory.abi import CORTEX_M
 from tflsplit.memory.demand import node_demand
 from tflsplit.ops import Piece, local_value, rule_of
-from tflsplit.ops.batch_matmul import BatchMatmulRule
 from tflsplit.ops.dims import passing_factor
 from tflsplit.ops.factors import SAME_INDEX
+from tflsplit.ops.stock.batch_matmul import BatchMatmulRule
 
 STACKS = st.lists(st.integers(1, 3), max_size=2).map(tuple)
 SIZES = st.integers(1, 6)

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from tests.support import all_dims, check_drawn, check_rule, contents_of, local_inputs, node, tensor
 from tflsplit.ir import DType, Node
 from tflsplit.ops import local_value, rule_of
-from tflsplit.ops.concat import ConcatenationRule
 from tflsplit.ops.dims import dim_name
 from tflsplit.ops.factors import Factor, Shifted
+from tflsplit.ops.stock.concat import ConcatenationRule
 
 SHAPES = st.lists(st.integers(1, 4), min_size=1, max_size=4).map(tuple)
 TYPES = st.sampled_from([DType.INT8, DType.INT16, DType.INT32])

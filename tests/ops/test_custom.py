@@ -23,9 +23,9 @@ from tests.ops.custom_cases import (
 )
 from tflsplit.errors import InternalError, ModelError
 from tflsplit.ir import DType, Graph, Node, Quantization, Value
-from tflsplit.ops import custom
+from tflsplit.ops.own import custom
+from tflsplit.ops.own.semantics import copy_box, run_node
 from tflsplit.ops.region import Box
-from tflsplit.ops.semantics import copy_box, run_node
 from tflsplit.tflite import read_model, write_model
 from tflsplit.tflite.flexmap import encode_map
 

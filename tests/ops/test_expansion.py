@@ -30,14 +30,14 @@ from tests.ops.unweighted_cases import add_cases, mean_cases, pool_cases
 from tests.support import run_tflm
 from tflsplit.errors import InternalError
 from tflsplit.ir import Activation, Attrs, DType, Graph, Node, Padding, Quantization, Value
-from tflsplit.ops import custom
-from tflsplit.ops.expansion import has_stock_expansion, stock_expansion
+from tflsplit.ops.own import custom
+from tflsplit.ops.own.expansion import has_stock_expansion, stock_expansion
+from tflsplit.ops.own.semantics import run_node
 from tflsplit.ops.quantmath import (
     activation_range,
     convolution_multipliers,
     fully_connected_multipliers,
 )
-from tflsplit.ops.semantics import run_node
 from tflsplit.wire import custom_ops as wire
 
 Array = NDArray[Any]

@@ -27,9 +27,9 @@ from tests.support import (
 )
 from tflsplit.ir import DType, Node
 from tflsplit.ops import OpRule, Piece, rule_of
-from tflsplit.ops.fully_connected import FullyConnectedRule
 from tflsplit.ops.quantmath import fully_connected_multipliers, multiply_by_quantized_multiplier
 from tflsplit.ops.rule import clone
+from tflsplit.ops.stock.fully_connected import FullyConnectedRule
 
 
 @st.composite

@@ -22,10 +22,10 @@ from tests.random_models.net import Net
 from tests.support import run_tflm
 from tflsplit.errors import InternalError
 from tflsplit.ir import AttrValue, DType, Graph, Node, Quantization, Value
-from tflsplit.ops.custom import problems
-from tflsplit.ops.custom_options import Pads, Pair, WindowOptions
-from tflsplit.ops.expansion import stock_expansion
-from tflsplit.ops.fused import (
+from tflsplit.ops.own.custom import problems
+from tflsplit.ops.own.custom_options import Pads, Pair, WindowOptions
+from tflsplit.ops.own.expansion import stock_expansion
+from tflsplit.ops.own.fused import (
     ABSENT,
     FusedOptions,
     Operands,

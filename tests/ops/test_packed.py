@@ -24,11 +24,11 @@ from tests.ops.custom_cases import (
     window_cases,
 )
 from tflsplit.ir import DType, Graph, Node, Quantization, Value
-from tflsplit.ops import custom
-from tflsplit.ops.custom_check import problems
-from tflsplit.ops.expansion import stock_expansion
-from tflsplit.ops.packed import is_packable, packed, unpacked
-from tflsplit.ops.packed_stage import weight_scales
+from tflsplit.ops.own import custom
+from tflsplit.ops.own.custom_check import problems
+from tflsplit.ops.own.expansion import stock_expansion
+from tflsplit.ops.own.packed import is_packable, packed, unpacked
+from tflsplit.ops.own.packed_stage import weight_scales
 from tflsplit.tflite import read_model, write_model
 from tflsplit.wire import custom_ops as wire
 

@@ -23,7 +23,7 @@ from tests.support import (
 )
 from tflsplit.ir import DType, Node
 from tflsplit.ops import rule_of
-from tflsplit.ops.pad import PadRule
+from tflsplit.ops.stock.pad import PadRule
 
 Pairs = Sequence[tuple[int, int]]
 

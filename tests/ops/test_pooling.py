@@ -11,8 +11,8 @@ from tests.ops.test_conv import ACTIVATIONS, PADDINGS
 from tests.support import check_drawn, check_rule, contents_of, node, tensor
 from tflsplit.ir import DType, Node, Padding
 from tflsplit.ops import rule_of
-from tflsplit.ops.mean_sums import pool_multiplier
-from tflsplit.ops.pooling import AveragePoolRule
+from tflsplit.ops.own.mean_sums import pool_multiplier
+from tflsplit.ops.stock.pooling import AveragePoolRule
 from tflsplit.ops.window import WindowAxis
 
 

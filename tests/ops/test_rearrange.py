@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.support import all_dims, check_drawn, check_rule, contents_of, integers, node, tensor
 from tflsplit.ops import rule_of
 from tflsplit.ops.factors import SAME_INDEX, Factor
-from tflsplit.ops.rearrange import TransposeRule
+from tflsplit.ops.stock.rearrange import TransposeRule
 
 SHAPES = st.lists(st.integers(1, 5), min_size=1, max_size=4).map(tuple)
 

@@ -9,10 +9,12 @@ from hypothesis import strategies as st
 
 from tests.support import all_dims, check_drawn, check_rule, contents_of, integers, node, tensor
 from tflsplit.ir import DType, Node
-from tflsplit.ops import mean_sums, reduce, rule_of
+from tflsplit.ops import rule_of
 from tflsplit.ops.dims import dim_name
 from tflsplit.ops.factors import SAME_INDEX, Factor
-from tflsplit.ops.softmax import LastDimRule
+from tflsplit.ops.own import mean_sums
+from tflsplit.ops.stock import reduce
+from tflsplit.ops.stock.softmax import LastDimRule
 
 SHAPES = st.lists(st.integers(1, 5), min_size=1, max_size=4).map(tuple)
 

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from tests.support import check_drawn, check_rule, contents_of, integers, node, run_whole, tensor
 from tflsplit.ir import Node
-from tflsplit.ops import resize, rule_of
+from tflsplit.ops import rule_of
+from tflsplit.ops.stock import resize
 
 EXTENTS = st.tuples(st.integers(1, 6), st.integers(1, 6))
 

@@ -12,12 +12,12 @@ import pytest
 from tests.ops.custom_cases import constant
 from tests.ops.test_fused import SAME_3X3, block, stage
 from tflsplit.ir import DType, Node, Quantization, Value
-from tflsplit.ops import custom
-from tflsplit.ops.chain_layout import UnitSizes, tiled
-from tflsplit.ops.custom_options import WindowOptions
-from tflsplit.ops.fused_options import FusedOptions
-from tflsplit.ops.scratch import BlockScratch, block_scratch, scratch_bytes, swept_sizes
-from tflsplit.ops.semantics import Array
+from tflsplit.ops.own import custom
+from tflsplit.ops.own.chain_layout import UnitSizes, tiled
+from tflsplit.ops.own.custom_options import WindowOptions
+from tflsplit.ops.own.fused_options import FusedOptions
+from tflsplit.ops.own.scratch import BlockScratch, block_scratch, scratch_bytes, swept_sizes
+from tflsplit.ops.own.semantics import Array
 from tflsplit.wire import custom_ops as wire
 
 

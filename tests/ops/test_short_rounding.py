@@ -9,10 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.ops.custom_cases import constant
-from tflsplit.ops.packed_stage import PackedStage
-from tflsplit.ops.quantmath import Int32Array
-from tflsplit.ops.semantics import requantize
-from tflsplit.ops.short_rounding import (
+from tflsplit.ops.own.packed_stage import PackedStage
+from tflsplit.ops.own.semantics import requantize
+from tflsplit.ops.own.short_rounding import (
     Finish,
     Rounding,
     Short,
@@ -20,6 +19,7 @@ from tflsplit.ops.short_rounding import (
     shortest,
     sum_bounds,
 )
+from tflsplit.ops.quantmath import Int32Array
 
 
 def finish(

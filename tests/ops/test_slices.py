@@ -14,7 +14,7 @@ from tflsplit.ir import Node
 from tflsplit.ops import rule_of
 from tflsplit.ops.dims import dim_name
 from tflsplit.ops.factors import Strided
-from tflsplit.ops.slices import strided_ranges
+from tflsplit.ops.stock.slices import strided_ranges
 
 SHAPES = st.lists(st.integers(1, 6), min_size=1, max_size=4).map(tuple)
 

@@ -18,7 +18,7 @@ from tflsplit.cli import main
 from tflsplit.errors import PlanError
 from tflsplit.ir import Graph, Node
 from tflsplit.ops import rule_of
-from tflsplit.ops.state import has_state
+from tflsplit.ops.stock.state import has_state
 from tflsplit.plan.check import plan_problems
 from tflsplit.plan.spec import NodeSplit, Plan, Way, even_shares
 from tflsplit.plan.wishes import Wishes

@@ -9,8 +9,8 @@ import numpy as np
 
 from tests.ops.custom_cases import Case, constant
 from tflsplit.ir import DType, Node, Quantization, Value
-from tflsplit.ops import custom
-from tflsplit.ops.semantics import Array
+from tflsplit.ops.own import custom
+from tflsplit.ops.own.semantics import Array
 
 _MULTIPLIERS = (2**30, 2**30 + 1, 1_500_000_001, 2**31 - 1)
 _STEPS = (*range(4), 100, 127, 128, *range(252, 260), 510, 511, 512)

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from tests.ops.custom_cases import DATA, Case, activations, constant, float32s, int8s
 from tflsplit.ir import DType, Node, Quantization, Value
-from tflsplit.ops import unweighted
-from tflsplit.ops.mean_sums import mean_multiplier
+from tflsplit.ops.own import unweighted
+from tflsplit.ops.own.mean_sums import mean_multiplier
+from tflsplit.ops.own.unweighted import PoolOptions
 from tflsplit.ops.quantmath import add_multipliers
-from tflsplit.ops.unweighted import PoolOptions
 from tflsplit.ops.window import WindowAxis
 
 _ZERO_POINTS = st.sampled_from([-128, -128, 0, 127, -5, 77])

@@ -10,10 +10,10 @@ import numpy as np
 
 from tests.ops.custom_cases import Array, Case, constant
 from tflsplit.ir import DType, Quantization, Value
-from tflsplit.ops.custom import INT8_RANGE
-from tflsplit.ops.custom_options import WindowOptions
-from tflsplit.ops.fused import ABSENT, Operands, fused_block
-from tflsplit.ops.fused_options import FusedOptions, ResidualAdd, Stage
+from tflsplit.ops.own.custom import INT8_RANGE
+from tflsplit.ops.own.custom_options import WindowOptions
+from tflsplit.ops.own.fused import ABSENT, Operands, fused_block
+from tflsplit.ops.own.fused_options import FusedOptions, ResidualAdd, Stage
 from tflsplit.ops.quantmath import add_multipliers
 from tflsplit.wire import custom_ops as wire
 

@@ -15,8 +15,8 @@ from tflsplit.check.early import check_asked
 from tflsplit.firmware.slots import slots_of
 from tflsplit.ir import DType, Graph, Node, Value
 from tflsplit.memory.arena import predict_arena
-from tflsplit.ops.custom_check import problems
-from tflsplit.ops.custom_options import AskOptions, RecvOptions
+from tflsplit.ops.own.custom_check import problems
+from tflsplit.ops.own.custom_options import AskOptions, RecvOptions
 from tflsplit.passes.ask_ahead import ask_ahead
 from tflsplit.passes.prepare import prepare
 from tflsplit.plan.policy import choose_plan

@@ -18,9 +18,9 @@ from tests.passes.test_fuse_blocks import blocks, network, pointwise, v1_blocks,
 from tests.splits import compared, needs_tflm, networks, plans, tiny
 from tflsplit.check.device_graphs import check_devices
 from tflsplit.ir import Graph
-from tflsplit.ops.fused import unfused
-from tflsplit.ops.fused_options import FusedOptions
-from tflsplit.ops.scratch import scratch_bytes, sweep_scratch
+from tflsplit.ops.own.fused import unfused
+from tflsplit.ops.own.fused_options import FusedOptions
+from tflsplit.ops.own.scratch import scratch_bytes, sweep_scratch
 from tflsplit.passes.chain_blocks import chain_blocks
 from tflsplit.passes.fuse_blocks import fuse_blocks
 from tflsplit.passes.own_kernels import own_kernels

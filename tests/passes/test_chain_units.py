@@ -19,16 +19,16 @@ from tflsplit.cluster import default_cluster
 from tflsplit.firmware.slots import slots_of
 from tflsplit.ir import DType, Graph, Node, Quantization, Value
 from tflsplit.memory.arena import predict_arena
-from tflsplit.ops.chain import blocks_of
-from tflsplit.ops.chain_options import ChainOptions
-from tflsplit.ops.custom_check import problems
-from tflsplit.ops.custom_options import RecvOptions
-from tflsplit.ops.expansion import stock_expansion
 from tflsplit.ops.local import copied
+from tflsplit.ops.own.chain import blocks_of
+from tflsplit.ops.own.chain_options import ChainOptions
+from tflsplit.ops.own.custom_check import problems
+from tflsplit.ops.own.custom_options import RecvOptions
+from tflsplit.ops.own.expansion import stock_expansion
 from tflsplit.passes.prepare import prepare
 from tflsplit.plan.cost import local_node_us
 from tflsplit.plan.cost.flash import reads_of
-from tflsplit.planner.planned import finish
+from tflsplit.planner.whole.planned import finish
 from tflsplit.rewriting.rewrite import Split
 from tflsplit.sim.program import Compute, Receive, program_of
 from tflsplit.split.lower import lower

@@ -17,8 +17,8 @@ from models.tiny import NETWORKS
 from tests.random_models.net import Net
 from tests.splits import compared, needs_litert, needs_tflm, plans, tiny
 from tflsplit.ir import Activation, DType, Graph, Padding, Quantization, Value
-from tflsplit.ops import needed_channels as needed_module
-from tflsplit.ops.channels import channel_ranges
+from tflsplit.ops.facts import needed_channels as needed_module
+from tflsplit.ops.facts.channels import channel_ranges
 from tflsplit.passes import drop_channels as module
 from tflsplit.passes.drop_channels import drop_channels, dropped_channels
 from tflsplit.passes.prepare import dropped, prepare

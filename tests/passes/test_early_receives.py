@@ -13,7 +13,7 @@ from tflsplit.check.device_graphs import check_devices
 from tflsplit.check.early import check_early
 from tflsplit.firmware.slots import most_posted
 from tflsplit.ir import Graph, Node
-from tflsplit.ops.custom_options import RecvOptions, SendOptions
+from tflsplit.ops.own.custom_options import RecvOptions, SendOptions
 from tflsplit.passes.early_receives import early_receives
 from tflsplit.passes.prepare import prepare
 from tflsplit.plan.policy import choose_plan

@@ -11,7 +11,7 @@ import pytest
 
 from tests.support import constant, integers, node, run_tflm, tensor
 from tflsplit.ir import DType, Graph, Node, Value, check_graph
-from tflsplit.ops.reference import evaluate_integers
+from tflsplit.ops.stock.reference import evaluate_integers
 from tflsplit.passes.fold_constants import fold_constants
 from tflsplit.tflite import read_model
 

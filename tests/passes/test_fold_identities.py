@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tests.splits import needs_tflm
 from tests.support import constant, node, run_tflm, tensor
 from tflsplit.ir import Activation, DType, Graph, Node, Value
-from tflsplit.ops.value_tables import table_of
+from tflsplit.ops.facts.value_tables import table_of
 from tflsplit.passes.fold_identities import fold_identities
 from tflsplit.passes.fold_moves import fold_moves
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tests.support import integers, node, run_tflm, tensor
 from tflsplit.ir import Graph, Node, Value
-from tflsplit.ops.custom import send
+from tflsplit.ops.own.custom import send
 from tflsplit.ops.region import Box
 from tflsplit.passes import fold_moves as module
 from tflsplit.passes.fold_moves import fold_moves

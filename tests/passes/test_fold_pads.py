@@ -22,7 +22,7 @@ from tests.splits import compared, needs_tflm, plans, tiny
 from tflsplit.cluster import default_cluster
 from tflsplit.ir import DType, Graph, Node, Value
 from tflsplit.memory.arena import ArenaEstimate
-from tflsplit.ops.conv import windows_of
+from tflsplit.ops.stock.conv import windows_of
 from tflsplit.ops.window import EXPLICIT_PADS, explicit_pads
 from tflsplit.passes import fold_pads as module
 from tflsplit.passes.fold_pads import fold_pads

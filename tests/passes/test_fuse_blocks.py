@@ -19,9 +19,9 @@ from tests.passes.one_device import compared_alone
 from tests.splits import compared, needs_tflm, networks, plans, tiny
 from tflsplit.check.device_graphs import check_devices
 from tflsplit.ir import Attrs, Graph, Node, Value, check_graph
-from tflsplit.ops.fused import FusedOptions, block_parts
-from tflsplit.ops.packed import unpacked
-from tflsplit.ops.scratch import block_scratch
+from tflsplit.ops.own.fused import FusedOptions, block_parts
+from tflsplit.ops.own.packed import unpacked
+from tflsplit.ops.own.scratch import block_scratch
 from tflsplit.passes.fuse_blocks import fuse_blocks
 from tflsplit.passes.own_kernels import own_kernels
 from tflsplit.plan.spec import Way

@@ -8,7 +8,7 @@ import numpy as np
 from tests.support import constant, node, run_tflm, tensor
 from tflsplit.ir import Graph, Node, Value
 from tflsplit.memory.lifetimes import peak_live_bytes
-from tflsplit.ops.custom import send
+from tflsplit.ops.own.custom import send
 from tflsplit.ops.region import Box
 from tflsplit.passes.order_nodes import order_nodes
 

@@ -11,7 +11,7 @@ from tests.ops.test_conv import weights_and_bias
 from tests.support import contents_of, node, run_whole, tensor
 from tflsplit.ir import Activation, Graph, Node
 from tflsplit.memory.arena import predict_arena
-from tflsplit.ops.semantics import run_node
+from tflsplit.ops.own.semantics import run_node
 from tflsplit.passes.own_dense import own_dense
 from tflsplit.wire import custom_ops as wire
 

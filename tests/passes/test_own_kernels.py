@@ -15,8 +15,8 @@ from tests.passes.one_device import compared_alone
 from tests.splits import needs_tflm, tiny
 from tests.support import constant, contents_of, node, run_whole, tensor
 from tflsplit.ir import DType, Node, Padding, Quantization, Value, check_graph
-from tflsplit.ops.custom_options import WindowOptions
-from tflsplit.ops.semantics import run_node
+from tflsplit.ops.own.custom_options import WindowOptions
+from tflsplit.ops.own.semantics import run_node
 from tflsplit.passes.own_kernels import own_form, own_kernels
 from tflsplit.wire import custom_ops as wire
 

@@ -13,7 +13,7 @@ from tests.support import contents_of, integers, node, run_whole, tensor
 from tflsplit.ir import DType, Graph, Node, Padding, Quantization
 from tflsplit.memory import plan_violations, predict_arena
 from tflsplit.memory.overlays import find_overlays
-from tflsplit.ops.semantics import run_node
+from tflsplit.ops.own.semantics import run_node
 from tflsplit.passes.own_unweighted import own_form, own_unweighted
 from tflsplit.verify.replay import Replay
 from tflsplit.wire import custom_ops as wire

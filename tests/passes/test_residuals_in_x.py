@@ -11,11 +11,11 @@ from tests.ops.test_fused import PLAIN, activation, stage, tables
 from tflsplit.ir import DType, Graph, Quantization, Value
 from tflsplit.memory import predict_arena
 from tflsplit.ops import Box
-from tflsplit.ops.custom import problems, recv
-from tflsplit.ops.custom_options import RecvPiece
-from tflsplit.ops.fused import RESIDUAL, FusedOptions, ResidualAdd, fused_block, unfused
-from tflsplit.ops.middle import middle_of
-from tflsplit.ops.packed import packed
+from tflsplit.ops.own.custom import problems, recv
+from tflsplit.ops.own.custom_options import RecvPiece
+from tflsplit.ops.own.fused import RESIDUAL, FusedOptions, ResidualAdd, fused_block, unfused
+from tflsplit.ops.own.middle import middle_of
+from tflsplit.ops.own.packed import packed
 from tflsplit.ops.quantmath import add_multipliers
 from tflsplit.passes.residuals_in_x import residuals_in_x
 from tflsplit.split.devices import DeviceGraph

@@ -13,8 +13,8 @@ from tflsplit.check.schedule import exchanges
 from tflsplit.ir import Graph, Node
 from tflsplit.memory import plan_violations, predict_arena
 from tflsplit.ops import Box
-from tflsplit.ops.custom import problems, recv, send
-from tflsplit.ops.custom_options import RecvPiece
+from tflsplit.ops.own.custom import problems, recv, send
+from tflsplit.ops.own.custom_options import RecvPiece
 from tflsplit.passes.send_copies import send_copies
 from tflsplit.split.devices import DeviceGraph
 from tflsplit.split.lower import with_offsets

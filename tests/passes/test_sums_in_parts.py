@@ -12,8 +12,8 @@ from tflsplit.cluster import default_cluster
 from tflsplit.ir import DType, Graph, Node, Quantization, Value
 from tflsplit.memory.arena import predict_arena
 from tflsplit.memory.better import plan_offline
-from tflsplit.ops.custom import conv_2d, partial_sum
-from tflsplit.ops.semantics import Array, run_node
+from tflsplit.ops.own.custom import conv_2d, partial_sum
+from tflsplit.ops.own.semantics import Array, run_node
 from tflsplit.passes.sums_in_parts import MOST_PARTS, sums_in_parts
 from tflsplit.planner import Planner
 from tflsplit.rewriting.rewrite import Split, splittable

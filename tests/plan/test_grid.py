@@ -17,7 +17,7 @@ from tflsplit.bundle.plan_file import load_plan, plan_part
 from tflsplit.check.device_graphs import check_devices
 from tflsplit.errors import PlanError
 from tflsplit.ir import Graph
-from tflsplit.ops.fused import fused_inside
+from tflsplit.ops.own.fused import fused_inside
 from tflsplit.plan.check import plan_problems
 from tflsplit.plan.grid import cuts_of, even_cuts, grid_pays, grid_splits
 from tflsplit.plan.halos import recompute_halos

@@ -13,8 +13,8 @@ from tests.splits import compared
 from tflsplit.cluster import Cluster, LinkSpec, default_cluster, parse_cluster
 from tflsplit.ir import Graph
 from tflsplit.planner import Planned
-from tflsplit.planner.choices import Choices
-from tflsplit.planner.evaluate import Step
+from tflsplit.planner.cost.evaluate import Step
+from tflsplit.planner.searching.choices import Choices
 from tflsplit.rewriting.rewrite import Split
 from tflsplit.verify import Verdict
 

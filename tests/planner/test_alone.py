@@ -14,7 +14,7 @@ from tflsplit.planner import Searcher
 def test_halos_that_are_computed_twice_save_ram(monkeypatch: pytest.MonkeyPatch):
     graph, cluster = tiny("resnet"), uart(4)
     found = Searcher(graph, cluster).find("ram")
-    monkeypatch.setattr("tflsplit.planner.alone.BORDERS", ())
+    monkeypatch.setattr("tflsplit.planner.searching.alone.BORDERS", ())
     received = Searcher(graph, cluster).find("ram")
     assert found is not None
     assert received is not None

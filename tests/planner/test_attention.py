@@ -16,8 +16,8 @@ from tflsplit.cluster.defaults import default_cluster
 from tflsplit.ir import Graph
 from tflsplit.passes.fold_constants import fold_constants
 from tflsplit.planner import OBJECTIVES, Planned, Planner, Searcher
-from tflsplit.planner.choices import Choices
-from tflsplit.planner.options import OPTIONS
+from tflsplit.planner.searching.choices import Choices
+from tflsplit.planner.ways.options import OPTIONS
 from tflsplit.tflite import load
 
 MOST_OF_ONE_ARENA = 0.42

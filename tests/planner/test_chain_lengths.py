@@ -5,10 +5,10 @@ from __future__ import annotations
 
 from tests.passes.test_chain_units import model, split
 from tflsplit.memory.custom import units_bytes
-from tflsplit.ops.chain_layout import chain_scratch, units_of
+from tflsplit.ops.own.chain_layout import chain_scratch, units_of
 from tflsplit.passes.prepare import prepare
-from tflsplit.planner.chain_lengths import SWEEPS, best_length, chain_bytes, unit_sizes
-from tflsplit.planner.units import Unit, cut_into_units
+from tflsplit.planner.ways.chain_lengths import SWEEPS, best_length, chain_bytes, unit_sizes
+from tflsplit.planner.ways.units import Unit, cut_into_units
 
 
 def blocks() -> tuple[Unit, ...]:

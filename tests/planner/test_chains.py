@@ -15,16 +15,16 @@ from tests.passes.test_fuse_blocks import network, v2_block
 from tests.splits import compared, needs_tflm, tiny
 from tflsplit.cluster import default_cluster
 from tflsplit.ir import Graph
-from tflsplit.ops.fused import block_parts
+from tflsplit.ops.own.fused import block_parts
 from tflsplit.plan.spec import NodeSplit, Way
 from tflsplit.planner import Planner
 from tflsplit.planner.best import best_plan
-from tflsplit.planner.chains import chained_inside, narrowed, with_pairs
-from tflsplit.planner.choices import Choices, any_of
 from tflsplit.planner.explain import reasoned
-from tflsplit.planner.options import WHOLE, Option
-from tflsplit.planner.searcher import Searcher
-from tflsplit.planner.units import cut_into_units
+from tflsplit.planner.searching.choices import Choices, any_of
+from tflsplit.planner.searching.searcher import Searcher
+from tflsplit.planner.ways.chains import chained_inside, narrowed, with_pairs
+from tflsplit.planner.ways.options import WHOLE, Option
+from tflsplit.planner.ways.units import cut_into_units
 from tflsplit.rewriting.rewrite import Split, splittable
 
 

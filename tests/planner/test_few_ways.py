@@ -8,10 +8,11 @@ import pytest
 from benchmarks.more_devices import worse_places
 from tests.planner.small import uart
 from tests.splits import tiny
-from tflsplit.planner import OBJECTIVES, Planner, few_ways, planner
-from tflsplit.planner.assembly import complete, draft, placed
-from tflsplit.planner.choices import Choices
-from tflsplit.planner.few_ways import FewWays
+from tflsplit.planner import OBJECTIVES, Planner, planner
+from tflsplit.planner.searching import few_ways
+from tflsplit.planner.searching.assembly import complete, draft, placed
+from tflsplit.planner.searching.choices import Choices
+from tflsplit.planner.searching.few_ways import FewWays
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES)

@@ -8,10 +8,10 @@ import gc
 import pytest
 
 from tests.planner.small import residual, uart
-from tflsplit.planner.choices import Choices
 from tflsplit.planner.collecting import collecting_rarely
-from tflsplit.planner.evaluate import arena_of
-from tflsplit.planner.free_ways import FreeWays
+from tflsplit.planner.cost.evaluate import arena_of
+from tflsplit.planner.searching.choices import Choices
+from tflsplit.planner.searching.free_ways import FreeWays
 
 
 @pytest.fixture(scope="module")

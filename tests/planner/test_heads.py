@@ -6,7 +6,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tflsplit.planner.heads import best_heads
+from tflsplit.planner.searching.heads import best_heads
 
 MOST = 100_000.0
 

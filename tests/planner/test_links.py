@@ -12,7 +12,7 @@ from tflsplit.cluster import default_cluster
 from tflsplit.passes.prepare import prepare
 from tflsplit.planner import Planner
 from tflsplit.planner.best import best_plan
-from tflsplit.planner.links import with_frames
+from tflsplit.planner.whole.links import with_frames
 
 
 @pytest.fixture(scope="module")

@@ -13,8 +13,8 @@ from tflsplit.plan.policy import choose_plan
 from tflsplit.plan.spec import Plan
 from tflsplit.plan.wishes import Wishes
 from tflsplit.planner import Planned, finish
-from tflsplit.planner.lowering import Lowering
-from tflsplit.planner.planned import smallest_of
+from tflsplit.planner.cost.lowering import Lowering
+from tflsplit.planner.whole.planned import smallest_of
 from tflsplit.split.lower import lower
 
 

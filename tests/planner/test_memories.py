@@ -17,12 +17,12 @@ from tflsplit.plan.layout import lay_out
 from tflsplit.plan.spec import Plan
 from tflsplit.plan.transfers import schedule
 from tflsplit.planner.best import best_plan
-from tflsplit.planner.choices import Choices
-from tflsplit.planner.costs import Costs, memory_of
-from tflsplit.planner.evaluate import Step
-from tflsplit.planner.memories import Memories, graph_key
-from tflsplit.planner.options import Layout
-from tflsplit.planner.rank_keys import rank_key
+from tflsplit.planner.cost.costs import Costs, memory_of
+from tflsplit.planner.cost.evaluate import Step
+from tflsplit.planner.cost.memories import Memories, graph_key
+from tflsplit.planner.cost.rank_keys import rank_key
+from tflsplit.planner.searching.choices import Choices
+from tflsplit.planner.ways.options import Layout
 from tflsplit.split.devices import DeviceGraph
 from tflsplit.split.partition import partition
 from tflsplit.wire.checking import unchecked

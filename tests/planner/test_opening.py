@@ -14,14 +14,14 @@ from tests.splits import needs_tflm, tiny
 from tflsplit.cluster import Cluster, LinkSpec, default_cluster
 from tflsplit.plan.cost import arrivals_us
 from tflsplit.planner import Planner
-from tflsplit.planner.arrival import balanced_shares
-from tflsplit.planner.assembly import complete, draft
-from tflsplit.planner.choices import Choices
-from tflsplit.planner.evaluate import Step
-from tflsplit.planner.finals import Finals
-from tflsplit.planner.opening import Opening, best_openings, least_opened_us, opened
-from tflsplit.planner.search import unlimited
-from tflsplit.planner.shares import SPEED, normalized
+from tflsplit.planner.cost.evaluate import Step
+from tflsplit.planner.searching.assembly import complete, draft
+from tflsplit.planner.searching.choices import Choices
+from tflsplit.planner.searching.finals import Finals
+from tflsplit.planner.searching.opening import Opening, best_openings, least_opened_us, opened
+from tflsplit.planner.searching.search import unlimited
+from tflsplit.planner.ways.arrival import balanced_shares
+from tflsplit.planner.ways.shares import SPEED, normalized
 
 SLOW_WIRES = LinkSpec(bit_rate=1_000_000)
 

@@ -7,11 +7,11 @@ import pytest
 
 from tests.planner.small import mixed, residual, uart
 from tflsplit.plan.spec import Plan
-from tflsplit.planner.choices import Choices
-from tflsplit.planner.evaluate import Cost, Memory, Step, Traffic
-from tflsplit.planner.options import Option
-from tflsplit.planner.placement import place
-from tflsplit.planner.shares import fewest_shares, only, part_of, share_vectors
+from tflsplit.planner.cost.evaluate import Cost, Memory, Step, Traffic
+from tflsplit.planner.searching.choices import Choices
+from tflsplit.planner.ways.options import Option
+from tflsplit.planner.ways.shares import fewest_shares, only, part_of, share_vectors
+from tflsplit.planner.whole.placement import place
 
 EVEN = (0.25,) * 4
 

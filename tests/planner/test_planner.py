@@ -18,11 +18,11 @@ from tflsplit.plan.cost import local_node_us
 from tflsplit.plan.policy import choose_plan
 from tflsplit.plan.wishes import Wishes
 from tflsplit.planner import OBJECTIVES, Planned, Planner, Searcher, finish
-from tflsplit.planner.assembly import assemble
-from tflsplit.planner.choices import MANY_DEVICES, Choices
 from tflsplit.planner.explain import explain
 from tflsplit.planner.pareto import pareto_front
-from tflsplit.planner.slack import Slack
+from tflsplit.planner.searching.assembly import assemble
+from tflsplit.planner.searching.choices import MANY_DEVICES, Choices
+from tflsplit.planner.searching.slack import Slack
 from tflsplit.split.lower import lower
 
 

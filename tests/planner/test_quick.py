@@ -15,11 +15,11 @@ from tflsplit.cluster import default_cluster
 from tflsplit.ir import Graph
 from tflsplit.plan.layout import lay_out
 from tflsplit.plan.spec import Way
-from tflsplit.planner.assembly import complete, draft
-from tflsplit.planner.choices import Choices
-from tflsplit.planner.options import GRIDS, OPTIONS, RECEIVING, WHOLE, Option
-from tflsplit.planner.planned import Planned
-from tflsplit.planner.search import unlimited
+from tflsplit.planner.searching.assembly import complete, draft
+from tflsplit.planner.searching.choices import Choices
+from tflsplit.planner.searching.search import unlimited
+from tflsplit.planner.ways.options import GRIDS, OPTIONS, RECEIVING, WHOLE, Option
+from tflsplit.planner.whole.planned import Planned
 from tflsplit.wire import custom_ops as wire
 
 

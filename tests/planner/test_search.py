@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from tests.planner.small import every_way, residual, uart
 from tests.splits import tiny
 from tflsplit.plan.spec import Plan
-from tflsplit.planner.choices import Choices
-from tflsplit.planner.evaluate import Cost, Memory, Step, Traffic
-from tflsplit.planner.front import Front, arrived, best_rows, best_stairs
-from tflsplit.planner.options import WHOLE, Option
-from tflsplit.planner.search import Limits, search, unlimited
+from tflsplit.planner.cost.evaluate import Cost, Memory, Step, Traffic
+from tflsplit.planner.searching.choices import Choices
+from tflsplit.planner.searching.front import Front, arrived, best_rows, best_stairs
+from tflsplit.planner.searching.search import Limits, search, unlimited
+from tflsplit.planner.ways.options import WHOLE, Option
 
 OBJECTIVES = {
     "latency": lambda step: step.cost.time_us,

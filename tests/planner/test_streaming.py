@@ -18,11 +18,11 @@ from tflsplit.bundle.plan_file import plan_part, read_plan
 from tflsplit.check.device_graphs import check_devices
 from tflsplit.cluster import default_cluster
 from tflsplit.ir import DType, Graph, Node
-from tflsplit.ops.fused import block_parts
+from tflsplit.ops.own.fused import block_parts
 from tflsplit.planner import Planner, finish
 from tflsplit.planner.best import best_plan, may_stream
-from tflsplit.planner.hosted import in_tiles
-from tflsplit.planner.streaming import streamed
+from tflsplit.planner.ways.hosted import in_tiles
+from tflsplit.planner.whole.streaming import streamed
 from tflsplit.rewriting.rewrite import Split, splittable
 from tflsplit.runtime.engines import engine
 from tflsplit.runtime.local import LocalCluster

@@ -11,8 +11,8 @@ from tests.splits import needs_tflm, tiny
 from tflsplit.ir import Graph
 from tflsplit.plan.spec import Way
 from tflsplit.planner import Planner, finish
-from tflsplit.planner.options import Chosen, Option, apply_option
-from tflsplit.planner.units import Unit, cut_into_units
+from tflsplit.planner.ways.options import Chosen, Option, apply_option
+from tflsplit.planner.ways.units import Unit, cut_into_units
 
 EVEN = (0.25,) * 4
 

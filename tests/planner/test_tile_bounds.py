@@ -13,7 +13,7 @@ from tests.streaming import streamed_plan
 from tflsplit.ir import Graph
 from tflsplit.memory import predict_arena
 from tflsplit.plan.spec import NodeSplit, Plan, Way
-from tflsplit.planner.hosted import tile_bounds
+from tflsplit.planner.ways.hosted import tile_bounds
 from tflsplit.rewriting.rewrite import Split, splittable
 from tflsplit.split.lower import lower
 

@@ -15,11 +15,11 @@ from tflsplit.ir import Graph, Value
 from tflsplit.memory import predict_arena
 from tflsplit.ops import Box
 from tflsplit.plan.spec import NodeSplit, Way, even_shares, proportional_bounds
-from tflsplit.planner.choices import Choices
-from tflsplit.planner.costs import Costs
-from tflsplit.planner.options import GATHERS_IN_TILES, SUMS_IN_TILES, Option, apply_option
-from tflsplit.planner.tiles import LEAST_ROOM_BYTES, in_tiles, room_bytes
-from tflsplit.planner.units import Unit
+from tflsplit.planner.cost.costs import Costs
+from tflsplit.planner.searching.choices import Choices
+from tflsplit.planner.ways.options import GATHERS_IN_TILES, SUMS_IN_TILES, Option, apply_option
+from tflsplit.planner.ways.tiles import LEAST_ROOM_BYTES, in_tiles, room_bytes
+from tflsplit.planner.ways.units import Unit
 from tflsplit.split.lower import lower
 
 

@@ -3,9 +3,9 @@
 
 from __future__ import annotations
 
-from tflsplit.planner.front import Front
-from tflsplit.planner.search import Label
-from tflsplit.planner.values import ram_of, smallest_label
+from tflsplit.planner.searching.front import Front
+from tflsplit.planner.searching.search import Label
+from tflsplit.planner.searching.values import ram_of, smallest_label
 
 
 def label(tail: int, time_us: float) -> Label:

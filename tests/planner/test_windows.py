@@ -10,11 +10,11 @@ import pytest
 
 from tests.planner.small import uart
 from tests.splits import tiny
-from tflsplit.planner.choices import Choices
-from tflsplit.planner.evaluate import Step
-from tflsplit.planner.menus import NARROW, ROLLING, by_windows, hosted
-from tflsplit.planner.options import OPTIONS, Option
-from tflsplit.planner.search import has_room
+from tflsplit.planner.cost.evaluate import Step
+from tflsplit.planner.cost.menus import NARROW, ROLLING, by_windows, hosted
+from tflsplit.planner.searching.choices import Choices
+from tflsplit.planner.searching.search import has_room
+from tflsplit.planner.ways.options import OPTIONS, Option
 
 
 def test_options_that_differ_in_their_windows_only_are_together():

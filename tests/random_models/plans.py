@@ -11,7 +11,7 @@ from dataclasses import replace
 from tflsplit.ir import Graph, Node
 from tflsplit.ops import Factor, Kind, rule_of
 from tflsplit.ops.region import Interval
-from tflsplit.ops.state import has_state
+from tflsplit.ops.stock.state import has_state
 from tflsplit.plan.shards import tile_factor
 from tflsplit.plan.spec import NodeSplit, Plan, Way
 from tflsplit.plan.wishes import WITHOUT_SUMS, way_of

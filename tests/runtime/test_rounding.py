@@ -16,7 +16,7 @@ from tests.support import constant, tensor
 from tests.support import node as stock_node
 from tflsplit.ir import Attrs, DType, Graph, Node, Value
 from tflsplit.ops import rule_of
-from tflsplit.ops.semantics import run_node
+from tflsplit.ops.own.semantics import run_node
 from tflsplit.passes.pack_constants import pack_constants
 from tflsplit.plan.spec import Way
 from tflsplit.rewriting.rewrite import Split

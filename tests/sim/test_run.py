@@ -30,7 +30,7 @@ from tflsplit.cluster import default_cluster as cluster_that_polls
 from tflsplit.cluster.links import USB_SPEEDS
 from tflsplit.cluster.rewired import rewired
 from tflsplit.errors import ClusterError, InternalError, PlanError
-from tflsplit.ops.custom_options import RecvOptions
+from tflsplit.ops.own.custom_options import RecvOptions
 from tflsplit.plan.cost import predict, step_cost
 from tflsplit.plan.cost.exchange import exchange_cost
 from tflsplit.plan.layout import lay_out

@@ -37,8 +37,8 @@ from tflsplit.memory import ArenaEstimate, offline_metadata, predict_arena, tens
 from tflsplit.memory.buffers import ArenaPlan
 from tflsplit.memory.lifetimes import peak_live_bytes
 from tflsplit.memory.offline import METADATA_NAME
-from tflsplit.ops.custom_options import RecvOptions, SendOptions
-from tflsplit.ops.packed import packed, unpacked
+from tflsplit.ops.own.custom_options import RecvOptions, SendOptions
+from tflsplit.ops.own.packed import packed, unpacked
 from tflsplit.plan.wishes import Wishes
 from tflsplit.rewriting.rewrite import split_model
 from tflsplit.runtime.engines import engine

@@ -14,7 +14,7 @@ from tflsplit.memory.arena import ArenaEstimate
 from tflsplit.memory.lifetimes import peak_live_bytes
 from tflsplit.memory.twin import ArenaMeasurement
 from tflsplit.ops import Box
-from tflsplit.ops.custom_options import RecvOptions, SendOptions
+from tflsplit.ops.own.custom_options import RecvOptions, SendOptions
 from tflsplit.plan.spec import Plan
 from tflsplit.split.devices import DeviceGraph, Shard, constant_bytes, tensor_labels
 from tflsplit.wire import custom_ops as wire

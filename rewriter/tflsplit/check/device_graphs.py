@@ -38,8 +38,8 @@ from tflsplit.ir import Graph, Node, Value, check_graph
 from tflsplit.memory.arena import KERNEL_FLAVOURS, predict_arena
 from tflsplit.memory.banks import bank_starts, crossings
 from tflsplit.memory.overlap import plan_violations
-from tflsplit.ops.custom_options import RecvOptions, RecvPiece, sent_from
 from tflsplit.ops.declared import check_declared
+from tflsplit.ops.own.custom_options import RecvOptions, RecvPiece, sent_from
 from tflsplit.ops.region import Box, covers, is_partition
 from tflsplit.split.devices import DeviceGraph, tensor_labels
 

@@ -19,9 +19,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tflsplit.ir import Graph, Node
-from tflsplit.ops.chain_check import rolling_boxes
-from tflsplit.ops.chain_options import ChainOptions
-from tflsplit.ops.custom_options import AskOptions, RecvOptions
+from tflsplit.ops.own.chain_check import rolling_boxes
+from tflsplit.ops.own.chain_options import ChainOptions
+from tflsplit.ops.own.custom_options import AskOptions, RecvOptions
 from tflsplit.split.devices import DeviceGraph
 from tflsplit.wire.custom_ops import ASK, CHAIN, FUSED_BLOCK, RECV
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from tflsplit.check.schedule import Exchange, Programs
 from tflsplit.ir import Graph, Value
-from tflsplit.ops.custom_options import RecvPiece
+from tflsplit.ops.own.custom_options import RecvPiece
 from tflsplit.ops.region import Box
 from tflsplit.split.devices import tensor_labels
 

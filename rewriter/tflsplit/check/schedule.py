@@ -12,8 +12,8 @@ from typing import TypeVar
 
 from tflsplit.errors import ModelError
 from tflsplit.ir import Graph, Node, Value
-from tflsplit.ops.custom_check import problems as problems_of_node
-from tflsplit.ops.custom_options import RecvOptions, SendOptions, sent_from
+from tflsplit.ops.own.custom_check import problems as problems_of_node
+from tflsplit.ops.own.custom_options import RecvOptions, SendOptions, sent_from
 from tflsplit.split.devices import DeviceGraph
 from tflsplit.wire.custom_ops import RECV, SEND
 from tflsplit.wire.timers import MULTICAST_HOLD_US

@@ -14,7 +14,7 @@ import math
 from collections.abc import Sequence
 
 from tflsplit.ir import DType, Graph, Node, Value
-from tflsplit.ops.custom_options import RecvOptions, SendOptions, axes_of
+from tflsplit.ops.own.custom_options import RecvOptions, SendOptions, axes_of
 from tflsplit.split.devices import DeviceGraph
 from tflsplit.wire.custom_ops import PARTIAL_SUM, RECV, SEND
 

@@ -33,7 +33,7 @@ from tflsplit.passes.prepare import dropped, prepare
 from tflsplit.passes.settle import settle
 from tflsplit.plan.wishes import way_of
 from tflsplit.planner import Planner
-from tflsplit.planner.memories import kernels_of
+from tflsplit.planner.cost.memories import kernels_of
 from tflsplit.report.figures import kib, millions
 from tflsplit.rewriting.rewrite import splittable
 from tflsplit.tflite import load

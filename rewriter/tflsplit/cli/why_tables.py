@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tflsplit.cli.console import STDOUT, shortened, table
-from tflsplit.ops.custom_options import SendOptions
+from tflsplit.ops.own.custom_options import SendOptions
 from tflsplit.sim.why import CAUSES, Why, most
 from tflsplit.split.devices import DeviceGraph
 from tflsplit.wire import custom_ops as wire

@@ -20,7 +20,7 @@ import numpy as np
 
 from tflsplit.ir import Graph, Value
 from tflsplit.ops import Box
-from tflsplit.ops.custom_options import sent_from
+from tflsplit.ops.own.custom_options import sent_from
 from tflsplit.runtime.device import Device
 from tflsplit.runtime.engines import Array
 from tflsplit.runtime.steps import RecvStep, SendStep, Step

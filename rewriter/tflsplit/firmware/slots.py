@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from tflsplit.errors import ClusterError
 from tflsplit.ir import Graph, Node, Value
-from tflsplit.ops.custom_options import AskOptions, RecvOptions, sent_from
+from tflsplit.ops.own.custom_options import AskOptions, RecvOptions, sent_from
 from tflsplit.split.devices import DeviceGraph
 from tflsplit.wire import custom_ops as wire
 

@@ -25,7 +25,7 @@ from tflsplit.host.flights import Flights
 from tflsplit.host.inbox import Inbox
 from tflsplit.host.ports import Stream
 from tflsplit.host.roll_call import call_roll
-from tflsplit.ops.state import has_state
+from tflsplit.ops.stock.state import has_state
 from tflsplit.passes.prepare import prepare
 from tflsplit.runtime.engines import Array
 from tflsplit.runtime.local import assemble

@@ -34,9 +34,9 @@ from tflsplit.ir import Activation, Graph, Node, Value
 from tflsplit.memory.buffers import ALIGNMENT_BYTES
 from tflsplit.memory.lifetimes import in_head
 from tflsplit.ops import Box
-from tflsplit.ops.custom_options import RecvOptions
 from tflsplit.ops.dims import constant_integers, normal_axis
-from tflsplit.ops.slices import strided_ranges
+from tflsplit.ops.own.custom_options import RecvOptions
+from tflsplit.ops.stock.slices import strided_ranges
 from tflsplit.wire import custom_ops as wire
 
 

@@ -16,10 +16,10 @@ from tflsplit.ir import Node
 from tflsplit.memory.abi import Abi, align_up, struct_layout
 from tflsplit.memory.buffers import ALIGNMENT_BYTES
 from tflsplit.memory.kernels import Prepare, Prepared
-from tflsplit.ops.chain_layout import chain_scratch
-from tflsplit.ops.chain_options import ChainOptions
-from tflsplit.ops.packed import unpacked
-from tflsplit.ops.scratch import scratch_bytes
+from tflsplit.ops.own.chain_layout import chain_scratch
+from tflsplit.ops.own.chain_options import ChainOptions
+from tflsplit.ops.own.packed import unpacked
+from tflsplit.ops.own.scratch import scratch_bytes
 from tflsplit.wire import custom_ops as wire
 
 # The zero points of x and y, which only Prepare can ask TFLM for, and the scratch buffer's number.
@@ -59,7 +59,7 @@ def units_bytes(node: Node) -> int:
 
 
 def _scratch(node: Node, abi: Abi) -> Prepared:
-    """``..._get_scratch_bytes`` of the kernels: the same on every core (``ops.scratch``)."""
+    """``..._get_scratch_bytes`` of the kernels: the same on every core (``ops.own.scratch``)."""
     found = _KNOWN.get(node)
     if found is None:
         found = _KNOWN[node] = _scratch_once(node)

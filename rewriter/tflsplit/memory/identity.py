@@ -20,8 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tflsplit.ir import Activation, Graph, Node, Value
-from tflsplit.ops.custom_options import RecvOptions
-from tflsplit.ops.slices import strided_ranges
+from tflsplit.ops.own.custom_options import RecvOptions
+from tflsplit.ops.stock.slices import strided_ranges
 from tflsplit.wire import custom_ops as wire
 
 Numbers = NDArray[np.int64]

@@ -6,7 +6,7 @@
 
 Where a tie says that two tensors hold the same, an overlay says that one is used up as the other is
 made.  It holds at the one step at which the operand is read for the last time; the kernel goes from
-top to bottom (``ops.sweep``), so the result may begin at any place that is low enough.  A RECV
+top to bottom (``ops.own.sweep``), so the result may begin at any place that is low enough.  A RECV
 moves its local shard before anything else is written to its result, so the two may lie anywhere: a
 map of columns is made wider where it lies.
 """
@@ -23,12 +23,12 @@ from tflsplit.memory.abi import align_up
 from tflsplit.memory.aliases import find_ties
 from tflsplit.memory.buffers import ALIGNMENT_BYTES
 from tflsplit.memory.lifetimes import Span, in_head, lifetimes
-from tflsplit.ops.custom_options import RecvOptions
 from tflsplit.ops.dims import constant_integers
-from tflsplit.ops.fused import residual_of
-from tflsplit.ops.middle import first_value, middle_of
-from tflsplit.ops.packed import unpacked
-from tflsplit.ops.sweep import SweepStep, sweep_of
+from tflsplit.ops.own.custom_options import RecvOptions
+from tflsplit.ops.own.fused import residual_of
+from tflsplit.ops.own.middle import first_value, middle_of
+from tflsplit.ops.own.packed import unpacked
+from tflsplit.ops.own.sweep import SweepStep, sweep_of
 from tflsplit.wire import custom_ops as wire
 
 

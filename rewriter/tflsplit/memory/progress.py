@@ -18,13 +18,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tflsplit.ir import Graph, Node, Value
-from tflsplit.ops.custom_options import RecvOptions
-from tflsplit.ops.fused import UnitWindows, residual_of, unit_windows
-from tflsplit.ops.fused_options import FusedOptions
-from tflsplit.ops.middle import middle_of
-from tflsplit.ops.packed import unpacked
-from tflsplit.ops.scratch import keeps_rows, reach_of
-from tflsplit.ops.sweep import sweep_of
+from tflsplit.ops.own.custom_options import RecvOptions
+from tflsplit.ops.own.fused import UnitWindows, residual_of, unit_windows
+from tflsplit.ops.own.fused_options import FusedOptions
+from tflsplit.ops.own.middle import middle_of
+from tflsplit.ops.own.packed import unpacked
+from tflsplit.ops.own.scratch import keeps_rows, reach_of
+from tflsplit.ops.own.sweep import sweep_of
 from tflsplit.wire import custom_ops as wire
 
 Times = NDArray[np.int64]

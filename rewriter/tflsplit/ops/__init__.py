@@ -4,18 +4,24 @@
 Importing this package registers the rules of all families.
 """
 
-from tflsplit.ops import (
+from tflsplit.ops.factors import Factor, Kind, Piece
+from tflsplit.ops.own import chain, chain_check, fused, fused_check, packed, unweighted
+from tflsplit.ops.region import Box, Interval, is_partition
+from tflsplit.ops.rule import (
+    OpRule,
+    cut_constant,
+    graph_macs,
+    known_ops,
+    local_value,
+    rule_of,
+)
+from tflsplit.ops.stock import (
     batch_matmul,
-    chain,
-    chain_check,
     concat,
     conv,
     depthwise,
     elementwise,
     fully_connected,
-    fused,
-    fused_check,
-    packed,
     pad,
     pooling,
     rearrange,
@@ -26,17 +32,6 @@ from tflsplit.ops import (
     softmax,
     state,
     transpose_conv,
-    unweighted,
-)
-from tflsplit.ops.factors import Factor, Kind, Piece
-from tflsplit.ops.region import Box, Interval, is_partition
-from tflsplit.ops.rule import (
-    OpRule,
-    cut_constant,
-    graph_macs,
-    known_ops,
-    local_value,
-    rule_of,
 )
 
 __all__ = [

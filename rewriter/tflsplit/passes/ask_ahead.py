@@ -25,8 +25,8 @@ from tflsplit.ir import DType, Graph, Node, Value
 from tflsplit.memory.abi import HOST_64
 from tflsplit.memory.demand import node_demand
 from tflsplit.memory.lifetimes import live_bytes_over_time
-from tflsplit.ops.custom import ask
-from tflsplit.ops.custom_options import RecvOptions
+from tflsplit.ops.own.custom import ask
+from tflsplit.ops.own.custom_options import RecvOptions
 from tflsplit.wire import custom_ops as wire
 
 _MOST_OPERANDS = 64

@@ -16,9 +16,9 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 from tflsplit.ir import Graph, Node
-from tflsplit.ops.custom_options import WindowOptions
-from tflsplit.ops.fused import chained
-from tflsplit.ops.fused_options import FusedOptions
+from tflsplit.ops.own.custom_options import WindowOptions
+from tflsplit.ops.own.fused import chained
+from tflsplit.ops.own.fused_options import FusedOptions
 from tflsplit.wire import custom_ops as wire
 
 

@@ -17,14 +17,20 @@ from dataclasses import dataclass, replace
 
 from tflsplit.ir import DType, Graph, Node, Quantization, Value
 from tflsplit.ops import Box
-from tflsplit.ops.chain import chain
-from tflsplit.ops.chain_layout import UnitSizes, piece_rows, pieces_between, rolling_shape, tiled
-from tflsplit.ops.chain_options import MOST_UNITS, Rolling
-from tflsplit.ops.custom_options import RecvOptions, WindowOptions
-from tflsplit.ops.fused import RESIDUAL
-from tflsplit.ops.fused_options import FusedOptions
-from tflsplit.ops.middle import middle_of, middle_problem
-from tflsplit.ops.packed import packed
+from tflsplit.ops.own.chain import chain
+from tflsplit.ops.own.chain_layout import (
+    UnitSizes,
+    piece_rows,
+    pieces_between,
+    rolling_shape,
+    tiled,
+)
+from tflsplit.ops.own.chain_options import MOST_UNITS, Rolling
+from tflsplit.ops.own.custom_options import RecvOptions, WindowOptions
+from tflsplit.ops.own.fused import RESIDUAL
+from tflsplit.ops.own.fused_options import FusedOptions
+from tflsplit.ops.own.middle import middle_of, middle_problem
+from tflsplit.ops.own.packed import packed
 from tflsplit.plan.spec import NodeSplit
 from tflsplit.wire import custom_ops as wire
 

@@ -6,8 +6,8 @@
 
 Both add up the same products, window by window, and scale the sums with the same multipliers, so
 that TFLM makes the same bits of them.  As a CONV_2D it can begin a fused block
-(``ops.fused.block_parts``), or a chain of them behind an input that comes row by row: networks of
-grey images (TFLM's person_detect) begin so, and their first map is the largest.
+(``ops.own.fused.block_parts``), or a chain of them behind an input that comes row by row: networks
+of grey images (TFLM's person_detect) begin so, and their first map is the largest.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from dataclasses import replace
 import numpy as np
 
 from tflsplit.ir import Attrs, DType, Graph, Node, Quantization, Value
-from tflsplit.ops.requantization import has_scales
+from tflsplit.ops.stock.requantization import has_scales
 
 
 def dense_depthwise(graph: Graph) -> Graph:

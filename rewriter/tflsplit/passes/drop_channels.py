@@ -9,8 +9,8 @@
 A channel whose weights are zero, or whose sums all end at the same int8 value (mostly at the end
 of a RELU), is *constant*; training leaves many.  It is computed once, here.
 
-**Proof.**  ``ops.channels.channel_ranges`` bounds what each channel can hold, whatever the inputs
-are; where both ends are the same ``q``, the channel holds ``q`` at every position (borders
+**Proof.**  ``ops.facts.channels.channel_ranges`` bounds what each channel can hold, whatever the
+inputs are; where both ends are the same ``q``, the channel holds ``q`` at every position (borders
 included: the bounds count products with padding as 0).  A layer that adds up channels reads
 
     sum over t, i of w[o, t, i] * (x[t, i] - zero_point) + bias[o]
@@ -25,8 +25,8 @@ but those that add 0.
 Which channels are *needed* is the least set such that
 
 - all channels of the graph's inputs and outputs are, and of whatever meets an operator whose
-  channels are not followed (``ops.channels.links_of``: grouped and transposed convolutions, state,
-  SOFTMAX, int16, weights that are computed or that several layers share, ...);
+  channels are not followed (``ops.facts.channels.links_of``: grouped and transposed convolutions,
+  state, SOFTMAX, int16, weights that are computed or that several layers share, ...);
 - a layer that adds up channels needs those of its operand that have a weight other than 0 for a
   channel that is needed of its result, and that cannot be folded;
 - where an operator keeps channels apart (depthwise, pooling, ADD, MUL, CONCATENATION, RESHAPE, ...)
@@ -49,11 +49,11 @@ from numpy.typing import NDArray
 
 from tflsplit.errors import InternalError
 from tflsplit.ir import DType, Graph, Node, Origin, Value
-from tflsplit.ops.channels import channel_ranges
+from tflsplit.ops.facts.channels import channel_ranges
+from tflsplit.ops.facts.needed_channels import Layer, Mask, contribution, layers_of, needed_channels
+from tflsplit.ops.facts.sums import Ranges, Sums
 from tflsplit.ops.local import copied
-from tflsplit.ops.needed_channels import Layer, Mask, contribution, layers_of, needed_channels
-from tflsplit.ops.requantization import optional
-from tflsplit.ops.sums import Ranges, Sums
+from tflsplit.ops.stock.requantization import optional
 
 _RESHAPES = ("RESHAPE", "SQUEEZE", "EXPAND_DIMS")
 _LAYERS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")

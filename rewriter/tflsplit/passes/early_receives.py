@@ -20,8 +20,8 @@ from dataclasses import replace
 from itertools import pairwise
 
 from tflsplit.ir import Graph, Node, Value
-from tflsplit.ops.custom import recv
-from tflsplit.ops.custom_options import RecvOptions
+from tflsplit.ops.own.custom import recv
+from tflsplit.ops.own.custom_options import RecvOptions
 from tflsplit.wire import custom_ops as wire
 
 _DIMENSIONS = 4

@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from tflsplit.ir import Graph, Node, Value
-from tflsplit.ops.requantization import optional
+from tflsplit.ops.stock.requantization import optional
 
 _BIASES = {"CONV_2D": 2, "DEPTHWISE_CONV_2D": 2, "FULLY_CONNECTED": 2, "TRANSPOSE_CONV": 3}
 """Operators by the place of their bias."""

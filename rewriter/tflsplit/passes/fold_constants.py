@@ -23,7 +23,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from tflsplit.ir import Graph, Node, Value
-from tflsplit.ops.reference import evaluate_integers
+from tflsplit.ops.stock.reference import evaluate_integers
 
 # What these do is not (only) in their results.
 _EFFECTS = ("ASSIGN_VARIABLE", "CALL_ONCE", "IF", "WHILE", "VAR_HANDLE", "READ_VARIABLE")

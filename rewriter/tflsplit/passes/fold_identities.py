@@ -6,9 +6,9 @@
 
 Many models begin so: they scale their image to -1..1, which says what bytes stand for, and changes
 none.  What a MUL, an ADD or a SUB with a constant makes of each of the 256 values is known
-(``ops.value_tables``), so it is what several of them make one after the other.  A RESHAPE copies
-bytes; it costs no memory, since its result lies where its operand does (``memory.aliases``), and an
-operator that takes the input row by row reads through it (``chain_units``).
+(``ops.facts.value_tables``), so it is what several of them make one after the other.  A RESHAPE
+copies bytes; it costs no memory, since its result lies where its operand does (``memory.aliases``),
+and an operator that takes the input row by row reads through it (``chain_units``).
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from tflsplit.ir import Graph, Node, Value
+from tflsplit.ops.facts.value_tables import VALUES, Table, table_of
 from tflsplit.ops.local import copied
-from tflsplit.ops.value_tables import VALUES, Table, table_of
 
 
 @dataclass(frozen=True)

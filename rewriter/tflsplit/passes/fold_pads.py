@@ -23,9 +23,9 @@ from dataclasses import replace
 
 from tflsplit.ir import DType, Graph, Node, Value
 from tflsplit.ops import rule_of
-from tflsplit.ops.conv import windows_of
-from tflsplit.ops.pad import paddings_of, stored_value
-from tflsplit.ops.requantization import optional
+from tflsplit.ops.stock.conv import windows_of
+from tflsplit.ops.stock.pad import paddings_of, stored_value
+from tflsplit.ops.stock.requantization import optional
 from tflsplit.ops.window import EXPLICIT_PADS, PadPair, explicit_pads
 
 _CONVOLUTIONS = ("CONV_2D", "DEPTHWISE_CONV_2D")

@@ -18,11 +18,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from tflsplit.ir import Activation, DType, Graph, Node, Value
-from tflsplit.ops.custom_options import WindowOptions, activation_of
-from tflsplit.ops.fused import ABSENT, FusedOptions, ResidualAdd, Stage, fused_block
+from tflsplit.ops.own.custom_options import WindowOptions, activation_of
+from tflsplit.ops.own.fused import ABSENT, FusedOptions, ResidualAdd, Stage, fused_block
+from tflsplit.ops.own.scratch import block_scratch
 from tflsplit.ops.quantmath import add_multipliers
-from tflsplit.ops.requantization import fused_range
-from tflsplit.ops.scratch import block_scratch
+from tflsplit.ops.stock.requantization import fused_range
 from tflsplit.wire import custom_ops as wire
 
 

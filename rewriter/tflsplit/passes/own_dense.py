@@ -20,7 +20,7 @@ from dataclasses import replace
 
 from tflsplit.ir import DType, Graph, Node, Value
 from tflsplit.ops import rule_of
-from tflsplit.ops.requantization import can_sum_parts, has_scales
+from tflsplit.ops.stock.requantization import can_sum_parts, has_scales
 
 LEAST_CHANNELS = 8
 """With fewer, the further operator takes more of the tail than the tables did."""

@@ -14,10 +14,10 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from tflsplit.ir import DType, Graph, Node, Value
-from tflsplit.ops.conv import windows_of
-from tflsplit.ops.custom import conv_2d, depthwise_conv_2d
+from tflsplit.ops.own.custom import conv_2d, depthwise_conv_2d
 from tflsplit.ops.quantmath import convolution_multipliers
-from tflsplit.ops.requantization import fused_range, has_scales, optional
+from tflsplit.ops.stock.conv import windows_of
+from tflsplit.ops.stock.requantization import fused_range, has_scales, optional
 
 _OWN: dict[str, tuple[Callable[..., Node], int]] = {
     "CONV_2D": (conv_2d, 0),

@@ -15,13 +15,10 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from tflsplit.ir import DType, Graph, Node, Value
-from tflsplit.ops.custom_options import MOST_SUMMED
 from tflsplit.ops.dims import constant_integers, normal_axis
-from tflsplit.ops.mean_sums import have_one_scale, mean_multiplier, summed_axes
-from tflsplit.ops.pooling import windows_of
-from tflsplit.ops.quantmath import add_multipliers
-from tflsplit.ops.requantization import fused_range
-from tflsplit.ops.unweighted import (
+from tflsplit.ops.own.custom_options import MOST_SUMMED
+from tflsplit.ops.own.mean_sums import have_one_scale, mean_multiplier, summed_axes
+from tflsplit.ops.own.unweighted import (
     ADD_SHIFT,
     MEAN_SHIFT,
     PoolOptions,
@@ -30,6 +27,9 @@ from tflsplit.ops.unweighted import (
     mean,
     pool_2d,
 )
+from tflsplit.ops.quantmath import add_multipliers
+from tflsplit.ops.stock.pooling import windows_of
+from tflsplit.ops.stock.requantization import fused_range
 
 
 def own_unweighted(graph: Graph) -> Graph:

@@ -13,9 +13,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from tflsplit.ir import Graph, Node
-from tflsplit.ops.fused import FIRST, RESIDUAL
-from tflsplit.ops.packed import Constants, is_packable, packed, packed_constants
-from tflsplit.ops.packed_options import stages_of
+from tflsplit.ops.own.fused import FIRST, RESIDUAL
+from tflsplit.ops.own.packed import Constants, is_packable, packed, packed_constants
+from tflsplit.ops.own.packed_options import stages_of
 
 
 def pack_constants(graph: Graph, sizes_only: bool = False) -> Graph:

@@ -14,10 +14,10 @@ from dataclasses import replace
 
 from tflsplit.ir import Graph, Node, Value
 from tflsplit.ops import Box
-from tflsplit.ops.custom_options import RecvOptions
-from tflsplit.ops.fused import RESIDUAL
-from tflsplit.ops.fused_options import FusedOptions
-from tflsplit.ops.middle import middle_of, middle_problem
+from tflsplit.ops.own.custom_options import RecvOptions
+from tflsplit.ops.own.fused import RESIDUAL
+from tflsplit.ops.own.fused_options import FusedOptions
+from tflsplit.ops.own.middle import middle_of, middle_problem
 from tflsplit.wire import custom_ops as wire
 
 

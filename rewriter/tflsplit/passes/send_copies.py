@@ -20,8 +20,8 @@ from dataclasses import dataclass, replace
 from tflsplit.ir import DType, Graph, Node, Value
 from tflsplit.memory.better import live_bytes
 from tflsplit.memory.lifetimes import in_head
-from tflsplit.ops.custom import send
-from tflsplit.ops.custom_options import RecvOptions, SendOptions
+from tflsplit.ops.own.custom import send
+from tflsplit.ops.own.custom_options import RecvOptions, SendOptions
 from tflsplit.wire import custom_ops as wire
 
 

@@ -28,7 +28,7 @@ import numpy as np
 
 from tflsplit.ir import Attrs, DType, Graph, Node, Value
 from tflsplit.ops.dims import normal_axis
-from tflsplit.ops.slices import strided_ranges
+from tflsplit.ops.stock.slices import strided_ranges
 from tflsplit.tflite.extras import SUBGRAPHS
 
 RESOURCE_OPS = ("VAR_HANDLE", "READ_VARIABLE", "ASSIGN_VARIABLE", "CALL_ONCE")

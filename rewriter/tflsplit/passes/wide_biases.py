@@ -16,7 +16,7 @@ from dataclasses import replace
 import numpy as np
 
 from tflsplit.ir import DType, Graph, Node, Value
-from tflsplit.ops.requantization import optional
+from tflsplit.ops.stock.requantization import optional
 
 READ_AS_INT64 = {"DEPTHWISE_CONV_2D": (0, 2), "TRANSPOSE_CONV": (2, 3)}
 """Operators by the places of their activations and their bias."""

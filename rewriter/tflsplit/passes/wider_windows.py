@@ -24,7 +24,7 @@ from tflsplit.memory.arena import predict_arena
 from tflsplit.memory.better import live_bytes, plan_offline
 from tflsplit.memory.demand import Kernels, node_demand
 from tflsplit.memory.offline import METADATA_NAME
-from tflsplit.ops.scratch import POSITIONS
+from tflsplit.ops.own.scratch import POSITIONS
 from tflsplit.wire import custom_ops as wire
 
 

@@ -13,9 +13,9 @@ from itertools import pairwise
 
 from tflsplit.ir import Graph, Node, Value
 from tflsplit.ops import Factor, Kind, rule_of
-from tflsplit.ops.concat import JOINED
 from tflsplit.ops.region import Interval
-from tflsplit.ops.state import has_state
+from tflsplit.ops.stock.concat import JOINED
+from tflsplit.ops.stock.state import has_state
 from tflsplit.plan.spec import NodeSplit, Plan, Way
 
 MOST_TILES = 10

@@ -20,7 +20,7 @@ from tflsplit.errors import PlanError
 from tflsplit.ir import Graph, Node, Value
 from tflsplit.ops import Box, Factor, Kind, rule_of
 from tflsplit.ops.factors import Scaled
-from tflsplit.ops.fused import fused_inside
+from tflsplit.ops.own.fused import fused_inside
 from tflsplit.plan.cuts import busy, cuts_along, is_replicated
 from tflsplit.plan.grain import Readers, even_bounds
 from tflsplit.plan.grid import grid_splits

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from tflsplit.ir import Graph, Node
 from tflsplit.ops import rule_of
-from tflsplit.ops.fused import block_parts
+from tflsplit.ops.own.fused import block_parts
 from tflsplit.plan.spec import Way, active_count
 from tflsplit.plan.wishes import SPATIAL, Wishes, is_weighted, way_of, weight_bytes
 

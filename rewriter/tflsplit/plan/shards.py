@@ -12,8 +12,8 @@ from typing import NamedTuple
 from tflsplit.errors import PlanError
 from tflsplit.ir import Node, Value
 from tflsplit.ops import Box, Factor, Kind, Piece, rule_of
-from tflsplit.ops.concat import JOINED
 from tflsplit.ops.region import Interval
+from tflsplit.ops.stock.concat import JOINED
 from tflsplit.plan.spec import NodeSplit, Way, even_shares, proportional_bounds
 
 

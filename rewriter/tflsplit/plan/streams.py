@@ -23,7 +23,7 @@ from tflsplit.errors import PlanError
 from tflsplit.ir import Graph, Node, Value
 from tflsplit.ops import Box, Kind, Piece, rule_of
 from tflsplit.ops.region import Interval
-from tflsplit.ops.state import has_state
+from tflsplit.ops.stock.state import has_state
 from tflsplit.plan.shards import NodeShards, NodeTile, empty_piece, is_shared_out
 from tflsplit.plan.spec import NodeSplit, Way
 

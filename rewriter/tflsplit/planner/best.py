@@ -8,13 +8,13 @@ from dataclasses import replace
 from tflsplit.cluster import Cluster, Device
 from tflsplit.cluster.rings import LEAN_MTU_BYTES
 from tflsplit.ir import Graph
-from tflsplit.planner.links import with_frames, with_lean_links
-from tflsplit.planner.planned import Planned, finish, rooms_of, smallest_of
 from tflsplit.planner.planner import Planner
-from tflsplit.planner.shortfall import with_room
-from tflsplit.planner.streaming import streamed
 from tflsplit.planner.strips import in_strips, may_have_regions
 from tflsplit.planner.teams import THROUGHPUT, best_teams
+from tflsplit.planner.whole.links import with_frames, with_lean_links
+from tflsplit.planner.whole.planned import Planned, finish, rooms_of, smallest_of
+from tflsplit.planner.whole.shortfall import with_room
+from tflsplit.planner.whole.streaming import streamed
 
 
 def best_plan(graph: Graph, cluster: Cluster, objective: str) -> tuple[Planner, Planned]:

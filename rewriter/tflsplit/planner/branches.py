@@ -20,7 +20,7 @@ from tflsplit.cluster import Cluster
 from tflsplit.errors import PlanError
 from tflsplit.ir import Graph, Node, Value
 from tflsplit.ops import rule_of
-from tflsplit.ops.fused import fused_inside
+from tflsplit.ops.own.fused import fused_inside
 from tflsplit.plan.check import plan_problems
 from tflsplit.plan.cost import default_shares
 from tflsplit.plan.cost.compute import total_us
@@ -29,8 +29,8 @@ from tflsplit.plan.halos import recompute_halos
 from tflsplit.plan.policy import choose_plan
 from tflsplit.plan.spec import Plan, Way
 from tflsplit.plan.wishes import Wishes
-from tflsplit.planner.planned import Planned, finish
-from tflsplit.planner.shares import Shares, normalized
+from tflsplit.planner.ways.shares import Shares, normalized
+from tflsplit.planner.whole.planned import Planned, finish
 
 _WORTH = 0.1
 """A branch has at least this part of all multiply-accumulates."""

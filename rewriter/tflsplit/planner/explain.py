@@ -8,10 +8,10 @@ from dataclasses import replace
 from typing import Any
 
 from tflsplit.plan.spec import Plan
-from tflsplit.planner.evaluate import Step
-from tflsplit.planner.options import Layout
-from tflsplit.planner.planned import Planned
-from tflsplit.planner.searcher import Searcher
+from tflsplit.planner.cost.evaluate import Step
+from tflsplit.planner.searching.searcher import Searcher
+from tflsplit.planner.ways.options import Layout
+from tflsplit.planner.whole.planned import Planned
 
 
 def explain(planned: Planned, searcher: Searcher) -> list[dict[str, Any]]:

@@ -20,7 +20,7 @@ from functools import cached_property
 
 from tflsplit.ir import Graph, Node, Value
 from tflsplit.ops import Box, Piece
-from tflsplit.ops.fused import fused_inside
+from tflsplit.ops.own.fused import fused_inside
 from tflsplit.plan.shards import NodeShards, NodeTile, shard_node
 from tflsplit.plan.spec import Plan
 from tflsplit.plan.streams import with_streams

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 from tflsplit.cluster import Cluster
 from tflsplit.ir import Graph
-from tflsplit.planner.planned import Planned
 from tflsplit.planner.planner import Planner
-from tflsplit.planner.searcher import Searcher
+from tflsplit.planner.searching.searcher import Searcher
+from tflsplit.planner.whole.planned import Planned
 
 SIZES = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16)
 """Numbers of devices that are tried, until one is enough."""

@@ -13,8 +13,8 @@ from dataclasses import replace
 
 from tflsplit.cluster import Cluster
 from tflsplit.cluster.fewer import fewer
-from tflsplit.planner.planned import Planned, finish
 from tflsplit.planner.planner import Planner
+from tflsplit.planner.whole.planned import Planned, finish
 
 _WORTH = 0.98
 """Of the time between two results: for less, nobody gives RAM away."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tflsplit.planner.planned import Planned
 from tflsplit.planner.planner import Planner
+from tflsplit.planner.whole.planned import Planned
 
 _POINTS = 12
 _FREE = ("latency", "bytes")

@@ -27,16 +27,16 @@ from tflsplit.cluster.fewer import fewer, order_of_leaving
 from tflsplit.errors import ClusterError
 from tflsplit.ir import Graph
 from tflsplit.planner.branches import with_branches
-from tflsplit.planner.choices import Choices
 from tflsplit.planner.collecting import collecting_rarely
-from tflsplit.planner.costs import Costs
-from tflsplit.planner.evaluate import tail_of
-from tflsplit.planner.memories import Memories
-from tflsplit.planner.planned import Planned
-from tflsplit.planner.searcher import OBJECTIVES, Searcher
-from tflsplit.planner.shortfall import smallest_cluster, why_not, with_room
+from tflsplit.planner.cost.costs import Costs
+from tflsplit.planner.cost.evaluate import tail_of
+from tflsplit.planner.cost.memories import Memories
+from tflsplit.planner.searching.choices import Choices
+from tflsplit.planner.searching.searcher import OBJECTIVES, Searcher
+from tflsplit.planner.searching.tried import knows, most_promising_first
 from tflsplit.planner.strips import smallest_in_strips
-from tflsplit.planner.tried import knows, most_promising_first
+from tflsplit.planner.whole.planned import Planned
+from tflsplit.planner.whole.shortfall import smallest_cluster, why_not, with_room
 
 CHAINED = 16
 """Up to so many devices chains of the first blocks are tried."""

@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 from tflsplit.errors import PlanError
 from tflsplit.ir import Graph, Node, Value
-from tflsplit.ops.state import has_state
+from tflsplit.ops.stock.state import has_state
 from tflsplit.plan.check import plan_problems
 from tflsplit.plan.shards import tile_factor
 from tflsplit.plan.spec import NodeSplit, Plan, Way

@@ -20,11 +20,11 @@ from itertools import islice
 from tflsplit.check.device_graphs import check_coverage
 from tflsplit.errors import PlanError
 from tflsplit.ir import Graph
-from tflsplit.ops.fused import block_parts
+from tflsplit.ops.own.fused import block_parts
 from tflsplit.plan.spec import Plan
-from tflsplit.planner.planned import Planned, finish
 from tflsplit.planner.regions import plans_in_tiles
-from tflsplit.planner.searcher import Searcher
+from tflsplit.planner.searching.searcher import Searcher
+from tflsplit.planner.whole.planned import Planned, finish
 
 _MAP_DIMS = 4
 _TRIES = 24

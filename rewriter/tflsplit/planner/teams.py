@@ -21,10 +21,10 @@ from tflsplit.cluster import Cluster
 from tflsplit.cluster.teams import teams_of
 from tflsplit.errors import ClusterError
 from tflsplit.ir import Graph
-from tflsplit.ops.state import has_state
+from tflsplit.ops.stock.state import has_state
 from tflsplit.planner.next_input import with_next_input
-from tflsplit.planner.planned import Planned
 from tflsplit.planner.planner import FEW, LARGE_NODES, MANY, STEPS, Known, Planner
+from tflsplit.planner.whole.planned import Planned
 
 THROUGHPUT = "throughput"
 """The objective: inferences a second."""

@@ -11,7 +11,7 @@ from tflsplit.errors import UserError
 from tflsplit.ir import Graph
 from tflsplit.memory.arena import predict_arena
 from tflsplit.planner import OBJECTIVES, THROUGHPUT, Planned, Planner
-from tflsplit.planner.memories import kernels_of
+from tflsplit.planner.cost.memories import kernels_of
 from tflsplit.planner.teams import best_teams
 from tflsplit.rewriting.rewrite import splittable
 

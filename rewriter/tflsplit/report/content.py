@@ -18,7 +18,7 @@ from tflsplit.memory.arena import predict_arena
 from tflsplit.passes.fold_constants import fold_constants
 from tflsplit.passes.prepare import prepare
 from tflsplit.plan.cost.fit import Fit, fit_device
-from tflsplit.planner.memories import kernels_of
+from tflsplit.planner.cost.memories import kernels_of
 from tflsplit.report.beside import Beside, Divide, beside
 from tflsplit.report.choices import Choices, choices
 from tflsplit.report.figures import short_name

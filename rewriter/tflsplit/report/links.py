@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tflsplit.ops.custom_options import SendOptions
+from tflsplit.ops.own.custom_options import SendOptions
 from tflsplit.sim import SimResult, WireCount
 from tflsplit.split.devices import DeviceGraph
 from tflsplit.wire import custom_ops as wire

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tflsplit.ops.custom_options import SendOptions
+from tflsplit.ops.own.custom_options import SendOptions
 from tflsplit.sim import SimResult, Why
 from tflsplit.sim.program import INPUT_CHANNEL
 from tflsplit.split.devices import DeviceGraph

@@ -18,7 +18,7 @@ from tflsplit.host.coordinator import Inference
 from tflsplit.host.figures import DeviceFigures
 from tflsplit.memory.arena import predict_arena
 from tflsplit.memory.lifetimes import live_bytes_over_time
-from tflsplit.planner.memories import kernels_of
+from tflsplit.planner.cost.memories import kernels_of
 from tflsplit.report.perfetto import Trace
 from tflsplit.sim import SimResult, Why
 from tflsplit.sim.program import INPUT_CHANNEL

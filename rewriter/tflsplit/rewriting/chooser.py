@@ -22,9 +22,9 @@ from tflsplit.plan.wishes import Wishes
 from tflsplit.planner import Planned, Planner, finish
 from tflsplit.planner.best import best_plan
 from tflsplit.planner.explain import reasoned
-from tflsplit.planner.links import with_frames
-from tflsplit.planner.searcher import Searcher
-from tflsplit.planner.streaming import streamed
+from tflsplit.planner.searching.searcher import Searcher
+from tflsplit.planner.whole.links import with_frames
+from tflsplit.planner.whole.streaming import streamed
 from tflsplit.rewriting.rewrite import split_model
 from tflsplit.split.devices import DeviceGraph
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from tflsplit.ir import Graph, Value
 from tflsplit.ops import Box
-from tflsplit.ops.custom_options import RecvOptions
+from tflsplit.ops.own.custom_options import RecvOptions
 from tflsplit.runtime.engines import Array
 from tflsplit.runtime.steps import KernelStep, RecvStep, SendStep, Step
 

@@ -25,7 +25,7 @@ from typing import Any
 
 from tflsplit.errors import LinkError, TflsplitError
 from tflsplit.interpreters import run_in_this_process, signal_name
-from tflsplit.ops.custom_options import SendOptions
+from tflsplit.ops.own.custom_options import SendOptions
 from tflsplit.runtime.device import Device
 from tflsplit.runtime.engines import Array, engine
 from tflsplit.runtime.interrupts import interrupts_held_back

@@ -20,9 +20,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from tflsplit.ir import Activation, Attrs, DType, Graph, Node, Quantization, Value
-from tflsplit.ops.custom_options import RecvOptions, SendOptions, activation_of
-from tflsplit.ops.packed import unpacked
-from tflsplit.ops.packed_stage import weight_scales
+from tflsplit.ops.own.custom_options import RecvOptions, SendOptions, activation_of
+from tflsplit.ops.own.packed import unpacked
+from tflsplit.ops.own.packed_stage import weight_scales
 from tflsplit.runtime.engines import Array, Engine, Program
 from tflsplit.wire import custom_ops as wire
 

@@ -19,14 +19,14 @@ import numpy as np
 
 from tflsplit.errors import InternalError, ModelError
 from tflsplit.ir import Attrs, Graph, Node, Value
-from tflsplit.ops import unweighted
-from tflsplit.ops.chain import blocks_of
-from tflsplit.ops.custom_check import problems
-from tflsplit.ops.custom_options import RecvOptions, SendOptions
-from tflsplit.ops.expansion import stock_expansion
-from tflsplit.ops.fused import unfused
-from tflsplit.ops.packed import unpacked
-from tflsplit.ops.semantics import run_node
+from tflsplit.ops.own import unweighted
+from tflsplit.ops.own.chain import blocks_of
+from tflsplit.ops.own.custom_check import problems
+from tflsplit.ops.own.custom_options import RecvOptions, SendOptions
+from tflsplit.ops.own.expansion import stock_expansion
+from tflsplit.ops.own.fused import unfused
+from tflsplit.ops.own.packed import unpacked
+from tflsplit.ops.own.semantics import run_node
 from tflsplit.runtime.engines import Array, Engine, Program
 from tflsplit.runtime.rounding import DenseRequantize, DenseScales
 from tflsplit.tflite.extras import SUBGRAPHS

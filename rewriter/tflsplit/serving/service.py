@@ -12,7 +12,7 @@ from tflsplit.deploy.words import topology_words
 from tflsplit.errors import LinkError, UserError
 from tflsplit.host.watch import SilentError, Watch
 from tflsplit.ir import Graph
-from tflsplit.ops.state import has_state
+from tflsplit.ops.stock.state import has_state
 from tflsplit.runtime.engines import Array
 from tflsplit.serving.boards import Chip, Look, Ports
 from tflsplit.serving.bounds import OverError

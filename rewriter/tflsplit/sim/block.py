@@ -14,10 +14,10 @@ import simpy
 
 from tflsplit.cluster import Device
 from tflsplit.ir import Node
-from tflsplit.ops.custom_options import WindowOptions
-from tflsplit.ops.fused import unfused
-from tflsplit.ops.fused_options import FusedOptions
-from tflsplit.ops.packed import unpacked
+from tflsplit.ops.own.custom_options import WindowOptions
+from tflsplit.ops.own.fused import unfused
+from tflsplit.ops.own.fused_options import FusedOptions
+from tflsplit.ops.own.packed import unpacked
 from tflsplit.plan.cost.compute import local_node_us, total_us
 from tflsplit.plan.cost.work import work_of
 from tflsplit.wire import custom_ops as wire

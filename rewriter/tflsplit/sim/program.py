@@ -12,8 +12,8 @@ from tflsplit.cluster import Device
 from tflsplit.errors import ModelError
 from tflsplit.ir import Node, Value
 from tflsplit.ops import Box
-from tflsplit.ops.chain_options import ChainOptions
-from tflsplit.ops.custom_options import (
+from tflsplit.ops.own.chain_options import ChainOptions
+from tflsplit.ops.own.custom_options import (
     AskOptions,
     RecvOptions,
     RecvPiece,

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tflsplit.ops import Box
-from tflsplit.ops.custom_options import RecvOptions
+from tflsplit.ops.own.custom_options import RecvOptions
 from tflsplit.split.devices import DeviceGraph
 from tflsplit.wire import custom_ops as wire
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 from tflsplit.ir import Value
 from tflsplit.ops import Box
-from tflsplit.ops.custom import recv, send
-from tflsplit.ops.custom_options import RecvPiece
+from tflsplit.ops.own.custom import recv, send
+from tflsplit.ops.own.custom_options import RecvPiece
 from tflsplit.plan.layout import Step
 from tflsplit.plan.transfers import Assembly, Schedule, Transfer
 from tflsplit.split.local_graph import LocalGraph

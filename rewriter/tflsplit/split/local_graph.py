@@ -10,9 +10,9 @@ from weakref import WeakKeyDictionary
 from tflsplit.errors import InternalError
 from tflsplit.ir import DType, Node, Value
 from tflsplit.ops import Box, Piece, cut_constant, local_value
-from tflsplit.ops.custom import recv
-from tflsplit.ops.expansion import stock_expansion
 from tflsplit.ops.local import sliced
+from tflsplit.ops.own.custom import recv
+from tflsplit.ops.own.expansion import stock_expansion
 from tflsplit.split.devices import Shard
 from tflsplit.wire.custom_ops import CONV_2D, DEPTHWISE_CONV_2D
 

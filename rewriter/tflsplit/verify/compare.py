@@ -17,7 +17,7 @@ from tflsplit.bundle import Bundle
 from tflsplit.check.device_graphs import check_devices
 from tflsplit.errors import ModelError
 from tflsplit.ir import Graph, Node, Value
-from tflsplit.ops.state import has_state
+from tflsplit.ops.stock.state import has_state
 from tflsplit.passes.prepare import prepare
 from tflsplit.runtime.engines import Array, Engine
 from tflsplit.runtime.local import LocalCluster, assemble

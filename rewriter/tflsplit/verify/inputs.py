@@ -10,7 +10,7 @@ import numpy as np
 
 from tflsplit.errors import ModelError
 from tflsplit.ir import DType, Graph, Value
-from tflsplit.ops.indices import index_limit
+from tflsplit.ops.stock.indices import index_limit
 from tflsplit.runtime.engines import Array
 from tflsplit.split.devices import tensor_labels
 

@@ -9,11 +9,12 @@ tested against ``SCHEMAS``.
 The compute operators have two forms.  In the *explicit* one (version 1) weights, bias, multipliers
 and shifts are operands of their own: what the rewriter works on.  In the *packed* one (version 2)
 they are one constant in the order in which kernels read them: what device graphs hold and the
-firmware runs (``ops.packed`` goes from one to the other).  PARTIAL_SUM, ADD, MEAN and POOL_2D have
-no constants, and one form (version 1); a CHAIN is made of packed blocks, and has one form, too.
+firmware runs (``ops.own.packed`` goes from one to the other).  PARTIAL_SUM, ADD, MEAN and POOL_2D
+have no constants, and one form (version 1); a CHAIN is made of packed blocks, and has one form,
+too.
 
 ``encode`` and ``decode`` check one option at a time.  What options mean together, and together
-with the shapes of the operands, is checked by ``tflsplit.ops.custom``.
+with the shapes of the operands, is checked by ``tflsplit.ops.own.custom``.
 """
 
 from __future__ import annotations

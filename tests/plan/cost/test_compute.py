@@ -107,7 +107,7 @@ def test_a_block_without_expansion_copies_rows_under_its_window(
 
     A row of the result has two chunks.
     """
-    monkeypatch.setattr("tflsplit.ops.scratch._KEPT_BYTES", kept_bytes)
+    monkeypatch.setattr("tflsplit.ops.own.scratch._KEPT_BYTES", kept_bytes)
     (block,) = (n for name, n in all_cases() if name == "block (1, 40, 40, 16, 0, 8)")
     assert work_of(block)[:3] == (
         Work(Family.DEPTHWISE, 40 * 40 * 16 * 9), Work(Family.PLANE_ROW, 40 * 16 * 2),

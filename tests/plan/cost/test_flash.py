@@ -11,7 +11,7 @@ from benchmarks.kernel_shapes import all_cases
 from tests.plan.networks import plan_of, two_convolutions, whole
 from tflsplit.cluster import default_cluster, known_board, parse_cluster
 from tflsplit.errors import ClusterError
-from tflsplit.ops.packed import packed
+from tflsplit.ops.own.packed import packed
 from tflsplit.plan.cost import local_node_us, predict
 from tflsplit.plan.cost.flash import reads_of
 

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 from tflsplit.errors import ModelError
 from tflsplit.ir import Graph, Node
-from tflsplit.ops.custom_check import problems
 from tflsplit.ops.declared import (  # noqa: F401  (they register their checks)
     elementwise,
     indexing,
@@ -26,6 +25,7 @@ from tflsplit.ops.declared import (  # noqa: F401  (they register their checks)
     state,
 )
 from tflsplit.ops.declared.operation import WAY_OUT, Operation, check_of, declared_ops
+from tflsplit.ops.own.custom_check import problems
 from tflsplit.tflite.operators import OWN_PREFIX
 from tflsplit.tflite.validate import MAX_TENSOR_BYTES
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from tflsplit.ir import DType
 from tflsplit.ops.declared.operation import INDICES, MAX_RANK, Operation, declares
-from tflsplit.ops.slices import strided_ranges
+from tflsplit.ops.stock.slices import strided_ranges
 
 _F32, _I8, _I16, _I32 = DType.FLOAT32, DType.INT8, DType.INT16, DType.INT32
 _I64, _BOOL = DType.INT64, DType.BOOL

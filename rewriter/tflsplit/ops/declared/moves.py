@@ -11,7 +11,6 @@ import math
 from collections.abc import Sequence
 
 from tflsplit.ir import Activation, DType, Value
-from tflsplit.ops.concat import JOINED
 from tflsplit.ops.declared.operation import (
     INDICES,
     MAX_RANK,
@@ -22,6 +21,7 @@ from tflsplit.ops.declared.operation import (
     zero_point_of,
 )
 from tflsplit.ops.dims import constant_integers
+from tflsplit.ops.stock.concat import JOINED
 
 _F32, _I8, _I16, _I32 = DType.FLOAT32, DType.INT8, DType.INT16, DType.INT32
 _I64, _U8, _BOOL = DType.INT64, DType.UINT8, DType.BOOL

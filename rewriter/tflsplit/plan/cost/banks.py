@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from tflsplit.cluster import Device
 from tflsplit.ir import Graph, Node, Value
 from tflsplit.memory.banks import banked_values
-from tflsplit.ops.custom_options import RecvOptions
+from tflsplit.ops.own.custom_options import RecvOptions
 from tflsplit.wire import custom_ops as wire
 
 _WITHOUT_KERNEL = (wire.SEND, wire.ASK)

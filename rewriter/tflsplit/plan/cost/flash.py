@@ -17,8 +17,8 @@ from weakref import WeakKeyDictionary
 from tflsplit.cluster import Device, Family
 from tflsplit.ir import Node
 from tflsplit.ops import Piece
-from tflsplit.ops.fused import unfused
-from tflsplit.ops.packed import unpacked
+from tflsplit.ops.own.fused import unfused
+from tflsplit.ops.own.packed import unpacked
 from tflsplit.plan.cost.families import family_of
 from tflsplit.plan.cost.work import chain_stages
 from tflsplit.wire import custom_ops as wire

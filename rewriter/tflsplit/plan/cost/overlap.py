@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from tflsplit.ir import Graph, Node
-from tflsplit.ops.fused import block_parts
+from tflsplit.ops.own.fused import block_parts
 from tflsplit.plan.transfers import Assembly
 
 _DIMENSIONS = 4

@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from math import prod
 
 from tflsplit.ir import Node
-from tflsplit.ops.chain_layout import UnitSizes, from_the_last, tiles_of, units_of
-from tflsplit.ops.fused import inner_result, stage_result
-from tflsplit.ops.fused_options import FusedOptions
-from tflsplit.ops.scratch import POSITIONS, SweptSizes, swept_sizes
+from tflsplit.ops.own.chain_layout import UnitSizes, from_the_last, tiles_of, units_of
+from tflsplit.ops.own.fused import inner_result, stage_result
+from tflsplit.ops.own.fused_options import FusedOptions
+from tflsplit.ops.own.scratch import POSITIONS, SweptSizes, swept_sizes
 
 _ENDS = 8
 """What a result of a product takes beside its multiply-accumulates, in those."""

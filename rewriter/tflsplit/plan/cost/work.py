@@ -10,15 +10,16 @@ from weakref import WeakKeyDictionary
 
 from tflsplit.cluster import Family
 from tflsplit.ir import Graph, Node
-from tflsplit.ops import Kind, rule_of, unweighted
-from tflsplit.ops.chain import blocks_of
-from tflsplit.ops.chain_layout import columns_made
-from tflsplit.ops.custom_options import WindowOptions
-from tflsplit.ops.elementwise import flips_signs
-from tflsplit.ops.fused import unfused
-from tflsplit.ops.fused_options import FusedOptions
-from tflsplit.ops.packed import unpacked
-from tflsplit.ops.scratch import CHUNK_COLUMNS, keeps_rows
+from tflsplit.ops import Kind, rule_of
+from tflsplit.ops.own import unweighted
+from tflsplit.ops.own.chain import blocks_of
+from tflsplit.ops.own.chain_layout import columns_made
+from tflsplit.ops.own.custom_options import WindowOptions
+from tflsplit.ops.own.fused import unfused
+from tflsplit.ops.own.fused_options import FusedOptions
+from tflsplit.ops.own.packed import unpacked
+from tflsplit.ops.own.scratch import CHUNK_COLUMNS, keeps_rows
+from tflsplit.ops.stock.elementwise import flips_signs
 from tflsplit.plan.cost.families import PER_MAC, WEIGHTS, family_of
 from tflsplit.plan.cost.swept import Begun, begun_by_block, begun_by_chain
 from tflsplit.wire import custom_ops as wire

@@ -59,7 +59,7 @@ inline int8_t clamp_to(int32_t y, int32_t low, int32_t high) {
 }
 
 // A sum with its bias, to int8; what Rounding::ANY, TWICE and ONCE mean
-// (rewriter/tflsplit/ops/short_rounding.py).
+// (rewriter/tflsplit/ops/own/short_rounding.py).
 inline int8_t finish_one(const Finish& finish, const ChannelFinish& channel, int32_t sum) {
   int32_t y;
   if (finish.rounding == kAnyRounding) {

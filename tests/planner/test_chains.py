@@ -116,7 +116,7 @@ def test_a_plan_without_chains_of_who_looked_for_them_is_explained():
 
 
 def test_one_device_reads_a_streamed_input_row_by_row():
-    graph = splittable(chained_model(True, rows=1600))
+    graph = splittable(chained_model(True, rows=1200))
     cluster = replace(default_cluster(1), stream=True)
     planner, best = best_plan(graph, cluster, "ram")
     assert "TFLSPLIT_CHAIN" in [node.op for node in best.drafts[0].graph.nodes]
@@ -130,7 +130,7 @@ def test_one_device_reads_a_streamed_input_row_by_row():
 
 def test_tiles_are_taken_where_a_chain_needs_more():
     """The bound of a search once counted an input that the host keeps, and ended it."""
-    graph = splittable(chained_model(True, rows=450))
+    graph = splittable(chained_model(True, rows=482))
     cluster = replace(default_cluster(1), stream=True)
     planner = Planner(graph, cluster, hosted=True)
     in_tiles = planner.searcher(1, "ram").find("ram")

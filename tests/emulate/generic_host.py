@@ -20,11 +20,12 @@ from pathlib import Path
 
 from tests.make_wire_vectors import raw_frame, sealed
 from tflsplit.bundle import Bundle
-from tflsplit.deploy.image import Slice, SliceLink, build_image
+from tflsplit.deploy.image import CMSIS_NN_ARENA, Slice, SliceLink, build_image
 from tflsplit.deploy.image_check import parse_image
 from tflsplit.emulate.wheel_file import installed_wheel
 from tflsplit.emulate.wheel_tree import wheel_tree
 from tflsplit.firmware import FirmwareOptions
+from tflsplit.firmware.arenas import kernels_of
 from tflsplit.firmware.generate import DOCUMENT, device_sources, firmware_files
 from tflsplit.firmware.sources import DeviceSources
 from tflsplit.firmware.wiring import HOST_PORT
@@ -96,8 +97,11 @@ def _ports(rank: int, world_size: int) -> list[int]:
     return [*found, 255] if rank == 0 else found
 
 
-def image_of(device: DeviceSources) -> bytes:
-    """A slice for its board, alone in its image."""
+def image_of(device: DeviceSources, flags: int) -> bytes:
+    """A slice for its board, alone in its image.
+
+    flags: whose kernels its arena is for (docs/deployment.md).
+    """
     timing = device.timing
     links = tuple(
         SliceLink(
@@ -109,7 +113,7 @@ def image_of(device: DeviceSources) -> bytes:
     one = Slice(
         rank=device.rank, world_size=device.world_size, mtu_bytes=device.mtu_bytes,
         rx_slots=device.rx_slots, tx_slots=device.tx_slots, send_slots=device.slots.send,
-        recv_slots=device.slots.recv, grant_slots=device.slots.grant, flags=0,
+        recv_slots=device.slots.recv, grant_slots=device.slots.grant, flags=flags,
         hello_interval_us=timing.hello_interval_us, poll_interval_us=timing.poll_interval_us,
         poll_interval_max_us=timing.poll_interval_max_us, peer_timeout_us=timing.peer_timeout_us,
         multicast_hold_us=timing.multicast_hold_us, timeout_us=1000 * timing.timeout_ms,
@@ -135,7 +139,10 @@ def deployable(
         firmware_files(bundle.document, bundle.devices, options)[DOCUMENT]
     )
     assert json.loads((folder / DOCUMENT).read_text())["world_size"] == len(devices)
-    return [image_of(device) for device in devices], read_firmware_setup(folder, bundle.document)
+    kernels = kernels_of(devices[0].board, options)
+    flags = 0 if kernels == ("reference",) else CMSIS_NN_ARENA
+    setup = read_firmware_setup(folder, bundle.document)
+    return [image_of(device, flags) for device in devices], setup
 
 
 class Host:

@@ -347,7 +347,7 @@ def test_of_two_in_flight_the_second_is_begun_anew_behind_one_that_failed(
                 cluster.reset(2)
         lost = [index for index, each in enumerate(outcomes) if isinstance(each, LinkError)]
         assert len(outcomes) == 5
-        assert lost in ([], [1])  # the first noticed it, unless it was over by then
+        assert lost in ([], [1], [2])  # the first noticed it, or was over by then; one at most
         for index, outcome in enumerate(outcomes):
             if isinstance(outcome, Inference):
                 want = expected[index % len(cases)]

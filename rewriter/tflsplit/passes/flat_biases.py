@@ -14,6 +14,7 @@ from dataclasses import replace
 
 from tflsplit.ir import Graph, Node, Value
 from tflsplit.ops.stock.requantization import optional
+from tflsplit.passes.changed_constants import changed_constants
 
 _BIASES = {"CONV_2D": 2, "DEPTHWISE_CONV_2D": 2, "FULLY_CONNECTED": 2, "TRANSPOSE_CONV": 3}
 """Operators by the place of their bias."""
@@ -21,20 +22,20 @@ _BIASES = {"CONV_2D": 2, "DEPTHWISE_CONV_2D": 2, "FULLY_CONNECTED": 2, "TRANSPOS
 
 def flat_biases(graph: Graph) -> Graph:
     """``graph`` with every constant bias of shape [channels]; nodes that have such are shared."""
-    made: dict[Value, Value] = {}
-    return replace(graph, nodes=[_flat(node, made) for node in graph.nodes])
+    return changed_constants(graph, _place, _flat)
 
 
-def _flat(node: Node, made: dict[Value, Value]) -> Node:
+def _place(node: Node) -> int | None:
     place = _BIASES.get(node.op) if not node.is_custom else None
     bias = optional(node.inputs, place) if place is not None else None
-    if place is None or bias is None or bias.data is None or len(bias.shape) == 1:
-        return node
-    if bias not in made:
-        made[bias] = replace(
-            bias,
-            shape=(bias.size,),
-            data=bias.data.reshape(bias.size),
-            quantization=bias.quantization and replace(bias.quantization, axis=0),
-        )
-    return replace(node, inputs=(*node.inputs[:place], made[bias], *node.inputs[place + 1 :]))
+    return place if bias is not None and bias.data is not None and len(bias.shape) != 1 else None
+
+
+def _flat(bias: Value) -> Value:
+    assert bias.data is not None
+    return replace(
+        bias,
+        shape=(bias.size,),
+        data=bias.data.reshape(bias.size),
+        quantization=bias.quantization and replace(bias.quantization, axis=0),
+    )

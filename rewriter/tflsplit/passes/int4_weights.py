@@ -16,6 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tflsplit.ir import DType, Graph, Node, Value
+from tflsplit.ops.stock.requantization import optional
+from tflsplit.passes.changed_constants import changed_constants
 
 _PLACES = {"CONV_2D": 1, "DEPTHWISE_CONV_2D": 1, "FULLY_CONNECTED": 1}
 """Operators of which TFLM takes such weights, by the place of the weights."""
@@ -23,22 +25,21 @@ _PLACES = {"CONV_2D": 1, "DEPTHWISE_CONV_2D": 1, "FULLY_CONNECTED": 1}
 
 def int4_weights(graph: Graph) -> Graph:
     """``graph`` with weights of whole bytes; itself if all are."""
-    made: dict[Value, Value] = {}
-    nodes = [_whole(node, made) for node in graph.nodes]
-    return replace(graph, nodes=nodes) if made else graph
+    return changed_constants(graph, _place, _whole)
 
 
-def _whole(node: Node, made: dict[Value, Value]) -> Node:
+def _place(node: Node) -> int | None:
     place = _PLACES.get(node.op) if not node.is_custom else None
-    if place is None or place >= len(node.inputs) or node.input(0).dtype is not DType.INT8:
-        return node
-    weights = node.inputs[place]
-    if weights is None or weights.dtype is not DType.INT4 or weights.data is None:
-        return node
-    if weights not in made:
-        data = unpacked(weights.data.view(np.uint8), weights.size).reshape(weights.shape)
-        made[weights] = replace(weights, dtype=DType.INT8, data=data)
-    return replace(node, inputs=(*node.inputs[:place], made[weights], *node.inputs[place + 1 :]))
+    weights = optional(node.inputs, place) if place is not None else None
+    if weights is None or weights.data is None or node.input(0).dtype is not DType.INT8:
+        return None
+    return place if weights.dtype is DType.INT4 else None
+
+
+def _whole(weights: Value) -> Value:
+    assert weights.data is not None
+    data = unpacked(weights.data.view(np.uint8), weights.size).reshape(weights.shape)
+    return replace(weights, dtype=DType.INT8, data=data)
 
 
 def unpacked(packed: NDArray[np.uint8], size: int) -> NDArray[np.int8]:

@@ -17,6 +17,7 @@ import numpy as np
 
 from tflsplit.ir import DType, Graph, Node, Value
 from tflsplit.ops.stock.requantization import optional
+from tflsplit.passes.changed_constants import changed_constants
 
 READ_AS_INT64 = {"DEPTHWISE_CONV_2D": (0, 2), "TRANSPOSE_CONV": (2, 3)}
 """Operators by the places of their activations and their bias."""
@@ -24,20 +25,19 @@ READ_AS_INT64 = {"DEPTHWISE_CONV_2D": (0, 2), "TRANSPOSE_CONV": (2, 3)}
 
 def wide_biases(graph: Graph) -> Graph:
     """``graph`` with such biases widened; itself if there are none."""
-    made: dict[Value, Value] = {}
-    nodes = [_wide(node, made) for node in graph.nodes]
-    return replace(graph, nodes=nodes) if made else graph
+    return changed_constants(graph, _place, _wide)
 
 
-def _wide(node: Node, made: dict[Value, Value]) -> Node:
+def _place(node: Node) -> int | None:
     if node.is_custom or node.op not in READ_AS_INT64:
-        return node
+        return None
     x_place, place = READ_AS_INT64[node.op]
     x, bias = optional(node.inputs, x_place), optional(node.inputs, place)
     if x is None or bias is None or bias.data is None:
-        return node
-    if x.dtype is not DType.INT16 or bias.dtype is not DType.INT32:
-        return node
-    if bias not in made:
-        made[bias] = replace(bias, dtype=DType.INT64, data=bias.data.astype(np.int64))
-    return replace(node, inputs=(*node.inputs[:place], made[bias], *node.inputs[place + 1 :]))
+        return None
+    return place if x.dtype is DType.INT16 and bias.dtype is DType.INT32 else None
+
+
+def _wide(bias: Value) -> Value:
+    assert bias.data is not None
+    return replace(bias, dtype=DType.INT64, data=bias.data.astype(np.int64))
